@@ -1,0 +1,1 @@
+"""Numbers about customers in, tuned, validated, gated and registered models out."""

@@ -1,0 +1,1 @@
+"""Tables in, numbers about customers out. Knows nothing of experiments, MLflow, Optuna or Hydra."""

@@ -1,0 +1,83 @@
+"""The only place that opens a connection."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import ibis
+import ibis.expr.types as ir
+
+from features.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from ibis.backends.duckdb import Backend
+
+
+class Engine(Protocol):
+    """Where expressions run: reads canonical Parquet, returns frames, writes files."""
+
+    name: str
+
+    def read(self, path: Path, table: str) -> ir.Table:
+        """A Parquet file (or folder) as a table expression of that name."""
+
+    def frame(self, expression: ir.Table) -> pd.DataFrame:
+        """Run an expression and gather its rows."""
+
+    def write(self, expression: ir.Table, path: Path) -> None:
+        """Run an expression and write its rows to one Parquet file, whole or not at all."""
+
+
+class DuckDB:
+    """DuckDB inside this process: streams, and spills to `temp_directory` beyond `memory_limit`.
+
+    Parameters
+    ----------
+    threads : int
+        Threads for queries.
+    memory_limit : str
+        Such as "4GiB".
+    temp_directory : str
+        Where to spill.
+    """
+
+    name = "duckdb"
+
+    def __init__(self, threads: int, memory_limit: str, temp_directory: str) -> None:
+        self.connection: Backend = ibis.duckdb.connect(
+            threads=threads, memory_limit=memory_limit, temp_directory=temp_directory
+        )
+
+    def read(self, path: Path, table: str) -> ir.Table:
+        return self.connection.read_parquet(path, table_name=table)
+
+    def frame(self, expression: ir.Table) -> pd.DataFrame:
+        return self.connection.to_pandas(expression)
+
+    def write(self, expression: ir.Table, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            self.connection.to_parquet(expression, partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+ENGINES = {"duckdb": DuckDB}
+
+
+def open_engine(name: str, **options: object) -> Engine:
+    """Open the engine of that name with the options of its config (conf/engine/).
+
+    Raises
+    ------
+    InputError
+        If there is no such engine.
+    """
+    if name not in ENGINES:
+        raise InputError(f"there is no engine {name!r}", where="engine", hint=did_you_mean(name, ENGINES))
+    return ENGINES[name](**options)  # type: ignore[arg-type]
