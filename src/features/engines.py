@@ -67,6 +67,13 @@ class DuckDB:
             partial.unlink(missing_ok=True)
 
 
+def staging_engine(scratch: Path) -> DuckDB:
+    """The engine that stages raw files: DuckDB whatever the features run on, and in UTC wherever it stands."""
+    engine = DuckDB(threads=os.cpu_count() or 1, memory_limit="4GiB", temp_directory=str(scratch))
+    engine.connection.raw_sql("SET TimeZone = 'UTC'")
+    return engine
+
+
 ENGINES = {"duckdb": DuckDB}
 
 

@@ -1,0 +1,125 @@
+"""From chosen parameters to a registered version: validated, refitted, logged. `train` and `tune` end here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from experiments.commands.project import Project, digest
+from experiments.reports.evaluation import draw
+from experiments.tasks.base import build, naive_models, validate
+
+if TYPE_CHECKING:
+    from experiments.tracking.registry import Version
+
+logger = logging.getLogger(__name__)
+
+
+def make_candidate(project: Project, name: str, params: Mapping[str, Any], parent: str | None = None) -> Version:
+    """Validate a model beside the naive ones, refit it on all windows before the sealed one, register it.
+
+    Parameters
+    ----------
+    project : Project
+    name : str
+        Candidate of the task.
+    params : mapping
+    parent : str, optional
+        Run of the study that chose them.
+
+    Returns
+    -------
+    Version
+        The new version; or the one there is, if data, code, configuration and parameters are the same.
+    """
+    from experiments.tracking import packaging
+
+    task, splits = project.task, project.splits
+    refit = splits.refit()
+    candidate_digest = digest(
+        [
+            project.lineage["data_digest"],
+            project.lineage["feature_hash"],
+            project.features,
+            task.target,
+            name,
+            dict(params),
+            refit,
+            splits.folds(),
+            packaging.code_digest(),
+        ]
+    )
+    existing = project.registry.find(candidate_digest)
+    if existing is not None:
+        logger.info("the same candidate is registered already: %s version %d", existing.name, existing.number)
+        return existing
+
+    dataset = project.dataset({*refit, *splits.validation})
+    logger.info("validating %s beside the naive models", name)
+    validation = validate(task, partial(build, task, name, params), dataset, splits.folds())
+    naive = {
+        rival: validate(task, partial(build, task, rival, {}), dataset, splits.folds()) for rival in naive_models(task)
+    }
+    best_naive = max(naive, key=lambda rival: naive[rival].metrics[task.primary_metric])
+
+    logger.info("refitting on the windows of %s", ", ".join(map(str, refit)))
+    train = dataset.at(*refit)
+    model = build(task, name, params).fit(train.X, train.y)
+
+    tags = {
+        **project.lineage,
+        "kind": "refit",
+        "model": name,
+        "naive": best_naive,
+        "ranking_only": str(model.ranking_only).lower(),
+        "trained_through": str(max(refit) + timedelta(days=task.horizon_days)),
+        "sealed_from": str(splits.sealed),
+        "candidate_digest": candidate_digest,
+    }
+    runs = project.runs
+    run_id = runs.start(f"refit {name}", tags, parent)
+    try:
+        runs.log(
+            run_id,
+            params={
+                "model": name,
+                **{f"{name}.{param}": value for param, value in params.items()},
+                "training_cutoffs": ", ".join(map(str, refit)),
+                "validation_cutoffs": ", ".join(map(str, splits.validation)),
+                "seed": project.config.tuning.seed,
+            },
+            metrics={
+                **{f"valid/{metric}": value for metric, value in validation.metrics.items()},
+                **{f"naive/{metric}": value for metric, value in naive[best_naive].metrics.items()},
+                **{
+                    f"naive/{rival}/{task.primary_metric}": outcome.metrics[task.primary_metric]
+                    for rival, outcome in naive.items()
+                },
+            },
+            note=f"{name} refitted on all windows before the sealed one ({splits.sealed}). "
+            f"`valid/…` is the mean over {len(splits.validation)} validation cutoff(s), "
+            f"`naive/…` the best naive model there ({best_naive}); `promote` adds `sealed/…`.",
+        )
+        runs.log_data(run_id, project.data_input, context="training")
+        tables = validation.last.tables
+        runs.log_artifacts(
+            run_id,
+            texts=project.texts(),
+            tables=tables,
+            figures=draw(
+                {name: tables, best_naive: naive[best_naive].last.tables},
+                currency=project.shop.staged.currency,
+                horizon_days=task.horizon_days,
+            ),
+        )
+        uri = packaging.log_model(run_id, model, project.features, task.outputs)
+        version = project.registry.register(uri, run_id, tags)
+    except BaseException as error:
+        runs.finish(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    runs.finish(run_id)
+    logger.info("registered %s version %d", version.name, version.number)
+    return version

@@ -1,0 +1,156 @@
+"""The configuration's types. Values and their meaning are in conf/; nothing here has a default."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
+
+from features.errors import InputError, did_you_mean
+
+
+@dataclass
+class FeaturesConfig:
+    names: list[str]
+
+
+@dataclass
+class ModelConfig:
+    name: str
+    params: dict[str, Any]
+
+
+@dataclass
+class SearchConfig:
+    models: list[str]
+    space: dict[str, Any]
+
+
+@dataclass
+class EvaluationConfig:
+    step_days: int
+    min_history_days: int
+    n_validation: int
+    n_resamples: int
+    confidence: float
+    seed: int
+
+
+@dataclass
+class TuningConfig:
+    n_trials: int
+    study_name: str | None
+    seed: int
+    storage: str
+    sampler: dict[str, Any]
+    pruner: dict[str, Any]
+
+
+@dataclass
+class TrackingConfig:
+    uri: str | None
+
+
+@dataclass
+class Config:
+    """One command's configuration, resolved."""
+
+    data: dict[str, Any]
+    task: dict[str, Any]
+    features: FeaturesConfig
+    model: ModelConfig
+    search: SearchConfig
+    evaluation: EvaluationConfig
+    tuning: TuningConfig
+    tracking: TrackingConfig
+    engine: dict[str, Any]
+    cache: str
+    cutoff: str | None
+    as_of: str | None
+    output: str | None
+    version: int | None
+    reason: str | None
+    rollback: bool
+
+
+def typed(config: DictConfig) -> Config:
+    """Resolve the composed configuration and check its types.
+
+    Raises
+    ------
+    InputError
+        For a value of the wrong type or one that is still missing.
+    """
+    try:
+        OmegaConf.resolve(config)
+        return cast(Config, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), config)))
+    except OmegaConfBaseException as error:
+        raise explain(error, config) from error
+
+
+def explain(error: Exception, config: DictConfig | None) -> InputError:
+    """Turn an error of Hydra or OmegaConf into one that says what to do.
+
+    Parameters
+    ----------
+    error : exception
+    config : DictConfig or None
+        The configuration without the user's overrides, whose keys may be near the one mistyped.
+    """
+    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        return InputError(
+            f"there is no {group}={option}", where=f"conf/{group}/", hint=did_you_mean(option, error.options)
+        )
+    if isinstance(error, MissingMandatoryValue):
+        key = getattr(error, "full_key", None) or first_line
+        return InputError(f"{key} has no value", where="configuration", hint=f"give it after the command: {key}=…")
+    if isinstance(error, ValidationError):
+        key = getattr(error, "full_key", None) or "configuration"
+        return InputError(f"{key} has a value of the wrong type", where=key, found=first_line)
+    unknown = _unknown_key(error)
+    if unknown is not None:
+        known = sorted(_keys(config)) if config is not None else []
+        return InputError(f"there is no key {unknown!r}", where="configuration", hint=_nearest_key(unknown, known))
+    return InputError("the configuration cannot be read", where="configuration", found=first_line)
+
+
+def _unknown_key(error: Exception) -> str | None:
+    override = re.search(r"Could not override '([^']+)'", str(error))
+    if override:
+        return override.group(1)
+    group = re.search(
+        r"Could not (?:override|append) '?([\w./@-]+)'?\.?\s*\n?No match in the defaults list", str(error)
+    )
+    if group:
+        return group.group(1)
+    if isinstance(error, ConfigKeyError):
+        return str(getattr(error, "full_key", None) or getattr(error, "key", ""))
+    cause = error.__cause__
+    return _unknown_key(cause) if isinstance(cause, (HydraException, OmegaConfBaseException)) else None
+
+
+def _nearest_key(unknown: str, known: Sequence[str]) -> str:
+    """Near keys by whole path, else by last part, else what stands beside it."""
+    near = difflib.get_close_matches(unknown, known, n=3, cutoff=0.6)
+    last = unknown.rpartition(".")[2]
+    near += [key for key in known if difflib.SequenceMatcher(None, key.rpartition(".")[2], last).ratio() > 0.8]
+    if near:
+        return f"did you mean {' or '.join(dict.fromkeys(near[:3]))}?"
+    return "`experiments <command> --cfg job` prints all keys"
+
+
+def _keys(config: Any, prefix: str = "") -> Iterator[str]:
+    for key in config:
+        name = f"{prefix}{key}"
+        yield name
+        value = config._get_node(key)
+        if isinstance(value, DictConfig) and not value._is_none():
+            yield from _keys(value, f"{name}.")

@@ -1,0 +1,129 @@
+"""`experiments <command> [overrides]`: takes the command's word off and hands the rest to Hydra."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from features.errors import InputError, did_you_mean
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
+COMMANDS = {
+    "run": "the whole road: stage, tune, promote, score, and a table of what came out",
+    "data": "stage and check the tables; print what is there and what each task could use",
+    "features": "write one row of features per customer: cutoff=2017-10-03 output=x.parquet",
+    "train": "fit one model with given parameters and register it: model=lightgbm model.params.num_leaves=31",
+    "tune": "search models and parameters, refit the best and register it: tuning.n_trials=50",
+    "promote": "gate the newest version on the sealed window, or version=3 reason='…', or rollback=true",
+    "score": "score every customer with the champions: as_of=2018-01-01 output=x.parquet",
+    "ui": "open the MLflow UI on the store in use",
+}
+USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code: 0, 2 for a user's mistake, 130 when interrupted."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing, and the message is ours
+    _log_to_stderr()
+    try:
+        if not arguments or arguments[0] in ("-h", "--help", "help"):
+            print(usage())
+            return 0
+        command, *rest = arguments
+        if command not in COMMANDS:
+            raise InputError(
+                f"there is no command {command!r}", where="experiments", hint=did_you_mean(command, COMMANDS)
+            )
+        _run_with_hydra(command, expand(rest))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def usage() -> str:
+    """The commands, a line each."""
+    lines = "\n".join(f"  {name:<9} {text}" for name, text in COMMANDS.items())
+    return (
+        f"usage: experiments <command> [key=value ...]\n\n{lines}\n\n"
+        "Keys are those of conf/: `task=` picks the question, `data=` the shop, `experiment=` a saved combination.\n"
+        "Hydra's own flags work after the command: --cfg job prints the configuration, --info what it is made of."
+    )
+
+
+def expand(arguments: Sequence[str]) -> list[str]:
+    """Split `overrides="a=1 b=2"` and leave out keys without a value.
+
+    An MLproject can pass several overrides in one parameter only, and an optional parameter only as
+    an empty one; an empty value leaves the configured one.
+    """
+    expanded: list[str] = []
+    for argument in arguments:
+        if argument.startswith("overrides="):
+            expanded += shlex.split(argument.removeprefix("overrides="))
+        elif not argument.endswith("="):
+            expanded.append(argument)
+    return expanded
+
+
+def _run_with_hydra(command: str, arguments: list[str]) -> None:
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf import DictConfig
+    from omegaconf.errors import OmegaConfBaseException
+
+    from experiments.commands.config import explain, typed
+
+    raised: list[Exception] = []
+
+    def job(config: DictConfig) -> None:
+        try:
+            importlib.import_module(f"experiments.commands.{command}").main(typed(config))
+        except Exception as error:  # raised again below: Hydra would print its own words first
+            raised.append(error)
+
+    words, sys.argv = sys.argv, [f"experiments {command}", *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, _plain_config()) from error
+    finally:
+        sys.argv = words
+    if raised:
+        raise raised[0]
+
+
+def _plain_config():  # type: ignore[no-untyped-def]
+    """The configuration without overrides, for its keys."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config")
+
+
+def _log_to_stderr() -> None:
+    """Show what the project's own code reports, not what its libraries do."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name in ("experiments", "features"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(logging.INFO)
+        logger.propagate = False

@@ -1,0 +1,172 @@
+"""What every command works with, opened when first needed: shop, task, cutoffs, runs, registry."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import subprocess
+from collections.abc import Sequence
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from experiments.commands.config import Config
+from experiments.evaluation.splits import Splits, make_splits
+from experiments.tasks import TASKS
+from experiments.tasks.base import Dataset, Task
+from features.engines import open_engine
+from features.errors import InputError, did_you_mean
+from features.shop import Shop
+from features.snapshot import definition_hash
+
+if TYPE_CHECKING:  # MLflow takes seconds to import, and not every command needs it
+    from experiments.tracking.registry import Registry
+    from experiments.tracking.runs import DataInput, Runs
+    from experiments.tracking.store import MlflowClient
+
+
+class Project:
+    """One command's configuration and what it opens.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.cache = Path(config.cache)
+
+    @cached_property
+    def shop(self) -> Shop:
+        return Shop.open(self.config.data, open_engine(**self.config.engine), self.cache)
+
+    @cached_property
+    def task(self) -> Task:
+        options = dict(self.config.task)
+        name = options.pop("name")
+        if name not in TASKS:
+            raise InputError(f"there is no task {name!r}", where="task.name", hint=did_you_mean(name, TASKS))
+        known = {field.name for field in dataclasses.fields(TASKS[name])}
+        for option in options:
+            if option not in known:
+                raise InputError(
+                    f"{name} has no option {option!r}", where=f"task.{option}", hint=did_you_mean(option, known)
+                )
+        return TASKS[name](**options)
+
+    @property
+    def features(self) -> list[str]:
+        return self.config.features.names
+
+    @property
+    def registered_name(self) -> str:
+        return f"{self.shop.staged.shop}-{self.task.name}"
+
+    @cached_property
+    def splits(self) -> Splits:
+        options = self.config.evaluation
+        staged = self.shop.staged
+        return make_splits(
+            staged.start,
+            staged.end,
+            horizon_days=self.task.horizon_days,
+            step_days=options.step_days,
+            min_history_days=options.min_history_days,
+            n_validation=options.n_validation,
+        )
+
+    def dataset(self, cutoffs: Sequence[date], features: Sequence[str] | None = None) -> Dataset:
+        """Features and target at some cutoffs, from the cache where they were computed before."""
+        return self.task.dataset(self.shop, features or self.features, sorted(cutoffs))
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        from experiments.tracking.store import connect
+
+        return connect(self.config.tracking.uri, self.locks)
+
+    @property
+    def locks(self) -> Path:
+        return self.cache / "locks"
+
+    @cached_property
+    def runs(self) -> Runs:
+        from experiments.tracking.runs import Runs
+
+        return Runs(self.client, self.registered_name)
+
+    @cached_property
+    def registry(self) -> Registry:
+        from experiments.tracking.registry import Registry
+
+        return Registry(self.client, self.registered_name)
+
+    @cached_property
+    def data_input(self) -> DataInput:
+        from experiments.tracking.runs import DataInput
+
+        staged = self.shop.staged
+        return DataInput(
+            name=staged.shop,
+            digest=staged.digest,
+            source=self.config.data["source"],
+            profile={
+                "first_day": staged.start,
+                "end": staged.end,
+                "customers": staged.customers,
+                **{f"{table}_rows": rows for table, rows in staged.rows.items()},
+            },
+        )
+
+    @cached_property
+    def lineage(self) -> dict[str, str]:
+        """Tags that say what a model was made for and from; models that differ in them are not compared."""
+        staged = self.shop.staged
+        return {
+            "shop": staged.shop,
+            "task": self.task.name,
+            "target": self.task.target,
+            "horizon_days": str(self.task.horizon_days),
+            "currency": staged.currency,
+            "population": "customers who bought before the cutoff",
+            "features": json.dumps(self.features),
+            "feature_hash": definition_hash(self.features),
+            "data_digest": staged.digest,
+            "git_commit": git_commit(),
+        }
+
+    def texts(self) -> dict[str, str]:
+        """The resolved configuration, and the overrides that led to it, as artifacts."""
+        from hydra.core.hydra_config import HydraConfig
+
+        overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+        return {
+            "config.yaml": OmegaConf.to_yaml(OmegaConf.structured(self.config)),
+            "overrides.txt": "".join(f"{override}\n" for override in overrides),
+        }
+
+
+def digest(content: Any) -> str:
+    """A short hash of something that JSON can hold."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def git_commit() -> str:
+    """The commit of the code, marked where the work tree differs from it; `unknown` outside a checkout."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return f"{commit}-modified" if git("status", "--porcelain", "--untracked-files=no") else commit
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

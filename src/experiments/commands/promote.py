@@ -1,0 +1,225 @@
+"""`experiments promote`: the only command that opens the sealed window."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from experiments.commands.config import Config
+from experiments.commands.project import Project
+from experiments.evaluation.bootstrap import paired_bootstrap
+from experiments.evaluation.decision import Comparison, Decision, decide
+from experiments.reports.evaluation import draw
+from experiments.tasks.base import Evaluation, build, naive_models
+from features.errors import InputError
+from features.snapshot import definition_hash
+
+if TYPE_CHECKING:
+    from experiments.tracking.gate import Look
+    from experiments.tracking.registry import Version
+
+logger = logging.getLogger(__name__)
+
+CANDIDATE, CHAMPION = "candidate", "champion"
+
+
+def main(config: Config) -> None:
+    from experiments.tracking.store import exclusive
+
+    project = Project(config)
+    if config.rollback and config.version is not None:
+        raise InputError("rollback=true and version=… exclude each other", where="promote", hint="give one of them")
+    if config.rollback or config.version is not None:
+        with exclusive(project.locks, project.registered_name):
+            print(_by_hand(project))
+        return
+    outcome = promote(project)
+    print(describe(project, outcome))
+
+
+def _by_hand(project: Project) -> str:
+    """Move the alias without a look at the sealed window."""
+    registry, config = project.registry, project.config
+    if not config.reason and not config.rollback:
+        raise InputError(
+            f"version={config.version} needs a reason: it passes the gate by",
+            where="promote",
+            hint=f"experiments promote version={config.version} reason='…'",
+        )
+    reason = config.reason or "rolled back by hand"
+    if config.rollback:
+        before, now = registry.roll_back(reason)
+        return f"{registry.name}: champion is version {now} again (was {before})"
+    version = registry.get(config.version or 0)
+    registry.crown(version.number, f"by hand: {reason}")
+    registry.tag(version.number, {"gate": "passed by", "override_reason": reason})
+    return f"{registry.name}: champion is version {version.number}, by hand: {reason}"
+
+
+def promote(project: Project, candidate: Version | None = None) -> Look:
+    """Gate the newest version on the sealed window, beside the naive models and the champion.
+
+    Whoever comes second waits, and is compared with the champion that the first one left.
+    """
+    from experiments.tracking.gate import check_comparable, check_features, look
+    from experiments.tracking.store import exclusive
+
+    registry, splits, task = project.registry, project.splits, project.task
+    with exclusive(project.locks, registry.name):
+        candidate = candidate or _newest(project)
+        champion = registry.champion()
+        _check_candidate(project, candidate)
+        rival = champion if champion is not None and champion.number != candidate.number else None
+        for version in filter(None, (candidate, rival)):
+            check_features(version, definition_hash(version.features))
+        check_comparable(candidate, rival or candidate, project.lineage)
+
+        def judge(alpha: float) -> Decision:
+            logger.info("opening the sealed window %s, %d days", splits.sealed, task.horizon_days)
+            sealed = evaluate_sealed(project, candidate, rival)
+            decision = compare(project, candidate, sealed, alpha)
+            log_look(project, candidate, sealed, decision)
+            return decision
+
+        return look(registry, candidate, champion, f"{task.target}.{splits.sealed}", judge)
+
+
+@dataclass(frozen=True)
+class SealedEvaluations:
+    """What each model did in the sealed window, on the same customers."""
+
+    candidate: Evaluation
+    naive: Mapping[str, Evaluation]
+    champion: Evaluation | None
+
+    def predictions(self) -> dict[str, np.ndarray]:
+        everyone = {CANDIDATE: self.candidate, **self.naive, **({CHAMPION: self.champion} if self.champion else {})}
+        return {name: evaluation.prediction.to_numpy() for name, evaluation in everyone.items()}
+
+
+def evaluate_sealed(project: Project, candidate: Version, champion: Version | None) -> SealedEvaluations:
+    """Evaluate candidate, naive models and champion, each on its own features."""
+    task, sealed = project.task, project.splits.sealed
+    dataset = project.dataset([sealed], candidate.features)
+    return SealedEvaluations(
+        candidate=task.evaluate(candidate, dataset),
+        naive={
+            name: task.evaluate(build(task, name, {}).fit(dataset.X, dataset.y), dataset) for name in naive_models(task)
+        },
+        champion=task.evaluate(champion, project.dataset([sealed], champion.features)) if champion else None,
+    )
+
+
+def compare(project: Project, candidate: Version, sealed: SealedEvaluations, alpha: float) -> Decision:
+    """Resample the customers, the same ones for every model, and apply the gate's rule."""
+    task, options, y = project.task, project.config.evaluation, sealed.candidate.y
+    draws = paired_bootstrap(
+        task.metric(),
+        y.to_numpy(),
+        sealed.predictions(),
+        y.index.get_level_values("customer_id").to_numpy(),
+        n_resamples=options.n_resamples,
+        seed=options.seed,
+    )
+    return decide(
+        draws,
+        candidate=CANDIDATE,
+        naive=list(sealed.naive),
+        champion=CHAMPION if sealed.champion else None,
+        min_effect=task.min_effect,
+        alpha=alpha,
+        confidence=options.confidence,
+        metrics=sealed.candidate.metrics,
+        guards=task.guards,
+        ranking_only=candidate.tags["ranking_only"] == "true",
+    )
+
+
+def log_look(project: Project, candidate: Version, sealed: SealedEvaluations, decision: Decision) -> None:
+    """Write what the look showed to the candidate's run."""
+    own = sealed.candidate
+    metrics = {f"sealed/{name}": value for name, value in own.metrics.items()}
+    for rival, evaluation in sealed.naive.items():
+        metrics |= {f"sealed/{rival}/{name}": value for name, value in evaluation.metrics.items()}
+    if sealed.champion:
+        metrics |= {f"sealed/{CHAMPION}/{name}": value for name, value in sealed.champion.metrics.items()}
+    for comparison in decision.comparisons:
+        metrics |= {
+            f"sealed/gain_over_{comparison.rival}": comparison.gain,
+            f"sealed/gain_over_{comparison.rival}_lower": comparison.lower,
+        }
+    project.runs.log(
+        candidate.run_id,
+        metrics={**metrics, "sealed/detectable_gain": decision.nearest.detectable},
+        tags={"gate": "promoted" if decision.promote else "refused", "verdict": decision.verdict},
+    )
+    figures = draw(
+        {candidate.tags["model"]: own.tables, decision.naive: sealed.naive[decision.naive].tables},
+        currency=project.shop.staged.currency,
+        horizon_days=project.task.horizon_days,
+    )
+    project.runs.log_artifacts(
+        candidate.run_id,
+        texts={"sealed/decision.json": json.dumps(asdict(decision), indent=2)},
+        tables={
+            **{f"sealed_{name}": table for name, table in own.tables.items()},
+            "sealed_predictions": pd.DataFrame({"actual": own.y.to_numpy(), **sealed.predictions()}),
+        },
+        figures={f"sealed_{name}": figure for name, figure in figures.items()},
+    )
+
+
+def describe(project: Project, outcome: Look) -> str:
+    """The decision in a few lines."""
+    decision = outcome.decision
+    name, metric = project.registry.name, project.task.primary_metric
+    again = "" if outcome.fresh else " (decided before; no further look was taken)"
+    lines = [
+        f"{name} version {outcome.version}: {'promoted' if outcome.promoted else 'refused'}{again}",
+        f"  verdict: {decision['verdict']}, by the nearest naive model ({decision['naive']}); "
+        f"look {outcome.look} at this window, level {decision['alpha']:.4f}",
+    ]
+    for comparison in decision["comparisons"]:
+        lines.append(f"  {metric} {Comparison(**comparison)}; smallest detectable {comparison['detectable']:.4f}")
+    lines += [f"  because {reason}" for reason in decision["reasons"]]
+    if outcome.promoted:
+        serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"
+        lines.append(f"next: experiments score, or {serve}")
+    else:
+        lines.append("next: experiments tune with more trials; the champion stays as it is")
+    return "\n".join(lines)
+
+
+def _newest(project: Project) -> Version:
+    versions = project.registry.versions()
+    if not versions:
+        raise InputError(
+            f"{project.registry.name} has no version to promote",
+            where="registry",
+            hint="experiments tune registers one",
+        )
+    return versions[0]
+
+
+def _check_candidate(project: Project, candidate: Version) -> None:
+    if "rolled_back" in candidate.tags:
+        raise InputError(
+            f"version {candidate.number} was rolled back: {candidate.tags['rolled_back']}",
+            where=candidate.name,
+            hint=f"tune a new one, or bring it back by hand: experiments promote version={candidate.number} reason='…'",
+        )
+    sealed = str(project.splits.sealed)
+    if candidate.tags["trained_through"] > sealed:
+        raise InputError(
+            f"version {candidate.number} has seen the sealed window",
+            where=candidate.name,
+            expected=f"trained through {sealed} at most",
+            found=f"trained through {candidate.tags['trained_through']}",
+            hint="tune again on these data, or promote by hand with version=… reason='…'",
+        )

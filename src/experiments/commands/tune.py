@@ -1,0 +1,120 @@
+"""`experiments tune`: search models and parameters, refit the best."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from experiments.commands.candidate import make_candidate
+from experiments.commands.config import Config
+from experiments.commands.project import Project, digest
+from experiments.tasks.base import Task
+from experiments.tuning.objective import validation_objective
+from experiments.tuning.space import Space, tuned
+from experiments.tuning.study import StudyOptions, best, finished, open_study, optimize
+
+if TYPE_CHECKING:
+    from experiments.tracking.registry import Version
+    from experiments.tracking.runs import TrialRecord
+
+logger = logging.getLogger(__name__)
+
+
+def main(config: Config) -> None:
+    project = Project(config)
+    version = tune(project)
+    print(f"{version.name} version {version.number} ({version.tags['model']})")
+    print(f"next: experiments promote task={project.task.name}, or experiments ui to compare its trials")
+
+
+def tune(project: Project) -> Version:
+    """Run the study until it has its trials, wherever an earlier command left it, and refit the best.
+
+    Optuna's storage is the truth: trials that finished without leaving a run in MLflow, because their
+    process was killed in between, get it now.
+    """
+    task, options = project.task, project.config.tuning
+    space = Space(project.config.search.models, project.config.search.space)
+    space.check({name: model().get_params() for name, model in task.candidates().items()})
+    folds = project.splits.folds()
+    dataset = project.dataset({cutoff for training, validation in folds for cutoff in (*training, validation)})
+    logger.info("%d rows of %d features at %d cutoffs", len(dataset.X), dataset.X.shape[1], dataset.X.index.levshape[1])
+
+    name = options.study_name or study_name(project)
+    study = open_study(
+        name, StudyOptions(options.n_trials, options.storage, options.seed, options.sampler, options.pruner)
+    )
+    runs = project.runs
+    runs.end_orphans()
+    parent = runs.resume_study(
+        name, {**project.lineage, "storage": options.storage.partition("@")[2] or options.storage}
+    )
+    status = "FAILED"
+    try:
+        runs.log_data(parent, project.data_input, context="tuning")
+        runs.log_artifacts(parent, texts=project.texts())
+        logged = runs.logged_trials(parent)
+        for trial in finished(study):
+            if trial.number not in logged:
+                runs.log_trial(parent, record(trial, task, options.seed))
+        optimize(
+            study,
+            validation_objective(task, space, dataset, folds),
+            options.n_trials,
+            on_finished=lambda trial: runs.log_trial(parent, record(trial, task, options.seed)),
+        )
+        chosen = best(study)
+        model, params = tuned(chosen.params)
+        logger.info("best of %d trials: trial %d, %s", len(finished(study)), chosen.number, model)
+        version = make_candidate(project, model, params, parent)
+        runs.log(
+            parent,
+            metrics={f"valid/{task.primary_metric}": chosen.value},
+            tags={"best_trial": str(chosen.number), "model": model, "version": str(version.number)},
+        )
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        runs.finish(parent, status)
+    return version
+
+
+def study_name(project: Project) -> str:
+    """Shop, task and a hash of all that makes trials comparable: data, features, cutoffs, space, sampler, code."""
+    from experiments.tracking.packaging import code_digest
+
+    config = project.config
+    identity = digest(
+        [
+            project.lineage["data_digest"],
+            project.lineage["feature_hash"],
+            project.features,
+            config.task,
+            [config.search.models, config.search.space],
+            project.splits.folds(),
+            [config.tuning.seed, config.tuning.sampler, config.tuning.pruner],
+            code_digest(),
+        ]
+    )
+    return f"{project.registered_name}-{identity[:8]}"
+
+
+def record(trial: Any, task: Task, seed: int) -> TrialRecord:
+    """What MLflow is to know of an Optuna trial."""
+    from experiments.tracking.runs import TrialRecord
+
+    folds = trial.user_attrs.get("fold_metrics", [])
+    metrics = {name: sum(fold[name] for fold in folds) / len(folds) for name in folds[0]} if folds else {}
+    return TrialRecord(
+        number=trial.number,
+        state={"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed"),
+        params=trial.params,
+        metrics=metrics,
+        fold_metrics=folds,
+        started=trial.datetime_start,
+        ended=trial.datetime_complete,
+        seed=seed,
+        traceback=trial.user_attrs.get("traceback"),
+    )

@@ -1,0 +1,126 @@
+"""Which cutoffs train, which validate, and which one stays sealed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from features.errors import InputError
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Cutoffs of a shop's history; each has a window [cutoff, cutoff + horizon_days) of outcomes.
+
+    No window of one part reaches into a window of a later part; its end may equal the later cutoff.
+
+    Attributes
+    ----------
+    training, validation : tuple of date
+        Ascending. `training` is what the first validation cutoff is predicted from.
+    sealed : date
+        The last cutoff whose window is complete; `promote` alone opens it.
+    horizon_days : int
+    step_days : int
+        Between cutoffs of one part.
+    earliest : date
+        First cutoff with enough history.
+    """
+
+    training: tuple[date, ...]
+    validation: tuple[date, ...]
+    sealed: date
+    horizon_days: int
+    step_days: int
+    earliest: date
+
+    def folds(self) -> list[tuple[tuple[date, ...], date]]:
+        """For each validation cutoff, the cutoffs whose windows end by it."""
+        return [(self._ending_by(cutoff), cutoff) for cutoff in self.validation]
+
+    def refit(self) -> tuple[date, ...]:
+        """All cutoffs whose windows end by the sealed one: what the candidate is trained on."""
+        return self._ending_by(self.sealed)
+
+    def cutoffs(self) -> tuple[date, ...]:
+        """All cutoffs that folds and refit name, ascending; the sealed one is not among them."""
+        used = {cutoff for training, validation in self.folds() for cutoff in (*training, validation)}
+        return tuple(sorted(used.union(self.refit())))
+
+    def _ending_by(self, day: date) -> tuple[date, ...]:
+        return _grid(day - timedelta(days=self.horizon_days), self.earliest, self.step_days)
+
+
+def make_splits(
+    start: date, end: date, *, horizon_days: int, step_days: int, min_history_days: int, n_validation: int
+) -> Splits:
+    """Lay out the cutoffs from the end of the data backwards.
+
+    sealed = end - h; the last validation cutoff is sealed - h, and earlier ones step back from it by
+    `step_days`, or by h where that is longer, so that no spend is validated on twice. Training cutoffs
+    step back from (first validation cutoff - h) by `step_days` while `min_history_days` of history lie
+    before them. There are fewer validation cutoffs than asked for where the history would leave no
+    training cutoff.
+
+    Parameters
+    ----------
+    start, end : date
+        First day of the data, and the first day after it.
+    horizon_days, step_days, min_history_days, n_validation : int
+
+    Raises
+    ------
+    InputError
+        If not even one training, one validation and the sealed window fit.
+
+    Examples
+    --------
+    >>> splits = make_splits(
+    ...     date(2017, 1, 1), date(2018, 1, 1), horizon_days=90, step_days=30, min_history_days=60, n_validation=3
+    ... )
+    >>> [str(cutoff) for cutoff in (*splits.training, *splits.validation, splits.sealed)]
+    ['2017-03-07', '2017-04-06', '2017-07-05', '2017-10-03']
+    """
+    given = {
+        "horizon_days": horizon_days,
+        "step_days": step_days,
+        "min_history_days": min_history_days,
+        "n_validation": n_validation,
+    }
+    for name, value in given.items():
+        if value < 1:
+            raise InputError(f"{name} is out of range", where=name, expected=">= 1", found=str(value))
+    days, needed = (end - start).days, min_history_days + 3 * horizon_days
+    if days < needed:
+        raise InputError(
+            f"the data is too short for horizon_days={horizon_days}",
+            where=f"{start} to {end} (end exclusive)",
+            expected=f"{needed} days = min_history_days {min_history_days} + training, validation and sealed"
+            f" windows of {horizon_days} each",
+            found=f"{days} days, {needed - days} too few",
+            hint=_shorter(days, min_history_days),
+        )
+    horizon = timedelta(days=horizon_days)
+    earliest, sealed = start + timedelta(days=min_history_days), end - horizon
+    validation = _grid(sealed - horizon, earliest + horizon, max(step_days, horizon_days))[-n_validation:]
+    return Splits(
+        training=_grid(validation[0] - horizon, earliest, step_days),
+        validation=validation,
+        sealed=sealed,
+        horizon_days=horizon_days,
+        step_days=step_days,
+        earliest=earliest,
+    )
+
+
+def _grid(last: date, earliest: date, step_days: int) -> tuple[date, ...]:
+    """Days from `last` back to `earliest` by steps, ascending."""
+    steps = range((last - earliest).days // step_days + 1)
+    return tuple(last - timedelta(days=step * step_days) for step in reversed(steps))
+
+
+def _shorter(days: int, min_history_days: int) -> str:
+    longest = (days - min_history_days) // 3
+    if longest >= 1:
+        return f"use task.horizon_days={longest} or shorter, a smaller evaluation.min_history_days, or more data"
+    return "use a smaller evaluation.min_history_days and task.horizon_days, or more data"

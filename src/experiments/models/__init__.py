@@ -1,0 +1,23 @@
+"""Scikit-learn estimators, by the names that configuration uses. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from experiments.models.base import Model, dump, load
+from experiments.models.blend import Blend, blend
+from experiments.models.boosting import LightGBMSpend
+from experiments.models.naive import NaiveSpend
+from experiments.models.probabilistic import BGNBD, MBGNBD, PROBABILISTIC, ParetoNBD
+
+MODELS: Mapping[str, Callable[..., Model]] = {
+    "naive_lifetime_rate": partial(NaiveSpend, rate="lifetime_spend_rate"),
+    "naive_last_91_days_rate": partial(NaiveSpend, rate="last_91_days_spend_rate"),
+    "naive_past_total": partial(NaiveSpend, rate="total_spend"),
+    **PROBABILISTIC,
+    "lightgbm": LightGBMSpend,
+    "blend": blend,
+}
+
+__all__ = ["BGNBD", "MBGNBD", "MODELS", "Blend", "LightGBMSpend", "Model", "NaiveSpend", "ParetoNBD", "dump", "load"]

@@ -1,0 +1,181 @@
+"""What all models have in common: checked input, money over a horizon, and storage as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from features.errors import InputError, did_you_mean, listing
+
+# Terms that a task sets on its models (conf/task/), and what a model made by hand starts from.
+HORIZON_DAYS = 90.0
+MARGIN = 1.0
+DISCOUNT_RATE = 0.0
+
+DAYS_PER_YEAR = 365
+STEP_DAYS = 30
+
+
+class Model(RegressorMixin, BaseEstimator):
+    """A scikit-learn regressor that is stored as text, without pickle.
+
+    `X` is a frame of float64 features indexed (customer_id, cutoff), `y` a series with the same index.
+    `predict` needs the columns only, in any order, and returns an array with one value per row. Neither
+    the order of rows nor that of columns changes a fit.
+
+    Attributes
+    ----------
+    is_naive : bool
+        A rule that a marketer would apply by hand: what every other model is compared with.
+    ranking_only : bool
+        Predictions order customers but are no amounts of money.
+    """
+
+    is_naive: ClassVar[bool] = False
+    _classes: ClassVar[dict[str, type[Model]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Model._classes[cls.__name__] = cls
+
+    @property
+    def ranking_only(self) -> bool:
+        return False
+
+    def get_state(self) -> dict[str, Any]:
+        """The fitted attributes, as values that JSON holds."""
+        raise NotImplementedError
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what `get_state` gave."""
+        raise NotImplementedError
+
+
+def dump(model: Model) -> str:
+    """Write a fitted model as JSON text: class, parameters, state.
+
+    Floats are written with all their digits, so that the model that `load` gives back predicts the same bits.
+    """
+    check_is_fitted(model)
+    return json.dumps({**_described(model), "state": model.get_state()}, allow_nan=False)
+
+
+def load(text: str) -> Model:
+    """Read a model that `dump` wrote. Nothing in the text is executed.
+
+    Raises
+    ------
+    InputError
+        If the text is no such JSON, or of a class that is unknown here.
+    """
+    try:
+        content = json.loads(text)
+        model, state = _constructed(content), content["state"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(
+            "the text holds no model", expected="JSON as written by dump(model)", found=f"{text[:60]!r} ({error})"
+        ) from None
+    return model.set_state(state)
+
+
+def _described(model: Model) -> dict[str, Any]:
+    params = model.get_params(deep=False)
+    params = {name: _described(value) if isinstance(value, Model) else value for name, value in params.items()}
+    return {"class": type(model).__name__, "params": params}
+
+
+def _constructed(content: Mapping[str, Any]) -> Model:
+    name = content["class"]
+    if name not in Model._classes:
+        raise InputError(f"there is no model class {name!r}", hint=did_you_mean(name, Model._classes))
+    params = {
+        key: _constructed(value) if isinstance(value, dict) else value for key, value in content["params"].items()
+    }
+    return Model._classes[name](**params)
+
+
+def require_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
+    """The named columns of a frame, in that order.
+
+    Raises
+    ------
+    InputError
+        If `X` is no frame, or lacks a column.
+    """
+    names = list(names)
+    if not isinstance(X, pd.DataFrame):
+        raise InputError(
+            "the model needs named columns", expected=f"a DataFrame with {listing(names)}", found=type(X).__name__
+        )
+    missing = [name for name in names if name not in X.columns]
+    if missing:
+        raise InputError(
+            f"missing feature {listing(missing)}",
+            where="columns of X",
+            expected=listing(names),
+            found=listing(X.columns),
+            hint=f"{did_you_mean(missing[0], map(str, X.columns))} else add it to features.names (conf/features/)",
+        )
+    return X[names]
+
+
+def finite_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
+    """As `require_columns`, in float64, where every value must be a finite number >= 0.
+
+    Raises
+    ------
+    InputError
+        Naming the first column that holds anything else.
+    """
+    values = require_columns(X, names).astype(float)
+    for name in values:
+        wrong = values[name][~(np.isfinite(values[name]) & (values[name] >= 0))]
+        if len(wrong):
+            raise InputError(
+                f"{name} has values that are no amount",
+                where=f"column {name}",
+                expected="finite numbers >= 0",
+                found=listing(wrong),
+            )
+    return values
+
+
+def check_money_terms(horizon_days: float, margin: float, discount_rate: float) -> None:
+    """Check the terms that a task sets: horizon_days and margin > 0, discount_rate >= 0."""
+    for name, value, right in (
+        ("horizon_days", horizon_days, horizon_days > 0),
+        ("margin", margin, margin > 0),
+        ("discount_rate", discount_rate, discount_rate >= 0),
+    ):
+        if not right:
+            expected = ">= 0" if name == "discount_rate" else "> 0"
+            raise InputError(f"{name} is out of range", where=name, expected=expected, found=str(value))
+
+
+def discount_steps(horizon_days: float, discount_rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a horizon into steps of 30 days and give what money at the middle of each is worth today.
+
+    Parameters
+    ----------
+    horizon_days : float
+    discount_rate : float
+        A year; 0 gives one step, undiscounted.
+
+    Returns
+    -------
+    ends : array of shape (n_steps,)
+        Days from today to the end of each step; the last is `horizon_days`.
+    factors : array of shape (n_steps,)
+        (1 + discount_rate)^(-middle / 365), in (0, 1].
+    """
+    if discount_rate == 0:
+        return np.array([float(horizon_days)]), np.ones(1)
+    ends = np.append(np.arange(STEP_DAYS, horizon_days, STEP_DAYS, dtype=float), float(horizon_days))
+    middles = ends - np.diff(ends, prepend=0.0) / 2
+    return ends, (1 + discount_rate) ** (-middles / DAYS_PER_YEAR)

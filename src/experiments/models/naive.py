@@ -1,0 +1,81 @@
+"""What a marketer reckons without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+
+from experiments.models.base import (
+    DISCOUNT_RATE,
+    HORIZON_DAYS,
+    MARGIN,
+    Model,
+    check_money_terms,
+    discount_steps,
+    finite_columns,
+)
+from features.errors import InputError, did_you_mean
+
+RATES = ("lifetime_spend_rate", "last_91_days_spend_rate")
+RANKINGS = ("total_spend",)
+
+
+class NaiveSpend(Model):
+    """The past goes on: rate x horizon_days x margin, discounted; or the past total, which only ranks.
+
+    Parameters
+    ----------
+    rate : {"lifetime_spend_rate", "last_91_days_spend_rate", "total_spend"}
+        Feature that is carried forward. The first two are currency per day; `total_spend` is a sum over
+        a past of no fixed length: it orders customers and says nothing about the amount to come.
+    horizon_days : float
+    margin : float
+        Profit per unit of revenue.
+    discount_rate : float
+        A year.
+    """
+
+    is_naive: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        rate: str = "lifetime_spend_rate",
+        horizon_days: float = HORIZON_DAYS,
+        margin: float = MARGIN,
+        discount_rate: float = DISCOUNT_RATE,
+    ) -> None:
+        self.rate = rate
+        self.horizon_days = horizon_days
+        self.margin = margin
+        self.discount_rate = discount_rate
+
+    @property
+    def ranking_only(self) -> bool:
+        return self.rate in RANKINGS
+
+    def fit(self, X: pd.DataFrame, y: pd.Series | None = None) -> Self:
+        """Check the parameters and that the feature is there; nothing is learned."""
+        known = RATES + RANKINGS
+        if self.rate not in known:
+            raise InputError(f"there is no rate {self.rate!r}", where="rate", hint=did_you_mean(self.rate, known))
+        check_money_terms(self.horizon_days, self.margin, self.discount_rate)
+        finite_columns(X, [self.rate])
+        return self.set_state({})
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Value in the horizon, in currency: array of shape (n_rows,), >= 0."""
+        rate = finite_columns(X, [self.rate])[self.rate].to_numpy()
+        if self.ranking_only:
+            return rate
+        ends, factors = discount_steps(self.horizon_days, self.discount_rate)
+        return rate * (self.margin * float(np.diff(ends, prepend=0.0) @ factors))
+
+    def get_state(self) -> dict[str, Any]:
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        self.is_fitted_ = True
+        return self

@@ -1,0 +1,1 @@
+"""Figures and pages: they take frames and return figures."""

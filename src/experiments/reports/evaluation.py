@@ -1,0 +1,34 @@
+"""The figures of an evaluation: whatever its tables allow, the model beside the naive one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from experiments.reports.figures import calibration_figure, cumulative_gain_figure
+
+
+def draw(tables: Mapping[str, Mapping[str, pd.DataFrame]], *, currency: str, horizon_days: int) -> dict[str, Figure]:
+    """Draw the tables that an evaluation has.
+
+    Parameters
+    ----------
+    tables : mapping of model to mapping of table name to frame
+        As `Evaluation.tables`; the model in question first, then those it is compared with.
+    currency : str
+    horizon_days : int
+
+    Returns
+    -------
+    dict of table name to figure
+    """
+    own = next(iter(tables.values()))
+    figures = {}
+    if "calibration" in own:
+        figures["calibration"] = calibration_figure(own["calibration"], currency=currency, horizon_days=horizon_days)
+    if "cumulative_gain" in own:
+        curves = {model: named["cumulative_gain"] for model, named in tables.items()}
+        figures["cumulative_gain"] = cumulative_gain_figure(curves, horizon_days=horizon_days)
+    return figures

@@ -1,0 +1,123 @@
+"""Figures of an evaluation. They take the frames of `evaluation.metrics` and keep no pyplot state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+
+from features.errors import InputError, listing
+
+BLUE, ORANGE, GREEN, GREY = "#2563a8", "#d9822b", "#3a8f5c", "#8a8f98"
+WIDE_RANGE = 30  # largest / smallest mean above which a linear axis would hide most quantiles
+
+
+def calibration_figure(table: pd.DataFrame, *, currency: str, horizon_days: int) -> Figure:
+    """Mean actual against mean predicted spend, by quantile of the prediction.
+
+    Points on the diagonal are predicted right, points above it too low. Both axes are logarithmic where
+    all means are above 0 and span more than a factor of 30, else linear.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `calibration_table` returns it.
+    currency : str
+        The shop's own, such as "USD".
+    horizon_days : int
+        Of the prediction.
+    """
+    _require(table, ("customers", "mean_predicted", "mean_actual"))
+    figure = Figure(figsize=(6.4, 6.0), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    predicted, actual = table["mean_predicted"].to_numpy(), table["mean_actual"].to_numpy()
+    means = np.concatenate([predicted, actual])
+    logarithmic = bool(means.min() > 0 and means.max() / means.min() > WIDE_RANGE)
+    low, high = (means.min() / 1.6, means.max() * 1.6) if logarithmic else (0.0, max(means.max() * 1.08, 1e-9))
+    axes.plot([low, high], [low, high], color=GREY, linewidth=1.2, linestyle="--", label="predicted = actual", zorder=1)
+    axes.plot(predicted, actual, color=BLUE, linewidth=1.4, marker="o", markersize=6, label="quantiles", zorder=2)
+    for quantile, x, y in zip(table.index, predicted, actual, strict=True):
+        axes.annotate(str(quantile), (x, y), xytext=(7, -9), textcoords="offset points", fontsize=8, color=BLUE)
+    if logarithmic:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_minor_formatter(NullFormatter())
+    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"))
+    _dress(
+        axes,
+        title="Calibration",
+        subtitle=f"{table['customers'].sum():,} customers in {len(table)} quantiles of predicted spend (1 = lowest)",
+        xlabel=f"mean predicted spend in {horizon_days} days ({currency})",
+        ylabel=f"mean actual spend in {horizon_days} days ({currency})",
+    )
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def cumulative_gain_figure(curves: Mapping[str, pd.DataFrame], *, horizon_days: int) -> Figure:
+    """Share of spend that is reached with a share of customers, for several orders of the same customers.
+
+    Parameters
+    ----------
+    curves : mapping of label to DataFrame
+        As `cumulative_gain` returns them, the model first; the label "perfect" is drawn as the limit.
+        The diagonal, a random order, is added.
+    horizon_days : int
+        In which the spend fell.
+    """
+    figure = Figure(figsize=(6.8, 5.4), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    colors = iter((BLUE, ORANGE, GREEN, "#7a4fa3", "#b23a48") * (1 + len(curves) // 5))
+    for label, curve in curves.items():
+        _require(curve, ("customers_share", "spend_share"))
+        perfect = label == "perfect"
+        axes.plot(
+            curve["customers_share"],
+            curve["spend_share"],
+            label=label,
+            color=GREY if perfect else next(colors),
+            linewidth=1.2 if perfect else 1.9,
+            linestyle=":" if perfect else "-",
+            zorder=1 if perfect else 2,
+        )
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle="--", label="random", zorder=1)
+    axes.set(xlim=(0, 1), ylim=(0, 1.01))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    _dress(
+        axes,
+        title="Cumulative gain",
+        subtitle=f"how much of the spend in {horizon_days} days the customers ranked first make",
+        xlabel="share of customers, highest predicted first (%)",
+        ylabel="share of actual spend (%)",
+    )
+    axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def _dress(axes: Axes, *, title: str, subtitle: str, xlabel: str, ylabel: str) -> None:
+    axes.set_title(title, loc="left", fontsize=13, fontweight="bold", pad=24)
+    axes.text(0, 1.015, subtitle, transform=axes.transAxes, fontsize=9, color="#555b66", va="bottom")
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.grid(color="#e3e6ea", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _require(frame: pd.DataFrame, names: Sequence[str]) -> None:
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise InputError(
+            f"the figure needs column {listing(missing)}", expected=listing(names), found=listing(frame.columns)
+        )
+    if frame.empty:
+        raise InputError("there is nothing to draw", expected="at least one row", found="an empty frame")

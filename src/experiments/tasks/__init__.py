@@ -1,0 +1,10 @@
+"""Marketing questions, one file each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from experiments.tasks.base import Task
+from experiments.tasks.clv import CustomerValue
+
+TASKS: Mapping[str, Callable[..., Task]] = {"clv": CustomerValue}

@@ -1,0 +1,86 @@
+"""How valuable is this customer: spend in the next `horizon_days`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import ClassVar
+
+import pandas as pd
+
+from experiments.evaluation.metrics import SPEND_METRICS, calibration_table, cumulative_gain
+from experiments.models import MODELS
+from experiments.models.base import Model
+from experiments.tasks.base import Build, Dataset, Evaluation
+from features import targets
+from features.shop import Shop
+
+
+@dataclass(frozen=True)
+class CustomerValue:
+    """Spend of each customer in the `horizon_days` after a cutoff.
+
+    y = margin x sum of amount / (1 + discount_rate)^(days / 365), in the shop's currency, over the
+    purchases in [cutoff, cutoff + horizon_days); 0 for customers who do not come back.
+
+    Attributes
+    ----------
+    horizon_days : int
+    discount_rate : float
+        A year.
+    margin : float
+        Profit per unit of revenue.
+    primary_metric : str
+        One of `SPEND_METRICS`: what the search maximises and the gate decides on.
+    min_effect : float
+        Smallest gain in the primary metric that is worth a change of champion.
+    guards : mapping of metric to (lowest, highest)
+    """
+
+    horizon_days: int
+    discount_rate: float
+    margin: float
+    primary_metric: str
+    min_effect: float
+    guards: Mapping[str, tuple[float, float]]
+
+    name: ClassVar[str] = "clv"
+    needs: ClassVar[tuple[str, ...]] = ("transactions",)
+    grain: ClassVar[str] = "customer x cutoff"
+    outputs: ClassVar[tuple[str, ...]] = ("clv",)
+
+    @property
+    def target(self) -> str:
+        """The target in one string: models of different targets are never compared."""
+        return f"spend_{self.horizon_days}d_discount{self.discount_rate:g}_margin{self.margin:g}"
+
+    def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
+        spend = partial(targets.spend, discount_rate=self.discount_rate, margin=self.margin)
+        return Dataset(
+            X=shop.features(features, cutoffs),
+            y=shop.target(spend, cutoffs, self.horizon_days, self.target),
+        )
+
+    def candidates(self) -> Mapping[str, Build]:
+        terms = {"horizon_days": self.horizon_days, "discount_rate": self.discount_rate, "margin": self.margin}
+        return {
+            name: partial(model, **{term: value for term, value in terms.items() if term in model().get_params()})
+            for name, model in MODELS.items()
+        }
+
+    def metric(self) -> Callable[..., float]:
+        return SPEND_METRICS[self.primary_metric]
+
+    def evaluate(self, model: Model, dataset: Dataset) -> Evaluation:
+        prediction = pd.Series(model.predict(dataset.X), index=dataset.y.index, name="prediction")
+        return Evaluation(
+            y=dataset.y,
+            prediction=prediction,
+            metrics={name: metric(dataset.y, prediction) for name, metric in SPEND_METRICS.items()},
+            tables={
+                "calibration": calibration_table(dataset.y, prediction),
+                "cumulative_gain": cumulative_gain(dataset.y, prediction),
+            },
+        )

@@ -1,0 +1,232 @@
+"""Runs: a study and its trials, a candidate and what was measured of it.
+
+Metrics go in one batch a run: one call a value takes ten times as long. The run that `mlflow run`
+opens is tagged, not adopted, as a study outlives the command that began it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunStatus, RunTag
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
+
+from experiments.processes import is_gone, mark
+
+MAX_PARAM_LENGTH = 6000
+STUDY, TRIAL = "study", "trial"
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """All that a trial's run says, whichever tuner ran it.
+
+    Attributes
+    ----------
+    number : int
+    state : str
+        complete, pruned or failed.
+    params : mapping
+    metrics : mapping of metric to its mean over the folds
+    fold_metrics : sequence of mappings, one for each validation cutoff that was reached
+    started, ended : datetime
+    seed : int
+    traceback : str or None
+    """
+
+    number: int
+    state: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    fold_metrics: Sequence[Mapping[str, float]]
+    started: datetime
+    ended: datetime
+    seed: int
+    traceback: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"trial-{self.number:03d}"
+
+
+@dataclass(frozen=True)
+class DataInput:
+    """The data behind a run: what was staged, and how much of it."""
+
+    name: str
+    digest: str
+    source: str
+    profile: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Runs:
+    """The runs of one experiment.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    experiment : str
+        Created where absent; restored where deleted.
+    """
+
+    def __init__(self, client: MlflowClient, experiment: str) -> None:
+        self.client = client
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            self.experiment_id = client.create_experiment(experiment)
+        else:
+            self.experiment_id = found.experiment_id
+            if found.lifecycle_stage == "deleted":
+                client.restore_experiment(found.experiment_id)
+
+    def start(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
+        """Create a run and return its id."""
+        injected = os.environ.get("MLFLOW_RUN_ID")
+        return self.client.create_run(
+            self.experiment_id,
+            run_name=name,
+            tags={
+                **tags,
+                "owner": json.dumps(mark()),
+                **({MLFLOW_PARENT_RUN_ID: parent} if parent else {}),
+                **({"mlflow_project_run": injected} if injected else {}),
+            },
+        ).info.run_id
+
+    def finish(self, run_id: str, status: str = "FINISHED") -> None:
+        self.client.set_terminated(run_id, status)
+
+    def resume_study(self, study: str, tags: Mapping[str, str]) -> str:
+        """The study's parent run: the one that an earlier command left, or a new one."""
+        runs = self._search(f"tags.kind = '{STUDY}' and tags.study = '{study}'")
+        if runs:
+            run_id = runs[0].info.run_id
+            self.client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
+            self.client.set_tag(run_id, "owner", json.dumps(mark()))
+            return run_id
+        return self.start(study, {"kind": STUDY, "study": study, **tags})
+
+    def end_orphans(self) -> None:
+        """End the runs that a killed process left running."""
+        for run in self._search("attributes.status = 'RUNNING'"):
+            owner = run.data.tags.get("owner")
+            if owner and is_gone(json.loads(owner)):
+                self.finish(run.info.run_id, "KILLED")
+
+    def logged_trials(self, parent: str) -> set[int]:
+        """Numbers of the trials that have a run."""
+        runs = self._search(f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and tags.kind = '{TRIAL}'")
+        return {int(run.data.tags["trial"]) for run in runs if run.info.status != "KILLED"}
+
+    def log_trial(self, parent: str, trial: TrialRecord) -> None:
+        """Write a finished trial's run, whole."""
+        stamp = round(trial.ended.timestamp() * 1000)
+        tags = {
+            "kind": TRIAL,
+            "trial": str(trial.number),
+            "state": trial.state,
+            "seed": str(trial.seed),
+            "owner": json.dumps(mark()),
+            MLFLOW_PARENT_RUN_ID: parent,
+        }
+        if trial.traceback:
+            tags[MLFLOW_RUN_NOTE] = f"```\n{trial.traceback}\n```"
+        run_id = self.client.create_run(
+            self.experiment_id, start_time=round(trial.started.timestamp() * 1000), tags=tags, run_name=trial.name
+        ).info.run_id
+        metrics = [Metric(f"valid/{name}", value, stamp, 0) for name, value in trial.metrics.items()]
+        if len(trial.fold_metrics) > 1:
+            metrics += [
+                Metric(f"valid/{name}_by_cutoff", value, stamp, step)
+                for step, fold in enumerate(trial.fold_metrics)
+                for name, value in fold.items()
+            ]
+        self.client.log_batch(run_id, metrics=metrics, params=_params(trial.params))
+        self.client.set_terminated(run_id, "FAILED" if trial.state == "failed" else "FINISHED", end_time=stamp)
+
+    def log(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        note: str | None = None,
+    ) -> None:
+        """Log params, metrics and tags in one batch."""
+        stamp = round(time.time() * 1000)
+        labels = {**(tags or {}), **({MLFLOW_RUN_NOTE: note} if note else {})}
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(name, float(value), stamp, 0) for name, value in (metrics or {}).items()],
+            params=_params(params or {}),
+            tags=[RunTag(name, str(value)) for name, value in labels.items()],
+        )
+
+    def log_data(self, run_id: str, data: DataInput, context: str) -> None:
+        """Log what data the run saw."""
+        dataset = Dataset(
+            name=data.name,
+            digest=data.digest[:36],
+            source_type="staged",
+            source=json.dumps({"source": data.source}),
+            profile=json.dumps(dict(data.profile), default=str),
+        )
+        self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
+
+    def log_artifacts(
+        self,
+        run_id: str,
+        *,
+        texts: Mapping[str, str] | None = None,
+        tables: Mapping[str, pd.DataFrame] | None = None,
+        figures: Mapping[str, Figure] | None = None,
+    ) -> None:
+        """Log texts under their file names, tables as CSV and figures as PNG, in one transfer."""
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            for name, text in (texts or {}).items():
+                _below(root, name).write_text(text)
+            for name, table in (tables or {}).items():
+                table.to_csv(_below(root, f"tables/{name}.csv"), index=False)
+            for name, figure in (figures or {}).items():
+                figure.savefig(_below(root, f"figures/{name}.png"), dpi=120)
+            self.client.log_artifacts(run_id, folder)
+
+    def _search(self, query: str) -> list[Run]:
+        found: list[Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id], query, max_results=1000, page_token=token, order_by=["attributes.start_time"]
+            )
+            found.extend(page)
+            token = page.token
+            if not token:
+                return found
+
+
+def _below(root: Path, name: str) -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _params(values: Mapping[str, Any]) -> list[Param]:
+    """Params as MLflow keeps them; a longer one would be cut without a word."""
+    params = [Param(name, str(value)) for name, value in values.items()]
+    for param in params:
+        if len(param.value) > MAX_PARAM_LENGTH:
+            raise ValueError(f"param {param.key} has {len(param.value)} characters, MLflow keeps {MAX_PARAM_LENGTH}")
+    return params

@@ -1,0 +1,62 @@
+"""The MLflow store: connected once, created once, locked where one writer at a time must be."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from features.errors import InputError
+
+
+def connect(uri: str | None, locks: Path) -> MlflowClient:
+    """Connect to the tracking store and its registry, creating a local one where there is none.
+
+    Parameters
+    ----------
+    uri : str or None
+        None leaves the choice to MLflow: MLFLOW_TRACKING_URI where set, else `mlflow.db` in the working folder.
+    locks : pathlib.Path
+        Folder of lock files. Of processes that create one database at once, all but one would crash.
+
+    Raises
+    ------
+    InputError
+        If the store cannot be reached.
+    """
+    for noisy in ("mlflow.store.db.utils", "alembic", "mlflow.tracking", "mlflow.models.model", "mlflow.pyfunc"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        if uri:
+            mlflow.set_tracking_uri(uri)
+        client = MlflowClient()
+        with exclusive(locks, "tracking-store"):
+            client.search_experiments(max_results=1)
+    except (MlflowException, OSError, ValueError) as error:
+        raise InputError(
+            "the MLflow store does not answer",
+            where=f"tracking.uri={uri or mlflow.get_tracking_uri()}",
+            found=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}",
+            hint="start the server, or leave tracking.uri null for a store in this folder",
+        ) from error
+    return client
+
+
+def address(client: MlflowClient) -> str:
+    """The URI of the store in use."""
+    return client.tracking_uri
+
+
+@contextmanager
+def exclusive(locks: Path, name: str) -> Iterator[None]:
+    """Hold the lock of that name: other processes of this machine wait."""
+    locks.mkdir(parents=True, exist_ok=True)
+    with (locks / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

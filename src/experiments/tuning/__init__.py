@@ -1,0 +1,1 @@
+"""Search space in, finished study out. The only room that imports Optuna."""

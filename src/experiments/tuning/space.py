@@ -1,0 +1,87 @@
+"""The search space: a choice of model, and each model's own parameters below it (conf/search/)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+
+from features.errors import InputError, did_you_mean
+
+RANGE_KEYS = {"low", "high", "step", "log", "type"}
+
+
+@dataclass(frozen=True)
+class Space:
+    """Which models compete, and over which of their parameters.
+
+    Attributes
+    ----------
+    models : sequence of str
+    space : mapping of model to mapping of parameter to a range
+        A range is `{choices: [...]}` or `{low, high}` with `step`, `log: true` or `type: int`.
+    """
+
+    models: Sequence[str]
+    space: Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+    def check(self, parameters: Mapping[str, Mapping[str, Any]]) -> None:
+        """Compare the space with what the models take.
+
+        Parameters
+        ----------
+        parameters : mapping of model to its parameters
+            As `get_params()` gives them.
+
+        Raises
+        ------
+        InputError
+            For an unknown model, an unknown parameter or a malformed range.
+        """
+        if not self.models:
+            raise InputError("the search names no model", where="search.models", hint=did_you_mean("", parameters))
+        for model in [*self.models, *self.space]:
+            if model not in parameters:
+                raise InputError(f"there is no model {model!r}", where="search", hint=did_you_mean(model, parameters))
+        for model, ranges in self.space.items():
+            for name, bounds in ranges.items():
+                where = f"search.space.{model}.{name}"
+                if name not in parameters[model]:
+                    raise InputError(
+                        f"{model} has no parameter {name!r}", where=where, hint=did_you_mean(name, parameters[model])
+                    )
+                _check_range(bounds, where)
+
+    def suggest(self, trial: optuna.Trial) -> tuple[str, dict[str, Any]]:
+        """Draw a model and its parameters; in the trial they are named `model` and `<model>.<parameter>`."""
+        model = trial.suggest_categorical("model", list(self.models))
+        ranges = self.space.get(model, {})
+        return model, {name: _draw(trial, f"{model}.{name}", bounds) for name, bounds in ranges.items()}
+
+
+def tuned(params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The model and its parameters back from a finished trial's `params`."""
+    model = params["model"]
+    prefix = f"{model}."
+    return model, {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
+
+
+def _draw(trial: optuna.Trial, name: str, bounds: Mapping[str, Any]) -> Any:
+    if "choices" in bounds:
+        return trial.suggest_categorical(name, list(bounds["choices"]))
+    options = {key: bounds[key] for key in ("step", "log") if key in bounds}
+    suggest = trial.suggest_int if bounds.get("type") == "int" else trial.suggest_float
+    return suggest(name, bounds["low"], bounds["high"], **options)
+
+
+def _check_range(bounds: Mapping[str, Any], where: str) -> None:
+    expected = "{choices: [...]} or {low: …, high: …} with step, log: true or type: int"
+    if "choices" in bounds:
+        malformed = set(bounds) != {"choices"} or not bounds["choices"]
+    else:
+        malformed = not {"low", "high"} <= set(bounds) <= RANGE_KEYS or not bounds["low"] <= bounds["high"]
+        malformed = malformed or bounds.get("type", "float") not in ("int", "float")
+    if malformed:
+        raise InputError("the search has a malformed range", where=where, expected=expected, found=str(dict(bounds)))

@@ -1,0 +1,24 @@
+"""Transactions gathered to purchase days and to orders: where most families and targets start."""
+
+from __future__ import annotations
+
+import ibis.expr.types as ir
+
+from features.tables import MONEY, Tables
+
+
+def by_day(tables: Tables) -> ir.Table:
+    """One row per customer and purchase day: customer_id, day, amount (DECIMAL).
+
+    All orders of a day are one purchase (Fader & Hardie's convention, and lifetimes').
+    """
+    lines = tables.transactions
+    return lines.group_by("customer_id", day=lines.timestamp.date()).agg(amount=lines.amount.sum().cast(MONEY))
+
+
+def by_order(tables: Tables) -> ir.Table:
+    """One row per order: customer_id, order_id, moment (its first line's), amount (DECIMAL)."""
+    lines = tables.transactions
+    return lines.group_by("customer_id", "order_id").agg(
+        moment=lines.timestamp.min(), amount=lines.amount.sum().cast(MONEY)
+    )

@@ -1,0 +1,156 @@
+"""What a staged shop holds, for the eye: rows, dates, customers, tables, drops, and what each task could use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import ibis
+
+from features.engines import Engine
+from features.sources.staging import Drop, Staged
+from features.tables import SPECS, Tables
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The figures of `experiments data`.
+
+    Attributes
+    ----------
+    shop, currency : str
+        Of the data config.
+    start, end : datetime.date
+        The days that the transactions cover, end exclusive.
+    days : int
+        end - start.
+    customers : int
+        Who bought at least once.
+    repeat_customers : int
+        Who bought on at least two days.
+    left_truncated_customers : int
+        First seen within `burn_in_days` of the start: they may have bought before it.
+    burn_in_days : int
+        See `Tables`.
+    orders : int
+        Distinct order ids.
+    amount : float
+        What the shop took in all, in `currency`.
+    rows : mapping of str to int
+        Canonical table -> rows, of the tables present.
+    absent : tuple of str
+        Canonical tables that the shop lacks.
+    drops : tuple of Drop
+        Rows left out, per table and rule.
+    """
+
+    shop: str
+    currency: str
+    start: date
+    end: date
+    days: int
+    customers: int
+    repeat_customers: int
+    left_truncated_customers: int
+    burn_in_days: int
+    orders: int
+    amount: float
+    rows: Mapping[str, int]
+    absent: tuple[str, ...]
+    drops: tuple[Drop, ...]
+
+
+def profile(staged: Staged, tables: Tables, engine: Engine) -> Profile:
+    """Count what a staged shop holds.
+
+    Parameters
+    ----------
+    staged : Staged
+        From `sources.stage`.
+    tables : Tables
+        `staged.open(engine)`.
+    engine : Engine
+        Where the figures are computed.
+    """
+    lines = tables.transactions
+    per_customer = lines.group_by("customer_id").aggregate(
+        first_day=lines.timestamp.min().date(),
+        days=lines.timestamp.date().nunique(),
+        orders=lines.order_id.nunique(),  # an order is of one customer, so that these add up
+        amount=lines.amount.sum(),
+    )
+    settled = ibis.literal(staged.start + timedelta(days=staged.burn_in_days))
+    figures = engine.frame(
+        per_customer.aggregate(
+            customers=per_customer.count(),
+            repeat_customers=(per_customer.days > 1).sum(),
+            left_truncated_customers=(per_customer.first_day < settled).sum(),
+            orders=per_customer.orders.sum(),
+            amount=per_customer.amount.sum().cast("float64"),
+        )
+    ).iloc[0]
+    return Profile(
+        shop=staged.shop,
+        currency=staged.currency,
+        start=staged.start,
+        end=staged.end,
+        days=(staged.end - staged.start).days,
+        customers=int(figures.customers),
+        repeat_customers=int(figures.repeat_customers),
+        left_truncated_customers=int(figures.left_truncated_customers),
+        burn_in_days=staged.burn_in_days,
+        orders=int(figures.orders),
+        amount=float(figures.amount),
+        rows=dict(staged.rows),
+        absent=tuple(name for name in SPECS if name not in staged.rows),
+        drops=staged.drops,
+    )
+
+
+def missing_tables(needs: Mapping[str, Iterable[str]], present: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Which tables each task still lacks; an empty tuple where it has all that it needs.
+
+    Parameters
+    ----------
+    needs : mapping of str to iterable of str
+        Task -> canonical tables (`Task.needs`).
+    present : iterable of str
+        Canonical tables that the shop has, such as `Profile.rows`.
+
+    Examples
+    --------
+    >>> missing_tables({"clv": ["transactions"], "response": ["contacts", "responses"]}, ["transactions", "contacts"])
+    {'clv': (), 'response': ('responses',)}
+    """
+    present = set(present)
+    return {task: tuple(table for table in tables if table not in present) for task, tables in needs.items()}
+
+
+def describe(profile: Profile, needs: Mapping[str, Iterable[str]] | None = None) -> str:
+    """The profile as text, with what each task could use when `needs` (task -> tables) is given."""
+    last_day = profile.end - timedelta(days=1)
+    lines = [
+        f"{profile.shop}: {profile.start} to {last_day} ({profile.days:,} days), amounts in {profile.currency}",
+        "",
+        f"  customers        {profile.customers:>12,}",
+        f"    repeat         {profile.repeat_customers:>12,}   bought on two days or more"
+        f" ({profile.repeat_customers / profile.customers:.0%})",
+        f"    left-truncated {profile.left_truncated_customers:>12,}   first seen in the first"
+        f" {profile.burn_in_days} days ({profile.left_truncated_customers / profile.customers:.0%})",
+        f"  orders           {profile.orders:>12,}",
+        f"  amount           {profile.amount:>12,.0f}   {profile.currency}",
+        "",
+        "tables",
+        *(f"  {name:<16} {rows:>12,}   {SPECS[name].meaning}" for name, rows in profile.rows.items()),
+        f"  absent: {', '.join(profile.absent) or 'none'}",
+        "",
+        "rows left out",
+        *(f"  {drop.table:<16} {drop.rows:>12,}   {drop.rule}" for drop in profile.drops),
+        *([] if profile.drops else ["  none"]),
+    ]
+    if needs:
+        lines += ["", "tasks"]
+        for task, missing in missing_tables(needs, profile.rows).items():
+            lines.append(f"  {task:<16} {'ready' if not missing else 'lacks ' + ', '.join(missing)}")
+    return "\n".join(lines)

@@ -1,0 +1,69 @@
+"""One shop, opened: its staged tables on an engine, and the frames that are computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from features import snapshot
+from features.engines import Engine
+from features.sources import stage
+from features.sources.staging import Staged
+from features.tables import Tables
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A shop's staged tables, the engine that reads them and the cache of what was computed.
+
+    Attributes
+    ----------
+    staged : Staged
+        What was staged: name, currency, digest, rows, drops.
+    tables : Tables
+        The canonical tables on the engine.
+    engine : Engine
+        Where expressions run.
+    cache : pathlib.Path
+        Where frames are kept, under the digest of all that they were computed from.
+    """
+
+    staged: Staged
+    tables: Tables
+    engine: Engine
+    cache: Path
+
+    @classmethod
+    def open(cls, source: Mapping[str, Any], engine: Engine, cache: Path) -> Shop:
+        """Stage the source's tables, unless that was done before, and open them."""
+        staged = stage(source, cache)
+        return cls(staged=staged, tables=staged.open(engine), engine=engine, cache=cache)
+
+    def features(self, names: Sequence[str], cutoffs: Sequence[date]) -> pd.DataFrame:
+        """The named features at each cutoff, indexed (customer_id, cutoff): see `snapshot.snapshot`."""
+        return snapshot.snapshot(self.tables, names, cutoffs, self.engine, cache=self.cache, digest=self.staged.digest)
+
+    def target(
+        self,
+        expression: Callable[[Tables, ir.Table], ir.Table],
+        cutoffs: Sequence[date],
+        horizon_days: int,
+        name: str,
+    ) -> pd.Series:
+        """What happened in `horizon_days` from each cutoff: see `snapshot.target`."""
+        return snapshot.target(
+            self.tables,
+            expression,
+            cutoffs,
+            horizon_days,
+            self.engine,
+            cache=self.cache,
+            digest=self.staged.digest,
+            name=name,
+        )

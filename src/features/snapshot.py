@@ -1,0 +1,230 @@
+"""Feature names and cutoffs -> one row per customer and cutoff, cached; targets beside it.
+
+A customer has a row at a cutoff if they bought before it. Everything is a double and nothing is null.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+
+from features.engines import Engine
+from features.errors import InputError, listing
+from features.groups import resolve
+from features.tables import SPECS, Tables, parse_day
+
+logger = logging.getLogger(__name__)
+
+INDEX = ["customer_id", "cutoff"]
+Target = Callable[[Tables, ir.Table], ir.Table]
+
+
+def eligible(past: Tables) -> ir.Table:
+    """Who has a row at the cutoff `past.end`: customer_id of those who bought before it."""
+    return past.transactions.select("customer_id").distinct()
+
+
+def row_per_customer(past: Tables, names: Sequence[str]) -> ir.Table:
+    """Customer_id and the named features of every eligible customer, as an expression.
+
+    Parameters
+    ----------
+    past : Tables
+        `tables.as_of(cutoff)`.
+    names : sequence of str
+        Features, in the order of the columns.
+
+    Returns
+    -------
+    ibis table
+        customer_id (string) and the features (float64), none of them null.
+
+    Raises
+    ------
+    InputError
+        If a feature is unknown, named twice, or needs a table that the shop lacks.
+    """
+    families = resolve(names)
+    _check_needs(past, names)
+    rows = eligible(past)
+    fallbacks = {}
+    for family, chosen in families.items():
+        rows = rows.left_join(family.build(past).select("customer_id", *chosen), "customer_id")
+        rows = rows.drop("customer_id_right")
+        fallbacks.update({name: float(family.fallbacks.get(name, 0.0)) for name in chosen})
+    return rows.select("customer_id", **{name: rows[name].cast("float64").fill_null(fallbacks[name]) for name in names})
+
+
+def _check_needs(tables: Tables, names: Sequence[str]) -> None:
+    present = tables.present()
+    lacking = {
+        family: [table for table in family.needs if table not in present]
+        for family in resolve(names)
+        if not set(family.needs) <= present.keys()
+    }
+    if lacking:
+        absent = dict.fromkeys(table for missing in lacking.values() for table in missing)
+        useless = [name for family, chosen in resolve(names).items() if family in lacking for name in chosen]
+        raise InputError(
+            f"{len(useless)} of the named features need tables that this shop does not have: {', '.join(absent)}",
+            where="features.names",
+            expected=f"the tables {', '.join(absent)}",
+            found=f"the tables {', '.join(present)}",
+            hint=f"add the tables to the source, or leave out {', '.join(useless)}",
+        )
+
+
+def definition_hash(names: Iterable[str]) -> str:
+    """Fingerprint of what the named features mean, whatever the data.
+
+    SHA-256 of the SQL that the expressions compile to over empty canonical tables and a fixed window.
+    It changes when an expression of one of the features' families changes; the order of names does not matter.
+    """
+    past, _ = _blank()
+    return _sql_hash(row_per_customer(past, sorted(names)))
+
+
+def snapshot(
+    tables: Tables, names: Sequence[str], cutoffs: Sequence[date], engine: Engine, *, cache: Path, digest: str
+) -> pd.DataFrame:
+    """The named features of every eligible customer at every cutoff.
+
+    Parameters
+    ----------
+    tables : Tables
+        The shop's tables, whole.
+    names : sequence of str
+        Features, in the order of the columns.
+    cutoffs : sequence of datetime.date
+        Exclusive midnights in the shop's time zone.
+    engine : Engine
+        Where the expressions run.
+    cache : Path
+        Folder of built snapshots: one Parquet file per cutoff, never built twice.
+    digest : str
+        Fingerprint of the source's data.
+
+    Returns
+    -------
+    DataFrame
+        float64, finite; indexed (customer_id, cutoff) with the cutoff as Timestamp, sorted by it.
+
+    Raises
+    ------
+    InputError
+        If a feature is unknown or lacks its table, or a cutoff lies outside the data.
+    """
+    names = list(names)
+    _check_needs(tables, names)
+    pasts = {day: tables.as_of(day) for day in _days(cutoffs)}
+    expressions = {day: partial(row_per_customer, past, sorted(names)) for day, past in pasts.items()}
+    key = (digest, tables.start, tables.burn_in_days, engine.name, definition_hash(names))
+    return _gather(expressions, key, engine, cache / "features")[names]
+
+
+def target(
+    tables: Tables,
+    expression: Target,
+    cutoffs: Sequence[date],
+    horizon_days: int,
+    engine: Engine,
+    *,
+    cache: Path,
+    digest: str,
+    name: str,
+) -> pd.Series:
+    """What every eligible customer does in the `horizon_days` from each cutoff on.
+
+    Parameters
+    ----------
+    tables, cutoffs, engine, cache, digest
+        As for `snapshot`, so that both have the same rows.
+    expression : callable
+        `(future, eligible) -> ibis table` of customer_id and y, such as those of `features.targets`.
+    horizon_days : int
+        Days in the window, at least 1.
+    name : str
+        Name of the series.
+
+    Returns
+    -------
+    Series
+        float64, finite; indexed like `snapshot`.
+
+    Raises
+    ------
+    InputError
+        If a window is not covered by the data.
+    """
+    if horizon_days < 1:
+        raise InputError(f"horizon_days={horizon_days} is no horizon", expected="a whole number of days, at least 1")
+    horizon = timedelta(days=horizon_days)
+    expressions = {
+        day: partial(expression, tables.between(day, day + horizon), eligible(tables.as_of(day)))
+        for day in _days(cutoffs)
+    }
+    past, future = _blank(horizon)
+    key = (digest, tables.start, engine.name, horizon_days, _sql_hash(expression(future, eligible(past))))
+    return _gather(expressions, key, engine, cache / "targets")["y"].rename(name)
+
+
+def _days(cutoffs: Iterable[date]) -> list[date]:
+    days = sorted({parse_day(cutoff) for cutoff in cutoffs})
+    if not days:
+        raise InputError("no cutoff is given", where="cutoffs", expected="at least one day")
+    return days
+
+
+def _gather(
+    expressions: Mapping[date, Callable[[], ir.Table]], key: tuple[object, ...], engine: Engine, folder: Path
+) -> pd.DataFrame:
+    """Build the cutoffs that the folder lacks, then read one file per cutoff."""
+    parts = {}
+    for day, expression in expressions.items():
+        path = folder / f"{day}-{_hash(*key, day)[:24]}.parquet"
+        if not path.exists():
+            started = perf_counter()
+            engine.write(expression(), path)
+            logger.info("%s at %s built in %.1f s", folder.name, day, perf_counter() - started)
+        parts[pd.Timestamp(day)] = pd.read_parquet(path).set_index("customer_id")
+    frame = pd.concat(parts, names=["cutoff"]).reorder_levels(INDEX).sort_index()
+    if frame.empty:
+        raise InputError(
+            f"no customer bought before {max(expressions)}",
+            where="cutoffs",
+            expected="a cutoff after the first purchases",
+        )
+    bad = frame.columns[~np.isfinite(frame.to_numpy()).all(axis=0)]
+    if len(bad):
+        raise ArithmeticError(f"{folder.name} hold values that are not finite: {listing(bad)}")
+    return frame
+
+
+def _blank(horizon: timedelta = timedelta(days=90)) -> tuple[Tables, Tables]:
+    """Past and future of a shop that has every table and no data, for compiling definitions."""
+    start, cutoff = date(2000, 1, 1), date(2001, 1, 1)
+    blank = Tables(
+        start=start,
+        end=cutoff + horizon,
+        burn_in_days=30,
+        **{name: ibis.table(spec.schema, name=name) for name, spec in SPECS.items()},
+    )
+    return blank.as_of(cutoff), blank.between(cutoff, cutoff + horizon)
+
+
+def _sql_hash(expression: ir.Table) -> str:
+    return _hash(ibis.to_sql(expression, dialect="duckdb"))
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()

@@ -1,0 +1,64 @@
+"""What is to be predicted: numbers about the days from the cutoff on."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+
+from features.errors import InputError
+from features.groups import purchases
+from features.tables import Tables
+
+DAYS_PER_YEAR = 365
+DISCOUNTED_MONEY = "decimal(38, 8)"
+
+
+def spend(future: Tables, eligible: ir.Table, *, discount_rate: float = 0.0, margin: float = 1.0) -> ir.Table:
+    """What each eligible customer brings in over the window.
+
+    y = margin * sum over days of amount / (1 + discount_rate) ^ (days since the window's start / 365)
+
+    Parameters
+    ----------
+    future : Tables
+        The window, `tables.between(cutoff, cutoff + horizon)`.
+    eligible : ibis table
+        customer_id of those who bought before the cutoff.
+    discount_rate : float
+        Yearly, at least 0: money of a year later is worth 1 / (1 + discount_rate) as much.
+    margin : float
+        Share of the amount that counts, in (0, 1]: 1 for revenue.
+
+    Returns
+    -------
+    ibis table
+        customer_id and y in the shop's currency; 0 for customers who buy nothing.
+
+    Raises
+    ------
+    InputError
+        If a rate is out of its range.
+    """
+    if not discount_rate >= 0:
+        raise InputError(f"discount_rate={discount_rate} is no rate", expected="a yearly rate of at least 0, as 0.1")
+    if not 0 < margin <= 1:
+        raise InputError(f"margin={margin} is no margin", expected="a share of the amount in (0, 1]")
+    days = purchases.by_day(future)
+    later = days.day.delta(ibis.literal(future.start), unit="day")
+    worth = days.amount.cast("float64") * ibis.literal(1.0 + discount_rate) ** (-later / DAYS_PER_YEAR)
+    # Back to DECIMAL, or the order in which threads sum would show in the last bits.
+    days = days.mutate(worth=worth.cast(DISCOUNTED_MONEY))
+    bought = days.group_by("customer_id").agg(y=days.worth.sum().cast("float64") * float(margin))
+    return _for_all(eligible, bought)
+
+
+def purchase_days(future: Tables, eligible: ir.Table) -> ir.Table:
+    """On how many days of the window each eligible customer buys: customer_id and y, 0 for none."""
+    days = purchases.by_day(future)
+    return _for_all(eligible, days.group_by("customer_id").agg(y=days.count().cast("float64")))
+
+
+def _for_all(eligible: ir.Table, bought: ir.Table) -> ir.Table:
+    """One row per eligible customer; those first seen in the window have none."""
+    joined = eligible.left_join(bought, "customer_id")
+    return joined.select("customer_id", y=joined.y.fill_null(0.0))

@@ -1,0 +1,60 @@
+"""A working folder in which the road has been gone once, on CDNOW's sample, and commands to go on from there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+QUICK = ["data=cdnow", "experiment=clv_quick", "tuning.n_trials=4"]
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment that a user who activated .venv has."""
+    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **changes}
+
+
+def experiments(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run the console script in a folder and check its exit code."""
+    done = subprocess.run(
+        [str(BIN / "experiments"), *arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder after `experiments run`, and what that printed. Not to be changed: see `workspace`."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, experiments(folder, "run", *QUICK).stdout
+
+
+@pytest.fixture
+def workspace(finished_run: tuple[Path, str], tmp_path: Path) -> Path:
+    """A copy of the finished folder; its models' files stay where they are, as their paths are absolute."""
+    folder, _ = finished_run
+    for name in ("mlflow.db", "optuna.journal"):
+        shutil.copy(folder / name, tmp_path / name)
+    shutil.copytree(folder / ".cache", tmp_path / ".cache")
+    return tmp_path
+
+
+@pytest.fixture
+def run(workspace: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run("promote", "rollback=true", code=2)` in the copied folder."""
+    return lambda *arguments, code=0: experiments(workspace, *arguments, code=code)

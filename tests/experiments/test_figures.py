@@ -1,0 +1,59 @@
+"""Figures draw what the frames hold, label units, and leave no pyplot state."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from experiments.evaluation.metrics import calibration_table, cumulative_gain
+from experiments.reports.figures import calibration_figure, cumulative_gain_figure
+from features.errors import InputError
+
+rng = np.random.default_rng(0)
+p = rng.lognormal(4, 1.2, 500)
+y = p * rng.gamma(2, 0.5, 500)
+
+
+def test_calibration_figure_draws_every_quantile_on_fitting_axes(tmp_path):
+    table = calibration_table(y, p)
+    figure = calibration_figure(table, currency="USD", horizon_days=90)
+    assert isinstance(figure, Figure)
+    (axes,) = figure.axes
+    points = axes.get_lines()[1]
+    np.testing.assert_allclose(points.get_xydata(), table[["mean_predicted", "mean_actual"]])
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    assert axes.get_xlabel() == "mean predicted spend in 90 days (USD)"
+    figure.savefig(tmp_path / "calibration.png")
+    linear = calibration_figure(calibration_table(y * (y > np.median(y)), p), currency="USD", horizon_days=90)
+    assert linear.axes[0].get_xscale() == "linear"
+
+
+def test_cumulative_gain_figure_draws_each_curve_and_the_random_order(tmp_path):
+    curves = {"model": cumulative_gain(y, p), "naive": cumulative_gain(y, y[::-1]), "perfect": cumulative_gain(y, y)}
+    figure = cumulative_gain_figure(curves, horizon_days=90)
+    (axes,) = figure.axes
+    assert [line.get_label() for line in axes.get_lines()] == [*curves, "random"]
+    np.testing.assert_allclose(axes.get_lines()[0].get_xydata(), curves["model"])
+    assert "90 days" in axes.texts[0].get_text()
+    figure.savefig(tmp_path / "gain.png")
+
+
+def test_degenerate_frames_are_drawn_and_wrong_ones_refused(tmp_path):
+    for actual, predicted in (([5.0], [4.0]), ([0.0, 0.0], [0.0, 0.0])):
+        table = calibration_table(actual, predicted)
+        calibration_figure(table, currency="USD", horizon_days=90).savefig(tmp_path / "calibration.png")
+    cumulative_gain_figure({"model": cumulative_gain([0.0, 0.0], [1.0, 2.0])}, horizon_days=90).savefig(
+        tmp_path / "gain.png"
+    )
+    with pytest.raises(InputError, match="mean_actual"):
+        calibration_figure(pd.DataFrame({"customers": [1], "mean_predicted": [1.0]}), currency="USD", horizon_days=90)
+
+
+def test_no_pyplot_state_is_touched():
+    before = "matplotlib.pyplot" in sys.modules
+    calibration_figure(calibration_table(y, p), currency="USD", horizon_days=90)
+    assert before or "matplotlib.pyplot" not in sys.modules

@@ -1,0 +1,325 @@
+"""One conformance suite over every registered model, and what is particular to each."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from scipy.integrate import quad
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from experiments.models import MODELS, LightGBMSpend, ParetoNBD, dump, load
+from experiments.models.probabilistic import PROBABILISTIC
+from features.errors import InputError
+
+CONF = Path(__file__).parents[2] / "conf"
+CUTOFFS = (date(2017, 3, 7), date(2017, 4, 6))
+TERMS = {"horizon_days", "margin", "discount_rate"}
+DAYS = 90
+
+
+def customers_of_a_shop(n: int = 400, seed: int = 3) -> tuple[pd.DataFrame, pd.Series]:
+    """Customers who buy at a rate of their own until they leave, seen at two cutoffs; up to some 150 purchases."""
+    rng = np.random.default_rng(seed)
+    first_day = rng.integers(0, 60, n)
+    rate = rng.gamma(0.8, 0.15, n)
+    leaves = first_day + rng.exponential(250, n)
+    value = rng.gamma(4, 10, n)
+    days = [start + np.flatnonzero(rng.random(300) < r) + 1 for start, r in zip(first_day, rate, strict=True)]
+    days = [np.append(start, d[d < end]) for start, d, end in zip(first_day, days, leaves, strict=True)]
+    spend = [mean * rng.lognormal(0, 0.4, len(d)) for d, mean in zip(days, value, strict=True)]
+    rows, target = {}, {}
+    for cutoff in CUTOFFS:
+        now = (cutoff - date(2017, 1, 1)).days + 30
+        for customer, (d, s) in enumerate(zip(days, spend, strict=True)):
+            past = d < now
+            if past.any():
+                known, amounts = d[past], s[past]
+                key = (f"c{customer:04d}", cutoff)
+                rows[key] = {
+                    "frequency": len(known) - 1,
+                    "recency": known[-1] - known[0],
+                    "T": now - 1 - known[0],
+                    "monetary_value": amounts[1:].mean() if len(known) > 1 else 0.0,
+                    "total_spend": amounts.sum(),
+                    "lifetime_spend_rate": amounts.sum() / (now - known[0]),
+                    "last_91_days_spend_rate": amounts[known >= now - 91].sum() / 91,
+                    "days_since_last_purchase": now - 1 - known[-1],
+                }
+                target[key] = s[(d >= now) & (d < now + DAYS)].sum()
+    X = pd.DataFrame.from_dict(rows, orient="index").astype(float)
+    X.index = pd.MultiIndex.from_tuples(rows, names=["customer_id", "cutoff"])
+    return X, pd.Series(target.values(), index=X.index, name="spend", dtype=float)
+
+
+X, y = customers_of_a_shop()
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return {name: make().fit(X, y) for name, make in MODELS.items()}
+
+
+@pytest.mark.parametrize("name", MODELS)
+class TestEveryModel:
+    def test_predicts_one_finite_amount_per_row(self, name, fitted):
+        prediction = fitted[name].predict(X)
+        assert prediction.shape == (len(X),)
+        assert prediction.dtype == np.float64
+        assert np.isfinite(prediction).all()
+        assert (prediction >= 0).all()
+        assert prediction.std() > 0
+
+    def test_clone_and_parameters_follow_scikit_learn(self, name):
+        model = MODELS[name]()
+        params = model.get_params(deep=True)
+        plain = {key: value for key, value in params.items() if not hasattr(value, "get_params")}
+        copy = clone(model).set_params(**plain)
+        copied = copy.get_params(deep=True)
+        assert {key: copied[key] for key in plain} == plain
+        assert not [key for key in vars(model) if key.endswith("_")]
+        with pytest.raises(ValueError, match="no_such_parameter"):
+            model.set_params(no_such_parameter=1)
+
+    def test_the_same_fit_twice_gives_the_same_bits(self, name, fitted):
+        assert np.array_equal(MODELS[name]().fit(X, y).predict(X), fitted[name].predict(X))
+
+    def test_input_is_not_changed(self, name):
+        before_X, before_y = X.copy(deep=True), y.copy(deep=True)
+        MODELS[name]().fit(X, y).predict(X)
+        pd.testing.assert_frame_equal(X, before_X)
+        pd.testing.assert_series_equal(y, before_y)
+
+    def test_order_of_rows_and_columns_does_not_matter(self, name, fitted):
+        rng = np.random.default_rng(1)
+        order = rng.permutation(len(X))
+        shuffled = X.iloc[order, rng.permutation(X.shape[1])]
+        expected = fitted[name].predict(X)
+        assert np.array_equal(fitted[name].predict(shuffled), expected[order])
+        assert np.array_equal(MODELS[name]().fit(shuffled, y.iloc[order]).predict(X), expected)
+
+    def test_predicts_rows_without_an_index(self, name, fitted):
+        assert np.array_equal(fitted[name].predict(X.reset_index(drop=True)), fitted[name].predict(X))
+
+    def test_a_missing_column_is_named(self, name, fitted):
+        used = "total_spend" if name == "naive_past_total" else "frequency"
+        used = {"naive_lifetime_rate": "lifetime_spend_rate", "naive_last_91_days_rate": "last_91_days_spend_rate"}.get(
+            name, used
+        )
+        with pytest.raises(InputError, match=f"missing feature {used}"):
+            fitted[name].predict(X.drop(columns=used))
+
+    def test_configuration_lists_the_estimators_own_defaults(self, name):
+        config = yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text())
+        assert config["name"] == name
+        model = MODELS[name](**{key: _number(value) for key, value in config["params"].items()})
+        params = model.get_params(deep=True)
+        names = {key for key, value in params.items() if not hasattr(value, "fit")} - TERMS
+        assert set(config["params"]) - {"probabilistic"} == names
+        assert repr(params) == repr(MODELS[name]().get_params(deep=True))
+
+    def test_stored_text_is_json_and_unknown_classes_are_refused(self, name, fitted):
+        content = json.loads(dump(fitted[name]))
+        assert set(content) == {"class", "params", "state"}
+        content["class"] = "Nothing"
+        with pytest.raises(InputError, match="Nothing"):
+            load(json.dumps(content))
+
+
+def _number(value):
+    """YAML 1.1 reads 1.0e-06 as a number and 1e-06 as text; configuration must use the first form."""
+    assert not (isinstance(value, str) and value[0].isdigit())
+    return value
+
+
+def test_models_load_in_a_fresh_process_and_predict_the_same_bits(fitted, tmp_path):
+    np.save(tmp_path / "X.npy", X.to_numpy())
+    (tmp_path / "columns.json").write_text(json.dumps(list(X.columns)))
+    for name, model in fitted.items():
+        (tmp_path / f"{name}.model").write_text(dump(model))
+    script = (
+        "import json, pathlib, sys, numpy as np, pandas as pd\n"
+        "from experiments.models.base import load\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "X = pd.DataFrame(np.load(folder / 'X.npy'), columns=json.loads((folder / 'columns.json').read_text()))\n"
+        "for path in folder.glob('*.model'):\n"
+        "    np.save(folder / f'{path.stem}.npy', load(path.read_text()).predict(X))\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=120)
+    for name, model in fitted.items():
+        assert np.array_equal(np.load(tmp_path / f"{name}.npy"), model.predict(X)), name
+
+
+def test_search_space_names_models_and_parameters_that_exist():
+    search = yaml.safe_load((CONF / "search" / "clv.yaml").read_text())
+    assert set(search["models"]) == set(search["space"]) <= set(MODELS)
+    for name, space in search["space"].items():
+        assert set(space) <= set(MODELS[name]().get_params(deep=True))
+        for draw in (0, -1):
+            params = {
+                key: bounds["choices"][draw] if "choices" in bounds else bounds[("low", "high")[draw]]
+                for key, bounds in space.items()
+            }
+            assert np.isfinite(MODELS[name](**params).fit(X, y).predict(X)).all()
+
+
+@pytest.mark.parametrize("name", ["naive_lifetime_rate", "naive_last_91_days_rate", *PROBABILISTIC])
+def test_money_terms_scale_and_discount_what_closed_forms_predict(name):
+    plain = MODELS[name](horizon_days=90).fit(X, y).predict(X)
+    margin = MODELS[name](horizon_days=90, margin=0.25).fit(X, y).predict(X)
+    np.testing.assert_allclose(margin, plain / 4, rtol=1e-12)
+    discounted = MODELS[name](horizon_days=90, discount_rate=0.1).fit(X, y).predict(X)
+    assert (discounted[plain > 0] < plain[plain > 0]).all()
+    assert discounted.sum() / plain.sum() == pytest.approx(1.1 ** (-45 / 365), rel=2e-3)
+
+
+def test_naive_models_are_marked_and_the_past_total_only_ranks(fitted):
+    assert {name for name, model in fitted.items() if model.is_naive} == {n for n in MODELS if n.startswith("naive_")}
+    assert [name for name, model in fitted.items() if model.ranking_only] == ["naive_past_total"]
+    np.testing.assert_allclose(fitted["naive_last_91_days_rate"].predict(X), 90 * X["last_91_days_spend_rate"])
+    assert np.array_equal(fitted["naive_past_total"].predict(X), X["total_spend"])
+
+
+class TestBuyTillYouDie:
+    def test_only_the_latest_cutoff_is_fitted(self):
+        latest = X.index.get_level_values("cutoff") == CUTOFFS[-1]
+        for name in PROBABILISTIC:
+            assert MODELS[name]().fit(X).params_ == MODELS[name]().fit(X[latest]).params_
+
+    def test_merged_rows_with_weights_fit_as_single_rows(self):
+        rows = X.groupby(["frequency", "recency", "T"]).size().reset_index(name="weight")
+        for make in PROBABILISTIC.values():
+            merged = make().fit_purchases(rows["frequency"], rows["recency"], rows["T"], rows["weight"])
+            single = make().fit_purchases(X["frequency"], X["recency"], X["T"])
+            assert merged.params_ == pytest.approx(single.params_, rel=2e-3)
+            assert merged.log_likelihood_ == pytest.approx(single.log_likelihood_, rel=1e-7)
+
+    def test_p_alive_is_a_probability_that_falls_with_absence(self, fitted):
+        for name in PROBABILISTIC:
+            p_alive = fitted[name].p_alive(X)
+            assert ((p_alive >= 0) & (p_alive <= 1)).all()
+            absent = X.assign(T=X["T"] + 100)
+            assert (fitted[name].p_alive(absent) <= p_alive + 1e-12).all()
+
+    def test_bg_nbd_counts_one_time_buyers_as_alive_and_mbg_nbd_does_not(self, fitted):
+        once = X[X["frequency"] == 0]
+        assert (fitted["bg_nbd"].p_alive(once) == 1).all()
+        assert (fitted["mbg_nbd"].p_alive(once) < 1).all()
+
+    def test_expected_purchases_grow_with_the_horizon_and_never_exceed_the_living_rate(self, fitted):
+        for name in PROBABILISTIC:
+            model = fitted[name]
+            near, far = model.expected_purchases(X, 30), model.expected_purchases(X, 120)
+            rate = (model.params_["r"] + X["frequency"]) / (model.params_["alpha"] + X["T"] / 7)
+            assert (near <= far).all()
+            assert (far <= 120 / 7 * rate * model.p_alive(X) * (1 + 1e-9)).all()
+
+    @pytest.mark.parametrize(
+        ("r", "alpha", "s", "beta"),
+        [(0.55, 10.6, 0.6, 11.7), (1.4, 0.35, 0.05, 60.0), (1.5, 60.0, 0.3, 0.5), (2.0, 5.0, 1.0, 5.0)],
+    )
+    def test_pareto_nbd_p_alive_equals_numerical_integration_up_to_400_purchases(self, r, alpha, s, beta):
+        model = ParetoNBD().set_state(
+            {"params": {"r": r, "alpha": alpha, "s": s, "beta": beta, "p": 1, "q": 2, "v": 1}, "log_likelihood": 0}
+        )
+        for x in (0, 1, 20, 400):
+            for t_x, T in ((0.0, 0.5), (30.0, 31.0), (30.0, 40.0), (40.0, 40.0)):
+                scale = -(r + x) * np.log(alpha + t_x)
+                dead, _ = quad(
+                    lambda t, x=x, scale=scale: (
+                        s * np.exp(-(r + x) * np.log(alpha + t) - (s + 1) * np.log(beta + t) - scale)
+                    ),
+                    t_x,
+                    T,
+                    epsabs=0,
+                    epsrel=1e-11,
+                    limit=500,
+                )
+                alive = np.exp(-(r + x) * np.log(alpha + T) - s * np.log(beta + T) - scale)
+                expected = alive / (alive + dead)
+                got = model._p_alive(np.array([float(x)]), np.array([t_x]), np.array([T]))[0]
+                assert got == pytest.approx(expected, rel=1e-8, abs=1e-12), (x, t_x, T)
+
+    def test_no_repeat_buyer_is_refused(self):
+        with pytest.raises(InputError, match="repeat buyers"):
+            MODELS["bg_nbd"]().fit(X.assign(frequency=0.0, recency=0.0))
+
+    def test_contradicting_histories_are_refused(self):
+        with pytest.raises(InputError, match="recency"):
+            MODELS["mbg_nbd"]().fit(X.assign(recency=X["T"] + 1))
+
+    def test_values_that_are_no_number_are_refused_by_column(self):
+        with pytest.raises(InputError, match="monetary_value"):
+            MODELS["mbg_nbd"]().fit(X.assign(monetary_value=np.nan))
+
+    @pytest.mark.parametrize("name", PROBABILISTIC)
+    def test_absurd_fits_are_refused_with_their_parameters(self, name):
+        # Purchases that all fall on the first day: the likelihood runs to alpha -> 0.
+        same_day = X.assign(frequency=X["frequency"] + 1, recency=0.0)
+        with pytest.raises(InputError, match=r"alpha=") as error:
+            MODELS[name]().fit(same_day)
+        assert "merge a day's purchases" in str(error.value)
+
+
+@parametrize_with_checks([LightGBMSpend(min_child_samples=5)])
+def test_lightgbm_passes_scikit_learns_estimator_checks(estimator, check):
+    check(estimator)
+
+
+class TestLightGBM:
+    @pytest.mark.parametrize("objective", ["l1", "tweedie"])
+    def test_total_prediction_equals_total_spend_on_training_rows(self, objective):
+        model = LightGBMSpend(objective=objective).fit(X, y)
+        assert model.predict(X).sum() == pytest.approx(y.sum(), rel=1e-9)
+        assert model.scale_ != 1
+
+    def test_an_unknown_column_is_refused_by_name(self, fitted):
+        with pytest.raises(InputError, match="unknown feature tenure"):
+            fitted["lightgbm"].predict(X.assign(tenure=1.0))
+
+    def test_targets_that_cannot_be_learned_are_refused(self):
+        with pytest.raises(InputError, match="nobody spent"):
+            LightGBMSpend().fit(X, y * 0)
+        with pytest.raises(InputError, match="negative"):
+            LightGBMSpend().fit(X, y - 1000)
+        with pytest.raises(InputError, match="zero for everybody"):
+            LightGBMSpend(objective="l1").fit(X * 0, y * (np.arange(len(y)) % 5 == 0))
+
+    def test_parameters_that_lightgbm_refuses_are_the_users_mistake(self):
+        with pytest.raises(InputError, match="tweedie_variance_power"):
+            LightGBMSpend(tweedie_variance_power=5.0).fit(X, y)
+        with pytest.raises(InputError, match="did you mean 'tweedie'"):
+            LightGBMSpend(objective="tweedy").fit(X, y)
+
+
+class TestBlend:
+    def test_is_the_weighted_mean_of_its_parts(self, fitted):
+        for weight, expected in ((0.0, "pareto_nbd"), (1.0, "lightgbm")):
+            blend = MODELS["blend"](probabilistic="pareto_nbd", weight=weight).fit(X, y)
+            assert np.array_equal(blend.predict(X), fitted[expected].predict(X))
+        middle = MODELS["blend"](probabilistic="pareto_nbd", weight=0.25).fit(X, y).predict(X)
+        parts = 0.25 * fitted["lightgbm"].predict(X) + 0.75 * fitted["pareto_nbd"].predict(X)
+        np.testing.assert_allclose(middle, parts)
+
+    def test_parameters_reach_the_parts_and_the_horizon_comes_from_the_blend(self):
+        blend = MODELS["blend"](
+            boosting__num_leaves=5, probabilistic__penalizer_coef=0.01, probabilistic="bg_nbd", horizon_days=28
+        ).fit(X, y)
+        assert blend.boosting_.num_leaves == 5
+        assert type(blend.probabilistic_) is PROBABILISTIC["bg_nbd"]
+        assert blend.probabilistic_.penalizer_coef == 0.01
+        assert blend.probabilistic_.horizon_days == 28
+
+    def test_mistakes_are_refused(self):
+        with pytest.raises(InputError, match="did you mean 'pareto_nbd'"):
+            MODELS["blend"](probabilistic="pareto_ndb")
+        with pytest.raises(InputError, match="weight"):
+            MODELS["blend"](weight=1.5).fit(X, y)

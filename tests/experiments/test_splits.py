@@ -1,0 +1,92 @@
+"""Cutoffs of the design, and the rule that no window reaches into a later part."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from experiments.evaluation.splits import make_splits
+from features.errors import InputError
+
+START, END = date(2017, 1, 1), date(2018, 1, 1)  # Complete Journey
+CONFIG = yaml.safe_load((Path(__file__).parents[2] / "conf" / "evaluation" / "default.yaml").read_text())
+RULE = {key: CONFIG[key] for key in ("step_days", "min_history_days", "n_validation")}
+
+
+def days(*texts):
+    return tuple(date.fromisoformat(text) for text in texts)
+
+
+def test_complete_journey_at_90_days_has_the_cutoffs_of_the_design():
+    splits = make_splits(START, END, horizon_days=90, **RULE)
+    assert splits.training == days("2017-03-07", "2017-04-06")
+    assert splits.validation == days("2017-07-05")
+    assert splits.sealed == date(2017, 10, 3)
+    assert splits.folds() == [(splits.training, date(2017, 7, 5))]
+    assert splits.refit() == (*splits.training, *days("2017-05-06", "2017-06-05", "2017-07-05"))
+    assert splits.cutoffs() == splits.refit()
+
+
+def test_complete_journey_at_28_days_has_several_validation_cutoffs():
+    splits = make_splits(START, END, horizon_days=28, **RULE)
+    assert splits.sealed == date(2017, 12, 4)
+    assert splits.validation == days("2017-09-07", "2017-10-07", "2017-11-06")
+    assert [len(training) for training, _ in splits.folds()] == [6, 7, 8]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    n_days=st.integers(60, 900),
+    horizon_days=st.integers(1, 200),
+    step_days=st.integers(1, 120),
+    min_history_days=st.integers(1, 120),
+    n_validation=st.integers(1, 6),
+)
+def test_windows_never_cross_parts(n_days, horizon_days, step_days, min_history_days, n_validation):
+    end, h = START + timedelta(days=n_days), timedelta(days=horizon_days)
+    options = {
+        "horizon_days": horizon_days,
+        "step_days": step_days,
+        "min_history_days": min_history_days,
+        "n_validation": n_validation,
+    }
+    needed = min_history_days + 3 * horizon_days
+    if n_days < needed:
+        with pytest.raises(InputError, match=f"{needed} days"):
+            make_splits(START, end, **options)
+        return
+    splits = make_splits(START, end, **options)
+    assert splits.sealed + h == end
+    assert splits.validation[-1] + h == splits.sealed
+    assert 1 <= len(splits.validation) <= n_validation
+    for training, cutoff in splits.folds():
+        assert training
+        assert all(earlier + h <= cutoff for earlier in training)
+    assert splits.folds()[0] == (splits.training, splits.validation[0])
+    assert all(cutoff + h <= splits.sealed for cutoff in splits.refit())
+    assert splits.validation[-1] in splits.refit()
+    assert min(splits.cutoffs()) >= START + timedelta(days=min_history_days)
+    gaps = [b - a for a, b in zip(splits.validation, splits.validation[1:], strict=False)]
+    assert all(gap == timedelta(days=max(step_days, horizon_days)) for gap in gaps)
+
+
+def test_too_little_data_states_the_arithmetic_and_what_fits():
+    with pytest.raises(InputError) as error:
+        make_splits(START, date(2017, 9, 1), horizon_days=90, **RULE)
+    text = str(error.value)
+    assert "330 days = min_history_days 60 + training, validation and sealed windows of 90 each" in text
+    assert "243 days, 87 too few" in text
+    assert "task.horizon_days=61" in text
+    make_splits(START, date(2017, 9, 1), horizon_days=61, **RULE)
+
+
+def test_a_single_day_and_options_out_of_range_are_refused():
+    with pytest.raises(InputError, match="too short"):
+        make_splits(START, START + timedelta(days=1), horizon_days=1, **RULE)
+    with pytest.raises(InputError, match="step_days"):
+        make_splits(START, END, horizon_days=90, **{**RULE, "step_days": 0})

@@ -1,0 +1,103 @@
+"""The arrows of the design: data moves one way, and each library has one room."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).resolve().parents[1] / "src"
+
+BELOW = {
+    "features": set(),
+    "experiments.processes": set(),
+    "experiments.models": {"features"},
+    "experiments.evaluation": {"features"},
+    "experiments.tasks": {"features", "experiments.models", "experiments.evaluation"},
+}
+_SIDE = {*BELOW, "features"}
+BELOW |= {f"experiments.{room}": _SIDE for room in ("tuning", "tracking", "campaigns", "reports")}
+BELOW["experiments.commands"] = {*BELOW}
+
+ROOM_OF_LIBRARY = {
+    "optuna": "experiments.tuning",
+    "mlflow": "experiments.tracking",
+    "hydra": "experiments.commands",
+    "omegaconf": "experiments.commands",
+    "ibis": "features",
+    "duckdb": "features",
+    "pandera": "features",
+}
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            yield node.lineno, node.module or ""
+            if node.module in ("experiments", "features"):
+                for alias in node.names:
+                    yield node.lineno, f"{node.module}.{alias.name}"
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return "features" if parts[0] == "features" else ".".join(parts[:2])
+
+
+def modules() -> list[Path]:
+    return sorted(SRC.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(SRC).with_suffix("").parts)
+
+
+def broken_rules(name: str, imported: str) -> Iterator[str]:
+    room, library = room_of(name), imported.split(".")[0]
+    if library in ROOM_OF_LIBRARY and room != ROOM_OF_LIBRARY[library]:
+        yield f"{room} imports {library}, which belongs to {ROOM_OF_LIBRARY[library]}"
+    if library in ("experiments", "features") and imported != "experiments":
+        target = room_of(imported)
+        if target != room and target not in BELOW.get(room, set()):
+            yield f"{room} imports {target}, which is not below it"
+
+
+@pytest.mark.parametrize("path", modules(), ids=module_name)
+def test_imports_point_down(path: Path) -> None:
+    found = [
+        f"{path.name}:{line} {rule}"
+        for line, imported in imports(path)
+        for rule in broken_rules(module_name(path), imported)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_the_rule_finds_an_arrow_that_runs_back_up() -> None:
+    assert list(broken_rules("features.snapshot", "experiments.tasks"))
+    assert list(broken_rules("experiments.models.naive", "experiments.tasks.base"))
+    assert list(broken_rules("experiments.tasks.clv", "mlflow"))
+    assert list(broken_rules("experiments.tuning.study", "experiments.tracking.runs"))
+    assert not list(broken_rules("experiments.commands.tune", "experiments.tuning.study"))
+
+
+def test_only_engines_opens_a_connection() -> None:
+    for path in modules():
+        if module_name(path) != "features.engines":
+            opened = [
+                call
+                for call in ("ibis.duckdb", "duckdb.connect", "ibis.connect", "ibis.pyspark")
+                if call in path.read_text()
+            ]
+            assert not opened, f"{path} opens a connection: {opened}"
+
+
+def test_no_room_for_odds_and_ends() -> None:
+    assert not [
+        path for path in modules() if path.stem in {"utils", "util", "helpers", "helper", "manager", "misc", "common"}
+    ]
