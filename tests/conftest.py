@@ -6,21 +6,31 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
-QUICK = ["data=cdnow", "experiment=clv_quick", "tuning.n_trials=4"]
+QUICK = ["data=cdnow", "experiment=clv_quick", "tuning.n_trials=4", "task.guards.total_ratio=[0.7, 1.4]"]
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 
 
 def environment(**changes: str) -> dict[str, str]:
     """The environment that a user who activated .venv has."""
-    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **changes}
+    inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    return {**inherited, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **changes}
+
+
+@pytest.fixture(autouse=True)
+def no_tracking_uri_left_behind() -> Iterator[None]:
+    """`mlflow.set_tracking_uri` writes to the environment, which later tests and their processes would inherit."""
+    yield
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri(None)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 def experiments(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -9,8 +9,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from features.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 COMMANDS = {
@@ -84,7 +88,6 @@ def expand(arguments: Sequence[str]) -> list[str]:
 def _run_with_hydra(command: str, arguments: list[str]) -> None:
     import hydra
     from hydra.errors import HydraException
-    from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
     from experiments.commands.config import explain, typed
@@ -101,21 +104,31 @@ def _run_with_hydra(command: str, arguments: list[str]) -> None:
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, _plain_config()) from error
+        raise explain(error, _valid_config(arguments)) from error
     finally:
         sys.argv = words
     if raised:
         raise raised[0]
 
 
-def _plain_config():  # type: ignore[no-untyped-def]
-    """The configuration without overrides, for its keys."""
+def _valid_config(arguments: Sequence[str]) -> DictConfig:
+    """The configuration that the choices of groups alone give, for the keys that it has."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
 
+    choices = [
+        argument
+        for argument in arguments
+        if (CONF / argument.partition("=")[0]).is_dir()
+        and (CONF / argument.replace("=", "/")).with_suffix(".yaml").exists()
+    ]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config")
+        try:
+            return compose("config", choices)
+        except HydraException:
+            return compose("config")
 
 
 def _log_to_stderr() -> None:

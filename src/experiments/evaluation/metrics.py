@@ -2,7 +2,7 @@
 
 Every metric is a function (y_true, y_pred, *, weights=None). Weights count rows: a row of weight 2 is
 exactly the row twice, a row of weight 0 is absent. A matrix of weights, of shape (n_resamples, n), gives
-an array of shape (n_resamples,), each value as from that row of weights alone, for one sort. Rows with
+an array of shape (n_resamples,) (one resample: a float), each value as from that row alone, for one sort. Rows with
 equal predictions have no order of their own: what would follow from their order is averaged over all
 orders, so that the order of rows never matters.
 """

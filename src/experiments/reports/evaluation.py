@@ -30,5 +30,7 @@ def draw(tables: Mapping[str, Mapping[str, pd.DataFrame]], *, currency: str, hor
         figures["calibration"] = calibration_figure(own["calibration"], currency=currency, horizon_days=horizon_days)
     if "cumulative_gain" in own:
         curves = {model: named["cumulative_gain"] for model, named in tables.items()}
-        figures["cumulative_gain"] = cumulative_gain_figure(curves, horizon_days=horizon_days)
+        figures["cumulative_gain"] = cumulative_gain_figure(
+            {**curves, "perfect": own["perfect_gain"]}, horizon_days=horizon_days
+        )
     return figures

@@ -15,6 +15,7 @@ from experiments.models import MODELS
 from experiments.models.base import Model
 from experiments.tasks.base import Build, Dataset, Evaluation
 from features import targets
+from features.errors import InputError, did_you_mean
 from features.shop import Shop
 
 
@@ -51,6 +52,25 @@ class CustomerValue:
     grain: ClassVar[str] = "customer x cutoff"
     outputs: ClassVar[tuple[str, ...]] = ("clv",)
 
+    def __post_init__(self) -> None:
+        for metric, where in [(self.primary_metric, "task.primary_metric"), *((g, "task.guards") for g in self.guards)]:
+            if metric not in SPEND_METRICS:
+                raise InputError(
+                    f"there is no metric {metric!r}", where=where, hint=did_you_mean(metric, SPEND_METRICS)
+                )
+        for name in ("horizon_days", "margin"):
+            if not getattr(self, name) > 0:
+                raise InputError(
+                    f"{name} is out of range", where=f"task.{name}", expected="above 0", found=str(getattr(self, name))
+                )
+        if self.discount_rate < 0:
+            raise InputError(
+                "discount_rate is out of range",
+                where="task.discount_rate",
+                expected="0 or more, a year",
+                found=str(self.discount_rate),
+            )
+
     @property
     def target(self) -> str:
         """The target in one string: models of different targets are never compared."""
@@ -82,5 +102,6 @@ class CustomerValue:
             tables={
                 "calibration": calibration_table(dataset.y, prediction),
                 "cumulative_gain": cumulative_gain(dataset.y, prediction),
+                "perfect_gain": cumulative_gain(dataset.y, dataset.y),
             },
         )

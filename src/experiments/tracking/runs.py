@@ -199,7 +199,7 @@ class Runs:
             for name, text in (texts or {}).items():
                 _below(root, name).write_text(text)
             for name, table in (tables or {}).items():
-                table.to_csv(_below(root, f"tables/{name}.csv"), index=False)
+                table.to_csv(_below(root, f"tables/{name}.csv"), index=table.index.name is not None)
             for name, figure in (figures or {}).items():
                 figure.savefig(_below(root, f"figures/{name}.png"), dpi=120)
             self.client.log_artifacts(run_id, folder)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection
+import math
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
-from mlflow.utils import proto_json_utils
 
 from experiments.models.base import load
 
@@ -28,14 +29,13 @@ class ServedModel(PythonModel):
         self.features: list[str] = list(context.model_config["features"])
         self.outputs: list[str] = list(context.model_config["outputs"])
         self.model = load(Path(context.artifacts["model"]).read_text())
-        refuse_text_as_numbers(self.features)
+        check_requests(self.features)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         X = model_input[self.features]
-        finite = np.isfinite(X.to_numpy(dtype=float))
+        finite = np.isfinite(X.to_numpy(dtype=float)).all(axis=0)
         if not finite.all():
-            names = X.columns[~finite.all(axis=0)].tolist()
-            raise invalid(f"null or infinite values in {', '.join(names)}: every feature needs a number in every row")
+            raise invalid(f"{', '.join(X.columns[~finite])} must be a finite number in every row, not null")
         return pd.DataFrame(np.asarray(self.model.predict(X)).reshape(len(X), -1), columns=self.outputs)
 
 
@@ -44,25 +44,51 @@ def invalid(message: str) -> MlflowException:
     return MlflowException(message, error_code=INVALID_PARAMETER_VALUE)
 
 
-def refuse_text_as_numbers(features: Collection[str]) -> None:
-    """Make the scoring server refuse text and booleans where one of these features wants a number.
+def check_requests(features: Sequence[str]) -> None:
+    """Make the scoring server check JSON rows of these features before it casts them.
 
-    MLflow casts JSON to the signature's types before a model sees it, "3" to 3.0 and true to 1.0
-    included. There is no hook before the cast, so the cast is wrapped; frames of other models pass through.
+    MLflow casts JSON to the signature's types before a model sees it: "3" becomes 3.0 and true 1.0. There
+    is no hook before the cast, so the one function that reads all four JSON forms is wrapped, for rows of
+    these features alone. Outside the scoring server there is nothing to do.
     """
-    cast: Callable[..., pd.DataFrame] = proto_json_utils.cast_df_types_according_to_schema
-    cast = getattr(cast, "__wrapped__", cast)
+    server = sys.modules.get("mlflow.pyfunc.scoring_server")
+    if server is None:
+        return
+    read = getattr(server.infer_and_parse_data, "__wrapped__", server.infer_and_parse_data)
 
-    @functools.wraps(cast)
-    def checked(pdf: pd.DataFrame, schema: Any) -> pd.DataFrame:
-        if schema.has_input_names() and set(schema.input_names()) == set(features):
-            for name in pdf.columns.intersection(list(features)):
-                wrong = [value for value in pdf[name] if isinstance(value, (str, bool, list, dict))]
-                if wrong:
-                    raise invalid(f"{name} needs a number, got {wrong[0]!r}")
-        return cast(pdf, schema)
+    @functools.wraps(read)
+    def checked(data: Mapping[str, Any], schema: Any = None) -> Any:
+        if schema is not None and schema.has_input_names() and set(schema.input_names()) == set(features):
+            check_rows(data, features)
+        return read(data, schema)
 
-    proto_json_utils.cast_df_types_according_to_schema = checked
+    server.infer_and_parse_data = checked
+
+
+def check_rows(data: Mapping[str, Any], features: Sequence[str]) -> None:
+    """Refuse JSON rows with a feature that is missing, null or no number.
+
+    Parameters
+    ----------
+    data : mapping
+        A decoded request: `dataframe_split`, `dataframe_records`, `instances` or `inputs`. What is none of
+        these is left to MLflow to refuse.
+    """
+    try:
+        (content,) = data.values()
+        rows = (
+            pd.DataFrame(**content, dtype=object) if "dataframe_split" in data else pd.DataFrame(content, dtype=object)
+        )
+    except (TypeError, ValueError):
+        return
+    missing = [name for name in features if name not in rows]
+    if missing:
+        raise invalid(f"missing: {', '.join(missing)}")
+    for name in features:
+        for row, value in enumerate(rows[name]):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                shown = "null or missing" if value is None or value != value else repr(value)
+                raise invalid(f"{name} must be a number, but is {shown} in row {row}")
 
 
 set_model(ServedModel())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
 from mlflow.exceptions import MlflowException
 
 from features.errors import InputError
@@ -36,7 +37,7 @@ def connect(uri: str | None, locks: Path) -> MlflowClient:
         if uri:
             mlflow.set_tracking_uri(uri)
         client = MlflowClient()
-        with exclusive(locks, "tracking-store"):
+        with exclusive(locks, "tracking-store"), few_retries():
             client.search_experiments(max_results=1)
     except (MlflowException, OSError, ValueError) as error:
         raise InputError(
@@ -46,6 +47,18 @@ def connect(uri: str | None, locks: Path) -> MlflowClient:
             hint="start the server, or leave tracking.uri null for a store in this folder",
         ) from error
     return client
+
+
+@contextmanager
+def few_retries() -> Iterator[None]:
+    """Hear within seconds that no server answers; MLflow tries for minutes, which suits a run under way."""
+    retries = MLFLOW_HTTP_REQUEST_MAX_RETRIES
+    before = retries.get_raw()
+    retries.set(1)
+    try:
+        yield
+    finally:
+        retries.unset() if before is None else retries.set(before)
 
 
 def address(client: MlflowClient) -> str:

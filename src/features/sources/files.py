@@ -75,6 +75,11 @@ def _try_strptime(text: str, date_format: str) -> dt.Timestamp(scale=6):  # type
     """A text read by a strptime format; null where it does not fit."""
 
 
+@ibis.udf.scalar.builtin(name="trim")  # type: ignore[untyped-decorator]
+def _trim(text: str) -> str:  # type: ignore[empty-body]
+    """A text without outer spaces; Ibis's own strip names the characters, which DuckDB does ten times slower."""
+
+
 @dataclass(frozen=True)
 class TableConfig:
     """What the config says of one canonical table: see conf/data/files.yaml."""
@@ -401,7 +406,7 @@ def _pick(table: ir.Table, config: TableConfig) -> ir.Table:
                 hint=hint,
             )
         values = table[available[source]]
-        picked[RAW_PREFIX + source] = values.strip().nullif("") if values.type().is_string() else values
+        picked[RAW_PREFIX + source] = _trim(values).nullif("") if values.type().is_string() else values
     return table.select(**picked)
 
 

@@ -1,0 +1,365 @@
+"""The commands on CDNOW's sample: what they leave in MLflow, and what a second one finds."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from conftest import BIN, QUICK, ROOT, environment, experiments
+from experiments.commands.main import expand
+from experiments.commands.main import run as main
+
+NAME = "cdnow-clv"
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def client(folder: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{folder}/mlflow.db")
+
+
+def runs(folder: Path) -> list[mlflow.entities.Run]:
+    experiment = client(folder).get_experiment_by_name(NAME)
+    return client(folder).search_runs([experiment.experiment_id], max_results=1000)
+
+
+def kind(folder: Path, of: str) -> list[mlflow.entities.Run]:
+    return sorted((r for r in runs(folder) if r.data.tags.get("kind") == of), key=lambda r: r.info.start_time)
+
+
+# What `run` leaves
+
+
+def test_run_ends_with_a_table_and_the_next_commands(finished_run: tuple[Path, str]) -> None:
+    _, printed = finished_run
+    for expected in ("task", "winner", "sealed gini", "nearest naive", "verdict", "version", "1, champion"):
+        assert expected in printed
+    assert f"mlflow models serve -m models:/{NAME}@champion --env-manager local -p 5001" in printed
+
+
+def test_one_parent_one_child_a_trial_and_only_the_refit_has_a_model(finished_run: tuple[Path, str]) -> None:
+    folder, _ = finished_run
+    (study,), trials, (refit,) = kind(folder, "study"), kind(folder, "trial"), kind(folder, "refit")
+    assert [trial.info.run_name for trial in trials] == [f"trial-{number:03d}" for number in range(4)]
+    assert {run.data.tags["mlflow.parentRunId"] for run in (*trials, refit)} == {study.info.run_id}
+    assert {run.info.status for run in runs(folder)} == {"FINISHED"}
+    assert refit.outputs.model_outputs
+    assert not any(run.outputs and run.outputs.model_outputs for run in (study, *trials))
+    best = max(trials, key=lambda trial: trial.data.metrics["valid/gini"])
+    assert best.data.params["model"] == refit.data.params["model"]
+    assert refit.data.metrics["valid/gini"] == best.data.metrics["valid/gini"]
+    tuned = {name: value for name, value in best.data.params.items()}
+    assert {name: refit.data.params[name] for name in tuned} == tuned
+    assert len(client(folder).get_metric_history(trials[0].info.run_id, "valid/gini_by_cutoff")) == 3
+
+
+def test_the_refit_says_where_its_figures_come_from(finished_run: tuple[Path, str]) -> None:
+    folder, _ = finished_run
+    (refit,) = kind(folder, "refit")
+    (dataset,) = refit.inputs.dataset_inputs
+    profile = json.loads(dataset.dataset.profile)
+    assert (profile["customers"], profile["first_day"], profile["end"]) == (2357, "1997-01-01", "1998-07-01")
+    metrics = refit.data.metrics
+    assert metrics["sealed/gini"] - metrics["sealed/naive_last_91_days_rate/gini"] == pytest.approx(
+        metrics["sealed/gain_over_naive_last_91_days_rate"]
+    )
+    assert metrics["sealed/gain_over_naive_last_91_days_rate_lower"] > 0
+    listed = {
+        file.path
+        for path in ("", "figures", "tables", "sealed")
+        for file in client(folder).list_artifacts(refit.info.run_id, path)
+    }
+    assert {
+        "config.yaml",
+        "overrides.txt",
+        "figures/calibration.png",
+        "figures/cumulative_gain.png",
+        "figures/sealed_calibration.png",
+        "tables/calibration.csv",
+        "sealed/decision.json",
+    } <= listed
+    version = client(folder).get_model_version_by_alias(NAME, "champion")
+    for tag in (
+        "shop",
+        "target",
+        "currency",
+        "population",
+        "feature_hash",
+        "data_digest",
+        "trained_through",
+        "git_commit",
+    ):
+        assert version.tags[tag]
+    assert version.tags["trained_through"] <= version.tags["sealed_from"]
+
+
+def test_a_model_carries_doubles_code_and_pins_and_loads_in_a_fresh_process(
+    finished_run: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, _ = finished_run
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    uri = f"models:/{NAME}@champion"
+    info = mlflow.models.get_model_info(uri)
+    assert {str(kind) for kind in (*info.signature.inputs.input_types(), *info.signature.outputs.input_types())} == {
+        "DataType.double"
+    }
+    local = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(tmp_path / "model")))
+    assert not list(local.rglob("*.pkl"))
+    assert all("==" in line for line in (local / "requirements.txt").read_text().split())
+    assert (local / "code" / "experiments" / "models" / "base.py").exists()
+    rows = pd.DataFrame(**json.loads((local / "input_example.json").read_text()))
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    script = (
+        "import sys, mlflow, pandas; model = mlflow.pyfunc.load_model(sys.argv[1]);"
+        "print(model.predict(pandas.read_csv(sys.argv[2]).astype(float)).to_csv(index=False));"
+        "import experiments; print(experiments.__file__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(local), str(tmp_path / "rows.csv")],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    header, *values, source = done.stdout.split()
+    assert header == "clv"
+    assert [float(value) for value in values] == mlflow.pyfunc.load_model(str(local)).predict(rows)["clv"].tolist()
+    assert source.startswith(str(local))  # its own code, not the checkout's
+
+
+# tune
+
+
+def trial_figures(folder: Path, study: str) -> list[tuple[object, ...]]:
+    (parent,) = [run for run in kind(folder, "study") if run.data.tags["study"] == study]
+    return [
+        (run.info.run_name, sorted(run.data.params.items()), sorted(run.data.metrics.items()))
+        for run in kind(folder, "trial")
+        if run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    ]
+
+
+def test_the_same_command_in_a_fresh_study_gives_the_same_figures_and_no_new_version(workspace: Path, run: Run) -> None:
+    (first,) = kind(workspace, "study")
+    done = run("tune", *QUICK, "tuning.study_name=again", "tuning.storage=again.journal")
+    assert trial_figures(workspace, "again") == trial_figures(workspace, first.data.tags["study"])
+    assert f"{NAME} version 1" in done.stdout
+    assert "registered already" in done.stderr
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_sweep_goes_on_and_nothing_stays_running(
+    workspace: Path, run: Run, sent: signal.Signals
+) -> None:
+    command = ["tune", *QUICK, "tuning.n_trials=6", "tuning.study_name=broken"]
+    process = subprocess.Popen(
+        [str(BIN / "experiments"), *command], cwd=workspace, env=environment(), stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 90
+    while len(kind(workspace, "trial")) < 4 + 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(process.pid, sent)
+    code = process.wait(timeout=60)
+    assert code == (130 if sent == signal.SIGINT else -signal.SIGKILL)
+    kept = trial_figures(workspace, "broken")
+    assert 2 <= len(kept) < 6
+    if sent == signal.SIGINT:
+        assert not [r for r in runs(workspace) if r.info.status == "RUNNING"]
+    run(*command)
+    figures = trial_figures(workspace, "broken")
+    assert figures[: len(kept)] == kept
+    assert len(figures) == 6
+    assert not [r for r in runs(workspace) if r.info.status == "RUNNING"]
+    studies = [r for r in kind(workspace, "study") if r.data.tags["study"] == "broken"]
+    assert [study.info.status for study in studies] == ["FINISHED"]
+
+
+def test_failing_trials_are_recorded_and_if_all_fail_so_does_the_command(workspace: Path, run: Run) -> None:
+    fails = ["search.models=[bg_nbd]", "search.space.bg_nbd.penalizer_coef={low: -3.0, high: -1.0}"]
+    done = run("tune", *QUICK, "tuning.n_trials=2", "tuning.study_name=fails", *fails, code=2)
+    assert "all 2 trials failed" in done.stderr
+    assert "penalizer_coef" in done.stderr
+    failed = [r for r in kind(workspace, "trial") if r.info.status == "FAILED"]
+    assert len(failed) == 2
+    assert all("Traceback (most recent call last)" in r.data.tags["mlflow.note.content"] for r in failed)
+    assert not [r for r in runs(workspace) if r.info.status == "RUNNING"]
+
+
+# promote
+
+
+def test_a_second_promotion_opens_nothing(workspace: Path, run: Run) -> None:
+    before = client(workspace).get_registered_model(NAME).tags
+    done = run("promote", *QUICK)
+    assert "decided before; no further look was taken" in done.stdout
+    assert client(workspace).get_registered_model(NAME).tags == before
+
+
+def test_train_override_and_roll_back(workspace: Path, run: Run) -> None:
+    run("train", *QUICK, "model=bg_nbd")
+    refused = run("promote", *QUICK)
+    assert "version 2: refused" in refused.stdout
+    assert "over champion is not shown" in refused.stdout
+    assert "look 2 at this window, level 0.0076" in refused.stdout
+    run("promote", *QUICK, "version=2", code=2)
+    run("promote", *QUICK, "version=2", "reason=the shop knows why")
+    champion = client(workspace).get_model_version_by_alias(NAME, "champion")
+    assert (champion.version, champion.tags["override_reason"]) == ("2", "the shop knows why")
+    assert "champion is version 1 again (was 2)" in run("promote", *QUICK, "rollback=true").stdout
+    assert client(workspace).get_model_version_by_alias(NAME, "champion").version == "1"
+    assert "was rolled back" in run("promote", *QUICK, code=2).stderr
+    run("promote", *QUICK, "rollback=true", code=2)
+
+
+def test_of_two_promotions_at_once_one_looks_and_both_agree(workspace: Path, run: Run) -> None:
+    run("train", *QUICK, "model=mbg_nbd")
+    command = [str(BIN / "experiments"), "promote", *QUICK]
+    both = [
+        subprocess.Popen(
+            command, cwd=workspace, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    printed = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sum("decided before" in text for text in printed) == 1
+    looks = [key for key in client(workspace).get_registered_model(NAME).tags if key.startswith("look.")]
+    assert len(looks) == 2  # the first version's, and one for this version
+
+
+def test_models_of_another_target_are_not_compared(run: Run) -> None:
+    done = run("promote", *QUICK, "task.horizon_days=60", code=2)
+    assert "made for another target" in done.stderr
+    assert "spend_60d" in done.stderr
+
+
+# score
+
+
+def test_customer_360_has_a_row_per_customer_and_says_what_it_owes_its_figures_to(workspace: Path, run: Run) -> None:
+    run("score", *QUICK, "output=out/c.parquet")
+    table = pd.read_parquet(workspace / "out" / "c.parquet")
+    assert len(table) == table["customer_id"].nunique() == 2357
+    assert table["clv"].ge(0).all()
+    assert table["p_alive"].between(0, 1).all()
+    assert table["expected_purchases"].ge(0).all()
+    assert set(table["as_of"]) == {"1998-07-01"}
+    assert set(table["clv_model"]) == {f"{NAME}/1"}
+    assert set(table["currency"]) == {"USD"}
+    assert np.corrcoef(table["expected_purchases"], table["frequency"])[0, 1] > 0.5
+
+    run("score", *QUICK, "as_of=1997-03-01", "output=out/early.csv")
+    early = pd.read_csv(workspace / "out" / "early.csv")
+    assert len(early) < 2357
+    assert early["T"].max() == 58
+    assert sorted(path.name for path in (workspace / "out").iterdir()) == ["c.parquet", "early.csv"]
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tnue"], "did you mean 'tune'"),
+        (["tune", "tunning.n_trials=3"], "did you mean tuning.n_trials"),
+        (["tune", "tuning.n_trails=3"], "did you mean tuning.n_trials"),
+        (["tune", "task=clvv"], "did you mean 'clv'"),
+        (["tune", "data=cdwon"], "did you mean 'cdnow'"),
+        (["tune", "experiment=clv_quik"], "did you mean 'clv_quick'"),
+        (["tune", "tuning.n_trials=many"], "could not be converted to Integer"),
+        (["tune", "tuning.n_trials=0"], "at least 1"),
+        (["tune", "tuning.n_trials=["], "cannot be read"),
+        (["tune", "task.primary_metric=ginni"], "did you mean 'gini'"),
+        (["tune", "task.horizon_days=400"], "too short for horizon_days=400"),
+        (["tune", "+task.horizon=3"], "did you mean 'horizon_days'"),
+        (["tune", "search.models=[lihgtgbm]"], "did you mean 'lightgbm'"),
+        (["tune", "features.names=[recencie]"], "did you mean 'recency'"),
+        (["tune", "tuning.storage=postgres://nobody@127.0.0.1:1/none"], "storage cannot be opened"),
+        (["tune", "tracking.uri=http://127.0.0.1:1"], "MLflow store does not answer"),
+        (["train", "model=bg_nbd", "model.params.penaliser=1"], "did you mean model.params.penalizer_coef"),
+        (["features", "cutoff=1999-01-01"], "1997-01-02 to 1998-07-01"),
+        (["features", "cutoff=yesterday"], "YYYY-MM-DD"),
+        (["features", "output=x.xls"], ".parquet, .csv"),
+        (["features", "output=/proc/none/x.csv"], "cannot be made"),
+        (["score"], "no champion to score with"),
+        (["promote"], "no version to promote"),
+        (["promote", "version=2", "reason=because"], "no version 2"),
+        (["promote", "version=2", "rollback=true"], "exclude each other"),
+        (["promote", "rollback=true"], "no champion to go back to"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_ends_with_code_2_and_says_what_to_do(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    finished_run: tuple[Path, str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    command, *rest = arguments
+    data = [] if any(argument.startswith("data=") for argument in rest) else ["data=cdnow"]
+    quick = [] if any(argument.startswith("experiment=") for argument in rest) else ["experiment=clv_quick"]
+    code = main([command, *data, *quick, *[f"cache={finished_run[0]}/.cache"], *rest])
+    printed = capsys.readouterr().err
+    assert code == 2, printed
+    assert message in printed
+    assert "Traceback" not in printed
+    assert len(printed.splitlines()) < 15
+    assert not list(tmp_path.rglob("*partial*"))
+
+
+def test_mlprojects_one_parameter_for_all_overrides_is_split_and_empty_ones_are_left_out() -> None:
+    assert expand(["task=clv", "data=", "overrides=a=1 b='x y'", "overrides="]) == ["task=clv", "a=1", "b=x y"]
+
+
+def test_every_command_is_an_mlproject_entry_point(tmp_path: Path, finished_run: tuple[Path, str]) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    shutil.copy(ROOT / "MLproject", project)
+    shutil.copytree(finished_run[0] / ".cache", project / ".cache")
+    done = subprocess.run(
+        [
+            *(str(BIN / "mlflow"), "run", ".", "-e", "tune", "--env-manager", "local"),
+            *("-P", "task=clv", "-P", "data=cdnow", "-P", "experiment=clv_quick", "-P", "n_trials=2"),
+            *("-P", "overrides=search.models=[bg_nbd] evaluation.n_validation=1"),
+        ],
+        cwd=project,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "cdnow-clv version 1 (bg_nbd)" in done.stdout
+    (study,) = kind(project, "study")
+    assert study.data.tags["mlflow_project_run"]
+    assert study.info.status == "FINISHED"
+    assert len(kind(project, "trial")) == 2
+    import yaml
+
+    from experiments.commands.main import COMMANDS
+
+    assert set(COMMANDS) == set(yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]) - {"main"}
+
+
+def test_hydras_own_flags_work(tmp_path: Path) -> None:
+    assert "n_trials: 4" in experiments(tmp_path, "tune", *QUICK, "--cfg", "job").stdout
+    assert not list(tmp_path.iterdir())
