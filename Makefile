@@ -9,7 +9,7 @@ run: $(INSTALLED)
 	$(BIN)/experiments run
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

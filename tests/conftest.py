@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments.tracking.store import exclusive
+
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 QUICK = ["data=cdnow", "experiment=clv_quick", "tuning.n_trials=4", "task.guards.total_ratio=[0.7, 1.4]"]
@@ -50,8 +52,14 @@ def experiments(folder: Path, *arguments: str, code: int = 0) -> subprocess.Comp
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder after `experiments run`, and what that printed. Not to be changed: see `workspace`."""
-    folder = tmp_path_factory.mktemp("finished")
-    return folder, experiments(folder, "run", *QUICK).stdout
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # workers share one
+    folder, printed = base / "finished", base / "finished.txt"
+    with exclusive(base, "finished"):
+        if not printed.exists():
+            folder.mkdir()
+            printed.write_text(experiments(folder, "run", *QUICK).stdout)
+    return folder, printed.read_text()
 
 
 @pytest.fixture

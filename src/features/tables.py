@@ -271,8 +271,9 @@ class Tables:
         kept = {}
         for name, table in self._items():
             spec = SPECS[name]
-            later = [c for c, column in spec.columns.items() if column.after_the_fact and c in table.columns]
-            table = table.drop(*later) if later else table
+            table = table.select(
+                [c for c in table.columns if c not in spec.columns or not spec.columns[c].after_the_fact]
+            )
             kept[name] = table.filter(table[spec.known_at] < midnight(cutoff)) if spec.known_at else table
         return dataclasses.replace(self, end=cutoff, **kept)
 

@@ -172,6 +172,7 @@ def test_params_come_back_from_a_trial_as_they_were_drawn(tmp_path: Path) -> Non
         (Space(["lightgbm"], {"lightgbm": {"num_leaves": {"low": 3, "high": 2}}}), "malformed range"),
         (Space(["lightgbm"], {"lightgbm": {"num_leaves": {"low": 3, "hihg": 9}}}), "malformed range"),
         (Space(["lightgbm"], {"lightgbm": {"num_leaves": {"choices": []}}}), "malformed range"),
+        (Space(["lightgbm"], {"lightgbm": {"num_leaves": {"low": 0, "high": 9, "log": True}}}), "malformed range"),
     ],
 )
 def test_a_wrong_space_is_refused_before_any_trial(space: Space, message: str) -> None:

@@ -98,7 +98,9 @@ class Project:
     def runs(self) -> Runs:
         from experiments.tracking.runs import Runs
 
-        return Runs(self.client, self.registered_name)
+        runs = Runs(self.client, self.registered_name)
+        runs.end_orphans()
+        return runs
 
     @cached_property
     def registry(self) -> Registry:

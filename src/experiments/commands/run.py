@@ -19,8 +19,13 @@ logger = logging.getLogger(__name__)
 def main(config: Config) -> None:
     begun = time.monotonic()
     project = Project(config)
-    staged = project.shop.staged
-    logger.info("%s: %s customers, %s to %s", staged.shop, f"{staged.customers:,}", staged.start, project.splits.sealed)
+    splits = project.splits
+    logger.info(
+        "cutoffs: training %s; validation %s; sealed %s",
+        ", ".join(map(str, splits.training)),
+        ", ".join(map(str, splits.validation)),
+        splits.sealed,
+    )
     version = tune(project)
     outcome = promote(project, version)
     print(describe(project, outcome))

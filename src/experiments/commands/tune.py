@@ -45,7 +45,6 @@ def tune(project: Project) -> Version:
         name, StudyOptions(options.n_trials, options.storage, options.seed, options.sampler, options.pruner)
     )
     runs = project.runs
-    runs.end_orphans()
     parent = runs.resume_study(
         name, {**project.lineage, "storage": options.storage.partition("@")[2] or options.storage}
     )

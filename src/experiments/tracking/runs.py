@@ -6,6 +6,7 @@ opens is tagged, not adopted, as a study outlives the command that began it.
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import tempfile
@@ -20,7 +21,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunStatus, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
 from experiments.processes import is_gone, mark
 
@@ -98,7 +99,7 @@ class Runs:
             run_name=name,
             tags={
                 **tags,
-                "owner": json.dumps(mark()),
+                **_origin(),
                 **({MLFLOW_PARENT_RUN_ID: parent} if parent else {}),
                 **({"mlflow_project_run": injected} if injected else {}),
             },
@@ -137,7 +138,7 @@ class Runs:
             "trial": str(trial.number),
             "state": trial.state,
             "seed": str(trial.seed),
-            "owner": json.dumps(mark()),
+            **_origin(),
             MLFLOW_PARENT_RUN_ID: parent,
         }
         if trial.traceback:
@@ -215,6 +216,11 @@ class Runs:
             token = page.token
             if not token:
                 return found
+
+
+def _origin() -> dict[str, str]:
+    """Tags of every run: who writes it, and from which process."""
+    return {MLFLOW_USER: getpass.getuser(), MLFLOW_SOURCE_NAME: "experiments", "owner": json.dumps(mark())}
 
 
 def _below(root: Path, name: str) -> Path:

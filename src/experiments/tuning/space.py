@@ -77,11 +77,12 @@ def _draw(trial: optuna.Trial, name: str, bounds: Mapping[str, Any]) -> Any:
 
 
 def _check_range(bounds: Mapping[str, Any], where: str) -> None:
-    expected = "{choices: [...]} or {low: …, high: …} with step, log: true or type: int"
+    expected = "{choices: [...]} or {low: …, high: …} with step, log: true (above 0, without step) or type: int"
     if "choices" in bounds:
         malformed = set(bounds) != {"choices"} or not bounds["choices"]
     else:
         malformed = not {"low", "high"} <= set(bounds) <= RANGE_KEYS or not bounds["low"] <= bounds["high"]
         malformed = malformed or bounds.get("type", "float") not in ("int", "float")
+        malformed = malformed or (bool(bounds.get("log")) and (bounds["low"] <= 0 or "step" in bounds))
     if malformed:
         raise InputError("the search has a malformed range", where=where, expected=expected, found=str(dict(bounds)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
@@ -29,7 +31,9 @@ def open_storage(address: str) -> BaseStorage:
     """
     try:
         if "://" in address:
-            return RDBStorage(address, heartbeat_interval=HEARTBEAT_SECONDS)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeat_interval may change, and is pinned
+                return RDBStorage(address, heartbeat_interval=HEARTBEAT_SECONDS)
         Path(address).parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(address, lock_obj=JournalFileOpenLock(address)))
     except Exception as error:

@@ -141,7 +141,7 @@ def best(study: optuna.Study) -> FrozenTrial:
     raise InputError(
         f"all {len(trials)} trials failed",
         where=f"study {study.study_name}",
-        found=trials[-1].user_attrs["traceback"].strip().splitlines()[-1] if trials else "no trial",
+        found=trials[-1].user_attrs["error"] if trials else "no trial",
         hint="the whole traceback is in the trial's run in MLflow; mend the cause and use another tuning.study_name",
     )
 
@@ -180,8 +180,9 @@ def _run(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> Froz
         return study.tell(trial, objective(trial))
     except optuna.TrialPruned:
         return study.tell(trial, state=TrialState.PRUNED)
-    except Exception:
+    except Exception as error:
         trial.set_user_attr("traceback", traceback.format_exc())
+        trial.set_user_attr("error", traceback.format_exception_only(error)[0].splitlines()[0])
         return study.tell(trial, state=TrialState.FAIL)
     except BaseException:
         study.tell(trial, state=TrialState.FAIL)

@@ -49,7 +49,6 @@ def campaigns(past: Tables) -> ir.Table:
         .left_join(ends, "campaign_id")
         .drop("campaign_id_right")
         .left_join(answered, ["customer_id", "campaign_id"])
-        .drop("customer_id_right", "campaign_id_right")
     )
     contacts = contacts.mutate(day=contacts.contacted_at.date())
     per_contact = contacts.group_by("customer_id").agg(

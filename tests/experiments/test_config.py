@@ -1,0 +1,47 @@
+"""Every option of every group composes, has the right types, and names only what there is."""
+
+from __future__ import annotations
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from conftest import ROOT
+from experiments.commands.config import Config, typed
+from experiments.commands.project import Project
+from experiments.tuning.space import Space
+from features.groups import resolve
+
+CONF = ROOT / "conf"
+OPTIONS = sorted(
+    f"{path.parent.relative_to(CONF)}={path.stem}" for path in CONF.glob("*/*.yaml") if path.stem != "files"
+)
+
+
+def composed(*overrides: str) -> Config:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return typed(compose("config", list(overrides)))
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes_and_names_only_what_there_is(option: str) -> None:
+    config = composed(option)
+    project = Project(config)
+    candidates = project.task.candidates()
+    resolve(config.features.names)
+    Space(config.search.models, config.search.space).check(
+        {name: model().get_params() for name, model in candidates.items()}
+    )
+    assert set(config.model.params) <= set(candidates[config.model.name]().get_params())
+
+
+def test_every_choice_of_the_defaults_is_a_file() -> None:
+    config = composed()
+    assert config.data["shop"] == "complete_journey"
+    assert config.task["name"] == "clv"
+    assert {option.partition("=")[0] for option in OPTIONS} == {path.name for path in CONF.iterdir() if path.is_dir()}
+
+
+def test_a_shop_without_products_gets_features_that_need_none() -> None:
+    narrow = composed("data=cdnow").features.names
+    assert {table for family in resolve(narrow) for table in family.needs} == {"transactions"}
+    assert composed("data=cdnow", "features=rfm").features.names != narrow

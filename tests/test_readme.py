@@ -1,0 +1,75 @@
+"""The README's commands, one after the other in one folder, as a new user types them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import ROOT, environment
+
+README = (ROOT / "README.md").read_text()
+SERVERS = ("experiments ui", "mlflow models serve")  # tests/experiments/test_serving.py runs these
+
+
+def blocks() -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def script() -> str:
+    lines = [line for line in "".join(blocks()).splitlines() if not line.startswith(SERVERS)]
+    return "\n".join(["set -eu", *lines])
+
+
+def write_online_retail(path: Path) -> None:
+    """A simulated shop in the layout of UCI's Online Retail: 400 customers, 380 days."""
+    rng = np.random.default_rng(0)
+    orders = [
+        (customer, day)
+        for customer, rate in enumerate(rng.gamma(1.0, 0.02, size=400))
+        for day in np.flatnonzero(rng.random(380) < rate + 0.002)
+    ]
+    customers, days = np.array(orders).T
+    pd.DataFrame(
+        {
+            "InvoiceNo": np.arange(536365, 536365 + len(orders)),
+            "StockCode": rng.integers(20000, 20050, size=len(orders)),
+            "Description": "LANTERN",
+            "Quantity": rng.integers(1, 12, size=len(orders)),
+            "InvoiceDate": (pd.Timestamp("2010-12-01 08:26") + pd.to_timedelta(days, unit="D")).strftime(
+                "%m/%d/%Y %H:%M"
+            ),
+            "UnitPrice": rng.gamma(4, 1, size=len(orders)).round(2) + 0.01,
+            "CustomerID": customers + 12346,
+            "Country": "United Kingdom",
+        }
+    ).to_csv(path, index=False, date_format="%m/%d/%Y %H:%M")
+
+
+def test_readme_commands_work_in_their_order(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "MLproject", tmp_path)
+    write_online_retail(tmp_path / "online_retail.csv")
+    done = subprocess.run(
+        ["bash", "-c", script()], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    for name in ("features.parquet", "customer_360.parquet", "autumn.csv"):
+        assert (tmp_path / "outputs" / name).stat().st_size > 10_000
+    assert "my_shop-clv version 1" in done.stdout
+
+
+def test_servers_of_the_readme_are_those_that_are_tested() -> None:
+    served = (ROOT / "tests" / "experiments" / "test_serving.py").read_text()
+    assert all(any(line.startswith(server) for block in blocks() for line in block.splitlines()) for server in SERVERS)
+    assert '"models", "serve"' in served
+    assert '"ui"' in served
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#][^)]*)\)", README))
+def test_links_of_the_readme_lead_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
