@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import ROOT, environment
+from workplace import ROOT, environment
 
 README = (ROOT / "README.md").read_text()
 SERVERS = ("experiments ui", "mlflow models serve")  # tests/experiments/test_serving.py runs these

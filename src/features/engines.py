@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 
@@ -87,4 +89,19 @@ def open_engine(name: str, **options: object) -> Engine:
     """
     if name not in ENGINES:
         raise InputError(f"there is no engine {name!r}", where="engine", hint=did_you_mean(name, ENGINES))
-    return ENGINES[name](**options)  # type: ignore[arg-type]
+    known = inspect.signature(ENGINES[name]).parameters
+    for option in options:
+        if option not in known:
+            raise InputError(
+                f"the engine {name} has no option {option!r}",
+                where=f"engine.{option}",
+                hint=did_you_mean(option, known),
+            )
+    try:
+        return ENGINES[name](**options)  # type: ignore[arg-type]
+    except (duckdb.Error, TypeError) as error:
+        raise InputError(
+            f"the engine {name} does not start with these options",
+            where="engine",
+            found=f"{options}: {str(error).strip().splitlines()[0]}",
+        ) from error

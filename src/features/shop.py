@@ -45,6 +45,10 @@ class Shop:
         staged = stage(source, cache)
         return cls(staged=staged, tables=staged.open(engine), engine=engine, cache=cache)
 
+    def expand(self, names: Sequence[str], cutoff: date) -> list[str]:
+        """The names, wildcards replaced by the largest values as of the cutoff: see `snapshot.expand`."""
+        return snapshot.expand(names, self.tables.as_of(cutoff), self.engine)
+
     def features(self, names: Sequence[str], cutoffs: Sequence[date]) -> pd.DataFrame:
         """The named features at each cutoff, indexed (customer_id, cutoff): see `snapshot.snapshot`."""
         return snapshot.snapshot(self.tables, names, cutoffs, self.engine, cache=self.cache, digest=self.staged.digest)

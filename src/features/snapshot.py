@@ -20,12 +20,13 @@ import pandas as pd
 
 from features.engines import Engine
 from features.errors import InputError, listing
-from features.groups import resolve
+from features.groups import PARAMETRISED, Family, is_wildcard, resolve, spelling
 from features.tables import SPECS, Tables, parse_day
 
 logger = logging.getLogger(__name__)
 
 INDEX = ["customer_id", "cutoff"]
+WILDCARD_LIMIT = 12
 Target = Callable[[Tables, ir.Table], ir.Table]
 
 
@@ -52,10 +53,9 @@ def row_per_customer(past: Tables, names: Sequence[str]) -> ir.Table:
     Raises
     ------
     InputError
-        If a feature is unknown, named twice, or needs a table that the shop lacks.
+        If a feature is unknown, named twice, a wildcard, or needs a table that the shop lacks.
     """
-    families = resolve(names)
-    _check_needs(past, names)
+    families = _families(past, names)
     rows = eligible(past)
     fallbacks = {}
     for family, chosen in families.items():
@@ -65,16 +65,77 @@ def row_per_customer(past: Tables, names: Sequence[str]) -> ir.Table:
     return rows.select("customer_id", **{name: rows[name].cast("float64").fill_null(fallbacks[name]) for name in names})
 
 
-def _check_needs(tables: Tables, names: Sequence[str]) -> None:
+def expand(names: Sequence[str], past: Tables, engine: Engine) -> list[str]:
+    """Replace each wildcard, such as `category_share.*`, by the features of its 12 values with most spend.
+
+    Equal spend is ordered by value; a feature that comes twice is kept where it comes first. Without a
+    wildcard nothing is read.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Features and wildcards.
+    past : Tables
+        `tables.as_of(cutoff)`: what comes later does not choose features.
+    engine : Engine
+        Where the values are summed.
+
+    Returns
+    -------
+    list of str
+        Features, in the order of `names`, the largest value of a wildcard first.
+
+    Raises
+    ------
+    InputError
+        As `row_per_customer`, or if there is no value for a wildcard.
+    """
+    wildcards = [name for name in names if is_wildcard(name)]
+    if not wildcards:
+        return list(names)
+    _check_needs(past, resolve(names))
+    values = {name: _largest(name, past, engine) for name in wildcards}
+    features: dict[str, str] = {}
+    for feature in (feature for name in names for feature in values.get(name, [name])):
+        features.setdefault(feature.lower(), feature)
+    return list(features.values())
+
+
+def _largest(wildcard: str, past: Tables, engine: Engine) -> list[str]:
+    base = PARAMETRISED[wildcard.removesuffix(".*")]
+    values = engine.frame(base.largest(past, WILDCARD_LIMIT))["value"]
+    if values.empty:
+        raise InputError(
+            f"there is no value for {wildcard}",
+            where="features.names",
+            expected="lines with an amount and such a value",
+            found=f"none from {past.start} until before {past.end}",
+            hint=f"leave out {wildcard}, or let the source tell",
+        )
+    return [f"{base.name}.{spelling.spell(value)}" for value in values]
+
+
+def _families(tables: Tables, names: Sequence[str]) -> dict[Family, list[str]]:
+    """The named features by family, if they can be built from these tables."""
+    families = resolve(names)
+    wildcards = [name for name in names if is_wildcard(name)]
+    if wildcards:
+        raise InputError(
+            f"{wildcards[0]} stands for values that no cutoff has chosen yet",
+            where="features.names",
+            expected="names of features",
+            found=listing(wildcards),
+            hint="expand the names as of a cutoff, or name the values",
+        )
+    _check_needs(tables, families)
+    return families
+
+
+def _check_needs(tables: Tables, families: Mapping[Family, Sequence[str]]) -> None:
     present = tables.present()
-    lacking = {
-        family: [table for table in family.needs if table not in present]
-        for family in resolve(names)
-        if not set(family.needs) <= present.keys()
-    }
-    if lacking:
-        absent = dict.fromkeys(table for missing in lacking.values() for table in missing)
-        useless = [name for family, chosen in resolve(names).items() if family in lacking for name in chosen]
+    absent = dict.fromkeys(table for family in families for table in family.needs if table not in present)
+    if absent:
+        useless = [name for family, chosen in families.items() if absent.keys() & set(family.needs) for name in chosen]
         raise InputError(
             f"{len(useless)} of the named features need tables that this shop does not have: {', '.join(absent)}",
             where="features.names",
@@ -125,7 +186,7 @@ def snapshot(
         If a feature is unknown or lacks its table, or a cutoff lies outside the data.
     """
     names = list(names)
-    _check_needs(tables, names)
+    _families(tables, names)
     pasts = {day: tables.as_of(day) for day in _days(cutoffs)}
     expressions = {day: partial(row_per_customer, past, sorted(names)) for day, past in pasts.items()}
     key = (digest, tables.start, tables.burn_in_days, engine.name, definition_hash(names))

@@ -263,7 +263,7 @@ class Tables:
         """
         if not self.start < cutoff <= self.end:
             raise InputError(
-                f"cutoff {cutoff} is outside the data",
+                f"{cutoff} is outside the data",
                 expected=f"a day from {self.start + timedelta(days=1)} to {self.end} (the last day of data + 1)",
                 found=str(cutoff),
                 hint="choose a cutoff in this range, or add the missing days to the source",

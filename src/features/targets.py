@@ -13,6 +13,21 @@ DAYS_PER_YEAR = 365
 DISCOUNTED_MONEY = "decimal(38, 8)"
 
 
+def check_money_terms(margin: float, discount_rate: float) -> None:
+    """Refuse a margin outside (0, 1] and a discount rate below 0.
+
+    Raises
+    ------
+    InputError
+    """
+    if not 0 < margin <= 1:
+        raise InputError("margin is out of range", where="margin", expected="in (0, 1]", found=str(margin))
+    if not discount_rate >= 0:
+        raise InputError(
+            "discount_rate is out of range", where="discount_rate", expected=">= 0, a year", found=str(discount_rate)
+        )
+
+
 def spend(future: Tables, eligible: ir.Table, *, discount_rate: float = 0.0, margin: float = 1.0) -> ir.Table:
     """What each eligible customer brings in over the window.
 
@@ -39,10 +54,7 @@ def spend(future: Tables, eligible: ir.Table, *, discount_rate: float = 0.0, mar
     InputError
         If a rate is out of its range.
     """
-    if not discount_rate >= 0:
-        raise InputError(f"discount_rate={discount_rate} is no rate", expected="a yearly rate of at least 0, as 0.1")
-    if not 0 < margin <= 1:
-        raise InputError(f"margin={margin} is no margin", expected="a share of the amount in (0, 1]")
+    check_money_terms(margin, discount_rate)
     days = purchases.by_day(future)
     later = days.day.delta(ibis.literal(future.start), unit="day")
     worth = days.amount.cast("float64") * ibis.literal(1.0 + discount_rate) ** (-later / DAYS_PER_YEAR)

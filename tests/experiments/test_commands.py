@@ -18,9 +18,9 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from conftest import BIN, QUICK, ROOT, environment, experiments
 from experiments.commands.main import expand
 from experiments.commands.main import run as main
+from workplace import BIN, QUICK, ROOT, environment, experiments
 
 NAME = "cdnow-clv"
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hydra import compose, initialize_config_dir
 
-from conftest import ROOT
 from experiments.commands.config import Config, typed
 from experiments.commands.project import Project
+from experiments.models import MODELS, SEGMENTATIONS
 from experiments.tuning.space import Space
 from features.groups import resolve
+from workplace import ROOT
 
 CONF = ROOT / "conf"
 OPTIONS = sorted(
@@ -22,16 +25,22 @@ def composed(*overrides: str) -> Config:
         return typed(compose("config", list(overrides)))
 
 
+def task_of(option: str) -> list[str]:
+    """Models and search spaces belong to a task; everything else goes with any."""
+    group, _, name = option.partition("=")
+    return ["task=segmentation"] if group in ("model", "search") and name in {*SEGMENTATIONS, "segmentation"} else []
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_names_only_what_there_is(option: str) -> None:
-    config = composed(option)
-    project = Project(config)
-    candidates = project.task.candidates()
+    config = composed(*task_of(option), option)
+    known = {name: model().get_params() for name, model in {**MODELS, **SEGMENTATIONS}.items()}
     resolve(config.features.names)
-    Space(config.search.models, config.search.space).check(
-        {name: model().get_params() for name, model in candidates.items()}
-    )
-    assert set(config.model.params) <= set(candidates[config.model.name]().get_params())
+    Space(config.search.models, config.search.space).check(known)
+    assert set(config.model.params) <= set(known[config.model.name])
+    task = {**config.task, "variables": None} if "variables" in config.task else config.task
+    candidates = Project(dataclasses.replace(config, task=task)).task.candidates()
+    assert {config.model.name, *config.search.models} <= set(candidates)
 
 
 def test_every_choice_of_the_defaults_is_a_file() -> None:

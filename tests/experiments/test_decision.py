@@ -96,6 +96,14 @@ def test_guard_and_ranking_only_refuse_what_the_gain_allows() -> None:
     assert not decision(0.05, 0.003, ranking_only=True).promote
 
 
+def test_a_gain_that_is_no_number_promotes_nothing() -> None:
+    nowhere = np.full(4000, np.nan)
+    draws = {"naive": Distribution(np.nan, nowhere), "candidate": Distribution(0.5, 0.5 + 0.003 * NOISE)}
+    outcome = decision(0, 0, draws=draws)
+    assert not outcome.promote
+    assert outcome.verdict == "undecided"
+
+
 def test_a_later_look_asks_for_more() -> None:
     assert decision(0.0075, 0.0037, alpha=alpha_of_look(1)).promote
     assert not decision(0.0075, 0.0037, alpha=alpha_of_look(4)).promote

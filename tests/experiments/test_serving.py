@@ -18,7 +18,7 @@ from typing import Any
 import mlflow
 import pytest
 
-from conftest import BIN, environment
+from workplace import BIN, environment
 
 NAME = "cdnow-clv"
 

@@ -50,7 +50,7 @@ def params_of(study: optuna.Study) -> list[dict[str, object]]:
 
 
 def run_study(folder: Path, name: str = "study", n_trials: int = 12, objective=value, seed: int = 1) -> optuna.Study:
-    study = open_study(name, options(folder, n_trials, seed))
+    study = open_study(name, options(folder, n_trials, seed), "same")
     optimize(study, objective, n_trials, on_finished=lambda trial: None)
     return study
 
@@ -122,6 +122,17 @@ def test_an_interrupted_trial_does_not_count(tmp_path: Path) -> None:
     assert not study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
 
 
+def test_an_objective_that_is_no_number_fails_the_trial_and_ends(tmp_path: Path) -> None:
+    study = run_study(tmp_path, n_trials=3, objective=lambda trial: float("nan"))
+    assert [trial.state.name for trial in finished(study)] == ["FAIL"] * 3
+
+
+def test_a_study_made_for_something_else_is_not_joined(tmp_path: Path) -> None:
+    run_study(tmp_path, n_trials=2)
+    with pytest.raises(InputError, match="was made with other data"):
+        open_study("study", options(tmp_path), "another")
+
+
 def _slow_study(folder: Path) -> None:
     run_study(folder, n_trials=50, objective=lambda trial: time.sleep(0.15) or value(trial))
 
@@ -134,7 +145,7 @@ def test_sigkill_loses_no_finished_trial_and_leaves_none_running(tmp_path: Path)
         time.sleep(0.05)
     os.kill(worker.pid, signal.SIGKILL)
     worker.join()
-    before = open_study("study", options(tmp_path))
+    before = open_study("study", options(tmp_path), "same")
     kept = {trial.number for trial in finished(before)}
     assert len(kept) >= 3
     after = run_study(tmp_path, n_trials=len(kept) + 2)
@@ -144,7 +155,7 @@ def test_sigkill_loses_no_finished_trial_and_leaves_none_running(tmp_path: Path)
 
 
 def test_a_running_trial_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
-    study = open_study("study", options(tmp_path))
+    study = open_study("study", options(tmp_path), "same")
     mine, others = study.ask(), study.ask()
     mine.set_user_attr("owner", mark())
     others.set_user_attr("owner", {**mark(), "started": "of a process before, of the same pid"})

@@ -112,3 +112,28 @@ def simulate(seed: int, customers: int = 60, lines: int = 3_000) -> dict[str, pd
             }
         ),
     }
+
+
+def with_another_future(frames: Mapping[str, pd.DataFrame], change: str) -> dict[str, pd.DataFrame]:
+    """The frames with all that becomes known at or after CUTOFF changed: what no feature may notice.
+
+    `drop` it, `append` strangers and all of the past once more, or `poison` its figures.
+    """
+    changed = {}
+    for name, frame in frames.items():
+        known_at = SPECS[name].known_at
+        if known_at is None:
+            changed[name] = frame.assign(tenure_months=999) if "tenure_months" in frame else frame
+            continue
+        late = frame[known_at] >= pd.Timestamp(CUTOFF)
+        assert late.any()
+        future = frame[late]
+        if change == "append":  # strangers, and all of the past once more at the first moment not known
+            future = pd.concat(
+                [future, future.assign(customer_id="stranger"), frame[~late].assign(**{known_at: pd.Timestamp(CUTOFF)})]
+            )
+        if change == "poison":
+            money = {c: Decimal(10**9) for c in ("amount", "list_amount", "quantity", "coupon_discount") if c in frame}
+            future = future.assign(**money)
+        changed[name] = frame[~late] if change == "drop" else pd.concat([frame[~late], future])
+    return changed

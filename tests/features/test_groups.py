@@ -14,14 +14,15 @@ import pytest
 import yaml
 from ibis.config import Config
 from lifetimes.utils import summary_data_from_transaction_data
-from simulated import BURN_IN_DAYS, CUTOFF, START, engine, open_shop, simulate
+from simulated import BURN_IN_DAYS, CUTOFF, START, engine, open_shop, simulate, with_another_future
 
 from features.errors import InputError
-from features.groups import FAMILIES, describe, feature_families
+from features.groups import FAMILIES, PARAMETRISED, describe, feature_families, resolve
 from features.snapshot import row_per_customer
 from features.tables import SPECS, Tables
 
 ALL = list(feature_families())
+VALUED = [f"{name}.{features.example}" for name, features in PARAMETRISED.items()]
 FEATURE_SETS = Path(__file__).parents[2] / "conf" / "features"
 
 
@@ -151,6 +152,10 @@ def test_hand_computed_values_of_every_family(tmp_path, on):
         **{"days_since_last_contact": 30, "days_since_last_response": 2, "profile_known": 1, "age_band_start": 45},
         **{"income_band_start": 0, "household_size_number": 5, "children_number": -1, "is_homeowner": 1},
         **{"is_married": 0, "is_female": -1},
+        # Orders: Friday 9:00, Saturday 11:00 and, in the south, 17:00, Friday 15:00; a coupon in the first.
+        **dict.fromkeys(FAMILIES["habits"].features, 0),
+        **{"friday_share": 0.5, "saturday_share": 0.5, "morning_share": 0.5, "afternoon_share": 0.5},
+        **{"top_store_share": 3 / 4, "coupon_used_share": 1 / 4},
     }
     assert expected.keys() == set(ALL)
     pd.testing.assert_series_equal(found, pd.Series(expected)[ALL], check_names=False, rtol=1e-12)
@@ -163,6 +168,7 @@ def test_customer_of_one_purchase_and_nothing_known_gets_the_documented_values(t
         **{"first_day_spend": 7, "spend_last_91_days": 7, "last_91_days_spend_rate": 7 / 91},
         **{"lifetime_spend_rate": 7 / 91, "orders": 1, "orders_per_purchase_day": 1, "purchase_days_last_91_days": 1},
         **{"purchase_day_rate": 1 / 91, "gap_mean_days": 90, "gap_max_days": 90, "gap_last_days": 90},
+        **{"monday_share": 1, "night_share": 1},
         **{"overdue_ratio": 1, "lines_per_order": 1, "days_since_last_contact": 365, "days_since_last_response": 365},
         **{name: -1 for name in FAMILIES["profile"].features if name != "profile_known"},
     }
@@ -206,23 +212,7 @@ def test_order_of_rows_does_not_matter(seed, tmp_path, on):
 @pytest.mark.parametrize("change", ["drop", "append", "poison"])
 def test_what_comes_after_the_cutoff_changes_nothing(change, tmp_path, on):
     frames = simulate(seed=0)
-    changed = {}
-    for name, frame in frames.items():
-        known_at = SPECS[name].known_at
-        if known_at is None:
-            changed[name] = frame.assign(tenure_months=999) if "tenure_months" in frame else frame
-            continue
-        late = frame[known_at] >= pd.Timestamp(CUTOFF)
-        assert late.any()
-        future = frame[late]
-        if change == "append":  # strangers, and all of the past once more at the first moment not known
-            future = pd.concat(
-                [future, future.assign(customer_id="stranger"), frame[~late].assign(**{known_at: pd.Timestamp(CUTOFF)})]
-            )
-        if change == "poison":
-            money = {c: Decimal(10**9) for c in ("amount", "list_amount", "quantity", "coupon_discount") if c in frame}
-            future = future.assign(**money)
-        changed[name] = frame[~late] if change == "drop" else pd.concat([frame[~late], future])
+    changed = with_another_future(frames, change)
     for folder in ("given", "changed"):
         (tmp_path / folder).mkdir()
     given = rows(open_shop(frames, tmp_path / "given", on), on)
@@ -262,7 +252,7 @@ def test_every_feature_compiles_for_other_engines(dialect, monkeypatch):
         monkeypatch.setattr(ibis.options, "pyspark", SparkOptions())
     tables = {name: ibis.table(spec.schema, name=name) for name, spec in SPECS.items()}
     past = Tables(start=START, end=CUTOFF, **tables)
-    assert "SELECT" in ibis.to_sql(row_per_customer(past, ALL), dialect=dialect)
+    assert "SELECT" in ibis.to_sql(row_per_customer(past, [*ALL, *VALUED]), dialect=dialect)
 
 
 def test_feature_sets_in_conf_name_known_features_and_what_they_need():
@@ -270,8 +260,7 @@ def test_feature_sets_in_conf_name_known_features_and_what_they_need():
     assert {"rfm", "transactions", "full"} <= sets.keys()
     for names in sets.values():
         assert all(describe(names).values())
-    families = feature_families()
-    for name in (*sets["rfm"], *sets["transactions"]):
-        assert families[name].needs == ("transactions",)
-    assert set(ALL) - set(sets["full"]) == {"is_female"}
+    for of_any_shop in ("rfm", "transactions", "segment_value", "segment_behaviour"):
+        assert {family.needs for family in resolve(sets[of_any_shop])} == {("transactions",)}
+    assert set(ALL) - set(sets["full"]) == {"is_female", *FAMILIES["habits"].features}
     assert "unknown date" in describe(["age_band_start"])["age_band_start"]

@@ -16,7 +16,7 @@ from simulated import CUTOFF, END, START, engine, open_shop, simulate
 
 from features import targets
 from features.errors import InputError
-from features.groups import FAMILIES, feature_families
+from features.groups import FAMILIES, PARAMETRISED, feature_families
 from features.snapshot import definition_hash, snapshot, target
 
 ALL = list(feature_families())
@@ -133,7 +133,8 @@ def test_a_cutoff_before_the_first_purchase_is_refused(shop, tmp_path):
 
 def test_definition_hash_is_the_same_in_every_process():
     """Sets of words, in Ibis' isin and drop, have another order under another hash seed."""
-    script = f"from features.snapshot import definition_hash; print(definition_hash({ALL}))"
+    names = [*ALL, *(f"{name}.{value}" for name in PARAMETRISED for value in ("B", "A_.26_O.27C", "음료/차"))]
+    script = f"from features.snapshot import definition_hash; print(definition_hash({names}))"
     hashes = {
         subprocess.run(
             [sys.executable, "-c", script],
@@ -144,7 +145,7 @@ def test_definition_hash_is_the_same_in_every_process():
         ).stdout
         for seed in range(1, 6)
     }
-    assert hashes == {definition_hash(ALL) + "\n"}
+    assert hashes == {definition_hash(names) + "\n"}
 
 
 def test_definition_hash_follows_expressions_and_nothing_else(monkeypatch):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from experiments.commands.project import Project, digest
 from experiments.reports.evaluation import draw
 from experiments.tasks.base import build, naive_models, validate
+from features.groups import describe
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
@@ -35,6 +39,13 @@ def make_candidate(project: Project, name: str, params: Mapping[str, Any], paren
     Version
         The new version; or the one there is, if data, code, configuration and parameters are the same.
     """
+    from experiments.tracking.store import exclusive
+
+    with exclusive(project.client, f"{project.registered_name} candidates"):  # or two would register the same
+        return _make_candidate(project, name, params, parent)
+
+
+def _make_candidate(project: Project, name: str, params: Mapping[str, Any], parent: str | None) -> Version:
     from experiments.tracking import packaging
 
     task, splits = project.task, project.splits
@@ -57,23 +68,32 @@ def make_candidate(project: Project, name: str, params: Mapping[str, Any], paren
         logger.info("the same candidate is registered already: %s version %d", existing.name, existing.number)
         return existing
 
-    dataset = project.dataset({*refit, *splits.validation})
+    dataset = project.dataset(splits.cutoffs())
     logger.info("validating %s beside the naive models", name)
     validation = validate(task, partial(build, task, name, params), dataset, splits.folds())
     naive = {
-        rival: validate(task, partial(build, task, rival, {}), dataset, splits.folds()) for rival in naive_models(task)
+        rival: validate(task, simple, dataset, splits.folds()) for rival, simple in naive_models(task, params).items()
     }
     best_naive = max(naive, key=lambda rival: naive[rival].metrics[task.primary_metric])
 
     logger.info("refitting on the windows of %s", ", ".join(map(str, refit)))
     train = dataset.at(*refit)
     model = build(task, name, params).fit(train.X, train.y)
+    latest = train.at(max(refit))
+    champion = project.registry.champion() if task.keeps_labels else None
+    if champion is not None and champion.has_current_code:
+        task.align(model, latest.X, champion.estimator, project.shop.features(champion.features, [max(refit)]))
+    diagnosis = task.diagnose(model, latest)
 
     tags = {
         **project.lineage,
         "kind": "refit",
         "model": name,
+        "objective": task.objective,
+        "params": json.dumps(dict(params)),
         "naive": best_naive,
+        "judged": task.judged,
+        "models_digest": packaging.models_digest(),
         "ranking_only": str(model.ranking_only).lower(),
         "trained_through": str(max(refit) + timedelta(days=task.horizon_days)),
         "sealed_from": str(splits.sealed),
@@ -98,13 +118,15 @@ def make_candidate(project: Project, name: str, params: Mapping[str, Any], paren
                     f"naive/{rival}/{task.primary_metric}": outcome.metrics[task.primary_metric]
                     for rival, outcome in naive.items()
                 },
+                **(diagnosis.metrics if diagnosis else {}),
             },
             note=f"{name} refitted on all windows before the sealed one ({splits.sealed}). "
             f"`valid/…` is the mean over {len(splits.validation)} validation cutoff(s), "
             f"`naive/…` the best naive model there ({best_naive}); `promote` adds `sealed/…`.",
         )
         runs.log_data(run_id, project.data_input, context="training")
-        tables = validation.last.tables
+        meanings = pd.DataFrame(describe(project.features).items(), columns=["feature", "meaning"])
+        tables = {"features": meanings, **validation.last.tables, **(diagnosis.tables if diagnosis else {})}
         runs.log_artifacts(
             run_id,
             texts=project.texts(),

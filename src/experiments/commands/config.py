@@ -1,4 +1,4 @@
-"""The configuration's types. Values and their meaning are in conf/; nothing here has a default."""
+"""The configuration's types. Values and their meaning are in conf/."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBas
 from features.errors import InputError, did_you_mean
 
 
+def _in_range(key: str, value: object, expected: str, right: bool) -> None:
+    if not right:
+        raise InputError(f"{key} is out of range", where=key, expected=expected, found=str(value))
+
+
 @dataclass
 class FeaturesConfig:
     names: list[str]
+    variables: list[str] | None = None  # few sets name any
 
 
 @dataclass
@@ -41,6 +47,11 @@ class EvaluationConfig:
     confidence: float
     seed: int
 
+    def __post_init__(self) -> None:
+        _in_range("evaluation.n_resamples", self.n_resamples, "at least 1", self.n_resamples >= 1)
+        _in_range("evaluation.confidence", self.confidence, "between 0 and 1", 0 < self.confidence < 1)
+        _in_range("evaluation.seed", self.seed, "at least 0", self.seed >= 0)
+
 
 @dataclass
 class TuningConfig:
@@ -50,6 +61,10 @@ class TuningConfig:
     storage: str
     sampler: dict[str, Any]
     pruner: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        _in_range("tuning.n_trials", self.n_trials, "at least 1", self.n_trials >= 1)
+        _in_range("tuning.seed", self.seed, "at least 0", self.seed >= 0)
 
 
 @dataclass

@@ -18,4 +18,4 @@ def main(config: Config) -> None:
     table = project.shop.features(project.features, [cutoff]).reset_index()
     write(table, path)
     print(f"{len(table):,} customers, {len(project.features)} features at cutoff {cutoff} in {path}")
-    print(f"next: experiments tune task={project.task.name}")
+    print(f"next: {project.again('tune')}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -27,7 +29,9 @@ COMMANDS = {
     "score": "score every customer with the champions: as_of=2018-01-01 output=x.parquet",
     "ui": "open the MLflow UI on the store in use",
 }
-USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
+USAGE_ERROR, INTERRUPTED = 2, 130
+# No space, no permission, no such folder, a file where a folder should be: the user's to mend, at whatever line.
+MENDABLE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EDQUOT}
 
 
 def main() -> None:
@@ -54,6 +58,11 @@ def run(arguments: Sequence[str]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE_ERROR
+    except OSError as error:
+        if error.errno not in MENDABLE:
+            raise
+        print(f"error: {error.strerror}\n  where:    {error.filename or 'disk'}", file=sys.stderr)
+        return USAGE_ERROR
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
@@ -79,10 +88,20 @@ def expand(arguments: Sequence[str]) -> list[str]:
     expanded: list[str] = []
     for argument in arguments:
         if argument.startswith("overrides="):
-            expanded += shlex.split(argument.removeprefix("overrides="))
-        elif not argument.endswith("="):
+            expanded += expand(shlex.split(argument.removeprefix("overrides=")))
+        elif argument.startswith("reason="):
+            expanded += [_quoted(argument)] if argument != "reason=" else []
+        elif not re.fullmatch(r"[\w.@/]+=", argument):
             expanded.append(argument)
     return expanded
+
+
+def _quoted(argument: str) -> str:
+    """A reason is free text: in quotes, Hydra takes commas and apostrophes for what they are."""
+    key, _, text = argument.partition("=")
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return argument
+    return f"{key}=" + "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _run_with_hydra(command: str, arguments: list[str]) -> None:

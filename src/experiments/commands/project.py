@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shlex
 import subprocess
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from experiments.commands.config import Config
 from experiments.evaluation.splits import Splits, make_splits
 from experiments.tasks import TASKS
 from experiments.tasks.base import Dataset, Task
+from experiments.tuning.storage import masked
 from features.engines import open_engine
 from features.errors import InputError, did_you_mean
 from features.shop import Shop
@@ -27,6 +29,9 @@ if TYPE_CHECKING:  # MLflow takes seconds to import, and not every command needs
     from experiments.tracking.registry import Registry
     from experiments.tracking.runs import DataInput, Runs
     from experiments.tracking.store import MlflowClient
+
+
+LASTING = ("data", "task", "features", "experiment", "evaluation", "tracking", "engine", "cache")
 
 
 class Project:
@@ -51,17 +56,32 @@ class Project:
         name = options.pop("name")
         if name not in TASKS:
             raise InputError(f"there is no task {name!r}", where="task.name", hint=did_you_mean(name, TASKS))
-        known = {field.name for field in dataclasses.fields(TASKS[name])}
-        for option in options:
+        known = {field.name: field.type for field in dataclasses.fields(TASKS[name])}
+        for option, value in options.items():
             if option not in known:
                 raise InputError(
                     f"{name} has no option {option!r}", where=f"task.{option}", hint=did_you_mean(option, known)
                 )
+            right = {"int": int, "float": (int, float), "str": str}.get(known[option], object)
+            if not isinstance(value, right):
+                raise InputError(
+                    f"task.{option} has a value of the wrong type",
+                    where=f"task.{option}",
+                    expected=known[option],
+                    found=repr(value),
+                )
+        if options.get("variables"):
+            options["variables"] = self._expand(options["variables"])
         return TASKS[name](**options)
 
-    @property
+    @cached_property
     def features(self) -> list[str]:
-        return self.config.features.names
+        """Names of the features, wildcards expanded by what was known at the first possible cutoff."""
+        return self._expand(self.config.features.names)
+
+    def _expand(self, names: Sequence[str]) -> list[str]:
+        first = self.shop.staged.start + timedelta(days=self.config.evaluation.min_history_days)
+        return self.shop.expand(names, first)
 
     @property
     def registered_name(self) -> str:
@@ -88,11 +108,7 @@ class Project:
     def client(self) -> MlflowClient:
         from experiments.tracking.store import connect
 
-        return connect(self.config.tracking.uri, self.locks)
-
-    @property
-    def locks(self) -> Path:
-        return self.cache / "locks"
+        return connect(self.config.tracking.uri)
 
     @cached_property
     def runs(self) -> Runs:
@@ -148,9 +164,20 @@ class Project:
 
         overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
         return {
-            "config.yaml": OmegaConf.to_yaml(OmegaConf.structured(self.config)),
-            "overrides.txt": "".join(f"{override}\n" for override in overrides),
+            "config.yaml": masked(OmegaConf.to_yaml(OmegaConf.structured(self.config))),
+            "overrides.txt": masked("".join(f"{override}\n" for override in overrides)),
         }
+
+    def again(self, command: str) -> str:
+        """A command to type next, with the choices of this one: data, task, configuration folder, store, ..."""
+        from hydra.core.hydra_config import HydraConfig
+
+        given = []
+        if HydraConfig.initialized():
+            given = [text for text in HydraConfig.get().overrides.task if text.startswith(LASTING)]
+            folders = [s.path for s in HydraConfig.get().runtime.config_sources if s.provider == "command-line"]
+            given = [*(f"--config-dir={folder.removeprefix('file://')}" for folder in folders), *given]
+        return " ".join(["experiments", command, *map(shlex.quote, given)])
 
 
 def digest(content: Any) -> str:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from experiments.commands.config import Config
-from experiments.commands.project import Project
+from experiments.commands.project import Project, digest
 from experiments.evaluation.bootstrap import paired_bootstrap
 from experiments.evaluation.decision import Comparison, Decision, decide
 from experiments.reports.evaluation import draw
-from experiments.tasks.base import Evaluation, build, naive_models
+from experiments.tasks.base import Evaluation, naive_models
 from features.errors import InputError
 from features.snapshot import definition_hash
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CANDIDATE, CHAMPION = "candidate", "champion"
+TAIL_DRAWS = 20  # resamples beyond a bound at least, or its level would be a fiction
 
 
 def main(config: Config) -> None:
@@ -36,7 +39,7 @@ def main(config: Config) -> None:
     if config.rollback and config.version is not None:
         raise InputError("rollback=true and version=… exclude each other", where="promote", hint="give one of them")
     if config.rollback or config.version is not None:
-        with exclusive(project.locks, project.registered_name):
+        with exclusive(project.client, project.registered_name):
             print(_by_hand(project))
         return
     outcome = promote(project)
@@ -67,17 +70,15 @@ def promote(project: Project, candidate: Version | None = None) -> Look:
 
     Whoever comes second waits, and is compared with the champion that the first one left.
     """
-    from experiments.tracking.gate import check_comparable, check_features, look
+    from experiments.tracking.gate import Window, check_comparable, look
     from experiments.tracking.store import exclusive
 
     registry, splits, task = project.registry, project.splits, project.task
-    with exclusive(project.locks, registry.name):
+    with exclusive(project.client, registry.name):
         candidate = candidate or _newest(project)
         champion = registry.champion()
-        _check_candidate(project, candidate)
         rival = champion if champion is not None and champion.number != candidate.number else None
-        for version in filter(None, (candidate, rival)):
-            check_features(version, definition_hash(version.features))
+        _check_candidate(project, candidate, rival)
         check_comparable(candidate, rival or candidate, project.lineage)
 
         def judge(alpha: float) -> Decision:
@@ -87,7 +88,12 @@ def promote(project: Project, candidate: Version | None = None) -> Look:
             log_look(project, candidate, sealed, decision)
             return decision
 
-        return look(registry, candidate, champion, f"{task.target}.{splits.sealed}", judge)
+        window = Window(
+            start=str(splits.sealed),
+            end=str(splits.sealed + timedelta(days=task.horizon_days)),
+            rule=digest([task.primary_metric, task.min_effect, task.guards]),
+        )
+        return look(registry, candidate, champion, window, judge)
 
 
 @dataclass(frozen=True)
@@ -107,11 +113,11 @@ def evaluate_sealed(project: Project, candidate: Version, champion: Version | No
     """Evaluate candidate, naive models and champion, each on its own features."""
     task, sealed = project.task, project.splits.sealed
     dataset = project.dataset([sealed], candidate.features)
+    train = project.dataset(project.splits.refit(), candidate.features)
+    rivals = {name: naive() for name, naive in naive_models(task, candidate.params).items()}
     return SealedEvaluations(
-        candidate=task.evaluate(candidate, dataset),
-        naive={
-            name: task.evaluate(build(task, name, {}).fit(dataset.X, dataset.y), dataset) for name in naive_models(task)
-        },
+        candidate=task.evaluate(candidate.estimator, dataset),
+        naive={name: task.evaluate(naive.fit(train.X, train.y), dataset) for name, naive in rivals.items()},
         champion=task.evaluate(champion, project.dataset([sealed], champion.features)) if champion else None,
     )
 
@@ -124,7 +130,7 @@ def compare(project: Project, candidate: Version, sealed: SealedEvaluations, alp
         y.to_numpy(),
         sealed.predictions(),
         y.index.get_level_values("customer_id").to_numpy(),
-        n_resamples=options.n_resamples,
+        n_resamples=max(options.n_resamples, math.ceil(TAIL_DRAWS / alpha)),
         seed=options.seed,
     )
     return decide(
@@ -153,11 +159,18 @@ def log_look(project: Project, candidate: Version, sealed: SealedEvaluations, de
         metrics |= {
             f"sealed/gain_over_{comparison.rival}": comparison.gain,
             f"sealed/gain_over_{comparison.rival}_lower": comparison.lower,
+            f"sealed/gain_over_{comparison.rival}_upper": comparison.upper,
         }
+    low, high = decision.interval
+    metrics |= {f"sealed/{project.task.primary_metric}_low": low, f"sealed/{project.task.primary_metric}_high": high}
     project.runs.log(
         candidate.run_id,
         metrics={**metrics, "sealed/detectable_gain": decision.nearest.detectable},
-        tags={"gate": "promoted" if decision.promote else "refused", "verdict": decision.verdict},
+        tags={
+            "gate": "promoted" if decision.promote else "refused",
+            "verdict": decision.verdict,
+            "reasons": "; ".join(decision.reasons) or "none",
+        },
     )
     figures = draw(
         {candidate.tags["model"]: own.tables, decision.naive: sealed.naive[decision.naive].tables},
@@ -190,9 +203,9 @@ def describe(project: Project, outcome: Look) -> str:
     lines += [f"  because {reason}" for reason in decision["reasons"]]
     if outcome.promoted:
         serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"
-        lines.append(f"next: experiments score, or {serve}")
+        lines.append(f"next: {project.again('score')}, or {serve}")
     else:
-        lines.append("next: experiments tune with more trials; the champion stays as it is")
+        lines.append(f"next: {project.again('tune')} with more trials; the champion stays as it is")
     return "\n".join(lines)
 
 
@@ -207,19 +220,35 @@ def _newest(project: Project) -> Version:
     return versions[0]
 
 
-def _check_candidate(project: Project, candidate: Version) -> None:
+def _check_candidate(project: Project, candidate: Version, champion: Version | None) -> None:
+    """Refuse what cannot be judged fairly, before the sealed window is opened."""
+    from experiments.tracking.gate import check_features
+
+    by_hand = f"promote by hand: {project.again('promote')} version={candidate.number} reason='…'"
     if "rolled_back" in candidate.tags:
         raise InputError(
             f"version {candidate.number} was rolled back: {candidate.tags['rolled_back']}",
             where=candidate.name,
-            hint=f"tune a new one, or bring it back by hand: experiments promote version={candidate.number} reason='…'",
+            hint=f"tune a new one, or {by_hand}",
+        )
+    if not candidate.has_current_code:
+        raise InputError(
+            f"version {candidate.number} was trained by other code than that in use",
+            where=candidate.name,
+            hint=f"{project.again('tune')} trains one with today's, or {by_hand}",
+        )
+    check_features(candidate, definition_hash(candidate.features), f"{project.again('tune')} builds on today's")
+    if champion is not None:
+        check_features(
+            champion, definition_hash(champion.features), f"the champion cannot be scored any more: {by_hand}"
         )
     sealed = str(project.splits.sealed)
-    if candidate.tags["trained_through"] > sealed:
-        raise InputError(
-            f"version {candidate.number} has seen the sealed window",
-            where=candidate.name,
-            expected=f"trained through {sealed} at most",
-            found=f"trained through {candidate.tags['trained_through']}",
-            hint="tune again on these data, or promote by hand with version=… reason='…'",
-        )
+    for version in filter(None, (candidate, champion)):
+        if version.tags["trained_through"] > sealed:
+            raise InputError(
+                f"version {version.number} has seen the sealed window",
+                where=version.name,
+                expected=f"trained through {sealed} at most",
+                found=f"trained through {version.tags['trained_through']}",
+                hint=f"tune again on these data, or {by_hand}",
+            )

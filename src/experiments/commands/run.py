@@ -53,8 +53,13 @@ def main(config: Config) -> None:
         path, table = score(project)
         print(f"{len(table):,} customers scored by version {champion.number} in {path}")
     print(f"done in {time.monotonic() - begun:.0f} s; next:")
-    print("  experiments ui                      compare the trials in MLflow")
-    print(f"  experiments tune tuning.n_trials={2 * project.config.tuning.n_trials}     search on from here")
-    print("  experiments promote                 gate the newest version")
+    more = project.again("tune") + f" tuning.n_trials={2 * project.config.tuning.n_trials}"
+    for command, purpose in (
+        (project.again("ui"), "compare the trials in MLflow"),
+        (more, "search on from here"),
+        (project.again("promote"), "gate the newest version"),
+    ):
+        print(f"  {command}\n      {purpose}")
     if champion is not None:
         print(f"  mlflow models serve -m models:/{name}@champion --env-manager local -p 5001")
+        print("      answer rows of features")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,9 +13,13 @@ from experiments.commands.config import Config
 from experiments.commands.output import check_output, write
 from experiments.commands.project import Project
 from experiments.models import MODELS
+from experiments.tasks import TASKS
 from features.errors import InputError
 from features.snapshot import definition_hash
 from features.tables import parse_day
+
+if TYPE_CHECKING:
+    from experiments.tracking.registry import Version
 
 logger = logging.getLogger(__name__)
 
@@ -54,34 +59,54 @@ def score(project: Project) -> tuple[Path, pd.DataFrame]:
 def customer_360(project: Project, as_of: date) -> pd.DataFrame:
     """One row per customer who bought before `as_of`.
 
-    Columns: customer_id, the main features, the champion's outputs, p_alive and expected_purchases over
-    the task's horizon (MBG/NBD fitted on the same snapshot; null where its fit is refused), and what
-    every row owes its figures to: model version, horizon, currency, as_of.
+    Columns: customer_id, the main features, the outputs of every task that has a champion in this shop, each
+    with its horizon and model version, p_alive and expected_purchases over the horizon of the configured task
+    (MBG/NBD fitted on the same snapshot; null where its fit is refused), currency and as_of.
+    """
+    champions = find_champions(project)
+    names = list(
+        dict.fromkeys([*MAIN_FEATURES, *(name for version in champions.values() for name in version.features)])
+    )
+    X = project.shop.features(names, [as_of])
+    parts = [X[list(MAIN_FEATURES)]]
+    for task, version in champions.items():
+        parts.append(
+            version.scores(X).assign(
+                **{
+                    f"{task}_horizon_days": int(version.tags["horizon_days"]),
+                    f"{task}_model": f"{version.name}/{version.number}",
+                }
+            )
+        )
+    parts.append(purchasing(X, project.task.horizon_days).assign(purchases_horizon_days=project.task.horizon_days))
+    table = pd.concat(parts, axis=1).droplevel("cutoff").reset_index()
+    return table.assign(currency=project.shop.staged.currency, as_of=str(as_of))
+
+
+def find_champions(project: Project) -> dict[str, Version]:
+    """The champion of each task of this shop that has one.
+
+    Raises
+    ------
+    InputError
+        If none has one, or one reads features that the code in use computes in another way.
     """
     from experiments.tracking.gate import check_features
+    from experiments.tracking.registry import Registry
 
-    champion = project.registry.champion()
-    if champion is None:
+    champions = {}
+    for task in TASKS:
+        version = Registry(project.client, f"{project.shop.staged.shop}-{task}").champion()
+        if version is not None:
+            check_features(version, definition_hash(version.features), f"{project.again('tune')}, then promote")
+            champions[task] = version
+    if not champions:
         raise InputError(
-            f"{project.registry.name} has no champion to score with",
+            f"{project.shop.staged.shop} has no champion to score with",
             where="registry",
-            hint="experiments tune, then experiments promote",
+            hint=f"{project.again('tune')}, then {project.again('promote')}",
         )
-    check_features(champion, definition_hash(champion.features))
-    names = list(dict.fromkeys([*champion.features, *MAIN_FEATURES]))
-    X = project.shop.features(names, [as_of])
-    table = X[list(MAIN_FEATURES)].join(champion.scores(X[champion.features]))
-    table = table.join(purchasing(X, int(champion.tags["horizon_days"])))
-    return (
-        table.droplevel("cutoff")
-        .reset_index()
-        .assign(
-            horizon_days=int(champion.tags["horizon_days"]),
-            currency=champion.tags["currency"],
-            **{f"{project.task.name}_model": f"{champion.name}/{champion.number}"},
-            as_of=str(as_of),
-        )
-    )
+    return champions
 
 
 def purchasing(X: pd.DataFrame, horizon_days: int) -> pd.DataFrame:

@@ -11,4 +11,4 @@ def main(config: Config) -> None:
     project = Project(config)
     version = make_candidate(project, config.model.name, config.model.params)
     print(f"{version.name} version {version.number} ({config.model.name})")
-    print(f"next: experiments promote task={project.task.name}")
+    print(f"next: {project.again('promote')}")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from experiments.commands.candidate import make_candidate
 from experiments.commands.config import Config
 from experiments.commands.project import Project, digest
-from experiments.tasks.base import Task
+from experiments.tasks.base import naive_models
 from experiments.tuning.objective import validation_objective
 from experiments.tuning.space import Space, tuned
+from experiments.tuning.storage import masked
 from experiments.tuning.study import StudyOptions, best, finished, open_study, optimize
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def main(config: Config) -> None:
     project = Project(config)
     version = tune(project)
     print(f"{version.name} version {version.number} ({version.tags['model']})")
-    print(f"next: experiments promote task={project.task.name}, or experiments ui to compare its trials")
+    print(f"next: {project.again('promote')}, or {project.again('ui')} to compare its trials")
 
 
 def tune(project: Project) -> Version:
@@ -33,20 +34,34 @@ def tune(project: Project) -> Version:
     Optuna's storage is the truth: trials that finished without leaving a run in MLflow, because their
     process was killed in between, get it now.
     """
+    from experiments.tracking.store import exclusive
+
     task, options = project.task, project.config.tuning
     space = Space(project.config.search.models, project.config.search.space)
     space.check({name: model().get_params() for name, model in task.candidates().items()})
+
     folds = project.splits.folds()
-    dataset = project.dataset({cutoff for training, validation in folds for cutoff in (*training, validation)})
+    dataset = project.dataset(project.splits.cutoffs())
+    for naive in naive_models(task, {}).values():  # a feature that they lack is better missed now than after the study
+        naive().fit(dataset.X, dataset.y)
     logger.info("%d rows of %d features at %d cutoffs", len(dataset.X), dataset.X.shape[1], dataset.X.index.levshape[1])
 
-    name = options.study_name or study_name(project)
+    identity = study_identity(project)
+    name = options.study_name or f"{project.registered_name}-{identity[:8]}"
     study = open_study(
-        name, StudyOptions(options.n_trials, options.storage, options.seed, options.sampler, options.pruner)
+        name, StudyOptions(options.n_trials, options.storage, options.seed, options.sampler, options.pruner), identity
     )
     runs = project.runs
-    parent = runs.resume_study(
-        name, {**project.lineage, "storage": options.storage.partition("@")[2] or options.storage}
+    with exclusive(project.client, f"study {name}"):  # or two that begin it at once would make two parents
+        parent = runs.resume_study(name, {**project.lineage, "storage": masked(options.storage)})
+    runs.log(
+        parent,
+        params={
+            "n_features": len(project.features),
+            "training_cutoffs": ", ".join(map(str, project.splits.training)),
+            "validation_cutoffs": ", ".join(map(str, project.splits.validation)),
+            "seed": options.seed,
+        },
     )
     status = "FAILED"
     try:
@@ -55,12 +70,12 @@ def tune(project: Project) -> Version:
         logged = runs.logged_trials(parent)
         for trial in finished(study):
             if trial.number not in logged:
-                runs.log_trial(parent, record(trial, task, options.seed))
+                runs.log_trial(parent, record(trial, options.seed))
         optimize(
             study,
             validation_objective(task, space, dataset, folds),
             options.n_trials,
-            on_finished=lambda trial: runs.log_trial(parent, record(trial, task, options.seed)),
+            on_finished=lambda trial: runs.log_trial(parent, record(trial, options.seed)),
         )
         chosen = best(study)
         model, params = tuned(chosen.params)
@@ -68,7 +83,7 @@ def tune(project: Project) -> Version:
         version = make_candidate(project, model, params, parent)
         runs.log(
             parent,
-            metrics={f"valid/{task.primary_metric}": chosen.value},
+            metrics={f"valid/{task.objective}": chosen.value},
             tags={"best_trial": str(chosen.number), "model": model, "version": str(version.number)},
         )
         status = "FINISHED"
@@ -80,12 +95,12 @@ def tune(project: Project) -> Version:
     return version
 
 
-def study_name(project: Project) -> str:
-    """Shop, task and a hash of all that makes trials comparable: data, features, cutoffs, space, sampler, code."""
+def study_identity(project: Project) -> str:
+    """A hash of all that makes trials comparable: data, features, cutoffs, task, space, seed, sampler, code."""
     from experiments.tracking.packaging import code_digest
 
     config = project.config
-    identity = digest(
+    return digest(
         [
             project.lineage["data_digest"],
             project.lineage["feature_hash"],
@@ -97,10 +112,9 @@ def study_name(project: Project) -> str:
             code_digest(),
         ]
     )
-    return f"{project.registered_name}-{identity[:8]}"
 
 
-def record(trial: Any, task: Task, seed: int) -> TrialRecord:
+def record(trial: Any, seed: int) -> TrialRecord:
     """What MLflow is to know of an Optuna trial."""
     from experiments.tracking.runs import TrialRecord
 

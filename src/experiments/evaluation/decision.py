@@ -22,8 +22,8 @@ class Comparison:
     rival : str
     gain : float
         Candidate minus rival.
-    lower : float
-        One-sided lower bound of the gain at level alpha.
+    lower, upper : float
+        One-sided bounds of the gain, each at level alpha.
     interval : (float, float)
         Two-sided interval of the gain: over resamples of these customers, in this window.
     confidence : float
@@ -35,6 +35,7 @@ class Comparison:
     rival: str
     gain: float
     lower: float
+    upper: float
     interval: tuple[float, float]
     confidence: float
     detectable: float
@@ -46,22 +47,22 @@ class Comparison:
             rival=rival,
             gain=gain.estimate,
             lower=gain.lower_bound(alpha),
+            upper=gain.upper_bound(alpha),
             interval=gain.interval(confidence),
             confidence=confidence,
             detectable=float(norm.ppf(1 - alpha) + norm.ppf(POWER)) * gain.standard_error,
         )
 
     def verdict(self, min_effect: float) -> str:
-        """strong: interval above min_effect; weak: above 0; none: below min_effect; else undecided.
+        """strong: lower bound above min_effect; weak: above 0; none: upper bound below min_effect; else undecided.
 
         Where the smallest detectable gain exceeds min_effect, an absence is not shown: undecided, not none.
         """
-        low, high = self.interval
-        if low > min_effect:
+        if self.lower > min_effect:
             return "strong"
-        if low > 0:
+        if self.lower > 0:
             return "weak"
-        if high < min_effect and self.detectable <= min_effect:
+        if self.upper < min_effect and self.detectable <= min_effect:
             return "none"
         return "undecided"
 
@@ -170,12 +171,12 @@ def decide(
     nearest = min(comparisons[: len(naive)], key=lambda comparison: comparison.gain)
     reasons = []
     for comparison in comparisons:
-        if comparison.lower <= 0:
+        if not comparison.lower > 0:  # NaN is no gain
             reasons.append(
                 f"the gain over {comparison.rival} is not shown: its lower bound at level {alpha:.4f} is "
                 f"{comparison.lower:+.4f}, not above 0 (smallest detectable gain {comparison.detectable:.4f})"
             )
-        elif comparison.gain < min_effect:
+        elif not comparison.gain >= min_effect:
             reasons.append(
                 f"the gain over {comparison.rival} is {comparison.gain:+.4f}, less than min_effect {min_effect:g}"
             )

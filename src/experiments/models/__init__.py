@@ -10,6 +10,7 @@ from experiments.models.blend import Blend, blend
 from experiments.models.boosting import LightGBMSpend
 from experiments.models.naive import NaiveSpend
 from experiments.models.probabilistic import BGNBD, MBGNBD, PROBABILISTIC, ParetoNBD
+from experiments.models.segmentation import QuantileBins, Segmentation, Segments
 
 MODELS: Mapping[str, Callable[..., Model]] = {
     "naive_lifetime_rate": partial(NaiveSpend, rate="lifetime_spend_rate"),
@@ -20,4 +21,21 @@ MODELS: Mapping[str, Callable[..., Model]] = {
     "blend": blend,
 }
 
-__all__ = ["BGNBD", "MBGNBD", "MODELS", "Blend", "LightGBMSpend", "Model", "NaiveSpend", "ParetoNBD", "dump", "load"]
+SEGMENTATIONS: Mapping[str, Callable[..., Segments]] = {"segmentation": Segmentation, "quantile_bins": QuantileBins}
+
+__all__ = [
+    "BGNBD",
+    "MBGNBD",
+    "MODELS",
+    "SEGMENTATIONS",
+    "Blend",
+    "LightGBMSpend",
+    "Model",
+    "NaiveSpend",
+    "ParetoNBD",
+    "QuantileBins",
+    "Segmentation",
+    "Segments",
+    "dump",
+    "load",
+]

@@ -12,13 +12,13 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from features.errors import InputError, did_you_mean, listing
+from features.targets import DAYS_PER_YEAR, check_money_terms
 
 # Terms that a task sets on its models (conf/task/), and what a model made by hand starts from.
 HORIZON_DAYS = 90.0
 MARGIN = 1.0
 DISCOUNT_RATE = 0.0
 
-DAYS_PER_YEAR = 365
 STEP_DAYS = 30
 
 
@@ -47,6 +47,10 @@ class Model(RegressorMixin, BaseEstimator):
     @property
     def ranking_only(self) -> bool:
         return False
+
+    def outputs(self, X: pd.DataFrame) -> np.ndarray:
+        """All that the model says of each row, as the task names it: shape (n_rows, n_outputs)."""
+        return np.asarray(self.predict(X)).reshape(len(X), -1)
 
     def get_state(self) -> dict[str, Any]:
         """The fitted attributes, as values that JSON holds."""
@@ -146,16 +150,11 @@ def finite_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
     return values
 
 
-def check_money_terms(horizon_days: float, margin: float, discount_rate: float) -> None:
-    """Check the terms that a task sets: horizon_days and margin > 0, discount_rate >= 0."""
-    for name, value, right in (
-        ("horizon_days", horizon_days, horizon_days > 0),
-        ("margin", margin, margin > 0),
-        ("discount_rate", discount_rate, discount_rate >= 0),
-    ):
-        if not right:
-            expected = ">= 0" if name == "discount_rate" else "> 0"
-            raise InputError(f"{name} is out of range", where=name, expected=expected, found=str(value))
+def check_terms(horizon_days: float, margin: float, discount_rate: float) -> None:
+    """Check the terms that a task sets on a model: horizon_days > 0, margin in (0, 1], discount_rate >= 0."""
+    if not horizon_days > 0:
+        raise InputError("horizon_days is out of range", where="horizon_days", expected="> 0", found=str(horizon_days))
+    check_money_terms(margin, discount_rate)
 
 
 def discount_steps(horizon_days: float, discount_rate: float) -> tuple[np.ndarray, np.ndarray]:

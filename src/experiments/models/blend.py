@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from experiments.models.base import DISCOUNT_RATE, HORIZON_DAYS, MARGIN, Model, check_money_terms
+from experiments.models.base import DISCOUNT_RATE, HORIZON_DAYS, MARGIN, Model, check_terms
 from experiments.models.boosting import LightGBMSpend
 from experiments.models.probabilistic import PROBABILISTIC, BuyTillYouDie
 from features.errors import InputError, did_you_mean
@@ -76,7 +76,7 @@ class Blend(Model):
         """Fit both parts on their own."""
         if not 0 <= self.weight <= 1:
             raise InputError("weight is out of range", where="weight", expected="in [0, 1]", found=str(self.weight))
-        check_money_terms(self.horizon_days, self.margin, self.discount_rate)
+        check_terms(self.horizon_days, self.margin, self.discount_rate)
         self.probabilistic_ = self._probabilistic().fit(X, y)
         self.boosting_ = clone(self.boosting).fit(X, y)
         return self

@@ -13,7 +13,7 @@ from experiments.models.base import (
     HORIZON_DAYS,
     MARGIN,
     Model,
-    check_money_terms,
+    check_terms,
     discount_steps,
     finite_columns,
 )
@@ -61,7 +61,7 @@ class NaiveSpend(Model):
         known = RATES + RANKINGS
         if self.rate not in known:
             raise InputError(f"there is no rate {self.rate!r}", where="rate", hint=did_you_mean(self.rate, known))
-        check_money_terms(self.horizon_days, self.margin, self.discount_rate)
+        check_terms(self.horizon_days, self.margin, self.discount_rate)
         finite_columns(X, [self.rate])
         return self.set_state({})
 

@@ -34,7 +34,7 @@ from experiments.models.base import (
     HORIZON_DAYS,
     MARGIN,
     Model,
-    check_money_terms,
+    check_terms,
     discount_steps,
     finite_columns,
 )
@@ -117,7 +117,7 @@ class BuyTillYouDie(Model):
         InputError
             If the data is degenerate or the fit absurd: no convergence, parameters beyond `BOUNDS`.
         """
-        check_money_terms(self.horizon_days, self.margin, self.discount_rate)
+        check_terms(self.horizon_days, self.margin, self.discount_rate)
         if "cutoff" in X.index.names:
             cutoffs = X.index.get_level_values("cutoff")
             X = X[cutoffs == cutoffs.max()]

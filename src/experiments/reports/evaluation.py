@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
+from experiments.reports.clusters import elbow_figure, pca_figure, profile_figure, sizes_figure
 from experiments.reports.figures import calibration_figure, cumulative_gain_figure
 
 
@@ -33,4 +34,9 @@ def draw(tables: Mapping[str, Mapping[str, pd.DataFrame]], *, currency: str, hor
         figures["cumulative_gain"] = cumulative_gain_figure(
             {**curves, "perfect": own["perfect_gain"]}, horizon_days=horizon_days
         )
+    if "elbow" in own:
+        figures["elbow"] = elbow_figure(own["elbow"], chosen=len(own["sizes"]))
+        figures["map"] = pca_figure(own["map"])
+        figures["profile"] = profile_figure(own["profile"])
+        figures["sizes"] = sizes_figure(own["sizes"], currency=currency, horizon_days=horizon_days)
     return figures

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -55,29 +55,72 @@ class Evaluation:
 
 
 class Task(Protocol):
-    """One marketing question."""
+    """One marketing question. Tasks inherit from it, and with it what most have in common."""
 
     name: str
     needs: tuple[str, ...]
     grain: str
     horizon_days: int
-    primary_metric: str
+    objective: str  # what the search maximises
+    primary_metric: str  # what the gate decides on
     min_effect: float
     guards: Mapping[str, tuple[float, float]]
-    target: str
     outputs: tuple[str, ...]
+    judged: str  # which of the outputs the metrics are about
+    keeps_labels: bool = False  # whether `align` has anything to do
+
+    @property
+    def target(self) -> str:
+        """The target in one string: models of different targets are never compared."""
+        ...
 
     def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
         """Features before, and the target after, each cutoff."""
+        ...
 
     def candidates(self) -> Mapping[str, Build]:
         """Untrained models by name; the naive ones carry `is_naive`."""
+        ...
 
     def metric(self) -> Callable[..., float]:
         """The primary metric as a function (y, prediction, *, weights=None)."""
+        ...
 
     def evaluate(self, model: Model, dataset: Dataset) -> Evaluation:
         """Predict, and measure the predictions."""
+        ...
+
+    def diagnose(self, model: Model, dataset: Dataset) -> Evaluation | None:
+        """What is worth a look at a candidate, and too slow for every trial."""
+        return None
+
+    def align(self, model: Model, X: pd.DataFrame, champion: Model, champion_X: pd.DataFrame) -> None:
+        """Make what a new model calls things agree with the champion, on the same customers."""
+
+
+def check_guards(guards: Mapping[str, Sequence[float]], metrics: Iterable[str]) -> None:
+    """Refuse a guard of an unknown metric, or one that is no range.
+
+    Raises
+    ------
+    InputError
+    """
+    for metric, bounds in guards.items():
+        if metric not in metrics:
+            raise InputError(f"there is no metric {metric!r}", where="task.guards", hint=did_you_mean(metric, metrics))
+        numbers = [bound for bound in bounds if isinstance(bound, int | float)]
+        if len(bounds) != 2 or len(numbers) != 2 or not numbers[0] <= numbers[1]:
+            raise InputError(
+                f"the guard of {metric} is no range",
+                where=f"task.guards.{metric}",
+                expected="[lowest, highest]",
+                found=str(bounds),
+            )
+
+
+def excess(task: Task, metrics: Mapping[str, float]) -> dict[str, float]:
+    """How far each guarded metric lies outside its range; 0 or less within."""
+    return {name: max(low - metrics[name], metrics[name] - high) for name, (low, high) in task.guards.items()}
 
 
 def build(task: Task, name: str, params: Mapping[str, Any]) -> Model:
@@ -103,9 +146,16 @@ def build(task: Task, name: str, params: Mapping[str, Any]) -> Model:
     return model.set_params(**params)
 
 
-def naive_models(task: Task) -> list[str]:
-    """The candidates that a marketer would reckon by hand."""
-    return [name for name, model in task.candidates().items() if model().is_naive]
+def naive_models(task: Task, params: Mapping[str, Any]) -> dict[str, Build]:
+    """The candidates that a marketer would reckon by hand, to stand beside a model of these parameters.
+
+    A naive model takes over the parameters that it shares, such as the number of segments.
+    """
+    naive = {name: candidate().get_params() for name, candidate in task.candidates().items() if candidate().is_naive}
+    return {
+        name: partial(build, task, name, {param: value for param, value in params.items() if param in known})
+        for name, known in naive.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,17 @@ import pandas as pd
 
 from experiments.evaluation.metrics import SPEND_METRICS, calibration_table, cumulative_gain
 from experiments.models import MODELS
-from experiments.models.base import Model
-from experiments.tasks.base import Build, Dataset, Evaluation
+from experiments.models.base import Model, check_terms
+from experiments.tasks.base import Build, Dataset, Evaluation, Task, check_guards
 from features import targets
-from features.errors import InputError, did_you_mean
+from features.errors import InputError, did_you_mean, listing
 from features.shop import Shop
+
+HIGHER_IS_BETTER = ("gini", "spearman", "top_decile_lift")  # errors in currency are won by predicting zero
 
 
 @dataclass(frozen=True)
-class CustomerValue:
+class CustomerValue(Task):
     """Spend of each customer in the `horizon_days` after a cutoff.
 
     y = margin x sum of amount / (1 + discount_rate)^(days / 365), in the shop's currency, over the
@@ -34,7 +36,7 @@ class CustomerValue:
     margin : float
         Profit per unit of revenue.
     primary_metric : str
-        One of `SPEND_METRICS`: what the search maximises and the gate decides on.
+        One of `HIGHER_IS_BETTER`: what the search maximises and the gate decides on.
     min_effect : float
         Smallest gain in the primary metric that is worth a change of champion.
     guards : mapping of metric to (lowest, highest)
@@ -51,25 +53,22 @@ class CustomerValue:
     needs: ClassVar[tuple[str, ...]] = ("transactions",)
     grain: ClassVar[str] = "customer x cutoff"
     outputs: ClassVar[tuple[str, ...]] = ("clv",)
+    judged: ClassVar[str] = "clv"
 
     def __post_init__(self) -> None:
-        for metric, where in [(self.primary_metric, "task.primary_metric"), *((g, "task.guards") for g in self.guards)]:
-            if metric not in SPEND_METRICS:
-                raise InputError(
-                    f"there is no metric {metric!r}", where=where, hint=did_you_mean(metric, SPEND_METRICS)
-                )
-        for name in ("horizon_days", "margin"):
-            if not getattr(self, name) > 0:
-                raise InputError(
-                    f"{name} is out of range", where=f"task.{name}", expected="above 0", found=str(getattr(self, name))
-                )
-        if self.discount_rate < 0:
+        if self.primary_metric not in HIGHER_IS_BETTER:
             raise InputError(
-                "discount_rate is out of range",
-                where="task.discount_rate",
-                expected="0 or more, a year",
-                found=str(self.discount_rate),
+                f"{self.primary_metric!r} is no metric to choose models by",
+                where="task.primary_metric",
+                expected=listing(HIGHER_IS_BETTER),
+                hint=did_you_mean(self.primary_metric, HIGHER_IS_BETTER),
             )
+        check_guards(self.guards, SPEND_METRICS)
+        check_terms(self.horizon_days, self.margin, self.discount_rate)
+
+    @property
+    def objective(self) -> str:
+        return self.primary_metric
 
     @property
     def target(self) -> str:

@@ -63,8 +63,13 @@ def check_comparable(candidate: Version, champion: Version, lineage: Mapping[str
             )
 
 
-def check_features(version: Version, current_hash: str) -> None:
+def check_features(version: Version, current_hash: str, way_out: str) -> None:
     """Refuse a model whose features the code in use computes in another way than when it was trained.
+
+    Parameters
+    ----------
+    way_out : str
+        What the user can do about it.
 
     Raises
     ------
@@ -76,51 +81,87 @@ def check_features(version: Version, current_hash: str) -> None:
             where="feature_hash",
             expected=version.tags["feature_hash"][:12],
             found=current_hash[:12],
-            hint="experiments tune builds a version on today's definitions; or check out the commit "
-            + version.tags.get("git_commit", "that it was trained with"),
+            hint=f"{way_out}; or check out the commit {version.tags.get('git_commit', 'that it was trained with')}",
         )
 
 
-def look(registry: Registry, candidate: Version, champion: Version | None, window: str, judge: Judge) -> Look:
+@dataclass(frozen=True)
+class Window:
+    """A sealed window, and the rule by which models are judged in it.
+
+    Attributes
+    ----------
+    start, end : str
+        Days as YYYY-MM-DD, end exclusive.
+    rule : str
+        A hash of metric, smallest effect and guards.
+    """
+
+    start: str
+    end: str
+    rule: str
+
+    def overlaps(self, look: Mapping[str, Any]) -> bool:
+        """Whether a look of the ledger saw some of the same days."""
+        return look["start"] < self.end and self.start < look["end"]
+
+
+def look(registry: Registry, candidate: Version, champion: Version | None, window: Window, judge: Judge) -> Look:
     """Judge a candidate in the sealed window and set the alias, or say why not.
 
-    The caller holds the model's lock. A version that was judged in this window against the same champion
-    is not judged again: the recorded decision is returned.
+    The caller holds the model's lock. A version that was judged in this window by the same rule against the
+    same champion is not judged again: the recorded decision is returned, and carried out where a process
+    was killed before it could. All looks at overlapping windows count, whatever the target.
 
     Parameters
     ----------
-    window : str
-        Name of the sealed window and target; the ledger counts looks at it.
+    window : Window
     judge : callable
         Takes the look's level alpha, returns the decision. The only code that reads the sealed window.
     """
     rival = champion.number if champion is not None else None
-    looks = registry.ledger(window)
+    looks = registry.ledger()
     for past in looks:
-        stands = past["champion"] == rival or (past["promoted"] and rival == candidate.number)
-        if past["version"] == candidate.number and past["decision"] and stands:
+        same = past["version"] == candidate.number and {**past, **asdict(window)} == past
+        if same and past["decision"] and past["decision"]["promote"] and rival in (past["champion"], candidate.number):
+            _carry_out(registry, candidate, past["decision"])
             return Look(past["look"], candidate.number, past["champion"], past["decision"], fresh=False)
-    number = len(looks) + 1
+        if same and past["decision"] and past["champion"] == rival:
+            return Look(past["look"], candidate.number, past["champion"], past["decision"], fresh=False)
+    number = 1 + sum(window.overlaps(past) for past in looks)
     entry: dict[str, Any] = {
+        "index": len(looks) + 1,
         "look": number,
+        **asdict(window),
+        "target": candidate.tags["target"],
         "version": candidate.number,
         "champion": rival,
         "alpha": alpha_of_look(number),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "promoted": False,
         "decision": None,
     }
-    registry.record_look(window, entry)  # a look that dies half-way was a look
-    decision = judge(entry["alpha"])
-    if decision.promote:
-        registry.crown(candidate.number, str(decision.comparisons[0]))
-    registry.record_look(window, {**entry, "promoted": decision.promote, "decision": asdict(decision)})
+    registry.record_look(entry)  # a look that dies half-way was a look
+    decision = asdict(judge(entry["alpha"]))
+    registry.record_look({**entry, "decision": decision})  # before it is carried out, so that it can be later
+    current = registry.champion()
+    if (current.number if current is not None else None) != rival:
+        raise InputError(
+            f"the champion of {registry.name} changed while version {candidate.number} was judged",
+            where="registry",
+            hint="experiments promote judges it against the new one",
+        )
+    _carry_out(registry, candidate, decision)
+    return Look(number, candidate.number, rival, decision, fresh=True)
+
+
+def _carry_out(registry: Registry, candidate: Version, decision: Mapping[str, Any]) -> None:
+    if decision["promote"]:
+        registry.crown(candidate.number, f"gate: {decision['verdict']} gain over {decision['naive']}")
     registry.tag(
         candidate.number,
         {
-            "gate": "promoted" if decision.promote else "refused",
-            "verdict": decision.verdict,
-            "reasons": json.dumps(list(decision.reasons)),
+            "gate": "promoted" if decision["promote"] else "refused",
+            "verdict": decision["verdict"],
+            "reasons": json.dumps(list(decision["reasons"])),
         },
     )
-    return Look(number, candidate.number, rival, asdict(decision), fresh=True)

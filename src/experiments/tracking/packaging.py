@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,13 +23,40 @@ CODE = [SOURCE / "experiments", SOURCE / "features"]
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy", "scikit-learn", "lightgbm", "lifetimes")
 
 
-def code_digest() -> str:
-    """A hash of the project's code, so that a model of other code is known as another model."""
+def code_digest(*folders: Path) -> str:
+    """A hash of the project's code, or of some folders of it: a model of other code is another model."""
     digest = hashlib.sha256()
-    for folder in CODE:
+    for folder in folders or CODE:
         for path in sorted(folder.rglob("*.py")):
             digest.update(path.relative_to(SOURCE).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+@cache
+def models_digest() -> str:
+    """A hash of the code that predicts."""
+    return code_digest(SOURCE / "experiments" / "models")
+
+
+def predict_apart(uri: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """Predict in a process of its own, in which the code that the model carries is found first."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, made = Path(folder) / "rows.parquet", Path(folder) / "scores.parquet"
+        rows.to_parquet(given)
+        script = (
+            "import sys, mlflow, pandas\n"
+            "mlflow.set_tracking_uri(sys.argv[1])\n"
+            "model = mlflow.pyfunc.load_model(sys.argv[2])\n"
+            "model.predict(pandas.read_parquet(sys.argv[3])).to_parquet(sys.argv[4])\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, mlflow.get_tracking_uri(), uri, str(given), str(made)],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{uri} does not predict with the code that it carries:\n{done.stderr}")
+        return pd.read_parquet(made)
 
 
 def log_model(run_id: str, model: Model, features: Sequence[str], outputs: Sequence[str]) -> str:

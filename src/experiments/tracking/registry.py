@@ -15,6 +15,8 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from experiments.models.base import Model
+from experiments.tracking.packaging import models_digest, predict_apart
 from features.errors import InputError
 
 CHAMPION = "champion"
@@ -34,17 +36,42 @@ class Version:
         """The features that it was trained on, in order."""
         return json.loads(self.tags["features"])
 
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters that it was trained with."""
+        return json.loads(self.tags.get("params", "{}"))
+
+    @property
+    def has_current_code(self) -> bool:
+        """Whether the models' code that it carries is the code in use."""
+        return self.tags.get("models_digest") == models_digest()
+
+    @property
+    def estimator(self) -> Model:
+        """The fitted model inside the artifact, run by the code in use: ask `has_current_code` first."""
+        return self._loaded.unwrap_python_model().model
+
     @cached_property
-    def _model(self) -> Any:
-        return mlflow.pyfunc.load_model(f"models:/{self.name}/{self.number}")
+    def _loaded(self) -> Any:
+        return mlflow.pyfunc.load_model(self.uri)
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.name}/{self.number}"
 
     def scores(self, X: pd.DataFrame) -> pd.DataFrame:
-        """All outputs, indexed as X."""
-        return self._model.predict(X.reset_index(drop=True)).set_axis(X.index, axis=0)
+        """All outputs, indexed as X, as the code that the version carries computes them.
+
+        Code of the project that is loaded already would stand in for the version's own. Where the two
+        differ, the version is therefore run in a process of its own.
+        """
+        rows = X[self.features].reset_index(drop=True)
+        scores = self._loaded.predict(rows) if self.has_current_code else predict_apart(self.uri, rows)
+        return scores.set_axis(X.index, axis=0)
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """The first output: what the task's metrics judge."""
-        return self.scores(X).iloc[:, 0].to_numpy()
+        """What the task's metrics judge: the output named by the tag `judged`."""
+        return self.scores(X)[self.tags["judged"]].to_numpy()
 
 
 class Registry:
@@ -108,14 +135,30 @@ class Registry:
             raise
 
     def crown(self, number: int, reason: str) -> None:
-        """Point the alias at a version and remember the one before."""
+        """Point the alias at a version and remember the one before; nothing happens to today's champion.
+
+        Raises
+        ------
+        InputError
+            If the version only ranks customers: a champion must predict amounts.
+        """
+        version, before = self.get(number), self.champion()
+        if version.tags.get("ranking_only") == "true":
+            raise InputError(
+                f"version {number} only ranks customers; a champion must predict amounts",
+                where=self.name,
+                hint="choose another version",
+            )
+        if before is not None and before.number == number:
+            return
         history = self.history()
-        before = self.champion()
         if before is not None and (not history or history[-1] != before.number):
-            history.append(before.number)
+            history.append(before.number)  # the alias was moved by other means
         self.client.set_registered_model_alias(self.name, CHAMPION, str(number))
-        self.tag(number, {"promoted": reason})
         self._remember([*history, number])
+        self.tag(number, {"promoted": reason})
+        if "rolled_back" in version.tags:
+            self.client.delete_model_version_tag(self.name, str(number), "rolled_back")
 
     def history(self) -> list[int]:
         """Champions in the order of their time, today's last."""
@@ -133,34 +176,35 @@ class Registry:
         InputError
             If there was none before.
         """
-        history = self.history()
-        if len(history) < 2:
+        champion = self.champion()
+        before = [number for number in self.history() if champion is None or number != champion.number]
+        if champion is None or not before:
             raise InputError(
                 f"{self.name} has no champion to go back to",
                 where="rollback=true",
                 expected="at least two promotions",
-                found=f"champions so far: {history or 'none'}",
+                found=f"champions so far: {self.history() or 'none'}",
             )
-        current, previous = history[-1], history[-2]
+        previous = before[-1]
         self.get(previous)  # a deleted version is refused before anything changes
         self.client.set_registered_model_alias(self.name, CHAMPION, str(previous))
-        self.tag(current, {"rolled_back": reason})
-        self._remember(history[:-1])
-        return current, previous
+        self._remember(before)
+        self.tag(champion.number, {"rolled_back": reason})
+        return champion.number, previous
 
     def tag(self, number: int, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():
             self.client.set_model_version_tag(self.name, str(number), key, value)
 
-    def ledger(self, window: str) -> list[dict[str, Any]]:
-        """The looks at one sealed window of one target, in the order of their time."""
+    def ledger(self) -> list[dict[str, Any]]:
+        """All looks at sealed windows, in the order of their time."""
         tags = self.client.get_registered_model(self.name).tags
-        looks = [json.loads(value) for key, value in tags.items() if key.startswith(f"look.{window}.")]
-        return sorted(looks, key=lambda look: look["look"])
+        looks = (json.loads(value) for key, value in tags.items() if key.startswith("look."))
+        return sorted(looks, key=lambda look: look["index"])
 
-    def record_look(self, window: str, look: Mapping[str, Any]) -> None:
-        """Add a look to the ledger; nothing takes one out."""
-        self.client.set_registered_model_tag(self.name, f"look.{window}.{look['look']:03d}", json.dumps(look))
+    def record_look(self, look: Mapping[str, Any]) -> None:
+        """Write a look into the ledger; nothing takes one out."""
+        self.client.set_registered_model_tag(self.name, f"look.{look['index']:04d}", json.dumps(look))
 
     def _remember(self, history: list[int]) -> None:
         self.client.set_registered_model_tag(self.name, "champions", json.dumps(history))

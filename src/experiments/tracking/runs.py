@@ -110,7 +110,7 @@ class Runs:
 
     def resume_study(self, study: str, tags: Mapping[str, str]) -> str:
         """The study's parent run: the one that an earlier command left, or a new one."""
-        runs = self._search(f"tags.kind = '{STUDY}' and tags.study = '{study}'")
+        runs = self._search(f"tags.kind = '{STUDY}' and tags.study = {_quoted(study)}")
         if runs:
             run_id = runs[0].info.run_id
             self.client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
@@ -146,10 +146,12 @@ class Runs:
         run_id = self.client.create_run(
             self.experiment_id, start_time=round(trial.started.timestamp() * 1000), tags=tags, run_name=trial.name
         ).info.run_id
-        metrics = [Metric(f"valid/{name}", value, stamp, 0) for name, value in trial.metrics.items()]
+        # A pruned trial saw fewer cutoffs: its means would not stand beside those of whole trials.
+        part = "valid" if trial.state == "complete" else "partial"
+        metrics = [Metric(f"{part}/{name}", value, stamp, 0) for name, value in trial.metrics.items()]
         if len(trial.fold_metrics) > 1:
             metrics += [
-                Metric(f"valid/{name}_by_cutoff", value, stamp, step)
+                Metric(f"{part}/{name}_by_cutoff", value, stamp, step)
                 for step, fold in enumerate(trial.fold_metrics)
                 for name, value in fold.items()
             ]
@@ -216,6 +218,12 @@ class Runs:
             token = page.token
             if not token:
                 return found
+
+
+def _quoted(text: str) -> str:
+    """A value in a search of runs, whose language has no escapes."""
+    quote = '"' if "'" in text else "'"
+    return f"{quote}{text}{quote}"
 
 
 def _origin() -> dict[str, str]:

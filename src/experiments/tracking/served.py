@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,7 +35,7 @@ class ServedModel(PythonModel):
         finite = np.isfinite(X.to_numpy(dtype=float)).all(axis=0)
         if not finite.all():
             raise invalid(f"{', '.join(X.columns[~finite])} must be a finite number in every row, not null")
-        return pd.DataFrame(np.asarray(self.model.predict(X)).reshape(len(X), -1), columns=self.outputs)
+        return pd.DataFrame(self.model.outputs(X), columns=self.outputs)
 
 
 def invalid(message: str) -> MlflowException:
@@ -76,6 +75,8 @@ def check_rows(data: Mapping[str, Any], features: Sequence[str]) -> None:
     """
     try:
         (content,) = data.values()
+        if isinstance(content, dict) and "dataframe_split" not in data:
+            content = {name: value if isinstance(value, list) else [value] for name, value in content.items()}
         rows = (
             pd.DataFrame(**content, dtype=object) if "dataframe_split" in data else pd.DataFrame(content, dtype=object)
         )
@@ -86,7 +87,7 @@ def check_rows(data: Mapping[str, Any], features: Sequence[str]) -> None:
         raise invalid(f"missing: {', '.join(missing)}")
     for name in features:
         for row, value in enumerate(rows[name]):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < sys.float_info.max:
                 shown = "null or missing" if value is None or value != value else repr(value)
                 raise invalid(f"{name} must be a number, but is {shown} in row {row}")
 

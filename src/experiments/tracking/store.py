@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import logging
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,15 +18,13 @@ from mlflow.exceptions import MlflowException
 from features.errors import InputError
 
 
-def connect(uri: str | None, locks: Path) -> MlflowClient:
+def connect(uri: str | None) -> MlflowClient:
     """Connect to the tracking store and its registry, creating a local one where there is none.
 
     Parameters
     ----------
     uri : str or None
         None leaves the choice to MLflow: MLFLOW_TRACKING_URI where set, else `mlflow.db` in the working folder.
-    locks : pathlib.Path
-        Folder of lock files. Of processes that create one database at once, all but one would crash.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def connect(uri: str | None, locks: Path) -> MlflowClient:
         if uri:
             mlflow.set_tracking_uri(uri)
         client = MlflowClient()
-        with exclusive(locks, "tracking-store"), few_retries():
+        with exclusive(client, "store"), few_retries():  # of two that create one database, one would crash
             client.search_experiments(max_results=1)
     except (MlflowException, OSError, ValueError) as error:
         raise InputError(
@@ -67,9 +67,15 @@ def address(client: MlflowClient) -> str:
 
 
 @contextmanager
-def exclusive(locks: Path, name: str) -> Iterator[None]:
-    """Hold the lock of that name: other processes of this machine wait."""
-    locks.mkdir(parents=True, exist_ok=True)
-    with (locks / f"{name}.lock").open("w") as file:
+def exclusive(client: MlflowClient, name: str) -> Iterator[None]:
+    """Hold the lock of that name: other processes that use the same store from this machine wait.
+
+    The lock lies beside a local store, whatever folder a process works in; that of a server lies in the
+    machine's folder for temporary files, and other machines do not see it.
+    """
+    uri = client.tracking_uri
+    beside = uri.removeprefix("sqlite:///") if uri.startswith("sqlite:///") else tempfile.gettempdir() + "/mlflow"
+    digest = hashlib.sha256(f"{uri} {name}".encode()).hexdigest()[:12]
+    with Path(f"{beside}.{digest}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

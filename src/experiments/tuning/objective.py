@@ -7,7 +7,7 @@ from datetime import date
 
 import optuna
 
-from experiments.tasks.base import Dataset, Task, Validation, build, validate
+from experiments.tasks.base import Dataset, Task, Validation, build, excess, validate
 from experiments.tuning.space import Space
 from experiments.tuning.study import Objective
 
@@ -15,10 +15,10 @@ from experiments.tuning.study import Objective
 def validation_objective(
     task: Task, space: Space, dataset: Dataset, folds: Sequence[tuple[Sequence[date], date]]
 ) -> Objective:
-    """The primary metric's mean over the validation cutoffs, to be maximised.
+    """The task's objective, its mean over the validation cutoffs, to be maximised.
 
     After each cutoff but the last the mean so far is reported, so that a pruner can stop the trial.
-    The task's guards become constraints: how far a metric lies outside its range. The metrics of
+    The task's guards become constraints: how far a metric lies outside its range at the worst cutoff. The metrics of
     each fold stay with the trial.
     """
 
@@ -28,14 +28,14 @@ def validation_objective(
         def report(step: int, so_far: Validation) -> None:
             trial.set_user_attr("fold_metrics", [dict(fold.evaluation.metrics) for fold in so_far.folds])
             if step + 1 < len(folds):
-                trial.report(so_far.metrics[task.primary_metric], step)
+                trial.report(so_far.metrics[task.objective], step)
                 if trial.should_prune():
                     raise optuna.TrialPruned
 
         validation = validate(task, lambda: build(task, name, params), dataset, folds, report)
-        for metric, (lowest, highest) in task.guards.items():
-            value = validation.metrics[metric]
-            trial.set_constraint(metric, max(lowest - value, value - highest))
-        return validation.metrics[task.primary_metric]
+        outside = [excess(task, fold.evaluation.metrics) for fold in validation.folds]
+        for metric in task.guards:
+            trial.set_constraint(metric, max(fold[metric] for fold in outside))
+        return validation.metrics[task.objective]
 
     return objective

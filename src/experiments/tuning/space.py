@@ -77,6 +77,11 @@ def _draw(trial: optuna.Trial, name: str, bounds: Mapping[str, Any]) -> Any:
 
 
 def _check_range(bounds: Mapping[str, Any], where: str) -> None:
+    if not isinstance(bounds, Mapping):
+        raise InputError("the search has a malformed range", where=where, expected="a mapping", found=repr(bounds))
+    numbers = [bounds[key] for key in ("low", "high", "step") if key in bounds]
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise InputError("the search has a malformed range", where=where, expected="numbers", found=str(dict(bounds)))
     expected = "{choices: [...]} or {low: …, high: …} with step, log: true (above 0, without step) or type: int"
     if "choices" in bounds:
         malformed = set(bounds) != {"choices"} or not bounds["choices"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
@@ -15,14 +14,16 @@ from optuna.trial import TrialState
 from experiments.processes import is_gone
 from features.errors import InputError
 
-HEARTBEAT_SECONDS = 60
 ORPHAN_AGE = timedelta(seconds=30)  # between a trial's creation and its owner's mark lie milliseconds
+
+
+def masked(address: str) -> str:
+    """An address without its password."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", address)
 
 
 def open_storage(address: str) -> BaseStorage:
     """A journal file by its path, or any storage Optuna knows by its URL.
-
-    A database beats a heartbeat, so that trials of a machine that died are noticed; a journal cannot.
 
     Raises
     ------
@@ -31,9 +32,7 @@ def open_storage(address: str) -> BaseStorage:
     """
     try:
         if "://" in address:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeat_interval may change, and is pinned
-                return RDBStorage(address, heartbeat_interval=HEARTBEAT_SECONDS)
+            return RDBStorage(address)
         Path(address).parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(address, lock_obj=JournalFileOpenLock(address)))
     except Exception as error:
@@ -41,14 +40,14 @@ def open_storage(address: str) -> BaseStorage:
             "the study's storage cannot be opened",
             where="tuning.storage",
             expected="a path for a journal file, or a URL such as postgresql://user@host/db",
-            found=f"{address}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            found=f"{masked(address)}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
         ) from error
 
 
 def is_stale(trial: optuna.trial.FrozenTrial) -> bool:
     """Whether a running trial's worker is gone.
 
-    Workers on other hosts cannot be seen from here: their trials are left to the storage's heartbeat.
+    Workers on other hosts cannot be seen from here: their trials are left alone.
     """
     mark = trial.user_attrs.get("owner")
     if mark is None:

@@ -6,9 +6,10 @@ each fold, state, owner, traceback), so that a run in MLflow can be written from
 
 from __future__ import annotations
 
+import math
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,13 +40,17 @@ class NumberedSampler(BaseSampler):
         self._seed = seed
         self._options = dict(options)
         self._current: tuple[int, TPESampler] | None = None
+        self._sampler(0)  # wrong options are refused here, not in the first trial
+
+    def _sampler(self, number: int) -> TPESampler:
+        seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # `group`: its interface may change, and is pinned
+            return TPESampler(seed=seed, **self._options)
 
     def _of(self, trial: FrozenTrial) -> TPESampler:
         if self._current is None or self._current[0] != trial.number:
-            seed = int(np.random.SeedSequence([self._seed, trial.number]).generate_state(1)[0])
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)  # `group`: its interface may change, and is pinned
-                self._current = trial.number, TPESampler(seed=seed, **self._options)
+            self._current = trial.number, self._sampler(trial.number)
         return self._current[1]
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -89,20 +94,49 @@ class StudyOptions:
     pruner: Mapping[str, Any]
 
 
-def open_study(name: str, options: StudyOptions) -> optuna.Study:
-    """Create the study or join it, and end the trials that a killed worker left running."""
+def open_study(name: str, options: StudyOptions, identity: str) -> optuna.Study:
+    """Create the study or join it, and end the trials that a killed worker left running.
+
+    Parameters
+    ----------
+    name : str
+    options : StudyOptions
+    identity : str
+        A hash of all that makes trials comparable.
+
+    Raises
+    ------
+    InputError
+        If there is a study of that name for something else: its trials would be taken for this one's.
+    """
     if options.n_trials < 1:
         raise InputError(
             "a study needs a trial", where="tuning.n_trials", expected="at least 1", found=str(options.n_trials)
         )
+    try:
+        sampler = NumberedSampler(options.seed, options.sampler)
+        pruner = optuna.pruners.MedianPruner(**options.pruner)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "the sampler or pruner does not take these options", where="tuning", found=str(error)
+        ) from error
     study = optuna.create_study(
         study_name=name,
         storage=open_storage(options.storage),
-        sampler=NumberedSampler(options.seed, options.sampler),
-        pruner=optuna.pruners.MedianPruner(**options.pruner),
+        sampler=sampler,
+        pruner=pruner,
         direction="maximize",
         load_if_exists=True,
     )
+    known = study.user_attrs.get("identity")
+    if known is None:
+        study.set_user_attr("identity", identity)
+    elif known != identity:
+        raise InputError(
+            f"the study {name} was made with other data, features, cutoffs, search space, seed or code",
+            where="tuning.study_name",
+            hint="choose another tuning.study_name, or leave it null: a name is then made from all of these",
+        )
     fail_stale_trials(study)
     return study
 
@@ -117,6 +151,15 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
     ]
 
 
+def feasible(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """The complete trials within all constraints."""
+    return [
+        trial
+        for trial in trials
+        if trial.state is TrialState.COMPLETE and all(excess <= 0 for excess in trial.constraints.values())
+    ]
+
+
 def best(study: optuna.Study) -> FrozenTrial:
     """The best complete trial among those within all constraints.
 
@@ -127,9 +170,9 @@ def best(study: optuna.Study) -> FrozenTrial:
     """
     trials = finished(study)
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    feasible = [trial for trial in complete if all(excess <= 0 for excess in trial.constraints.values())]
-    if feasible:
-        return max(feasible, key=lambda trial: (trial.value, -trial.number))
+    within = feasible(trials)
+    if within:
+        return max(within, key=lambda trial: (trial.value, -trial.number))
     if complete:
         nearest = min(complete, key=lambda trial: max(trial.constraints.values()))
         raise InputError(
@@ -177,7 +220,10 @@ def optimize(
 
 def _run(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> FrozenTrial:
     try:
-        return study.tell(trial, objective(trial))
+        value = objective(trial)
+        if not math.isfinite(value):
+            raise ArithmeticError(f"the objective is {value}")
+        return study.tell(trial, value)
     except optuna.TrialPruned:
         return study.tell(trial, state=TrialState.PRUNED)
     except Exception as error:
@@ -190,6 +236,6 @@ def _run(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> Froz
 
 
 def _show_best(bar: tqdm, study: optuna.Study) -> None:
-    values = [trial.value for trial in finished(study) if trial.state is TrialState.COMPLETE]
+    values = [trial.value for trial in feasible(finished(study))]
     if values:
         bar.set_postfix(best=f"{max(values):.4f}")

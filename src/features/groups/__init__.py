@@ -1,20 +1,35 @@
 """Families of features: each a function of a customer's past, one file per theme."""
 
-from features.groups import basket, campaigns, price, profile, rfm, rhythm, value
-from features.groups.registry import FAMILIES, Family, describe, family, feature_families, resolve
+from features.groups import basket, campaigns, habits, price, profile, rfm, rhythm, shares, value
+from features.groups.registry import (
+    FAMILIES,
+    PARAMETRISED,
+    Family,
+    Parametrised,
+    describe,
+    family,
+    feature_families,
+    is_wildcard,
+    resolve,
+)
 
 __all__ = [
     "FAMILIES",
+    "PARAMETRISED",
     "Family",
+    "Parametrised",
     "basket",
     "campaigns",
     "describe",
     "family",
     "feature_families",
+    "habits",
+    "is_wildcard",
     "price",
     "profile",
     "resolve",
     "rfm",
     "rhythm",
+    "shares",
     "value",
 ]

@@ -11,9 +11,15 @@ from features.errors import InputError, did_you_mean
 from features.sources.cdnow import CDNow
 from features.sources.complete_journey import CompleteJourney
 from features.sources.files import Files
+from features.sources.merchandise_store import MerchandiseStore
 from features.sources.staging import ShopConfig, Source, Staged, check_keys, check_timezone, stage_source
 
-SOURCES: Mapping[str, type[Source]] = {"complete_journey": CompleteJourney, "cdnow": CDNow, "files": Files}
+SOURCES: Mapping[str, type[Source]] = {
+    "complete_journey": CompleteJourney,
+    "cdnow": CDNow,
+    "merchandise_store": MerchandiseStore,
+    "files": Files,
+}
 
 SHARED = ("source", "shop", "currency", "timezone", "burn_in_days")
 

@@ -1,0 +1,556 @@
+"""Which segment a customer belongs to, and what its customers spend in the next period.
+
+A segment predicts the mean spend of its customers, so that segmentations are judged as models of spend are:
+whatever the algorithm, the scaling and the variables, what counts is how far segments tell futures apart.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans
+from sklearn.mixture import GaussianMixture
+from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import ThreadpoolController
+
+from experiments.models.base import HORIZON_DAYS, Model, finite_columns, require_columns
+from experiments.models.probabilistic import MBGNBD
+from features.errors import InputError, did_you_mean, listing
+
+ALGORITHMS = ("kmeans", "gaussian_mixture", "agglomerative", "hdbscan")
+SCALINGS = ("none", "standard", "minmax", "log_standard")
+DERIVED = ("clv", "p_alive")
+OUTLIER_COLUMNS = ("frequency", "monetary_value", "total_spend")
+MOST_ROWS = 10_000  # that algorithms which compare all pairs of rows learn from
+
+
+class Segments(Model):
+    """What segmentations have in common: numbered segments, each with the mean spend of its customers.
+
+    Segments are numbered from 1 = most valuable (highest mean of `y`) to k = least valuable, until `relabel`
+    gives them the numbers of another version. Where `X` has several cutoffs, the latest alone is fitted.
+
+    Attributes
+    ----------
+    segments_ : int array of shape (k,)
+        Number of each cell that customers are divided into.
+    segment_spend_ : array of shape (k,)
+        Mean of `y` over the customers of each cell, in currency.
+    """
+
+    @abstractmethod
+    def _cells(self, X: pd.DataFrame) -> np.ndarray:
+        """The cell, from 0, of each row: int array of shape (n_rows,)."""
+
+    def segment(self, X: pd.DataFrame) -> np.ndarray:
+        """Number of each row's segment: int array of shape (n_rows,)."""
+        check_is_fitted(self)
+        return self.segments_[self._cells(X)]
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Mean next-period spend of each row's segment, in currency: array of shape (n_rows,)."""
+        check_is_fitted(self)
+        return self.segment_spend_[self._cells(X)]
+
+    def outputs(self, X: pd.DataFrame) -> np.ndarray:
+        """Segment and segment_spend of each row: array of shape (n_rows, 2)."""
+        check_is_fitted(self)
+        cells = self._cells(X)
+        return np.column_stack([self.segments_[cells].astype(float), self.segment_spend_[cells]])
+
+    def relabel(self, mapping: Mapping[int, int]) -> Self:
+        """Give segments other numbers, such as those that `match_labels` finds.
+
+        A segment that `mapping` does not name gets a number above all that it gives.
+
+        Raises
+        ------
+        InputError
+            If two segments would share a number, or `mapping` names a segment that there is not.
+        """
+        check_is_fitted(self)
+        current = [int(number) for number in self.segments_]
+        numbers = list(mapping.values())
+        if len(set(numbers)) < len(numbers) or not set(mapping) <= set(current):
+            raise InputError(
+                "the mapping does not renumber the segments one to one",
+                where="relabel",
+                expected=f"different numbers for some of the segments {listing(current)}",
+                found=listing(f"{old} -> {new}" for old, new in mapping.items()),
+            )
+        unnamed = [number for number in current if number not in mapping]
+        above = max(numbers, default=0) + 1
+        complete = {**mapping, **{number: above + i for i, number in enumerate(unnamed)}}
+        self.segments_ = np.array([complete[number] for number in current])
+        return self
+
+    def _learn_spend(self, cells: np.ndarray, y: np.ndarray) -> None:
+        ordered = np.lexsort((y, cells))  # a sum of doubles depends on its order
+        self.segment_spend_ = np.bincount(cells[ordered], weights=y[ordered]) / np.bincount(cells)
+        self.segments_ = 1 + np.argsort(np.argsort(-self.segment_spend_, kind="stable"))
+
+    def get_state(self) -> dict[str, Any]:
+        return {"segments": self.segments_.tolist(), "segment_spend": self.segment_spend_.tolist()}
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        self.segments_ = np.array(state["segments"])
+        self.segment_spend_ = np.array(state["segment_spend"])
+        return self
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A division of space: cells around the nearest centre, or of the likeliest component of a mixture.
+
+    Attributes
+    ----------
+    centers : array of shape (k, d)
+        Centres, or means of the components.
+    weights : array of shape (k,), optional
+        Of the components; None for cells around the nearest centre.
+    precisions_cholesky : array of shape (k, d, d), optional
+        Of the components, as `sklearn.mixture.GaussianMixture` has them.
+    """
+
+    centers: np.ndarray
+    weights: np.ndarray | None = None
+    precisions_cholesky: np.ndarray | None = None
+
+    def assign(self, Z: np.ndarray) -> np.ndarray:
+        """The cell, from 0, of each row: int array of shape (n_rows,)."""
+        if self.weights is not None:
+            mixture = GaussianMixture(len(self.centers))
+            mixture.weights_, mixture.means_ = self.weights, self.centers
+            mixture.precisions_cholesky_ = self.precisions_cholesky
+            return mixture.predict(Z)
+        return np.argmin([((Z - center) ** 2).sum(axis=1) for center in self.centers], axis=0)
+
+    def take(self, cells: np.ndarray) -> Partition:
+        """Some of the cells, in that order."""
+        return Partition(*(None if values is None else values[cells] for values in vars(self).values()))
+
+    def get_state(self) -> dict[str, Any]:
+        return {name: None if values is None else values.tolist() for name, values in vars(self).items()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Partition:
+        return cls(**{name: None if values is None else np.array(values) for name, values in state.items()})
+
+
+class Segmentation(Segments):
+    """Clusters of customers alike in some variables, numbered from 1 = most valuable.
+
+    The variables of the latest cutoff's customers are scaled, outliers set aside, and the rest clustered.
+    Every row, new ones and outliers too, then gets a segment: with k-means, agglomerative and HDBSCAN that of
+    the nearest centre (the mean of a cluster), with a Gaussian mixture the likeliest. Rows of the fit are
+    labelled in the same way, and HDBSCAN's noise with them; a cluster that is nobody's nearest is dropped.
+
+    Parameters
+    ----------
+    n_clusters : int >= 2
+        Without effect on "hdbscan", which finds the number itself.
+    algorithm : {"kmeans", "gaussian_mixture", "agglomerative", "hdbscan"}
+        Agglomerative (Ward) and HDBSCAN learn from at most 10,000 rows, drawn by `seed`.
+    scaling : {"none", "standard", "minmax", "log_standard"}
+        Of each variable: as it is; z-scores; to [0, 1]; z-scores of sign(x) log(1 + abs(x)), for skewed amounts.
+    outlier_quantile : float in (0, 1), optional
+        Customers above this quantile of frequency, monetary_value or total_spend, where the model reads them,
+        are set aside: they shape neither scaling nor clusters. They do count in their segment's mean spend.
+    variables : list of str, optional
+        What is clustered on: columns of `X`, and clv and p_alive where `with_value`. When absent, both of
+        these and all columns of `X` but `recency`, which only the value model reads.
+    with_value : bool
+        Offer clv (currency over the horizon) and p_alive, from an MBG/NBD x gamma-gamma fitted on the same
+        customers. It reads frequency, recency, T and monetary_value.
+    min_cluster_size : int >= 2
+        Of "hdbscan" alone.
+    n_init : int
+        Starts of k-means and of the mixture; the best one is kept.
+    seed : int
+    horizon_days : float
+        Of clv, and of the spend that `y` holds.
+
+    Attributes
+    ----------
+    variables_ : list of str
+        What was clustered on, sorted.
+    partition_ : Partition
+        Cells in the space of scaled variables.
+    offset_, scale_ : array of shape (n_variables,)
+        A variable is scaled as (x - offset_) / scale_, after the logarithm if any; constants have scale 1.
+    outlier_thresholds_ : dict of column to value
+    value_model_ : MBGNBD or None
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 4,
+        algorithm: str = "kmeans",
+        scaling: str = "log_standard",
+        outlier_quantile: float | None = None,
+        variables: Sequence[str] | None = None,
+        with_value: bool = True,
+        min_cluster_size: int = 50,
+        n_init: int = 5,
+        seed: int = 0,
+        horizon_days: float = HORIZON_DAYS,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.algorithm = algorithm
+        self.scaling = scaling
+        self.outlier_quantile = outlier_quantile
+        self.variables = variables
+        self.with_value = with_value
+        self.min_cluster_size = min_cluster_size
+        self.n_init = n_init
+        self.seed = seed
+        self.horizon_days = horizon_days
+
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
+        """Cluster the customers of the latest cutoff, and learn what each segment's spent afterwards.
+
+        Raises
+        ------
+        InputError
+            For an unknown algorithm, scaling or variable, a parameter out of range, values that are no number,
+            more clusters than distinct customers, or where fewer than two clusters are found.
+        """
+        self._check_parameters()
+        X, y = _latest(X, y)
+        self.variables_ = sorted(set(self._chosen(X)))
+        derived = self.with_value and not set(DERIVED).isdisjoint(self.variables_)
+        self.value_model_ = MBGNBD(horizon_days=self.horizon_days).fit(X) if derived else None
+        values = self.values(X)
+        self.outlier_thresholds_ = self._outlier_thresholds(X)
+        usual = ~self.is_outlier(X)
+        self.offset_, self.scale_ = _location_and_scale(self._unrolled(values[usual]), self.scaling)
+        Z = self.transform(X)
+        partition = self._partition(Z[usual], self.n_clusters)
+        cells = partition.assign(Z.to_numpy())
+        if len(partition.centers) < 2:
+            raise InputError(
+                f"{self.algorithm} finds fewer than two clusters",
+                where=f"{len(Z):,} customers, variables {listing(self.variables_)}",
+                expected="at least 2",
+                found=str(len(partition.centers)),
+                hint="lower min_cluster_size, change scaling or variables, or use algorithm=kmeans",
+            )
+        self.partition_ = partition
+        self._learn_spend(cells, y)
+        return self
+
+    def values(self, X: pd.DataFrame) -> pd.DataFrame:
+        """The variables as they are, clv and p_alive included: one column per variable, indexed as X."""
+        if self.value_model_ is None:
+            derived = {}
+        else:
+            derived = {"clv": self.value_model_.predict(X), "p_alive": self.value_model_.p_alive(X)}
+        given = require_columns(X, [name for name in self.variables_ if name not in derived]).astype(float)
+        for name in given:
+            wrong = given[name][~np.isfinite(given[name])]
+            if len(wrong):
+                raise InputError(
+                    f"{name} has values that are no number",
+                    where=f"column {name}",
+                    expected="finite numbers",
+                    found=listing(wrong),
+                )
+        return given.assign(**derived)[self.variables_]
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """The variables as they are clustered, scaled: one column per variable, indexed as X."""
+        values = self.values(X)
+        return pd.DataFrame((self._unrolled(values) - self.offset_) / self.scale_, values.index, values.columns)
+
+    def cluster(self, Z: ArrayLike, n_clusters: int | None = None) -> np.ndarray:
+        """Cluster scaled variables anew, as `fit` does: for resampled or permuted rows and other numbers of clusters.
+
+        Parameters
+        ----------
+        Z : array of shape (n_rows, n_variables)
+            As `transform` gives it.
+        n_clusters : int, optional
+            The model's own when absent.
+
+        Returns
+        -------
+        int array of shape (n_rows,)
+            Labels from 0, in no order of value; all 0 where HDBSCAN finds fewer than two clusters. The model
+        need not be fitted.
+        """
+        Z = np.asarray(Z, dtype=float)
+        return self._partition(Z, self.n_clusters if n_clusters is None else n_clusters).assign(Z)
+
+    def is_outlier(self, X: pd.DataFrame) -> np.ndarray:
+        """Whether a row would be set aside in fitting: bool array of shape (n_rows,)."""
+        columns = finite_columns(X, self.outlier_thresholds_)
+        return (columns > pd.Series(self.outlier_thresholds_, dtype=float)).any(axis=1).to_numpy()
+
+    def _cells(self, X: pd.DataFrame) -> np.ndarray:
+        return self.partition_.assign(self.transform(X).to_numpy())
+
+    def _check_parameters(self) -> None:
+        for name, known in (("algorithm", ALGORITHMS), ("scaling", SCALINGS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise InputError(f"there is no {name} {value!r}", where=name, hint=did_you_mean(str(value), known))
+        for name, lowest in (("n_clusters", 2), ("min_cluster_size", 2), ("n_init", 1)):
+            _check_at_least(name, getattr(self, name), lowest)
+        if self.outlier_quantile is not None and not 0 < self.outlier_quantile < 1:
+            raise InputError(
+                "outlier_quantile is out of range",
+                where="outlier_quantile",
+                expected="between 0 and 1, such as 0.995, or null for no outliers",
+                found=str(self.outlier_quantile),
+            )
+
+    def _chosen(self, X: pd.DataFrame) -> list[str]:
+        """Names of the variables, checked."""
+        derived = DERIVED if self.with_value else ()
+        if self.variables is None:
+            chosen = [name for name in X.columns if not (self.with_value and name == "recency")] + [*derived]
+        else:
+            chosen = list(self.variables)
+            require_columns(X, [name for name in chosen if name not in derived])
+        if not chosen:
+            raise InputError("there is nothing to cluster on", where="variables", expected="at least one variable")
+        return chosen
+
+    def _outlier_thresholds(self, X: pd.DataFrame) -> dict[str, float]:
+        if self.outlier_quantile is None:
+            return {}
+        read = {*self.variables_, *(("frequency", "monetary_value") if self.value_model_ is not None else ())}
+        columns = [name for name in OUTLIER_COLUMNS if name in read]
+        if not columns:
+            raise InputError(
+                "outlier_quantile has no column to look at",
+                where="outlier_quantile",
+                expected=f"one of {listing(OUTLIER_COLUMNS)} among the variables",
+                found=listing(self.variables_),
+                hint="set outlier_quantile=null",
+            )
+        return {name: float(finite_columns(X, [name])[name].quantile(self.outlier_quantile)) for name in columns}
+
+    def _unrolled(self, values: pd.DataFrame) -> np.ndarray:
+        """Values after the logarithm, if the scaling has one."""
+        x = values.to_numpy()
+        return np.sign(x) * np.log1p(np.abs(x)) if self.scaling == "log_standard" else x
+
+    def _partition(self, Z: ArrayLike, n_clusters: int) -> Partition:
+        """Cluster rows, whose order does not matter; no cell of the partition is empty of them."""
+        Z = np.asarray(Z, dtype=float)
+        Z = Z[np.lexsort(Z.T)]
+        distinct = 1 + int(np.any(Z[1:] != Z[:-1], axis=1).sum())
+        if self.algorithm != "hdbscan" and n_clusters > distinct:
+            raise InputError(
+                "there are more clusters than distinct customers",
+                where="n_clusters",
+                expected=f"at most {distinct:,}",
+                found=str(n_clusters),
+                hint="lower n_clusters, or cluster on more variables",
+            )
+        # Threads add up their partial sums in no fixed order.
+        with _threads().limit(limits=1):
+            partition = self._learned(Z, n_clusters)
+        return partition.take(np.unique(partition.assign(Z)))
+
+    def _learned(self, Z: np.ndarray, n_clusters: int) -> Partition:
+        if self.algorithm == "kmeans":
+            kmeans = KMeans(n_clusters, n_init=self.n_init, random_state=self.seed)
+            return Partition(kmeans.fit(Z).cluster_centers_)
+        if self.algorithm == "gaussian_mixture":
+            mixture = GaussianMixture(n_clusters, n_init=self.n_init, random_state=self.seed)
+            try:
+                mixture.fit(Z)
+            except ValueError as error:
+                raise InputError(
+                    "the Gaussian mixture collapses onto too few customers",
+                    where="algorithm",
+                    found=str(error),
+                    hint="use fewer clusters, another scaling, or algorithm=kmeans",
+                ) from error
+            return Partition(mixture.means_, mixture.weights_, mixture.precisions_cholesky_)
+        if len(Z) > MOST_ROWS:
+            Z = Z[np.sort(np.random.default_rng(self.seed).choice(len(Z), MOST_ROWS, replace=False))]
+        if self.algorithm == "agglomerative":
+            return Partition(_means(Z, AgglomerativeClustering(n_clusters).fit_predict(Z)))
+        labels = HDBSCAN(min_cluster_size=min(self.min_cluster_size, len(Z)), copy=True).fit_predict(Z)
+        found = labels >= 0
+        return Partition(_means(Z[found], labels[found]) if found.any() else Z.mean(axis=0, keepdims=True))
+
+    def get_state(self) -> dict[str, Any]:
+        return {
+            **super().get_state(),
+            "variables": self.variables_,
+            "partition": self.partition_.get_state(),
+            "offset": self.offset_.tolist(),
+            "scale": self.scale_.tolist(),
+            "outlier_thresholds": self.outlier_thresholds_,
+            "value_model": None if self.value_model_ is None else self.value_model_.get_state(),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        super().set_state(state)
+        self.variables_ = list(state["variables"])
+        self.partition_ = Partition.from_state(state["partition"])
+        self.offset_, self.scale_ = np.array(state["offset"]), np.array(state["scale"])
+        self.outlier_thresholds_ = dict(state["outlier_thresholds"])
+        value_model = state["value_model"]
+        self.value_model_ = value_model and MBGNBD(horizon_days=self.horizon_days).set_state(value_model)
+        return self
+
+
+class QuantileBins(Segments):
+    """Customers in equal parts by what they spent so far: what a marketer would do without a model.
+
+    Edges are quantiles of total_spend over the latest cutoff's customers. Equal values share a bin, so that
+    there may be fewer bins than asked for. Bins are numbered by mean `y`, from 1 = most valuable.
+
+    Parameters
+    ----------
+    n_clusters : int >= 2
+        Bins asked for.
+
+    Attributes
+    ----------
+    edges_ : array of shape (n_bins - 1,)
+        Highest value of each bin but the last, in currency.
+    """
+
+    is_naive: ClassVar[bool] = True
+
+    def __init__(self, n_clusters: int = 4) -> None:
+        self.n_clusters = n_clusters
+
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
+        """Learn the edges, and what the customers of each bin spent afterwards.
+
+        Raises
+        ------
+        InputError
+            If all customers spent the same so far.
+        """
+        _check_at_least("n_clusters", self.n_clusters, 2)
+        X, y = _latest(X, y)
+        total = finite_columns(X, ["total_spend"])["total_spend"].to_numpy()
+        shares = np.arange(1, self.n_clusters) / self.n_clusters
+        edges = np.unique(np.quantile(total, shares, method="inverted_cdf"))
+        self.edges_ = edges[edges < total.max()]
+        if not len(self.edges_):
+            raise InputError(
+                "total_spend does not tell customers apart",
+                where="column total_spend",
+                expected="quantiles that differ",
+                found=listing(np.unique(total)),
+                hint="raise n_clusters, or use a later cutoff",
+            )
+        self._learn_spend(self._cells(X), y)
+        return self
+
+    def _cells(self, X: pd.DataFrame) -> np.ndarray:
+        return np.searchsorted(self.edges_, finite_columns(X, ["total_spend"])["total_spend"].to_numpy())
+
+    def get_state(self) -> dict[str, Any]:
+        return {**super().get_state(), "edges": self.edges_.tolist()}
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        super().set_state(state)
+        self.edges_ = np.array(state["edges"])
+        return self
+
+
+def match_labels(new: ArrayLike, old: ArrayLike) -> dict[int, int]:
+    """The numbers that new segments take over from old ones, such that most customers keep theirs.
+
+    Parameters
+    ----------
+    new, old : int array of shape (n_customers,)
+        Segments of the same customers by two segmentations.
+
+    Returns
+    -------
+    dict of new label to the label to use
+        One to one. A new segment without a partner (there are more new ones than old, or it shares no
+        customer) gets a number above all old ones, so that no number changes its meaning.
+
+    References
+    ----------
+    Kuhn (1955), The Hungarian method for the assignment problem, Naval Research Logistics Quarterly 2.
+
+    Examples
+    --------
+    >>> match_labels([1, 1, 2, 3], [2, 2, 1, 1])
+    {1: 2, 2: 1, 3: 3}
+    """
+    new, old = np.asarray(new, dtype=int), np.asarray(old, dtype=int)
+    if new.shape != old.shape or not new.size:
+        raise InputError(
+            "the segments do not pair up",
+            where="match_labels",
+            expected="two arrays of one length, at least 1",
+            found=f"shapes {new.shape} and {old.shape}",
+        )
+    new_labels, rows = np.unique(new, return_inverse=True)
+    old_labels, columns = np.unique(old, return_inverse=True)
+    overlap = np.zeros((len(new_labels), len(old_labels)), dtype=int)
+    np.add.at(overlap, (rows, columns), 1)
+    partners = {
+        int(new_labels[i]): int(old_labels[j])
+        for i, j in zip(*linear_sum_assignment(overlap, maximize=True), strict=True)
+        if overlap[i, j]
+    }
+    unmatched = [int(label) for label in new_labels if label not in partners]
+    above = int(old_labels[-1]) + 1
+    mapping = {**partners, **{label: above + i for i, label in enumerate(unmatched)}}
+    return dict(sorted(mapping.items()))
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()  # looks through all loaded libraries, which takes as long as a k-means
+
+
+def _latest(X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame, np.ndarray]:
+    """The rows of the latest cutoff: it holds the history of the earlier ones."""
+    y = np.asarray(y, dtype=float)
+    if y.shape != (len(X),) or not len(X) or not np.isfinite(y).all():
+        raise InputError(
+            "segments need the spend of each customer in the next period",
+            where="y",
+            expected=f"{max(len(X), 1):,} finite numbers, one per row of X",
+            found=f"shape {y.shape}, {(~np.isfinite(y)).sum():,} that are no number",
+        )
+    if "cutoff" not in X.index.names:
+        return X, y
+    cutoffs = X.index.get_level_values("cutoff")
+    latest = np.asarray(cutoffs == cutoffs.max())
+    return X[latest], y[latest]
+
+
+def _location_and_scale(x: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
+    x = np.sort(x, axis=0)  # a sum of doubles depends on its order
+    low, high = x[0], x[-1]
+    if scaling == "none":
+        return np.zeros_like(low), np.ones_like(low)
+    offset, scale = (low, high - low) if scaling == "minmax" else (x.mean(axis=0), x.std(axis=0))
+    return offset, np.where(high > low, scale, 1.0)
+
+
+def _means(Z: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Mean of the rows of each label."""
+    return np.stack([Z[labels == label].mean(axis=0) for label in np.unique(labels)])
+
+
+def _check_at_least(name: str, value: object, lowest: int) -> None:
+    if not isinstance(value, int | np.integer) or value < lowest:
+        raise InputError(
+            f"{name} is out of range", where=name, expected=f"a whole number >= {lowest}", found=repr(value)
+        )
