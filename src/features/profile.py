@@ -152,5 +152,5 @@ def describe(profile: Profile, needs: Mapping[str, Iterable[str]] | None = None)
     if needs:
         lines += ["", "tasks"]
         for task, missing in missing_tables(needs, profile.rows).items():
-            lines.append(f"  {task:<16} {'ready' if not missing else 'lacks ' + ', '.join(missing)}")
+            lines.append(f"  {task:<16} {'has the tables it needs' if not missing else 'lacks ' + ', '.join(missing)}")
     return "\n".join(lines)

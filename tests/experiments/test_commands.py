@@ -215,14 +215,15 @@ def test_train_override_and_roll_back(workspace: Path, run: Run) -> None:
     assert "version 2: refused" in refused.stdout
     assert "over champion is not shown" in refused.stdout
     assert "look 2 at this window, level 0.0076" in refused.stdout
-    run("promote", *QUICK, "version=2", code=2)
-    run("promote", *QUICK, "version=2", "reason=the shop knows why")
+    run("promote", *QUICK, "version=2", "reason=it's better, and the shop knows why")
     champion = client(workspace).get_model_version_by_alias(NAME, "champion")
-    assert (int(champion.version), champion.tags["override_reason"]) == (2, "the shop knows why")
+    assert (int(champion.version), champion.tags["override_reason"]) == (2, "it's better, and the shop knows why")
     assert "champion is version 1 again (was 2)" in run("promote", *QUICK, "rollback=true").stdout
     assert int(client(workspace).get_model_version_by_alias(NAME, "champion").version) == 1
     assert "was rolled back" in run("promote", *QUICK, code=2).stderr
     run("promote", *QUICK, "rollback=true", code=2)
+    assert "is the champion already" in run("promote", *QUICK, "version=1", "reason=again").stdout
+    assert json.loads(client(workspace).get_registered_model(NAME).tags["champions"]) == [1]
 
 
 def test_of_two_promotions_at_once_one_looks_and_both_agree(workspace: Path, run: Run) -> None:

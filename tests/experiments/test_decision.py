@@ -51,7 +51,8 @@ def test_levels_of_all_looks_add_up_to_five_percent() -> None:
         (0.010, 0.004, "weak", True),
         (0.010, 0.010, "undecided", False),
         (0.000, 0.0005, "none", False),
-        (-0.030, 0.004, "undecided", False),  # a difference of .01 would be found, one of .005 would not
+        (-0.004, 0.004, "undecided", False),  # a difference of .011 would be found, one of .005 would not
+        (-0.030, 0.004, "none", False),  # a loss is shown
         (0.003, 0.0005, "weak", False),  # shown, and too small to be worth a change
     ],
 )

@@ -135,6 +135,7 @@ def _make_candidate(project: Project, name: str, params: Mapping[str, Any], pare
                 {name: tables, best_naive: naive[best_naive].last.tables},
                 currency=project.shop.staged.currency,
                 horizon_days=task.horizon_days,
+                window=f"validation from {splits.validation[-1]}",
             ),
         )
         uri = packaging.log_model(run_id, model, project.features, task.outputs)
@@ -142,6 +143,7 @@ def _make_candidate(project: Project, name: str, params: Mapping[str, Any], pare
     except BaseException as error:
         runs.finish(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
+    runs.rename(run_id, f"{name}, version {version.number}")
     runs.finish(run_id)
     logger.info("registered %s version %d", version.name, version.number)
     return version

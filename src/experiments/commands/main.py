@@ -93,7 +93,9 @@ def expand(arguments: Sequence[str]) -> list[str]:
             expanded += [_quoted(argument)] if argument != "reason=" else []
         elif not re.fullmatch(r"[\w.@/]+=", argument):
             expanded.append(argument)
-    return expanded
+    # Hydra wants its flags before the overrides, people write them anywhere.
+    overrides = [text for text in expanded if "=" in text and not text.startswith("-")]
+    return [text for text in expanded if text not in overrides] + overrides
 
 
 def _quoted(argument: str) -> str:
@@ -106,6 +108,7 @@ def _quoted(argument: str) -> str:
 
 def _run_with_hydra(command: str, arguments: list[str]) -> None:
     import hydra
+    import yaml
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -124,6 +127,10 @@ def _run_with_hydra(command: str, arguments: list[str]) -> None:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, _valid_config(arguments)) from error
+    except yaml.YAMLError as error:
+        raise InputError(
+            "a configuration file is no YAML", where="configuration", found=" ".join(str(error).split())
+        ) from error
     finally:
         sys.argv = words
     if raised:

@@ -38,35 +38,33 @@ def main(config: Config) -> None:
     project = Project(config)
     if config.rollback and config.version is not None:
         raise InputError("rollback=true and version=… exclude each other", where="promote", hint="give one of them")
-    if config.rollback or config.version is not None:
+    if config.rollback or config.reason:
         with exclusive(project.client, project.registered_name):
             print(_by_hand(project))
         return
-    outcome = promote(project)
-    print(describe(project, outcome))
+    candidate = project.registry.get(config.version) if config.version is not None else None
+    print(describe(project, promote(project, candidate)))
 
 
 def _by_hand(project: Project) -> str:
     """Move the alias without a look at the sealed window."""
     registry, config = project.registry, project.config
-    if not config.reason and not config.rollback:
-        raise InputError(
-            f"version={config.version} needs a reason: it passes the gate by",
-            where="promote",
-            hint=f"experiments promote version={config.version} reason='…'",
-        )
-    reason = config.reason or "rolled back by hand"
     if config.rollback:
-        before, now = registry.roll_back(reason)
+        before, now = registry.roll_back(config.reason or "rolled back by hand")
         return f"{registry.name}: champion is version {now} again (was {before})"
-    version = registry.get(config.version or 0)
-    registry.crown(version.number, f"by hand: {reason}")
-    registry.tag(version.number, {"gate": "passed by", "override_reason": reason})
-    return f"{registry.name}: champion is version {version.number}, by hand: {reason}"
+    if config.version is None:
+        raise InputError("a reason without a version", where="promote", hint="say which: version=3 reason='…'")
+    version = registry.get(config.version)
+    champion = registry.champion()
+    if champion is not None and champion.number == version.number:
+        return f"{registry.name}: version {version.number} is the champion already"
+    registry.crown(version.number, f"by hand: {config.reason}")
+    registry.tag(version.number, {"gate": "bypassed", "override_reason": str(config.reason)})
+    return f"{registry.name}: champion is version {version.number}, by hand: {config.reason}"
 
 
 def promote(project: Project, candidate: Version | None = None) -> Look:
-    """Gate the newest version on the sealed window, beside the naive models and the champion.
+    """Gate a version, or else the newest, on the sealed window, beside the naive models and the champion.
 
     Whoever comes second waits, and is compared with the champion that the first one left.
     """
@@ -176,13 +174,20 @@ def log_look(project: Project, candidate: Version, sealed: SealedEvaluations, de
         {candidate.tags["model"]: own.tables, decision.naive: sealed.naive[decision.naive].tables},
         currency=project.shop.staged.currency,
         horizon_days=project.task.horizon_days,
+        window=f"sealed window from {project.splits.sealed}",
     )
     project.runs.log_artifacts(
         candidate.run_id,
         texts={"sealed/decision.json": json.dumps(asdict(decision), indent=2)},
         tables={
             **{f"sealed_{name}": table for name, table in own.tables.items()},
-            "sealed_predictions": pd.DataFrame({"actual": own.y.to_numpy(), **sealed.predictions()}),
+            "sealed_predictions": pd.DataFrame(
+                {
+                    "customer_id": own.y.index.get_level_values("customer_id"),
+                    "actual": own.y.to_numpy(),
+                    **sealed.predictions(),
+                }
+            ),
         },
         figures={f"sealed_{name}": figure for name, figure in figures.items()},
     )
@@ -205,7 +210,8 @@ def describe(project: Project, outcome: Look) -> str:
         serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"
         lines.append(f"next: {project.again('score')}, or {serve}")
     else:
-        lines.append(f"next: {project.again('tune')} with more trials; the champion stays as it is")
+        stays = "the champion stays" if outcome.champion else "there is no champion"
+        lines.append(f"next: {project.again('tune')} with more trials; {stays}")
     return "\n".join(lines)
 
 
@@ -225,6 +231,12 @@ def _check_candidate(project: Project, candidate: Version, champion: Version | N
     from experiments.tracking.gate import check_features
 
     by_hand = f"promote by hand: {project.again('promote')} version={candidate.number} reason='…'"
+    if candidate.tags["ranking_only"] == "true":
+        raise InputError(
+            f"version {candidate.number} only ranks customers; a champion must predict amounts",
+            where=candidate.name,
+            hint="name another: experiments promote version=…",
+        )
     if "rolled_back" in candidate.tags:
         raise InputError(
             f"version {candidate.number} was rolled back: {candidate.tags['rolled_back']}",

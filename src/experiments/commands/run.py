@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,6 +13,10 @@ from experiments.commands.project import Project
 from experiments.commands.promote import describe, promote
 from experiments.commands.score import score
 from experiments.commands.tune import tune
+
+if TYPE_CHECKING:
+    from experiments.tracking.gate import Look
+    from experiments.tracking.registry import Version
 
 logger = logging.getLogger(__name__)
 
@@ -27,26 +32,15 @@ def main(config: Config) -> None:
         splits.sealed,
     )
     version = tune(project)
-    outcome = promote(project, version)
-    print(describe(project, outcome))
+    if "rolled_back" in version.tags:
+        print(
+            f"{version.name} version {version.number} is still the best and was rolled back: it is not judged again\n"
+        )
+    else:
+        outcome = promote(project, version)
+        print(f"{describe(project, outcome)}\n\n{summary(project, version, outcome)}\n")
 
-    name, metric = project.registry.name, project.task.primary_metric
-    decision = outcome.decision
-    low, high = decision["interval"]
-    summary = pd.DataFrame(
-        {
-            "task": [project.task.name],
-            "winner": [version.tags["model"]],
-            f"sealed {metric}": [f"{decision['estimate']:.3f} [{low:.3f}, {high:.3f}]"],
-            "nearest naive": [f"{decision['naive_estimate']:.3f} {decision['naive']}"],
-            "verdict": [decision["verdict"]],
-            "version": [f"{version.number}, {'champion' if outcome.promoted else 'refused'}"],
-        }
-    )
     champion = project.registry.champion()
-    print()
-    print(summary.to_string(index=False))
-    print()
     if champion is None:
         print("no champion, so nothing was scored")
     else:
@@ -54,12 +48,23 @@ def main(config: Config) -> None:
         print(f"{len(table):,} customers scored by version {champion.number} in {path}")
     print(f"done in {time.monotonic() - begun:.0f} s; next:")
     more = project.again("tune") + f" tuning.n_trials={2 * project.config.tuning.n_trials}"
-    for command, purpose in (
-        (project.again("ui"), "compare the trials in MLflow"),
-        (more, "search on from here"),
-        (project.again("promote"), "gate the newest version"),
-    ):
+    for command, purpose in ((project.again("ui"), "compare the trials in MLflow"), (more, "search on from here")):
         print(f"  {command}\n      {purpose}")
     if champion is not None:
-        print(f"  mlflow models serve -m models:/{name}@champion --env-manager local -p 5001")
+        print(f"  mlflow models serve -m models:/{champion.name}@champion --env-manager local -p 5001")
         print("      answer rows of features")
+
+
+def summary(project: Project, version: Version, outcome: Look) -> str:
+    """One line a task: winner, figure with interval, nearest naive model, verdict, version."""
+    decision = outcome.decision
+    low, high = decision["interval"]
+    row = {
+        "task": project.task.name,
+        "winner": version.tags["model"],
+        f"sealed {project.task.primary_metric}": f"{decision['estimate']:.3f} [{low:.3f}, {high:.3f}]",
+        "nearest naive": f"{decision['naive_estimate']:.3f} {decision['naive']}",
+        "verdict": decision["verdict"],
+        "version": f"{version.number}, {'champion' if outcome.promoted else 'refused'}",
+    }
+    return pd.DataFrame([row]).to_string(index=False, justify="left", formatters={key: str for key in row})

@@ -40,6 +40,13 @@ def tune(project: Project) -> Version:
     space = Space(project.config.search.models, project.config.search.space)
     space.check({name: model().get_params() for name, model in task.candidates().items()})
 
+    champion = project.registry.champion()
+    if champion is not None and champion.tags["target"] != task.target:
+        logger.warning(
+            "the champion, version %d, is for another target (%s): promote will not compare the two",
+            champion.number,
+            champion.tags["target"],
+        )
     folds = project.splits.folds()
     dataset = project.dataset(project.splits.cutoffs())
     for naive in naive_models(task, {}).values():  # a feature that they lack is better missed now than after the study

@@ -56,13 +56,14 @@ class Comparison:
     def verdict(self, min_effect: float) -> str:
         """strong: lower bound above min_effect; weak: above 0; none: upper bound below min_effect; else undecided.
 
-        Where the smallest detectable gain exceeds min_effect, an absence is not shown: undecided, not none.
+        Where the smallest detectable gain exceeds min_effect, an absence is not shown: undecided, not none,
+        unless a loss is shown.
         """
         if self.lower > min_effect:
             return "strong"
         if self.lower > 0:
             return "weak"
-        if self.upper < min_effect and self.detectable <= min_effect:
+        if self.upper < 0 or (self.upper < min_effect and self.detectable <= min_effect):
             return "none"
         return "undecided"
 

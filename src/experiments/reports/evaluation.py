@@ -11,7 +11,9 @@ from experiments.reports.clusters import elbow_figure, pca_figure, profile_figur
 from experiments.reports.figures import calibration_figure, cumulative_gain_figure
 
 
-def draw(tables: Mapping[str, Mapping[str, pd.DataFrame]], *, currency: str, horizon_days: int) -> dict[str, Figure]:
+def draw(
+    tables: Mapping[str, Mapping[str, pd.DataFrame]], *, currency: str, horizon_days: int, window: str
+) -> dict[str, Figure]:
     """Draw the tables that an evaluation has.
 
     Parameters
@@ -20,6 +22,8 @@ def draw(tables: Mapping[str, Mapping[str, pd.DataFrame]], *, currency: str, hor
         As `Evaluation.tables`; the model in question first, then those it is compared with.
     currency : str
     horizon_days : int
+    window : str
+        What the figures are about, such as "validation from 2017-07-05"; written below each.
 
     Returns
     -------
@@ -39,4 +43,6 @@ def draw(tables: Mapping[str, Mapping[str, pd.DataFrame]], *, currency: str, hor
         figures["map"] = pca_figure(own["map"])
         figures["profile"] = profile_figure(own["profile"])
         figures["sizes"] = sizes_figure(own["sizes"], currency=currency, horizon_days=horizon_days)
+    for figure in figures.values():
+        figure.supxlabel(f"{next(iter(tables))}: {window}", x=0.99, ha="right", fontsize=8, color="#555b66")
     return figures

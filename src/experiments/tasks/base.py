@@ -32,8 +32,13 @@ class Dataset:
     y: pd.Series
 
     def at(self, *cutoffs: date) -> Dataset:
-        """The rows of some cutoffs."""
-        rows = self.X.index.get_level_values("cutoff").isin(pd.DatetimeIndex(cutoffs))
+        """The rows of some cutoffs, each of which must be there."""
+        wanted = pd.DatetimeIndex(cutoffs)
+        days = self.X.index.get_level_values("cutoff")
+        absent = wanted.difference(days)
+        if len(absent):
+            raise KeyError(f"the dataset has no rows at {', '.join(str(day.date()) for day in absent)}")
+        rows = days.isin(wanted)
         return Dataset(self.X[rows], self.y[rows])
 
 

@@ -53,7 +53,15 @@ class Version:
 
     @cached_property
     def _loaded(self) -> Any:
-        return mlflow.pyfunc.load_model(self.uri)
+        try:
+            return mlflow.pyfunc.load_model(self.uri)
+        except (MlflowException, OSError) as error:
+            raise InputError(
+                f"the files of {self.name} version {self.number} cannot be loaded",
+                where=self.uri,
+                found=str(error).strip().splitlines()[0],
+                hint="a folder that was moved does not find its models: paths of artifacts are absolute",
+            ) from error
 
     @property
     def uri(self) -> str:

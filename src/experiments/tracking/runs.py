@@ -27,6 +27,7 @@ from experiments.processes import is_gone, mark
 
 MAX_PARAM_LENGTH = 6000
 STUDY, TRIAL = "study", "trial"
+MLFLOW_EXPERIMENT_KIND, UI_MODE = "mlflow.experimentKind", "custom_model_development"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Runs:
         self.client = client
         found = client.get_experiment_by_name(experiment)
         if found is None:
-            self.experiment_id = client.create_experiment(experiment)
+            self.experiment_id = client.create_experiment(experiment, tags={MLFLOW_EXPERIMENT_KIND: UI_MODE})
         else:
             self.experiment_id = found.experiment_id
             if found.lifecycle_stage == "deleted":
@@ -105,6 +106,9 @@ class Runs:
             },
         ).info.run_id
 
+    def rename(self, run_id: str, name: str) -> None:
+        self.client.update_run(run_id, name=name)
+
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
         self.client.set_terminated(run_id, status)
 
@@ -119,16 +123,19 @@ class Runs:
         return self.start(study, {"kind": STUDY, "study": study, **tags})
 
     def end_orphans(self) -> None:
-        """End the runs that a killed process left running."""
+        """End the runs that a killed process left running, but remove a trial's: it is written anew from the trial."""
         for run in self._search("attributes.status = 'RUNNING'"):
             owner = run.data.tags.get("owner")
             if owner and is_gone(json.loads(owner)):
-                self.finish(run.info.run_id, "KILLED")
+                if run.data.tags.get("kind") == TRIAL:
+                    self.client.delete_run(run.info.run_id)
+                else:
+                    self.finish(run.info.run_id, "KILLED")
 
     def logged_trials(self, parent: str) -> set[int]:
         """Numbers of the trials that have a run."""
         runs = self._search(f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and tags.kind = '{TRIAL}'")
-        return {int(run.data.tags["trial"]) for run in runs if run.info.status != "KILLED"}
+        return {int(run.data.tags["trial"]) for run in runs}
 
     def log_trial(self, parent: str, trial: TrialRecord) -> None:
         """Write a finished trial's run, whole."""
@@ -155,8 +162,12 @@ class Runs:
                 for step, fold in enumerate(trial.fold_metrics)
                 for name, value in fold.items()
             ]
-        self.client.log_batch(run_id, metrics=metrics, params=_params(trial.params))
-        self.client.set_terminated(run_id, "FAILED" if trial.state == "failed" else "FINISHED", end_time=stamp)
+        try:
+            self.client.log_batch(run_id, metrics=metrics, params=_params(trial.params))
+            self.client.set_terminated(run_id, "FAILED" if trial.state == "failed" else "FINISHED", end_time=stamp)
+        except BaseException:  # half a run would stay beside the whole one that the next start writes
+            self.client.delete_run(run_id)
+            raise
 
     def log(
         self,

@@ -13,7 +13,6 @@ from pathlib import Path
 import mlflow
 from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
-from mlflow.exceptions import MlflowException
 
 from features.errors import InputError
 
@@ -39,7 +38,7 @@ def connect(uri: str | None) -> MlflowClient:
         client = MlflowClient()
         with exclusive(client, "store"), few_retries():  # of two that create one database, one would crash
             client.search_experiments(max_results=1)
-    except (MlflowException, OSError, ValueError) as error:
+    except Exception as error:  # of MLflow, its database driver or its HTTP client
         raise InputError(
             "the MLflow store does not answer",
             where=f"tracking.uri={uri or mlflow.get_tracking_uri()}",

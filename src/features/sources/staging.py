@@ -25,6 +25,7 @@ from uuid import uuid4
 import duckdb
 import ibis
 import ibis.expr.types as ir
+import pyarrow.parquet as pq
 
 from features import tables as canonical
 from features.engines import DuckDB, Engine, staging_engine
@@ -320,7 +321,7 @@ def stage_source(shop: ShopConfig, source: Source, config: Mapping[str, Any], ca
     """
     digest = _digest(source, config)
     folder = cache / shop.name / digest[:16]
-    if (folder / MANIFEST).exists():
+    if _is_whole(folder):
         logger.info("%s: already staged in %s", shop.name, folder)
         return _read_manifest(folder)
     partial = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.partial")
@@ -335,7 +336,12 @@ def stage_source(shop: ShopConfig, source: Source, config: Mapping[str, Any], ca
             with suppress(OSError):  # not empty: staged
                 parent.rmdir()
     logger.info(
-        "%s: %s customers, %s to %s, in %s", shop.name, f"{staged.customers:,}", staged.start, staged.end, folder
+        "%s: %s customers, %s to %s, in %s",
+        shop.name,
+        f"{staged.customers:,}",
+        staged.start,
+        staged.end - timedelta(days=1),
+        folder,
     )
     return _read_manifest(folder)
 
@@ -527,13 +533,22 @@ def _read_manifest(folder: Path) -> Staged:
     return Staged(folder=folder, **manifest)
 
 
+def _is_whole(folder: Path) -> bool:
+    """Whether a staged folder has its manifest and all the tables that it names, with as many rows."""
+    try:
+        staged = _read_manifest(folder)
+        return all(pq.read_metadata(folder / f"{name}.parquet").num_rows == rows for name, rows in staged.rows.items())
+    except (OSError, ValueError, KeyError, TypeError):  # ArrowInvalid is a ValueError
+        return False
+
+
 def _publish(partial: Path, folder: Path) -> None:
     """Put the finished folder in its place in one step."""
-    if folder.exists() and not (folder / MANIFEST).exists():
-        shutil.rmtree(folder)  # somebody took its manifest away: it is no staged folder any more
+    if folder.exists() and not _is_whole(folder):
+        shutil.rmtree(folder)  # somebody took a file away or damaged it: it is no staged folder any more
     try:
         partial.rename(folder)
     except OSError:
-        if not (folder / MANIFEST).exists():
+        if not _is_whole(folder):
             raise
         # another process staged the same content first: its files are as good as ours

@@ -1,0 +1,167 @@
+"""The gate and the registry under interruption, concurrency and code that has changed since."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from experiments.evaluation.decision import Comparison, Decision
+from experiments.tracking import gate, packaging
+from experiments.tracking.registry import Registry, Version
+from experiments.tracking.store import connect
+from features.errors import InputError
+from workplace import QUICK, environment, experiments
+
+NAME = "shop-clv"
+TAGS = {"target": "spend", "ranking_only": "false"}
+WINDOW = gate.Window(start="2017-10-03", end="2018-01-01", rule="r")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+@pytest.fixture
+def registry(store: str, request: pytest.FixtureRequest) -> Registry:
+    """A registered model with three versions and no champion, of its own for each test."""
+    registry = Registry(connect(store), f"{NAME}-{request.node.name}".replace("[", "-").replace("]", ""))
+    for _ in range(3):
+        registry.register("file:///nowhere", None, TAGS)
+    return registry
+
+
+def decided(promote: bool) -> Decision:
+    comparison = Comparison("naive", 0.02, 0.01, 0.03, (0.01, 0.03), 0.95, 0.01)
+    reasons = () if promote else ("no gain",)
+    return Decision(promote, "strong", reasons, (comparison,), 0.03, 0.6, (0.5, 0.7), "naive", 0.58)
+
+
+def look(registry: Registry, number: int, promote: bool, window: gate.Window = WINDOW) -> gate.Look:
+    return gate.look(registry, registry.get(number), registry.champion(), window, lambda alpha: decided(promote))
+
+
+def champion(registry: Registry) -> int | None:
+    version = registry.champion()
+    return version and version.number
+
+
+def test_a_look_is_counted_even_if_it_dies_and_overlapping_windows_count_together(registry: Registry) -> None:
+    def dies(alpha: float) -> Decision:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        gate.look(registry, registry.get(1), None, WINDOW, dies)
+    assert look(registry, 1, promote=False).look == 2
+    a_day_later = gate.Window(start="2017-10-04", end="2018-01-02", rule="r")
+    assert look(registry, 2, promote=False, window=a_day_later).look == 3
+    next_quarter = gate.Window(start="2018-01-02", end="2018-04-02", rule="r")
+    assert look(registry, 2, promote=False, window=next_quarter).look == 1
+
+
+def test_a_decision_stands_until_rule_or_champion_change(registry: Registry) -> None:
+    assert look(registry, 1, promote=False).fresh
+    assert not look(registry, 1, promote=True).fresh
+    assert champion(registry) is None
+    assert look(registry, 1, promote=True, window=gate.Window(WINDOW.start, WINDOW.end, rule="milder")).fresh
+    assert champion(registry) == 1
+
+
+def test_a_promotion_killed_before_the_alias_was_set_is_carried_out_later(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look(registry, 1, promote=True)
+    with monkeypatch.context() as killed:
+        killed.setattr(Registry, "crown", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            look(registry, 2, promote=True)
+    assert champion(registry) == 1
+    again = look(registry, 2, promote=False)
+    assert (again.fresh, again.look, champion(registry)) == (False, 2, 2)
+
+
+def test_a_champion_that_changed_meanwhile_stops_the_promotion(registry: Registry) -> None:
+    def overtaken(alpha: float) -> Decision:
+        registry.crown(3, "by someone on another machine")
+        return decided(True)
+
+    with pytest.raises(InputError, match="changed while version 1 was judged"):
+        gate.look(registry, registry.get(1), None, WINDOW, overtaken)
+    assert champion(registry) == 3
+
+
+def test_rolling_back_goes_the_way_that_the_alias_went(registry: Registry) -> None:
+    for number in (1, 2):
+        registry.crown(number, "test")
+    registry.crown(2, "again: nothing happens")
+    registry.client.set_registered_model_alias(registry.name, "champion", "3")  # in the UI
+    assert registry.roll_back("test") == (3, 2)
+    assert registry.roll_back("test") == (2, 1)
+    with pytest.raises(InputError, match="no champion to go back to"):
+        registry.roll_back("test")
+    assert champion(registry) == 1
+    registry.crown(2, "back by hand")
+    assert "rolled_back" not in registry.get(2).tags
+
+
+def test_a_model_that_only_ranks_is_never_champion(registry: Registry) -> None:
+    registry.tag(2, {"ranking_only": "true"})
+    with pytest.raises(InputError, match="only ranks customers"):
+        registry.crown(2, "by hand")
+    assert champion(registry) is None
+
+
+def test_a_version_predicts_with_the_code_that_it_carries(
+    finished_run: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = finished_run
+    registry = Registry(connect(f"sqlite:///{folder}/mlflow.db"), "cdnow-clv")
+    version = registry.champion()
+    assert version is not None
+    X = packaging.synthetic_rows(version.features)
+    expected = version.scores(X)
+    other_code = Version(version.name, version.number, version.run_id, {**version.tags, "models_digest": "another"})
+    assert not other_code.has_current_code
+    monkeypatch.setattr(type(version.estimator), "predict", lambda self, X: np.full(len(X), -1.0))
+    assert (version.scores(X) != expected).all(axis=None)  # the code in use stands in for the version's own
+    pd.testing.assert_frame_equal(other_code.scores(X), expected)
+
+
+def test_of_two_winners_at_once_the_second_must_beat_the_first(workspace: Path) -> None:
+    experiments(workspace, "train", *QUICK, "model=pareto_nbd", "model.params.penalizer_coef=0.001")
+    client = MlflowClient(f"sqlite:///{workspace}/mlflow.db")
+    client.delete_registered_model_alias("cdnow-clv", "champion")
+    for key in client.get_registered_model("cdnow-clv").tags:
+        client.delete_registered_model_tag("cdnow-clv", key)
+    both = [
+        subprocess.Popen(
+            [str(Path(sys.executable).parent / "experiments"), "promote", *QUICK, f"version={number}"],
+            cwd=workspace,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in (1, 2)
+    ]
+    printed = [process.communicate(timeout=180) for process in both]
+    assert [process.returncode for process in both] == [0, 0], printed
+    looks = [
+        json.loads(value)
+        for key, value in sorted(client.get_registered_model("cdnow-clv").tags.items())
+        if key.startswith("look.")
+    ]
+    assert [entry["look"] for entry in looks] == [1, 2]
+    assert looks[0]["decision"]["promote"]
+    assert looks[1]["champion"] == looks[0]["version"]
+    assert not looks[1]["decision"]["promote"]
+    assert int(client.get_model_version_by_alias("cdnow-clv", "champion").version) == looks[0]["version"]
+    assert date.fromisoformat(looks[0]["start"]) == date(1998, 4, 2)
