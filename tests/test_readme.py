@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from workplace import ROOT, environment
 
@@ -61,6 +62,16 @@ def test_readme_commands_work_in_their_order(tmp_path: Path) -> None:
     for name in ("features.parquet", "customer_360.parquet", "autumn.csv"):
         assert (tmp_path / "outputs" / name).stat().st_size > 10_000
     assert "my_shop-clv version 1" in done.stdout
+    table = pd.read_parquet(tmp_path / "outputs" / "customer_360.parquet")
+    assert len(table) == 2469
+    assert table[["clv", "segment", "p_alive"]].notna().all(axis=None)
+
+    store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    first = store.get_model_version("complete_journey-clv", "1")
+    sealed = store.get_run(first.run_id).data.metrics
+    assert first.tags["gate"] == "promoted"
+    assert sealed["sealed/gain_over_naive_last_91_days_rate"] >= 0.008
+    assert sealed["sealed/gain_over_naive_last_91_days_rate_lower"] > 0
 
 
 def test_servers_of_the_readme_are_those_that_are_tested() -> None:

@@ -173,7 +173,7 @@ class Segmentation(Segments):
     min_cluster_size : int >= 2
         Of "hdbscan" alone.
     n_init : int
-        Starts of k-means and of the mixture; the best one is kept.
+        Starts of k-means; the best one is kept. A mixture starts once, from k-means.
     seed : int
     horizon_days : float
         Of clv, and of the spend that `y` holds.
@@ -367,7 +367,7 @@ class Segmentation(Segments):
             kmeans = KMeans(n_clusters, n_init=self.n_init, random_state=self.seed)
             return Partition(kmeans.fit(Z).cluster_centers_)
         if self.algorithm == "gaussian_mixture":
-            mixture = GaussianMixture(n_clusters, n_init=self.n_init, random_state=self.seed)
+            mixture = GaussianMixture(n_clusters, random_state=self.seed)
             try:
                 mixture.fit(Z)
             except ValueError as error:

@@ -175,11 +175,12 @@ def best(study: optuna.Study) -> FrozenTrial:
         return max(within, key=lambda trial: (trial.value, -trial.number))
     if complete:
         nearest = min(complete, key=lambda trial: max(trial.constraints.values()))
+        outside = {name: round(excess, 4) for name, excess in nearest.constraints.items() if excess > 0}
         raise InputError(
             f"none of {len(complete)} complete trials is within the task's guards",
             where=f"study {study.study_name}",
-            found=f"nearest is trial {nearest.number}: {nearest.constraints} above the limit",
-            hint="widen search.space or give more trials: tuning.n_trials",
+            found=f"trial {nearest.number} comes nearest; outside its guard by: {outside}",
+            hint="give more trials (tuning.n_trials), widen search.space, or relax task.guards",
         )
     raise InputError(
         f"all {len(trials)} trials failed",
