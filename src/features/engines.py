@@ -12,6 +12,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import InputError, did_you_mean
+from features.writing import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,12 +62,8 @@ class DuckDB:
 
     def write(self, expression: ir.Table, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
+        with replacing(path) as partial:
             self.connection.to_parquet(expression, partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def staging_engine(scratch: Path) -> DuckDB:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from features.errors import InputError, listing
+from features.writing import replacing
 
 WRITERS = {
     ".parquet": lambda table, path: table.to_parquet(path, index=False),
@@ -35,10 +36,6 @@ def check_output(path: Path) -> None:
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table whole or not at all: a reader never sees half of it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    """Write a table in the format of the path's suffix."""
+    with replacing(path) as partial:
         WRITERS[path.suffix](table, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -16,19 +16,17 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
-from sklearn.metrics import adjusted_rand_score, calinski_harabasz_score, davies_bouldin_score
+from sklearn.metrics import adjusted_rand_score, calinski_harabasz_score, davies_bouldin_score, silhouette_score
 from sklearn.model_selection import StratifiedKFold
 
-from experiments.evaluation.metrics import Values, _checked, _ratio, _value
+from experiments.evaluation.metrics import Values, checked, ratio, value
 from features.errors import InputError
 
 FitPredict = Callable[..., np.ndarray]
 
 FLOOR = 1e-3  # of mean y: what a prediction of nothing is taken for
 MOST_ROWS = 10_000
-BLOCK = 500  # rows whose distances to all others are in memory at once
 SURROGATE = {
     "objective": "multiclass",
     "learning_rate": 0.1,
@@ -66,11 +64,11 @@ def explained_deviance(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLi
     Hastie, Tibshirani & Wainwright (2015), Statistical Learning with Sparsity, section 3.5. Equals
     `sklearn.metrics.d2_tweedie_score(y, p, power=1.5)` for predictions above the floor.
     """
-    y, p, w = _checked(y_true, y_pred, weights)
+    y, p, w = checked(y_true, y_pred, weights)
     if y.min() < 0:
         raise InputError("y_true has negative spend", expected="y >= 0", found=f"{(y < 0).sum():,} rows below 0")
     total = w.sum(axis=1)
-    mean = np.nan_to_num(_ratio(w @ y, total))
+    mean = np.nan_to_num(ratio(w @ y, total))
     floor = FLOOR * mean
     low = p < floor.max()
     with np.errstate(
@@ -81,7 +79,7 @@ def explained_deviance(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLi
     largest = 8 * total * np.sqrt(mean)
     explainable = largest - 8 * (w @ np.sqrt(y))  # the deviance of the mean, multiplied out
     explainable = np.where(explainable > 1e-12 * largest, explainable, 0.0)  # what rounding leaves of nothing
-    return _value(1 - _ratio(unexplained, explainable))
+    return value(1 - ratio(unexplained, explainable))
 
 
 def silhouette(Z: ArrayLike, labels: ArrayLike, *, seed: int, max_rows: int = MOST_ROWS) -> float:
@@ -106,20 +104,7 @@ def silhouette(Z: ArrayLike, labels: ArrayLike, *, seed: int, max_rows: int = MO
     Rousseeuw (1987), Silhouettes, J. of Computational and Applied Mathematics 20.
     """
     Z, labels = _sample(np.asarray(Z, dtype=float), np.asarray(labels), seed=seed, max_rows=max_rows)
-    if not _are_told_apart(labels):
-        return 0.0
-    _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    member = np.eye(len(counts))[codes]
-    total = 0.0
-    for start in range(0, len(Z), BLOCK):
-        block = slice(start, start + BLOCK)
-        distances = cdist(Z[block], Z) @ member  # to all rows of each cluster
-        own = member[block] == 1
-        a = distances[own] / np.maximum(counts[codes[block]] - 1, 1)
-        b = np.where(own, np.inf, distances / counts).min(axis=1)
-        widths = (b - a) / np.maximum(np.maximum(a, b), np.finfo(float).tiny)
-        total += float(widths[counts[codes[block]] > 1].sum())  # a cluster of one has width 0
-    return total / len(Z)
+    return float(silhouette_score(Z, labels)) if _are_told_apart(labels) else 0.0
 
 
 def silhouette_null(
@@ -311,7 +296,7 @@ def sizes(labels: ArrayLike, y: ArrayLike) -> pd.DataFrame:
             "customers": table["customers"],
             "customers_share": table["customers"] / table["customers"].sum(),
             "mean_spend": table["mean_spend"],
-            "spend_share": _ratio(table["spend"].to_numpy(), np.full(len(table), table["spend"].sum())),
+            "spend_share": ratio(table["spend"].to_numpy(), np.full(len(table), table["spend"].sum())),
         }
     )
 
@@ -388,7 +373,7 @@ def _importances(Z: np.ndarray, labels: np.ndarray, names: pd.Index, seed: int) 
         "split": booster.feature_importance("split").astype(float),
         "shap": np.abs(contributions[:, :, :-1]).mean(axis=(0, 1)),  # the last column is the expected score
     }
-    shares = {name: _ratio(values, np.full(len(values), values.sum())) for name, values in importances.items()}
+    shares = {name: ratio(values, np.full(len(values), values.sum())) for name, values in importances.items()}
     table = pd.DataFrame(shares, index=pd.Index(names, name="variable"))
     return table.sort_values("shap", ascending=False, kind="stable")
 

@@ -33,20 +33,20 @@ def gini(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = No
         1 for the perfect order, 0 on average for a random one and for equal predictions, -1 for the
         reverse. NaN where all spent the same: nothing, or a single row.
     """
-    y, p, w = _checked(y_true, y_pred, weights)
-    return _value(_ratio(_area_above_diagonal(y, p, w), _area_above_diagonal(y, y, w)))
+    y, p, w = checked(y_true, y_pred, weights)
+    return value(ratio(_area_above_diagonal(y, p, w), _area_above_diagonal(y, y, w)))
 
 
 def rmse(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
     """Root mean squared error, sqrt(mean((p - y)^2)), in currency: >= 0, dominated by the largest spenders."""
-    y, p, w = _checked(y_true, y_pred, weights)
-    return _value(np.sqrt(_ratio(w @ (p - y) ** 2, w.sum(axis=-1))))
+    y, p, w = checked(y_true, y_pred, weights)
+    return value(np.sqrt(ratio(w @ (p - y) ** 2, w.sum(axis=-1))))
 
 
 def mae(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
     """Mean absolute error, mean(|p - y|), in currency: >= 0. Where most spend nothing, predicting zero wins it."""
-    y, p, w = _checked(y_true, y_pred, weights)
-    return _value(_ratio(w @ np.abs(p - y), w.sum(axis=-1)))
+    y, p, w = checked(y_true, y_pred, weights)
+    return value(ratio(w @ np.abs(p - y), w.sum(axis=-1)))
 
 
 def spearman(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
@@ -57,12 +57,12 @@ def spearman(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None 
     float in [-1, 1]
         NaN where all spent the same or all predictions are equal.
     """
-    y, p, w = _checked(y_true, y_pred, weights)
+    y, p, w = checked(y_true, y_pred, weights)
     middle = (w.sum(axis=-1, keepdims=True) + 1) / 2
     y_rank, p_rank = _ranks(y, w) - middle, _ranks(p, w) - middle
     covariance = (w * y_rank * p_rank).sum(axis=-1)
     spread = np.sqrt((w * y_rank**2).sum(axis=-1) * (w * p_rank**2).sum(axis=-1))
-    return _value(_ratio(covariance, spread))
+    return value(ratio(covariance, spread))
 
 
 def top_decile_lift(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
@@ -76,20 +76,20 @@ def top_decile_lift(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike 
     float in [0, 10]
         1 for equal predictions, also with a single row. NaN where nobody spent anything.
     """
-    y, p, w = _checked(y_true, y_pred, weights)
+    y, p, w = checked(y_true, y_pred, weights)
     customers, spend = _cumulative(y, p, w)
     border = TOP_SHARE * customers[:, -1:]
     after = np.argmax(customers >= border, axis=1)[:, None]
     x0, x1 = (np.take_along_axis(customers, at, axis=1) for at in (after - 1, after))
     y0, y1 = (np.take_along_axis(spend, at, axis=1) for at in (after - 1, after))
     within = (y0 + (y1 - y0) * (border - x0) / (x1 - x0))[:, 0]
-    return _value(_ratio(within, spend[:, -1]) / TOP_SHARE)
+    return value(ratio(within, spend[:, -1]) / TOP_SHARE)
 
 
 def total_ratio(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
     """Total predicted / total actual: 1 is right, below 1 too low. NaN where nobody spent anything."""
-    y, p, w = _checked(y_true, y_pred, weights)
-    return _value(_ratio(w @ p, w @ y))
+    y, p, w = checked(y_true, y_pred, weights)
+    return value(ratio(w @ p, w @ y))
 
 
 SPEND_METRICS: Mapping[str, Callable[..., Values]] = {
@@ -112,13 +112,13 @@ def calibration_table(y_true: ArrayLike, y_pred: ArrayLike, bins: int = 10) -> p
     DataFrame indexed by `quantile`, 1 (lowest predictions) to `bins`
         customers, mean_predicted, mean_actual (currency), ratio = predicted / actual (NaN where actual is 0).
     """
-    y, p, w = _checked(y_true, y_pred, None)
+    y, p, w = checked(y_true, y_pred, None)
     quantile = 1 + np.floor((_ranks(p, w)[0] - 0.5) / len(p) * bins).astype(int)
     groups = pd.DataFrame({"quantile": quantile, "predicted": p, "actual": y}).groupby("quantile")
     table = groups.agg(
         customers=("actual", "size"), mean_predicted=("predicted", "mean"), mean_actual=("actual", "mean")
     )
-    return table.assign(ratio=_ratio(table["mean_predicted"].to_numpy(), table["mean_actual"].to_numpy()))
+    return table.assign(ratio=ratio(table["mean_predicted"].to_numpy(), table["mean_actual"].to_numpy()))
 
 
 def cumulative_gain(y_true: ArrayLike, y_pred: ArrayLike) -> pd.DataFrame:
@@ -130,13 +130,13 @@ def cumulative_gain(y_true: ArrayLike, y_pred: ArrayLike) -> pd.DataFrame:
         customers_share and spend_share, both from 0 to 1, one row per distinct prediction and one for
         the origin. spend_share is NaN where nobody spent anything.
     """
-    customers, spend = (curve[0] for curve in _cumulative(*_checked(y_true, y_pred, None)))
+    customers, spend = (curve[0] for curve in _cumulative(*checked(y_true, y_pred, None)))
     return pd.DataFrame(
-        {"customers_share": customers / customers[-1], "spend_share": _ratio(spend, np.full_like(spend, spend[-1]))}
+        {"customers_share": customers / customers[-1], "spend_share": ratio(spend, np.full_like(spend, spend[-1]))}
     )
 
 
-def _checked(
+def checked(
     y_true: ArrayLike, y_pred: ArrayLike, weights: ArrayLike | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """y and p of shape (n,), and weights of shape (n_resamples, n)."""
@@ -161,11 +161,11 @@ def _checked(
     return y, p, w
 
 
-def _value(values: np.ndarray) -> Values:
+def value(values: np.ndarray) -> Values:
     return float(values[0]) if len(values) == 1 else values
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator != 0)
 
 

@@ -8,7 +8,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, _dress, _require
+from experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, dress, require
 
 # Told apart by eye; segments beyond them start over.
 PALETTE = (BLUE, ORANGE, GREEN, "#7a4fa3", "#b23a48", "#1f9aa8", "#8c6d31", "#d16ba5", "#4d5b6b", "#9fb53c")
@@ -26,7 +26,7 @@ def elbow_figure(table: pd.DataFrame, *, chosen: int | None = None) -> Figure:
     chosen : int, optional
         The number in use, marked by a line.
     """
-    _require(table, ("inertia", "silhouette", "silhouette_null"))
+    require(table, ("inertia", "silhouette", "silhouette_null"))
     figure = Figure(figsize=(9.6, 4.4), dpi=120, layout="constrained")
     elbow, silhouettes = figure.subplots(1, 2)
     elbow.plot(table.index, table["inertia"], color=BLUE, linewidth=1.6, marker="o", markersize=5)
@@ -34,7 +34,7 @@ def elbow_figure(table: pd.DataFrame, *, chosen: int | None = None) -> Figure:
     elbow.yaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value:,.4g}" if value < 1000 else f"{value:,.0f}")
     )
-    _dress(
+    dress(
         elbow,
         title="Elbow",
         subtitle="what the clusters leave unexplained",
@@ -55,7 +55,7 @@ def elbow_figure(table: pd.DataFrame, *, chosen: int | None = None) -> Figure:
         label="columns permuted",
     )
     silhouettes.set_ylim(bottom=min(0.0, float(table[["silhouette", "silhouette_null"]].min().min()) * 1.1))
-    _dress(
+    dress(
         silhouettes,
         title="Silhouette",
         subtitle="evidence of clusters only where it exceeds the null",
@@ -78,7 +78,7 @@ def pca_figure(points: pd.DataFrame) -> Figure:
     points : DataFrame
         As `principal_components` returns it.
     """
-    _require(points, ("pc1", "pc2", "segment", "pc1_variance_share", "pc2_variance_share"))
+    require(points, ("pc1", "pc2", "segment", "pc1_variance_share", "pc2_variance_share"))
     figure = Figure(figsize=(7.4, 5.8), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     # Drawn in the order of the rows, so that no segment covers the others.
@@ -99,7 +99,7 @@ def pca_figure(points: pd.DataFrame) -> Figure:
             bbox={"boxstyle": "circle,pad=0.25", "facecolor": color, "edgecolor": "white"},
         )
     shares = points[["pc1_variance_share", "pc2_variance_share"]].iloc[0]
-    _dress(
+    dress(
         axes,
         title="Map of customers",
         subtitle=f"{len(points):,} customers, {shares.sum():.0%} of the variance of the scaled variables",
@@ -120,7 +120,7 @@ def profile_figure(table: pd.DataFrame) -> Figure:
     table : DataFrame
         As `profile` returns it. Distances are in standard deviations of all customers, coloured up to 3.
     """
-    _require(table, ("segment", "variable", "mean", "z"))
+    require(table, ("segment", "variable", "mean", "z"))
     z, means = (table.pivot(index="variable", columns="segment", values=name) for name in ("z", "mean"))
     drawn = z.abs().max(axis=1).nlargest(MOST_VARIABLES).index
     every, z, means = len(z), z.loc[z.index.isin(drawn)], means.loc[means.index.isin(drawn)]
@@ -133,7 +133,7 @@ def profile_figure(table: pd.DataFrame) -> Figure:
         axes.text(column, row, _short(means.iat[row, column]), ha="center", va="center", fontsize=8.5, color=color)
     axes.set_xticks(range(z.shape[1]), [f"{segment:g}" for segment in z.columns])
     axes.set_yticks(range(len(z)), z.index)
-    _dress(
+    dress(
         axes,
         title="Profiles of segments",
         subtitle="means" if len(z) == every else f"means of {len(z)} of {every} variables",
@@ -159,7 +159,7 @@ def sizes_figure(table: pd.DataFrame, *, currency: str, horizon_days: int) -> Fi
     horizon_days : int
         In which the spend fell.
     """
-    _require(table, ("customers", "customers_share", "mean_spend", "spend_share"))
+    require(table, ("customers", "customers_share", "mean_spend", "spend_share"))
     figure = Figure(figsize=(3.4 + 0.95 * len(table), 4.8), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     at = np.arange(len(table))
@@ -181,7 +181,7 @@ def sizes_figure(table: pd.DataFrame, *, currency: str, horizon_days: int) -> Fi
     )
     axes.set_ylim(0, 1.15 * float(np.nanmax(table[["customers_share", "spend_share"]])))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    _dress(
+    dress(
         axes,
         title="Sizes of segments",
         subtitle=f"{table['customers'].sum():,} customers",

@@ -31,7 +31,7 @@ def calibration_figure(table: pd.DataFrame, *, currency: str, horizon_days: int)
     horizon_days : int
         Of the prediction.
     """
-    _require(table, ("customers", "mean_predicted", "mean_actual"))
+    require(table, ("customers", "mean_predicted", "mean_actual"))
     figure = Figure(figsize=(6.4, 6.0), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     predicted, actual = table["mean_predicted"].to_numpy(), table["mean_actual"].to_numpy()
@@ -51,7 +51,7 @@ def calibration_figure(table: pd.DataFrame, *, currency: str, horizon_days: int)
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"))
-    _dress(
+    dress(
         axes,
         title="Calibration",
         subtitle=f"{table['customers'].sum():,} customers in {len(table)} quantiles of predicted spend (1 = lowest)",
@@ -77,7 +77,7 @@ def cumulative_gain_figure(curves: Mapping[str, pd.DataFrame], *, horizon_days: 
     axes = figure.add_subplot()
     colors = iter((BLUE, ORANGE, GREEN, "#7a4fa3", "#b23a48") * (1 + len(curves) // 5))
     for label, curve in curves.items():
-        _require(curve, ("customers_share", "spend_share"))
+        require(curve, ("customers_share", "spend_share"))
         perfect = label == "perfect"
         axes.plot(
             curve["customers_share"],
@@ -92,7 +92,7 @@ def cumulative_gain_figure(curves: Mapping[str, pd.DataFrame], *, horizon_days: 
     axes.set(xlim=(0, 1), ylim=(0, 1.01))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    _dress(
+    dress(
         axes,
         title="Cumulative gain",
         subtitle=f"how much of the spend in {horizon_days} days the customers ranked first make",
@@ -103,7 +103,7 @@ def cumulative_gain_figure(curves: Mapping[str, pd.DataFrame], *, horizon_days: 
     return figure
 
 
-def _dress(axes: Axes, *, title: str, subtitle: str, xlabel: str, ylabel: str) -> None:
+def dress(axes: Axes, *, title: str, subtitle: str, xlabel: str, ylabel: str) -> None:
     axes.set_title(title, loc="left", fontsize=13, fontweight="bold", pad=24)
     axes.text(0, 1.015, subtitle, transform=axes.transAxes, fontsize=9, color="#555b66", va="bottom")
     axes.set_xlabel(xlabel)
@@ -113,7 +113,7 @@ def _dress(axes: Axes, *, title: str, subtitle: str, xlabel: str, ylabel: str) -
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _require(frame: pd.DataFrame, names: Sequence[str]) -> None:
+def require(frame: pd.DataFrame, names: Sequence[str]) -> None:
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise InputError(

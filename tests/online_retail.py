@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-CONF = Path(__file__).parents[2] / "conf" / "data"
+CONF = Path(__file__).parents[1] / "conf" / "data"
 
 
 def data_config(name, **changes):
