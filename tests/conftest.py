@@ -1,4 +1,4 @@
-"""A working folder in which the road has been gone once, on CDNOW's sample, and commands to go on from there."""
+"""Small shops to vary, and a working folder in which the road has been gone once, on CDNOW's sample."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from merchandise_store import Store
+from online_retail import OnlineRetail
 from workplace import QUICK, experiments
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -24,6 +26,18 @@ def no_tracking_uri_left_behind() -> Iterator[None]:
     if "mlflow" in sys.modules:
         sys.modules["mlflow"].set_tracking_uri(None)
     os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
+@pytest.fixture
+def online_retail(tmp_path: Path) -> OnlineRetail:
+    (tmp_path / "raw").mkdir()
+    return OnlineRetail(tmp_path / "raw")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    (tmp_path / "raw").mkdir()
+    return Store(tmp_path / "raw")
 
 
 @pytest.fixture(scope="session")

@@ -226,22 +226,6 @@ def test_train_override_and_roll_back(workspace: Path, run: Run) -> None:
     assert json.loads(client(workspace).get_registered_model(NAME).tags["champions"]) == [1]
 
 
-def test_of_two_promotions_at_once_one_looks_and_both_agree(workspace: Path, run: Run) -> None:
-    run("train", *QUICK, "model=mbg_nbd")
-    command = [str(BIN / "experiments"), "promote", *QUICK]
-    both = [
-        subprocess.Popen(
-            command, cwd=workspace, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(2)
-    ]
-    printed = [process.communicate(timeout=120)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert sum("decided before" in text for text in printed) == 1
-    looks = [key for key in client(workspace).get_registered_model(NAME).tags if key.startswith("look.")]
-    assert len(looks) == 2  # the first version's, and one for this version
-
-
 def test_models_of_another_target_are_not_compared(run: Run) -> None:
     done = run("promote", *QUICK, "task.horizon_days=60", code=2)
     assert "made for another target" in done.stderr

@@ -1,10 +1,10 @@
-"""Shops to stage: the real ones once per session, and a small one to vary."""
+"""The real shops, staged once per session."""
 
 import pytest
-from online_retail import OnlineRetail, data_config
 
 from features.engines import open_engine
 from features.sources import stage
+from online_retail import data_config
 
 
 @pytest.fixture(scope="session")
@@ -27,10 +27,3 @@ def cdnow(session_cache):
 @pytest.fixture
 def engine(tmp_path):
     return open_engine("duckdb", threads=2, memory_limit="2GiB", temp_directory=str(tmp_path / "spill"))
-
-
-@pytest.fixture
-def online_retail(tmp_path):
-    folder = tmp_path / "raw"
-    folder.mkdir()
-    return OnlineRetail(folder)

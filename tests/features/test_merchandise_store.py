@@ -26,13 +26,6 @@ published = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def store(tmp_path):
-    folder = tmp_path / "raw"
-    folder.mkdir()
-    return Store(folder)
-
-
 @pytest.fixture(scope="module")
 def real(session_cache):
     """The published files, staged."""

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from hydra.errors import HydraException, MissingConfigException
@@ -13,6 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from features.errors import InputError, did_you_mean
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
 
 
 def _in_range(key: str, value: object, expected: str, right: bool) -> None:
@@ -130,11 +133,24 @@ def explain(error: Exception, config: DictConfig | None) -> InputError:
     if isinstance(error, ValidationError):
         key = getattr(error, "full_key", None) or "configuration"
         return InputError(f"{key} has a value of the wrong type", where=key, found=first_line)
+    absent = re.search(r"In '([^']+)': Could not (?:load|find) '([^']+)'", str(error))
+    if absent:
+        group, _, option = absent.group(2).partition("/")
+        known = [path.stem for path in (CONF / group).glob("*.yaml")]
+        return InputError(
+            f"there is no {group}={option}", where=f"defaults of {absent.group(1)}", hint=did_you_mean(option, known)
+        )
     unknown = _unknown_key(error)
     if unknown is not None:
         known = sorted(_keys(config)) if config is not None else []
         return InputError(f"there is no key {unknown!r}", where="configuration", hint=_nearest_key(unknown, known))
-    return InputError("the configuration cannot be read", where="configuration", found=first_line)
+    override = getattr(error, "override", None)
+    return InputError(
+        f"the override {override} cannot be read" if override else "the configuration cannot be read",
+        where="configuration",
+        found=" ".join(str(error).split())[:300],
+        hint="`experiments <command> --cfg job` shows what is composed; quote values with commas, brackets or blanks",
+    )
 
 
 def _unknown_key(error: Exception) -> str | None:

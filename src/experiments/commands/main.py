@@ -10,7 +10,6 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.errors import InputError, did_you_mean
@@ -18,7 +17,6 @@ from features.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-CONF = Path(__file__).resolve().parents[3] / "conf"
 COMMANDS = {
     "run": "the whole road: stage, tune, promote, score, and a table of what came out",
     "data": "stage and check the tables; print what is there and what each task could use",
@@ -112,7 +110,7 @@ def _run_with_hydra(command: str, arguments: list[str]) -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from experiments.commands.config import explain, typed
+    from experiments.commands.config import CONF, explain, typed
 
     raised: list[Exception] = []
 
@@ -142,6 +140,8 @@ def _valid_config(arguments: Sequence[str]) -> DictConfig:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
+
+    from experiments.commands.config import CONF
 
     choices = [
         argument

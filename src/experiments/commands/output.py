@@ -27,15 +27,18 @@ def check_output(path: Path) -> None:
         raise InputError(
             f"{path} has no known suffix", where="output", expected=listing(WRITERS), found=path.suffix or "none"
         )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"the folder of {path} cannot be made", where="output", found=str(error)) from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputError(f"{path} cannot be written", where="output", expected="a file in a folder that can be written")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(
+            f"{path} cannot be written",
+            where="output",
+            expected="a file in a folder that can be written",
+            found=str(folder),
+        )
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """Write a table in the format of the path's suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         WRITERS[path.suffix](table, partial)

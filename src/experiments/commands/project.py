@@ -53,9 +53,9 @@ class Project:
     @cached_property
     def task(self) -> Task:
         options = dict(self.config.task)
-        name = options.pop("name")
+        name = options.pop("name", None)
         if name not in TASKS:
-            raise InputError(f"there is no task {name!r}", where="task.name", hint=did_you_mean(name, TASKS))
+            raise InputError(f"there is no task {name!r}", where="task.name", hint=did_you_mean(str(name), TASKS))
         known = {field.name: field.type for field in dataclasses.fields(TASKS[name])}
         for option, value in options.items():
             if option not in known:

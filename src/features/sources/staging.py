@@ -35,6 +35,7 @@ from features.tables import SPECS, Tables, TableSpec
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
+LAST_YEAR = 2200
 RAW_PREFIX = "raw."  # of the columns that hold a source's own values beside the canonical ones
 
 # What the user can mend: a file that DuckDB cannot read, a query that it does not understand. Not: no memory left.
@@ -296,6 +297,13 @@ def _explain(message: str, where: str) -> InputError:
             found=message.splitlines()[0],
             hint="it may be truncated: copy or write it again; a text file needs format: csv",
         )
+    if "Overflow in multiplication" in message:  # the only one in staging: quantity x unit price
+        return InputError(
+            "transactions.amount is more than it can hold",
+            where=where,
+            expected=f"quantity x unit price within {canonical.MONEY}",
+            found=message.splitlines()[0],
+        )
     lines = [line for line in message.splitlines() if line.strip()]
     return InputError("DuckDB stops at this file or query", where=where, found=" ".join(lines[:3]))
 
@@ -366,7 +374,8 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
     rows: dict[str, int] = {}
     drops: list[Drop] = []
     try:
-        raw_tables = source.tables(engine, scratch)
+        with readable(f"the raw files of {shop.name}"):
+            raw_tables = source.tables(engine, scratch)
         for name, raw in raw_tables.items():
             path = folder / f"{name}.parquet"
             with readable(raw.where):
@@ -506,6 +515,14 @@ def _extent(transactions: ir.Table, where: str) -> tuple[date, date, int]:
         customers=transactions.customer_id.nunique(),
     )
     row = figures.to_pyarrow().to_pylist()[0]
+    if row["last"].year >= LAST_YEAR:
+        raise InputError(
+            "transactions.timestamp lies in the far future",
+            where=where,
+            expected=f"years below {LAST_YEAR}",
+            found=str(row["last"]),
+            hint="a placeholder for an unknown day? mend the source",
+        )
     start, end = row["first"].date(), row["last"].date() + timedelta(days=1)
     if row["customers"] == 1:
         raise InputError(
