@@ -3,12 +3,12 @@
 import ibis
 import pandas as pd
 import pytest
-from online_retail import HEADER, LINES, data_config
 
 from features import checks
 from features.errors import InputError
 from features.sources import stage
 from features.tables import SPECS
+from online_retail import HEADER, LINES, data_config
 
 
 def listing_of(folder):

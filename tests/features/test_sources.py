@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from online_retail import LINES, data_config
 
 from features import checks
 from features.profile import describe, missing_tables, profile
 from features.sources import stage
 from features.sources.staging import Drop, package_folder
 from features.tables import SPECS
+from online_retail import LINES, data_config
 
 
 def rows(staged, table="transactions", columns="*", order="line_number"):
