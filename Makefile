@@ -29,7 +29,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 # Needs uv; the lock file holds hashes and no addresses.
 lock:
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	uv pip compile --universal --generate-hashes --no-header --python-version 3.11 \
 	    --extra dev --upgrade --output-file requirements.lock pyproject.toml
 
 clean:
