@@ -280,7 +280,7 @@ def test_customer_360_has_a_row_per_customer_and_says_what_it_owes_its_figures_t
         (["features", "cutoff=1999-01-01"], "1997-01-02 to 1998-07-01"),
         (["features", "cutoff=yesterday"], "YYYY-MM-DD"),
         (["features", "output=x.xls"], ".parquet, .csv"),
-        (["features", "output=/proc/none/x.csv"], "cannot be made"),
+        (["features", "output=/proc/none/x.csv"], "/proc/none"),
         (["score"], "no champion to score with"),
         (["promote"], "no version to promote"),
         (["promote", "version=2", "reason=because"], "no version 2"),
