@@ -503,11 +503,7 @@ def test_of_a_package_that_is_not_installed(
         case("promote task.guards.total_ratio=[2,1]", "task.guards.total_ratio", "[lowest, highest]"),
         case("tune task=segmentation task.objective=silhouete", "did you mean 'silhouette'"),
         case("tune task=segmentation features=rfm", "features.variables"),
-        case(
-            f"train {SEGMENTS} features.variables=[recencie]",
-            "recencie",
-            marks=open_defect("train takes model.params.variables, which is null"),
-        ),
+        case(f"train {SEGMENTS} features.variables=[recencie]", "recencie"),
         # models and parameters
         case("train model.name=bgnbd", "no candidate 'bgnbd'", "did you mean 'bg_nbd'"),
         case("train model=bg_nbd model.params.penaliser=1", "did you mean model.params.penalizer_coef"),
