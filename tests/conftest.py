@@ -17,6 +17,8 @@ from online_retail import OnlineRetail
 from workplace import QUICK, experiments
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # two tests run at once, and so do their processes
+    os.environ[library] = "1"
 
 
 @pytest.fixture(autouse=True)

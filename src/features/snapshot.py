@@ -9,7 +9,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
 
@@ -151,8 +151,14 @@ def definition_hash(names: Iterable[str]) -> str:
     SHA-256 of the SQL that the expressions compile to over empty canonical tables and a fixed window.
     It changes when an expression of one of the features' families changes; the order of names does not matter.
     """
+    names = sorted(names)
+    return _definition_hash(tuple(names), tuple(resolve(names)))
+
+
+@cache  # a command asks several times, and compiling takes half a second; a name means what its family builds
+def _definition_hash(names: tuple[str, ...], _families: tuple[Family, ...]) -> str:
     past, _ = _blank()
-    return _sql_hash(row_per_customer(past, sorted(names)))
+    return _sql_hash(row_per_customer(past, names))
 
 
 def snapshot(
