@@ -144,11 +144,12 @@ def test_a_model_carries_doubles_code_and_pins_and_loads_in_a_fresh_process(
 
 
 def trial_figures(folder: Path, study: str) -> list[tuple[object, ...]]:
+    """Figures of a study's trials whose runs are written: an interrupt may come between a run's creation and its end."""
     (parent,) = [run for run in kind(folder, "study") if run.data.tags["study"] == study]
     return [
         (run.info.run_name, sorted(run.data.params.items()), sorted(run.data.metrics.items()))
         for run in kind(folder, "trial")
-        if run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        if run.data.tags["mlflow.parentRunId"] == parent.info.run_id and run.info.status != "RUNNING"
     ]
 
 
@@ -169,7 +170,7 @@ def test_an_interrupted_sweep_goes_on_and_nothing_stays_running(
         [str(BIN / "experiments"), *command], cwd=workspace, env=environment(), stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 90
-    while len(kind(workspace, "trial")) < 4 + 2 and time.monotonic() < deadline:
+    while sum(r.info.status == "FINISHED" for r in kind(workspace, "trial")) < 4 + 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     os.kill(process.pid, sent)
     code = process.wait(timeout=60)
