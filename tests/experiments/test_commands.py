@@ -144,7 +144,7 @@ def test_a_model_carries_doubles_code_and_pins_and_loads_in_a_fresh_process(
 
 
 def trial_figures(folder: Path, study: str) -> list[tuple[object, ...]]:
-    """Figures of a study's trials whose runs are written: an interrupt may come between a run's creation and its end."""
+    """Figures of a study's trials whose runs are whole: a killed process may leave one half-written."""
     (parent,) = [run for run in kind(folder, "study") if run.data.tags["study"] == study]
     return [
         (run.info.run_name, sorted(run.data.params.items()), sorted(run.data.metrics.items()))
