@@ -1,15 +1,21 @@
 # make run: the main job on real data.  make test: lint and all tests.  Both build .venv first.
+# make test-spark: that Spark gives what DuckDB gives.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: run test lint format lock clean
+.PHONY: run test test-spark lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
 
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-spark: $(INSTALLED)
+	@command -v java >/dev/null || { echo "Java 17 is missing: apt-get install openjdk-17-jre-headless"; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.lock
+	$(BIN)/pytest -m spark
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -31,6 +37,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 lock:
 	uv pip compile --universal --generate-hashes --no-header --python-version 3.11 \
 	    --extra dev --upgrade --output-file requirements.lock pyproject.toml
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"])' | \
+	    uv pip compile --universal --generate-hashes --no-header --python-version 3.11 \
+	    --upgrade --output-file requirements-spark.lock -
 
 clean:
 	rm -rf .venv .cache outputs

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import inspect
 import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import duckdb
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.dataset as ds
 
 from features.errors import InputError, did_you_mean
 from features.writing import replacing
@@ -17,6 +24,10 @@ from features.writing import replacing
 if TYPE_CHECKING:
     import pandas as pd
     from ibis.backends.duckdb import Backend
+
+BATCH_ROWS = 100_000
+
+RowFunction = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
 class Engine(Protocol):
@@ -31,7 +42,25 @@ class Engine(Protocol):
         """Run an expression and gather its rows."""
 
     def write(self, expression: ir.Table, path: Path) -> None:
-        """Run an expression and write its rows to one Parquet file, whole or not at all."""
+        """Run an expression and write its rows as Parquet, a file or a folder of them, whole or not at all."""
+
+    def map(self, function: RowFunction, path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Apply a function of rows to what `write` wrote, wherever the engine works, and gather its batches.
+
+        Parameters
+        ----------
+        function : callable
+            Of one batch, giving one of the schema with as many rows; may be sent to other processes.
+        path : Path
+            Parquet, ordered by its first column.
+        schema : pyarrow schema
+            Of the function's batches, which are ordered by their first column.
+        """
+
+
+def batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """The rows of a Parquet file, or of a folder's files in the order of their names, some at a time."""
+    yield from ds.dataset(path, format="parquet").to_batches(batch_size=BATCH_ROWS)
 
 
 class DuckDB:
@@ -65,6 +94,109 @@ class DuckDB:
         with replacing(path) as partial:
             self.connection.to_parquet(expression, partial)
 
+    def map(self, function: RowFunction, path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        return map(function, batches(path))
+
+
+class Spark:
+    """Spark, in this machine or on a cluster. Needs the extra `spark` and Java 17 or later.
+
+    The cache must lie where the driver and all executors reach it by the same path, and the executors need
+    this project installed.
+
+    Parameters
+    ----------
+    master : str
+        Such as "local[2]" or "spark://host:7077".
+    driver_memory : str
+        Such as "4g"; in local mode all work is done in it.
+    shuffle_partitions : int
+        How many parts rows are divided into when they are grouped or joined.
+    options : mapping, optional
+        More of Spark's own configuration, such as `spark.executor.memory`.
+    """
+
+    name = "spark"
+
+    def __init__(
+        self, master: str, driver_memory: str, shuffle_partitions: int, options: Mapping[str, object] | None = None
+    ) -> None:
+        _check_spark()
+        from pyspark.errors import PySparkException
+        from pyspark.sql import SparkSession
+
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        fixed: dict[str, object] = {
+            "spark.driver.memory": driver_memory,
+            "spark.sql.shuffle.partitions": shuffle_partitions,
+            "spark.log.level": "ERROR",
+            "spark.ui.enabled": False,
+            "spark.sql.ansi.enabled": True,  # an overflow is an error, as on DuckDB, and no null
+            "spark.sql.session.timeZone": "UTC",
+            "spark.sql.execution.arrow.maxRecordsPerBatch": BATCH_ROWS,
+        }
+        if master.startswith("local"):
+            os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+            fixed |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+        builder = SparkSession.builder.appName("experiments").master(master)
+        for option, value in {**fixed, **(options or {})}.items():
+            builder = builder.config(option, str(value).lower() if isinstance(value, bool) else str(value))
+        try:
+            # Names of tables are a session's own: two shops may share the process.
+            self._session = builder.getOrCreate().newSession()
+        except (PySparkException, RuntimeError, OSError) as error:
+            raise InputError(
+                "Spark does not start",
+                where=f"engine.master={master}",
+                found=str(error).strip().splitlines()[0],
+                hint="what Java printed above says more; Spark 4 needs Java 17 or later",
+            ) from error
+        self.connection = ibis.pyspark.connect(self._session)
+
+    def read(self, path: Path, table: str) -> ir.Table:
+        return self.connection.read_parquet(path.absolute(), table_name=table)
+
+    def frame(self, expression: ir.Table) -> pd.DataFrame:
+        return self.connection.to_pandas(expression)
+
+    def write(self, expression: ir.Table, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path.absolute()) as partial:
+            self.connection.to_parquet(expression, partial)
+
+    def map(self, function: RowFunction, path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        def of_batches(given: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+            return map(function, given)
+
+        read = self._session.read.parquet
+        with tempfile.TemporaryDirectory(dir=path.parent.absolute(), prefix=".mapped.") as folder:
+            made, ordered = f"{folder}/made", f"{folder}/ordered"
+            read(str(path.absolute())).mapInArrow(of_batches, from_arrow_schema(schema)).write.parquet(made)
+            read(made).orderBy(schema.names[0]).write.parquet(ordered)  # at once, Spark would map twice
+            yield from batches(Path(ordered))
+
+
+def _check_spark() -> None:
+    """Refuse before Spark itself would with a page of its own."""
+    java = os.environ.get("JAVA_HOME")
+    if find_spec("pyspark") is None:
+        raise InputError(
+            "engine=spark needs a package that is not installed",
+            where="engine",
+            expected="pyspark",
+            hint="pip install --require-hashes -r requirements-spark.lock",
+        )
+    if not shutil.which("java", path=f"{java}/bin" if java else None):
+        raise InputError(
+            "engine=spark needs Java 17 or later",
+            where="JAVA_HOME" if java else "PATH",
+            expected="a command java",
+            found=f"none in {java}/bin" if java else "none",
+            hint="install it, on Debian 12: apt-get install openjdk-17-jre-headless",
+        )
+
 
 def staging_engine(scratch: Path) -> DuckDB:
     """The engine that stages raw files: DuckDB whatever the features run on, and in UTC wherever it stands."""
@@ -73,7 +205,7 @@ def staging_engine(scratch: Path) -> DuckDB:
     return engine
 
 
-ENGINES = {"duckdb": DuckDB}
+ENGINES: Mapping[str, Callable[..., Engine]] = {"duckdb": DuckDB, "spark": Spark}
 
 
 def open_engine(name: str, **options: object) -> Engine:
@@ -95,7 +227,7 @@ def open_engine(name: str, **options: object) -> Engine:
                 hint=did_you_mean(option, known),
             )
     try:
-        return ENGINES[name](**options)  # type: ignore[arg-type]
+        return ENGINES[name](**options)
     except (duckdb.Error, TypeError) as error:
         raise InputError(
             f"the engine {name} does not start with these options",

@@ -53,6 +53,13 @@ class Shop:
         """The named features at each cutoff, indexed (customer_id, cutoff): see `snapshot.snapshot`."""
         return snapshot.snapshot(self.tables, names, cutoffs, self.engine, cache=self.cache, digest=self.staged.digest)
 
+    def snapshot(self, names: Sequence[str], cutoff: date) -> Path:
+        """The named features at one cutoff as Parquet, not gathered: see `snapshot.snapshot_files`."""
+        files = snapshot.snapshot_files(
+            self.tables, names, [cutoff], self.engine, cache=self.cache, digest=self.staged.digest
+        )
+        return files[cutoff]
+
     def target(
         self,
         expression: Callable[[Tables, ir.Table], ir.Table],

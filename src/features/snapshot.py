@@ -17,10 +17,12 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
+import pyarrow.dataset as ds
 
 from features.engines import Engine
 from features.errors import InputError, listing
 from features.groups import PARAMETRISED, Family, is_wildcard, resolve, spelling
+from features.memory import check_memory
 from features.tables import SPECS, Tables, parse_day
 
 logger = logging.getLogger(__name__)
@@ -192,11 +194,22 @@ def snapshot(
         If a feature is unknown or lacks its table, or a cutoff lies outside the data.
     """
     names = list(names)
+    return gather(snapshot_files(tables, names, cutoffs, engine, cache=cache, digest=digest), names)
+
+
+def snapshot_files(
+    tables: Tables, names: Sequence[str], cutoffs: Sequence[date], engine: Engine, *, cache: Path, digest: str
+) -> dict[date, Path]:
+    """The rows of `snapshot` as Parquet, not gathered: a file, or a folder of files, for each cutoff.
+
+    Its columns are customer_id, by which the rows are ordered, and the features. Parameters and errors are those
+    of `snapshot`.
+    """
     _families(tables, names)
     pasts = {day: tables.as_of(day) for day in _days(cutoffs)}
     expressions = {day: partial(row_per_customer, past, sorted(names)) for day, past in pasts.items()}
     key = (digest, tables.start, tables.burn_in_days, engine.name, definition_hash(names))
-    return _gather(expressions, key, engine, cache / "features")[names]
+    return _build(expressions, key, engine, cache / "features")
 
 
 def target(
@@ -242,7 +255,7 @@ def target(
     }
     past, future = _blank(horizon)
     key = (digest, tables.start, engine.name, horizon_days, _sql_hash(expression(future, eligible(past))))
-    return _gather(expressions, key, engine, cache / "targets")["y"].rename(name)
+    return gather(_build(expressions, key, engine, cache / "targets"), ["y"])["y"].rename(name)
 
 
 def _days(cutoffs: Iterable[date]) -> list[date]:
@@ -252,28 +265,53 @@ def _days(cutoffs: Iterable[date]) -> list[date]:
     return days
 
 
-def _gather(
+def _build(
     expressions: Mapping[date, Callable[[], ir.Table]], key: tuple[object, ...], engine: Engine, folder: Path
-) -> pd.DataFrame:
-    """Build the cutoffs that the folder lacks, then read one file per cutoff."""
-    parts = {}
-    for day, expression in expressions.items():
-        path = folder / f"{day}-{_hash(*key, day)[:24]}.parquet"
+) -> dict[date, Path]:
+    """Build the cutoffs that the folder lacks."""
+    paths = {day: folder / f"{day}-{_hash(*key, day)[:24]}.parquet" for day in expressions}
+    for day, path in paths.items():
         if not path.exists():
             started = perf_counter()
-            engine.write(expression(), path)
+            engine.write(expressions[day]().order_by("customer_id"), path)
             logger.info("%s at %s built in %.1f s", folder.name, day, perf_counter() - started)
-        parts[pd.Timestamp(day)] = pd.read_parquet(path).set_index("customer_id")
+    return paths
+
+
+def gather(paths: Mapping[date, Path], columns: Sequence[str]) -> pd.DataFrame:
+    """Read what `snapshot_files` wrote into memory, if it holds it.
+
+    Parameters
+    ----------
+    paths : mapping of cutoff to Path
+    columns : sequence of str
+        Those to read beside customer_id.
+
+    Returns
+    -------
+    DataFrame
+        float64, finite; indexed (customer_id, cutoff), sorted by it.
+
+    Raises
+    ------
+    InputError
+        If memory does not hold the rows, or there is none.
+    """
+    check_memory(sum(ds.dataset(path, format="parquet").count_rows() for path in paths.values()), len(columns))
+    wanted = ["customer_id", *columns]
+    parts = {
+        pd.Timestamp(day): pd.read_parquet(path, columns=wanted).set_index("customer_id") for day, path in paths.items()
+    }
     frame = pd.concat(parts, names=["cutoff"]).reorder_levels(INDEX).sort_index()
     if frame.empty:
         raise InputError(
-            f"no customer bought before {max(expressions)}",
+            f"no customer bought before {max(paths)}",
             where="cutoffs",
             expected="a cutoff after the first purchases",
         )
     bad = frame.columns[~np.isfinite(frame.to_numpy()).all(axis=0)]
     if len(bad):
-        raise ArithmeticError(f"{folder.name} hold values that are not finite: {listing(bad)}")
+        raise ArithmeticError(f"values that are not finite: {listing(bad)}")
     return frame
 
 

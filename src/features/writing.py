@@ -1,8 +1,9 @@
-"""Files are written whole or not at all: a reader never sees half of one, and a failure leaves none."""
+"""Files and folders are written whole or not at all: a reader never sees half of one, and a failure leaves none."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +11,20 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; takes its place when all went well, and is removed when not."""
+    """A path beside `path` for a file or folder; takes its place when all went well, and is removed when not."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
+        if path.is_dir():
+            shutil.rmtree(path)
         partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        remove(partial)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that is in it, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from mlflow import MlflowClient
 
 from experiments.evaluation.decision import Comparison, Decision
 from experiments.tracking import gate, packaging
-from experiments.tracking.registry import Registry, Version
+from experiments.tracking.registry import Registry
 from experiments.tracking.store import connect
 from features.errors import InputError
 from workplace import QUICK, environment, experiments
@@ -128,7 +129,7 @@ def test_a_version_predicts_with_the_code_that_it_carries(
     assert version is not None
     X = packaging.synthetic_rows(version.features)
     expected = version.scores(X)
-    other_code = Version(version.name, version.number, version.run_id, {**version.tags, "models_digest": "another"})
+    other_code = replace(version, tags={**version.tags, "models_digest": "another"})
     assert not other_code.has_current_code
     monkeypatch.setattr(type(version.estimator), "predict", lambda self, X: np.full(len(X), -1.0))
     assert (version.scores(X) != expected).all(axis=None)  # the code in use stands in for the version's own

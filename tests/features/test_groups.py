@@ -199,6 +199,23 @@ def test_properties_of_every_row(seed, tmp_path, on):
     assert found.drop(columns=list(FAMILIES["profile"].features)).min().min() >= 0
 
 
+def test_money_of_another_unit_scales_and_nothing_else_changes(tmp_path, on):
+    """A shop that counts in won has days of a million; their squares need more than 18 digits."""
+    frames = simulate(0)
+    lines, unit = frames["transactions"], 100_000
+    money = [column for column in ("amount", "list_amount", "coupon_discount") if column in lines]
+    scaled = lines.assign(**{column: [None if m is None else m * unit for m in lines[column]] for column in money})
+    for folder in ("given", "scaled"):
+        (tmp_path / folder).mkdir()
+    given = rows(open_shop(frames, tmp_path / "given", on), on)
+    found = rows(open_shop({**frames, "transactions": scaled}, tmp_path / "scaled", on), on)
+    assert found["max_order_value"].max() > 1_000_000
+    for name in ALL:
+        of_money = name in (*FAMILIES["value"].features, "monetary_value", "average_unit_price")
+        factor = unit if of_money and name != "spend_trend" else 1
+        np.testing.assert_allclose(found[name], given[name] * factor, rtol=1e-6, err_msg=name)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_order_of_rows_does_not_matter(seed, tmp_path, on):
     frames = simulate(seed)

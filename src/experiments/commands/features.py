@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+
 from experiments.commands.config import Config
 from experiments.commands.output import check_output, write
 from experiments.commands.project import Project
@@ -15,7 +17,13 @@ def main(config: Config) -> None:
     path = Path(config.output or "outputs/features.parquet")
     check_output(path)
     cutoff = parse_day(config.cutoff or project.shop.tables.end)
-    table = project.shop.features(project.features, [cutoff]).reset_index()
-    write(table, path)
-    print(f"{len(table):,} customers, {len(project.features)} features at cutoff {cutoff} in {path}")
+    names = project.features
+    day = pa.scalar(cutoff, pa.date32())
+
+    def with_cutoff(batch: pa.RecordBatch) -> pa.RecordBatch:
+        columns = {"customer_id": batch["customer_id"], "cutoff": pa.repeat(day, batch.num_rows)}
+        return pa.RecordBatch.from_pydict(columns | {name: batch[name] for name in names})
+
+    customers = write(with_cutoff, project.shop.snapshot(names, cutoff), project.shop.engine, path)
+    print(f"{customers:,} customers, {len(names)} features at cutoff {cutoff} in {path}")
     print(f"next: {project.again('tune')}")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pandas as pd
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from pyarrow.csv import CSVWriter
+from tqdm import tqdm
 
+from features.engines import Engine, RowFunction, batches
 from features.errors import InputError, listing
 from features.writing import replacing
 
-WRITERS = {
-    ".parquet": lambda table, path: table.to_parquet(path, index=False),
-    ".csv": lambda table, path: table.to_csv(path, index=False),
-}
+WRITERS = {".parquet": pq.ParquetWriter, ".csv": CSVWriter}
 
 
 def check_output(path: Path) -> None:
@@ -37,8 +38,32 @@ def check_output(path: Path) -> None:
         )
 
 
-def write(table: pd.DataFrame, path: Path) -> None:
-    """Write a table in the format of the path's suffix."""
+def write(function: RowFunction, rows: Path, engine: Engine, path: Path) -> int:
+    """Write a function of rows in the format of the path's suffix, batch by batch.
+
+    Parameters
+    ----------
+    function : callable
+        As for `Engine.map`.
+    rows : Path
+        Parquet that the engine wrote.
+    engine : Engine
+    path : Path
+
+    Returns
+    -------
+    int
+        The number of rows.
+    """
+    schema = function(next(batches(rows)).slice(0, 1)).schema.remove_metadata()
+    count = ds.dataset(rows, format="parquet").count_rows()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        WRITERS[path.suffix](table, partial)
+    with (
+        replacing(path) as partial,
+        WRITERS[path.suffix](partial, schema) as writer,
+        tqdm(total=count, desc=str(path), unit=" customers") as bar,
+    ):
+        for batch in engine.map(function, rows, schema):
+            writer.write(batch.cast(schema))  # an engine may name the same type otherwise, and add metadata
+            bar.update(batch.num_rows)
+    return count

@@ -44,8 +44,8 @@ def main(config: Config) -> None:
     if champion is None:
         print("no champion, so nothing was scored")
     else:
-        path, table = score(project)
-        print(f"{len(table):,} customers scored by version {champion.number} in {path}")
+        path, customers = score(project)
+        print(f"{customers:,} customers scored by version {champion.number} in {path}")
     print(f"done in {time.monotonic() - begun:.0f} s; next:")
     more = project.again("tune") + f" tuning.n_trials={2 * project.config.tuning.n_trials}"
     for command, purpose in ((project.again("ui"), "compare the trials in MLflow"), (more, "search on from here")):

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from experiments.commands.config import Config
 from experiments.commands.output import check_output, write
 from experiments.commands.project import Project
 from experiments.models import MODELS
+from experiments.models.probabilistic import BuyTillYouDie
 from experiments.tasks import TASKS
 from features.errors import InputError
-from features.snapshot import definition_hash
+from features.snapshot import definition_hash, gather
 from features.tables import parse_day
 
 if TYPE_CHECKING:
@@ -23,11 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+RFM = ("frequency", "recency", "T", "monetary_value")
 MAIN_FEATURES = (
-    "frequency",
-    "recency",
-    "T",
-    "monetary_value",
+    *RFM,
     "days_since_last_purchase",
     "left_truncated",
     "total_spend",
@@ -41,46 +44,79 @@ DEFAULT_OUTPUT = "outputs/customer_360.parquet"
 
 def main(config: Config) -> None:
     project = Project(config)
-    path, table = score(project)
-    print(f"{len(table):,} customers as of {table['as_of'].iloc[0]} in {path}")
+    path, customers = score(project)
+    print(f"{customers:,} customers as of {as_of(project)} in {path}")
     print(f"next: mlflow models serve -m models:/{project.registered_name}@champion --env-manager local -p 5001")
 
 
-def score(project: Project) -> tuple[Path, pd.DataFrame]:
-    """Write customer_360: features, the champion's predictions and how likely each customer is still alive."""
+def as_of(project: Project) -> date:
+    """The day whose midnight the customers are scored at."""
+    return parse_day(project.config.as_of or project.shop.tables.end, "as_of")
+
+
+def score(project: Project) -> tuple[Path, int]:
+    """Write customer_360 and return where, and of how many customers.
+
+    One row per customer who bought before `as_of`: customer_id, the main features, the outputs of every task that
+    has a champion in this shop, each with its horizon and model version, p_alive and expected_purchases over the
+    horizon of the configured task (MBG/NBD fitted on the same snapshot; null where its fit is refused), currency
+    and as_of. Rows are computed in batches, on the engine; the fit alone gathers them.
+    """
     path = Path(project.config.output or DEFAULT_OUTPUT)
     check_output(path)
-    as_of = parse_day(project.config.as_of or project.shop.tables.end, "as_of")
-    table = customer_360(project, as_of)
-    write(table, path)
-    return path, table
-
-
-def customer_360(project: Project, as_of: date) -> pd.DataFrame:
-    """One row per customer who bought before `as_of`.
-
-    Columns: customer_id, the main features, the outputs of every task that has a champion in this shop, each
-    with its horizon and model version, p_alive and expected_purchases over the horizon of the configured task
-    (MBG/NBD fitted on the same snapshot; null where its fit is refused), currency and as_of.
-    """
-    champions = find_champions(project)
-    names = list(
-        dict.fromkeys([*MAIN_FEATURES, *(name for version in champions.values() for name in version.features)])
+    day, champions = as_of(project), find_champions(project)
+    names = dict.fromkeys([*MAIN_FEATURES, *(name for version in champions.values() for name in version.features)])
+    rows = project.shop.snapshot(list(names), day)
+    scorer = Scorer(
+        champions=champions,
+        purchasing=purchasing(gather({day: rows}, RFM), project.task.horizon_days),
+        horizon_days=project.task.horizon_days,
+        currency=project.shop.staged.currency,
+        as_of=str(day),
     )
-    X = project.shop.features(names, [as_of])
-    parts = [X[list(MAIN_FEATURES)]]
-    for task, version in champions.items():
+    return path, write(scorer, rows, project.shop.engine, path)
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Rows of features in, the same customers' rows of customer_360 out.
+
+    Attributes
+    ----------
+    champions : mapping of task to Version
+    purchasing : BuyTillYouDie or None
+        Tells p_alive and expected_purchases.
+    horizon_days : int
+        Of expected_purchases.
+    currency, as_of : str
+    """
+
+    champions: Mapping[str, Version]
+    purchasing: BuyTillYouDie | None
+    horizon_days: int
+    currency: str
+    as_of: str
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        X = batch.to_pandas().set_index("customer_id")
+        parts = [X[list(MAIN_FEATURES)]]
+        for task, version in self.champions.items():
+            horizon, model = int(version.tags["horizon_days"]), f"{version.name}/{version.number}"
+            parts.append(version.scores(X).assign(**{f"{task}_horizon_days": horizon, f"{task}_model": model}))
+        known = self.purchasing is not None
         parts.append(
-            version.scores(X).assign(
-                **{
-                    f"{task}_horizon_days": int(version.tags["horizon_days"]),
-                    f"{task}_model": f"{version.name}/{version.number}",
-                }
+            pd.DataFrame(
+                {
+                    "p_alive": self.purchasing.p_alive(X) if known else np.nan,
+                    "expected_purchases": self.purchasing.expected_purchases(X) if known else np.nan,
+                    "purchases_horizon_days": self.horizon_days,
+                    "currency": self.currency,
+                    "as_of": self.as_of,
+                },
+                index=X.index,
             )
         )
-    parts.append(purchasing(X, project.task.horizon_days).assign(purchases_horizon_days=project.task.horizon_days))
-    table = pd.concat(parts, axis=1).droplevel("cutoff").reset_index()
-    return table.assign(currency=project.shop.staged.currency, as_of=str(as_of))
+        return pa.RecordBatch.from_pandas(pd.concat(parts, axis=1).reset_index(), preserve_index=False)
 
 
 def find_champions(project: Project) -> dict[str, Version]:
@@ -109,11 +145,10 @@ def find_champions(project: Project) -> dict[str, Version]:
     return champions
 
 
-def purchasing(X: pd.DataFrame, horizon_days: int) -> pd.DataFrame:
-    """p_alive and expected_purchases (purchase days in the horizon) by an MBG/NBD fitted on these rows."""
+def purchasing(X: pd.DataFrame, horizon_days: int) -> BuyTillYouDie | None:
+    """An MBG/NBD fitted on RFM; None where it refuses the data."""
     try:
-        model = MODELS[PURCHASING_MODEL](horizon_days=horizon_days).fit(X)
+        return MODELS[PURCHASING_MODEL](horizon_days=horizon_days).fit(X)
     except InputError as error:
         logger.warning("p_alive and expected_purchases stay empty: %s", error.problem)
-        return pd.DataFrame({"p_alive": None, "expected_purchases": None}, index=X.index, dtype=float)
-    return pd.DataFrame({"p_alive": model.p_alive(X), "expected_purchases": model.expected_purchases(X)}, index=X.index)
+        return None

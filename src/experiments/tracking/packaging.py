@@ -38,7 +38,7 @@ def models_digest() -> str:
     return code_digest(SOURCE / "experiments" / "models")
 
 
-def predict_apart(uri: str, rows: pd.DataFrame) -> pd.DataFrame:
+def predict_apart(store: str, uri: str, rows: pd.DataFrame) -> pd.DataFrame:
     """Predict in a process of its own, in which the code that the model carries is found first."""
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder) / "rows.parquet", Path(folder) / "scores.parquet"
@@ -50,7 +50,7 @@ def predict_apart(uri: str, rows: pd.DataFrame) -> pd.DataFrame:
             "model.predict(pandas.read_parquet(sys.argv[3])).to_parquet(sys.argv[4])\n"
         )
         done = subprocess.run(
-            [sys.executable, "-c", script, mlflow.get_tracking_uri(), uri, str(given), str(made)],
+            [sys.executable, "-c", script, store, uri, str(given), str(made)],
             capture_output=True,
             text=True,
         )

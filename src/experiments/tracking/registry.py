@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -24,12 +24,16 @@ CHAMPION = "champion"
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a registered model, loaded when it first predicts."""
+    """One version of a registered model, loaded when it first predicts, in whatever process it does."""
 
     name: str
     number: int
     run_id: str
     tags: Mapping[str, str]
+    store: str
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # another process loads it anew
 
     @property
     def features(self) -> list[str]:
@@ -53,6 +57,7 @@ class Version:
 
     @cached_property
     def _loaded(self) -> Any:
+        mlflow.set_tracking_uri(self.store)
         try:
             return mlflow.pyfunc.load_model(self.uri)
         except (MlflowException, OSError) as error:
@@ -74,7 +79,7 @@ class Version:
         differ, the version is therefore run in a process of its own.
         """
         rows = X[self.features].reset_index(drop=True)
-        scores = self._loaded.predict(rows) if self.has_current_code else predict_apart(self.uri, rows)
+        scores = self._loaded.predict(rows) if self.has_current_code else predict_apart(self.store, self.uri, rows)
         return scores.set_axis(X.index, axis=0)
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
@@ -217,6 +222,5 @@ class Registry:
     def _remember(self, history: list[int]) -> None:
         self.client.set_registered_model_tag(self.name, "champions", json.dumps(history))
 
-    @staticmethod
-    def _version(version: ModelVersion) -> Version:
-        return Version(version.name, int(version.version), version.run_id, dict(version.tags))
+    def _version(self, version: ModelVersion) -> Version:
+        return Version(version.name, int(version.version), version.run_id, dict(version.tags), self.client.tracking_uri)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import ibis
 import ibis.expr.types as ir
 
+from features.groups import purchases
 from features.groups.registry import family
 from features.tables import MONEY, Tables
 
@@ -103,7 +104,7 @@ def _spend_mix(lines: ir.Table, level: str) -> ir.Table:
         groups=groups.count(),
         total=groups.amount.sum().cast("float64"),
         largest=groups.amount.max().cast("float64"),
-        squares=(groups.amount * groups.amount).sum().cast("float64"),
+        squares=purchases.square(groups.amount).sum().cast("float64"),
     )
 
 

@@ -48,7 +48,7 @@ def value(past: Tables) -> ir.Table:
         first=days.day.min(),
         days=days.count(),
         total=days.amount.sum(),
-        squares=(days.amount * days.amount).sum(),
+        squares=purchases.square(days.amount).sum(),
         first_day_spend=days.amount.sum(where=days.day == days["first"]),
         **windows,
     )

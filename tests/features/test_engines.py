@@ -1,0 +1,89 @@
+"""What engines promise whatever runs below them, and what they refuse before work begins."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from simulated import CUTOFF, engine, open_shop, simulate
+
+from features import engines, memory
+from features.engines import batches, open_engine
+from features.errors import InputError
+from features.snapshot import snapshot
+from features.writing import replacing
+
+SPARK = {"master": "local[2]", "driver_memory": "1g", "shuffle_partitions": 2}
+
+
+def test_a_function_of_rows_sees_every_row_once_and_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "BATCH_ROWS", 700)
+    rows = pa.table({"row": np.arange(10_000), "twice": 2.0 * np.arange(10_000)})
+    pq.write_table(rows, tmp_path / "rows.parquet", row_group_size=1_000)
+    sizes = []
+
+    def half(batch: pa.RecordBatch) -> pa.RecordBatch:
+        sizes.append(batch.num_rows)
+        return pa.RecordBatch.from_pydict({"row": batch["row"], "half": pa.compute.divide(batch["twice"], 4.0)})
+
+    made = pa.Table.from_batches(
+        engine(tmp_path).map(half, tmp_path / "rows.parquet", half(rows.to_batches()[0]).schema)
+    )
+    assert max(sizes[1:]) <= 700
+    pd.testing.assert_frame_equal(
+        made.to_pandas(), pd.DataFrame({"row": np.arange(10_000), "half": np.arange(10_000) / 2})
+    )
+
+
+def test_a_folder_takes_its_place_whole_and_is_read_in_the_order_of_its_files(tmp_path):
+    def write(folder, *firsts):
+        folder.mkdir()
+        for first in firsts:
+            pq.write_table(pa.table({"row": [first, first + 1]}), folder / f"part-{first}.parquet")
+
+    path = tmp_path / "rows"
+    write(path, 8)
+    with pytest.raises(TypeError), replacing(path) as partial:
+        write(partial, 0, "no number")
+    assert [batch["row"].to_pylist() for batch in batches(path)] == [[8, 9]]
+    with replacing(path) as partial:
+        write(partial, 2, 0)
+    assert [row for batch in batches(path) for row in batch["row"].to_pylist()] == [0, 1, 2, 3]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_memory_is_asked_before_rows_are_gathered(tmp_path, monkeypatch):
+    on = engine(tmp_path)
+    tables = open_shop(simulate(0), tmp_path, on)
+    kept = {"cache": tmp_path / "cache", "digest": "1"}
+    whole = snapshot(tables, ["frequency", "T"], [CUTOFF], on, **kept)
+    monkeypatch.setattr(memory, "available_memory", lambda: whole.size * 8 * memory.COPIES - 1)
+    monkeypatch.setattr(pd, "read_parquet", lambda *_, **__: pytest.fail("rows were gathered"))
+    with pytest.raises(InputError, match=f"{len(whole)} rows of 2 features do not fit into memory"):
+        snapshot(tables, ["frequency", "T"], [CUTOFF], on, **kept)
+
+
+def test_available_memory_is_that_of_the_container(tmp_path, monkeypatch):
+    free = memory.available_memory()
+    assert free > 0
+    monkeypatch.setattr(memory, "LIMIT_OF_GROUP", tmp_path / "memory.max")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.available_memory() > 2**20
+    (tmp_path / "memory.max").write_text(str(2**30))
+    assert memory.available_memory() < 2**30
+
+
+def test_spark_says_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="package that is not installed") as refused:
+        open_engine("spark", **SPARK)
+    assert "requirements-spark.lock" in refused.value.hint
+    monkeypatch.setattr(engines, "find_spec", lambda name: object())
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(InputError, match="needs Java 17") as refused:
+        open_engine("spark", **SPARK)
+    assert "openjdk-17" in refused.value.hint
+    with pytest.raises(InputError, match="did you mean 'master'"):
+        open_engine("spark", **SPARK, maste="local[2]")

@@ -1,0 +1,178 @@
+"""Spark gives what DuckDB gives: the same snapshots, targets, models and scores. Run by `make test-spark`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from mlflow import MlflowClient
+
+from features import targets
+from features.engines import Engine, open_engine
+from features.groups import FAMILIES, PARAMETRISED
+from features.groups.purchases import square
+from features.shop import Shop
+from features.tables import MOMENT, MONEY
+from online_retail import data_config
+from workplace import QUICK, experiments
+
+pytestmark = pytest.mark.spark
+TOLERANCE = 1e-9
+STORE = Path(__file__).parents[2] / "shared" / "data" / "merchandise_store"
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[[], Engine]]:
+    spill = str(tmp_path_factory.mktemp("spill"))
+    return {
+        "duckdb": partial(open_engine, "duckdb", threads=2, memory_limit="2GiB", temp_directory=spill),
+        "spark": partial(open_engine, "spark", master="local[2]", driver_memory="2g", shuffle_partitions=2),
+    }
+
+
+def online_retail(folder: Path) -> dict[str, object]:
+    """Orders of a shop in London, some in the hour around midnight and over the end of winter time."""
+    rng = np.random.default_rng(0)
+    moments = pd.Timestamp("2011-01-01") + pd.to_timedelta(rng.integers(0, 200 * 96, 3_000) * 15, unit="min")
+    frame = pd.DataFrame(
+        {
+            "InvoiceNo": np.arange(len(moments)),
+            "StockCode": rng.integers(0, 40, len(moments)),
+            "Description": "LANTERN",
+            "Quantity": rng.integers(1, 12, len(moments)),
+            "InvoiceDate": moments.strftime("%m/%d/%Y %H:%M"),
+            "UnitPrice": rng.gamma(4, 1, len(moments)).round(2) + 0.01,
+            "CustomerID": np.floor(1 / (rng.random(len(moments)) + 0.003)),
+            "Country": "United Kingdom",
+        }
+    )
+    frame.to_csv(folder / "online_retail.csv", index=False)
+    config = data_config("files", shop="shop", currency="GBP", timezone="Europe/London", path=str(folder))
+    config["tables"]["transactions"]["path"] = "online_retail.csv"
+    return config
+
+
+@pytest.fixture(params=["complete_journey", "cdnow", "merchandise_store", "files"])
+def shops(request, engines, tmp_path: Path) -> dict[str, Shop]:
+    """The same staged tables on either engine."""
+    if request.param == "files":
+        config = online_retail(tmp_path)
+    elif request.param == "merchandise_store":
+        if not STORE.exists():
+            pytest.skip("the store's five files are not here: see the README")
+        config = data_config("merchandise_store", path=str(STORE))
+    else:
+        config = data_config(request.param)
+    return {name: Shop.open(config, engine(), tmp_path / "cache") for name, engine in engines.items()}
+
+
+def assert_equal(frames: dict[str, pd.DataFrame]) -> None:
+    pd.testing.assert_frame_equal(frames["spark"], frames["duckdb"], rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def test_snapshots_and_targets_of_every_source_are_equal(shops: dict[str, Shop]) -> None:
+    """Every family that the source can build, every share of its largest values, and the spend that follows."""
+    tables = shops["duckdb"].tables
+    cutoff = tables.end - timedelta(days=60)
+    present = tables.present().keys()
+    names = [name for family in FAMILIES.values() if present >= set(family.needs) for name in family.features]
+    valued = {
+        name: {on: shop.expand([f"{name}.*"], cutoff) for on, shop in shops.items()}
+        for name, base in PARAMETRISED.items()
+        if present >= set(base.needs) and has_values(shops["duckdb"], name, cutoff)
+    }
+    assert all(found["spark"] == found["duckdb"] for found in valued.values())
+    names += [feature for found in valued.values() for feature in found["duckdb"]]
+    assert_equal({on: shop.features(names, [cutoff]) for on, shop in shops.items()})
+    for expression in (partial(targets.spend, discount_rate=0.1), targets.purchase_days):
+        assert_equal({on: shop.target(expression, [cutoff], 60, "y").to_frame() for on, shop in shops.items()})
+
+
+def has_values(shop: Shop, name: str, cutoff: date) -> bool:
+    return not shop.engine.frame(PARAMETRISED[name].largest(shop.tables.as_of(cutoff), 1)).empty
+
+
+OPERATIONS: dict[str, Callable[[ir.Table], ir.Table]] = {
+    "quantiles interpolate": lambda t: t.group_by("key").agg(
+        low=t.amount.cast("float64").quantile(0.1), middle=t.amount.cast("float64").median()
+    ),
+    "nulls come last": lambda t: t.mutate(place=ibis.row_number().over(order_by=["maybe", "row"])),
+    "lag over ties": lambda t: t.mutate(before=t.row.lag().over(group_by="key", order_by=["moment", "row"])),
+    "days and hours": lambda t: t.select(
+        "row", day=t.moment.date(), hour=t.moment.hour(), weekday=t.moment.day_of_week.index()
+    ),
+    "differences of days": lambda t: t.select(
+        "row", days=ibis.literal(date(2020, 4, 1)).delta(t.moment.date(), unit="day")
+    ),
+    "sums of decimals": lambda t: t.group_by("key").agg(
+        total=t.amount.sum().cast("float64"), squares=square(t.amount).sum().cast("float64")
+    ),
+    "division of whole numbers": lambda t: t.select("row", ratio=t.row / 7, rest=t.row % 7),
+    "division by nothing": lambda t: t.select("row", ratio=t.amount.cast("float64") / (t.row % 2).nullif(0)),
+    "lower case": lambda t: t.select("row", text=t.text.lower()),
+    "count of what is true": lambda t: t.group_by("key").agg(n=t.count(where=t.maybe > 3)),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_operations_that_engines_are_known_to_differ_in_are_equal(operation, engines, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    moments = [datetime(2020, 3, 28, 22) + timedelta(minutes=int(m)) for m in rng.integers(0, 3_000, 200)]
+    schema = {"row": "int64", "key": "string", "amount": MONEY, "maybe": "int64", "moment": MOMENT, "text": "string"}
+    rows = {
+        "row": np.arange(200).tolist(),
+        "key": rng.choice(["a", "b", "c"], 200).tolist(),
+        "amount": [Decimal(int(cents)) / 10_000 for cents in rng.integers(0, 10**12, 200)],
+        "maybe": [None if u < 0.3 else int(10 * u) for u in rng.random(200)],
+        "moment": moments,
+        "text": rng.choice(["ÄÖ ß", "Мир", "음료", "I"], 200).tolist(),
+    }
+    pq.write_table(pa.table(rows, schema=ibis.schema(schema).to_pyarrow()), tmp_path / "rows.parquet")
+
+    def result(engine: Engine) -> pd.DataFrame:
+        frame = engine.frame(OPERATIONS[operation](engine.read(tmp_path / "rows.parquet", "rows")))
+        return frame.sort_values("row" if "row" in frame else "key").reset_index(drop=True)
+
+    pd.testing.assert_frame_equal(
+        result(engines["spark"]()), result(engines["duckdb"]()), rtol=TOLERANCE, check_dtype=False
+    )
+
+
+def test_an_overflow_is_an_error_and_no_null(engines, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"row": [2**62, 2**62]}), tmp_path / "rows.parquet")
+    engine = engines["spark"]()
+    rows = engine.read(tmp_path / "rows.parquet", "rows")
+    with pytest.raises(Exception, match="OVERFLOW"):
+        engine.frame(rows.mutate(more=rows.row * 4))
+
+
+def test_commands_on_spark_leave_what_they_leave_on_duckdb(workspace: Path, tmp_path_factory, run) -> None:
+    """The champion's scores, the features, and a model trained anew, each in a process of its own."""
+    other = tmp_path_factory.mktemp("spark") / "copy"
+    shutil.copytree(workspace, other)
+    for folder, engine in ((workspace, []), (other, ["engine=spark", "engine.driver_memory=2g"])):
+        experiments(folder, "score", *QUICK, *engine, "output=scores.parquet")
+        experiments(folder, "features", *QUICK, *engine, "output=features.csv")
+        experiments(folder, "train", *QUICK, *engine, "model=bg_nbd")
+    assert_equal(
+        {"duckdb": pd.read_parquet(workspace / "scores.parquet"), "spark": pd.read_parquet(other / "scores.parquet")}
+    )
+    assert_equal({"duckdb": pd.read_csv(workspace / "features.csv"), "spark": pd.read_csv(other / "features.csv")})
+    assert metrics(other) == pytest.approx(metrics(workspace), rel=TOLERANCE)
+
+
+def metrics(folder: Path) -> dict[str, float]:
+    """Of the candidate that was registered last."""
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    return client.get_run(client.get_model_version("cdnow-clv", "2").run_id).data.metrics
