@@ -8,8 +8,10 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Protocol
 
 import duckdb
@@ -17,6 +19,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.dataset as ds
+from tqdm import tqdm
 
 from features.errors import InputError, did_you_mean
 from features.writing import replacing
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 BATCH_ROWS = 100_000
+SHOWN_AFTER_SECONDS = 3
+BAR = "{desc}: {percentage:3.0f}% |{bar:30}| {elapsed}"
 
 RowFunction = Callable[[pa.RecordBatch], pa.RecordBatch]
 
@@ -82,6 +87,8 @@ class DuckDB:
         self.connection: Backend = ibis.duckdb.connect(
             threads=threads, memory_limit=memory_limit, temp_directory=temp_directory
         )
+        for setting in ("enable_progress_bar = true", "enable_progress_bar_print = false"):  # see `_progress`
+            self.connection.raw_sql(f"SET {setting}")
 
     def read(self, path: Path, table: str) -> ir.Table:
         return self.connection.read_parquet(path, table_name=table)
@@ -91,8 +98,29 @@ class DuckDB:
 
     def write(self, expression: ir.Table, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial:
+        with replacing(path) as partial, self._progress(path.stem[:24]):
             self.connection.to_parquet(expression, partial)
+
+    @contextmanager
+    def _progress(self, what: str) -> Iterator[None]:
+        """A bar for a query that takes more than a few seconds, as DuckDB estimates its own progress."""
+        ended = Event()
+
+        def watch() -> None:
+            if ended.wait(SHOWN_AFTER_SECONDS):
+                return
+            with tqdm(total=100, desc=what, leave=False, bar_format=BAR) as bar:
+                while not ended.wait(0.5):
+                    bar.n = max(self.connection.con.query_progress(), bar.n)
+                    bar.refresh()
+
+        watcher = Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()
 
     def map(self, function: RowFunction, path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         return map(function, batches(path))
@@ -200,7 +228,7 @@ def _check_spark() -> None:
 
 def staging_engine(scratch: Path) -> DuckDB:
     """The engine that stages raw files: DuckDB whatever the features run on, and in UTC wherever it stands."""
-    engine = DuckDB(threads=os.cpu_count() or 1, memory_limit="4GiB", temp_directory=str(scratch))
+    engine = DuckDB(threads=os.cpu_count() or 1, memory_limit="3GiB", temp_directory=str(scratch))
     engine.connection.raw_sql("SET TimeZone = 'UTC'")
     return engine
 
