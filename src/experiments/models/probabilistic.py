@@ -122,8 +122,7 @@ class BuyTillYouDie(Model):
             cutoffs = X.index.get_level_values("cutoff")
             X = X[cutoffs == cutoffs.max()]
         history, value = self._history(X), self._value(X)
-        unique = history.groupby(["frequency", "recency", "T"]).size()
-        self.fit_purchases(*(unique.index.get_level_values(name) for name in unique.index.names), weights=unique)
+        self.fit_purchases(history["frequency"], history["recency"], history["T"])
         self.fit_value(value["frequency"], value["monetary_value"])
         self.predict(X)
         return self
@@ -131,7 +130,7 @@ class BuyTillYouDie(Model):
     def fit_purchases(
         self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike, weights: ArrayLike | None = None
     ) -> Self:
-        """Estimate the purchase parameters from histories in weeks.
+        """Estimate the purchase parameters from histories in weeks; equal ones are merged.
 
         Parameters
         ----------
@@ -143,6 +142,8 @@ class BuyTillYouDie(Model):
         x, t_x, T = (np.asarray(values, dtype=float) for values in (frequency, recency, T))
         w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=float)
         _check_histories(x, t_x, T, w)
+        merged = pd.DataFrame({"x": x, "t_x": t_x, "T": T, "w": w}).groupby(["x", "t_x", "T"], as_index=False).sum()
+        x, t_x, T, w = (merged[name].to_numpy() for name in merged)
         scale = float(LONGEST_T / T.max())
         data = (x, t_x * scale, T * scale, w)
         scaled = _minimised(self._negative_log_likelihood, self.purchase_parameters, data, self.penalizer_coef)
