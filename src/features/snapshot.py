@@ -58,12 +58,15 @@ def row_per_customer(past: Tables, names: Sequence[str]) -> ir.Table:
         If a feature is unknown, named twice, a wildcard, or needs a table that the shop lacks.
     """
     families = _families(past, names)
-    rows = eligible(past)
-    fallbacks = {}
-    for family, chosen in families.items():
-        rows = rows.left_join(family.build(past).select("customer_id", *chosen), "customer_id")
-        rows = rows.drop("customer_id_right")
-        fallbacks.update({name: float(family.fallbacks.get(name, 0.0)) for name in chosen})
+    first, *others = sorted(families, key=lambda family: not family.complete)
+    if first.complete:
+        rows = first.build(past).select("customer_id", *families[first])
+    else:
+        rows, others = eligible(past), [first, *others]
+    for family in others:
+        columns = family.build(past).select("customer_id", *families[family])
+        rows = rows.left_join(columns, "customer_id").drop("customer_id_right")
+    fallbacks = {name: float(family.fallbacks.get(name, 0.0)) for family in families for name in families[family]}
     return rows.select("customer_id", **{name: rows[name].cast("float64").fill_null(fallbacks[name]) for name in names})
 
 

@@ -18,7 +18,7 @@ from simulated import BURN_IN_DAYS, CUTOFF, START, engine, open_shop, simulate, 
 
 from features.errors import InputError
 from features.groups import FAMILIES, PARAMETRISED, describe, feature_families, resolve
-from features.snapshot import row_per_customer
+from features.snapshot import eligible, row_per_customer
 from features.tables import SPECS, Tables
 
 ALL = list(feature_families())
@@ -238,10 +238,12 @@ def test_what_comes_after_the_cutoff_changes_nothing(change, tmp_path, on):
 
 def test_families_return_what_they_declare_once_per_customer(tmp_path, on):
     past = open_shop(simulate(0), tmp_path, on).as_of(CUTOFF)
+    buyers = set(on.frame(eligible(past))["customer_id"])
     for family in FAMILIES.values():
         frame = on.frame(family.build(past))
         assert set(frame.columns) == {"customer_id", *family.features}, family.name
         assert frame["customer_id"].is_unique, family.name
+        assert set(frame["customer_id"]) >= buyers or not family.complete, family.name
         assert set(family.needs) <= SPECS.keys()
         assert family.fallbacks.keys() <= family.features.keys()
 

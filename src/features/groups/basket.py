@@ -16,6 +16,7 @@ RECENT_DAYS = 28
 
 @family(
     needs=("transactions",),
+    complete=True,
     features={
         "lines_per_order": "mean lines of an order",
         "units_per_order": "mean units of an order, lines of unknown quantity left out; 0 where none is known",

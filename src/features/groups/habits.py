@@ -13,6 +13,7 @@ HOURS = {"night": (0, 6), "morning": (6, 12), "afternoon": (12, 18), "evening": 
 
 @family(
     needs=("transactions",),
+    complete=True,
     features={
         **{f"{day}_share": f"share of orders on {day.capitalize()}s" for day in WEEKDAYS},
         **{

@@ -15,6 +15,7 @@ RECENT_DAYS = 91
 
 @family(
     needs=("transactions",),
+    complete=True,
     features={
         "discount_share": "1 - spend / regular price of the same lines, in [0, 1]; 0 where regular prices are unknown",
         "discount_share_last_91_days": "discount_share over the last 91 days; 0 for no purchase in them",

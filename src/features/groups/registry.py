@@ -34,6 +34,8 @@ class Family:
         Value of a feature where the family has none; 0 for features not named here.
     undated : bool
         Made of facts of unknown date, which may have been recorded after the cutoff.
+    complete : bool
+        Has a row for everyone who bought before the cutoff, so that nobody else need be looked up.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Family:
     build: Build
     fallbacks: Mapping[str, float] = field(default_factory=dict)
     undated: bool = False
+    complete: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +111,7 @@ def family(
     features: Mapping[str, str],
     fallbacks: Mapping[str, float] | None = None,
     undated: bool = False,
+    complete: bool = False,
 ) -> Callable[[Build], Build]:
     """Register a function as a family of features (see `Family`)."""
 
@@ -115,7 +119,7 @@ def family(
         taken = features.keys() & feature_families()
         if taken:
             raise ValueError(f"features registered twice: {listing(sorted(taken))}")
-        FAMILIES[build.__name__] = Family(build.__name__, needs, features, build, fallbacks or {}, undated)
+        FAMILIES[build.__name__] = Family(build.__name__, needs, features, build, fallbacks or {}, undated, complete)
         return build
 
     return register

@@ -14,6 +14,7 @@ from features.tables import Tables
 
 @family(
     needs=("transactions",),
+    complete=True,
     features={
         "frequency": "purchase days - 1",
         "recency": "days from the first to the last purchase day; 0 for one purchase day",
@@ -33,12 +34,11 @@ def rfm(past: Tables) -> ir.Table:
     Fader, Hardie & Lee (2005), "Counting your customers the easy way", Marketing Science 24(2).
     """
     days = purchases.by_day(past)
-    days = days.mutate(first=days.day.min().over(group_by="customer_id"))
     customers = days.group_by("customer_id").agg(
         first=days.day.min(),
         last=days.day.max(),
         frequency=days.count() - 1,
-        repeat_value=days.amount.sum(where=days.day > days["first"]),
+        repeat_value=days.amount.sum() - days.amount.argmin(days.day),
     )
     today = ibis.literal(last_day(past))
     burnt_in = ibis.literal(past.start + timedelta(days=past.burn_in_days))

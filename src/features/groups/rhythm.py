@@ -16,6 +16,7 @@ SATURDAY = 5  # Monday is 0
 
 @family(
     needs=("transactions",),
+    complete=True,
     features={
         "orders": "orders before the cutoff",
         "orders_per_purchase_day": "orders / purchase days, at least 1",
@@ -41,8 +42,6 @@ def rhythm(past: Tables) -> ir.Table:
     days = purchases.by_day(past)
     previous = days.day.lag().over(group_by="customer_id", order_by="day")
     days = days.mutate(gap=days.day.delta(previous, unit="day"))
-    # The last gap is the one that ends at the last purchase day.
-    days = days.mutate(last=days.day.max().over(group_by="customer_id"))
 
     def within(n: int) -> ir.IntegerScalar:
         return days.count(where=days.day >= ibis.literal(past.end - timedelta(days=n)))
@@ -55,7 +54,7 @@ def rhythm(past: Tables) -> ir.Table:
         gap_sum=days.gap.sum(),
         gap_squares=(days.gap * days.gap).sum(),
         gap_max=days.gap.max(),
-        gap_last=days.gap.max(where=days.day == days["last"]),
+        gap_last=days.gap.argmax(days.day),
         weekends=days.count(where=days.day.day_of_week.index() >= SATURDAY),
         purchase_days_last_28_days=within(28),
         purchase_days_last_91_days=within(91),

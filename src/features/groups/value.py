@@ -16,6 +16,7 @@ SPEND_WINDOWS_DAYS = (7, 28, 91)
 
 @family(
     needs=("transactions",),
+    complete=True,
     features={
         "total_spend": "spend before the cutoff",
         "average_order_value": "mean value of all orders",
@@ -38,7 +39,6 @@ def value(past: Tables) -> ir.Table:
     """
     orders = purchases.by_order(past)
     days = purchases.by_day(past)
-    days = days.mutate(first=days.day.min().over(group_by="customer_id"))
     per_order = orders.group_by("customer_id").agg(orders=orders.count(), max_order_value=orders.amount.max())
     windows = {
         f"spend_last_{n}_days": days.amount.sum(where=days.day >= ibis.literal(past.end - timedelta(days=n)))
@@ -49,7 +49,7 @@ def value(past: Tables) -> ir.Table:
         days=days.count(),
         total=days.amount.sum(),
         squares=purchases.square(days.amount).sum(),
-        first_day_spend=days.amount.sum(where=days.day == days["first"]),
+        first_day_spend=days.amount.argmin(days.day),
         **windows,
     )
     money = ["total", "squares", "first_day_spend", "max_order_value", *windows]
