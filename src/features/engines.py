@@ -11,7 +11,7 @@ import duckdb
 import ibis
 import ibis.expr.types as ir
 
-from features.errors import InputError, did_you_mean
+from features.errors import InputError, check_type, did_you_mean
 from features.writing import replacing
 
 if TYPE_CHECKING:
@@ -31,7 +31,13 @@ class Engine(Protocol):
         """Run an expression and gather its rows."""
 
     def write(self, expression: ir.Table, path: Path) -> None:
-        """Run an expression and write its rows to one Parquet file, whole or not at all."""
+        """Run an expression and write its rows to one Parquet file, whole or not at all.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
+        """
 
 
 class DuckDB:
@@ -63,7 +69,15 @@ class DuckDB:
     def write(self, expression: ir.Table, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
-            self.connection.to_parquet(expression, partial)
+            try:
+                self.connection.to_parquet(expression, partial)
+            except duckdb.IOException as error:
+                raise InputError(
+                    f"{path} cannot be written",
+                    where=str(path.parent),
+                    found=str(error).strip().splitlines()[0],
+                    hint="make room there or let it be written to, and give the same command again",
+                ) from error
 
 
 def staging_engine(scratch: Path) -> DuckDB:
@@ -87,13 +101,14 @@ def open_engine(name: str, **options: object) -> Engine:
     if name not in ENGINES:
         raise InputError(f"there is no engine {name!r}", where="engine", hint=did_you_mean(name, ENGINES))
     known = inspect.signature(ENGINES[name]).parameters
-    for option in options:
+    for option, value in options.items():
         if option not in known:
             raise InputError(
                 f"the engine {name} has no option {option!r}",
                 where=f"engine.{option}",
                 hint=did_you_mean(option, known),
             )
+        check_type(value, known[option].annotation, f"engine.{option}")
     try:
         return ENGINES[name](**options)  # type: ignore[arg-type]
     except (duckdb.Error, TypeError) as error:

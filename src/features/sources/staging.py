@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 
 from features import tables as canonical
 from features.engines import DuckDB, Engine, staging_engine
-from features.errors import SHOWN_VALUES, InputError, did_you_mean
+from features.errors import SHOWN_VALUES, InputError, did_you_mean, listing
 from features.tables import SPECS, Tables, TableSpec
 
 logger = logging.getLogger(__name__)
@@ -188,15 +188,19 @@ class Staged:
         return Tables(start=self.start, end=self.end, burn_in_days=self.burn_in_days, **read)
 
 
-def check_keys(config: Mapping[str, Any], known: Iterable[str], required: Iterable[str], where: str) -> None:
-    """Refuse unknown keys and missing values, as Hydra leaves them (`???`) or as nulls.
+def check_keys(config: object, known: Iterable[str], required: Iterable[str], where: str) -> None:
+    """Refuse what is no mapping, unknown keys, and missing values as Hydra leaves them (`???`) or as nulls.
 
     Raises
     ------
     InputError
-        If a key is unknown, or a required one has no value.
+        If there are no keys at all, a key is unknown, or a required one has no value.
     """
     known = list(known)
+    if not isinstance(config, Mapping):
+        raise InputError(
+            f"{where} is no mapping", where=where, expected=f"keys such as {listing(known)}", found=repr(config)
+        )
     for key in config:
         if key not in known:
             raise InputError(f"unknown key {where}.{key}", where=where, hint=did_you_mean(str(key), known))
