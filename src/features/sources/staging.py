@@ -31,6 +31,7 @@ from features import tables as canonical
 from features.engines import DuckDB, Engine, staging_engine
 from features.errors import SHOWN_VALUES, InputError, did_you_mean, listing
 from features.tables import SPECS, Tables, TableSpec
+from features.writing import named
 
 logger = logging.getLogger(__name__)
 
@@ -404,7 +405,8 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
         drops=tuple(drops),
     )
     manifest = {key: value for key, value in asdict(staged).items() if key != "folder"}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, default=str) + "\n", encoding="utf-8")
+    with named(folder / MANIFEST):
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, default=str) + "\n", encoding="utf-8")
     return staged
 
 
