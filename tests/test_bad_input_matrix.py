@@ -6,6 +6,7 @@ What each source refuses in its rows stands in tests/features; here every comman
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import json
 import os
@@ -14,6 +15,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from copy import deepcopy
 from itertools import cycle
 from pathlib import Path
 from typing import NoReturn
@@ -27,6 +29,7 @@ import sqlalchemy
 from hydra._internal.hydra import Hydra
 from ibis.backends.duckdb import Backend
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from omegaconf import OmegaConf
 from optuna.storages.journal import JournalFileBackend
 
 from experiments.commands.main import COMMANDS, run
@@ -115,6 +118,29 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return database
 
 
+@pytest.fixture(scope="module", autouse=True)
+def rare_collections() -> Iterator[None]:
+    """What was imported stays: to look through it again and again for garbage takes seconds."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+read: dict[str, object] = {}
+
+
+def read_once(file: object, load: Callable[[object], object] = OmegaConf.load) -> object:
+    """`OmegaConf.load` for commands that all read the same twenty files."""
+    if not isinstance(file, io.TextIOBase):
+        return load(file)
+    text = file.read()
+    if text not in read:
+        file.seek(0)
+        read[text] = load(file)
+    return deepcopy(read[text])
+
+
 @pytest.fixture(autouse=True)
 def working_folder(tmp_path: Path, new_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder with an empty MLflow store, where no command may become another process."""
@@ -127,6 +153,7 @@ def working_folder(tmp_path: Path, new_store: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(os, "execv", started)
     monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)  # composes all to learn that this is no sweep: 0.2 s
+    monkeypatch.setattr(OmegaConf, "load", read_once)
     return tmp_path
 
 
