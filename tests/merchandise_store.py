@@ -4,6 +4,7 @@ import csv
 import unicodedata
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
 
 from online_retail import data_config
@@ -48,6 +49,24 @@ ROWS = {
     "spend": ["1/31/2019,4500,2424.5", "2/1/2019,0,3480.36"],
     "taxes": ["Nest-USA,0.1", "Office,0.1", "Google,0.18"],
 }
+
+
+KINDS = ((0.10, 20), (0.05, 120), (0.02, 40), (0.01, 8))  # of customers: orders a day, price
+
+
+def sales_of_a_year(customers=160, seed=0):
+    """Lines of sales over 2019, of four kinds of customers in equal parts; the ids are 0, 1, ..."""
+    rng = np.random.default_rng(seed)
+    days = pd.date_range("2019-01-01", "2019-12-31").strftime("%Y%m%d")
+    lines = []
+    for customer in range(customers):
+        rate, price = KINDS[customer % len(KINDS)]
+        bought = rng.random(len(days)) < rate
+        bought[rng.integers(40)] = True
+        for day in days[bought]:
+            paid = price * rng.lognormal(0, 0.2)
+            lines.append(f"{customer},{len(lines)},{day},G1,Bottle,Google,1,{paid:.2f},0,Not Used")
+    return lines
 
 
 class Store:

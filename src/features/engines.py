@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from tqdm import tqdm
 
-from features.errors import InputError, did_you_mean
+from features.errors import InputError, check_type, did_you_mean
 from features.writing import replacing
 
 if TYPE_CHECKING:
@@ -47,7 +47,13 @@ class Engine(Protocol):
         """Run an expression and gather its rows."""
 
     def write(self, expression: ir.Table, path: Path) -> None:
-        """Run an expression and write its rows as Parquet, a file or a folder of them, whole or not at all."""
+        """Run an expression and write its rows as Parquet, a file or a folder of them, whole or not at all.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written.
+        """
 
     def map(self, function: RowFunction, path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Apply a function of rows to what `write` wrote, wherever the engine works, and gather its batches.
@@ -99,7 +105,10 @@ class DuckDB:
     def write(self, expression: ir.Table, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial, self._progress(path.stem[:24]):
-            self.connection.to_parquet(expression, partial)
+            try:
+                self.connection.to_parquet(expression, partial)
+            except duckdb.IOException as error:
+                raise unwritable(path, error) from error
 
     @contextmanager
     def _progress(self, what: str) -> Iterator[None]:
@@ -188,9 +197,16 @@ class Spark:
         return self.connection.to_pandas(expression)
 
     def write(self, expression: ir.Table, path: Path) -> None:
+        from pyspark.errors import PySparkException
+
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path.absolute()) as partial:
-            self.connection.to_parquet(expression, partial)
+            try:
+                self.connection.to_parquet(expression, partial)
+            except PySparkException as error:
+                if "java.io.IOException" not in str(error):
+                    raise
+                raise unwritable(path, error) from error
 
     def map(self, function: RowFunction, path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         from pyspark.sql.pandas.types import from_arrow_schema
@@ -204,6 +220,16 @@ class Spark:
             read(str(path.absolute())).mapInArrow(of_batches, from_arrow_schema(schema)).write.parquet(made)
             read(made).orderBy(schema.names[0]).write.parquet(ordered)  # at once, Spark would map twice
             yield from batches(Path(ordered))
+
+
+def unwritable(path: Path, error: Exception) -> InputError:
+    """What to say where a full or closed disk stops an engine."""
+    return InputError(
+        f"{path} cannot be written",
+        where=str(path.parent),
+        found=str(error).strip().splitlines()[0],
+        hint="make room there or let it be written to, and give the same command again",
+    )
 
 
 def _check_spark() -> None:
@@ -247,13 +273,14 @@ def open_engine(name: str, **options: object) -> Engine:
     if name not in ENGINES:
         raise InputError(f"there is no engine {name!r}", where="engine", hint=did_you_mean(name, ENGINES))
     known = inspect.signature(ENGINES[name]).parameters
-    for option in options:
+    for option, value in options.items():
         if option not in known:
             raise InputError(
                 f"the engine {name} has no option {option!r}",
                 where=f"engine.{option}",
                 hint=did_you_mean(option, known),
             )
+        check_type(value, known[option].annotation, f"engine.{option}")
     try:
         return ENGINES[name](**options)
     except (duckdb.Error, TypeError) as error:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from types import NoneType
 
 SHOWN_VALUES = 5
+TYPES_IN_YAML: dict[str, type | tuple[type, ...]] = {
+    "int": int,
+    "float": (int, float),
+    "str": str,
+    "bool": bool,
+    "None": NoneType,
+    "Sequence": (list, tuple),
+    "Mapping": dict,
+}
 
 
 class InputError(ValueError):
@@ -43,6 +53,34 @@ class InputError(ValueError):
         self.hint = hint
         parts = (("where", where), ("expected", expected), ("found", found), ("next", hint))
         super().__init__("\n".join([problem, *(f"  {label + ':':<9} {text}" for label, text in parts if text)]))
+
+
+def check_type(value: object, annotation: str | type, where: str) -> None:
+    """Refuse a value of another type than the one that a signature states.
+
+    Parameters
+    ----------
+    value : object
+    annotation : str or type
+        Such as "int", "float | None" or "Sequence[str]", of which the items are not looked at. Whole numbers are
+        floats too, booleans are no numbers; a type that YAML does not have is left to whoever takes the value.
+    where : str
+        The value's key, for the message.
+
+    Raises
+    ------
+    InputError
+    """
+    text = annotation if isinstance(annotation, str) else annotation.__name__
+    names = [name.partition("[")[0].strip() for name in text.split("|")]
+    if not TYPES_IN_YAML.keys() >= set(names):
+        return
+    if isinstance(value, bool):
+        right = "bool" in names
+    else:
+        right = any(isinstance(value, TYPES_IN_YAML[name]) for name in names)
+    if not right:
+        raise InputError(f"{where} has a value of the wrong type", where=where, expected=text, found=repr(value))
 
 
 def listing(values: Iterable[object], limit: int = SHOWN_VALUES) -> str:

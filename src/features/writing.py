@@ -10,11 +10,23 @@ from pathlib import Path
 
 
 @contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Give an OSError the file that it is about, where the writer leaves it out as `write` itself does."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside `path` for a file or folder; takes its place when all went well, and is removed when not."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        yield partial
+        with named(path):
+            yield partial
         if path.is_dir():
             shutil.rmtree(path)
         partial.replace(path)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -53,6 +55,18 @@ def look(registry: Registry, number: int, promote: bool, window: gate.Window = W
 def champion(registry: Registry) -> int | None:
     version = registry.champion()
     return version and version.number
+
+
+def test_a_store_is_made_by_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def watched() -> NoReturn:
+        (lock,) = tmp_path.glob("new/mlflow.db.*.lock")
+        with lock.open("w") as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise ConnectionError("seen")
+
+    monkeypatch.setattr("experiments.tracking.store.MlflowClient", watched)
+    with pytest.raises(InputError, match="seen"):
+        connect(f"sqlite:///{tmp_path}/new/mlflow.db")
 
 
 def test_a_look_is_counted_even_if_it_dies_and_overlapping_windows_count_together(registry: Registry) -> None:

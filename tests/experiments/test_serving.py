@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
 import pytest
 
+from experiments.commands.main import run
+from merchandise_store import Store, sales_of_a_year
 from workplace import BIN, environment
 
-NAME = "cdnow-clv"
+NAME, SEGMENTS = "cdnow-clv", "merchandise_store-segmentation"
 
 
 def free_port() -> int:
@@ -71,14 +74,20 @@ def post(address: str, body: Any) -> tuple[int, dict[str, Any]]:
         return refused.code, json.loads(refused.read())
 
 
-@pytest.fixture(scope="module")
-def served(finished_run: tuple[Path, str]) -> Iterator[tuple[str, list[str]]]:
-    folder, _ = finished_run
+@contextmanager
+def serving(folder: Path, name: str) -> Iterator[tuple[str, list[str]]]:
+    """The champion of that name, served from a folder: its address, and the features that it asks for."""
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-    features = mlflow.models.get_model_info(f"models:/{NAME}@champion").signature.inputs.input_names()
-    command = ("models", "serve", "-m", f"models:/{NAME}@champion", "--env-manager", "local")
+    features = mlflow.models.get_model_info(f"models:/{name}@champion").signature.inputs.input_names()
+    command = ("models", "serve", "-m", f"models:/{name}@champion", "--env-manager", "local")
     with server(folder, *command, answers="/ping") as address:
         yield address, features
+
+
+@pytest.fixture(scope="module")
+def served(finished_run: tuple[Path, str]) -> Iterator[tuple[str, list[str]]]:
+    with serving(finished_run[0], NAME) as answers:
+        yield answers
 
 
 def test_served_model_answers_every_json_form_alike(served: tuple[str, list[str]]) -> None:
@@ -110,6 +119,36 @@ def test_served_model_names_a_missing_null_or_mistyped_value(
         assert status == 400, answer
         assert "monetary_value" in answer["message"]
         assert "recency" not in answer["message"]
+
+
+def test_segments_of_the_merchandise_store_are_scored_and_served(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customers = 160
+    store.write("sales", sales_of_a_year(customers))
+    store.write("customers", [f"{customer},F,Chicago,12" for customer in range(customers)])
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    quick = ["evaluation.step_days=400", "task.n_resamples=5", "task.guards.ari_p05=[0, 1]", "tuning.n_trials=2"]
+    for command in (["tune", *quick], ["promote", "version=1", "reason=a first segmentation"], ["score"]):
+        assert run([*command, "data=merchandise_store", "data.path=raw", "task=segmentation"]) == 0
+
+    table = pd.read_parquet(tmp_path / "outputs" / "customer_360.parquet")
+    assert len(table) == customers
+    assert table["segmentation_model"].unique() == [f"{SEGMENTS}/1"]
+    spend = table.groupby("segment")["segment_spend"].agg(["nunique", "first"])
+    assert len(spend) > 1
+    assert (spend["nunique"] == 1).all()
+    assert spend["first"].is_monotonic_decreasing  # segment 1 is the most valuable
+
+    with serving(tmp_path, SEGMENTS) as (address, features):
+        rows = table[features].to_dict("records")
+        status, answer = post(address, {"dataframe_records": rows})
+        assert status == 200, answer
+        assert pd.DataFrame(answer["predictions"]).equals(table[["segment", "segment_spend"]])
+        status, answer = post(address, {"dataframe_records": [*rows, {**rows[0], "monetary_value": None}]})
+        assert status == 400, answer
+        assert "monetary_value" in answer["message"]
 
 
 def test_a_bare_mlflow_ui_shows_runs_and_models(finished_run: tuple[Path, str]) -> None:

@@ -39,9 +39,11 @@ def make_candidate(project: Project, name: str, params: Mapping[str, Any], paren
     Version
         The new version; or the one there is, if data, code, configuration and parameters are the same.
     """
-    from experiments.tracking.store import exclusive
+    from experiments.tracking.store import answering, exclusive
 
-    with exclusive(project.client, f"{project.registered_name} candidates"):  # or two would register the same
+    build(project.task, name, params)  # a wrong name or parameter is better seen before the features are built
+    one_writer = exclusive(project.client, f"{project.registered_name} candidates")  # or two would register the same
+    with answering(project.client), one_writer:
         return _make_candidate(project, name, params, parent)
 
 

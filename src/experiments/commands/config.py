@@ -9,9 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
+from omegaconf.errors import (
+    ConfigKeyError,
+    InterpolationKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+    ValidationError,
+)
 
 from features.errors import InputError, did_you_mean
 
@@ -105,11 +112,28 @@ def typed(config: DictConfig) -> Config:
     InputError
         For a value of the wrong type or one that is still missing.
     """
+    if HydraConfig.initialized():
+        _check_mappings(config, HydraConfig.get().runtime)
     try:
         OmegaConf.resolve(config)
         return cast(Config, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), config)))
     except OmegaConfBaseException as error:
         raise explain(error, config) from error
+
+
+def _check_mappings(config: DictConfig, composed: Any) -> None:
+    """Refuse a file that holds a list or a value where a group's keys belong."""
+    folders = [Path(source.path) for source in composed.config_sources if source.schema == "file"]
+    for group, option in composed.choices.items():
+        content = config._get_node(group) if group in config else None
+        if content is not None and not isinstance(content, DictConfig):
+            files = (folder / group / f"{option}.yaml" for folder in folders)
+            raise InputError(
+                f"{group}={option} is no mapping",
+                where=next((str(file) for file in files if file.exists()), "configuration"),
+                expected="lines of `key: value`",
+                found=str(content),
+            )
 
 
 def explain(error: Exception, config: DictConfig | None) -> InputError:
@@ -130,6 +154,13 @@ def explain(error: Exception, config: DictConfig | None) -> InputError:
     if isinstance(error, MissingMandatoryValue):
         key = getattr(error, "full_key", None) or first_line
         return InputError(f"{key} has no value", where="configuration", hint=f"give it after the command: {key}=…")
+    if isinstance(error, InterpolationKeyError) and "'features.variables'" in first_line:
+        return InputError(
+            "the chosen features name no `variables:` to cluster on",
+            where="features.variables, which task.variables refers to",
+            expected=f"one of the sets that do: {', '.join(_sets_with_variables())}",
+            hint="give features=… one of these, or name some of the features yourself: 'task.variables=[…]'",
+        )
     if isinstance(error, ValidationError):
         key = getattr(error, "full_key", None) or "configuration"
         return InputError(f"{key} has a value of the wrong type", where=key, found=first_line)
@@ -151,6 +182,11 @@ def explain(error: Exception, config: DictConfig | None) -> InputError:
         found=" ".join(str(error).split())[:300],
         hint="`experiments <command> --cfg job` shows what is composed; quote values with commas, brackets or blanks",
     )
+
+
+def _sets_with_variables() -> list[str]:
+    files = sorted((CONF / "features").glob("*.yaml"))
+    return [file.stem for file in files if "variables" in OmegaConf.load(file)]
 
 
 def _unknown_key(error: Exception) -> str | None:

@@ -9,10 +9,11 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.errors import InputError, did_you_mean
+from features.errors import InputError, did_you_mean, listing
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -59,7 +60,8 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         if error.errno not in MENDABLE:
             raise
-        print(f"error: {error.strerror}\n  where:    {error.filename or 'disk'}", file=sys.stderr)
+        where, hint = error.filename or "disk", "mend that, and give the same command again"
+        print(f"error: {InputError(error.strerror, where=where, hint=hint)}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
@@ -122,6 +124,7 @@ def _run_with_hydra(command: str, arguments: list[str]) -> None:
 
     words, sys.argv = sys.argv, [f"experiments {command}", *arguments]
     try:
+        _check_choices(arguments)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, _valid_config(arguments)) from error
@@ -129,10 +132,57 @@ def _run_with_hydra(command: str, arguments: list[str]) -> None:
         raise InputError(
             "a configuration file is no YAML", where="configuration", found=" ".join(str(error).split())
         ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            "a configuration file is not encoded in UTF-8",
+            where=listing(_not_utf8(arguments)),
+            expected="YAML in UTF-8",
+            found=f"the bytes {error.object[error.start : error.end].hex(' ')}",
+            hint="save it as UTF-8",
+        ) from error
     finally:
         sys.argv = words
     if raised:
         raise raised[0]
+
+
+def _check_choices(arguments: Sequence[str]) -> None:
+    """Refuse what cannot name a file of a group, such as data=3: Hydra would end in a traceback."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import ChoiceSweep, Glob, QuotedString
+
+    from experiments.commands.config import CONF
+
+    texts = [text for text in arguments if "=" in text and not text.startswith("-")]
+    for text, override in zip(texts, OverridesParser.create().parse_overrides(texts), strict=True):
+        group, value = override.key_or_group, override.value()
+        value = value.list if isinstance(value, ChoiceSweep) else value
+        names = value if isinstance(value, list) else [value]
+        if (CONF / group).is_dir() and not all(isinstance(name, str | QuotedString | Glob) for name in names):
+            known = [path.stem for path in (CONF / group).glob("*.yaml")]
+            raise InputError(
+                f"{text} names no configuration",
+                where=f"conf/{group}/",
+                expected="the name of a file there",
+                found=text.partition("=")[2],
+                hint=did_you_mean(text.partition("=")[2], known),
+            )
+
+
+def _not_utf8(arguments: Sequence[str]) -> Iterator[Path]:
+    """The configuration files that are not encoded in UTF-8; Hydra does not say which one it read."""
+    import argparse
+
+    from experiments.commands.config import CONF
+
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--config-dir", "-cd")
+    folder = parser.parse_known_args(arguments)[0].config_dir
+    for path in sorted(Path(folder or CONF).rglob("*.yaml")):
+        try:
+            path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            yield path
 
 
 def _valid_config(arguments: Sequence[str]) -> DictConfig:

@@ -21,7 +21,7 @@ from experiments.tasks import TASKS
 from experiments.tasks.base import Dataset, Task
 from experiments.tuning.storage import masked
 from features.engines import open_engine
-from features.errors import InputError, did_you_mean
+from features.errors import InputError, check_type, did_you_mean
 from features.shop import Shop
 from features.snapshot import definition_hash
 
@@ -62,14 +62,7 @@ class Project:
                 raise InputError(
                     f"{name} has no option {option!r}", where=f"task.{option}", hint=did_you_mean(option, known)
                 )
-            right = {"int": int, "float": (int, float), "str": str}.get(known[option], object)
-            if not isinstance(value, right):
-                raise InputError(
-                    f"task.{option} has a value of the wrong type",
-                    where=f"task.{option}",
-                    expected=known[option],
-                    found=repr(value),
-                )
+            check_type(value, str(known[option]), f"task.{option}")
         if options.get("variables"):
             options["variables"] = self._expand(options["variables"])
         return TASKS[name](**options)

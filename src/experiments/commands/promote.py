@@ -33,13 +33,13 @@ TAIL_DRAWS = 20  # resamples beyond a bound at least, or its level would be a fi
 
 
 def main(config: Config) -> None:
-    from experiments.tracking.store import exclusive
+    from experiments.tracking.store import answering, exclusive
 
     project = Project(config)
     if config.rollback and config.version is not None:
         raise InputError("rollback=true and version=… exclude each other", where="promote", hint="give one of them")
     if config.rollback or config.reason:
-        with exclusive(project.client, project.registered_name):
+        with answering(project.client), exclusive(project.client, project.registered_name):
             print(_by_hand(project))
         return
     candidate = project.registry.get(config.version) if config.version is not None else None
@@ -58,6 +58,7 @@ def _by_hand(project: Project) -> str:
     champion = registry.champion()
     if champion is not None and champion.number == version.number:
         return f"{registry.name}: version {version.number} is the champion already"
+    version.check_loads()
     registry.crown(version.number, f"by hand: {config.reason}")
     registry.tag(version.number, {"gate": "bypassed", "override_reason": str(config.reason)})
     return f"{registry.name}: champion is version {version.number}, by hand: {config.reason}"
@@ -69,10 +70,10 @@ def promote(project: Project, candidate: Version | None = None) -> Look:
     Whoever comes second waits, and is compared with the champion that the first one left.
     """
     from experiments.tracking.gate import Window, check_comparable, look
-    from experiments.tracking.store import exclusive
+    from experiments.tracking.store import answering, exclusive
 
     registry, splits, task = project.registry, project.splits, project.task
-    with exclusive(project.client, registry.name):
+    with answering(project.client), exclusive(project.client, registry.name):
         candidate = candidate or _newest(project)
         champion = registry.champion()
         rival = champion if champion is not None and champion.number != candidate.number else None
@@ -264,3 +265,5 @@ def _check_candidate(project: Project, candidate: Version, champion: Version | N
                 found=f"trained through {version.tags['trained_through']}",
                 hint=f"tune again on these data, or {by_hand}",
             )
+    for version in filter(None, (candidate, champion)):
+        version.check_loads()

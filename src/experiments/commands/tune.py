@@ -34,6 +34,13 @@ def tune(project: Project) -> Version:
     Optuna's storage is the truth: trials that finished without leaving a run in MLflow, because their
     process was killed in between, get it now.
     """
+    from experiments.tracking.store import answering
+
+    with answering(project.client):
+        return _tune(project)
+
+
+def _tune(project: Project) -> Version:
     from experiments.tracking.store import exclusive
 
     task, options = project.task, project.config.tuning

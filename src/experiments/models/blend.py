@@ -62,12 +62,12 @@ class Blend(Model):
 
     def set_params(self, **params: Any) -> Self:
         name = params.get("probabilistic")
-        if isinstance(name, str):
+        if name is not None and not isinstance(name, BuyTillYouDie):
             if name not in PROBABILISTIC:
                 raise InputError(
                     f"there is no probabilistic model {name!r}",
                     where="probabilistic",
-                    hint=did_you_mean(name, PROBABILISTIC),
+                    hint=did_you_mean(str(name), PROBABILISTIC),
                 )
             params["probabilistic"] = PROBABILISTIC[name]()
         return super().set_params(**params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.models.base import Model
-from features.errors import InputError, did_you_mean
+from features.errors import InputError, check_type, did_you_mean
 from features.shop import Shop
 
 Build = Callable[[], Model]
@@ -113,6 +114,7 @@ def check_guards(guards: Mapping[str, Sequence[float]], metrics: Iterable[str]) 
     for metric, bounds in guards.items():
         if metric not in metrics:
             raise InputError(f"there is no metric {metric!r}", where="task.guards", hint=did_you_mean(metric, metrics))
+        check_type(bounds, "Sequence[float]", f"task.guards.{metric}")
         numbers = [bound for bound in bounds if isinstance(bound, int | float)]
         if len(bounds) != 2 or len(numbers) != 2 or not numbers[0] <= numbers[1]:
             raise InputError(
@@ -134,7 +136,7 @@ def build(task: Task, name: str, params: Mapping[str, Any]) -> Model:
     Raises
     ------
     InputError
-        For an unknown candidate or parameter.
+        For an unknown candidate or parameter, or a parameter of the wrong type.
     """
     candidates = task.candidates()
     if name not in candidates:
@@ -143,11 +145,14 @@ def build(task: Task, name: str, params: Mapping[str, Any]) -> Model:
         )
     model = candidates[name]()
     known = model.get_params()
-    for param in params:
+    for param, value in params.items():
         if param not in known:
             raise InputError(
                 f"{name} has no parameter {param!r}", where="model.params", hint=did_you_mean(param, known)
             )
+        part, _, own = param.rpartition("__")  # of a blend, the part that takes it
+        stated = inspect.signature(type(known[part] if part else model)).parameters[own].annotation
+        check_type(value, stated, f"model.params.{param}")
     return model.set_params(**params)
 
 

@@ -17,6 +17,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
 from experiments.models.base import Model, dump
+from features.errors import InputError
 
 SOURCE = Path(__file__).resolve().parents[2]
 CODE = [SOURCE / "experiments", SOURCE / "features"]
@@ -39,7 +40,13 @@ def models_digest() -> str:
 
 
 def predict_apart(store: str, uri: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """Predict in a process of its own, in which the code that the model carries is found first."""
+    """Predict in a process of its own, in which the code that the model carries is found first.
+
+    Raises
+    ------
+    InputError
+        If that process fails: a file is gone, or a library is not the one that the code was written for.
+    """
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder) / "rows.parquet", Path(folder) / "scores.parquet"
         rows.to_parquet(given)
@@ -55,7 +62,12 @@ def predict_apart(store: str, uri: str, rows: pd.DataFrame) -> pd.DataFrame:
             text=True,
         )
         if done.returncode:
-            raise RuntimeError(f"{uri} does not predict with the code that it carries:\n{done.stderr}")
+            raise InputError(
+                f"{uri} does not predict with the code that it carries",
+                where=uri,
+                found=(done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1],
+                hint="a folder that was moved does not find its models: paths of artifacts are absolute",
+            )
         return pd.read_parquet(made)
 
 

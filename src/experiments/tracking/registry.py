@@ -16,7 +16,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from experiments.models.base import Model
-from experiments.tracking.packaging import models_digest, predict_apart
+from experiments.tracking.packaging import models_digest, predict_apart, synthetic_rows
 from features.errors import InputError
 
 CHAMPION = "champion"
@@ -71,6 +71,16 @@ class Version:
     @property
     def uri(self) -> str:
         return f"models:/{self.name}/{self.number}"
+
+    def check_loads(self) -> None:
+        """Load the version and predict made-up rows: files that are gone are missed before anything depends on them.
+
+        Raises
+        ------
+        InputError
+            If the version does not load, or does not predict with the code that it carries.
+        """
+        self.scores(synthetic_rows(self.features))
 
     def scores(self, X: pd.DataFrame) -> pd.DataFrame:
         """All outputs, indexed as X, as the code that the version carries computes them.

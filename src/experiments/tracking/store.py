@@ -13,6 +13,9 @@ from pathlib import Path
 import mlflow
 from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
+from mlflow.exceptions import MlflowException
+from mlflow.store.db import utils as db
+from sqlalchemy.exc import OperationalError
 
 from features.errors import InputError
 
@@ -30,13 +33,14 @@ def connect(uri: str | None) -> MlflowClient:
     InputError
         If the store cannot be reached.
     """
-    for noisy in ("mlflow.store.db.utils", "alembic", "mlflow.tracking", "mlflow.models.model", "mlflow.pyfunc"):
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # logs what it raises: see `answering`
+    for noisy in ("alembic", "mlflow.tracking", "mlflow.models.model", "mlflow.pyfunc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         if uri:
             mlflow.set_tracking_uri(uri)
-        client = MlflowClient()
-        with exclusive(client, "store"), few_retries():  # of two that create one database, one would crash
+        with locked(mlflow.get_tracking_uri(), "store"), few_retries():  # of two that create it, one would crash
+            client = MlflowClient()
             client.search_experiments(max_results=1)
     except Exception as error:  # of MLflow, its database driver or its HTTP client
         raise InputError(
@@ -50,14 +54,41 @@ def connect(uri: str | None) -> MlflowClient:
 
 @contextmanager
 def few_retries() -> Iterator[None]:
-    """Hear within seconds that no server answers; MLflow tries for minutes, which suits a run under way."""
-    retries = MLFLOW_HTTP_REQUEST_MAX_RETRIES
+    """Hear within seconds that no server or database answers; MLflow tries for minutes, which suits a run under way."""
+    retries, of_databases = MLFLOW_HTTP_REQUEST_MAX_RETRIES, db.MAX_RETRY_COUNT
     before = retries.get_raw()
     retries.set(1)
+    db.MAX_RETRY_COUNT = 2  # tries, of which MLflow has no option
     try:
         yield
     finally:
         retries.unset() if before is None else retries.set(before)
+        db.MAX_RETRY_COUNT = of_databases
+
+
+@contextmanager
+def answering(client: MlflowClient) -> Iterator[None]:
+    """Say in the user's words that the store's database is locked, full or not to be written.
+
+    Raises
+    ------
+    InputError
+        In place of MLflow's own error.
+    """
+    try:
+        yield
+    except MlflowException as error:
+        refusal: BaseException | None = error  # the driver's, which MLflow does not always name as the cause
+        while refusal is not None and not isinstance(refusal, OperationalError):
+            refusal = refusal.__context__
+        if refusal is None:
+            raise
+        raise InputError(
+            "the MLflow store stopped answering",
+            where=f"tracking.uri={client.tracking_uri}",
+            found=str(refusal.orig),
+            hint="end what locks it, make room, or let it be written to, and give the same command again",
+        ) from error
 
 
 def address(client: MlflowClient) -> str:
@@ -72,9 +103,17 @@ def exclusive(client: MlflowClient, name: str) -> Iterator[None]:
     The lock lies beside a local store, whatever folder a process works in; that of a server lies in the
     machine's folder for temporary files, and other machines do not see it.
     """
-    uri = client.tracking_uri
+    with locked(client.tracking_uri, name):
+        yield
+
+
+@contextmanager
+def locked(uri: str, name: str) -> Iterator[None]:
+    """Hold a lock of a store that may not be there yet: see `exclusive`."""
     beside = uri.removeprefix("sqlite:///") if uri.startswith("sqlite:///") else tempfile.gettempdir() + "/mlflow"
     digest = hashlib.sha256(f"{uri} {name}".encode()).hexdigest()[:12]
-    with Path(f"{beside}.{digest}.lock").open("w") as file:
+    path = Path(f"{beside}.{digest}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

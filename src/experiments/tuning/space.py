@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 
-from features.errors import InputError, did_you_mean
+from features.errors import InputError, check_type, did_you_mean
 
 RANGE_KEYS = {"low", "high", "step", "log", "type"}
 
@@ -46,6 +46,7 @@ class Space:
             if model not in parameters:
                 raise InputError(f"there is no model {model!r}", where="search", hint=did_you_mean(model, parameters))
         for model, ranges in self.space.items():
+            check_type(ranges, "Mapping", f"search.space.{model}")
             for name, bounds in ranges.items():
                 where = f"search.space.{model}.{name}"
                 if name not in parameters[model]:

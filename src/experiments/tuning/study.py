@@ -6,6 +6,7 @@ each fold, state, owner, traceback), so that a run in MLflow can be written from
 
 from __future__ import annotations
 
+import inspect
 import math
 import traceback
 import warnings
@@ -17,13 +18,14 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import MedianPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from experiments.processes import mark
 from experiments.tuning.storage import fail_stale_trials, open_storage
-from features.errors import InputError
+from features.errors import InputError, check_type
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -113,9 +115,13 @@ def open_study(name: str, options: StudyOptions, identity: str) -> optuna.Study:
         raise InputError(
             "a study needs a trial", where="tuning.n_trials", expected="at least 1", found=str(options.n_trials)
         )
+    for key, kind, given in (("sampler", TPESampler, options.sampler), ("pruner", MedianPruner, options.pruner)):
+        stated = inspect.signature(kind).parameters  # Optuna would find out in the first trial
+        for option in given.keys() & stated.keys():
+            check_type(given[option], stated[option].annotation, f"tuning.{key}.{option}")
     try:
         sampler = NumberedSampler(options.seed, options.sampler)
-        pruner = optuna.pruners.MedianPruner(**options.pruner)
+        pruner = MedianPruner(**options.pruner)
     except (TypeError, ValueError) as error:
         raise InputError(
             "the sampler or pruner does not take these options", where="tuning", found=str(error)

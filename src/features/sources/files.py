@@ -125,11 +125,12 @@ class Files:
         self.shop = shop
         self.root = Path(str(options["path"] or ".")).expanduser()
         self.actions = _actions(options["rules"] or {})
-        self.cancelled_prefix: str | None = options["cancelled_order_prefix"]
-        self.non_product_codes = [str(code) for code in options["non_product_codes"] or ()]
-        declared = {name: config for name, config in options["tables"].items() if config is not None}
+        prefix = options["cancelled_order_prefix"]
+        self.cancelled_prefix = None if prefix is None else str(prefix)
+        self.non_product_codes = _codes(options["non_product_codes"] or ())
+        declared = options["tables"]
         check_keys(declared, SPECS, required=["transactions"], where="data.tables")
-        self.configs = [_table_config(name, config, self.root) for name, config in declared.items()]
+        self.configs = [_table_config(name, entry, self.root) for name, entry in declared.items() if entry is not None]
 
     def content(self) -> str:
         """Of files their bytes; of queries their rows, as what a query reads is not known."""
@@ -237,10 +238,19 @@ def _actions(rules: Mapping[str, Any]) -> dict[str, str]:
     return actions
 
 
+def _codes(entry: Any) -> list[str]:
+    if isinstance(entry, str) or not isinstance(entry, Sequence):
+        raise InputError(
+            "data.non_product_codes is no list",
+            where="data.non_product_codes",
+            expected="such as [POST, M]",
+            found=repr(entry),
+        )
+    return [str(code) for code in entry]
+
+
 def _table_config(name: str, entry: Any, root: Path) -> TableConfig:
     where = f"data.tables.{name}"
-    if not isinstance(entry, Mapping):
-        raise InputError(f"{where} is no mapping", where=where, expected="path or sql, and columns", found=repr(entry))
     check_keys(entry, TABLE_KEYS, required=["columns"], where=where)
     given = {key: value for key, value in entry.items() if value is not None}
     if ("path" in given) == ("sql" in given):
@@ -266,17 +276,18 @@ def _table_config(name: str, entry: Any, root: Path) -> TableConfig:
     )
 
 
-def _columns(name: str, entry: Mapping[str, Any], where: str) -> dict[str, str]:
-    mapped = {str(column): str(source).strip() for column, source in entry.items() if source is not None}
+def _columns(name: str, entry: Any, where: str) -> dict[str, str]:
     known = list(SPECS[name].columns)
     required = [column for column, spec in SPECS[name].columns.items() if spec.required]
     if name == "transactions":
         known.append(UNIT_PRICE)
         required.remove("line_number")
-        if UNIT_PRICE in mapped:
-            required[required.index("amount")] = "quantity"
-            if "amount" in mapped:
-                raise InputError(f"{where} maps both amount and {UNIT_PRICE}", where=where, expected="one of them")
+    check_keys(entry, known, required=(), where=where)
+    mapped = {str(column): str(source).strip() for column, source in entry.items() if source is not None}
+    if UNIT_PRICE in mapped:
+        required[required.index("amount")] = "quantity"
+        if "amount" in mapped:
+            raise InputError(f"{where} maps both amount and {UNIT_PRICE}", where=where, expected="one of them")
     check_keys(mapped, known, required, where)
     return mapped
 

@@ -29,8 +29,9 @@ import pyarrow.parquet as pq
 
 from features import tables as canonical
 from features.engines import DuckDB, Engine, staging_engine
-from features.errors import SHOWN_VALUES, InputError, did_you_mean
+from features.errors import SHOWN_VALUES, InputError, did_you_mean, listing
 from features.tables import SPECS, Tables, TableSpec
+from features.writing import named
 
 logger = logging.getLogger(__name__)
 
@@ -188,15 +189,19 @@ class Staged:
         return Tables(start=self.start, end=self.end, burn_in_days=self.burn_in_days, **read)
 
 
-def check_keys(config: Mapping[str, Any], known: Iterable[str], required: Iterable[str], where: str) -> None:
-    """Refuse unknown keys and missing values, as Hydra leaves them (`???`) or as nulls.
+def check_keys(config: object, known: Iterable[str], required: Iterable[str], where: str) -> None:
+    """Refuse what is no mapping, unknown keys, and missing values as Hydra leaves them (`???`) or as nulls.
 
     Raises
     ------
     InputError
-        If a key is unknown, or a required one has no value.
+        If there are no keys at all, a key is unknown, or a required one has no value.
     """
     known = list(known)
+    if not isinstance(config, Mapping):
+        raise InputError(
+            f"{where} is no mapping", where=where, expected=f"keys such as {listing(known)}", found=repr(config)
+        )
     for key in config:
         if key not in known:
             raise InputError(f"unknown key {where}.{key}", where=where, hint=did_you_mean(str(key), known))
@@ -400,7 +405,8 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
         drops=tuple(drops),
     )
     manifest = {key: value for key, value in asdict(staged).items() if key != "folder"}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, default=str) + "\n", encoding="utf-8")
+    with named(folder / MANIFEST):
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, default=str) + "\n", encoding="utf-8")
     return staged
 
 
