@@ -32,6 +32,7 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from omegaconf import OmegaConf
 from optuna.storages.journal import JournalFileBackend
 
+from experiments.commands import output
 from experiments.commands.main import COMMANDS, run
 from experiments.tracking.store import connect
 from features.sources import cdnow, complete_journey, staging
@@ -535,7 +536,7 @@ def test_of_a_package_that_is_not_installed(
         case("tune tuning.sampler.n_startup_trials=few", "tuning.sampler.n_startup_trials", "wrong type", "'few'"),
         case("tune search.space.lightgbm=7", "search.space.lightgbm", "wrong type"),
         case("tune tuning.pruner.n_startup_trials=few", "tuning.pruner.n_startup_trials", "wrong type", "'few'"),
-        case("data engine.name=sparkk", "no engine 'sparkk'", "duckdb"),
+        case("data engine.name=sparkk", "no engine 'sparkk'", "did you mean 'spark'"),
         # time
         case("features cutoff=1999-01-01", "1999-01-01 is outside the data", "1997-01-02 to 1998-07-01"),
         case("features cutoff=yesterday", "cutoff=yesterday", "YYYY-MM-DD"),
@@ -605,8 +606,7 @@ def duckdb_without_space(connection: object, expression: object, path: Path, **o
     raise duckdb.IOException(f'IO Error: Could not write file "{path}": No space left on device')
 
 
-def pandas_without_space(frame: object, path: Path, **options: object) -> NoReturn:
-    Path(path).write_bytes(b"PAR1")
+def pyarrow_without_space(writer: object, batch: object) -> NoReturn:
     raise OSError(errno.ENOSPC, "Error writing bytes to file. Detail: [errno 28] No space left on device")
 
 
@@ -641,7 +641,9 @@ def test_of_a_full_disk_under_an_output(
     refused: Refused, workspace: Path, monkeypatch: pytest.MonkeyPatch, command: str, suffix: str
 ) -> None:
     (workspace / f"x.{suffix}").write_text("of yesterday")
-    monkeypatch.setattr(pd.DataFrame, f"to_{suffix}", pandas_without_space)
+    whole = output.WRITERS[f".{suffix}"]
+    full = type("Full", (whole,), {"write": pyarrow_without_space})
+    monkeypatch.setitem(output.WRITERS, f".{suffix}", full)
     refused(f"{command} {CDNOW} output=x.{suffix}", "No space left on device", f"x.{suffix}")
 
 
