@@ -30,7 +30,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 # Needs uv; the lock file holds hashes and no addresses.
 lock:
 	uv pip compile --universal --generate-hashes --no-header --python-version 3.11 \
-	    --extra dev --upgrade --output-file requirements.lock pyproject.toml
+	    --extra dev --extra fleet --upgrade --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf .venv .cache outputs

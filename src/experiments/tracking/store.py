@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import logging
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
 
+from experiments import addresses
+from experiments.addresses import masked
 from features.errors import InputError
 
 
@@ -41,7 +39,7 @@ def connect(uri: str | None) -> MlflowClient:
     except Exception as error:  # of MLflow, its database driver or its HTTP client
         raise InputError(
             "the MLflow store does not answer",
-            where=f"tracking.uri={uri or mlflow.get_tracking_uri()}",
+            where=f"tracking.uri={masked(uri or mlflow.get_tracking_uri())}",
             found=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}",
             hint="start the server, or leave tracking.uri null for a store in this folder",
         ) from error
@@ -65,16 +63,6 @@ def address(client: MlflowClient) -> str:
     return client.tracking_uri
 
 
-@contextmanager
-def exclusive(client: MlflowClient, name: str) -> Iterator[None]:
-    """Hold the lock of that name: other processes that use the same store from this machine wait.
-
-    The lock lies beside a local store, whatever folder a process works in; that of a server lies in the
-    machine's folder for temporary files, and other machines do not see it.
-    """
-    uri = client.tracking_uri
-    beside = uri.removeprefix("sqlite:///") if uri.startswith("sqlite:///") else tempfile.gettempdir() + "/mlflow"
-    digest = hashlib.sha256(f"{uri} {name}".encode()).hexdigest()[:12]
-    with Path(f"{beside}.{digest}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def exclusive(client: MlflowClient, name: str) -> AbstractContextManager[None]:
+    """The lock of that name in the store in use: see `addresses.exclusive`."""
+    return addresses.exclusive(client.tracking_uri, name)
