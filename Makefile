@@ -1,15 +1,19 @@
-# make run: the main job on real data.  make test: lint and all tests.  Both build .venv first.
+# make run: the main job on real data.  make test: lint and all tests.  All build .venv first.
+# make test-fleet: eight workers on one study, by PostgreSQL (Debian: apt-get install postgresql) and an MLflow server.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: run test lint format lock clean
+.PHONY: run test test-fleet lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
 
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-fleet: $(INSTALLED)
+	$(BIN)/pytest -m fleet tests/test_fleet.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -280,26 +280,27 @@ class Progress:
     study : optuna.Study
     n_trials : int
     quiet : bool
-        Count only, show nothing.
+        Show nothing.
     """
 
     def __init__(self, study: optuna.Study, n_trials: int, quiet: bool = False) -> None:
         trials = finished(study)
         self._study, self._shown = study, len(trials)
-        done = min(len(trials), n_trials)
-        self._bar = tqdm(total=n_trials, initial=done, desc=study.study_name, unit="trial", disable=quiet)
+        # None, as one that is only disabled makes semaphores, which a worker that is ended leaves behind.
+        self._bar = None if quiet else tqdm(total=n_trials, initial=len(trials), desc=study.study_name, unit="trial")
         self._show_best(trials)
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def update(self) -> list[FrozenTrial]:
         """Show what has finished, and return it."""
         trials = finished(self._study)
-        if len(trials) > self._shown:
+        if self._bar is not None and len(trials) > self._shown:
             self._show_best(trials)
             self._bar.update(len(trials) - self._shown)
             self._shown = len(trials)
@@ -307,7 +308,7 @@ class Progress:
 
     def _show_best(self, trials: Iterable[FrozenTrial]) -> None:
         values = [trial.value for trial in feasible(trials)]
-        if values:
+        if values and self._bar is not None:
             self._bar.set_postfix(best=f"{max(values):.4f}", refresh=False)
 
 

@@ -75,7 +75,8 @@ def optimize_with_workers(
         start = partial(_start, work, me, n_workers)
         workers: list[Worker] = []
         try:
-            workers += [start() for _ in range(n_workers)]
+            for _ in range(min(n_workers, n_trials - len(before))):
+                workers.append(start())
             with Progress(study, n_trials) as progress:
                 for trial in _finishing(study, n_trials, progress, workers, start):
                     if trial.number not in before and writer_of(trial) == me:
