@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: run test test-fleet lint format lock clean
+.PHONY: run test test-fleet bench-faults lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -14,6 +14,10 @@ test: lint
 
 test-fleet: $(INSTALLED)
 	$(BIN)/pytest -m fleet tests/test_fleet.py
+
+# Writes benchmarks/faults.md; some ten minutes, PostgreSQL as above.
+bench-faults: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/faults.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

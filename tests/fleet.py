@@ -19,7 +19,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +60,13 @@ class Machine:
 
     name: str
     folder: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command in a process group of its own; its words go to `<machine>.log`."""
+        """Start a command in a process group of its own; its words go to `log.txt`."""
         (self.folder / "tmp").mkdir(exist_ok=True)
         with (self.folder / "log.txt").open("a") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [str(BIN / "experiments"), *arguments],
                 cwd=self.folder,
                 env=environment(
@@ -79,17 +80,26 @@ class Machine:
                 text=True,
                 start_new_session=True,
             )
+        self.started.append(process)
+        return process
 
     @property
     def log(self) -> str:
         return (self.folder / "log.txt").read_text()
 
 
-def machines(base: Path, names: str, cache: Path) -> list[Machine]:
-    """Machines that have staged their data already, to save time."""
+@contextmanager
+def machines(base: Path, names: str, cache: Path) -> Iterator[list[Machine]]:
+    """Machines that have staged their data already, to save time; what they still run is ended with them."""
     for name in names:
         shutil.copytree(cache, base / name / ".cache")
-    return [Machine(name, base / name) for name in names]
+    fleet = [Machine(name, base / name) for name in names]
+    try:
+        yield fleet
+    finally:
+        for process in [process for machine in fleet for process in machine.started if process.poll() is None]:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 @contextmanager

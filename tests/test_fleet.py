@@ -11,11 +11,13 @@ from pathlib import Path
 import optuna
 import pytest
 
+from experiments.addresses import with_driver
 from fleet import Machine, Servers, faults, machines, postgresql_binaries, servers
 from workplace import QUICK, experiments
 
 pytestmark = pytest.mark.fleet
 NAME = "cdnow-clv"
+SWEEP = [*QUICK, "evaluation.n_validation=2"]
 
 
 @pytest.fixture(scope="module")
@@ -42,22 +44,18 @@ def wait_until(condition, seconds: float = 90) -> None:
         time.sleep(0.05)
 
 
-def versions(shared: Servers) -> list[str]:
-    return [version.version for version in shared.client.search_model_versions(f"name = '{NAME}'")]
-
-
 def test_four_machines_of_two_workers_that_begin_at_once_on_empty_databases(
     shared: Servers, cache: Path, tmp_path: Path
 ) -> None:
-    fleet = machines(tmp_path, "abcd", cache)
-    command = ["tune", *QUICK, "tuning.n_trials=16", "tuning.workers=2", "tuning.study_name=fleet", *shared.overrides]
-    processes = [machine.start(*command) for machine in fleet]
-    codes = [process.wait(timeout=180) for process in processes]
+    command = ["tune", *SWEEP, "tuning.n_trials=16", "tuning.workers=2", "tuning.study_name=fleet", *shared.overrides]
+    with machines(tmp_path, "abcd", cache) as fleet:
+        processes = [machine.start(*command) for machine in fleet]
+        codes = [process.wait(timeout=180) for process in processes]
     logs = "".join(f"--- {machine.name}\n{machine.log}" for machine in fleet)
     assert codes == [0, 0, 0, 0], logs
     study = shared.study("fleet")
     assert faults(study, shared.client, NAME, 16) == [], logs
-    assert versions(shared) == ["1"]
+    assert [version.version for version in shared.client.search_model_versions(f"name = '{NAME}'")] == ["1"]
     assert all(f"{NAME} version 1" in machine.log for machine in fleet)
     assert {trial.user_attrs["owner"]["host"] for trial in study.trials} == set("abcd")
     assert shared.password not in logs
@@ -76,26 +74,38 @@ def test_a_worker_and_a_whole_machine_that_are_killed_in_mid_trial(
     shared: Servers, cache: Path, tmp_path: Path
 ) -> None:
     """The worker is replaced; the machine's silence tells the other that its trials are to end and be made up for."""
-    one, other = machines(tmp_path, "ef", cache)
     command = [
-        *("tune", *QUICK, "tuning.n_trials=10", "tuning.workers=2", "tuning.study_name=killed", *shared.overrides),
+        *("tune", *SWEEP, "tuning.n_trials=8", "tuning.workers=2", "tuning.study_name=killed", *shared.overrides),
         *("tuning.heartbeat_interval=1", "tuning.grace_period=4"),
     ]
-    doomed, living = one.start(*command), other.start(*command)
-    wait_until(lambda: "killed" in optuna.get_all_study_names(shared.study("fleet")._storage))
-    study = shared.study("killed")
-    wait_until(lambda: in_progress(study, one) and in_progress(study, other))
-    worker = in_progress(study, other)[0]
-    os.kill(worker.user_attrs["owner"]["pid"], signal.SIGKILL)
-    os.killpg(doomed.pid, signal.SIGKILL)
-    doomed.wait()
-    silent = [trial.number for trial in in_progress(study, one)]
-    assert silent
+    with machines(tmp_path, "ef", cache) as (one, other):
+        doomed, living = one.start(*command), other.start(*command)
+        wait_until(lambda: "killed" in optuna.get_all_study_names(with_driver(shared.storage)))
+        study = shared.study("killed")
+        wait_until(lambda: in_progress(study, one) and in_progress(study, other))
+        worker = in_progress(study, other)[0]
+        os.kill(worker.user_attrs["owner"]["pid"], signal.SIGKILL)
+        os.killpg(doomed.pid, signal.SIGKILL)
+        doomed.wait()
+        silent = [trial.number for trial in in_progress(study, one)]
+        assert silent
 
-    assert living.wait(timeout=120) == 0, other.log
-    assert "killed by signal 9 and is replaced" in other.log
-    ended = {trial.number: trial.state.name for trial in study.trials}
-    assert [ended[number] for number in (worker.number, *silent)] == ["FAIL"] * (1 + len(silent))
-    # What the machine had finished and not written, it writes when it is back; else the others would, a minute later.
-    assert one.start(*command).wait(timeout=120) == 0, one.log
-    assert faults(study, shared.client, NAME, 10) == [], one.log + other.log
+        assert living.wait(timeout=120) == 0, other.log
+        assert "killed by signal 9 and is replaced" in other.log
+        ended = {trial.number: trial.state.name for trial in study.trials}
+        assert [ended[number] for number in (worker.number, *silent)] == ["FAIL"] * (1 + len(silent))
+        # What the machine had finished and not written it writes when it is back; else others would, a minute later.
+        assert one.start(*command).wait(timeout=120) == 0, one.log
+        assert faults(study, shared.client, NAME, 8) == [], one.log + other.log
+
+
+def test_of_two_machines_that_train_the_same_at_once_one_registers_it(
+    shared: Servers, cache: Path, tmp_path: Path
+) -> None:
+    params = ["model=bg_nbd", "model.params.penalizer_coef=0.00123", "evaluation.n_validation=1"]
+    with machines(tmp_path, "gh", cache) as pair:
+        processes = [machine.start("train", *QUICK, *params, f"tracking.uri={shared.tracking}") for machine in pair]
+        assert [process.wait(timeout=120) for process in processes] == [0, 0], [machine.log for machine in pair]
+    versions = shared.client.search_model_versions(f"name = '{NAME}'")
+    (trained,) = [version for version in versions if "0.00123" in version.tags["params"]]
+    assert all(f"{NAME} version {trained.version} (bg_nbd)" in machine.log for machine in pair)

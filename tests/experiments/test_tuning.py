@@ -8,8 +8,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.processes import is_gone, mark
-from experiments.tuning import workers
+from experiments.tuning import storage, workers
 from experiments.tuning.space import Space, tuned
 from experiments.tuning.storage import fail, fail_stale_trials, heartbeats, new_trial
 from experiments.tuning.study import StudyOptions, best, finished, is_surplus, open_study, optimize
@@ -208,6 +210,7 @@ def test_a_trial_that_was_taken_for_dead_does_not_count(tmp_path: Path) -> None:
 
 
 def slow_value(trial: optuna.Trial) -> float:
+    assert "mlflow" not in sys.modules  # which takes longer to import than all else that a worker needs
     time.sleep(0.05)
     return value(trial)
 
@@ -228,6 +231,7 @@ def test_two_workers_share_a_study_and_run_exactly_the_wanted_number_each_once(t
     study = run_workers(tmp_path, 25, on_finished=lambda trial: told.append(trial.number))
     assert sorted(told) == [trial.number for trial in finished(study)]
     assert len({trial.user_attrs["owner"]["pid"] for trial in finished(study)}) == 2
+    assert {trial.state for trial in finished(study)} == {TrialState.COMPLETE}
     run_workers(tmp_path, 25, on_finished=lambda trial: told.append(trial.number))
     assert len(told) == 25
 
@@ -329,6 +333,19 @@ def test_a_database_knows_by_heartbeats_which_trials_of_other_machines_live(tmp_
         assert fail_stale_trials(study) == []
         time.sleep(on_database.grace_period + 1.2)  # SQLite's clock counts whole seconds
         assert fail_stale_trials(study) == [dead.number]
+
+
+def test_a_trial_of_another_machine_that_died_before_its_first_heartbeat_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_database = StudyOptions(**{**vars(options(tmp_path)), "storage": f"sqlite:///{tmp_path}/optuna.db"})
+    study = open_study("study", on_database, "same")
+    with monkeypatch.context() as before_its_heartbeat:
+        before_its_heartbeat.setattr(storage, "has_heartbeats", lambda study: False)
+        stillborn = new_trial(study, {"host": "elsewhere", "pid": 1, "started": "0"})
+    assert fail_stale_trials(study) == []
+    monkeypatch.setattr(storage, "BIRTH", timedelta(0))
+    assert fail_stale_trials(study) == [stillborn.number]
 
 
 def test_params_come_back_from_a_trial_as_they_were_drawn(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def connect(uri: str | None) -> MlflowClient:
     InputError
         If the store cannot be reached.
     """
-    for noisy in ("mlflow.store.db.utils", "alembic", "mlflow.tracking", "mlflow.models.model", "mlflow.pyfunc"):
+    for noisy in ("mlflow.store", "alembic", "mlflow.tracking", "mlflow.models.model", "mlflow.pyfunc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         if uri:

@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +24,8 @@ from experiments.processes import is_gone, is_here
 from features.errors import InputError
 
 logger = logging.getLogger(__name__)
+
+BIRTH = timedelta(minutes=1)
 
 
 def open_storage(address: str, heartbeat_interval: int, grace_period: int) -> BaseStorage:
@@ -146,10 +149,19 @@ def heartbeats(study: optuna.Study, trial: optuna.Trial) -> Iterator[None]:
         thread.join()
 
 
-def is_stale(trial: FrozenTrial) -> bool:
-    """Whether a running trial's worker ran on this machine and is gone."""
+def is_stale(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """Whether a running trial's worker is gone, as far as its heartbeat need not tell.
+
+    On this machine its process says so. On another one it may have ended before the first heartbeat, which comes,
+    as the first parameter does, within milliseconds. Clocks may lie in other time zones: a trial that is ended by
+    mistake at that age is simply drawn anew.
+    """
     owner = trial.user_attrs.get("owner")
-    return owner is not None and is_gone(owner)
+    if owner is None:
+        return False
+    if is_here(owner):
+        return is_gone(owner)
+    return has_heartbeats(study) and not trial.params and abs(datetime.now() - trial.datetime_start) > BIRTH
 
 
 def may_finish(study: optuna.Study, trial: FrozenTrial) -> bool:
@@ -176,7 +188,7 @@ def fail_stale_trials(study: optuna.Study) -> list[int]:
     """
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     for trial in running:
-        if is_stale(trial):
+        if is_stale(study, trial):
             fail(study, trial.number)
     if has_heartbeats(study):
         with warnings.catch_warnings():

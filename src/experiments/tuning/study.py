@@ -286,8 +286,10 @@ class Progress:
     def __init__(self, study: optuna.Study, n_trials: int, quiet: bool = False) -> None:
         trials = finished(study)
         self._study, self._shown = study, len(trials)
-        # None, as one that is only disabled makes semaphores, which a worker that is ended leaves behind.
-        self._bar = None if quiet else tqdm(total=n_trials, initial=len(trials), desc=study.study_name, unit="trial")
+        self._bar = None  # one that is only disabled makes semaphores, which a worker that is ended leaves behind
+        if not quiet:
+            done = min(len(trials), n_trials)
+            self._bar = tqdm(total=n_trials, initial=done, desc=study.study_name, unit="trial")
         self._show_best(trials)
 
     def __enter__(self) -> Progress:
@@ -357,7 +359,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> Fro
     except Exception as error:
         trial.set_user_attr("traceback", traceback.format_exc())
         trial.set_user_attr("error", traceback.format_exception_only(error)[0].splitlines()[0])
-        return study.tell(trial, state=TrialState.FAIL)
+        return study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
     except BaseException:
         fail(study, trial.number)
         raise
