@@ -1,10 +1,12 @@
-# make run: the main job on real data.  make test: lint and all tests.  Both build .venv first.
-# make test-spark: that Spark gives what DuckDB gives.
+# make run: the main job on real data.  make test: lint and all tests.  All build .venv first.
+# make test-fleet: eight workers on one study, by PostgreSQL (Debian: apt-get install postgresql) and an MLflow server.
+# make test-spark: that Spark gives what DuckDB gives (Debian: apt-get install openjdk-17-jre-headless).
+# make bench: how fast it is, into benchmarks/results.md.  make bench-faults: what SIGKILLs leave, benchmarks/faults.md.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: run test test-spark lint format lock clean
+.PHONY: run test test-fleet test-spark bench bench-faults lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -12,10 +14,20 @@ run: $(INSTALLED)
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal
 
+test-fleet: $(INSTALLED)
+	$(BIN)/pytest -m fleet tests/test_fleet.py
+
 test-spark: $(INSTALLED)
 	@command -v java >/dev/null || { echo "Java 17 is missing: apt-get install openjdk-17-jre-headless"; exit 1; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.lock
-	$(BIN)/pytest -m spark
+	$(BIN)/pytest -m spark tests/test_spark.py
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/speed.py
+
+# Some ten minutes; PostgreSQL as above.
+bench-faults: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/faults.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -36,7 +48,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 # Needs uv; the lock file holds hashes and no addresses.
 lock:
 	uv pip compile --universal --generate-hashes --no-header --python-version 3.11 \
-	    --extra dev --upgrade --output-file requirements.lock pyproject.toml
+	    --extra dev --extra fleet --upgrade --output-file requirements.lock pyproject.toml
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"])' | \
 	    uv pip compile --universal --generate-hashes --no-header --python-version 3.11 \
 	    --upgrade --output-file requirements-spark.lock -

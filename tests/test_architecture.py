@@ -13,6 +13,7 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 BELOW = {
     "features": set(),
     "experiments.processes": set(),
+    "experiments.addresses": set(),
     "experiments.models": {"features"},
     "experiments.evaluation": {"features"},
     "experiments.tasks": {"features", "experiments.models", "experiments.evaluation"},

@@ -17,9 +17,14 @@ def mark() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
+def is_here(owner: Mapping[str, Any]) -> bool:
+    """Whether the marked process runs, or ran, on this machine."""
+    return owner["host"] == socket.gethostname()
+
+
 def is_gone(owner: Mapping[str, Any]) -> bool:
     """Whether the marked process ran on this machine and has ended. Of other machines nothing is known: False."""
-    return owner["host"] == socket.gethostname() and _started(owner["pid"]) != owner["started"]
+    return is_here(owner) and _started(owner["pid"]) != owner["started"]
 
 
 def _started(pid: int) -> str | None:

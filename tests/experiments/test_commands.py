@@ -161,11 +161,11 @@ def test_the_same_command_in_a_fresh_study_gives_the_same_figures_and_no_new_ver
     assert "registered already" in done.stderr
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(("sent", "workers"), [(signal.SIGINT, 1), (signal.SIGKILL, 1), (signal.SIGINT, 2)])
 def test_an_interrupted_sweep_goes_on_and_nothing_stays_running(
-    workspace: Path, run: Run, sent: signal.Signals
+    workspace: Path, run: Run, sent: signal.Signals, workers: int
 ) -> None:
-    command = ["tune", *QUICK, "tuning.n_trials=6", "tuning.study_name=broken"]
+    command = ["tune", *QUICK, "tuning.n_trials=6", "tuning.study_name=broken", f"tuning.workers={workers}"]
     process = subprocess.Popen(
         [str(BIN / "experiments"), *command], cwd=workspace, env=environment(), stderr=subprocess.DEVNULL
     )

@@ -1,20 +1,32 @@
-"""Studies: the same seed gives the same trials, an interrupt loses nothing, a failure is kept and passed by."""
+"""Studies: the same seed gives the same trials, an interrupt loses nothing, a failure is kept and passed by.
+
+What workers run stands at the top level of the module: a spawned process imports it.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import sys
 import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import optuna
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.trial import FrozenTrial, TrialState
 
 from experiments.processes import is_gone, mark
+from experiments.tuning import storage, workers
 from experiments.tuning.space import Space, tuned
-from experiments.tuning.storage import fail_stale_trials
-from experiments.tuning.study import StudyOptions, best, finished, open_study, optimize
+from experiments.tuning.storage import fail, fail_stale_trials, heartbeats, new_trial
+from experiments.tuning.study import StudyOptions, best, finished, is_surplus, open_study, optimize
+from experiments.tuning.workers import optimize_with_workers
 from features.errors import InputError
 
 SAMPLER = {
@@ -34,6 +46,8 @@ def options(folder: Path, n_trials: int = 12, seed: int = 1) -> StudyOptions:
     return StudyOptions(
         n_trials=n_trials,
         storage=str(folder / "optuna.journal"),
+        heartbeat_interval=1,
+        grace_period=3,
         seed=seed,
         sampler=SAMPLER,
         pruner={"n_startup_trials": 2, "n_warmup_steps": 0},
@@ -156,11 +170,182 @@ def test_sigkill_loses_no_finished_trial_and_leaves_none_running(tmp_path: Path)
 
 def test_a_running_trial_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
     study = open_study("study", options(tmp_path), "same")
-    mine, others = study.ask(), study.ask()
-    mine.set_user_attr("owner", mark())
-    others.set_user_attr("owner", {**mark(), "started": "of a process before, of the same pid"})
+    new_trial(study, mark())
+    others = new_trial(study, {**mark(), "started": "of a process before, of the same pid"})
     assert fail_stale_trials(study) == [others.number]
     assert not is_gone({"host": "elsewhere", "pid": 1, "started": "0"})
+
+
+def test_a_trial_of_another_machine_is_not_waited_for_where_nothing_tells_that_it_lives(tmp_path: Path) -> None:
+    study = open_study("study", options(tmp_path), "same")
+    new_trial(study, {"host": "elsewhere", "pid": 1, "started": "0"})
+    assert len(finished(run_study(tmp_path, n_trials=2))) == 2
+
+
+def test_half_a_line_that_a_killed_process_left_in_the_journal_is_cut_off(tmp_path: Path) -> None:
+    kept = params_of(run_study(tmp_path, n_trials=2))
+    with (tmp_path / "optuna.journal").open("a") as journal:
+        journal.write('{"op_code":4,"worker_')
+    assert params_of(run_study(tmp_path, n_trials=3))[:2] == kept
+
+
+def test_a_trial_that_was_taken_for_dead_does_not_count(tmp_path: Path) -> None:
+    def taken_for_dead(trial: optuna.Trial) -> float:
+        if trial.number == 1:
+            fail(trial.study, trial.number)
+        return value(trial)
+
+    def taken_for_dead_before_its_draw(trial: optuna.Trial) -> float:
+        if trial.number == 4:
+            fail(trial.study, trial.number)
+        trial.set_user_attr("more", "to say")
+        return value(trial)
+
+    assert [trial.number for trial in finished(run_study(tmp_path, n_trials=3, objective=taken_for_dead))] == [0, 2, 3]
+    study = run_study(tmp_path, n_trials=5, objective=taken_for_dead_before_its_draw)
+    assert [trial.number for trial in finished(study)] == [0, 2, 3, 5, 6]
+
+
+# Several processes
+
+
+def slow_value(trial: optuna.Trial) -> float:
+    assert "mlflow" not in sys.modules  # which takes longer to import than all else that a worker needs
+    time.sleep(0.05)
+    return value(trial)
+
+
+def run_workers(
+    folder: Path, n_trials: int, objective=slow_value, on_finished: Callable[[FrozenTrial], None] = lambda trial: None
+) -> optuna.Study:
+    join = partial(open_study, "study", options(folder, n_trials), "same")
+    optimize_with_workers(join, objective, n_trials, 2, on_finished)
+    study = join()
+    assert len(finished(study)) == n_trials
+    assert not study.get_trials(states=(TrialState.RUNNING,))
+    return study
+
+
+def test_two_workers_share_a_study_and_run_exactly_the_wanted_number_each_once(tmp_path: Path) -> None:
+    told: list[int] = []
+    study = run_workers(tmp_path, 25, on_finished=lambda trial: told.append(trial.number))
+    assert sorted(told) == [trial.number for trial in finished(study)]
+    assert len({trial.user_attrs["owner"]["pid"] for trial in finished(study)}) == 2
+    assert {trial.state for trial in finished(study)} == {TrialState.COMPLETE}
+    run_workers(tmp_path, 25, on_finished=lambda trial: told.append(trial.number))
+    assert len(told) == 25
+
+
+def test_a_worker_that_is_killed_is_replaced_and_its_trial_does_not_count(tmp_path: Path) -> None:
+    killed: list[int] = []
+
+    def kill_the_first(trial: FrozenTrial) -> None:
+        if not killed:
+            killed.append(trial.user_attrs["owner"]["pid"])
+            os.kill(killed[0], signal.SIGKILL)
+
+    study = run_workers(tmp_path, 40, on_finished=kill_the_first)
+    assert len({trial.user_attrs["owner"]["pid"] for trial in study.trials}) == 3
+    assert all(trial in finished(study) for trial in study.trials if trial.user_attrs["owner"]["pid"] not in killed)
+
+
+def out_of_memory(trial: optuna.Trial) -> float:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0.0
+
+
+def test_workers_that_are_killed_again_and_again_end_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "MAX_KILLED", 2)
+    with pytest.raises(InputError, match=r"2 workers were killed(.|\n)*signal 9(.|\n)*use fewer workers"):
+        run_workers(tmp_path, 3, out_of_memory)
+    assert {trial.state for trial in open_study("study", options(tmp_path), "same").trials} == {TrialState.FAIL}
+
+
+def join_here_only(folder: Path, error: type[Exception]) -> optuna.Study:
+    if multiprocessing.parent_process() is not None:
+        raise error("the network is down")
+    return open_study("study", options(folder), "same")
+
+
+@pytest.mark.parametrize(("error", "raised"), [(InputError, InputError), (OSError, RuntimeError)])
+def test_what_a_worker_cannot_start_for_is_said(
+    tmp_path: Path, error: type[Exception], raised: type[Exception]
+) -> None:
+    with pytest.raises(raised, match="the network is down"):
+        optimize_with_workers(partial(join_here_only, tmp_path, error), value, 3, 2, lambda trial: None)
+
+
+def _supervise(folder: Path) -> None:
+    run_workers(folder, 500)
+
+
+def test_workers_whose_supervisor_is_killed_end_and_lose_nothing(tmp_path: Path) -> None:
+    supervisor = multiprocessing.get_context("fork").Process(target=_supervise, args=(tmp_path,))
+    supervisor.start()
+    study, deadline = open_study("study", options(tmp_path), "same"), time.monotonic() + 60
+    while len({trial.user_attrs["owner"]["pid"] for trial in finished(study)}) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(supervisor.pid, signal.SIGKILL)
+    supervisor.join()
+    owners = [trial.user_attrs["owner"] for trial in finished(study)]
+    while not all(is_gone(owner) for owner in owners) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert time.monotonic() < deadline
+    kept = {trial.number: trial.params for trial in finished(study)}
+    resumed = run_workers(tmp_path, len(kept) + 3)
+    assert kept.items() <= {trial.number: trial.params for trial in finished(resumed)}.items()
+
+
+@settings(deadline=None, max_examples=100)
+@given(n_trials=st.integers(1, 6), n_workers=st.integers(1, 5), schedule=st.lists(st.integers(0, 99), max_size=60))
+def test_exactly_the_wanted_number_finishes_in_whatever_order_processes_move(
+    n_trials: int, n_workers: int, schedule: list[int]
+) -> None:
+    """Each step moves one process: it asks, checks its place, then finishes or, one time in five, is killed."""
+    study = optuna.create_study()
+    holds: list[tuple[optuna.Trial, bool] | None] = [None] * n_workers
+    to_the_end = range(3 * n_workers * (n_trials + n_workers))
+    for step, killed in [*((step, step % 5 == 0) for step in schedule), *((step, False) for step in to_the_end)]:
+        worker, held = step % n_workers, holds[step % n_workers]
+        if held is None:
+            if len(finished(study)) < n_trials:
+                holds[worker] = new_trial(study, mark()), False
+        elif not held[1]:
+            surplus = is_surplus(study, held[0].number, n_trials)
+            if surplus:
+                fail(study, held[0].number)
+            holds[worker] = None if surplus else (held[0], True)
+        else:
+            if killed:
+                fail(study, held[0].number)
+            else:
+                study.tell(held[0], 1.0)
+            holds[worker] = None
+    assert len(finished(study)) == n_trials
+
+
+def test_a_database_knows_by_heartbeats_which_trials_of_other_machines_live(tmp_path: Path) -> None:
+    on_database = StudyOptions(**{**vars(options(tmp_path)), "storage": f"sqlite:///{tmp_path}/optuna.db"})
+    study = open_study("study", on_database, "same")
+    elsewhere = {"host": "elsewhere", "pid": 1, "started": "0"}
+    alive, dead = new_trial(study, elsewhere), new_trial(study, elsewhere)
+    with heartbeats(study, alive):
+        assert fail_stale_trials(study) == []
+        time.sleep(on_database.grace_period + 1.2)  # SQLite's clock counts whole seconds
+        assert fail_stale_trials(study) == [dead.number]
+
+
+def test_a_trial_of_another_machine_that_died_before_its_first_heartbeat_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_database = StudyOptions(**{**vars(options(tmp_path)), "storage": f"sqlite:///{tmp_path}/optuna.db"})
+    study = open_study("study", on_database, "same")
+    with monkeypatch.context() as before_its_heartbeat:
+        before_its_heartbeat.setattr(storage, "has_heartbeats", lambda study: False)
+        stillborn = new_trial(study, {"host": "elsewhere", "pid": 1, "started": "0"})
+    assert fail_stale_trials(study) == []
+    monkeypatch.setattr(storage, "BIRTH", timedelta(0))
+    assert fail_stale_trials(study) == [stillborn.number]
 
 
 def test_params_come_back_from_a_trial_as_they_were_drawn(tmp_path: Path) -> None:

@@ -145,6 +145,13 @@ def _make_candidate(project: Project, name: str, params: Mapping[str, Any], pare
     except BaseException as error:
         runs.finish(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
+    first = project.registry.find(candidate_digest)
+    if first.number < version.number:  # of two machines, whose locks do not reach each other, the first one's stays
+        project.registry.delete(version.number)
+        runs.rename(run_id, f"{name}, as version {first.number}")
+        runs.finish(run_id)
+        logger.info("another machine registered the same candidate first: %s version %d", first.name, first.number)
+        return first
     runs.rename(run_id, f"{name}, version {version.number}")
     runs.finish(run_id)
     logger.info("registered %s version %d", version.name, version.number)

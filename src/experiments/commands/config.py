@@ -69,10 +69,21 @@ class TuningConfig:
     study_name: str | None
     seed: int
     storage: str
+    workers: int
+    heartbeat_interval: int
+    grace_period: int
     sampler: dict[str, Any]
     pruner: dict[str, Any]
 
     def __post_init__(self) -> None:
+        _in_range("tuning.workers", self.workers, "at least 1", self.workers >= 1)
+        _in_range("tuning.heartbeat_interval", self.heartbeat_interval, "at least 1", self.heartbeat_interval >= 1)
+        _in_range(
+            "tuning.grace_period",
+            self.grace_period,
+            f"more than heartbeat_interval={self.heartbeat_interval}",
+            self.grace_period > self.heartbeat_interval,
+        )
         _in_range("tuning.n_trials", self.n_trials, "at least 1", self.n_trials >= 1)
         _in_range("tuning.seed", self.seed, "at least 0", self.seed >= 0)
 

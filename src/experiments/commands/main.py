@@ -42,6 +42,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code: 0, 2 for a user's mistake, 130 when interrupted."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a trial, with a server
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing, and the message is ours
     _log_to_stderr()
     try:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from experiments.addresses import masked
 from experiments.commands.config import Config
 from experiments.evaluation.splits import Splits, make_splits
 from experiments.tasks import TASKS
 from experiments.tasks.base import Dataset, Task
-from experiments.tuning.storage import masked
 from features.engines import open_engine
 from features.errors import InputError, check_type, did_you_mean
 from features.shop import Shop
@@ -170,7 +170,7 @@ class Project:
             given = [text for text in HydraConfig.get().overrides.task if text.startswith(LASTING)]
             folders = [s.path for s in HydraConfig.get().runtime.config_sources if s.provider == "command-line"]
             given = [*(f"--config-dir={folder.removeprefix('file://')}" for folder in folders), *given]
-        return " ".join(["experiments", command, *map(shlex.quote, given)])
+        return masked(" ".join(["experiments", command, *map(shlex.quote, given)]))
 
 
 def digest(content: Any) -> str:

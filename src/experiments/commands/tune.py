@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from experiments.addresses import exclusive, masked
 from experiments.commands.candidate import make_candidate
-from experiments.commands.config import Config
+from experiments.commands.config import Config, TuningConfig
 from experiments.commands.project import Project, digest
 from experiments.tasks.base import naive_models
-from experiments.tuning.objective import validation_objective
+from experiments.tuning.objective import ValidationObjective
 from experiments.tuning.space import Space, tuned
-from experiments.tuning.storage import masked
-from experiments.tuning.study import StudyOptions, best, finished, open_study, optimize
+from experiments.tuning.storage import fail_stale_trials
+from experiments.tuning.study import StudyOptions, best, finished, lacks_writer, open_study, optimize
+from experiments.tuning.workers import optimize_with_workers
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
-    from experiments.tracking.runs import TrialRecord
+    from experiments.tracking.runs import Runs, TrialRecord
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +36,7 @@ def tune(project: Project) -> Version:
     """Run the study until it has its trials, wherever an earlier command left it, and refit the best.
 
     Optuna's storage is the truth: trials that finished without leaving a run in MLflow, because their
-    process was killed in between, get it now.
+    process was killed in between, get it now. The same command on other machines works on the same study.
     """
     from experiments.tracking.store import answering
 
@@ -41,8 +45,6 @@ def tune(project: Project) -> Version:
 
 
 def _tune(project: Project) -> Version:
-    from experiments.tracking.store import exclusive
-
     task, options = project.task, project.config.tuning
     space = Space(project.config.search.models, project.config.search.space)
     space.check({name: model().get_params() for name, model in task.candidates().items()})
@@ -62,39 +64,43 @@ def _tune(project: Project) -> Version:
 
     identity = study_identity(project)
     name = options.study_name or f"{project.registered_name}-{identity[:8]}"
-    study = open_study(
-        name, StudyOptions(options.n_trials, options.storage, options.seed, options.sampler, options.pruner), identity
-    )
+    join = partial(open_study, name, study_options(options), identity)
+    study = join()
     runs = project.runs
-    with exclusive(project.client, f"study {name}"):  # or two that begin it at once would make two parents
-        parent = runs.resume_study(name, {**project.lineage, "storage": masked(options.storage)})
-    runs.log(
-        parent,
-        params={
-            "n_features": len(project.features),
-            "training_cutoffs": ", ".join(map(str, project.splits.training)),
-            "validation_cutoffs": ", ".join(map(str, project.splits.validation)),
-            "seed": options.seed,
-        },
-    )
+    alone = partial(exclusive, options.storage, f"study {name}")
+    with alone():  # or two that begin it at once would make two parents
+        tags = {**project.lineage, "storage": masked(options.storage)}
+        parent = runs.resume_study(name, study.user_attrs["begun"], tags)
     status = "FAILED"
     try:
-        runs.log_data(parent, project.data_input, context="tuning")
-        runs.log_artifacts(parent, texts=project.texts())
-        logged = runs.logged_trials(parent)
-        for trial in finished(study):
-            if trial.number not in logged:
-                runs.log_trial(parent, record(trial, options.seed))
-        optimize(
-            study,
-            validation_objective(task, space, dataset, folds),
-            options.n_trials,
-            on_finished=lambda trial: runs.log_trial(parent, record(trial, options.seed)),
-        )
-        chosen = best(study)
-        model, params = tuned(chosen.params)
-        logger.info("best of %d trials: trial %d, %s", len(finished(study)), chosen.number, model)
-        version = make_candidate(project, model, params, parent)
+        with alone():
+            runs.log(
+                parent,
+                params={
+                    "n_features": len(project.features),
+                    "training_cutoffs": ", ".join(map(str, project.splits.training)),
+                    "validation_cutoffs": ", ".join(map(str, project.splits.validation)),
+                    "seed": options.seed,
+                },
+            )
+            runs.log_data(parent, project.data_input, context="tuning")
+            runs.log_artifacts(parent, texts=project.texts())
+            settle(study, runs, parent, options.seed)
+        objective = ValidationObjective(task, space, dataset, folds)
+
+        def log_trial(trial: Any) -> None:
+            runs.log_trial(parent, record(trial, options.seed))
+
+        if options.workers == 1:
+            optimize(study, objective, options.n_trials, log_trial)
+        else:
+            optimize_with_workers(join, objective, options.n_trials, options.workers, log_trial)
+        with alone():  # of several machines one refits, and the others find that it has
+            settle(study, runs, parent, options.seed)
+            chosen = best(study)
+            model, params = tuned(chosen.params)
+            logger.info("best of %d trials: trial %d, %s", len(finished(study)), chosen.number, model)
+            version = make_candidate(project, model, params, parent)
         runs.log(
             parent,
             metrics={f"valid/{task.objective}": chosen.value},
@@ -107,6 +113,17 @@ def _tune(project: Project) -> Version:
     finally:
         runs.finish(parent, status)
     return version
+
+
+def study_options(options: TuningConfig) -> StudyOptions:
+    """What the configuration says of the study itself."""
+    return StudyOptions(**{field.name: getattr(options, field.name) for field in dataclasses.fields(StudyOptions)})
+
+
+def settle(study: Any, runs: Runs, parent: str, seed: int) -> None:
+    """End the trials that nobody works on, and see that each finished one has one run."""
+    fail_stale_trials(study)
+    runs.settle_trials(parent, [record(trial, seed) for trial in finished(study) if lacks_writer(trial)])
 
 
 def study_identity(project: Project) -> str:

@@ -118,7 +118,10 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        return self._version(self.client.create_model_version(self.name, model_uri, run_id, tags=dict(tags)))
+        model_id = model_uri.removeprefix("models:/")  # a server wants it apart, too
+        return self._version(
+            self.client.create_model_version(self.name, model_uri, run_id, tags=dict(tags), model_id=model_id)
+        )
 
     def versions(self) -> list[Version]:
         """All versions, newest first."""
@@ -145,8 +148,11 @@ class Registry:
         return known[number]
 
     def find(self, digest: str) -> Version | None:
-        """The version built from exactly the same data, code, configuration and parameters, if there is one."""
-        return next((v for v in self.versions() if v.tags.get("candidate_digest") == digest), None)
+        """The first version built from exactly the same data, code, configuration and parameters, if there is one."""
+        return next((v for v in reversed(self.versions()) if v.tags.get("candidate_digest") == digest), None)
+
+    def delete(self, number: int) -> None:
+        self.client.delete_model_version(self.name, str(number))
 
     def champion(self) -> Version | None:
         """What scores today, if anything does."""

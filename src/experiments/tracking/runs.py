@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +21,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunStatus, RunTag
+from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, Run, RunStatus, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
 from experiments.processes import is_gone, mark
@@ -84,13 +86,10 @@ class Runs:
 
     def __init__(self, client: MlflowClient, experiment: str) -> None:
         self.client = client
-        found = client.get_experiment_by_name(experiment)
-        if found is None:
-            self.experiment_id = client.create_experiment(experiment, tags={MLFLOW_EXPERIMENT_KIND: UI_MODE})
-        else:
-            self.experiment_id = found.experiment_id
-            if found.lifecycle_stage == "deleted":
-                client.restore_experiment(found.experiment_id)
+        found = client.get_experiment_by_name(experiment) or _create_experiment(client, experiment)
+        self.experiment_id = found.experiment_id
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
 
     def start(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
         """Create a run and return its id."""
@@ -112,15 +111,18 @@ class Runs:
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
         self.client.set_terminated(run_id, status)
 
-    def resume_study(self, study: str, tags: Mapping[str, str]) -> str:
-        """The study's parent run: the one that an earlier command left, or a new one."""
-        runs = self._search(f"tags.kind = '{STUDY}' and tags.study = {_quoted(study)}")
+    def resume_study(self, study: str, begun: str, tags: Mapping[str, str]) -> str:
+        """The study's parent run: the one that an earlier command, or another machine's, left, or a new one.
+
+        A study that was begun anew under the same name, its storage deleted, gets a run of its own.
+        """
+        runs = self._search(f"tags.kind = '{STUDY}' and tags.study = {_quoted(study)} and tags.begun = '{begun}'")
         if runs:
             run_id = runs[0].info.run_id
             self.client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
             self.client.set_tag(run_id, "owner", json.dumps(mark()))
             return run_id
-        return self.start(study, {"kind": STUDY, "study": study, **tags})
+        return self.start(study, {"kind": STUDY, "study": study, "begun": begun, **tags})
 
     def end_orphans(self) -> None:
         """End the runs that a killed process left running, but remove a trial's: it is written anew from the trial."""
@@ -132,10 +134,32 @@ class Runs:
                 else:
                     self.finish(run.info.run_id, "KILLED")
 
-    def logged_trials(self, parent: str) -> set[int]:
-        """Numbers of the trials that have a run."""
-        runs = self._search(f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and tags.kind = '{TRIAL}'")
-        return {int(run.data.tags["trial"]) for run in runs}
+    def settle_trials(self, parent: str, unwritten: Sequence[TrialRecord]) -> None:
+        """See that each trial has one run.
+
+        Two are left when a process was taken for dead, its trial's run written by another, and it lived: the
+        first of them by id stays, whoever decides.
+
+        Parameters
+        ----------
+        parent : str
+        unwritten : sequence of TrialRecord
+            Trials whose writer is gone: those that have no run get one.
+        """
+        self.end_orphans()
+        written: dict[int, list[Run]] = defaultdict(list)
+        for run in self._search(f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and tags.kind = '{TRIAL}'"):
+            written[int(run.data.tags["trial"])].append(run)
+        for runs in written.values():
+            whole = sorted(run.info.run_id for run in runs if run.info.status != "RUNNING")
+            for run_id in whole[1:]:
+                self.client.delete_run(run_id)
+        for trial in unwritten:
+            runs = written[trial.number]
+            if all(run.info.status == "RUNNING" for run in runs):
+                for run in runs:  # half of one
+                    self.client.delete_run(run.info.run_id)
+                self.log_trial(parent, trial)
 
     def log_trial(self, parent: str, trial: TrialRecord) -> None:
         """Write a finished trial's run, whole."""
@@ -229,6 +253,15 @@ class Runs:
             token = page.token
             if not token:
                 return found
+
+
+def _create_experiment(client: MlflowClient, name: str) -> Experiment:
+    try:
+        client.create_experiment(name, tags={MLFLOW_EXPERIMENT_KIND: UI_MODE})
+    except MlflowException as error:  # another process did it first
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return client.get_experiment_by_name(name)
 
 
 def _quoted(text: str) -> str:

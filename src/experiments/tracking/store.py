@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import logging
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
 
 import mlflow
 from mlflow import MlflowClient
@@ -17,6 +13,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils as db
 from sqlalchemy.exc import OperationalError
 
+from experiments import addresses
+from experiments.addresses import masked
 from features.errors import InputError
 
 
@@ -34,18 +32,19 @@ def connect(uri: str | None) -> MlflowClient:
         If the store cannot be reached.
     """
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # logs what it raises: see `answering`
-    for noisy in ("alembic", "mlflow.tracking", "mlflow.models.model", "mlflow.pyfunc"):
+    for noisy in ("mlflow.store", "alembic", "mlflow.tracking", "mlflow.models.model", "mlflow.pyfunc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         if uri:
             mlflow.set_tracking_uri(uri)
-        with locked(mlflow.get_tracking_uri(), "store"), few_retries():  # of two that create it, one would crash
+        # Of two that create it, one would crash.
+        with addresses.exclusive(mlflow.get_tracking_uri(), "store"), few_retries():
             client = MlflowClient()
             client.search_experiments(max_results=1)
     except Exception as error:  # of MLflow, its database driver or its HTTP client
         raise InputError(
             "the MLflow store does not answer",
-            where=f"tracking.uri={uri or mlflow.get_tracking_uri()}",
+            where=f"tracking.uri={masked(uri or mlflow.get_tracking_uri())}",
             found=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}",
             hint="start the server, or leave tracking.uri null for a store in this folder",
         ) from error
@@ -85,7 +84,7 @@ def answering(client: MlflowClient) -> Iterator[None]:
             raise
         raise InputError(
             "the MLflow store stopped answering",
-            where=f"tracking.uri={client.tracking_uri}",
+            where=f"tracking.uri={masked(client.tracking_uri)}",
             found=str(refusal.orig),
             hint="end what locks it, make room, or let it be written to, and give the same command again",
         ) from error
@@ -96,24 +95,6 @@ def address(client: MlflowClient) -> str:
     return client.tracking_uri
 
 
-@contextmanager
-def exclusive(client: MlflowClient, name: str) -> Iterator[None]:
-    """Hold the lock of that name: other processes that use the same store from this machine wait.
-
-    The lock lies beside a local store, whatever folder a process works in; that of a server lies in the
-    machine's folder for temporary files, and other machines do not see it.
-    """
-    with locked(client.tracking_uri, name):
-        yield
-
-
-@contextmanager
-def locked(uri: str, name: str) -> Iterator[None]:
-    """Hold a lock of a store that may not be there yet: see `exclusive`."""
-    beside = uri.removeprefix("sqlite:///") if uri.startswith("sqlite:///") else tempfile.gettempdir() + "/mlflow"
-    digest = hashlib.sha256(f"{uri} {name}".encode()).hexdigest()[:12]
-    path = Path(f"{beside}.{digest}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def exclusive(client: MlflowClient, name: str) -> AbstractContextManager[None]:
+    """The lock of that name in the store in use: see `addresses.exclusive`."""
+    return addresses.exclusive(client.tracking_uri, name)

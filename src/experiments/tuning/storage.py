@@ -1,33 +1,44 @@
-"""Where studies live, and which of their trials nobody works on any more."""
+"""Where studies live, whose their trials are, and which of them nobody works on any more."""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import logging
 import os
-import re
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import optuna
+from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import TrialState
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from experiments.processes import is_gone
+from experiments.addresses import exclusive, masked, with_driver
+from experiments.processes import is_gone, is_here
 from features.errors import InputError
 from features.writing import named
 
-ORPHAN_AGE = timedelta(seconds=30)  # between a trial's creation and its owner's mark lie milliseconds
+logger = logging.getLogger(__name__)
+
+BIRTH = timedelta(minutes=1)
 
 
-def masked(address: str) -> str:
-    """An address without its password."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", address)
-
-
-def open_storage(address: str) -> BaseStorage:
+def open_storage(address: str, heartbeat_interval: int, grace_period: int) -> BaseStorage:
     """A journal file by its path, or any storage Optuna knows by its URL.
+
+    Parameters
+    ----------
+    address : str
+    heartbeat_interval, grace_period : int
+        Seconds between the signs of life of a trial, and after how many without one it counts as dead. In a
+        database only: a journal has none.
 
     Raises
     ------
@@ -36,64 +47,180 @@ def open_storage(address: str) -> BaseStorage:
     """
     try:
         if "://" in address:
-            return RDBStorage(address)
+            with exclusive(address, "tables"), warnings.catch_warnings():  # of two that create them, one would crash
+                warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats
+                return RDBStorage(
+                    with_driver(address),
+                    engine_kwargs={"pool_pre_ping": True},
+                    heartbeat_interval=heartbeat_interval,
+                    grace_period=grace_period,
+                )
         Path(address).parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(Journal(address))
+    except ImportError as error:
+        raise InputError(
+            "the driver of the study's database is not installed",
+            where="tuning.storage",
+            found=f"{masked(address)}: {error}",
+            hint="for PostgreSQL: pip install 'psycopg[binary]'",
+        ) from error
     except Exception as error:
         raise InputError(
             "the study's storage cannot be opened",
             where="tuning.storage",
             expected="a path for a journal file, or a URL such as postgresql://user@host/db",
-            found=f"{masked(address)}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            found=masked(f"{address}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"),
             hint="choose another tuning.storage, or move away what is there",
         ) from error
 
 
 class Journal(JournalFileBackend):
-    """Optuna's journal file, which holds whole lines only: what a full disk cut off would spoil it for good."""
+    """Optuna's journal file, which holds whole lines only: half of one would spoil it for good."""
 
     def __init__(self, path: str) -> None:
-        self._path = Path(path)
-        self._one_writer = JournalFileOpenLock(path)
-        super().__init__(path, lock_obj=self._one_writer)
-        with self._path.open("rb") as file:
+        self._journal, self._own_lock = Path(path), JournalLock(path)
+        super().__init__(path, lock_obj=self._own_lock)
+        self._cut_half_a_line()
+        with self._journal.open("rb") as file:
             first = file.readline()
         if first and not (first.endswith(b"\n") and isinstance(json.loads(first), dict)):
             raise ValueError("the file is no journal of Optuna")
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         try:
-            with named(self._path):
+            with named(self._journal):
                 super().append_logs(logs)
         except OSError:
-            self._cut_to_whole_lines()
+            self._cut_half_a_line()
             raise
 
-    def _cut_to_whole_lines(self) -> None:
-        self._one_writer.acquire()
-        try:
-            os.truncate(self._path, self._path.read_bytes().rfind(b"\n") + 1)
-        finally:
-            self._one_writer.release()
+    def _cut_half_a_line(self) -> None:
+        self._own_lock.acquire()
+        self._own_lock.release()
 
 
-def is_stale(trial: optuna.trial.FrozenTrial) -> bool:
-    """Whether a running trial's worker is gone.
+class JournalLock:
+    """The lock of a journal file, which the kernel takes back from a process that is killed.
 
-    Workers on other hosts cannot be seen from here: their trials are left alone.
+    Optuna's own is a file, and outlives its holder by half a minute. Half a line that a killed process or a full
+    disk left is cut off: nobody was told that it was written, and the next line would be appended to it.
     """
-    mark = trial.user_attrs.get("owner")
-    if mark is None:
-        begun = trial.datetime_start
-        return begun is not None and datetime.now() - begun > ORPHAN_AGE
-    return is_gone(mark)
+
+    def __init__(self, journal: str) -> None:
+        self._journal = journal
+        self._held: int | None = None
+
+    def acquire(self) -> bool:
+        held = os.open(f"{self._journal}.lock", os.O_CREAT | os.O_RDWR, 0o666)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        self._held = held
+        with open(self._journal, "rb+") as file:
+            if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+                _cut_last_line(file)
+        return True
+
+    def release(self) -> None:
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+
+def _cut_last_line(file: BinaryIO) -> None:
+    file.seek(0)
+    text = file.read()
+    begin = text.rfind(b"\n") + 1
+    if text[begin:].startswith(b"{"):  # of what is no journal nothing is cut
+        file.truncate(begin)
+
+
+def new_trial(study: optuna.Study, owner: Mapping[str, Any]) -> optuna.Trial:
+    """`study.ask()` for a trial that has its owner from the start.
+
+    A process that is killed between asking and signing would leave a trial of nobody. Optuna has no public way to
+    it, hence the private names.
+    """
+    study._thread_local.cached_all_trials = None  # as `ask` does
+    template = create_trial(state=TrialState.RUNNING, user_attrs={"owner": dict(owner)})
+    trial_id = study._storage.create_new_trial(study._study_id, template_trial=template)
+    if has_heartbeats(study):
+        study._storage.record_heartbeat(trial_id)
+    return optuna.Trial(study, trial_id)
+
+
+def has_heartbeats(study: optuna.Study) -> bool:
+    """Whether the storage notices by itself that a trial's worker is gone, on whatever machine that was."""
+    interval = getattr(study._storage, "get_heartbeat_interval", None)
+    return interval is not None and interval() is not None
+
+
+@contextmanager
+def heartbeats(study: optuna.Study, trial: optuna.Trial) -> Iterator[None]:
+    """Let the storage know, while a trial runs, that it does; only `study.optimize` would do so by itself."""
+    if not has_heartbeats(study):
+        yield
+        return
+    storage, ended = study._storage, threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(storage.get_heartbeat_interval()):
+            try:
+                storage.record_heartbeat(trial._trial_id)
+            except StorageInternalError as error:  # the next may get through; the trial itself will tell if not
+                logger.warning("trial %d could not give a sign of life: %s", trial.number, masked(str(error)))
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def is_stale(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """Whether a running trial's worker is gone, as far as its heartbeat need not tell.
+
+    On this machine its process says so. On another one it may have ended before the first heartbeat, which comes,
+    as the first parameter does, within milliseconds. Clocks may lie in other time zones: a trial that is ended by
+    mistake at that age is simply drawn anew.
+    """
+    owner = trial.user_attrs.get("owner")
+    if owner is None:
+        return False
+    if is_here(owner):
+        return is_gone(owner)
+    return has_heartbeats(study) and not trial.params and abs(datetime.now() - trial.datetime_start) > BIRTH
+
+
+def may_finish(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """Whether a running trial is to be waited for.
+
+    A journal does not tell whether a trial of another machine is alive; to wait for a dead one would be for ever.
+    """
+    if trial.state is not TrialState.RUNNING:
+        return False
+    owner = trial.user_attrs.get("owner")
+    return has_heartbeats(study) or (owner is not None and is_here(owner))
+
+
+def fail(study: optuna.Study, number: int) -> None:
+    """End a trial that will not finish and is not to count, unless another process just did."""
+    with suppress(UpdateFinishedTrialError):
+        study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 def fail_stale_trials(study: optuna.Study) -> list[int]:
-    """End the trials whose worker is gone, and say which. Their numbers are not used again."""
-    stale = []
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if is_stale(trial):
-            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-            stale.append(trial.number)
-    return stale
+    """End the trials whose worker is gone, and say which. Their numbers are not used again.
+
+    Workers on other machines are known by their heartbeats alone, where the storage has any.
+    """
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    for trial in running:
+        if is_stale(study, trial):
+            fail(study, trial.number)
+    if has_heartbeats(study):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            optuna.storages.fail_stale_trials(study)
+    still = {trial.number for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
+    return [trial.number for trial in running if trial.number not in still]

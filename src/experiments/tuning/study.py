@@ -7,29 +7,38 @@ each fold, state, owner, traceback), so that a run in MLflow can be written from
 from __future__ import annotations
 
 import inspect
+import logging
 import math
+import time
 import traceback
+import uuid
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.pruners import MedianPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
-from experiments.processes import mark
-from experiments.tuning.storage import fail_stale_trials, open_storage
+from experiments.addresses import exclusive
+from experiments.processes import is_gone, is_here, mark
+from experiments.tuning.storage import fail, fail_stale_trials, heartbeats, may_finish, new_trial, open_storage
 from features.errors import InputError, check_type
 
+logger = logging.getLogger(__name__)
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 Objective = Callable[[optuna.Trial], float]
+
+POLL_SECONDS = 0.2  # between two looks at what other processes do
+WRITING_TIME = timedelta(minutes=1)  # a trial's run is written within a second of its end
 
 
 class NumberedSampler(BaseSampler):
@@ -84,6 +93,8 @@ class StudyOptions:
     n_trials : int
         Finished trials that the study shall have, failed ones counted, interrupted ones not.
     storage : str
+    heartbeat_interval, grace_period : int
+        Seconds, for storages that have heartbeats.
     seed : int
     sampler, pruner : mapping
         Options of `TPESampler` and `MedianPruner`.
@@ -91,6 +102,8 @@ class StudyOptions:
 
     n_trials: int
     storage: str
+    heartbeat_interval: int
+    grace_period: int
     seed: int
     sampler: Mapping[str, Any]
     pruner: Mapping[str, Any]
@@ -126,18 +139,21 @@ def open_study(name: str, options: StudyOptions, identity: str) -> optuna.Study:
         raise InputError(
             "the sampler or pruner does not take these options", where="tuning", found=str(error)
         ) from error
-    study = optuna.create_study(
-        study_name=name,
-        storage=open_storage(options.storage),
-        sampler=sampler,
-        pruner=pruner,
-        direction="maximize",
-        load_if_exists=True,
-    )
-    known = study.user_attrs.get("identity")
-    if known is None:
-        study.set_user_attr("identity", identity)
-    elif known != identity:
+    storage = open_storage(options.storage, options.heartbeat_interval, options.grace_period)
+    with exclusive(options.storage, f"study {name}"):  # of two that begin it, one says what it is for
+        study = optuna.create_study(
+            study_name=name,
+            storage=storage,
+            sampler=sampler,
+            pruner=pruner,
+            direction="maximize",
+            load_if_exists=True,
+        )
+        known = study.user_attrs.get("identity")
+        if known is None:
+            study.set_user_attr("begun", uuid.uuid4().hex)  # tells it from an earlier one of that name, since deleted
+            study.set_user_attr("identity", identity)
+    if known not in (None, identity):
         raise InputError(
             f"the study {name} was made with other data, features, cutoffs, search space, seed or code",
             where="tuning.study_name",
@@ -147,14 +163,35 @@ def open_study(name: str, options: StudyOptions, identity: str) -> optuna.Study:
     return study
 
 
+def is_finished(trial: FrozenTrial) -> bool:
+    """Whether a trial came to an end of its own: complete, pruned, or failed with a traceback."""
+    return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or (
+        trial.state is TrialState.FAIL and "traceback" in trial.user_attrs
+    )
+
+
 def finished(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that came to an end of their own: complete, pruned, or failed with a traceback."""
-    return [
-        trial
-        for trial in study.get_trials(deepcopy=False)
-        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        or (trial.state is TrialState.FAIL and "traceback" in trial.user_attrs)
-    ]
+    """The trials that count."""
+    return [trial for trial in study.get_trials(deepcopy=False) if is_finished(trial)]
+
+
+def writer_of(trial: FrozenTrial) -> Mapping[str, Any] | None:
+    """The mark of the process that writes a trial's run; None for a trial that was added by hand."""
+    return trial.user_attrs.get("owner", {}).get("writer")
+
+
+def lacks_writer(trial: FrozenTrial) -> bool:
+    """Whether the process that was to write a finished trial's run is gone, or should have done so long ago.
+
+    Of a process on another machine the time alone is known. If it is only slow, the run that it writes later is
+    one too many, and is removed.
+    """
+    writer = writer_of(trial)
+    if writer is None:
+        return True
+    if is_here(writer):
+        return is_gone(writer)
+    return abs(datetime.now() - trial.datetime_complete) > WRITING_TIME  # whatever the time zone of its clock
 
 
 def feasible(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
@@ -201,48 +238,134 @@ def optimize(
     objective: Objective,
     n_trials: int,
     on_finished: Callable[[FrozenTrial], None],
+    *,
+    writer: Mapping[str, Any] | None = None,
+    go_on: Callable[[], bool] = lambda: True,
+    quiet: bool = False,
 ) -> None:
-    """Run trials until `n_trials` have finished, whoever ran them.
+    """Run trials until exactly `n_trials` have finished, whoever ran them.
 
     A trial whose objective raises is told as failed with its traceback, and the study goes on. An
-    interrupt ends the current trial, which does not count, and is raised again.
+    interrupt ends the current trial, which does not count, and is raised again. Other processes may work on the
+    same study: while the trials that they run are enough, this one waits.
 
     Parameters
     ----------
     objective : callable
         Takes the trial, returns the value to maximise; may raise `optuna.TrialPruned`.
     on_finished : callable
-        Called with each finished trial.
+        Called with each trial that was finished here.
+    writer : mapping, optional
+        Mark of the process that writes the trials' runs; this one where not given.
+    go_on : callable
+        Asked before each trial.
+    quiet : bool
+        No progress bar.
     """
-    done = len(finished(study))
-    with tqdm(total=n_trials, initial=min(done, n_trials), desc=study.study_name, unit="trial") as bar:
-        _show_best(bar, study)
-        while len(finished(study)) < n_trials:
-            trial = study.ask()
-            trial.set_user_attr("owner", mark())
-            on_finished(_run(study, trial, objective))
-            bar.update()
-            _show_best(bar, study)
+    owner = {**mark(), "writer": dict(writer or mark())}
+    with Progress(study, n_trials, quiet) as progress:
+        while len(progress.update()) < n_trials and go_on():
+            trial = _ask(study, n_trials, owner)
+            if trial is None:
+                fail_stale_trials(study)
+                time.sleep(POLL_SECONDS)
+                continue
+            with heartbeats(study, trial):
+                done = _run(study, trial, objective)
+            if done is not None and is_finished(done):
+                on_finished(done)
+            else:
+                logger.warning("trial %d gave no sign of life for too long and does not count", trial.number)
 
 
-def _run(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> FrozenTrial:
+class Progress:
+    """A bar of a study's finished trials, whoever ran them, and the best value so far.
+
+    Parameters
+    ----------
+    study : optuna.Study
+    n_trials : int
+    quiet : bool
+        Show nothing.
+    """
+
+    def __init__(self, study: optuna.Study, n_trials: int, quiet: bool = False) -> None:
+        trials = finished(study)
+        self._study, self._shown = study, len(trials)
+        self._bar = None  # one that is only disabled makes semaphores, which a worker that is ended leaves behind
+        if not quiet:
+            done = min(len(trials), n_trials)
+            self._bar = tqdm(total=n_trials, initial=done, desc=study.study_name, unit="trial")
+        self._show_best(trials)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self) -> list[FrozenTrial]:
+        """Show what has finished, and return it."""
+        trials = finished(self._study)
+        if self._bar is not None and len(trials) > self._shown:
+            self._show_best(trials)
+            self._bar.update(len(trials) - self._shown)
+            self._shown = len(trials)
+        return trials
+
+    def _show_best(self, trials: Iterable[FrozenTrial]) -> None:
+        values = [trial.value for trial in feasible(trials)]
+        if values and self._bar is not None:
+            self._bar.set_postfix(best=f"{max(values):.4f}", refresh=False)
+
+
+def _ask(study: optuna.Study, n_trials: int, owner: Mapping[str, Any]) -> optuna.Trial | None:
+    """A new trial; None while those that there are may be enough."""
+    if _places_taken(study, study.get_trials(deepcopy=False)) >= n_trials:
+        return None
+    trial = new_trial(study, owner)
+    if is_surplus(study, trial.number, n_trials):  # others came for the last place at the same moment
+        fail(study, trial.number)
+        return None
+    return trial
+
+
+def is_surplus(study: optuna.Study, number: int, n_trials: int) -> bool:
+    """Whether the trials with lower numbers, which were all begun before it, may be enough without this one.
+
+    As each trial that runs has been asked this, no more than `n_trials` ever finish.
+    """
+    earlier = [trial for trial in study.get_trials(deepcopy=False) if trial.number < number]
+    return _places_taken(study, earlier) >= n_trials
+
+
+def _places_taken(study: optuna.Study, trials: Sequence[FrozenTrial]) -> int:
+    return sum(is_finished(trial) or may_finish(study, trial) for trial in trials)
+
+
+def _run(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> FrozenTrial | None:
+    """Run a trial and tell its end; None if others took it for dead meanwhile and ended it."""
+    try:
+        return _tell(study, trial, objective)
+    except UpdateFinishedTrialError:
+        return None
+
+
+def _tell(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> FrozenTrial:
     try:
         value = objective(trial)
         if not math.isfinite(value):
             raise ArithmeticError(f"the objective is {value}")
-        return study.tell(trial, value)
+        return study.tell(trial, value, skip_if_finished=True)
     except optuna.TrialPruned:
-        return study.tell(trial, state=TrialState.PRUNED)
+        return study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+    except UpdateFinishedTrialError:
+        raise
     except Exception as error:
         trial.set_user_attr("traceback", traceback.format_exc())
         trial.set_user_attr("error", traceback.format_exception_only(error)[0].splitlines()[0])
-        return study.tell(trial, state=TrialState.FAIL)
+        return study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
     except BaseException:
-        study.tell(trial, state=TrialState.FAIL)
+        fail(study, trial.number)
         raise
-
-
-def _show_best(bar: tqdm, study: optuna.Study) -> None:
-    values = [trial.value for trial in feasible(finished(study))]
-    if values:
-        bar.set_postfix(best=f"{max(values):.4f}")

@@ -1,0 +1,64 @@
+"""Addresses of stores and databases: shown without passwords, and locked for one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def masked(text: str) -> str:
+    """An address, or a text with addresses in it, without passwords."""
+    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", re.sub(r"([?&]password=)[^&\s]*", r"\1***", text))
+
+
+def with_driver(address: str) -> str:
+    """A database's URL as SQLAlchemy reads it: PostgreSQL by psycopg, where no driver is named."""
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", address)
+
+
+@contextmanager
+def exclusive(address: str, name: str) -> Iterator[None]:
+    """Hold the lock of that name in a store: others that come for it wait.
+
+    A PostgreSQL database keeps the lock itself, for all machines, until its holder lets go or is gone.
+    Elsewhere it is a file, for this machine: beside a local store, whatever folder a process works in,
+    and in the folder for temporary files for a server.
+
+    Parameters
+    ----------
+    address : str
+        A path, or a URL of a database or server.
+    name : str
+    """
+    if address.startswith("postgres"):
+        with _advisory_lock(address, name):
+            yield
+    else:
+        path = _lock_file(address, name)
+        path.parent.mkdir(parents=True, exist_ok=True)  # of a store that is not there yet
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+@contextmanager
+def _advisory_lock(address: str, name: str) -> Iterator[None]:
+    from sqlalchemy import NullPool, create_engine
+
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+    engine = create_engine(with_driver(address), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:  # which takes the lock along when it closes
+        connection.exec_driver_sql(f"SELECT pg_advisory_lock({key})")
+        yield
+
+
+def _lock_file(address: str, name: str) -> Path:
+    path = address.removeprefix("sqlite:///")
+    if "://" in path:
+        path, name = f"{tempfile.gettempdir()}/mlflow", f"{address} {name}"
+    return Path(f"{path}.{hashlib.sha256(name.encode()).hexdigest()[:12]}.lock")

@@ -1,0 +1,171 @@
+"""Processes that join one study, and the one that started them: it shows, records and replaces, they run trials.
+
+Workers are spawned, not forked: DuckDB's and OpenMP's threads live in the process that starts them. They know the
+study's storage alone, and end after their trial when the process that started them is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from experiments.processes import mark
+from experiments.tuning.storage import fail_stale_trials
+from experiments.tuning.study import POLL_SECONDS, Objective, Progress, finished, optimize, writer_of
+from features.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+Join = Callable[[], optuna.Study]
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+MAX_KILLED = 5  # workers killed from outside, one after the other, without a trial that finished in between
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A process and the end of a pipe that says why it failed."""
+
+    process: BaseProcess
+    failure: Connection
+
+
+def optimize_with_workers(
+    join: Join,
+    objective: Objective,
+    n_trials: int,
+    n_workers: int,
+    on_finished: Callable[[FrozenTrial], None],
+) -> None:
+    """Run trials in several processes until exactly `n_trials` have finished, whoever ran them.
+
+    A worker that is killed is replaced; its trial ends and does not count. One that fails outside its trials,
+    which it does if it cannot join the study, ends the whole, and its error is raised here.
+
+    Parameters
+    ----------
+    join : callable
+        Opens the study; can be pickled, as the objective can.
+    objective : callable
+    n_trials, n_workers : int
+    on_finished : callable
+        Called, in this process, with each finished trial of its workers.
+    """
+    study, me = join(), mark()
+    before = {trial.number for trial in finished(study)}
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder) / "work.pickle"
+        work.write_bytes(pickle.dumps((join, objective, n_trials)))
+        start = partial(_start, work, me, n_workers)
+        workers: list[Worker] = []
+        try:
+            for _ in range(min(n_workers, n_trials - len(before))):
+                workers.append(start())
+            with Progress(study, n_trials) as progress:
+                for trial in _finishing(study, n_trials, progress, workers, start):
+                    if trial.number not in before and writer_of(trial) == me:
+                        on_finished(trial)
+        finally:
+            for worker in workers:
+                worker.process.terminate()
+            for worker in workers:
+                worker.process.join()
+            fail_stale_trials(study)
+
+
+def _finishing(
+    study: optuna.Study, n_trials: int, progress: Progress, workers: list[Worker], start: Callable[[], Worker]
+) -> Iterator[FrozenTrial]:
+    """The finished trials as they come, whoever ran them, while workers that are killed are replaced."""
+    seen: set[int] = set()
+    killed = 0
+    while True:
+        trials = progress.update()
+        for trial in trials:
+            if trial.number not in seen:
+                seen.add(trial.number)
+                killed = 0
+                yield trial
+        if len(trials) >= n_trials:
+            return
+        for worker in [worker for worker in workers if worker.process.exitcode is not None]:
+            workers.remove(worker)
+            if worker.process.exitcode == 0:  # it has seen the last trial finish
+                continue
+            _raise_failure(worker)
+            killed += 1
+            if killed == MAX_KILLED:
+                raise InputError(
+                    f"{killed} workers were killed one after the other, and no trial finished",
+                    where="tuning.workers",
+                    found=f"the last by signal {-worker.process.exitcode}",
+                    hint="if the system ran out of memory, use fewer workers; the same command goes on from here",
+                )
+            logger.warning("a worker was killed by signal %d and is replaced", -worker.process.exitcode)
+            fail_stale_trials(study)
+            workers.append(start())
+        wait([worker.process.sentinel for worker in workers], POLL_SECONDS)
+
+
+def _start(work: Path, writer: Mapping[str, Any], n_workers: int) -> Worker:
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(work, writer, sender), daemon=True)
+    with _environment_of_a_worker(max(1, (os.cpu_count() or 1) // n_workers)):
+        process.start()
+    sender.close()
+    return Worker(process, receiver)
+
+
+def _work(work: Path, writer: Mapping[str, Any], failure: Connection) -> None:
+    """A worker's life."""
+    parent = multiprocessing.parent_process()
+    try:
+        join, objective, n_trials = pickle.loads(work.read_bytes())
+        optimize(join(), objective, n_trials, lambda trial: None, writer=writer, go_on=parent.is_alive, quiet=True)
+    except Exception as error:
+        failure.send(error if isinstance(error, InputError) else traceback.format_exc())
+        sys.exit(1)
+
+
+def _raise_failure(worker: Worker) -> None:
+    """Raise what a worker died of, unless it was killed."""
+    if worker.process.exitcode < 0:
+        return
+    reason = worker.failure.recv() if worker.failure.poll() else "what it printed stands above"
+    if isinstance(reason, InputError):
+        raise reason
+    raise RuntimeError(f"a worker failed with exit code {worker.process.exitcode}:\n{reason}")
+
+
+@contextmanager
+def _environment_of_a_worker(threads: int) -> Iterator[None]:
+    """What libraries read when they are loaded: each worker uses its share of the cores, unless told otherwise.
+
+    An interrupt from the keyboard is the starting process's to answer, and blocked for its workers.
+    """
+    added = [name for name in THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(added, str(threads)))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for name in added:
+            del os.environ[name]
