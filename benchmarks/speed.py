@@ -1,9 +1,10 @@
 """How fast the project is, beside what else there is: ratios of medians from one run, in results.md.
 
     python benchmarks/speed.py                  # all sections
-    python benchmarks/speed.py features fit     # some of them; the others keep their figures
+    python benchmarks/speed.py features fit     # some of them, printed alone
 
-Each section times its commands in turn, round after round, so that a busy machine slows all of them.
+Rivals are timed in turn, round after round, so that a busy machine slows all of them alike, and their results are
+compared before their times are.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -21,13 +20,15 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 import duckdb
+import mlflow
 import numpy as np
 import optuna
 import pandas as pd
@@ -37,6 +38,10 @@ from lifetimes import BetaGeoFitter, ModifiedBetaGeoFitter
 from lifetimes.utils import summary_data_from_transaction_data
 
 from experiments.models.probabilistic import BGNBD, DAYS_PER_WEEK, MBGNBD
+from experiments.tracking.packaging import synthetic_rows
+from experiments.tracking.runs import Runs
+from experiments.tracking.store import connect
+from experiments.tuning.study import StudyOptions, open_study, optimize
 from features.engines import DuckDB
 from features.snapshot import row_per_customer
 from features.sources import stage
@@ -45,13 +50,25 @@ from features.writing import replacing
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
+CORES = os.cpu_count() or 1
 RFM = ["frequency", "recency", "T", "monetary_value"]
 MILLION = 1_000_000
-Row = tuple[str, str, str, str]  # what, figure, beside, ratio or target
+CDNOW = ["data=cdnow", "experiment=clv_quick", "task.guards.total_ratio=[0.7, 1.4]"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A line of the table: what was measured, here and elsewhere, and what the ratio was to be."""
+
+    what: str
+    ours: str
+    other: str
+    ratio: str
+    target: str = ""
 
 
 def timed(commands: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each command; one round to warm up, then `rounds` in turn."""
+    """Median seconds of each command: one round to warm up, then `rounds` in turn."""
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds + 1):
         for name, command in commands.items():
@@ -61,7 +78,13 @@ def timed(commands: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
     return {name: median(measured[1:]) for name, measured in seconds.items()}
 
 
-def config(name: str, **changes: object) -> dict[str, object]:
+def faster(what: str, seconds: Mapping[str, float], rival: str, target: str = "") -> Result:
+    """How many times as fast as a rival."""
+    ours, theirs = seconds["this project"], seconds[rival]
+    return Result(what, f"{ours:.2f} s", f"{rival}: {theirs:.2f} s", f"{theirs / ours:.2f}x as fast", target)
+
+
+def data_config(name: str, **changes: object) -> dict[str, object]:
     """A data config as conf/ has it."""
     options = yaml.safe_load((ROOT / "conf" / "data" / f"{name}.yaml").read_text())
     options.pop("defaults", None)
@@ -72,63 +95,63 @@ def replicated(staged: Staged, lines: int, folder: Path) -> Staged:
     """The same shop with its customers and orders repeated under shifted ids until it has so many lines."""
     copies = -(-lines // staged.rows["transactions"])
     folder.mkdir()
+    rows = {}
     with duckdb.connect() as connection:
         for table in staged.rows:
             source, target = f"'{staged.folder}/{table}.parquet'", f"'{folder}/{table}.parquet'"
-            columns = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
-            shifted = [column for column in ("customer_id", "order_id") if column in columns]
-            again = ", ".join(f"{column} || '-' || copy AS {column}" for column in shifted)
-            limit = f"LIMIT {lines}" if table == "transactions" else ""
-            rows = f"SELECT * REPLACE ({again}) FROM {source}, range({copies}) AS copies(copy) {limit}"
-            query = f"SELECT * EXCLUDE (copy) FROM ({rows})" if shifted else f"SELECT * FROM {source}"
-            connection.execute(f"COPY ({query}) TO {target} (FORMAT parquet)")
-        kept = {
-            name: connection.execute(f"SELECT count(*) FROM '{folder}/{name}.parquet'").fetchone()[0]
-            for name in staged.rows
-        }
-    return replace(staged, folder=folder, rows=kept)
+            columns = [column[0] for column in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
+            shifted = ", ".join(f"{id} || '-' || copy AS {id}" for id in ("customer_id", "order_id") if id in columns)
+            query = f"SELECT * FROM {source}"
+            if shifted:
+                query = f"SELECT * EXCLUDE (copy) REPLACE ({shifted}) FROM {source}, range({copies}) AS copies(copy)"
+            if table == "transactions":
+                query += f" LIMIT {lines}"
+            rows[table] = connection.execute(f"COPY ({query}) TO {target} (FORMAT parquet)").fetchone()[0]
+    return replace(staged, folder=folder, rows=rows)
 
 
 def engine(folder: Path) -> DuckDB:
-    return DuckDB(threads=os.cpu_count() or 1, memory_limit="3GiB", temp_directory=str(folder / "spill"))
+    return DuckDB(threads=CORES, memory_limit="3GiB", temp_directory=str(folder / "spill"))
 
 
 # Features
 
 SQL = """
     WITH days AS (
-        SELECT customer_id, timestamp::DATE AS day, sum(amount) AS amount,
-            min(timestamp::DATE) OVER (PARTITION BY customer_id) AS first_day
-        FROM '{path}' WHERE timestamp < DATE '{cutoff}' GROUP BY customer_id, timestamp::DATE
+        SELECT customer_id, timestamp::DATE AS day, sum(amount)::DECIMAL(18, 4) AS amount
+        FROM '{path}' WHERE timestamp < DATE '{cutoff}' GROUP BY ALL
     )
     SELECT customer_id, (count(*) - 1)::DOUBLE AS frequency, (max(day) - min(day))::DOUBLE AS recency,
         (DATE '{cutoff}' - 1 - min(day))::DOUBLE AS T,
-        coalesce(sum(amount) FILTER (day > first_day)::DOUBLE / nullif(count(*) - 1, 0), 0) AS monetary_value
+        coalesce((sum(amount) - arg_min(amount, day))::DOUBLE / nullif(count(*) - 1, 0), 0) AS monetary_value
     FROM days GROUP BY customer_id
 """
 
 
-def with_pandas(path: Path, cutoff: date) -> pd.DataFrame:
-    """RFM and T as one would write it by hand."""
+def by_hand_in_sql(path: Path, cutoff: date, on: DuckDB) -> pd.DataFrame:
+    return on.connection.con.sql(SQL.format(path=path, cutoff=cutoff)).df().set_index("customer_id")
+
+
+def by_hand_in_pandas(path: Path, cutoff: date) -> pd.DataFrame:
     lines = pd.read_parquet(path, columns=["customer_id", "timestamp", "amount"])
     lines = lines[lines["timestamp"] < pd.Timestamp(cutoff)]
     days = lines.assign(day=lines["timestamp"].dt.normalize(), amount=lines["amount"].astype(float))
     days = days.groupby(["customer_id", "day"], as_index=False)["amount"].sum()
     customers = days.groupby("customer_id")
     first, last, frequency = customers["day"].min(), customers["day"].max(), customers.size() - 1
-    repeats = days[days["day"] > days["customer_id"].map(first)].groupby("customer_id")["amount"].sum()
+    repeats = customers["amount"].sum() - customers["amount"].first()
     return pd.DataFrame(
         {
             "frequency": frequency,
             "recency": (last - first).dt.days,
             "T": (pd.Timestamp(cutoff) - timedelta(days=1) - first).dt.days,
-            "monetary_value": (repeats / frequency).reindex(frequency.index).fillna(0.0),
+            "monetary_value": (repeats / frequency.where(frequency > 0)).fillna(0.0),
         },
         dtype=float,
     )
 
 
-def with_lifetimes(path: Path, cutoff: date) -> pd.DataFrame:
+def by_lifetimes(path: Path, cutoff: date) -> pd.DataFrame:
     lines = pd.read_parquet(path, columns=["customer_id", "timestamp", "amount"])
     lines = lines.assign(amount=lines["amount"].astype(float))
     return summary_data_from_transaction_data(
@@ -136,82 +159,297 @@ def with_lifetimes(path: Path, cutoff: date) -> pd.DataFrame:
     )
 
 
-def features(folder: Path) -> Iterator[Row]:
-    """RFM and T from one Parquet file to a pandas frame; then every family."""
-    staged = stage(config("cdnow", variant="master"), folder / "cache")
-    for millions in (1, 10):
-        shop = replicated(staged, millions * MILLION, folder / f"cdnow_{millions}")
-        path, on = shop.folder / "transactions.parquet", engine(folder)
-        past = shop.open(on).as_of(shop.end)
-        rivals = {
-            "this project": lambda past=past, on=on: on.frame(row_per_customer(past, RFM)),
-            "DuckDB SQL by hand": lambda on=on, path=path: on.connection.con.sql(
-                SQL.format(path=path, cutoff=shop.end)
-            ).df(),
-            "pandas by hand": lambda path=path: with_pandas(path, shop.end),
-            "lifetimes": lambda path=path: with_lifetimes(path, shop.end),
-        }
-        frames = {name: command() for name, command in rivals.items()}
-        ours = frames["this project"].set_index("customer_id").sort_index()
-        for name, frame in frames.items():
-            frame = frame.set_index("customer_id") if "customer_id" in frame else frame
-            np.testing.assert_allclose(frame.sort_index()[RFM], ours[RFM], rtol=1e-9, err_msg=name)
-        seconds = timed(rivals, rounds=3)
-        for name in list(rivals)[1:]:
-            target = {"lifetimes": "at least 5" if millions == 10 else "", "DuckDB SQL by hand": "at least 0.67"}.get(
-                name, ""
-            )
-            yield row(f"RFM + T, {millions}M lines, {len(ours):,} customers", seconds, name, target)
-    shop = replicated(stage(config("complete_journey"), folder / "cache"), 10 * MILLION, folder / "journey_10")
-    on = engine(folder)
-    past = shop.open(on).as_of(shop.end)
+def by_this_project(shop: Staged, names: list[str], on: DuckDB) -> pd.DataFrame:
+    return on.frame(row_per_customer(shop.open(on).as_of(shop.end), names)).set_index("customer_id")
+
+
+def features(folder: Path) -> Iterator[Result]:
+    """RFM and T from one Parquet file to a frame, on a shop of few lines a customer and one of many; all families."""
+    for source, variant in (("cdnow", {"variant": "master"}), ("complete_journey", {})):
+        staged, on = stage(data_config(source, **variant), folder / "cache"), engine(folder)
+        for millions in (1, 10):
+            shop = replicated(staged, millions * MILLION, folder / f"{source}_{millions}")
+            path = shop.folder / "transactions.parquet"
+            rivals = {
+                "this project": partial(by_this_project, shop, RFM, on),
+                "DuckDB SQL by hand": partial(by_hand_in_sql, path, shop.end, on),
+                "pandas by hand": partial(by_hand_in_pandas, path, shop.end),
+                "lifetimes": partial(by_lifetimes, path, shop.end),
+            }
+            frames = {name: command().sort_index()[RFM] for name, command in rivals.items()}
+            for name, frame in frames.items():
+                np.testing.assert_allclose(frame, frames["this project"], rtol=1e-9, atol=1e-6, err_msg=name)
+            seconds = timed(rivals, rounds=3)
+            targets = {"lifetimes": ">= 5" if millions == 10 else "", "DuckDB SQL by hand": ">= 0.67"}
+            customers = len(frames["this project"])
+            for name in list(rivals)[1:]:
+                what = f"RFM + T of {source}, {millions}M lines, {customers:,} customers"
+                yield faster(what, seconds, name, targets.get(name, ""))
     names = yaml.safe_load((ROOT / "conf" / "features" / "full.yaml").read_text())["names"]
-    seconds = timed(
-        {
-            "this project": lambda: on.frame(row_per_customer(past, names)),
-            "its RFM + T alone": lambda: on.frame(row_per_customer(past, RFM)),
-        },
-        rounds=3,
-    )
-    yield row(f"all {len(names)} features of The Complete Journey x 7, 10M lines", seconds, "its RFM + T alone")
-
-
-def row(what: str, seconds: Mapping[str, float], rival: str, target: str = "") -> Row:
-    """The project's time, a rival's, and how many times faster the project is."""
-    ours = seconds["this project"]
-    wanted = f" (target: {target})" if target else ""
-    return (
-        what,
-        f"{ours:.2f} s",
-        f"{rival}: {seconds[rival]:.2f} s",
-        f"{seconds[rival] / ours:.2f} times as fast{wanted}",
-    )
+    rivals = {"this project": partial(by_this_project, shop, names, on), "RFM + T alone": rivals["this project"]}
+    yield faster(f"all {len(names)} features of complete_journey, 10M lines", timed(rivals, rounds=3), "RFM + T alone")
 
 
 # Fits
 
 
-def fit(folder: Path) -> Iterator[Row]:
-    """BG/NBD and MBG/NBD on CDNOW's 23,570 customers and on more, drawn from them with other last days."""
-    staged = stage(config("cdnow", variant="master"), folder / "cache")
-    on = engine(folder)
-    base = on.frame(row_per_customer(staged.open(on).as_of(date(1997, 10, 1)), RFM[:3])).set_index("customer_id")
+def fit(folder: Path) -> Iterator[Result]:
+    """BG/NBD and MBG/NBD on customers drawn from CDNOW's 23,570, known for some days longer."""
+    staged = stage(data_config("cdnow", variant="master"), folder / "cache")
+    base = by_this_project(replace(staged, end=date(1997, 10, 1)), RFM, engine(folder))
     rng = np.random.default_rng(0)
     for customers in (2_400, 24_000, 500_000):
         drawn = base.iloc[rng.integers(0, len(base), customers)]
-        later = rng.integers(0, 30, customers)  # days that a customer has been known longer
-        x, t_x, T = drawn["frequency"], drawn["recency"] / DAYS_PER_WEEK, (drawn["T"] + later) / DAYS_PER_WEEK
+        x, t_x = drawn["frequency"], drawn["recency"] / DAYS_PER_WEEK
+        T = (drawn["T"] + rng.integers(0, 30, customers)) / DAYS_PER_WEEK
         for name, ours, theirs in (("BG/NBD", BGNBD, BetaGeoFitter), ("MBG/NBD", MBGNBD, ModifiedBetaGeoFitter)):
-            model = ours(penalizer_coef=0.0).fit_purchases(x, t_x, T)
-            rival = theirs().fit(x, t_x, T)
-            theirs_scaled = -customers * rival._negative_log_likelihood_ + np.log(rival._scale) * x.sum()
-            gap = abs(model.log_likelihood_ / theirs_scaled - 1)
-            seconds = timed(
-                {
-                    "this project": lambda: ours(penalizer_coef=0.0).fit_purchases(x, t_x, T),
-                    "lifetimes": lambda: theirs().fit(x, t_x, T),
-                },
-                rounds=3,
-            )
-            target = "at least 4" if (name, customers) == ("BG/NBD", 500_000) else ""
-            yield row(f"{name}, {customers:,} customers; likelihoods differ by {gap:.0e}", seconds, "lifetimes", target)
+            rivals = {
+                "this project": partial(ours(penalizer_coef=0.0).fit_purchases, x, t_x, T),
+                "lifetimes": partial(theirs().fit, x, t_x, T),
+            }
+            model, rival = (command() for command in rivals.values())
+            likelihood = np.log(rival._scale) * x.sum() - customers * rival._negative_log_likelihood_
+            gap = abs(model.log_likelihood_ / likelihood - 1)
+            target = ">= 4" if (name, customers) == ("BG/NBD", 500_000) else ""
+            what = f"{name} of {customers:,} customers (likelihoods differ by {gap:.0e})"
+            yield faster(what, timed(rivals, rounds=3), "lifetimes", target)
+
+
+# Trials
+
+
+def distance(trial: optuna.Trial) -> float:
+    """An objective that costs nothing, with parameters as LightGBM's."""
+    return -sum(trial.suggest_float(f"x{number}", 0, 1) ** 2 for number in range(8))
+
+
+def trials(folder: Path) -> Iterator[Result]:
+    """What tracking adds to a trial, and what a second worker saves."""
+    tuning = yaml.safe_load((ROOT / "conf" / "tuning" / "default.yaml").read_text())
+    n_trials = 100
+    options = {name: tuning[name] for name in ("sampler", "pruner", "seed", "heartbeat_interval", "grace_period")}
+    runs = Runs(connect(f"sqlite:///{folder}/mlflow.db"), "benchmark")
+    parent = runs.start("study", {})
+    numbers = iter(range(100))
+
+    def study() -> optuna.Study:
+        name = f"study-{next(numbers)}"
+        return open_study(name, StudyOptions(n_trials=n_trials, storage=f"{folder}/{name}.journal", **options), name)
+
+    def tracked() -> None:
+        from experiments.commands.tune import record
+
+        optimize(study(), distance, n_trials, lambda trial: runs.log_trial(parent, record(trial, 0)), quiet=True)
+
+    seconds = timed({"tracked": tracked, "bare": lambda: study().optimize(distance, n_trials)}, rounds=3)
+    ours, bare = (1000 * seconds[name] / n_trials for name in ("tracked", "bare"))
+    added = f"{ours - bare:.0f} ms more"
+    yield Result("a trial with its run in MLflow", f"{ours:.0f} ms", f"Optuna alone: {bare:.0f} ms", added, "<= 45 ms")
+
+    sweep = ["tune", "search.models=[lightgbm]", "tuning.n_trials=60"]
+    command(folder, *sweep, "tuning.n_trials=1", "tuning.study_name=warm", "tuning.storage=warm.journal")
+    names = iter(range(100))
+
+    def swept(workers: int) -> float:
+        name = f"{workers}-{next(names)}"
+        command(
+            folder, *sweep, f"tuning.workers={workers}", f"tuning.study_name={name}", "tuning.storage=sweeps.journal"
+        )
+        done = optuna.load_study(
+            study_name=name,
+            storage=optuna.storages.JournalStorage(
+                optuna.storages.journal.JournalFileBackend(f"{folder}/sweeps.journal")
+            ),
+        ).trials
+        first = min(trial.datetime_start for trial in done)
+        return (max(trial.datetime_complete for trial in done) - first).total_seconds()
+
+    lasted = {workers: [] for workers in (1, 2)}
+    whole = timed(
+        {str(workers): lambda workers=workers: lasted[workers].append(swept(workers)) for workers in lasted}, rounds=3
+    )
+    one, two = (median(lasted[workers][1:]) for workers in (1, 2))
+    what = "60 trials of LightGBM on complete_journey, first start to last end"
+    yield Result(what, f"2 workers: {two:.1f} s", f"1 worker: {one:.1f} s", f"{one / two:.2f}x as fast", ">= 1.6")
+    what = "the same, the whole command with its start and its refit"
+    yield Result(
+        what,
+        f"2 workers: {whole['2']:.1f} s",
+        f"1 worker: {whole['1']:.1f} s",
+        f"{whole['1'] / whole['2']:.2f}x as fast",
+    )
+
+
+# Serving and scoring
+
+
+def command(folder: Path, *arguments: str) -> str:
+    """Run `experiments` in a folder; what it printed."""
+    done = subprocess.run(
+        [BIN / "experiments", *arguments], cwd=folder, env=environment(), capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"{arguments}:\n{done.stderr}")
+    return done.stdout
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+class Bare(mlflow.pyfunc.PythonModel):
+    """The least that a model of the same columns can do."""
+
+    def predict(self, context: object, model_input: pd.DataFrame, params: object = None) -> pd.DataFrame:
+        return pd.DataFrame({"clv": model_input.sum(axis=1)})
+
+
+@contextmanager
+def served(folder: Path, uri: str) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    serve = [BIN / "mlflow", "models", "serve", "-m", uri, "--env-manager", "local", "-p", port]
+    server = subprocess.Popen(
+        serve, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5)
+                break
+            except OSError:
+                if server.poll() is not None:
+                    raise
+                time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/invocations"
+    finally:
+        for process in [*psutil.Process(server.pid).children(recursive=True), server]:
+            process.terminate()
+        server.wait()
+
+
+def serving(folder: Path) -> Iterator[Result]:
+    """A row by HTTP, and 100,000 customers by `experiments score`."""
+    command(folder, "run", *CDNOW, "tuning.n_trials=4", "search.models=[lightgbm]")
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    champion = "models:/cdnow-clv@champion"
+    signature = mlflow.models.get_model_info(champion).signature
+    rows = synthetic_rows(signature.inputs.input_names())
+    with mlflow.start_run():
+        bare = mlflow.pyfunc.log_model(
+            name="bare", python_model=Bare(), signature=signature, pip_requirements=["mlflow"]
+        )
+    body = json.dumps({"dataframe_split": rows.iloc[:1].to_dict(orient="split", index=False)}).encode()
+
+    def ask(address: str) -> None:
+        request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+        urllib.request.urlopen(request, timeout=30).read()
+
+    with served(folder, champion) as ours, served(folder, bare.model_uri) as theirs:
+        milliseconds: dict[str, list[float]] = {ours: [], theirs: []}
+        for number in range(1_100):
+            for address, measured in milliseconds.items():
+                begun = time.perf_counter()
+                ask(address)
+                if number >= 100:
+                    measured.append(1000 * (time.perf_counter() - begun))
+    for percent in (50, 95):
+        here, there = (quantiles(measured, n=100)[percent - 1] for measured in milliseconds.values())
+        what = f"a served row of {rows.shape[1]} features, p{percent}"
+        yield Result(what, f"{here:.1f} ms", f"bare pyfunc: {there:.1f} ms", f"{here / there:.2f}x as long", "<= 1.5")
+
+    shop = replicated(stage(data_config("cdnow"), folder / ".cache"), 290_000, folder / "lines")
+    command(folder, "score", *CDNOW)  # what the first start costs is not what is asked
+    small = timed({"score": partial(command, folder, "score", *CDNOW)}, rounds=2)["score"]
+    lines = [*stores_of(folder, shop), *CDNOW[1:]]
+    command(folder, "features", *lines, "features=rfm")
+    large = timed({"score": partial(command, folder, "score", *lines)}, rounds=2)["score"]
+    what = f"customer_360 of {count(folder / 'outputs' / 'customer_360.parquet'):,} customers, the whole command"
+    yield Result(what, f"{large:.1f} s", f"of 2,357 customers: {small:.1f} s", f"{large / small:.2f}x as long")
+
+
+def stores_of(folder: Path, shop: Staged) -> list[str]:
+    """The overrides that read a replicated CDNOW as a shop of one's own, under the name that has the champion."""
+    config = {
+        "defaults": ["files", "_self_"],
+        "shop": "cdnow",
+        "currency": "USD",
+        "timezone": "UTC",
+        "burn_in_days": 0,
+        "tables": {
+            "transactions": {
+                "path": str(shop.folder / "transactions.parquet"),
+                "date_format": None,
+                "columns": dict.fromkeys(("stock", "unit_price", "product_id"))
+                | {name: name for name in ("order_id", "customer_id", "timestamp", "amount", "quantity")},
+            }
+        },
+        "rules": {"zero_price": "keep", "duplicate_rows": "keep"},
+    }
+    config["tables"]["transactions"]["columns"].pop("stock")
+    (folder / "conf" / "data").mkdir(parents=True, exist_ok=True)
+    (folder / "conf" / "data" / "lines.yaml").write_text(yaml.safe_dump(config))
+    return ["--config-dir", "conf", "data=lines"]
+
+
+def count(path: Path) -> int:
+    return duckdb.sql(f"SELECT count(*) FROM '{path}'").fetchone()[0]
+
+
+# Streams
+
+
+def streams(folder: Path) -> Iterator[Result]:
+    """Staging and a snapshot of 50 and of 100 million lines from a CSV or Parquet file, and the memory that takes."""
+    staged = stage(data_config("cdnow", variant="master"), folder / "cache")
+    for millions, suffix in ((50, "csv"), (50, "parquet"), (100, "parquet")):
+        shop = replicated(staged, millions * MILLION, folder / f"{suffix}_{millions}")
+        overrides = stores_of(folder, shop)
+        if suffix == "csv":
+            target = shop.folder / "transactions.csv"
+            duckdb.sql(f"COPY (FROM '{shop.folder}/transactions.parquet') TO '{target}'")
+            overrides.append(f"data.tables.transactions.path={target}")
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            [BIN / "experiments", "features", *overrides, "features=rfm"], cwd=folder, env=environment()
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise RuntimeError(f"{millions} million lines of {suffix} failed")
+        seconds, memory = time.perf_counter() - begun, usage.ru_maxrss / 2**20
+        customers = count(folder / "outputs" / "features.parquet")
+        what = f"{millions}M lines of {suffix}: staged, RFM + T of {customers:,} customers"
+        yield Result(what, f"{seconds:.0f} s", "", f"{memory:.2f} GiB at most", "<= 4 GiB" if millions == 50 else "")
+        for path in shop.folder.iterdir():
+            path.unlink()
+
+
+SECTIONS = {section.__name__: section for section in (features, fit, trials, serving, streams)}
+
+
+def main(names: list[str]) -> None:
+    lines = []
+    for name in names or SECTIONS:
+        with tempfile.TemporaryDirectory() as folder:
+            for result in SECTIONS[name](Path(folder)):
+                lines.append("| " + " | ".join(vars(result).values()) + " |")
+                print(lines[-1], flush=True)
+    if names:
+        return
+    packages = ("duckdb", "ibis-framework", "pandas", "lifetimes", "lightgbm", "optuna", "mlflow")
+    table = ["| what | this project | beside it | ratio | target |", "|---|---|---|---|---|", *lines]
+    text = f"""# How fast it is
+
+Written by `make bench` on {date.today()}: medians of one run in which rivals take turns, {CORES} cores,
+{psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.machine()}, Python {platform.python_version()}, {
+        ", ".join(f"{package} {version(package)}" for package in packages)
+    }. Only ratios carry over to another machine.
+
+"""
+    with replacing(ROOT / "benchmarks" / "results.md") as partial_file:
+        partial_file.write_text(text + "\n".join(table) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
