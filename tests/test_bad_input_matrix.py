@@ -595,7 +595,7 @@ def test_of_a_study_of_something_else(refused: Refused, workspace: Path) -> None
     refused(f"tune {CDNOW} tuning.study_name={name} tuning.seed=1", f"the study {name} was made with other")
 
 
-@pytest.mark.parametrize("text", ["no journal\n", "7\n", '{"op_code": 0', "PAR1\0\xff"])
+@pytest.mark.parametrize("text", ["no journal\n", "7\n", '{"op_code": 0\n', "PAR1\0\xff"])
 def test_of_a_journal_that_is_none(refused: Refused, staged: Path, text: str) -> None:
     (staged / "optuna.journal").write_text(text, encoding="latin-1")
     refused(f"tune {CDNOW}", "storage cannot be opened", "optuna.journal", "another tuning.storage")
