@@ -6,12 +6,13 @@ import fcntl
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
 
+from experiments.commands import main
 from merchandise_store import Store
 from online_retail import OnlineRetail
 from workplace import QUICK, experiments
@@ -21,12 +22,16 @@ for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # two tests run at 
     os.environ[library] = "1"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test first, so that no worker ends with it while the other has nothing left."""
+    items.sort(key=lambda item: item.name != "test_readme_commands_work_in_their_order")
+
+
 @pytest.fixture(autouse=True)
 def no_tracking_uri_left_behind() -> Iterator[None]:
     """`mlflow.set_tracking_uri` writes to the environment, which later tests and their processes would inherit."""
     yield
-    if "mlflow" in sys.modules:
-        sys.modules["mlflow"].set_tracking_uri(None)
+    mlflow.set_tracking_uri(None)
     os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
@@ -67,6 +72,18 @@ def workspace(finished_run: tuple[Path, str], tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(workspace: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`run("promote", "rollback=true", code=2)` in the copied folder."""
-    return lambda *arguments, code=0: experiments(workspace, *arguments, code=code)
+def run(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run("promote", "rollback=true", code=2)` in the copied folder, by this process, which has its imports."""
+    monkeypatch.chdir(workspace)
+    mlflow.set_tracking_uri(f"sqlite:///{workspace}/mlflow.db")
+
+    def typed(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        capfd.readouterr()
+        ended = main.run(arguments)
+        printed = capfd.readouterr()
+        assert ended == code, f"exit code {ended}\n{printed.out}\n{printed.err}"
+        return subprocess.CompletedProcess(arguments, ended, printed.out, printed.err)
+
+    return typed
