@@ -17,7 +17,7 @@ from experiments.evaluation.bootstrap import paired_bootstrap
 from experiments.models.base import Model
 from experiments.tasks import TASKS
 from experiments.tasks.base import Dataset, Evaluation, Task, build, naive_models, validate
-from experiments.tuning.objective import validation_objective
+from experiments.tuning.objective import ValidationObjective
 from experiments.tuning.space import Space
 from features.errors import InputError
 from workplace import ROOT
@@ -167,7 +167,7 @@ def test_a_cutoff_without_rows_is_missed_not_passed_over() -> None:
 def test_a_poor_trial_is_pruned_after_its_first_cutoff_and_a_guard_is_a_constraint() -> None:
     task = Spy()
     space = Space(["spy"], {"spy": {"level": {"low": 0.0, "high": 1.0}}})
-    objective = validation_objective(task, space, rows_at(CUTOFFS), FOLDS)
+    objective = ValidationObjective(task, space, rows_at(CUTOFFS), FOLDS)
     study = optuna.create_study(
         direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=0)
     )
