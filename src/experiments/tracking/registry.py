@@ -118,7 +118,8 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        model_id = model_uri.removeprefix("models:/") if model_uri.startswith("models:/") else None  # for a server
+        # A server wants the id of a logged model apart, too.
+        model_id = model_uri.removeprefix("models:/") if model_uri.startswith("models:/") else None
         return self._version(
             self.client.create_model_version(self.name, model_uri, run_id, tags=dict(tags), model_id=model_id)
         )
