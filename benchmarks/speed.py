@@ -1,7 +1,7 @@
 """How fast the project is, beside what else there is: ratios of medians from one run, in results.md.
 
     python benchmarks/speed.py                  # all sections
-    python benchmarks/speed.py features fit     # some of them, printed alone
+    python benchmarks/speed.py features fit     # some of them; the others keep their figures
 
 Rivals are timed in turn, round after round, so that a busy machine slows all of them alike, and their results are
 compared before their times are.
@@ -425,30 +425,40 @@ def streams(folder: Path) -> Iterator[Result]:
             path.unlink()
 
 
+HEADING = """# How fast it is
+
+Written by `make bench`. Times are medians of one run in which rivals take turns; only ratios carry over to another
+machine."""
 SECTIONS = {section.__name__: section for section in (features, fit, trials, serving, streams)}
 
 
-def main(names: list[str]) -> None:
-    lines = []
-    for name in names or SECTIONS:
-        with tempfile.TemporaryDirectory() as folder:
-            for result in SECTIONS[name](Path(folder)):
-                lines.append("| " + " | ".join(vars(result).values()) + " |")
-                print(lines[-1], flush=True)
-    if names:
-        return
+def table(section: Callable[[Path], Iterator[Result]]) -> str:
+    """Run a section and write its part of results.md."""
+    lines = [f"## {section.__name__.capitalize()}", "", section.__doc__.strip(), "", machine(), ""]
+    lines += ["| what | this project | beside it | ratio | target |", "|---|---|---|---|---|"]
+    with tempfile.TemporaryDirectory() as folder:
+        for result in section(Path(folder)):
+            lines.append("| " + " | ".join(vars(result).values()) + " |")
+            print(lines[-1], flush=True)
+    return "\n".join(lines)
+
+
+def machine() -> str:
     packages = ("duckdb", "ibis-framework", "pandas", "lifetimes", "lightgbm", "optuna", "mlflow")
-    table = ["| what | this project | beside it | ratio | target |", "|---|---|---|---|---|", *lines]
-    text = f"""# How fast it is
+    return (
+        f"{date.today()}, {CORES} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.machine()}, "
+        f"Python {platform.python_version()}, {', '.join(f'{package} {version(package)}' for package in packages)}."
+    )
 
-Written by `make bench` on {date.today()}: medians of one run in which rivals take turns, {CORES} cores,
-{psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.machine()}, Python {platform.python_version()}, {
-        ", ".join(f"{package} {version(package)}" for package in packages)
-    }. Only ratios carry over to another machine.
 
-"""
-    with replacing(ROOT / "benchmarks" / "results.md") as partial_file:
-        partial_file.write_text(text + "\n".join(table) + "\n")
+def main(names: list[str]) -> None:
+    file = ROOT / "benchmarks" / "results.md"
+    _, *parts = (file.read_text() if file.exists() else HEADING).strip().split("\n\n## ")
+    kept = {part.partition("\n")[0].lower(): "## " + part for part in parts}
+    for name in names or SECTIONS:
+        kept[name] = table(SECTIONS[name])
+        with replacing(file) as partial_file:
+            partial_file.write_text("\n\n".join([HEADING, *(kept[name] for name in SECTIONS if name in kept)]) + "\n")
 
 
 if __name__ == "__main__":
