@@ -179,6 +179,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
         missing = [word for word in words if word not in message]
         assert not missing, f"{missing} not in:\n{message}"
         assert "Traceback" not in printed
+        assert "hunter2" not in printed
         assert len(message.splitlines()) < 15
         assert half_written(before, contents(Path.cwd())) == []
         return message
@@ -529,6 +530,9 @@ def test_of_a_package_that_is_not_installed(
         case("tune task=segmentation features=rfm", "no `variables:` to cluster on", "segment_rate, segment_value"),
         case(f"train {SEGMENTS} features.variables=[recencie]", "recencie"),
         # models and parameters
+        case("train model=blend model.params.probabilistic=[a]", "probabilistic"),
+        case("features cutoff=1998-02-02 engine.memory_limit=1MB", "engine.memory_limit", "engine.temp_directory"),
+        case("score engine=spark engine.master=spark://host:7077", "do not reach the registry", "tracking.uri=http"),
         case("train model.name=bgnbd", "no candidate 'bgnbd'", "did you mean 'bg_nbd'"),
         case("train model=bg_nbd model.params.penaliser=1", "did you mean model.params.penalizer_coef"),
         case("train model.params.n_estimators=many", "model.params.n_estimators", "wrong type", "int", "'many'"),
@@ -565,6 +569,7 @@ def test_of_a_package_that_is_not_installed(
         case("train tracking.uri=sqlite:////proc/none/m.db", "MLflow store does not answer", "/proc/none/m.db"),
         case("promote tracking.uri=nonsense://here", "MLflow store does not answer", "nonsense://here"),
         case("ui tracking.uri=http://127.0.0.1:1", "MLflow store does not answer", "127.0.0.1:1"),
+        case("ui tracking.uri=http://me:hunter2@127.0.0.1:1", "MLflow store does not answer", "me:***@127.0.0.1:1"),
     ],
 )
 def test_of_questions_to_cdnow(refused: Refused, staged: Path, command: str, words: list[str]) -> None:

@@ -24,12 +24,12 @@ from features.groups import FAMILIES, PARAMETRISED
 from features.groups.purchases import square
 from features.shop import Shop
 from features.tables import MOMENT, MONEY
+from merchandise_store import ROWS, Store, sales_of_a_year
 from online_retail import data_config
 from workplace import QUICK, experiments
 
 pytestmark = pytest.mark.spark
 TOLERANCE = 1e-9
-STORE = Path(__file__).parents[2] / "shared" / "data" / "merchandise_store"
 
 
 @pytest.fixture(scope="session")
@@ -69,9 +69,9 @@ def shops(request, engines, tmp_path: Path) -> dict[str, Shop]:
     if request.param == "files":
         config = online_retail(tmp_path)
     elif request.param == "merchandise_store":
-        if not STORE.exists():
-            pytest.skip("the store's five files are not here: see the README")
-        config = data_config("merchandise_store", path=str(STORE))
+        store = Store(tmp_path)
+        store.write("sales", [*ROWS["sales"], *sales_of_a_year()])
+        config = store.config
     else:
         config = data_config(request.param)
     return {name: Shop.open(config, engine(), tmp_path / "cache") for name, engine in engines.items()}

@@ -12,8 +12,9 @@ from pathlib import Path
 
 
 def masked(text: str) -> str:
-    """An address, or a text with addresses in it, without passwords."""
-    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", re.sub(r"([?&]password=)[^&\s]*", r"\1***", text))
+    """A text without the passwords of the addresses in it and without what is called a secret, password or token."""
+    text = re.sub(r"(://[^:/@\s]*):[^\s/]*@", r"\1:***@", text)
+    return re.sub(r"(?i)((?:secret|password|token)[\w.-]*['\"]?\s*[=:]\s*)[^&\s,}]+", r"\1***", text)
 
 
 def with_driver(address: str) -> str:
@@ -35,7 +36,7 @@ def exclusive(address: str, name: str) -> Iterator[None]:
         A path, or a URL of a database or server.
     name : str
     """
-    if address.startswith("postgres"):
+    if re.match(r"postgres(ql)?(\+\w+)?://", address):
         with _advisory_lock(address, name):
             yield
     else:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from tqdm import tqdm
 
-from features.errors import InputError, check_type, did_you_mean
+from features.errors import InputError, check_type, did_you_mean, first_line
 from features.writing import replacing
 
 if TYPE_CHECKING:
@@ -93,25 +93,44 @@ class DuckDB:
         self.connection: Backend = ibis.duckdb.connect(
             threads=threads, memory_limit=memory_limit, temp_directory=temp_directory
         )
-        for setting in ("enable_progress_bar = true", "enable_progress_bar_print = false"):  # see `_progress`
+        for setting in ("enable_progress_bar = true", "enable_progress_bar_print = false"):  # see `progress`
             self.connection.raw_sql(f"SET {setting}")
 
     def read(self, path: Path, table: str) -> ir.Table:
         return self.connection.read_parquet(path, table_name=table)
 
     def frame(self, expression: ir.Table) -> pd.DataFrame:
-        return self.connection.to_pandas(expression)
+        with self.enough_memory():
+            return self.connection.to_pandas(expression)
 
     def write(self, expression: ir.Table, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial, self._progress(path.stem[:24]):
+        with replacing(path) as partial, self.progress(path.stem[:24]), self.enough_memory():
             try:
                 self.connection.to_parquet(expression, partial)
             except duckdb.IOException as error:
                 raise unwritable(path, error) from error
 
     @contextmanager
-    def _progress(self, what: str) -> Iterator[None]:
+    def enough_memory(self) -> Iterator[None]:
+        """Say in the user's words that a query does not fit, spilled or not.
+
+        Raises
+        ------
+        InputError
+        """
+        try:
+            yield
+        except duckdb.OutOfMemoryException as error:
+            raise InputError(
+                "a query takes more memory than DuckDB may use",
+                where="engine.memory_limit",
+                found=first_line(error),
+                hint="raise it, or make room in engine.temp_directory, which takes what exceeds it",
+            ) from error
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[None]:
         """A bar for a query that takes more than a few seconds, as DuckDB estimates its own progress."""
         ended = Event()
 
@@ -185,7 +204,7 @@ class Spark:
             raise InputError(
                 "Spark does not start",
                 where=f"engine.master={master}",
-                found=str(error).strip().splitlines()[0],
+                found=first_line(error),
                 hint="what Java printed above says more; Spark 4 needs Java 17 or later",
             ) from error
         self.connection = ibis.pyspark.connect(self._session)
@@ -227,7 +246,7 @@ def unwritable(path: Path, error: Exception) -> InputError:
     return InputError(
         f"{path} cannot be written",
         where=str(path.parent),
-        found=str(error).strip().splitlines()[0],
+        found=first_line(error),
         hint="make room there or let it be written to, and give the same command again",
     )
 
@@ -287,5 +306,5 @@ def open_engine(name: str, **options: object) -> Engine:
         raise InputError(
             f"the engine {name} does not start with these options",
             where="engine",
-            found=f"{options}: {str(error).strip().splitlines()[0]}",
+            found=f"{options}: {first_line(error)}",
         ) from error

@@ -55,6 +55,12 @@ class InputError(ValueError):
         super().__init__("\n".join([problem, *(f"  {label + ':':<9} {text}" for label, text in parts if text)]))
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, in one line; its type where it says nothing."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 def check_type(value: object, annotation: str | type, where: str) -> None:
     """Refuse a value of another type than the one that a signature states.
 

@@ -2,42 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import psutil
 
 from features.errors import InputError
 
-# A gathered frame of doubles is read, put together, sorted and handed to a model, which bins or scales it.
-COPIES = 6
-LIMIT_OF_GROUP = Path("/sys/fs/cgroup/memory.max")
+# A gathered frame of doubles is read, put together, sorted and handed to a model, which bins or scales it; each row has
+# its customer's id besides.
+BYTES_OF_A_NUMBER = 6 * 8
+BYTES_OF_AN_ID = 200
+GROUP = Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int:
     """Bytes that this process may still take: what the machine has free, or what its container leaves it."""
     free = int(psutil.virtual_memory().available)
     try:
-        limit = int(LIMIT_OF_GROUP.read_text())
+        limit, used = (int((GROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        reclaimable = re.search(r"^inactive_file (\d+)", (GROUP / "memory.stat").read_text(), re.MULTILINE)
     except (OSError, ValueError):  # no container, or one without limit ("max")
         return free
-    return min(free, limit - psutil.Process().memory_info().rss)
+    return min(free, limit - used + int(reclaimable[1] if reclaimable else 0))
 
 
 def check_memory(rows: int, columns: int) -> None:
     """Refuse to gather more rows than memory holds.
 
-    rows x columns x 8 bytes x 6, for the copies that reading and fitting make, must be available.
+    rows x (columns x 48 + 200) bytes must be available: reading and fitting copy the doubles up to six times.
 
     Raises
     ------
     InputError
     """
-    needed, available = rows * columns * 8 * COPIES, available_memory()
+    of_a_row = columns * BYTES_OF_A_NUMBER + BYTES_OF_AN_ID
+    needed, available = rows * of_a_row, available_memory()
     if needed > available:
         raise InputError(
             f"{rows:,} rows of {columns} features do not fit into memory",
             where="the customers and cutoffs to fit on",
-            expected=f"at most {available // (columns * 8 * COPIES):,} rows, as {available / 2**30:.1f} GiB are free",
+            expected=f"at most {max(available, 0) // of_a_row:,} rows, as {available / 2**30:.1f} GiB are free",
             found=f"{needed / 2**30:.1f} GiB needed",
             hint="choose fewer cutoffs (evaluation.step_days), fewer features (features=rfm) or a larger machine; "
             "features and scores are computed in batches and have no such limit",

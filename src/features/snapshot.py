@@ -215,6 +215,12 @@ def snapshot_files(
     return _build(expressions, key, engine, cache / "features")
 
 
+def combinations(path: Path, columns: Sequence[str], engine: Engine) -> pd.DataFrame:
+    """The distinct values of some columns of a snapshot's file, and how many `customers` have each."""
+    rows = engine.read(path, "rows_of_a_snapshot")
+    return engine.frame(rows.group_by(list(columns)).agg(customers=rows.count()))
+
+
 def target(
     tables: Tables,
     expression: Target,

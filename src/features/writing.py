@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 
 @contextmanager
@@ -22,21 +22,21 @@ def named(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` for a file or folder; takes its place when all went well, and is removed when not."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """A path beside `path` for a file or folder; takes its place when all went well, and is removed when not.
+
+    A folder does not replace one that is there already and may be read by others: folders are named by their content.
+    """
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
     try:
         with named(path):
             yield partial
-        if path.is_dir():
-            shutil.rmtree(path)
-        partial.replace(path)
+        try:
+            partial.replace(path)
+        except OSError:
+            if not (partial.is_dir() and path.is_dir()):
+                raise
     finally:
-        remove(partial)
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        if partial.is_dir():
+            shutil.rmtree(partial)
+        else:
+            partial.unlink(missing_ok=True)

@@ -48,10 +48,13 @@ def test_a_folder_takes_its_place_whole_and_is_read_in_the_order_of_its_files(tm
     with pytest.raises(TypeError), replacing(path) as partial:
         write(partial, 0, "no number")
     assert [batch["row"].to_pylist() for batch in batches(path)] == [[8, 9]]
-    with replacing(path) as partial:
+    with replacing(path) as partial:  # another process was first
+        write(partial, 0)
+    assert [batch["row"].to_pylist() for batch in batches(path)] == [[8, 9]]
+    with replacing(tmp_path / "more") as partial:
         write(partial, 2, 0)
-    assert [row for batch in batches(path) for row in batch["row"].to_pylist()] == [0, 1, 2, 3]
-    assert list(tmp_path.iterdir()) == [path]
+    assert [row for batch in batches(tmp_path / "more") for row in batch["row"].to_pylist()] == [0, 1, 2, 3]
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "more", path]
 
 
 def test_memory_is_asked_before_rows_are_gathered(tmp_path, monkeypatch):
@@ -59,7 +62,7 @@ def test_memory_is_asked_before_rows_are_gathered(tmp_path, monkeypatch):
     tables = open_shop(simulate(0), tmp_path, on)
     kept = {"cache": tmp_path / "cache", "digest": "1"}
     whole = snapshot(tables, ["frequency", "T"], [CUTOFF], on, **kept)
-    monkeypatch.setattr(memory, "available_memory", lambda: whole.size * 8 * memory.COPIES - 1)
+    monkeypatch.setattr(memory, "available_memory", lambda: len(whole) * (2 * 48 + 200) - 1)
     monkeypatch.setattr(pd, "read_parquet", lambda *_, **__: pytest.fail("rows were gathered"))
     with pytest.raises(InputError, match=f"{len(whole)} rows of 2 features do not fit into memory"):
         snapshot(tables, ["frequency", "T"], [CUTOFF], on, **kept)
@@ -68,11 +71,13 @@ def test_memory_is_asked_before_rows_are_gathered(tmp_path, monkeypatch):
 def test_available_memory_is_that_of_the_container(tmp_path, monkeypatch):
     free = memory.available_memory()
     assert free > 0
-    monkeypatch.setattr(memory, "LIMIT_OF_GROUP", tmp_path / "memory.max")
+    monkeypatch.setattr(memory, "GROUP", tmp_path)
     (tmp_path / "memory.max").write_text("max\n")
-    assert memory.available_memory() > 2**20
-    (tmp_path / "memory.max").write_text(str(2**30))
-    assert memory.available_memory() < 2**30
+    (tmp_path / "memory.current").write_text("300000000\n")
+    (tmp_path / "memory.stat").write_text("anon 200000000\ninactive_file 100000000\n")
+    assert memory.available_memory() > 800_000_000
+    (tmp_path / "memory.max").write_text("1000000000\n")
+    assert memory.available_memory() == 800_000_000
 
 
 def test_spark_says_what_is_missing(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from features.errors import InputError, did_you_mean
+from features.errors import InputError, did_you_mean, first_line
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
@@ -156,16 +156,16 @@ def explain(error: Exception, config: DictConfig | None) -> InputError:
     config : DictConfig or None
         The configuration without the user's overrides, whose keys may be near the one mistyped.
     """
-    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    said = first_line(error)
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         return InputError(
             f"there is no {group}={option}", where=f"conf/{group}/", hint=did_you_mean(option, error.options)
         )
     if isinstance(error, MissingMandatoryValue):
-        key = getattr(error, "full_key", None) or first_line
+        key = getattr(error, "full_key", None) or said
         return InputError(f"{key} has no value", where="configuration", hint=f"give it after the command: {key}=…")
-    if isinstance(error, InterpolationKeyError) and "'features.variables'" in first_line:
+    if isinstance(error, InterpolationKeyError) and "'features.variables'" in said:
         return InputError(
             "the chosen features name no `variables:` to cluster on",
             where="features.variables, which task.variables refers to",
@@ -174,7 +174,7 @@ def explain(error: Exception, config: DictConfig | None) -> InputError:
         )
     if isinstance(error, ValidationError):
         key = getattr(error, "full_key", None) or "configuration"
-        return InputError(f"{key} has a value of the wrong type", where=key, found=first_line)
+        return InputError(f"{key} has a value of the wrong type", where=key, found=said)
     absent = re.search(r"In '([^']+)': Could not (?:load|find) '([^']+)'", str(error))
     if absent:
         group, _, option = absent.group(2).partition("/")

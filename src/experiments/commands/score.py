@@ -17,10 +17,11 @@ from experiments.commands.config import Config
 from experiments.commands.output import check_output, write
 from experiments.commands.project import Project
 from experiments.models import MODELS
-from experiments.models.probabilistic import BuyTillYouDie
+from experiments.models.probabilistic import DAYS_PER_WEEK, BuyTillYouDie
 from experiments.tasks import TASKS
+from features.engines import Engine
 from features.errors import InputError
-from features.snapshot import definition_hash, gather
+from features.snapshot import combinations, definition_hash
 from features.tables import parse_day
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RFM = ("frequency", "recency", "T", "monetary_value")
+HISTORY = ("frequency", "recency", "T")
 MAIN_FEATURES = (
-    *RFM,
+    *HISTORY,
+    "monetary_value",
     "days_since_last_purchase",
     "left_truncated",
     "total_spend",
@@ -60,21 +62,40 @@ def score(project: Project) -> tuple[Path, int]:
     One row per customer who bought before `as_of`: customer_id, the main features, the outputs of every task that
     has a champion in this shop, each with its horizon and model version, p_alive and expected_purchases over the
     horizon of the configured task (MBG/NBD fitted on the same snapshot; null where its fit is refused), currency
-    and as_of. Rows are computed in batches, on the engine; the fit alone gathers them.
+    and as_of. Rows are computed in batches, on the engine.
     """
     path = Path(project.config.output or DEFAULT_OUTPUT)
     check_output(path)
+    check_reach(project)
     day, champions = as_of(project), find_champions(project)
     names = dict.fromkeys([*MAIN_FEATURES, *(name for version in champions.values() for name in version.features)])
     rows = project.shop.snapshot(list(names), day)
     scorer = Scorer(
         champions=champions,
-        purchasing=purchasing(gather({day: rows}, RFM), project.task.horizon_days),
+        purchasing=purchasing(rows, project.shop.engine, project.task.horizon_days),
         horizon_days=project.task.horizon_days,
         currency=project.shop.staged.currency,
         as_of=str(day),
     )
     return path, write(scorer, rows, project.shop.engine, path)
+
+
+def check_reach(project: Project) -> None:
+    """Refuse executors on other machines a registry in a file of this one: they load the champion by themselves.
+
+    Raises
+    ------
+    InputError
+    """
+    master = str(project.config.engine.get("master", "local"))
+    if not master.startswith("local") and project.client.tracking_uri.startswith("sqlite"):
+        raise InputError(
+            "Spark's executors do not reach the registry",
+            where="tracking.uri",
+            expected=f"a server that they reach, as engine.master={master} works on other machines",
+            found=project.client.tracking_uri,
+            hint="start mlflow server and give tracking.uri=http://…: see the README, Many hands",
+        )
 
 
 @dataclass(frozen=True)
@@ -145,10 +166,14 @@ def find_champions(project: Project) -> dict[str, Version]:
     return champions
 
 
-def purchasing(X: pd.DataFrame, horizon_days: int) -> BuyTillYouDie | None:
-    """An MBG/NBD fitted on RFM; None where it refuses the data."""
+def purchasing(rows: Path, engine: Engine, horizon_days: int) -> BuyTillYouDie | None:
+    """An MBG/NBD fitted on the histories in a snapshot; None where it refuses them."""
+    histories = combinations(rows, HISTORY, engine)
+    x, t_x, T = (histories[name] for name in HISTORY)
     try:
-        return MODELS[PURCHASING_MODEL](horizon_days=horizon_days).fit(X)
+        return MODELS[PURCHASING_MODEL](horizon_days=horizon_days).fit_purchases(
+            x, t_x / DAYS_PER_WEEK, T / DAYS_PER_WEEK, weights=histories["customers"]
+        )
     except InputError as error:
         logger.warning("p_alive and expected_purchases stay empty: %s", error.problem)
         return None

@@ -63,7 +63,7 @@ class Blend(Model):
     def set_params(self, **params: Any) -> Self:
         name = params.get("probabilistic")
         if name is not None and not isinstance(name, BuyTillYouDie):
-            if name not in PROBABILISTIC:
+            if not isinstance(name, str) or name not in PROBABILISTIC:
                 raise InputError(
                     f"there is no probabilistic model {name!r}",
                     where="probabilistic",

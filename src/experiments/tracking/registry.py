@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from experiments.models.base import Model
 from experiments.tracking.packaging import models_digest, predict_apart, synthetic_rows
-from features.errors import InputError
+from features.errors import InputError, first_line
 
 CHAMPION = "champion"
 
@@ -64,7 +64,7 @@ class Version:
             raise InputError(
                 f"the files of {self.name} version {self.number} cannot be loaded",
                 where=self.uri,
-                found=str(error).strip().splitlines()[0],
+                found=first_line(error),
                 hint="a folder that was moved does not find its models: paths of artifacts are absolute",
             ) from error
 

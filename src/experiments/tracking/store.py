@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from experiments import addresses
 from experiments.addresses import masked
-from features.errors import InputError
+from features.errors import InputError, first_line
 
 
 def connect(uri: str | None) -> MlflowClient:
@@ -45,7 +45,7 @@ def connect(uri: str | None) -> MlflowClient:
         raise InputError(
             "the MLflow store does not answer",
             where=f"tracking.uri={masked(uri or mlflow.get_tracking_uri())}",
-            found=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}",
+            found=masked(f"{type(error).__name__}: {first_line(error)}"),
             hint="start the server, or leave tracking.uri null for a store in this folder",
         ) from error
     return client

@@ -385,10 +385,12 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
             path = folder / f"{name}.parquet"
             with readable(raw.where):
                 rows[name], dropped = _write(name, raw, engine, path)
-            check(name, engine.read(path, table=name), raw.where)
+            with engine.progress(f"checking {name}"):
+                check(name, engine.read(path, table=name), raw.where)
             drops += dropped
         transactions = engine.read(folder / "transactions.parquet", table="transactions")
-        start, end, customers = _extent(transactions, raw_tables["transactions"].where)
+        with engine.progress("checking orders"):
+            start, end, customers = _extent(transactions, raw_tables["transactions"].where)
     finally:
         engine.connection.disconnect()
     shutil.rmtree(scratch)
@@ -416,7 +418,8 @@ def _write(name: str, raw: Raw, engine: DuckDB, path: Path) -> tuple[int, list[D
     for declared in reversed(raw.rules):  # the first rule that a row meets is the outermost condition
         rule = ibis.ifelse(declared.meets.fill_null(False), declared.name, rule)
     ruled = raw.table.mutate(staging_rule=rule)
-    counts = _count(ruled, raw)
+    with engine.progress(f"counting {name}"), engine.enough_memory():
+        counts = _count(ruled, raw)
     rows_in = sum(counts[rule]["rows"] for rule in counts)
     if not rows_in:
         raise InputError(f"{name} is empty", where=raw.where, expected="at least one row", found="0 rows")
