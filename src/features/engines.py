@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -168,15 +168,13 @@ class Spark:
         Such as "4g"; in local mode all work is done in it.
     shuffle_partitions : int
         How many parts rows are divided into when they are grouped or joined.
-    options : mapping, optional
-        More of Spark's own configuration, such as `spark.executor.memory`.
+    options : sequence of str, optional
+        More of Spark's own configuration, such as "spark.executor.memory=8g".
     """
 
     name = "spark"
 
-    def __init__(
-        self, master: str, driver_memory: str, shuffle_partitions: int, options: Mapping[str, object] | None = None
-    ) -> None:
+    def __init__(self, master: str, driver_memory: str, shuffle_partitions: int, options: Sequence[str] = ()) -> None:
         _check_spark()
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
@@ -195,7 +193,7 @@ class Spark:
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
             fixed |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
         builder = SparkSession.builder.appName("experiments").master(master)
-        for option, value in {**fixed, **(options or {})}.items():
+        for option, value in {**fixed, **dict(map(_key_and_value, options))}.items():
             builder = builder.config(option, str(value).lower() if isinstance(value, bool) else str(value))
         try:
             # Names of tables are a session's own: two shops may share the process.
@@ -239,6 +237,15 @@ class Spark:
             read(str(path.absolute())).mapInArrow(of_batches, from_arrow_schema(schema)).write.parquet(made)
             read(made).orderBy(schema.names[0]).write.parquet(ordered)  # at once, Spark would map twice
             yield from batches(Path(ordered))
+
+
+def _key_and_value(option: str) -> tuple[str, str]:
+    key, sign, value = str(option).partition("=")
+    if not sign:
+        raise InputError(
+            f"{option!r} is no option of Spark's", where="engine.options", expected="such as spark.executor.memory=8g"
+        )
+    return key, value
 
 
 def unwritable(path: Path, error: Exception) -> InputError:
