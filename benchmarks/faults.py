@@ -1,8 +1,9 @@
 """What SIGKILL leaves: sweeps and workers killed at random moments, resumed, and looked through. Writes faults.md.
 
-Twenty whole sweeps (journal and SQLite), of one worker and of two in turn, are killed with all their processes between
-their first trial and their end, and started again. Ten workers of a fleet of two machines (PostgreSQL and an MLflow
-server) are killed, and nothing is started again. The moments are drawn from a fixed seed.
+Twenty whole sweeps (journal and SQLite), of one worker and of two in turn, are killed with all their processes, half of
+them while their trials run and half at any moment from the first trial to the end, and started again. Ten workers of
+a fleet of two machines (PostgreSQL and an MLflow server) are killed, and nothing is started again. What is random is
+drawn from a fixed seed.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def local_study(folder: Path, name: str) -> optuna.Study:
 def kill_sweeps(machine: Machine, draw: random.Random) -> Iterator[Kill]:
     """Kill a sweep, start it again, look; one of each number of workers is left alone first, to know how long it is."""
     client = MlflowClient(f"sqlite:///{machine.folder}/mlflow.db")
-    lasts: dict[int, float] = {}
+    lasts: dict[int, tuple[float, float]] = {}
     for number in range(-2, SWEEPS):
         workers, name = number % 2 + 1, f"sweep-{number}"
         command = [
@@ -109,18 +110,19 @@ def kill_sweeps(machine: Machine, draw: random.Random) -> Iterator[Kill]:
         begun = time.monotonic()
         if number < 0:
             checked(process, machine)
-            lasts[workers] = time.monotonic() - begun
+            trials = study.get_trials(deepcopy=False)
+            last = max(trial.datetime_complete for trial in trials) - trials[0].datetime_start
+            lasts[workers] = last.total_seconds(), time.monotonic() - begun
             continue
-        moment = draw.uniform(0, lasts[workers])
-        time.sleep(moment)
+        time.sleep(draw.uniform(0, lasts[workers][number // 2 % 2]))
         os.killpg(process.pid, signal.SIGKILL)
+        moment = time.monotonic() - begun
         process.wait()
         before, in_progress = trials_of(study), len(running(study))
         checked(machine.start(*command), machine)
-        after = trials_of(study)
-        lost = sum(after.get(trial) != outcome for trial, outcome in before.items())
         kind = f"sweep of {workers} worker{'s' if workers > 1 else ''}"
-        yield Kill(kind, moment, len(before), in_progress, lost, faults(study, client, NAME, N_TRIALS) + twice(client))
+        found = faults(study, client, NAME, N_TRIALS) + twice(client)
+        yield Kill(kind, moment, len(before), in_progress, lost(before, study), found)
 
 
 def kill_workers(fleet: list[Machine], shared: Servers, draw: random.Random) -> Iterator[Kill]:
@@ -133,20 +135,24 @@ def kill_workers(fleet: list[Machine], shared: Servers, draw: random.Random) -> 
         ]
         processes = [machine.start(*command) for machine in fleet]
         study = when_there(lambda name=name: shared.study(name), processes[0])
-        begun = time.monotonic()
-        time.sleep(draw.uniform(0, 6))
-        while not (candidates := running(study)):
-            if len(trials_of(study)) >= N_TRIALS:
-                raise SystemExit("the fleet had finished before a worker could be killed: draw earlier moments")
+        begun, enough = time.monotonic(), draw.randrange(N_TRIALS // 2)
+        while len(trials_of(study)) < enough and processes[0].poll() is None:
+            time.sleep(0.02)
+        time.sleep(draw.uniform(0, 0.2))
+        while not (candidates := running(study)) and processes[0].poll() is None:
             time.sleep(0.01)
-        before, in_progress, moment = trials_of(study), len(candidates), time.monotonic() - begun
+        before, moment = trials_of(study), time.monotonic() - begun
         os.kill(draw.choice(candidates).user_attrs["owner"]["pid"], signal.SIGKILL)
         for process, machine in zip(processes, fleet, strict=True):
             checked(process, machine)
-        after = trials_of(study)
-        lost = sum(after.get(trial) != outcome for trial, outcome in before.items())
         found = faults(study, shared.client, NAME, N_TRIALS) + twice(shared.client)
-        yield Kill("worker of a fleet", moment, len(before), in_progress, lost, found)
+        yield Kill("worker of a fleet", moment, len(before), len(candidates), lost(before, study), found)
+
+
+def lost(before: dict[int, tuple[Any, ...]], study: optuna.Study) -> int:
+    """How many trials are not there any more, or not as they were."""
+    after = trials_of(study)
+    return sum(after.get(number) != outcome for number, outcome in before.items())
 
 
 def checked(process: subprocess.Popen[str], machine: Machine) -> None:
@@ -192,7 +198,8 @@ Moments are drawn with seed {SEED}.
 
 Each study is of {N_TRIALS} trials on CDNOW. A sweep is killed with all its processes and started again (a journal,
 and MLflow on SQLite). Of a fleet of two machines with two workers each (PostgreSQL, MLflow server) one worker is
-killed, and nothing is started again. Moments count from the study's first trial.
+killed, and nothing is started again. Moments count from the study's first trial; half of those of the sweeps are drawn
+from the time that the trials take, half from that of the whole sweep, with the refit and the registration.
 
 | killed | times | at | with a trial running | trials finished by then | lost | studies with a fault |
 |---|---|---|---|---|---|---|
