@@ -189,6 +189,19 @@ def test_half_a_line_that_a_killed_process_left_in_the_journal_is_cut_off(tmp_pa
     assert params_of(run_study(tmp_path, n_trials=3))[:2] == kept
 
 
+def test_a_journal_that_is_deleted_in_mid_study_is_named(tmp_path: Path) -> None:
+    def deletes_it(trial: optuna.Trial) -> float:
+        (tmp_path / "optuna.journal").unlink()
+        return value(trial)
+
+    signal.alarm(20)  # rather than to wait for its own lock for ever
+    try:
+        with pytest.raises(FileNotFoundError, match=r"optuna\.journal"):
+            run_study(tmp_path, objective=deletes_it)
+    finally:
+        signal.alarm(0)
+
+
 def test_a_trial_that_was_taken_for_dead_does_not_count(tmp_path: Path) -> None:
     def taken_for_dead(trial: optuna.Trial) -> float:
         if trial.number == 1:

@@ -91,7 +91,8 @@ class Journal(JournalFileBackend):
             with named(self._journal):
                 super().append_logs(logs)
         except OSError:
-            self._cut_half_a_line()
+            with suppress(OSError):  # the first says what is wrong
+                self._cut_half_a_line()
             raise
 
     def _cut_half_a_line(self) -> None:
@@ -112,11 +113,15 @@ class JournalLock:
 
     def acquire(self) -> bool:
         held = os.open(f"{self._journal}.lock", os.O_CREAT | os.O_RDWR, 0o666)
-        fcntl.flock(held, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            with open(self._journal, "rb+") as file:
+                if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+                    _cut_last_line(file)
+        except BaseException:  # of a journal that is gone, say: nobody would release what was not acquired
+            os.close(held)
+            raise
         self._held = held
-        with open(self._journal, "rb+") as file:
-            if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
-                _cut_last_line(file)
         return True
 
     def release(self) -> None:
