@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from mlflow import MlflowClient
 
@@ -161,20 +163,36 @@ def test_the_same_command_in_a_fresh_study_gives_the_same_figures_and_no_new_ver
     assert "registered already" in done.stderr
 
 
+def is_worker(process: psutil.Process) -> bool:
+    return "spawn_main" in " ".join(process.cmdline())
+
+
+def blocks_interrupts(pid: int) -> bool:
+    (blocked,) = re.findall(r"SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(blocked, 16) & 1 << signal.SIGINT - 1)
+
+
 @pytest.mark.parametrize(("sent", "workers"), [(signal.SIGINT, 1), (signal.SIGKILL, 1), (signal.SIGINT, 2)])
 def test_an_interrupted_sweep_goes_on_and_nothing_stays_running(
     workspace: Path, run: Run, sent: signal.Signals, workers: int
 ) -> None:
     command = ["tune", *QUICK, "tuning.n_trials=6", "tuning.study_name=broken", f"tuning.workers={workers}"]
+    errors = workspace / "broken.txt"
     process = subprocess.Popen(
-        [str(BIN / "experiments"), *command], cwd=workspace, env=environment(), stderr=subprocess.DEVNULL
+        [str(BIN / "experiments"), *command],
+        cwd=workspace,
+        env=environment(),
+        stderr=errors.open("w"),
+        start_new_session=True,
     )
     deadline = time.monotonic() + 90
     while sum(r.info.status == "FINISHED" for r in kind(workspace, "trial")) < 4 + 2 and time.monotonic() < deadline:
         time.sleep(0.1)
-    os.kill(process.pid, sent)
+    assert all(blocks_interrupts(child.pid) for child in psutil.Process(process.pid).children() if is_worker(child))
+    os.killpg(process.pid, sent)  # as a keyboard does: to the workers too
     code = process.wait(timeout=60)
     assert code == (130 if sent == signal.SIGINT else -signal.SIGKILL)
+    assert "Traceback" not in errors.read_text()
     kept = trial_figures(workspace, "broken")
     assert 2 <= len(kept) < 6
     if sent == signal.SIGINT:
