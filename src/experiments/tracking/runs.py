@@ -134,7 +134,12 @@ class Runs:
                 else:
                     self.finish(run.info.run_id, "KILLED")
 
-    def settle_trials(self, parent: str, unwritten: Sequence[TrialRecord]) -> None:
+    def end_refits(self, parent: str) -> None:
+        """End the refits of a study that still run, to be called by who alone may refit: their machine is gone."""
+        for run in self._search(f"{_children(parent)} and tags.kind = 'refit' and attributes.status = 'RUNNING'"):
+            self.finish(run.info.run_id, "KILLED")
+
+    def settle_trials(self, parent: str, unwritten: Sequence[TrialRecord]) -> set[int]:
         """See that each trial has one run.
 
         Two are left when a process was taken for dead, its trial's run written by another, and it lived: the
@@ -145,10 +150,15 @@ class Runs:
         parent : str
         unwritten : sequence of TrialRecord
             Trials whose writer is gone: those that have no run get one.
+
+        Returns
+        -------
+        set of int
+            Numbers of the trials that have a whole run.
         """
         self.end_orphans()
         written: dict[int, list[Run]] = defaultdict(list)
-        for run in self._search(f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and tags.kind = '{TRIAL}'"):
+        for run in self._search(f"{_children(parent)} and tags.kind = '{TRIAL}'"):
             written[int(run.data.tags["trial"])].append(run)
         for runs in written.values():
             whole = sorted(run.info.run_id for run in runs if run.info.status != "RUNNING")
@@ -160,6 +170,8 @@ class Runs:
                 for run in runs:  # half of one
                     self.client.delete_run(run.info.run_id)
                 self.log_trial(parent, trial)
+        whole = {number for number, runs in written.items() if any(run.info.status != "RUNNING" for run in runs)}
+        return whole | {trial.number for trial in unwritten}
 
     def log_trial(self, parent: str, trial: TrialRecord) -> None:
         """Write a finished trial's run, whole."""
@@ -262,6 +274,10 @@ def _create_experiment(client: MlflowClient, name: str) -> Experiment:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     return client.get_experiment_by_name(name)
+
+
+def _children(parent: str) -> str:
+    return f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'"
 
 
 def _quoted(text: str) -> str:
