@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import mlflow
@@ -21,6 +22,7 @@ import pytest
 from mlflow import MlflowClient
 
 from experiments.commands.main import expand
+from experiments.tracking.runs import Runs, TrialRecord
 from workplace import BIN, QUICK, ROOT, environment, experiments
 
 NAME = "cdnow-clv"
@@ -204,6 +206,21 @@ def test_an_interrupted_sweep_goes_on_and_nothing_stays_running(
     assert not [r for r in runs(workspace) if r.info.status == "RUNNING"]
     studies = [r for r in kind(workspace, "study") if r.data.tags["study"] == "broken"]
     assert [study.info.status for study in studies] == ["FINISHED"]
+
+
+def test_a_run_that_another_machine_takes_over_is_left_to_it(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (study,), before = kind(workspace, "study"), len(kind(workspace, "trial"))
+    writing = Runs(client(workspace), NAME)
+    log_batch = writing.client.log_batch
+
+    def taken_over(run_id: str, **values: object) -> None:
+        client(workspace).delete_run(run_id)
+        log_batch(run_id, **values)
+
+    monkeypatch.setattr(writing.client, "log_batch", taken_over)
+    now = datetime.now()
+    writing.log_trial(study.info.run_id, TrialRecord(99, "complete", {"model": "a"}, {}, [], now, now, seed=1))
+    assert len(kind(workspace, "trial")) == before
 
 
 def test_failing_trials_are_recorded_and_if_all_fail_so_does_the_command(workspace: Path, run: Run) -> None:

@@ -11,7 +11,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -23,9 +22,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from experiments.processes import is_gone, mark
 from experiments.tuning import storage, workers
+from experiments.tuning import study as studies
 from experiments.tuning.space import Space, tuned
 from experiments.tuning.storage import fail, fail_stale_trials, heartbeats, new_trial
-from experiments.tuning.study import StudyOptions, best, finished, is_surplus, open_study, optimize
+from experiments.tuning.study import StudyOptions, best, finished, is_surplus, lacks_writer, open_study, optimize
 from experiments.tuning.workers import optimize_with_workers
 from features.errors import InputError
 
@@ -357,8 +357,27 @@ def test_a_trial_of_another_machine_that_died_before_its_first_heartbeat_is_ende
         before_its_heartbeat.setattr(storage, "has_heartbeats", lambda study: False)
         stillborn = new_trial(study, {"host": "elsewhere", "pid": 1, "started": "0"})
     assert fail_stale_trials(study) == []
-    monkeypatch.setattr(storage, "BIRTH", timedelta(0))
+    monkeypatch.setattr(storage, "BIRTH", 0)
     assert fail_stale_trials(study) == [stillborn.number]
+
+
+@pytest.mark.parametrize("time_zone", ["Pacific/Auckland", "America/Lima"])
+def test_a_machine_in_another_time_zone_is_given_the_time_to_write_its_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time_zone: str
+) -> None:
+    monkeypatch.setenv("TZ", time_zone)
+    time.tzset()
+    try:
+        study = open_study("study", options(tmp_path), "same")
+        elsewhere = {"host": "elsewhere", "pid": 1, "started": "0"}
+        optimize(study, lambda trial: 1.0, 1, lambda trial: None, writer=elsewhere)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    (trial,) = finished(study)
+    assert not lacks_writer(trial)
+    monkeypatch.setattr(studies, "WRITING_TIME", 0)
+    assert lacks_writer(trial)
 
 
 def test_params_come_back_from_a_trial_as_they_were_drawn(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from experiments.commands.project import Project, digest
 from experiments.tasks.base import naive_models
 from experiments.tuning.objective import ValidationObjective
 from experiments.tuning.space import Space, tuned
-from experiments.tuning.storage import fail_stale_trials
+from experiments.tuning.storage import begun, ended, fail_stale_trials
 from experiments.tuning.study import (
     WRITING_TIME,
     StudyOptions,
@@ -148,7 +149,7 @@ def settle(study: Any, runs: Runs, parent: str, seed: int) -> set[int]:
 
 def settle_all(study: Any, runs: Runs, parent: str, seed: int) -> None:
     """Settle until each finished trial has its run; what others do not write in time is written here."""
-    deadline = time.monotonic() + 2 * WRITING_TIME.total_seconds()  # clocks may differ by as much again
+    deadline = time.monotonic() + 2 * WRITING_TIME  # clocks may differ by as much again
     while missing := settle(study, runs, parent, seed):
         if time.monotonic() > deadline:
             logger.warning("no run yet for trials %s: the same command will write them", sorted(missing))
@@ -187,8 +188,8 @@ def record(trial: Any, seed: int) -> TrialRecord:
         params=trial.params,
         metrics=metrics,
         fold_metrics=folds,
-        started=trial.datetime_start,
-        ended=trial.datetime_complete,
+        started=datetime.fromtimestamp(begun(trial)),
+        ended=datetime.fromtimestamp(ended(trial)),
         seed=seed,
         traceback=trial.user_attrs.get("traceback"),
     )

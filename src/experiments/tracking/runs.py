@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +22,18 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, Run, RunStatus, RunTag
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    Experiment,
+    InputTag,
+    LifecycleStage,
+    Metric,
+    Param,
+    Run,
+    RunStatus,
+    RunTag,
+)
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
@@ -174,7 +186,7 @@ class Runs:
         return whole | {trial.number for trial in unwritten}
 
     def log_trial(self, parent: str, trial: TrialRecord) -> None:
-        """Write a finished trial's run, whole."""
+        """Write a finished trial's run, whole, unless another machine takes this process for gone and does so."""
         stamp = round(trial.ended.timestamp() * 1000)
         tags = {
             "kind": TRIAL,
@@ -201,9 +213,15 @@ class Runs:
         try:
             self.client.log_batch(run_id, metrics=metrics, params=_params(trial.params))
             self.client.set_terminated(run_id, "FAILED" if trial.state == "failed" else "FINISHED", end_time=stamp)
-        except BaseException:  # half a run would stay beside the whole one that the next start writes
-            self.client.delete_run(run_id)
+        except BaseException as error:
+            with suppress(MlflowException):  # the first says what is wrong
+                if isinstance(error, MlflowException) and self._is_deleted(run_id):
+                    return
+                self.client.delete_run(run_id)  # half of one would stay beside the one that the next start writes
             raise
+
+    def _is_deleted(self, run_id: str) -> bool:
+        return self.client.get_run(run_id).info.lifecycle_stage == LifecycleStage.DELETED
 
     def log(
         self,
