@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +27,8 @@ from experiments.tuning import study as studies
 from experiments.tuning.space import Space, tuned
 from experiments.tuning.storage import fail, fail_stale_trials, heartbeats, new_trial
 from experiments.tuning.study import StudyOptions, best, finished, is_surplus, lacks_writer, open_study, optimize
-from experiments.tuning.workers import optimize_with_workers
+from experiments.tuning.workers import check_memory_of_workers, optimize_with_workers
+from features import memory
 from features.errors import InputError
 
 SAMPLER = {
@@ -292,7 +294,12 @@ def _supervise(folder: Path) -> None:
     run_workers(folder, 500)
 
 
-def test_workers_whose_supervisor_is_killed_end_and_lose_nothing(tmp_path: Path) -> None:
+def test_workers_whose_supervisor_is_killed_end_and_lose_nothing_and_leave_no_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     supervisor = multiprocessing.get_context("fork").Process(target=_supervise, args=(tmp_path,))
     supervisor.start()
     study, deadline = open_study("study", options(tmp_path), "same"), time.monotonic() + 60
@@ -304,9 +311,17 @@ def test_workers_whose_supervisor_is_killed_end_and_lose_nothing(tmp_path: Path)
     while not all(is_gone(owner) for owner in owners) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert time.monotonic() < deadline
+    assert not list(temporary.iterdir())
     kept = {trial.number: trial.params for trial in finished(study)}
     resumed = run_workers(tmp_path, len(kept) + 3)
     assert kept.items() <= {trial.number: trial.params for trial in finished(resumed)}.items()
+
+
+def test_more_workers_than_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_memory", lambda: 3 * 1000 * 10 * 8 * memory.COPIES)
+    check_memory_of_workers(3, 1000, 10)
+    with pytest.raises(InputError, match=r"4 workers with 1,000 rows(.|\n)*tuning\.workers"):
+        check_memory_of_workers(4, 1000, 10)
 
 
 @settings(deadline=None, max_examples=100)

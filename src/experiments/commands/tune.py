@@ -26,7 +26,7 @@ from experiments.tuning.study import (
     open_study,
     optimize,
 )
-from experiments.tuning.workers import optimize_with_workers
+from experiments.tuning.workers import check_memory_of_workers, optimize_with_workers
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
@@ -74,6 +74,7 @@ def _tune(project: Project) -> Version:
         naive().fit(dataset.X, dataset.y)
     logger.info("%d rows of %d features at %d cutoffs", len(dataset.X), dataset.X.shape[1], dataset.X.index.levshape[1])
 
+    check_memory_of_workers(options.workers, *dataset.X.shape)
     identity = study_identity(project)
     name = options.study_name or f"{project.registered_name}-{identity[:8]}"
     join = partial(open_study, name, study_options(options), identity)
