@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from mlflow import MlflowClient
 
 from experiments.commands.main import expand
+from experiments.tracking.runs import Runs, TrialRecord
 from workplace import BIN, QUICK, ROOT, environment, experiments
 
 NAME = "cdnow-clv"
@@ -161,20 +165,36 @@ def test_the_same_command_in_a_fresh_study_gives_the_same_figures_and_no_new_ver
     assert "registered already" in done.stderr
 
 
+def is_worker(process: psutil.Process) -> bool:
+    return "spawn_main" in " ".join(process.cmdline())
+
+
+def blocks_interrupts(pid: int) -> bool:
+    (blocked,) = re.findall(r"SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(blocked, 16) & 1 << signal.SIGINT - 1)
+
+
 @pytest.mark.parametrize(("sent", "workers"), [(signal.SIGINT, 1), (signal.SIGKILL, 1), (signal.SIGINT, 2)])
 def test_an_interrupted_sweep_goes_on_and_nothing_stays_running(
     workspace: Path, run: Run, sent: signal.Signals, workers: int
 ) -> None:
     command = ["tune", *QUICK, "tuning.n_trials=6", "tuning.study_name=broken", f"tuning.workers={workers}"]
+    errors = workspace / "broken.txt"
     process = subprocess.Popen(
-        [str(BIN / "experiments"), *command], cwd=workspace, env=environment(), stderr=subprocess.DEVNULL
+        [str(BIN / "experiments"), *command],
+        cwd=workspace,
+        env=environment(),
+        stderr=errors.open("w"),
+        start_new_session=True,
     )
     deadline = time.monotonic() + 90
     while sum(r.info.status == "FINISHED" for r in kind(workspace, "trial")) < 4 + 2 and time.monotonic() < deadline:
         time.sleep(0.1)
-    os.kill(process.pid, sent)
+    assert all(blocks_interrupts(child.pid) for child in psutil.Process(process.pid).children() if is_worker(child))
+    os.killpg(process.pid, sent)  # as a keyboard does: to the workers too
     code = process.wait(timeout=60)
     assert code == (130 if sent == signal.SIGINT else -signal.SIGKILL)
+    assert "Traceback" not in errors.read_text()
     kept = trial_figures(workspace, "broken")
     assert 2 <= len(kept) < 6
     if sent == signal.SIGINT:
@@ -186,6 +206,21 @@ def test_an_interrupted_sweep_goes_on_and_nothing_stays_running(
     assert not [r for r in runs(workspace) if r.info.status == "RUNNING"]
     studies = [r for r in kind(workspace, "study") if r.data.tags["study"] == "broken"]
     assert [study.info.status for study in studies] == ["FINISHED"]
+
+
+def test_a_run_that_another_machine_takes_over_is_left_to_it(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (study,), before = kind(workspace, "study"), len(kind(workspace, "trial"))
+    writing = Runs(client(workspace), NAME)
+    log_batch = writing.client.log_batch
+
+    def taken_over(run_id: str, **values: object) -> None:
+        client(workspace).delete_run(run_id)
+        log_batch(run_id, **values)
+
+    monkeypatch.setattr(writing.client, "log_batch", taken_over)
+    now = datetime.now()
+    writing.log_trial(study.info.run_id, TrialRecord(99, "complete", {"model": "a"}, {}, [], now, now, seed=1))
+    assert len(kind(workspace, "trial")) == before
 
 
 def test_failing_trials_are_recorded_and_if_all_fail_so_does_the_command(workspace: Path, run: Run) -> None:

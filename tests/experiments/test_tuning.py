@@ -9,9 +9,9 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -23,10 +23,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from experiments.processes import is_gone, mark
 from experiments.tuning import storage, workers
+from experiments.tuning import study as studies
 from experiments.tuning.space import Space, tuned
 from experiments.tuning.storage import fail, fail_stale_trials, heartbeats, new_trial
-from experiments.tuning.study import StudyOptions, best, finished, is_surplus, open_study, optimize
-from experiments.tuning.workers import optimize_with_workers
+from experiments.tuning.study import StudyOptions, best, finished, is_surplus, lacks_writer, open_study, optimize
+from experiments.tuning.workers import check_memory_of_workers, optimize_with_workers
+from features import memory
 from features.errors import InputError
 
 SAMPLER = {
@@ -189,6 +191,19 @@ def test_half_a_line_that_a_killed_process_left_in_the_journal_is_cut_off(tmp_pa
     assert params_of(run_study(tmp_path, n_trials=3))[:2] == kept
 
 
+def test_a_journal_that_is_deleted_in_mid_study_is_named(tmp_path: Path) -> None:
+    def deletes_it(trial: optuna.Trial) -> float:
+        (tmp_path / "optuna.journal").unlink()
+        return value(trial)
+
+    signal.alarm(20)  # rather than to wait for its own lock for ever
+    try:
+        with pytest.raises(FileNotFoundError, match=r"optuna\.journal"):
+            run_study(tmp_path, objective=deletes_it)
+    finally:
+        signal.alarm(0)
+
+
 def test_a_trial_that_was_taken_for_dead_does_not_count(tmp_path: Path) -> None:
     def taken_for_dead(trial: optuna.Trial) -> float:
         if trial.number == 1:
@@ -279,7 +294,12 @@ def _supervise(folder: Path) -> None:
     run_workers(folder, 500)
 
 
-def test_workers_whose_supervisor_is_killed_end_and_lose_nothing(tmp_path: Path) -> None:
+def test_workers_whose_supervisor_is_killed_end_and_lose_nothing_and_leave_no_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     supervisor = multiprocessing.get_context("fork").Process(target=_supervise, args=(tmp_path,))
     supervisor.start()
     study, deadline = open_study("study", options(tmp_path), "same"), time.monotonic() + 60
@@ -291,9 +311,17 @@ def test_workers_whose_supervisor_is_killed_end_and_lose_nothing(tmp_path: Path)
     while not all(is_gone(owner) for owner in owners) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert time.monotonic() < deadline
+    assert not list(temporary.iterdir())
     kept = {trial.number: trial.params for trial in finished(study)}
     resumed = run_workers(tmp_path, len(kept) + 3)
     assert kept.items() <= {trial.number: trial.params for trial in finished(resumed)}.items()
+
+
+def test_more_workers_than_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_memory", lambda: 3 * 1000 * 10 * 8 * memory.COPIES)
+    check_memory_of_workers(3, 1000, 10)
+    with pytest.raises(InputError, match=r"4 workers with 1,000 rows(.|\n)*tuning\.workers"):
+        check_memory_of_workers(4, 1000, 10)
 
 
 @settings(deadline=None, max_examples=100)
@@ -344,8 +372,27 @@ def test_a_trial_of_another_machine_that_died_before_its_first_heartbeat_is_ende
         before_its_heartbeat.setattr(storage, "has_heartbeats", lambda study: False)
         stillborn = new_trial(study, {"host": "elsewhere", "pid": 1, "started": "0"})
     assert fail_stale_trials(study) == []
-    monkeypatch.setattr(storage, "BIRTH", timedelta(0))
+    monkeypatch.setattr(storage, "BIRTH", 0)
     assert fail_stale_trials(study) == [stillborn.number]
+
+
+@pytest.mark.parametrize("time_zone", ["Pacific/Auckland", "America/Lima"])
+def test_a_machine_in_another_time_zone_is_given_the_time_to_write_its_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time_zone: str
+) -> None:
+    monkeypatch.setenv("TZ", time_zone)
+    time.tzset()
+    try:
+        study = open_study("study", options(tmp_path), "same")
+        elsewhere = {"host": "elsewhere", "pid": 1, "started": "0"}
+        optimize(study, lambda trial: 1.0, 1, lambda trial: None, writer=elsewhere)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    (trial,) = finished(study)
+    assert not lacks_writer(trial)
+    monkeypatch.setattr(studies, "WRITING_TIME", 0)
+    assert lacks_writer(trial)
 
 
 def test_params_come_back_from_a_trial_as_they_were_drawn(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +16,25 @@ from experiments.commands.project import Project, digest
 from experiments.tasks.base import naive_models
 from experiments.tuning.objective import ValidationObjective
 from experiments.tuning.space import Space, tuned
-from experiments.tuning.storage import fail_stale_trials
-from experiments.tuning.study import StudyOptions, best, finished, lacks_writer, open_study, optimize
-from experiments.tuning.workers import optimize_with_workers
+from experiments.tuning.storage import begun, ended, fail_stale_trials
+from experiments.tuning.study import (
+    WRITING_TIME,
+    StudyOptions,
+    best,
+    finished,
+    lacks_writer,
+    open_study,
+    optimize,
+)
+from experiments.tuning.workers import check_memory_of_workers, optimize_with_workers
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
     from experiments.tracking.runs import Runs, TrialRecord
 
 logger = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 1  # between two looks for the runs that others write
 
 
 def main(config: Config) -> None:
@@ -62,6 +74,7 @@ def _tune(project: Project) -> Version:
         naive().fit(dataset.X, dataset.y)
     logger.info("%d rows of %d features at %d cutoffs", len(dataset.X), dataset.X.shape[1], dataset.X.index.levshape[1])
 
+    check_memory_of_workers(options.workers, *dataset.X.shape)
     identity = study_identity(project)
     name = options.study_name or f"{project.registered_name}-{identity[:8]}"
     join = partial(open_study, name, study_options(options), identity)
@@ -96,7 +109,8 @@ def _tune(project: Project) -> Version:
         else:
             optimize_with_workers(join, objective, options.n_trials, options.workers, log_trial)
         with alone():  # of several machines one refits, and the others find that it has
-            settle(study, runs, parent, options.seed)
+            settle_all(study, runs, parent, options.seed)
+            runs.end_refits(parent)
             chosen = best(study)
             model, params = tuned(chosen.params)
             logger.info("best of %d trials: trial %d, %s", len(finished(study)), chosen.number, model)
@@ -120,10 +134,28 @@ def study_options(options: TuningConfig) -> StudyOptions:
     return StudyOptions(**{field.name: getattr(options, field.name) for field in dataclasses.fields(StudyOptions)})
 
 
-def settle(study: Any, runs: Runs, parent: str, seed: int) -> None:
-    """End the trials that nobody works on, and see that each finished one has one run."""
+def settle(study: Any, runs: Runs, parent: str, seed: int) -> set[int]:
+    """End the trials that nobody works on, and see that each finished one has one run, unless others write it.
+
+    Returns
+    -------
+    set of int
+        Trials that finished and whose run is still to be written.
+    """
     fail_stale_trials(study)
-    runs.settle_trials(parent, [record(trial, seed) for trial in finished(study) if lacks_writer(trial)])
+    trials = finished(study)
+    written = runs.settle_trials(parent, [record(trial, seed) for trial in trials if lacks_writer(trial)])
+    return {trial.number for trial in trials} - written
+
+
+def settle_all(study: Any, runs: Runs, parent: str, seed: int) -> None:
+    """Settle until each finished trial has its run; what others do not write in time is written here."""
+    deadline = time.monotonic() + 2 * WRITING_TIME  # clocks may differ by as much again
+    while missing := settle(study, runs, parent, seed):
+        if time.monotonic() > deadline:
+            logger.warning("no run yet for trials %s: the same command will write them", sorted(missing))
+            return
+        time.sleep(SETTLE_SECONDS)
 
 
 def study_identity(project: Project) -> str:
@@ -157,8 +189,8 @@ def record(trial: Any, seed: int) -> TrialRecord:
         params=trial.params,
         metrics=metrics,
         fold_metrics=folds,
-        started=trial.datetime_start,
-        ended=trial.datetime_complete,
+        started=datetime.fromtimestamp(begun(trial)),
+        ended=datetime.fromtimestamp(ended(trial)),
         seed=seed,
         traceback=trial.user_attrs.get("traceback"),
     )

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +22,18 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, Run, RunStatus, RunTag
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    Experiment,
+    InputTag,
+    LifecycleStage,
+    Metric,
+    Param,
+    Run,
+    RunStatus,
+    RunTag,
+)
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
@@ -134,7 +146,12 @@ class Runs:
                 else:
                     self.finish(run.info.run_id, "KILLED")
 
-    def settle_trials(self, parent: str, unwritten: Sequence[TrialRecord]) -> None:
+    def end_refits(self, parent: str) -> None:
+        """End the refits of a study that still run, to be called by who alone may refit: their machine is gone."""
+        for run in self._search(f"{_children(parent)} and tags.kind = 'refit' and attributes.status = 'RUNNING'"):
+            self.finish(run.info.run_id, "KILLED")
+
+    def settle_trials(self, parent: str, unwritten: Sequence[TrialRecord]) -> set[int]:
         """See that each trial has one run.
 
         Two are left when a process was taken for dead, its trial's run written by another, and it lived: the
@@ -145,10 +162,15 @@ class Runs:
         parent : str
         unwritten : sequence of TrialRecord
             Trials whose writer is gone: those that have no run get one.
+
+        Returns
+        -------
+        set of int
+            Numbers of the trials that have a whole run.
         """
         self.end_orphans()
         written: dict[int, list[Run]] = defaultdict(list)
-        for run in self._search(f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and tags.kind = '{TRIAL}'"):
+        for run in self._search(f"{_children(parent)} and tags.kind = '{TRIAL}'"):
             written[int(run.data.tags["trial"])].append(run)
         for runs in written.values():
             whole = sorted(run.info.run_id for run in runs if run.info.status != "RUNNING")
@@ -160,9 +182,11 @@ class Runs:
                 for run in runs:  # half of one
                     self.client.delete_run(run.info.run_id)
                 self.log_trial(parent, trial)
+        whole = {number for number, runs in written.items() if any(run.info.status != "RUNNING" for run in runs)}
+        return whole | {trial.number for trial in unwritten}
 
     def log_trial(self, parent: str, trial: TrialRecord) -> None:
-        """Write a finished trial's run, whole."""
+        """Write a finished trial's run, whole, unless another machine takes this process for gone and does so."""
         stamp = round(trial.ended.timestamp() * 1000)
         tags = {
             "kind": TRIAL,
@@ -189,9 +213,15 @@ class Runs:
         try:
             self.client.log_batch(run_id, metrics=metrics, params=_params(trial.params))
             self.client.set_terminated(run_id, "FAILED" if trial.state == "failed" else "FINISHED", end_time=stamp)
-        except BaseException:  # half a run would stay beside the whole one that the next start writes
-            self.client.delete_run(run_id)
+        except BaseException as error:
+            with suppress(MlflowException):  # the first says what is wrong
+                if isinstance(error, MlflowException) and self._is_deleted(run_id):
+                    return
+                self.client.delete_run(run_id)  # half of one would stay beside the one that the next start writes
             raise
+
+    def _is_deleted(self, run_id: str) -> bool:
+        return self.client.get_run(run_id).info.lifecycle_stage == LifecycleStage.DELETED
 
     def log(
         self,
@@ -262,6 +292,10 @@ def _create_experiment(client: MlflowClient, name: str) -> Experiment:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     return client.get_experiment_by_name(name)
+
+
+def _children(parent: str) -> str:
+    return f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'"
 
 
 def _quoted(text: str) -> str:

@@ -7,10 +7,10 @@ import json
 import logging
 import os
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,7 +27,7 @@ from features.writing import named
 
 logger = logging.getLogger(__name__)
 
-BIRTH = timedelta(minutes=1)
+BIRTH = 60  # seconds
 
 
 def open_storage(address: str, heartbeat_interval: int, grace_period: int) -> BaseStorage:
@@ -91,7 +91,8 @@ class Journal(JournalFileBackend):
             with named(self._journal):
                 super().append_logs(logs)
         except OSError:
-            self._cut_half_a_line()
+            with suppress(OSError):  # the first says what is wrong
+                self._cut_half_a_line()
             raise
 
     def _cut_half_a_line(self) -> None:
@@ -112,11 +113,15 @@ class JournalLock:
 
     def acquire(self) -> bool:
         held = os.open(f"{self._journal}.lock", os.O_CREAT | os.O_RDWR, 0o666)
-        fcntl.flock(held, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            with open(self._journal, "rb+") as file:
+                if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+                    _cut_last_line(file)
+        except BaseException:  # of a journal that is gone, say: nobody would release what was not acquired
+            os.close(held)
+            raise
         self._held = held
-        with open(self._journal, "rb+") as file:
-            if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
-                _cut_last_line(file)
         return True
 
     def release(self) -> None:
@@ -140,7 +145,7 @@ def new_trial(study: optuna.Study, owner: Mapping[str, Any]) -> optuna.Trial:
     it, hence the private names.
     """
     study._thread_local.cached_all_trials = None  # as `ask` does
-    template = create_trial(state=TrialState.RUNNING, user_attrs={"owner": dict(owner)})
+    template = create_trial(state=TrialState.RUNNING, user_attrs={"owner": dict(owner), "begun": time.time()})
     trial_id = study._storage.create_new_trial(study._study_id, template_trial=template)
     if has_heartbeats(study):
         study._storage.record_heartbeat(trial_id)
@@ -177,19 +182,29 @@ def heartbeats(study: optuna.Study, trial: optuna.Trial) -> Iterator[None]:
         thread.join()
 
 
+def begun(trial: FrozenTrial) -> float:
+    """When a trial was begun, in seconds since 1970: Optuna's own times do not tell the time zone they are in."""
+    return trial.user_attrs.get("begun", trial.datetime_start.timestamp())
+
+
+def ended(trial: FrozenTrial) -> float:
+    """When a finished trial ended, as `begun` says when it was begun."""
+    return trial.user_attrs.get("ended", trial.datetime_complete.timestamp())
+
+
 def is_stale(study: optuna.Study, trial: FrozenTrial) -> bool:
     """Whether a running trial's worker is gone, as far as its heartbeat need not tell.
 
     On this machine its process says so. On another one it may have ended before the first heartbeat, which comes,
-    as the first parameter does, within milliseconds. Clocks may lie in other time zones: a trial that is ended by
-    mistake at that age is simply drawn anew.
+    as the first parameter does, within milliseconds. Clocks may differ: a trial that is ended by mistake at that
+    age is simply drawn anew.
     """
     owner = trial.user_attrs.get("owner")
     if owner is None:
         return False
     if is_here(owner):
         return is_gone(owner)
-    return has_heartbeats(study) and not trial.params and abs(datetime.now() - trial.datetime_start) > BIRTH
+    return has_heartbeats(study) and not trial.params and abs(time.time() - begun(trial)) > BIRTH
 
 
 def may_finish(study: optuna.Study, trial: FrozenTrial) -> bool:

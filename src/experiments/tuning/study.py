@@ -15,7 +15,6 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ from tqdm import tqdm
 
 from experiments.addresses import exclusive
 from experiments.processes import is_gone, is_here, mark
-from experiments.tuning.storage import fail, fail_stale_trials, heartbeats, may_finish, new_trial, open_storage
+from experiments.tuning.storage import ended, fail, fail_stale_trials, heartbeats, may_finish, new_trial, open_storage
 from features.errors import InputError, check_type
 
 logger = logging.getLogger(__name__)
@@ -38,7 +37,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 Objective = Callable[[optuna.Trial], float]
 
 POLL_SECONDS = 0.2  # between two looks at what other processes do
-WRITING_TIME = timedelta(minutes=1)  # a trial's run is written within a second of its end
+WRITING_TIME = 60  # seconds; a trial's run is written within a second of its end
 
 
 class NumberedSampler(BaseSampler):
@@ -191,7 +190,7 @@ def lacks_writer(trial: FrozenTrial) -> bool:
         return True
     if is_here(writer):
         return is_gone(writer)
-    return abs(datetime.now() - trial.datetime_complete) > WRITING_TIME  # whatever the time zone of its clock
+    return abs(time.time() - ended(trial)) > WRITING_TIME
 
 
 def feasible(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
@@ -357,12 +356,15 @@ def _tell(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> Fro
         value = objective(trial)
         if not math.isfinite(value):
             raise ArithmeticError(f"the objective is {value}")
+        trial.set_user_attr("ended", time.time())
         return study.tell(trial, value, skip_if_finished=True)
     except optuna.TrialPruned:
+        trial.set_user_attr("ended", time.time())
         return study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
     except UpdateFinishedTrialError:
         raise
     except Exception as error:
+        trial.set_user_attr("ended", time.time())
         trial.set_user_attr("traceback", traceback.format_exc())
         trial.set_user_attr("error", traceback.format_exception_only(error)[0].splitlines()[0])
         return study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)

@@ -7,6 +7,7 @@ study's storage alone, and end after their trial when the process that started t
 from __future__ import annotations
 
 import logging
+import mmap
 import multiprocessing
 import os
 import pickle
@@ -18,9 +19,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import reduction, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
+from operator import methodcaller
 from typing import Any
 
 import optuna
@@ -30,6 +32,7 @@ from experiments.processes import mark
 from experiments.tuning.storage import fail_stale_trials
 from experiments.tuning.study import POLL_SECONDS, Objective, Progress, finished, optimize, writer_of
 from features.errors import InputError
+from features.memory import check_memory
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +47,16 @@ class Worker:
 
     process: BaseProcess
     failure: Connection
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """A descriptor that a process takes along when it is started, and there receives as a number."""
+
+    descriptor: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return methodcaller("detach"), (reduction.DupFd(self.descriptor),)
 
 
 def optimize_with_workers(
@@ -69,10 +82,10 @@ def optimize_with_workers(
     """
     study, me = join(), mark()
     before = {trial.number for trial in finished(study)}
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder) / "work.pickle"
-        work.write_bytes(pickle.dumps((join, objective, n_trials)))
-        start = partial(_start, work, me, n_workers)
+    with tempfile.TemporaryFile() as work:  # without a name: data and the storage's password end with the processes
+        pickle.dump((join, objective, n_trials), work)
+        work.flush()
+        start = partial(_start, Inherited(work.fileno()), me, n_workers)
         workers: list[Worker] = []
         try:
             for _ in range(min(n_workers, n_trials - len(before))):
@@ -87,6 +100,26 @@ def optimize_with_workers(
             for worker in workers:
                 worker.process.join()
             fail_stale_trials(study)
+
+
+def check_memory_of_workers(n_workers: int, rows: int, columns: int) -> None:
+    """Refuse more workers than memory holds, each of which has the data for itself.
+
+    Raises
+    ------
+    InputError
+    """
+    if n_workers == 1:  # the process that has gathered them
+        return
+    try:
+        check_memory(n_workers * rows, columns)
+    except InputError as error:
+        raise InputError(
+            f"{n_workers} workers with {rows:,} rows of {columns} features each do not fit into memory",
+            where="tuning.workers",
+            found=error.found,
+            hint="use fewer workers, fewer cutoffs (evaluation.step_days) or fewer features (features=rfm)",
+        ) from error
 
 
 def _finishing(
@@ -123,7 +156,7 @@ def _finishing(
         wait([worker.process.sentinel for worker in workers], POLL_SECONDS)
 
 
-def _start(work: Path, writer: Mapping[str, Any], n_workers: int) -> Worker:
+def _start(work: Inherited, writer: Mapping[str, Any], n_workers: int) -> Worker:
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(work, writer, sender), daemon=True)
@@ -133,11 +166,13 @@ def _start(work: Path, writer: Mapping[str, Any], n_workers: int) -> Worker:
     return Worker(process, receiver)
 
 
-def _work(work: Path, writer: Mapping[str, Any], failure: Connection) -> None:
+def _work(work: int, writer: Mapping[str, Any], failure: Connection) -> None:
     """A worker's life."""
     parent = multiprocessing.parent_process()
     try:
-        join, objective, n_trials = pickle.loads(work.read_bytes())
+        with mmap.mmap(work, 0, access=mmap.ACCESS_READ) as content:  # workers share the file's position, not this
+            join, objective, n_trials = pickle.loads(content)
+        os.close(work)
         optimize(join(), objective, n_trials, lambda trial: None, writer=writer, go_on=parent.is_alive, quiet=True)
     except Exception as error:
         failure.send(error if isinstance(error, InputError) else traceback.format_exc())
@@ -162,6 +197,7 @@ def _environment_of_a_worker(threads: int) -> Iterator[None]:
     """
     added = [name for name in THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(added, str(threads)))
+    resource_tracker.ensure_running()  # started with the first process otherwise, it would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
