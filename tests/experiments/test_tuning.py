@@ -318,7 +318,7 @@ def test_workers_whose_supervisor_is_killed_end_and_lose_nothing_and_leave_no_da
 
 
 def test_more_workers_than_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available_memory", lambda: 3 * 1000 * 10 * 8 * memory.COPIES)
+    monkeypatch.setattr(memory, "available_memory", lambda: 3 * 1000 * (10 * 48 + 200))
     check_memory_of_workers(3, 1000, 10)
     with pytest.raises(InputError, match=r"4 workers with 1,000 rows(.|\n)*tuning\.workers"):
         check_memory_of_workers(4, 1000, 10)

@@ -14,6 +14,7 @@ from experiments.commands.candidate import make_candidate
 from experiments.commands.config import Config, TuningConfig
 from experiments.commands.project import Project, digest
 from experiments.tasks.base import naive_models
+from experiments.tuning import storage
 from experiments.tuning.objective import ValidationObjective
 from experiments.tuning.space import Space, tuned
 from experiments.tuning.storage import begun, ended, fail_stale_trials
@@ -52,7 +53,7 @@ def tune(project: Project) -> Version:
     """
     from experiments.tracking.store import answering
 
-    with answering(project.client):
+    with answering(project.client), storage.answering(project.config.tuning.storage):
         return _tune(project)
 
 

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
 from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils as db
+from requests.exceptions import RequestException
 from sqlalchemy.exc import OperationalError
 
 from experiments import addresses
@@ -67,7 +68,7 @@ def few_retries() -> Iterator[None]:
 
 @contextmanager
 def answering(client: MlflowClient) -> Iterator[None]:
-    """Say in the user's words that the store's database is locked, full or not to be written.
+    """Say in the user's words that the store's database is locked, full or not to be written, or its server gone.
 
     Raises
     ------
@@ -78,15 +79,15 @@ def answering(client: MlflowClient) -> Iterator[None]:
         yield
     except MlflowException as error:
         refusal: BaseException | None = error  # the driver's, which MLflow does not always name as the cause
-        while refusal is not None and not isinstance(refusal, OperationalError):
+        while refusal is not None and not isinstance(refusal, OperationalError | RequestException):
             refusal = refusal.__context__
         if refusal is None:
             raise
         raise InputError(
             "the MLflow store stopped answering",
             where=f"tracking.uri={masked(client.tracking_uri)}",
-            found=str(refusal.orig),
-            hint="end what locks it, make room, or let it be written to, and give the same command again",
+            found=masked(first_line(refusal.orig if isinstance(refusal, OperationalError) else refusal)),
+            hint="start it, end what locks it, make room or let it be written to, and give the same command again",
         ) from error
 
 

@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from experiments.addresses import exclusive, masked, with_driver
 from experiments.processes import is_gone, is_here
-from features.errors import InputError
+from features.errors import InputError, first_line
 from features.writing import named
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,26 @@ def open_storage(address: str, heartbeat_interval: int, grace_period: int) -> Ba
             expected="a path for a journal file, or a URL such as postgresql://user@host/db",
             found=masked(f"{address}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"),
             hint="choose another tuning.storage, or move away what is there",
+        ) from error
+
+
+@contextmanager
+def answering(address: str) -> Iterator[None]:
+    """Say in the user's words that a study's database stopped answering.
+
+    Raises
+    ------
+    InputError
+        In place of Optuna's own error.
+    """
+    try:
+        yield
+    except StorageInternalError as error:
+        raise InputError(
+            "the study's storage stopped answering",
+            where=f"tuning.storage={masked(address)}",
+            found=masked(first_line(error.__cause__ or error)),
+            hint="start it, end what locks it or make room, and give the same command again: it goes on from there",
         ) from error
 
 

@@ -26,6 +26,7 @@ from operator import methodcaller
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
 
 from experiments.processes import mark
@@ -175,7 +176,7 @@ def _work(work: int, writer: Mapping[str, Any], failure: Connection) -> None:
         os.close(work)
         optimize(join(), objective, n_trials, lambda trial: None, writer=writer, go_on=parent.is_alive, quiet=True)
     except Exception as error:
-        failure.send(error if isinstance(error, InputError) else traceback.format_exc())
+        failure.send(error if isinstance(error, InputError | StorageInternalError) else traceback.format_exc())
         sys.exit(1)
 
 
@@ -184,7 +185,7 @@ def _raise_failure(worker: Worker) -> None:
     if worker.process.exitcode < 0:
         return
     reason = worker.failure.recv() if worker.failure.poll() else "what it printed stands above"
-    if isinstance(reason, InputError):
+    if isinstance(reason, InputError | StorageInternalError):
         raise reason
     raise RuntimeError(f"a worker failed with exit code {worker.process.exitcode}:\n{reason}")
 
