@@ -24,7 +24,7 @@ from features.groups import FAMILIES, PARAMETRISED
 from features.groups.purchases import square
 from features.shop import Shop
 from features.tables import MOMENT, MONEY
-from merchandise_store import ROWS, Store, sales_of_a_year
+from merchandise_store import Store, sales_of_a_year
 from online_retail import data_config
 from workplace import QUICK, experiments
 
@@ -70,7 +70,7 @@ def shops(request, engines, tmp_path: Path) -> dict[str, Shop]:
         config = online_retail(tmp_path)
     elif request.param == "merchandise_store":
         store = Store(tmp_path)
-        store.write("sales", [*ROWS["sales"], *sales_of_a_year()])
+        store.write("sales", sales_of_a_year())
         config = store.config
     else:
         config = data_config(request.param)

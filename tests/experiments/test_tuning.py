@@ -8,10 +8,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -20,12 +22,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import make_url
 
 from experiments.processes import is_gone, mark
 from experiments.tuning import storage, workers
 from experiments.tuning import study as studies
 from experiments.tuning.space import Space, tuned
-from experiments.tuning.storage import fail, fail_stale_trials, heartbeats, new_trial
+from experiments.tuning.storage import answering, fail, fail_stale_trials, heartbeats, new_trial
 from experiments.tuning.study import StudyOptions, best, finished, is_surplus, lacks_writer, open_study, optimize
 from experiments.tuning.workers import check_memory_of_workers, optimize_with_workers
 from features import memory
@@ -315,6 +318,28 @@ def test_workers_whose_supervisor_is_killed_end_and_lose_nothing_and_leave_no_da
     kept = {trial.number: trial.params for trial in finished(study)}
     resumed = run_workers(tmp_path, len(kept) + 3)
     assert kept.items() <= {trial.number: trial.params for trial in finished(resumed)}.items()
+
+
+def drop_table(trial: optuna.Trial) -> float:
+    with closing(sqlite3.connect(make_url(trial.study._storage.url).database)) as connection, connection:
+        connection.execute("DROP TABLE trial_params")
+    return value(trial)
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_database_that_stops_answering_is_told_from_a_trial_that_fails(tmp_path: Path, n_workers: int) -> None:
+    address = f"sqlite:///{tmp_path}/optuna.db"
+    join = partial(open_study, "study", StudyOptions(**{**vars(options(tmp_path)), "storage": address}), "same")
+
+    def study_goes_on() -> None:
+        with answering(address):
+            if n_workers == 1:
+                optimize(join(), drop_table, 3, lambda trial: None)
+            else:
+                optimize_with_workers(join, drop_table, 3, n_workers, lambda trial: None)
+
+    with pytest.raises(InputError, match=r"storage stopped answering(.|\n)*no such table: trial_params"):
+        study_goes_on()
 
 
 def test_more_workers_than_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.pruners import MedianPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
@@ -361,7 +361,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> Fro
     except optuna.TrialPruned:
         trial.set_user_attr("ended", time.time())
         return study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
-    except UpdateFinishedTrialError:
+    except (UpdateFinishedTrialError, StorageInternalError):  # no fault of the objective
         raise
     except Exception as error:
         trial.set_user_attr("ended", time.time())
