@@ -22,7 +22,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import make_url
 
 from experiments.processes import is_gone, mark
 from experiments.tuning import storage, workers
@@ -320,23 +319,24 @@ def test_workers_whose_supervisor_is_killed_end_and_lose_nothing_and_leave_no_da
     assert kept.items() <= {trial.number: trial.params for trial in finished(resumed)}.items()
 
 
-def drop_table(trial: optuna.Trial) -> float:
-    with closing(sqlite3.connect(make_url(trial.study._storage.url).database)) as connection, connection:
+def drop_table(database: Path, trial: optuna.Trial) -> float:
+    with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("DROP TABLE trial_params")
     return value(trial)
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_a_database_that_stops_answering_is_told_from_a_trial_that_fails(tmp_path: Path, n_workers: int) -> None:
-    address = f"sqlite:///{tmp_path}/optuna.db"
+    database = tmp_path / "optuna.db"
+    address, objective = f"sqlite:///{database}", partial(drop_table, database)
     join = partial(open_study, "study", StudyOptions(**{**vars(options(tmp_path)), "storage": address}), "same")
 
     def study_goes_on() -> None:
         with answering(address):
             if n_workers == 1:
-                optimize(join(), drop_table, 3, lambda trial: None)
+                optimize(join(), objective, 3, lambda trial: None)
             else:
-                optimize_with_workers(join, drop_table, 3, n_workers, lambda trial: None)
+                optimize_with_workers(join, objective, 3, n_workers, lambda trial: None)
 
     with pytest.raises(InputError, match=r"storage stopped answering(.|\n)*no such table: trial_params"):
         study_goes_on()

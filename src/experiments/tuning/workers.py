@@ -32,7 +32,7 @@ from optuna.trial import FrozenTrial
 from experiments.processes import mark
 from experiments.tuning.storage import fail_stale_trials
 from experiments.tuning.study import POLL_SECONDS, Objective, Progress, finished, optimize, writer_of
-from features.errors import InputError
+from features.errors import InputError, first_line
 from features.memory import check_memory
 
 logger = logging.getLogger(__name__)
@@ -175,8 +175,11 @@ def _work(work: int, writer: Mapping[str, Any], failure: Connection) -> None:
             join, objective, n_trials = pickle.loads(content)
         os.close(work)
         optimize(join(), objective, n_trials, lambda trial: None, writer=writer, go_on=parent.is_alive, quiet=True)
+    except StorageInternalError as error:
+        failure.send(StorageInternalError(first_line(error.__cause__ or error)))  # a cause does not travel along
+        sys.exit(1)
     except Exception as error:
-        failure.send(error if isinstance(error, InputError | StorageInternalError) else traceback.format_exc())
+        failure.send(error if isinstance(error, InputError) else traceback.format_exc())
         sys.exit(1)
 
 
