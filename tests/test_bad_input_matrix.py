@@ -548,7 +548,11 @@ def test_of_a_package_that_is_not_installed(
         case("features cutoff=1999-01-01", "1999-01-01 is outside the data", "1997-01-02 to 1998-07-01"),
         case("features cutoff=yesterday", "cutoff=yesterday", "YYYY-MM-DD"),
         case("features cutoff=1998-02-30", "cutoff=1998-02-30", "YYYY-MM-DD"),
-        case("tune task.horizon_days=400", "too short for horizon_days=400"),
+        case("tune task.horizon_days=400", "too short for horizon_days=400", "more weeks of data"),
+        case("tune task.minimum.positives=100000", "learnt or judged from too little", "more customers like these"),
+        case("train task.minimum.customers=-1", "task.minimum.customers", ">= 0"),
+        case("train +task.minimum.custmers=5", "'custmers' is not counted", "'customers'"),
+        case("train evaluation.n_controls=0", "evaluation.n_controls", "at least 1"),
         case("run evaluation.min_history_days=1000", "too short", "min_history_days"),
         # a registry without a version
         case("score", "cdnow has no champion to score with", "experiments tune"),

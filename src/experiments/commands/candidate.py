@@ -6,14 +6,14 @@ import json
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from experiments.commands.project import Project, digest
 from experiments.reports.evaluation import draw
-from experiments.tasks.base import build, naive_models, validate
+from experiments.tasks.base import build
+from experiments.tasks.standing import stand
 from features.groups import describe
 
 if TYPE_CHECKING:
@@ -70,13 +70,11 @@ def _make_candidate(project: Project, name: str, params: Mapping[str, Any], pare
         logger.info("the same candidate is registered already: %s version %d", existing.name, existing.number)
         return existing
 
-    dataset = project.dataset(splits.cutoffs())
-    logger.info("validating %s beside the naive models", name)
-    validation = validate(task, partial(build, task, name, params), dataset, splits.folds())
-    naive = {
-        rival: validate(task, simple, dataset, splits.folds()) for rival, simple in naive_models(task, params).items()
-    }
-    best_naive = max(naive, key=lambda rival: naive[rival].metrics[task.primary_metric])
+    dataset = project.training
+    logger.info("validating %s beside the naive models and the controls", name)
+    options = project.config.evaluation
+    standing = stand(task, name, params, dataset, splits.folds(), n_controls=options.n_controls, seed=options.seed)
+    naive = standing.best_naive
 
     logger.info("refitting on the windows of %s", ", ".join(map(str, refit)))
     train = dataset.at(*refit)
@@ -86,6 +84,7 @@ def _make_candidate(project: Project, name: str, params: Mapping[str, Any], pare
     if champion is not None and champion.has_current_code:
         task.align(model, latest.X, champion.estimator, project.shop.features(champion.features, [max(refit)]))
     diagnosis = task.diagnose(model, latest)
+    diagnosed = diagnosis.metrics if diagnosis else {}
 
     tags = {
         **project.lineage,
@@ -93,7 +92,7 @@ def _make_candidate(project: Project, name: str, params: Mapping[str, Any], pare
         "model": name,
         "objective": task.objective,
         "params": json.dumps(dict(params)),
-        "naive": best_naive,
+        "naive": naive,
         "judged": task.judged,
         "models_digest": packaging.models_digest(),
         "ranking_only": str(model.ranking_only).lower(),
@@ -114,27 +113,33 @@ def _make_candidate(project: Project, name: str, params: Mapping[str, Any], pare
                 "seed": project.config.tuning.seed,
             },
             metrics={
-                **{f"valid/{metric}": value for metric, value in validation.metrics.items()},
-                **{f"naive/{metric}": value for metric, value in naive[best_naive].metrics.items()},
+                **standing.metrics(),
+                **diagnosed,
                 **{
-                    f"naive/{rival}/{task.primary_metric}": outcome.metrics[task.primary_metric]
-                    for rival, outcome in naive.items()
+                    f"control/{control}": {**standing.validation.metrics, **diagnosed}[null]
+                    for null, control in task.nulls.items()
                 },
-                **(diagnosis.metrics if diagnosis else {}),
             },
             note=f"{name} refitted on all windows before the sealed one ({splits.sealed}). "
             f"`valid/…` is the mean over {len(splits.validation)} validation cutoff(s), "
-            f"`naive/…` the best naive model there ({best_naive}); `promote` adds `sealed/…`.",
+            f"`naive/…` the best naive model there ({naive}), `control/…` what there is to see without any "
+            f"signal: the same prediction for all, and {name} with the targets permuted among the customers of each "
+            f"cutoff, in training as in validation. `promote` adds `sealed/…`.",
         )
         runs.log_data(run_id, project.data_input, context="training")
         meanings = pd.DataFrame(describe(project.features).items(), columns=["feature", "meaning"])
-        tables = {"features": meanings, **validation.last.tables, **(diagnosis.tables if diagnosis else {})}
+        tables = {
+            "features": meanings,
+            "comparison": standing.table(),
+            **standing.validation.last.tables,
+            **(diagnosis.tables if diagnosis else {}),
+        }
         runs.log_artifacts(
             run_id,
             texts=project.texts(),
             tables=tables,
             figures=draw(
-                {name: tables, best_naive: naive[best_naive].last.tables},
+                {name: tables, naive: standing.naive[naive].last.tables},
                 currency=project.shop.staged.currency,
                 horizon_days=task.horizon_days,
                 window=f"validation from {splits.validation[-1]}",

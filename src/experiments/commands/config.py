@@ -54,11 +54,13 @@ class EvaluationConfig:
     min_history_days: int
     n_validation: int
     n_resamples: int
+    n_controls: int
     confidence: float
     seed: int
 
     def __post_init__(self) -> None:
         _in_range("evaluation.n_resamples", self.n_resamples, "at least 1", self.n_resamples >= 1)
+        _in_range("evaluation.n_controls", self.n_controls, "at least 1", self.n_controls >= 1)
         _in_range("evaluation.confidence", self.confidence, "between 0 and 1", 0 < self.confidence < 1)
         _in_range("evaluation.seed", self.seed, "at least 0", self.seed >= 0)
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from omegaconf import OmegaConf
 
 from experiments.addresses import masked
@@ -20,6 +21,7 @@ from experiments.commands.config import Config
 from experiments.evaluation.splits import Splits, make_splits
 from experiments.tasks import TASKS
 from experiments.tasks.base import Dataset, Task
+from experiments.tasks.sufficiency import check_sufficiency, check_tables, count
 from features.engines import open_engine
 from features.errors import InputError, check_type, did_you_mean
 from features.shop import Shop
@@ -96,6 +98,26 @@ class Project:
     def dataset(self, cutoffs: Sequence[date], features: Sequence[str] | None = None) -> Dataset:
         """Features and target at some cutoffs, from the cache where they were computed before."""
         return self.task.dataset(self.shop, features or self.features, sorted(cutoffs))
+
+    @cached_property
+    def training(self) -> Dataset:
+        """Features and target at all cutoffs before the sealed one.
+
+        Raises
+        ------
+        InsufficientDataError
+            If a window holds less than the task needs.
+        """
+        check_tables(self.task, self.shop.tables.present())
+        check_sufficiency(self.task, self.counts)
+        return self.dataset(self.splits.cutoffs())
+
+    @cached_property
+    def counts(self) -> pd.DataFrame:
+        """What the windows of the folds hold: see `sufficiency.count`. Of a fold's training cutoffs, the last."""
+        days = sorted({day for training, cutoff in self.splits.folds() for day in (max(training), cutoff)})
+        rows = self.dataset(days, ["frequency"])
+        return count(rows.X["frequency"], rows.y)
 
     @cached_property
     def client(self) -> MlflowClient:

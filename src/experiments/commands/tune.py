@@ -70,7 +70,7 @@ def _tune(project: Project) -> Version:
             champion.tags["target"],
         )
     folds = project.splits.folds()
-    dataset = project.dataset(project.splits.cutoffs())
+    dataset = project.training
     for naive in naive_models(task, {}).values():  # a feature that they lack is better missed now than after the study
         naive().fit(dataset.X, dataset.y)
     logger.info("%d rows of %d features at %d cutoffs", len(dataset.X), dataset.X.shape[1], dataset.X.index.levshape[1])

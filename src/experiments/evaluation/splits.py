@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from features.errors import InputError
+from features.errors import InputError, InsufficientDataError
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def make_splits(
 
     Raises
     ------
-    InputError
+    InsufficientDataError
         If not even one training, one validation and the sealed window fit.
 
     Examples
@@ -92,13 +93,13 @@ def make_splits(
             raise InputError(f"{name} is out of range", where=name, expected=">= 1", found=str(value))
     days, needed = (end - start).days, min_history_days + 3 * horizon_days
     if days < needed:
-        raise InputError(
+        raise InsufficientDataError(
             f"the data is too short for horizon_days={horizon_days}",
             where=f"{start} to {end} (end exclusive)",
             expected=f"{needed} days = min_history_days {min_history_days} + training, validation and sealed"
             f" windows of {horizon_days} each",
             found=f"{days} days, {needed - days} too few",
-            hint=_shorter(days, min_history_days),
+            hint=_shorter(days, needed, min_history_days),
         )
     horizon = timedelta(days=horizon_days)
     earliest, sealed = start + timedelta(days=min_history_days), end - horizon
@@ -119,8 +120,9 @@ def _grid(last: date, earliest: date, step_days: int) -> tuple[date, ...]:
     return tuple(last - timedelta(days=step * step_days) for step in reversed(steps))
 
 
-def _shorter(days: int, min_history_days: int) -> str:
+def _shorter(days: int, needed: int, min_history_days: int) -> str:
+    more = f"{math.ceil((needed - days) / 7)} more weeks of data"
     longest = (days - min_history_days) // 3
     if longest >= 1:
-        return f"use task.horizon_days={longest} or shorter, a smaller evaluation.min_history_days, or more data"
-    return "use a smaller evaluation.min_history_days and task.horizon_days, or more data"
+        return f"use task.horizon_days={longest} or shorter, a smaller evaluation.min_history_days, or {more}"
+    return f"use a smaller evaluation.min_history_days and task.horizon_days, or {more}"

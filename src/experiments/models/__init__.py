@@ -8,7 +8,7 @@ from functools import partial
 from experiments.models.base import Model, dump, load
 from experiments.models.blend import Blend, blend
 from experiments.models.boosting import LightGBMSpend
-from experiments.models.naive import NaiveSpend
+from experiments.models.naive import Constant, NaiveSpend
 from experiments.models.probabilistic import BGNBD, MBGNBD, PROBABILISTIC, ParetoNBD
 from experiments.models.segmentation import QuantileBins, Segmentation, Segments
 
@@ -29,6 +29,7 @@ __all__ = [
     "MODELS",
     "SEGMENTATIONS",
     "Blend",
+    "Constant",
     "LightGBMSpend",
     "Model",
     "NaiveSpend",

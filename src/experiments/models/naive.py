@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.validation import check_is_fitted
 
 from experiments.models.base import (
     DISCOUNT_RATE,
@@ -78,4 +79,24 @@ class NaiveSpend(Model):
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         self.is_fitted_ = True
+        return self
+
+
+class Constant(Model):
+    """The mean of the training targets for everybody: what a figure is without any knowledge of the customer."""
+
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
+        """Take the mean."""
+        return self.set_state({"mean": float(np.mean(y))})
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """The mean, in y's unit: array of shape (n_rows,)."""
+        check_is_fitted(self)
+        return np.full(len(X), self.mean_)
+
+    def get_state(self) -> dict[str, Any]:
+        return {"mean": self.mean_}
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        self.mean_ = state["mean"]
         return self

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.reports.clusters import elbow_figure, pca_figure, profile_figure, sizes_figure
-from experiments.reports.figures import calibration_figure, cumulative_gain_figure
+from experiments.reports.figures import calibration_figure, comparison_figure, cumulative_gain_figure
 
 
 def draw(
@@ -38,6 +38,8 @@ def draw(
         figures["cumulative_gain"] = cumulative_gain_figure(
             {**curves, "perfect": own["perfect_gain"]}, horizon_days=horizon_days
         )
+    if "comparison" in own:
+        figures["comparison"] = comparison_figure(own["comparison"])
     if "elbow" in own:
         figures["elbow"] = elbow_figure(own["elbow"], chosen=len(own["sizes"]))
         figures["map"] = pca_figure(own["map"])

@@ -103,6 +103,48 @@ def cumulative_gain_figure(curves: Mapping[str, pd.DataFrame], *, horizon_days: 
     return figure
 
 
+def comparison_figure(table: pd.DataFrame) -> Figure:
+    """A model's metric beside the naive models' and that of the controls, which know nothing: a dot each.
+
+    Parameters
+    ----------
+    table : DataFrame
+        model, kind (model, naive or control) and, last, the metric; models in the order of rows, from the top.
+        A model that comes more than once has a dot for each.
+    """
+    require(table, ("model", "kind"))
+    metric = table.columns[-1]
+    models = list(dict.fromkeys(table["model"]))
+    figure = Figure(figsize=(6.8, 1.6 + 0.36 * len(models)), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    for kind, color in (("model", BLUE), ("naive", ORANGE), ("control", GREY)):
+        rows = table[table["kind"] == kind]
+        axes.scatter(rows[metric], rows["model"].map(models.index), color=color, s=52, label=kind, zorder=2)
+        for model, values in rows.groupby("model")[metric]:
+            axes.annotate(
+                f"{values.mean():.3f}",
+                (values.max(), models.index(model)),
+                xytext=(8, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+                color=color,
+            )
+    axes.axvline(table.loc[table["kind"] == "model", metric].iloc[0], color=BLUE, linewidth=0.8, zorder=1)
+    axes.set_yticks(range(len(models)), models)
+    axes.invert_yaxis()
+    axes.margins(x=0.14, y=0.1)
+    dress(
+        axes,
+        title=f"{metric} beside what knows less",
+        subtitle="mean over the validation cutoffs; controls know nothing of the customers",
+        xlabel=metric,
+        ylabel="",
+    )
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
 def dress(axes: Axes, *, title: str, subtitle: str, xlabel: str, ylabel: str) -> None:
     axes.set_title(title, loc="left", fontsize=13, fontweight="bold", pad=24)
     axes.text(0, 1.015, subtitle, transform=axes.transAxes, fontsize=9, color="#555b66", va="bottom")

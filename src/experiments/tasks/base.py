@@ -71,9 +71,11 @@ class Task(Protocol):
     primary_metric: str  # what the gate decides on
     min_effect: float
     guards: Mapping[str, tuple[float, float]]
+    minimum: Mapping[str, int]  # what each window must hold, as `sufficiency.COUNTS` names it
     outputs: tuple[str, ...]
     judged: str  # which of the outputs the metrics are about
     keeps_labels: bool = False  # whether `align` has anything to do
+    nulls: Mapping[str, str] = {}  # the task's metrics that are negative controls, by their names under control/
 
     @property
     def target(self) -> str:

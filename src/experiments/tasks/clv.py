@@ -14,6 +14,7 @@ from experiments.evaluation.metrics import SPEND_METRICS, calibration_table, cum
 from experiments.models import MODELS
 from experiments.models.base import Model, check_terms
 from experiments.tasks.base import Build, Dataset, Evaluation, Task, check_guards
+from experiments.tasks.sufficiency import check_minimum
 from features import targets
 from features.errors import InputError, did_you_mean, listing
 from features.shop import Shop
@@ -40,6 +41,8 @@ class CustomerValue(Task):
     min_effect : float
         Smallest gain in the primary metric that is worth a change of champion.
     guards : mapping of metric to (lowest, highest)
+    minimum : mapping of what is counted to the least that each window must hold
+        See `sufficiency.COUNTS`.
     """
 
     horizon_days: int
@@ -48,6 +51,7 @@ class CustomerValue(Task):
     primary_metric: str
     min_effect: float
     guards: Mapping[str, tuple[float, float]]
+    minimum: Mapping[str, int]
 
     name: ClassVar[str] = "clv"
     needs: ClassVar[tuple[str, ...]] = ("transactions",)
@@ -64,6 +68,7 @@ class CustomerValue(Task):
                 hint=did_you_mean(self.primary_metric, HIGHER_IS_BETTER),
             )
         check_guards(self.guards, SPEND_METRICS)
+        check_minimum(self.minimum)
         check_terms(self.horizon_days, self.margin, self.discount_rate)
 
     @property

@@ -15,6 +15,7 @@ from experiments.models import SEGMENTATIONS
 from experiments.models.base import Model, check_terms
 from experiments.models.segmentation import Segmentation, match_labels
 from experiments.tasks.base import Build, Dataset, Evaluation, Task, check_guards
+from experiments.tasks.sufficiency import check_minimum
 from features import targets
 from features.errors import InputError, did_you_mean
 from features.shop import Shop
@@ -52,6 +53,8 @@ class CustomerSegments(Task):
         What is clustered on; None leaves it to the model.
     min_effect : float
     guards : mapping of metric to (lowest, highest)
+    minimum : mapping of what is counted to the least that each window must hold
+        See `sufficiency.COUNTS`.
     n_resamples : int
         Bootstrap resamples behind the adjusted Rand index.
     n_nulls : int
@@ -65,6 +68,7 @@ class CustomerSegments(Task):
     variables: Sequence[str] | None
     min_effect: float
     guards: Mapping[str, tuple[float, float]]
+    minimum: Mapping[str, int]
     n_resamples: int
     n_nulls: int
     seed: int
@@ -75,6 +79,10 @@ class CustomerSegments(Task):
     outputs: ClassVar[tuple[str, ...]] = ("segment", "segment_spend")
     judged: ClassVar[str] = "segment_spend"
     keeps_labels: ClassVar[bool] = True
+    nulls: ClassVar[Mapping[str, str]] = {
+        "silhouette_null": "permuted_columns/silhouette",
+        "surrogate_null_accuracy": "permuted_columns/surrogate_accuracy",
+    }
     primary_metric: ClassVar[str] = "explained_deviance"
 
     def __post_init__(self) -> None:
@@ -85,6 +93,7 @@ class CustomerSegments(Task):
                 hint=did_you_mean(self.objective, OBJECTIVES),
             )
         check_guards(self.guards, METRICS)
+        check_minimum(self.minimum)
         check_terms(self.horizon_days, margin=1.0, discount_rate=0.0)
 
     @property

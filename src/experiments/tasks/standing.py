@@ -1,0 +1,114 @@
+"""How a model does beside what knows less: the naive models, and controls that know nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.evaluation.controls import permuted_within_cutoff
+from experiments.models import Constant
+from experiments.tasks.base import Build, Dataset, Task, Validation, build, naive_models, validate
+
+CONSTANT, PERMUTED = "constant", "permuted_target"
+Folds = Sequence[tuple[Sequence[date], date]]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A model's validation and, over the same cutoffs, that of all that it stands beside.
+
+    Attributes
+    ----------
+    name : str
+        The model's.
+    primary_metric : str
+    validation : Validation
+    naive : mapping of naive model to Validation
+    constant : Validation
+        Of the same prediction for everybody.
+    permuted : array of shape (n_controls,)
+        The primary metric of the model where the targets are permuted: see `permuted_metric`.
+    """
+
+    name: str
+    primary_metric: str
+    validation: Validation
+    naive: Mapping[str, Validation]
+    constant: Validation
+    permuted: np.ndarray
+
+    @property
+    def best_naive(self) -> str:
+        """The naive model that is best in the primary metric."""
+        return max(self.naive, key=lambda rival: self.naive[rival].metrics[self.primary_metric])
+
+    def metrics(self) -> dict[str, float]:
+        """All of it under `valid/`, `naive/` and `control/`; the best naive model's metrics without its name."""
+        primary = self.primary_metric
+        return {
+            **{f"valid/{metric}": value for metric, value in self.validation.metrics.items()},
+            **{f"naive/{metric}": value for metric, value in self.naive[self.best_naive].metrics.items()},
+            **{f"naive/{rival}/{primary}": outcome.metrics[primary] for rival, outcome in self.naive.items()},
+            **{f"control/{CONSTANT}/{metric}": value for metric, value in self.constant.metrics.items()},
+            f"control/{PERMUTED}/{primary}": float(self.permuted.mean()),
+            f"control/{PERMUTED}/{primary}_max": float(self.permuted.max()),
+        }
+
+    def table(self) -> pd.DataFrame:
+        """The primary metric of each: model, kind (model, naive or control) and the metric."""
+        primary = self.primary_metric
+        rows = [
+            (self.name, "model", self.validation.metrics[primary]),
+            *((rival, "naive", outcome.metrics[primary]) for rival, outcome in self.naive.items()),
+            (CONSTANT, "control", self.constant.metrics[primary]),
+            *((PERMUTED, "control", value) for value in self.permuted),
+        ]
+        return pd.DataFrame(rows, columns=["model", "kind", primary])
+
+
+def stand(
+    task: Task, name: str, params: Mapping[str, Any], dataset: Dataset, folds: Folds, *, n_controls: int, seed: int
+) -> Standing:
+    """Validate one of the task's candidates, and all that it is to stand beside.
+
+    Parameters
+    ----------
+    task : Task
+    name : str
+    params : mapping
+    dataset : Dataset
+        Rows of all cutoffs named in `folds`.
+    folds : sequence of (training cutoffs, validation cutoff)
+    n_controls : int
+        Permutations of the targets.
+    seed : int
+        Of the permutations.
+    """
+    model = partial(build, task, name, params)
+    return Standing(
+        name=name,
+        primary_metric=task.primary_metric,
+        validation=validate(task, model, dataset, folds),
+        naive={rival: validate(task, simple, dataset, folds) for rival, simple in naive_models(task, params).items()},
+        constant=validate(task, Constant, dataset, folds),
+        permuted=np.array([permuted_metric(task, model, dataset, folds, seed + draw) for draw in range(n_controls)]),
+    )
+
+
+def permuted_metric(task: Task, build: Build, dataset: Dataset, folds: Folds, seed: int) -> float:
+    """The primary metric of a model trained and judged on targets permuted among the customers of each cutoff.
+
+    There is nothing to learn in them: what lies clearly above no skill comes from the machinery.
+    """
+    dealt = Dataset(dataset.X, permuted_within_cutoff(dataset.y, seed))
+    scores = []
+    for training, cutoff in folds:
+        train, held_out = dealt.at(*training), dealt.at(cutoff)
+        scores.append(task.metric()(held_out.y, build().fit(train.X, train.y).predict(held_out.X)))
+    return float(np.mean(scores))

@@ -1,0 +1,78 @@
+"""Windows that hold too little: named, with what it would take."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.tasks.sufficiency import COUNTS, check_minimum, check_sufficiency, check_tables, count
+from features.errors import InputError, InsufficientDataError
+
+
+def task(**minimum: int) -> SimpleNamespace:
+    return SimpleNamespace(name="clv", minimum=minimum, needs=("transactions", "contacts"))
+
+
+def counts(**columns: list[int]) -> pd.DataFrame:
+    days = pd.date_range("2017-03-01", periods=len(next(iter(columns.values()))), freq="28D", name="cutoff")
+    return pd.DataFrame({**dict.fromkeys(COUNTS, 0), **columns}, index=days)
+
+
+def test_windows_are_counted_by_hand() -> None:
+    days = pd.to_datetime(["2017-03-01", "2017-03-29"])
+    index = pd.MultiIndex.from_product([list("abcd"), days], names=["customer_id", "cutoff"])
+    frequency = pd.Series([0, 1, 0, 0, 2, 3, 1, 1], index=index)
+    y = pd.Series([0, 5, 1, 0, 0, 0, 2, 2.0], index=index)
+    assert count(frequency, y).to_dict("index") == {
+        days[0]: {"customers": 4, "repeat_customers": 2, "positives": 2, "negatives": 2},
+        days[1]: {"customers": 4, "repeat_customers": 3, "positives": 2, "negatives": 2},
+    }
+
+
+def test_what_is_enough_passes() -> None:
+    check_sufficiency(task(customers=200, positives=10), counts(customers=[200, 240], positives=[10, 20]))
+
+
+def test_what_it_would_take_is_reckoned_from_shares_and_growth() -> None:
+    held = counts(customers=[200, 240], positives=[10, 20])  # 10 / 200 of customers; 10 more in 4 weeks
+    with pytest.raises(InsufficientDataError, match="positives in the window from 2017-03-01") as raised:
+        check_sufficiency(task(customers=200, positives=30), held)
+    assert raised.value.found == "10"
+    assert "some 400 more customers like these or some 8 more weeks" in raised.value.hint
+
+
+def test_all_that_is_short_is_named_and_the_most_of_it_decides() -> None:
+    held = counts(customers=[100, 100], repeat_customers=[50, 40], positives=[10, 20])
+    with pytest.raises(InsufficientDataError) as raised:
+        check_sufficiency(task(customers=150, repeat_customers=50, positives=20), held)
+    assert raised.value.found == "100; 40; 10"
+    assert "some 100 more customers like these;" in raised.value.hint  # repeat customers did not grow: no weeks help
+
+
+def test_nothing_is_promised_where_there_is_nothing() -> None:
+    with pytest.raises(InsufficientDataError, match="there is none so far"):
+        check_sufficiency(task(positives=1), counts(customers=[100], positives=[0]))
+
+
+def test_missing_tables_are_named() -> None:
+    with pytest.raises(InsufficientDataError, match="contacts"):
+        check_tables(task(), ["transactions"])
+
+
+@pytest.mark.parametrize("minimum", [{"custmers": 1}, {"customers": -1}, {"customers": 1.5}, {"customers": True}])
+def test_a_minimum_is_a_count_of_what_is_counted(minimum: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=r"task\.minimum"):
+        check_minimum(minimum)
+
+
+def test_growth_by_simulation_meets_the_estimate() -> None:
+    weekly = 7.0
+    held = counts(customers=[int(100 + weekly * 4 * step) for step in range(4)])
+    with pytest.raises(InsufficientDataError) as raised:
+        check_sufficiency(task(customers=300), held)
+    weeks = int(str(raised.value.hint).split("some ")[2].split()[0])
+    assert 100 + weekly * weeks >= 300 > 100 + weekly * (weeks - 1)
+    assert np.isclose(weeks, 200 / weekly, atol=1)
