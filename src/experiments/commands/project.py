@@ -144,7 +144,7 @@ class Project:
             "target": self.task.target,
             "horizon_days": str(self.task.horizon_days),
             "currency": staged.currency,
-            "population": "customers who bought before the cutoff",
+            "population": self.task.population,
             "features": json.dumps(self.features),
             "feature_hash": definition_hash(self.features),
             "data_digest": staged.digest,

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.reports.clusters import elbow_figure, pca_figure, profile_figure, sizes_figure
-from experiments.reports.figures import calibration_figure, cumulative_gain_figure
+from experiments.reports.figures import calibration_figure, cumulative_gain_figure, reliability_figure
 
 
 def draw(
@@ -37,6 +37,10 @@ def draw(
         curves = {model: named["cumulative_gain"] for model, named in tables.items()}
         figures["cumulative_gain"] = cumulative_gain_figure(
             {**curves, "perfect": own["perfect_gain"]}, horizon_days=horizon_days
+        )
+    if "reliability" in own:
+        figures["reliability"] = reliability_figure(
+            {model: named["reliability"] for model, named in tables.items()}, horizon_days=horizon_days
         )
     if "elbow" in own:
         figures["elbow"] = elbow_figure(own["elbow"], chosen=len(own["sizes"]))
