@@ -34,7 +34,7 @@ RFM = (
     "purchase_days_last_28_days",
     "purchase_days_last_91_days",
 )
-UNDERFLOW = 1e-12  # how near to 0 and 1 the fit of a recalibration takes a probability
+UNDERFLOW = 1e-12  # from 0 and 1 to the nearest probability that a calibration map is learnt from
 
 
 def check_event(event: str, where: str = "event") -> None:
@@ -264,7 +264,7 @@ class Recalibrated(Model):
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Probability of the event: array of shape (n_rows,)."""
         check_is_fitted(self)
-        return expit(self.intercept + self.slope * logit(self.model_.predict(X)))
+        return recalibrated(self.model_.predict(X), self.intercept, self.slope)
 
     def get_state(self) -> dict[str, Any]:
         return {"model": self.model_.get_state()}
@@ -300,3 +300,8 @@ def calibration_map(y: ArrayLike, p: ArrayLike) -> tuple[float, float]:
     wanted = y.sum()
     intercept = brentq(lambda shift: expit(shift + z).sum() - wanted, -100, 100)
     return float(intercept), 1.0
+
+
+def recalibrated(p: np.ndarray, intercept: float, slope: float) -> np.ndarray:
+    """expit(intercept + slope x logit(p)): 0 and 1 stay, and with a slope above 0 so does the order."""
+    return expit(intercept + slope * logit(p))

@@ -14,13 +14,14 @@ import pandas as pd
 
 from experiments.evaluation.probability import (
     expected_calibration_error,
+    log_loss,
     probability_metrics,
     reliability_table,
     roc_auc,
 )
 from experiments.models import PROBABILITIES
 from experiments.models.base import Model, check_terms, require_columns
-from experiments.models.probability import Recalibrated, calibration_map, check_event
+from experiments.models.probability import Recalibrated, calibration_map, check_event, recalibrated
 from experiments.tasks.base import Build, Dataset, Evaluation, Task, Validation, check_guards
 from features import targets
 from features.errors import InputError, did_you_mean, listing
@@ -170,11 +171,25 @@ class Repurchase(Task):
         all validation cutoffs, which lie outside of what the predicting models were trained on; the metrics of
         those cutoffs are of the probabilities as they were before.
         """
-        y = np.concatenate([fold.evaluation.y for fold in validation.folds])
-        p = np.concatenate([fold.evaluation.prediction for fold in validation.folds])
-        intercept, slope = calibration_map(y, p)
+        folds = [fold.evaluation for fold in validation.folds]
+        for step in range(1, len(folds)):
+            y, p = folds[step].y, folds[step].prediction.to_numpy()
+            moved = recalibrated(p, *_calibration_map(folds[:step]))
+            logger.info(
+                "at cutoff %s a map learnt from those before would have moved the log loss from %.4f to %.4f",
+                validation.folds[step].cutoff,
+                log_loss(y, p),
+                log_loss(y, moved),
+            )
+        intercept, slope = _calibration_map(folds)
         logger.info("recalibrated by outcomes of validation: logit(p) -> %.3f + %.3f logit(p)", intercept, slope)
         return Recalibrated(model, intercept, slope).set_state({"model": model.get_state()})
+
+
+def _calibration_map(folds: Sequence[Evaluation]) -> tuple[float, float]:
+    return calibration_map(
+        np.concatenate([fold.y for fold in folds]), np.concatenate([fold.prediction for fold in folds])
+    )
 
 
 def _apart(y: pd.Series, prediction: pd.Series, groups: Mapping[str, pd.Series]) -> dict[str, float]:
