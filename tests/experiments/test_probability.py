@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from time import perf_counter
 
 import numpy as np
@@ -175,17 +176,28 @@ class TestRepurchase:
         assert not [name for name in metrics if name.startswith("one_day/")]
         assert mean_metrics([{"a": 1.0, "b": 2.0}, {"a": 3.0}]) == {"a": 2.0}
 
-    def test_recalibration_uses_validation_alone_and_keeps_the_order(self):
-        rng = np.random.default_rng(0)
-        told = rng.uniform(0.05, 0.95, 2000)
-        rows = customers((rng.random(2000) < told / 2).astype(float), np.zeros(2000), np.ones(2000), told)
+    def test_a_shift_that_lasts_is_recalibrated_and_the_order_stays(self):
         task = Repurchase(**OPTIONS)
-        before = task.evaluate(Told(), rows)
-        model = task.recalibrate(Told(), Validation((Fold(pd.Timestamp("2020-06-01").date(), before),)))
-        after = task.evaluate(model, rows).metrics
-        assert after["roc_auc"] == before.metrics["roc_auc"]
+        rows, validation = self.seasons(task, 0.5, 0.5)
+        before = validation.last.metrics
+        after = task.evaluate(task.recalibrate(Told(), validation), rows).metrics
+        assert after["roc_auc"] == before["roc_auc"]
         for better in ("log_loss", "brier", "expected_calibration_error"):
-            assert after[better] < before.metrics[better] - 0.03
+            assert after[better] < before[better] - 0.03
+
+    @pytest.mark.parametrize("shares", [(0.5,), (0.5, 1.0), (0.5, 1.0, 0.5)])
+    def test_a_shift_that_does_not_last_or_was_seen_once_moves_nothing(self, shares):
+        task, model = Repurchase(**OPTIONS), Told()
+        assert task.recalibrate(model, self.seasons(task, *shares)[1]) is model
+
+    def seasons(self, task, *shares):
+        """One validation cutoff for each share of the told probability that comes true, and its last rows."""
+        rng, folds = np.random.default_rng(0), []
+        for step, share in enumerate(shares):
+            told = rng.uniform(0.05, 0.95, 2000)
+            rows = customers((rng.random(2000) < told * share).astype(float), np.zeros(2000), np.ones(2000), told)
+            folds.append(Fold(date(2020, 6 + step, 1), task.evaluate(Told(), rows)))
+        return rows, Validation(tuple(folds))
 
     @pytest.mark.parametrize(
         ("wrong", "said"),

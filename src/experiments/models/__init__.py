@@ -24,6 +24,7 @@ MODELS: Mapping[str, Callable[..., Model]] = {
 
 PROBABILITIES: Mapping[str, Callable[..., Model]] = {
     "naive_recency": partial(NaiveProbability, feature="days_since_last_purchase"),
+    "naive_frequency": partial(NaiveProbability, feature="frequency"),
     "naive_visits": partial(NaiveProbability, feature="purchase_days_last_91_days"),
     "naive_constant": partial(NaiveProbability, feature=None),
     "purchase_probability": PurchaseProbability,

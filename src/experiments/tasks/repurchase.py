@@ -167,22 +167,30 @@ class Repurchase(Task):
     def recalibrate(self, model: Model, validation: Validation) -> Model:
         """Move the probabilities to where the outcomes of the validation windows were, and keep their order.
 
-        How many customers come back differs from season to season. The map is learnt from the predictions at
-        all validation cutoffs, which lie outside of what the predicting models were trained on; the metrics of
-        those cutoffs are of the probabilities as they were before.
+        How many customers come back differs from season to season, and some models are too sure of it. The map
+        is learnt from the predictions at all validation cutoffs, which lie outside of what the predicting models
+        were trained on; the metrics of those cutoffs are of the probabilities as they were before. One season's
+        shift need not be the next one's: the map is carried only where maps learnt in the same way from the cutoffs
+        before would have lowered the log loss at the later ones, which a single cutoff cannot show.
         """
         folds = [fold.evaluation for fold in validation.folds]
-        for step in range(1, len(folds)):
-            y, p = folds[step].y, folds[step].prediction.to_numpy()
-            moved = recalibrated(p, *_calibration_map(folds[:step]))
-            logger.info(
-                "at cutoff %s a map learnt from those before would have moved the log loss from %.4f to %.4f",
-                validation.folds[step].cutoff,
-                log_loss(y, p),
-                log_loss(y, moved),
-            )
+        later = folds[1:]
+        moved = [
+            recalibrated(fold.prediction.to_numpy(), *_calibration_map(folds[:step]))
+            for step, fold in enumerate(later, start=1)
+        ]
+        if not later:
+            logger.info("not recalibrated: one validation cutoff does not show whether its map holds at a later one")
+            return model
+        y = np.concatenate([fold.y for fold in later])
+        before = log_loss(y, np.concatenate([fold.prediction for fold in later]))
+        after = log_loss(y, np.concatenate(moved))
+        shown = f"maps of earlier validation cutoffs move the log loss at later ones from {before:.4f} to {after:.4f}"
+        if not after < before:
+            logger.info("not recalibrated: %s", shown)
+            return model
         intercept, slope = _calibration_map(folds)
-        logger.info("recalibrated by outcomes of validation: logit(p) -> %.3f + %.3f logit(p)", intercept, slope)
+        logger.info("recalibrated, logit(p) -> %.3f + %.3f logit(p): %s", intercept, slope, shown)
         return Recalibrated(model, intercept, slope).set_state({"model": model.get_state()})
 
 
