@@ -70,6 +70,18 @@ def purchase_days(future: Tables, eligible: ir.Table) -> ir.Table:
     return _for_all(eligible, days.group_by("customer_id").agg(y=days.count().cast("float64")))
 
 
+def purchased(future: Tables, eligible: ir.Table) -> ir.Table:
+    """Whether each eligible customer buys on any day of the window: customer_id and y, 1 or 0."""
+    days = purchase_days(future, eligible)
+    return days.mutate(y=(days.y > 0).cast("float64"))
+
+
+def inactive(future: Tables, eligible: ir.Table) -> ir.Table:
+    """Whether each eligible customer buys on no day of the window: customer_id and y = 1 - that of `purchased`."""
+    bought = purchased(future, eligible)
+    return bought.mutate(y=1.0 - bought.y)
+
+
 def _for_all(eligible: ir.Table, bought: ir.Table) -> ir.Table:
     """One row per eligible customer; those first seen in the window have none."""
     joined = eligible.left_join(bought, "customer_id")

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 
 from experiments.commands.config import Config, typed
 from experiments.commands.project import Project
-from experiments.models import MODELS, SEGMENTATIONS
+from experiments.models import MODELS, PROBABILITIES, SEGMENTATIONS
 from experiments.tuning.space import Space
 from features.groups import resolve
 from workplace import ROOT
@@ -28,13 +28,16 @@ def composed(*overrides: str) -> Config:
 def task_of(option: str) -> list[str]:
     """Models and search spaces belong to a task; everything else goes with any."""
     group, _, name = option.partition("=")
-    return ["task=segmentation"] if group in ("model", "search") and name in {*SEGMENTATIONS, "segmentation"} else []
+    for task, models in {"segmentation": SEGMENTATIONS, "repurchase": PROBABILITIES}.items():
+        if group in ("model", "search") and name in {*models, task}:
+            return [f"task={task}"]
+    return []
 
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_names_only_what_there_is(option: str) -> None:
     config = composed(*task_of(option), option)
-    known = {name: model().get_params() for name, model in {**MODELS, **SEGMENTATIONS}.items()}
+    known = {name: model().get_params() for name, model in {**MODELS, **SEGMENTATIONS, **PROBABILITIES}.items()}
     resolve(config.features.names)
     Space(config.search.models, config.search.space).check(known)
     assert set(config.model.params) <= set(known[config.model.name])
@@ -54,3 +57,10 @@ def test_a_shop_without_products_gets_features_that_need_none() -> None:
     narrow = composed("data=cdnow").features.names
     assert {table for family in resolve(narrow) for table in family.needs} == {"transactions"}
     assert composed("data=cdnow", "features=rfm").features.names != narrow
+
+
+def test_saved_questions_about_absence_differ_in_whom_they_judge() -> None:
+    everybody, active = (composed(f"experiment={name}").task for name in ("inactive_28_days", "gone_after_active"))
+    assert everybody["event"] == active["event"] == "inactivity"
+    assert (everybody["active_within_days"], active["active_within_days"]) == (None, 28)
+    assert composed("task=repurchase", "task.horizon_days=90").task["horizon_days"] == 90

@@ -10,7 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from experiments.evaluation.metrics import calibration_table, cumulative_gain
-from experiments.reports.figures import calibration_figure, cumulative_gain_figure
+from experiments.evaluation.probability import reliability_table
+from experiments.reports.figures import calibration_figure, cumulative_gain_figure, reliability_figure
 from features.errors import InputError
 
 rng = np.random.default_rng(0)
@@ -40,6 +41,20 @@ def test_cumulative_gain_figure_draws_each_curve_and_the_random_order(tmp_path):
     np.testing.assert_allclose(axes.get_lines()[0].get_xydata(), curves["model"])
     assert "90 days" in axes.texts[0].get_text()
     figure.savefig(tmp_path / "gain.png")
+
+
+def test_reliability_figure_draws_shares_with_their_intervals_and_counts(tmp_path):
+    chance = rng.random(500)
+    happened = (rng.random(500) < chance).astype(float)
+    tables = {"model": reliability_table(happened, chance), "naive": reliability_table(happened, np.full(500, 0.5))}
+    figure = reliability_figure(tables, horizon_days=28)
+    shares, counts = figure.axes
+    np.testing.assert_allclose(
+        shares.containers[0].lines[0].get_xydata(), tables["model"][["mean_predicted", "observed_share"]]
+    )
+    assert sum(bar.get_height() for bar in counts.containers[0]) == 500
+    assert len(counts.containers[1]) == 1
+    figure.savefig(tmp_path / "reliability.png")
 
 
 def test_degenerate_frames_are_drawn_and_wrong_ones_refused(tmp_path):

@@ -104,41 +104,43 @@ def _assert_params(model, **published):
     assert found == pytest.approx(published, rel=2e-3)
 
 
-def simulate(n: int, r: float, alpha: float, chance, *, first_chance: bool, seed: int):
-    """Histories (x, t_x, T) by the story of the models: exponential gaps, and a coin after each purchase.
+def simulate(n: int, r: float, alpha: float, chance, *, first_chance: bool, seed: int, after: float = 0.0):
+    """Histories (x, t_x, T) by the story of the models, and who buys in the `after` weeks that follow.
 
-    `chance` gives each customer's probability of leaving after a purchase; with `first_chance` also after
-    the first one (MBG/NBD). Customers are observed for 20 to 52 weeks.
+    Gaps are exponential, and a coin is tossed after each purchase: `chance` gives each customer's probability
+    of leaving, with `first_chance` also after the first one (MBG/NBD). Customers are observed for 20 to 52 weeks.
     """
     rng = np.random.default_rng(seed)
     rate, leave, T = rng.gamma(r, 1 / alpha, n), chance(rng, n), rng.uniform(20, 52, n)
     x, t_x = np.zeros(n), np.zeros(n)
     alive = rng.random(n) >= leave if first_chance else np.ones(n, dtype=bool)
-    clock = np.zeros(n)
+    clock, bought = np.zeros(n), np.zeros(n, dtype=bool)
     while alive.any():
         clock[alive] += rng.exponential(1 / rate[alive])
+        bought |= alive & (clock > T) & (clock <= T + after)
         alive &= clock <= T
         x[alive] += 1
         t_x[alive] = clock[alive]
         alive &= rng.random(n) >= leave
-    return x, t_x, T
+    return (x, t_x, T), bought
 
 
-def simulate_pareto_nbd(n: int, r: float, alpha: float, s: float, beta: float, seed: int):
-    """Histories (x, t_x, T): exponential gaps until an exponential lifetime ends."""
+def simulate_pareto_nbd(n: int, r: float, alpha: float, s: float, beta: float, seed: int, after: float = 0.0):
+    """Histories (x, t_x, T), and who buys in the `after` weeks that follow: exponential gaps and lifetimes."""
     rng = np.random.default_rng(seed)
     rate, T = rng.gamma(r, 1 / alpha, n), rng.uniform(20, 52, n)
-    until = np.minimum(T, rng.exponential(1 / rng.gamma(s, 1 / beta, n)))
+    lifetime = rng.exponential(1 / rng.gamma(s, 1 / beta, n))
+    until = np.minimum(T, lifetime)
     x = rng.poisson(rate * until).astype(float)
     # The last of x purchases that are uniform in [0, until].
     t_x = np.where(x > 0, until * rng.random(n) ** (1 / np.maximum(x, 1)), 0.0)
-    return x, t_x, T
+    return (x, t_x, T), rng.poisson(rate * np.clip(lifetime - T, 0.0, after)) > 0
 
 
 @pytest.mark.parametrize(("model", "first_chance"), [(BGNBD, False), (MBGNBD, True)])
 def test_parameters_are_recovered_from_simulated_customers(model, first_chance):
     true = {"r": 0.6, "alpha": 3.0, "a": 0.8, "b": 2.5}
-    history = simulate(
+    history, _ = simulate(
         60_000,
         true["r"],
         true["alpha"],
@@ -151,8 +153,66 @@ def test_parameters_are_recovered_from_simulated_customers(model, first_chance):
 
 def test_pareto_nbd_parameters_are_recovered_from_simulated_customers():
     true = {"r": 0.9, "alpha": 5.0, "s": 0.7, "beta": 8.0}
-    history = simulate_pareto_nbd(20_000, *true.values(), seed=5)
+    history, _ = simulate_pareto_nbd(20_000, *true.values(), seed=5)
     _assert_recovered(ParetoNBD(penalizer_coef=0.0).fit_purchases(*history), history, true, rel=0.15)
+
+
+BETA_GEOMETRIC = {"r": 0.6, "alpha": 3.0, "a": 0.8, "b": 2.5}
+
+
+@pytest.mark.parametrize(
+    ("make", "true"),
+    [
+        (BGNBD, BETA_GEOMETRIC),
+        (MBGNBD, BETA_GEOMETRIC),
+        (ParetoNBD, {"r": 0.9, "alpha": 5.0, "s": 0.7, "beta": 8.0}),
+        (ParetoNBD, {"r": 0.9, "alpha": 8.0, "s": 1.7, "beta": 5.0}),
+    ],
+)
+def test_p_purchase_is_the_share_of_simulated_customers_with_such_a_history_who_buy(make, true):
+    n, weeks = 200_000, 4.0
+    if make is ParetoNBD:
+        (x, t_x, T), bought = simulate_pareto_nbd(n, *true.values(), seed=9, after=weeks)
+    else:
+        (x, t_x, T), bought = simulate(
+            n,
+            true["r"],
+            true["alpha"],
+            lambda rng, n: rng.beta(true["a"], true["b"], n),
+            first_chance=make is MBGNBD,
+            seed=9,
+            after=weeks,
+        )
+    model = make().set_state({"params": true, "log_likelihood": 0.0})
+    X = pd.DataFrame({"frequency": x, "recency": 7 * t_x, "T": 7 * T})
+    groups = pd.DataFrame({"p": model.p_purchase(X, 7 * weeks), "bought": bought}).groupby(
+        [np.minimum(x, 4), np.ceil(4 * t_x / T)]
+    )
+    predicted, observed = groups["p"].mean(), groups["bought"].mean()
+    assert len(predicted) == 17
+    far = (observed - predicted) / np.sqrt(predicted * (1 - predicted) / groups.size())
+    assert np.abs(far).max() < 3.9  # 17 groups
+    assert (far**2).sum() < 40.8  # chi2 of 17 at .999
+
+
+def test_p_purchase_of_pareto_nbd_equals_lifetimes_conditional_probability(cdnow):
+    model = ParetoNBD().fit(cdnow)
+    theirs = lifetimes.ParetoNBDFitter()
+    theirs.params_ = pd.Series(model.params_)
+    none = theirs.conditional_probability_of_n_purchases_up_to_time(
+        0, 39, cdnow["frequency"], cdnow["recency"] / 7, cdnow["T"] / 7
+    )
+    np.testing.assert_allclose(model.p_purchase(cdnow, HOLDOUT_DAYS), 1 - none, rtol=1e-6)
+
+
+def test_one_time_buyers_are_alive_under_bg_nbd_but_the_likelier_to_buy_the_more_others_bought(cdnow):
+    model = BGNBD().fit(cdnow)
+    once = cdnow["frequency"] == 0
+    buys = cdnow["frequency_holdout"] > 0
+    p = model.p_purchase(cdnow, HOLDOUT_DAYS)
+    assert (model.p_alive(cdnow[once]) == 1).all()
+    assert p[once].mean() < p[~once].mean()
+    assert p.mean() == pytest.approx(buys.mean(), abs=0.05)
 
 
 def _assert_recovered(model, history, true, rel):

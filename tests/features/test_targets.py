@@ -59,6 +59,11 @@ def test_purchase_days_count_days_not_orders(compute):
     assert compute(targets.purchase_days) == {"ann": 2.0, "bob": 0.0}
 
 
+def test_inactivity_is_the_exact_complement_of_a_purchase(compute):
+    assert compute(targets.purchased) == {"ann": 1.0, "bob": 0.0}
+    assert compute(targets.inactive) == {"ann": 0.0, "bob": 1.0}
+
+
 @pytest.mark.parametrize(
     "wrong", [{"discount_rate": -0.1}, {"discount_rate": float("nan")}, {"margin": 0}, {"margin": 2}]
 )

@@ -78,7 +78,7 @@ def _make_candidate(project: Project, name: str, params: Mapping[str, Any], pare
 
     logger.info("refitting on the windows of %s", ", ".join(map(str, refit)))
     train = dataset.at(*refit)
-    model = build(task, name, params).fit(train.X, train.y)
+    model = task.recalibrate(build(task, name, params).fit(train.X, train.y), standing.validation)
     latest = train.at(max(refit))
     champion = project.registry.champion() if task.keeps_labels else None
     if champion is not None and champion.has_current_code:

@@ -116,7 +116,7 @@ class Project:
     def counts(self) -> pd.DataFrame:
         """What the windows of the folds hold: see `sufficiency.count`. Of a fold's training cutoffs, the last."""
         days = sorted({day for training, cutoff in self.splits.folds() for day in (max(training), cutoff)})
-        rows = self.dataset(days, ["frequency"])
+        rows = self.task.judged_rows(self.dataset(days, ["frequency", "days_since_last_purchase"]))
         return count(rows.X["frequency"], rows.y)
 
     @cached_property
@@ -166,7 +166,7 @@ class Project:
             "target": self.task.target,
             "horizon_days": str(self.task.horizon_days),
             "currency": staged.currency,
-            "population": "customers who bought before the cutoff",
+            "population": self.task.population,
             "features": json.dumps(self.features),
             "feature_hash": definition_hash(self.features),
             "data_digest": staged.digest,

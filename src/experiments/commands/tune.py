@@ -13,7 +13,7 @@ from experiments.addresses import exclusive, masked
 from experiments.commands.candidate import make_candidate
 from experiments.commands.config import Config, TuningConfig
 from experiments.commands.project import Project, digest
-from experiments.tasks.base import naive_models
+from experiments.tasks.base import mean_metrics, naive_models
 from experiments.tuning import storage
 from experiments.tuning.objective import ValidationObjective
 from experiments.tuning.space import Space, tuned
@@ -183,12 +183,11 @@ def record(trial: Any, seed: int) -> TrialRecord:
     from experiments.tracking.runs import TrialRecord
 
     folds = trial.user_attrs.get("fold_metrics", [])
-    metrics = {name: sum(fold[name] for fold in folds) / len(folds) for name in folds[0]} if folds else {}
     return TrialRecord(
         number=trial.number,
         state={"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed"),
         params=trial.params,
-        metrics=metrics,
+        metrics=mean_metrics(folds),
         fold_metrics=folds,
         started=datetime.fromtimestamp(begun(trial)),
         ended=datetime.fromtimestamp(ended(trial)),

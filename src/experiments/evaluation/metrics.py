@@ -34,7 +34,7 @@ def gini(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = No
         reverse. NaN where all spent the same: nothing, or a single row.
     """
     y, p, w = checked(y_true, y_pred, weights)
-    return value(ratio(_area_above_diagonal(y, p, w), _area_above_diagonal(y, y, w)))
+    return value(ratio(area_above_diagonal(y, p, w), area_above_diagonal(y, y, w)))
 
 
 def rmse(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
@@ -169,7 +169,7 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator != 0)
 
 
-def _grouped(y: np.ndarray, score: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def grouped(y: np.ndarray, score: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Customers and spend of each group of equal scores, highest score first: shape (n_resamples, n_groups)."""
     order = np.argsort(-score, kind="stable")
     score = score[order]
@@ -183,13 +183,13 @@ def _grouped(y: np.ndarray, score: np.ndarray, w: np.ndarray) -> tuple[np.ndarra
 
 def _cumulative(y: np.ndarray, score: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Customers and spend counted up from the highest score, from 0: shape (n_resamples, n_groups + 1)."""
-    customers, spend = (np.cumsum(np.pad(v, ((0, 0), (1, 0))), axis=1) for v in _grouped(y, score, w))
+    customers, spend = (np.cumsum(np.pad(v, ((0, 0), (1, 0))), axis=1) for v in grouped(y, score, w))
     return customers, spend
 
 
-def _area_above_diagonal(y: np.ndarray, score: np.ndarray, w: np.ndarray) -> np.ndarray:
+def area_above_diagonal(y: np.ndarray, score: np.ndarray, w: np.ndarray) -> np.ndarray:
     """2 A - 1 for the gain curve by that score, not yet divided by total customers x total spend."""
-    customers, spend = _grouped(y, score, w)
+    customers, spend = grouped(y, score, w)
     total = customers.sum(axis=1) * spend.sum(axis=1)
     trapezoids = 2 * np.einsum("ij,ij->i", customers, np.cumsum(spend, axis=1)) - np.einsum(
         "ij,ij->i", customers, spend

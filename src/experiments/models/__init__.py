@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from experiments.models.base import Model, dump, load
-from experiments.models.blend import Blend, blend
-from experiments.models.boosting import LightGBMSpend
+from experiments.models.blend import Blend, ProbabilityBlend, blend, probability_blend
+from experiments.models.boosting import LightGBMProbability, LightGBMSpend
 from experiments.models.naive import Constant, NaiveSpend
 from experiments.models.probabilistic import BGNBD, MBGNBD, PROBABILISTIC, ParetoNBD
+from experiments.models.probability import LogisticRFM, NaiveProbability, PurchaseProbability, Recalibrated
 from experiments.models.segmentation import QuantileBins, Segmentation, Segments
 
 MODELS: Mapping[str, Callable[..., Model]] = {
@@ -21,20 +22,38 @@ MODELS: Mapping[str, Callable[..., Model]] = {
     "blend": blend,
 }
 
+PROBABILITIES: Mapping[str, Callable[..., Model]] = {
+    "naive_recency": partial(NaiveProbability, feature="days_since_last_purchase"),
+    "naive_frequency": partial(NaiveProbability, feature="frequency"),
+    "naive_visits": partial(NaiveProbability, feature="purchase_days_last_91_days"),
+    "naive_constant": Constant,
+    "purchase_probability": PurchaseProbability,
+    "logistic": LogisticRFM,
+    "lightgbm_probability": LightGBMProbability,
+    "probability_blend": probability_blend,
+}
+
 SEGMENTATIONS: Mapping[str, Callable[..., Segments]] = {"segmentation": Segmentation, "quantile_bins": QuantileBins}
 
 __all__ = [
     "BGNBD",
     "MBGNBD",
     "MODELS",
+    "PROBABILITIES",
     "SEGMENTATIONS",
     "Blend",
     "Constant",
+    "LightGBMProbability",
     "LightGBMSpend",
+    "LogisticRFM",
     "Model",
+    "NaiveProbability",
     "NaiveSpend",
     "ParetoNBD",
+    "ProbabilityBlend",
+    "PurchaseProbability",
     "QuantileBins",
+    "Recalibrated",
     "Segmentation",
     "Segments",
     "dump",

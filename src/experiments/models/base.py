@@ -150,6 +150,42 @@ def finite_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
     return values
 
 
+def canonical(X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
+    """Rows by index and columns by name: sums of doubles and draws of rows depend on their order."""
+    if all(isinstance(name, str) for name in X.columns):
+        X = X[sorted(X.columns)]
+    if isinstance(y, pd.Series) and X.index.is_unique and X.index.equals(y.index):
+        order = X.index.argsort()
+        X, y = X.iloc[order], y.iloc[order]
+    return X, y
+
+
+def latest_cutoff(X: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the latest cutoff, which hold the history of the earlier ones; all rows where none is named."""
+    if "cutoff" not in X.index.names:
+        return X
+    cutoffs = X.index.get_level_values("cutoff")
+    return X[cutoffs == cutoffs.max()]
+
+
+def check_events(y: object) -> None:
+    """Refuse a target that is anything but 0 and 1, both of which must occur.
+
+    Raises
+    ------
+    InputError
+    """
+    found = np.unique(np.asarray(y, dtype=float))
+    if not np.array_equal(found, [0.0, 1.0]):
+        raise InputError(
+            "y does not tell customers apart",
+            where="y",
+            expected="0 and 1, each at least once",
+            found=listing(found),
+            hint="use another horizon_days, or more cutoffs",
+        )
+
+
 def check_terms(horizon_days: float, margin: float, discount_rate: float) -> None:
     """Check the terms that a task sets on a model: horizon_days > 0, margin in (0, 1], discount_rate >= 0."""
     if not horizon_days > 0:

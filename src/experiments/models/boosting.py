@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -11,27 +12,21 @@ import pandas as pd
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from experiments.models.base import Model, require_columns
+from experiments.models.base import Model, canonical, check_events, require_columns
 from features.errors import InputError, did_you_mean, listing
 
 OBJECTIVES = {"l1": "regression_l1", "tweedie": "tweedie"}
 
 
-class LightGBMSpend(Model):
-    """LightGBM regression of spend on all columns of `X`, calibrated in total.
+class LightGBM(Model):
+    """LightGBM on all columns of `X`; what `y` means is left to subclasses.
 
-    prediction = scale_ x max(trees(x), 0), where scale_ = total y / total prediction on the training rows:
-    an L1 fit predicts medians, and the sum of medians falls short of the sum. Rows of several cutoffs
-    are stacked. A horizon, margin or discount is learned from `y`. NaN in `X` is a value of its own.
+    Rows of several cutoffs are stacked. NaN in `X` is a value of its own.
 
     Parameters
     ----------
-    objective : {"tweedie", "l1"}
-        Tweedie deviance suits amounts with many zeros and a long tail; L1 resists outliers.
-    tweedie_variance_power : float in [1, 2)
-        Near 1 Poisson-like, near 2 gamma-like. Without effect on "l1".
     n_estimators, learning_rate, num_leaves, min_child_samples, reg_lambda, colsample_bytree, subsample
-        As `lightgbm.LGBMRegressor`; rows are drawn anew for each tree when subsample < 1.
+        As `lightgbm.LGBMModel`; rows are drawn anew for each tree when subsample < 1.
     seed : int
         Same data, parameters and seed give the same bits.
     n_jobs : int
@@ -40,9 +35,140 @@ class LightGBMSpend(Model):
     Attributes
     ----------
     booster_ : lightgbm.Booster
-    scale_ : float
     feature_names_in_ : array of str
         Column names in training order (sorted), where `X` was a frame.
+    """
+
+    def __init__(
+        self,
+        n_estimators: int,
+        learning_rate: float,
+        num_leaves: int,
+        min_child_samples: int,
+        reg_lambda: float,
+        colsample_bytree: float,
+        subsample: float,
+        seed: int,
+        n_jobs: int,
+    ) -> None:
+        self.n_estimators = n_estimators
+        self.learning_rate = learning_rate
+        self.num_leaves = num_leaves
+        self.min_child_samples = min_child_samples
+        self.reg_lambda = reg_lambda
+        self.colsample_bytree = colsample_bytree
+        self.subsample = subsample
+        self.seed = seed
+        self.n_jobs = n_jobs
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.target_tags.positive_only = True
+        return tags
+
+    def _grow(self, X: pd.DataFrame, y: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+        """Check and order the rows, grow the trees on them, and return them."""
+        if isinstance(X, pd.DataFrame):
+            X, y = canonical(X, y)
+        X, y = validate_data(
+            self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=True, ensure_min_samples=2
+        )
+        y = y.astype(float)
+        self._check_target(y)
+        # The text is what is stored: predicting from it makes a reloaded model the same model.
+        self.booster_ = _read(self._trained(X, y).model_to_string())
+        return X, y
+
+    @abstractmethod
+    def _check_target(self, y: np.ndarray) -> None: ...
+
+    @abstractmethod
+    def _objective_options(self) -> dict[str, Any]: ...
+
+    def _rows(self, X: pd.DataFrame) -> np.ndarray:
+        """The columns that the trees were grown on, in their order."""
+        check_is_fitted(self)
+        if isinstance(X, pd.DataFrame) and hasattr(self, "feature_names_in_"):
+            names = list(self.feature_names_in_)
+            unknown = [name for name in X.columns if name not in set(names)]
+            X = require_columns(X, names)
+            if unknown:
+                raise InputError(
+                    f"unknown feature {listing(unknown)}",
+                    where="columns of X",
+                    expected=listing(names),
+                    hint="pass the columns that the model was trained on",
+                )
+        return validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+
+    def _raw(self, X: np.ndarray) -> np.ndarray:
+        return self.booster_.predict(X, num_threads=self.n_jobs)
+
+    def _trained(self, X: np.ndarray, y: np.ndarray) -> lgb.Booster:
+        try:
+            return lgb.train({**self._objective_options(), **self._options()}, lgb.Dataset(X, y), self.n_estimators)
+        except lgb.basic.LightGBMError as error:
+            raise InputError(
+                "LightGBM refuses the parameters",
+                where="lightgbm",
+                expected="values as its documentation states them",
+                found=str(error).strip(),
+                hint="see conf/model/lightgbm.yaml",
+            ) from error
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.num_leaves,
+            "min_child_samples": self.min_child_samples,
+            "reg_lambda": self.reg_lambda,
+            "colsample_bytree": self.colsample_bytree,
+            "subsample": self.subsample,
+            "subsample_freq": int(self.subsample < 1),
+            "seed": self.seed,
+            "num_threads": self.n_jobs,
+            "deterministic": True,
+            "force_row_wise": True,
+            "verbosity": -1,
+        }
+
+    def get_state(self) -> dict[str, Any]:
+        return {
+            "booster": self.booster_.model_to_string(),
+            "n_features": self.n_features_in_,
+            "feature_names": list(getattr(self, "feature_names_in_", [])),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        self.booster_ = _read(state["booster"])
+        self.n_features_in_ = state["n_features"]
+        if state["feature_names"]:
+            self.feature_names_in_ = np.array(state["feature_names"], dtype=object)
+        return self
+
+
+class LightGBMSpend(LightGBM):
+    """LightGBM regression of spend on all columns of `X`, calibrated in total.
+
+    prediction = scale_ x max(trees(x), 0), where scale_ = total y / total prediction on the training rows:
+    an L1 fit predicts medians, and the sum of medians falls short of the sum. A horizon, margin or discount
+    is learned from `y`.
+
+    Parameters
+    ----------
+    objective : {"tweedie", "l1"}
+        Tweedie deviance suits amounts with many zeros and a long tail; L1 resists outliers.
+    tweedie_variance_power : float in [1, 2)
+        Near 1 Poisson-like, near 2 gamma-like. Without effect on "l1".
+    n_estimators, learning_rate, num_leaves, min_child_samples, reg_lambda, colsample_bytree, subsample, seed, n_jobs
+        As `LightGBM`.
+
+    Attributes
+    ----------
+    booster_, feature_names_in_
+        As `LightGBM`.
+    scale_ : float
     """
 
     def __init__(
@@ -61,21 +187,17 @@ class LightGBMSpend(Model):
     ) -> None:
         self.objective = objective
         self.tweedie_variance_power = tweedie_variance_power
-        self.n_estimators = n_estimators
-        self.learning_rate = learning_rate
-        self.num_leaves = num_leaves
-        self.min_child_samples = min_child_samples
-        self.reg_lambda = reg_lambda
-        self.colsample_bytree = colsample_bytree
-        self.subsample = subsample
-        self.seed = seed
-        self.n_jobs = n_jobs
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.target_tags.positive_only = True
-        return tags
+        super().__init__(
+            n_estimators,
+            learning_rate,
+            num_leaves,
+            min_child_samples,
+            reg_lambda,
+            colsample_bytree,
+            subsample,
+            seed,
+            n_jobs,
+        )
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
         """Grow the trees, then find `scale_`.
@@ -91,19 +213,8 @@ class LightGBMSpend(Model):
                 where="objective",
                 hint=did_you_mean(str(self.objective), OBJECTIVES),
             )
-        if isinstance(X, pd.DataFrame):
-            X, y = _canonical(X, y)
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=True, ensure_min_samples=2
-        )
-        y = y.astype(float)
-        if y.min() < 0:
-            raise InputError("y has negative spend", expected="y >= 0", found=listing(y[y < 0]))
-        if not y.any():
-            raise InputError("nobody spent anything", where="y", expected="y > 0 somewhere", hint="use earlier cutoffs")
-        # The text is what is stored: predicting from it makes a reloaded model the same model.
-        self.booster_ = _read(self._trained(X, y).model_to_string())
-        total = self._raw(X).sum()
+        X, y = self._grow(X, y)
+        total = self._amounts(X).sum()
         if total == 0:
             raise InputError(
                 f"the {self.objective} fit predicts zero for everybody",
@@ -121,80 +232,75 @@ class LightGBMSpend(Model):
         InputError
             If a training column is missing or a column is unknown.
         """
-        check_is_fitted(self)
-        if isinstance(X, pd.DataFrame) and hasattr(self, "feature_names_in_"):
-            names = list(self.feature_names_in_)
-            unknown = [name for name in X.columns if name not in set(names)]
-            X = require_columns(X, names)
-            if unknown:
-                raise InputError(
-                    f"unknown feature {listing(unknown)}",
-                    where="columns of X",
-                    expected=listing(names),
-                    hint="pass the columns that the model was trained on",
-                )
-        return self.scale_ * self._raw(
-            validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
-        )
+        return self._amounts(self._rows(X)) * self.scale_
 
-    def _raw(self, X: np.ndarray) -> np.ndarray:
-        return np.maximum(self.booster_.predict(X, num_threads=self.n_jobs), 0.0)
+    def _amounts(self, X: np.ndarray) -> np.ndarray:
+        return np.maximum(self._raw(X), 0.0)
 
-    def _trained(self, X: np.ndarray, y: np.ndarray) -> lgb.Booster:
-        try:
-            return lgb.train(self._options(), lgb.Dataset(X, y), self.n_estimators)
-        except lgb.basic.LightGBMError as error:
-            raise InputError(
-                "LightGBM refuses the parameters",
-                where="lightgbm",
-                expected="values as its documentation states them",
-                found=str(error).strip(),
-                hint="see conf/model/lightgbm.yaml",
-            ) from error
+    def _check_target(self, y: np.ndarray) -> None:
+        if y.min() < 0:
+            raise InputError("y has negative spend", expected="y >= 0", found=listing(y[y < 0]))
+        if not y.any():
+            raise InputError("nobody spent anything", where="y", expected="y > 0 somewhere", hint="use earlier cutoffs")
 
-    def _options(self) -> dict[str, Any]:
-        return {
-            "objective": OBJECTIVES[self.objective],
-            "tweedie_variance_power": self.tweedie_variance_power,
-            "learning_rate": self.learning_rate,
-            "num_leaves": self.num_leaves,
-            "min_child_samples": self.min_child_samples,
-            "reg_lambda": self.reg_lambda,
-            "colsample_bytree": self.colsample_bytree,
-            "subsample": self.subsample,
-            "subsample_freq": int(self.subsample < 1),
-            "seed": self.seed,
-            "num_threads": self.n_jobs,
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbosity": -1,
-        }
+    def _objective_options(self) -> dict[str, Any]:
+        return {"objective": OBJECTIVES[self.objective], "tweedie_variance_power": self.tweedie_variance_power}
 
     def get_state(self) -> dict[str, Any]:
-        return {
-            "booster": self.booster_.model_to_string(),
-            "scale": self.scale_,
-            "n_features": self.n_features_in_,
-            "feature_names": list(getattr(self, "feature_names_in_", [])),
-        }
+        return {**super().get_state(), "scale": self.scale_}
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
-        self.booster_ = _read(state["booster"])
         self.scale_ = state["scale"]
-        self.n_features_in_ = state["n_features"]
-        if state["feature_names"]:
-            self.feature_names_in_ = np.array(state["feature_names"], dtype=object)
+        return super().set_state(state)
+
+
+class LightGBMProbability(LightGBM):
+    """LightGBM of the probability that y is 1, on all columns of `X`, by the log loss.
+
+    Parameters
+    ----------
+    n_estimators, learning_rate, num_leaves, min_child_samples, reg_lambda, colsample_bytree, subsample, seed, n_jobs
+        As `LightGBM`.
+    """
+
+    def __init__(
+        self,
+        n_estimators: int = 200,
+        learning_rate: float = 0.03,
+        num_leaves: int = 15,
+        min_child_samples: int = 30,
+        reg_lambda: float = 1.0,
+        colsample_bytree: float = 0.5,
+        subsample: float = 0.8,
+        seed: int = 0,
+        n_jobs: int = 1,
+    ) -> None:
+        super().__init__(
+            n_estimators,
+            learning_rate,
+            num_leaves,
+            min_child_samples,
+            reg_lambda,
+            colsample_bytree,
+            subsample,
+            seed,
+            n_jobs,
+        )
+
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
+        """Grow the trees; y is 0 or 1, and both occur."""
+        self._grow(X, y)
         return self
 
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Probability of the event: array of shape (n_rows,)."""
+        return self._raw(self._rows(X))
 
-def _canonical(X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
-    """Rows by index and columns by name: sums of doubles and draws of rows depend on their order."""
-    if all(isinstance(name, str) for name in X.columns):
-        X = X[sorted(X.columns)]
-    if isinstance(y, pd.Series) and X.index.is_unique and X.index.equals(y.index):
-        order = X.index.argsort()
-        X, y = X.iloc[order], y.iloc[order]
-    return X, y
+    def _check_target(self, y: np.ndarray) -> None:
+        check_events(y)
+
+    def _objective_options(self) -> dict[str, Any]:
+        return {"objective": "binary"}
 
 
 def _read(text: str) -> lgb.Booster:

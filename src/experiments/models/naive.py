@@ -85,6 +85,8 @@ class NaiveSpend(Model):
 class Constant(Model):
     """The mean of the training targets for everybody: what a figure is without any knowledge of the customer."""
 
+    is_naive: ClassVar[bool] = True
+
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
         """Take the mean."""
         return self.set_state({"mean": float(np.mean(y))})

@@ -11,6 +11,7 @@ References
 .. [2] Batislam, Denizel & Filiztekin (2007), Int. J. of Research in Marketing 24(3); Wagner & Hoppe (2008), 25(3).
 .. [3] Fader & Hardie (2005), A Note on Deriving the Pareto/NBD Model, brucehardie.com/notes/009.
 .. [4] Fader & Hardie (2013), The Gamma-Gamma Model of Monetary Value, brucehardie.com/notes/025.
+.. [5] Fader & Hardie (2014), Deriving the Conditional PMF of the Pareto/NBD Model, brucehardie.com/notes/028.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from experiments.models.base import (
     check_terms,
     discount_steps,
     finite_columns,
+    latest_cutoff,
 )
 from features.errors import InputError
 
@@ -118,14 +120,16 @@ class BuyTillYouDie(Model):
             If the data is degenerate or the fit absurd: no convergence, parameters beyond `BOUNDS`.
         """
         check_terms(self.horizon_days, self.margin, self.discount_rate)
-        if "cutoff" in X.index.names:
-            cutoffs = X.index.get_level_values("cutoff")
-            X = X[cutoffs == cutoffs.max()]
-        history, value = self._history(X), self._value(X)
-        self.fit_purchases(history["frequency"], history["recency"], history["T"])
+        X = latest_cutoff(X)
+        value = self._value(X)
+        self.fit_history(X)
         self.fit_value(value["frequency"], value["monetary_value"])
         self.predict(X)
         return self
+
+    def fit_history(self, X: pd.DataFrame) -> Self:
+        """Fit the purchases alone, on the latest cutoff: frequency, recency and T, in days."""
+        return self.fit_purchases(*self._weeks(latest_cutoff(X)))
 
     def fit_purchases(
         self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike, weights: ArrayLike | None = None
@@ -196,6 +200,17 @@ class BuyTillYouDie(Model):
         check_is_fitted(self)
         return self._p_alive(*self._weeks(X))
 
+    def p_purchase(self, X: pd.DataFrame, horizon_days: float | None = None) -> np.ndarray:
+        """Probability of a purchase day in the next `horizon_days` (the model's own when absent): array, in [0, 1].
+
+        P(alive) times the chance that who is alive buys. P(alive) alone does not say who comes back: under
+        BG/NBD it is 1 for everybody with one purchase day.
+        """
+        check_is_fitted(self)
+        days = self.horizon_days if horizon_days is None else horizon_days
+        x, t_x, T = self._weeks(X)
+        return self._p_alive(x, t_x, T) * self._p_purchase_of_living(days / DAYS_PER_WEEK, x, T)
+
     def expected_purchases(self, X: pd.DataFrame, horizon_days: float | None = None) -> np.ndarray:
         """Expected purchase days in the next `horizon_days` (the model's own when absent): array, >= 0."""
         check_is_fitted(self)
@@ -228,6 +243,9 @@ class BuyTillYouDie(Model):
 
     @abstractmethod
     def _p_alive(self, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> np.ndarray: ...
+
+    @abstractmethod
+    def _p_purchase_of_living(self, t: float, x: np.ndarray, T: np.ndarray) -> np.ndarray: ...
 
     @abstractmethod
     def _expected_purchases(self, t: float, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> np.ndarray: ...
@@ -279,6 +297,12 @@ class BGNBD(BuyTillYouDie):
         log_odds_of_death = np.log(a / survived) + (r + x) * np.log((alpha + T) / (alpha + t_x))
         return np.where(x < self._chances_less, 1.0, expit(-log_odds_of_death))
 
+    def _p_purchase_of_living(self, t: float, x: np.ndarray, T: np.ndarray) -> np.ndarray:
+        # Dropout waits for a purchase, so that whoever is alive at T buys at rate lambda ~ gamma(r + x, alpha + T)
+        # until then: P(none in t) = E[exp(-lambda t)].
+        r, alpha, _, _ = self._purchase_params()
+        return -np.expm1((r + x) * np.log1p(-t / (alpha + T + t)))
+
     def _expected_purchases(self, t: float, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> np.ndarray:
         # [1] equation (10) after Euler's transformation of 2F1, which takes its huge factor
         # ((alpha + T + t) / (alpha + T))^(r + x) out against the one in front of it.
@@ -320,6 +344,15 @@ class ParetoNBD(BuyTillYouDie):
     def _p_alive(self, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> np.ndarray:
         alive, dead = _pareto_nbd_terms(self._purchase_params(), x, t_x, T)
         return expit(alive - dead)
+
+    def _p_purchase_of_living(self, t: float, x: np.ndarray, T: np.ndarray) -> np.ndarray:
+        # [5]: the first purchase after T at u needs life until u. With lambda ~ gamma(r + x, alpha + T) and
+        # mu ~ gamma(s, beta + T), E[lambda exp(-(lambda + mu) u)] is integrated over u in [0, t].
+        r, alpha, s, beta = self._purchase_params()
+        shifted = (r + 1, alpha, s - 1, beta)
+        from_T, from_end = _log_tail(shifted, x, T), _log_tail(shifted, x, T + t)
+        scale = np.log((r + x) / (r + s + x)) + (r + x) * np.log(alpha + T) + s * np.log(beta + T)
+        return np.minimum(np.exp(scale + from_T) * -np.expm1(from_end - from_T), 1.0)
 
     def _expected_purchases(self, t: float, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> np.ndarray:
         # [3] equation (41); the integral of ((beta + T) / (beta + T + u))^s over u in [0, t] has a limit at s = 1.

@@ -8,7 +8,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.reports.clusters import elbow_figure, pca_figure, profile_figure, sizes_figure
-from experiments.reports.figures import calibration_figure, comparison_figure, cumulative_gain_figure
+from experiments.reports.figures import (
+    calibration_figure,
+    comparison_figure,
+    cumulative_gain_figure,
+    reliability_figure,
+)
 
 
 def draw(
@@ -40,6 +45,10 @@ def draw(
         )
     if "comparison" in own:
         figures["comparison"] = comparison_figure(own["comparison"])
+    if "reliability" in own:
+        figures["reliability"] = reliability_figure(
+            {model: named["reliability"] for model, named in tables.items()}, horizon_days=horizon_days
+        )
     if "elbow" in own:
         figures["elbow"] = elbow_figure(own["elbow"], chosen=len(own["sizes"]))
         figures["map"] = pca_figure(own["map"])

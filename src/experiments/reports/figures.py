@@ -1,4 +1,4 @@
-"""Figures of an evaluation. They take the frames of `evaluation.metrics` and keep no pyplot state."""
+"""Figures of an evaluation. They take the frames of `evaluation` and keep no pyplot state."""
 
 from __future__ import annotations
 
@@ -59,6 +59,56 @@ def calibration_figure(table: pd.DataFrame, *, currency: str, horizon_days: int)
         ylabel=f"mean actual spend in {horizon_days} days ({currency})",
     )
     axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def reliability_figure(tables: Mapping[str, pd.DataFrame], *, horizon_days: int) -> Figure:
+    """Observed share against predicted probability, in bins of the probability, above how many customers they hold.
+
+    Points on the diagonal are predicted right, points above it too low. Bars are Wilson's intervals of the shares.
+
+    Parameters
+    ----------
+    tables : mapping of label to DataFrame
+        As `reliability_table` returns them, the model first.
+    horizon_days : int
+        Of the prediction.
+    """
+    figure = Figure(figsize=(6.4, 7.2), dpi=120, layout="constrained")
+    axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle="--", label="predicted = observed", zorder=1)
+    offset, width = 0.0, 0.08 / len(tables)
+    for (label, table), color in zip(tables.items(), (BLUE, ORANGE, GREEN, GREY) * len(tables), strict=False):
+        require(table, ("customers", "mean_predicted", "observed_share", "low", "high"))
+        share = table["observed_share"]
+        axes.errorbar(
+            table["mean_predicted"],
+            share,
+            yerr=(share - table["low"], table["high"] - share),
+            color=color,
+            linewidth=1.4,
+            marker="o",
+            markersize=5,
+            capsize=2.5,
+            label=label,
+        )
+        left = (table.index - 1) / 10 + 0.01 + offset
+        counts.bar(left, table["customers"], width=width, align="edge", color=color)
+        offset += width
+    axes.set(xlim=(0, 1), ylim=(0, 1.01))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    counts.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    first = next(iter(tables.values()))
+    dress(
+        axes,
+        title="Reliability",
+        subtitle=f"{first['customers'].sum():,} customers by predicted probability; bars are 95% intervals",
+        xlabel="",
+        ylabel=f"share observed in {horizon_days} days (%)",
+    )
+    axes.legend(frameon=False, loc="upper left")
+    dress(counts, title="", subtitle="", xlabel="mean predicted probability (%)", ylabel="customers")
     return figure
 
 

@@ -6,6 +6,11 @@ from collections.abc import Callable, Mapping
 
 from experiments.tasks.base import Task
 from experiments.tasks.clv import CustomerValue
+from experiments.tasks.repurchase import Repurchase
 from experiments.tasks.segmentation import CustomerSegments
 
-TASKS: Mapping[str, Callable[..., Task]] = {"clv": CustomerValue, "segmentation": CustomerSegments}
+TASKS: Mapping[str, Callable[..., Task]] = {
+    "clv": CustomerValue,
+    "segmentation": CustomerSegments,
+    "repurchase": Repurchase,
+}

@@ -82,6 +82,11 @@ class Task(Protocol):
         """The target in one string: models of different targets are never compared."""
         ...
 
+    @property
+    def population(self) -> str:
+        """Who is judged: models judged on different customers are never compared."""
+        return "customers who bought before the cutoff"
+
     def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
         """Features before, and the target after, each cutoff."""
         ...
@@ -101,6 +106,14 @@ class Task(Protocol):
     def diagnose(self, model: Model, dataset: Dataset) -> Evaluation | None:
         """What is worth a look at a candidate, and too slow for every trial."""
         return None
+
+    def judged_rows(self, dataset: Dataset) -> Dataset:
+        """The rows of the population; models learn from all and predict all."""
+        return dataset
+
+    def recalibrate(self, model: Model, validation: Validation) -> Model:
+        """The model with its figures moved by what the validation cutoffs showed; itself where nothing is to move."""
+        return model
 
     def align(self, model: Model, X: pd.DataFrame, champion: Model, champion_X: pd.DataFrame) -> None:
         """Make what a new model calls things agree with the champion, on the same customers."""
@@ -170,6 +183,12 @@ def naive_models(task: Task, params: Mapping[str, Any]) -> dict[str, Build]:
     }
 
 
+def mean_metrics(folds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Each metric's mean over the folds; what one of them lacks, such as a group without customers, is left out."""
+    names = [name for name in folds[0] if all(name in fold for fold in folds)] if folds else []
+    return {name: float(np.mean([fold[name] for fold in folds])) for name in names}
+
+
 @dataclass(frozen=True)
 class Fold:
     """One validation cutoff and its evaluation."""
@@ -187,8 +206,7 @@ class Validation:
     @cached_property
     def metrics(self) -> dict[str, float]:
         """Each metric's mean over the cutoffs."""
-        names = self.folds[0].evaluation.metrics
-        return {name: float(np.mean([fold.evaluation.metrics[name] for fold in self.folds])) for name in names}
+        return mean_metrics([fold.evaluation.metrics for fold in self.folds])
 
     @property
     def last(self) -> Evaluation:

@@ -109,6 +109,6 @@ def permuted_metric(task: Task, build: Build, dataset: Dataset, folds: Folds, se
     dealt = Dataset(dataset.X, permuted_within_cutoff(dataset.y, seed))
     scores = []
     for training, cutoff in folds:
-        train, held_out = dealt.at(*training), dealt.at(cutoff)
+        train, held_out = dealt.at(*training), task.judged_rows(dealt.at(cutoff))
         scores.append(task.metric()(held_out.y, build().fit(train.X, train.y).predict(held_out.X)))
     return float(np.mean(scores))

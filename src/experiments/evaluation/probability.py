@@ -1,0 +1,163 @@
+"""Metrics of predicted probabilities, under the conventions of `evaluation.metrics`: weights count rows, ties share.
+
+`y_true` is 1 where the event happened, else 0. Metrics that only rank take any score; the others take
+probabilities in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.stats import norm
+
+from experiments.evaluation.metrics import (
+    Values,
+    area_above_diagonal,
+    checked,
+    grouped,
+    ratio,
+    top_decile_lift,
+    value,
+)
+from features.errors import InputError, listing
+
+BINS = 10
+SMALLEST = np.finfo(float).eps  # what a probability of 0 or 1 counts as in the log loss
+
+
+def roc_auc(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
+    """Area under the ROC curve: the chance that a customer with the event is ranked above one without.
+
+    For y of 0 and 1 the normalised Gini coefficient is 2 AUC - 1.
+
+    Returns
+    -------
+    float in [0, 1]
+        .5 for equal predictions. NaN where all had the event or nobody had.
+    """
+    y, p, w = _events(y_true, y_pred, weights)
+    positives = w @ y
+    pairs = positives * (w.sum(axis=1) - positives)
+    return value((1 + ratio(area_above_diagonal(y, p, w), pairs)) / 2)
+
+
+def average_precision(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
+    """Precision averaged over recall: sum over distinct scores of (R_k - R_{k-1}) P_k, as scikit-learn has it.
+
+    Returns
+    -------
+    float in [0, 1]
+        The share of events for equal predictions. NaN where nobody had the event.
+    """
+    customers, events = grouped(*_events(y_true, y_pred, weights))
+    found = np.cumsum(events, axis=1)
+    precision = found / np.maximum(np.cumsum(customers, axis=1), 1e-300)  # no customer, no event: 0 / small
+    return value(ratio(np.einsum("ij,ij->i", events, precision), found[:, -1]))
+
+
+def accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, threshold: float, weights: ArrayLike | None = None) -> Values:
+    """Share of customers of whom it is foretold right whether they have the event: p >= threshold says that they do."""
+    y, p, w = _probabilities(y_true, y_pred, weights)
+    return value(ratio(w @ ((p >= threshold) == y), w.sum(axis=1)))
+
+
+def brier(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
+    """Mean squared error of the probability, mean((p - y)^2): in [0, 1], 0 is best."""
+    y, p, w = _probabilities(y_true, y_pred, weights)
+    return value(ratio(w @ (p - y) ** 2, w.sum(axis=1)))
+
+
+def log_loss(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
+    """Minus the mean log-likelihood, in nats: >= 0, 0 is best. A p of 0 or 1 counts as 2.2e-16 from it."""
+    y, p, w = _probabilities(y_true, y_pred, weights)
+    p = np.clip(p, SMALLEST, 1 - SMALLEST)
+    return value(ratio(w @ -np.log(np.where(y == 1, p, 1 - p)), w.sum(axis=1)))
+
+
+def expected_calibration_error(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
+    """Mean over customers of |mean predicted - share observed| in their bin of the probability.
+
+    Ten bins of equal width, [0, .1), ..., [.9, 1]. In small samples it is above 0 also where all
+    probabilities are right.
+
+    Returns
+    -------
+    float in [0, 1]
+
+    References
+    ----------
+    Naeini, Cooper & Hauskrecht (2015), Obtaining well calibrated probabilities using Bayesian binning, AAAI.
+    """
+    y, p, w = _probabilities(y_true, y_pred, weights)
+    bin_of = _bins(p)
+    excess = np.zeros((len(p), BINS))
+    excess[np.arange(len(p)), bin_of] = p - y
+    return value(ratio(np.abs(w @ excess).sum(axis=1), w.sum(axis=1)))
+
+
+def probability_metrics(threshold: float) -> Mapping[str, Callable[..., Values]]:
+    """All of them by name; `threshold` is that of the accuracy."""
+    return {
+        "roc_auc": roc_auc,
+        "average_precision": average_precision,
+        "accuracy": partial(accuracy, threshold=threshold),
+        "brier": brier,
+        "log_loss": log_loss,
+        "expected_calibration_error": expected_calibration_error,
+        "top_decile_lift": top_decile_lift,
+    }
+
+
+def reliability_table(y_true: ArrayLike, y_pred: ArrayLike, confidence: float = 0.95) -> pd.DataFrame:
+    """Predicted probability beside the observed share, in the bins of `expected_calibration_error`.
+
+    Returns
+    -------
+    DataFrame indexed by `bin`, 1 (p < .1) to 10 (p >= .9); bins without customers are left out
+        customers, mean_predicted, observed_share, and `low`, `high`: Wilson's interval of the share.
+
+    References
+    ----------
+    Wilson (1927), Probable inference, the law of succession, and statistical inference, JASA 22(158).
+    """
+    y, p, _ = _probabilities(y_true, y_pred, None)
+    groups = pd.DataFrame({"bin": 1 + _bins(p), "p": p, "y": y}).groupby("bin")
+    table = groups.agg(customers=("y", "size"), mean_predicted=("p", "mean"), observed_share=("y", "mean"))
+    low, high = wilson_interval(table["observed_share"].to_numpy(), table["customers"].to_numpy(), confidence)
+    return table.assign(low=low, high=high)
+
+
+def wilson_interval(share: np.ndarray, n: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's score interval of a share seen among n: within [0, 1], of some width also at 0 and 1."""
+    z = norm.ppf((1 + confidence) / 2)
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return np.clip(middle - half, 0.0, share), np.clip(middle + half, share, 1.0)  # but for rounding they hold it
+
+
+def _bins(p: np.ndarray) -> np.ndarray:
+    return np.minimum((p * BINS).astype(int), BINS - 1)
+
+
+def _events(
+    y_true: ArrayLike, y_pred: ArrayLike, weights: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    y, p, w = checked(y_true, y_pred, weights)
+    wrong = y[(y != 0) & (y != 1)]
+    if len(wrong):
+        raise InputError("y_true says neither yes nor no", expected="0 or 1", found=listing(wrong))
+    return y, p, w
+
+
+def _probabilities(
+    y_true: ArrayLike, y_pred: ArrayLike, weights: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    y, p, w = _events(y_true, y_pred, weights)
+    wrong = p[(p < 0) | (p > 1)]
+    if len(wrong):
+        raise InputError("y_pred holds no probabilities", expected="numbers in [0, 1]", found=listing(wrong))
+    return y, p, w

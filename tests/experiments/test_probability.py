@@ -1,0 +1,217 @@
+"""Metrics of probabilities against their definitions and scikit-learn; the task that reports them."""
+
+from __future__ import annotations
+
+from datetime import date
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import binomtest
+
+from experiments.evaluation.bootstrap import paired_bootstrap
+from experiments.evaluation.metrics import gini
+from experiments.evaluation.probability import (
+    expected_calibration_error,
+    probability_metrics,
+    reliability_table,
+    roc_auc,
+)
+from experiments.models.base import Model
+from experiments.tasks.base import Dataset, Fold, Validation, mean_metrics
+from experiments.tasks.repurchase import Repurchase
+from features.errors import InputError
+
+METRICS = probability_metrics(threshold=0.3)
+EVERY_METRIC = pytest.mark.parametrize("name", METRICS)
+
+
+def some_customers(n: int = 500, seed: int = 0):
+    """Outcomes and probabilities with ties."""
+    rng = np.random.default_rng(seed)
+    p = np.round(rng.beta(1, 2, n), 2)
+    return (rng.random(n) < p**0.8).astype(float), p
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("roc_auc", sklearn.metrics.roc_auc_score),
+        ("average_precision", sklearn.metrics.average_precision_score),
+        ("brier", sklearn.metrics.brier_score_loss),
+        ("log_loss", sklearn.metrics.log_loss),
+        (
+            "accuracy",
+            lambda y, p, sample_weight: sklearn.metrics.accuracy_score(y, p >= 0.3, sample_weight=sample_weight),
+        ),
+    ],
+)
+def test_metrics_equal_scikit_learns_with_and_without_weights(name, theirs):
+    y, p = some_customers()
+    weights = np.random.default_rng(1).integers(0, 4, (3, len(y)))
+    assert METRICS[name](y, p) == pytest.approx(theirs(y, p, sample_weight=None), rel=1e-12)
+    expected = [theirs(y, p, sample_weight=w) for w in weights]
+    np.testing.assert_allclose(METRICS[name](y, p, weights=weights), expected, rtol=1e-12)
+
+
+def test_gini_of_an_event_is_twice_the_auc_less_1():
+    y, p = some_customers()
+    assert gini(y, p) == pytest.approx(2 * roc_auc(y, p) - 1, rel=1e-12)
+
+
+def test_expected_calibration_error_by_hand():
+    # bins [.1, .2): 2 customers, mean .15, none; [.9, 1]: 3 customers, mean .95, two of them
+    y, p = [0, 0, 1, 1, 0], [0.1, 0.2 - 1e-9, 0.9, 0.95, 1.0]
+    assert expected_calibration_error(y, p) == pytest.approx(2 / 5 * 0.15 + 3 / 5 * (0.95 - 2 / 3))
+    assert expected_calibration_error([0, 1], [0.5, 0.5]) == 0
+
+
+@EVERY_METRIC
+@settings(max_examples=60, deadline=None)
+@given(
+    y=arrays(float, 12, elements=st.sampled_from([0.0, 1.0])),
+    p=arrays(float, 12, elements=st.sampled_from([0.0, 0.05, 0.3, 0.7, 1.0])),
+    counts=st.lists(arrays(int, 12, elements=st.integers(0, 3)).filter(lambda c: c.any()), min_size=2, max_size=4),
+)
+def test_weights_are_exactly_repeated_rows_and_rows_have_no_order(name, y, p, counts):
+    metric = METRICS[name]
+    together = np.atleast_1d(metric(y, p, weights=np.stack(counts)))
+    for weights, value in zip(counts, together, strict=True):
+        expected = metric(np.repeat(y, weights), np.repeat(p, weights))
+        np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
+        backwards = metric(y[::-1], p[::-1], weights=weights[::-1])
+        np.testing.assert_allclose(backwards, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
+
+
+def test_what_one_class_leaves_undefined_is_nan():
+    undefined = {name for name in METRICS if np.isnan(METRICS[name]([0, 0], [0.1, 0.2]))}
+    assert undefined == {"roc_auc", "average_precision", "top_decile_lift"}
+    assert np.isnan(roc_auc([1, 1], [0.1, 0.2]))
+
+
+def test_outcomes_and_probabilities_out_of_range_are_refused():
+    with pytest.raises(InputError, match="neither yes nor no"):
+        roc_auc([0, 2], [0.1, 0.2])
+    with pytest.raises(InputError, match="no probabilities"):
+        expected_calibration_error([0, 1], [0.1, 1.2])
+
+
+def test_reliability_table_keeps_customers_and_has_wilsons_intervals():
+    y, p = some_customers()
+    table = reliability_table(y, p)
+    assert table["customers"].sum() == len(y)
+    assert (table["customers"] * table["observed_share"]).sum() == pytest.approx(y.sum())
+    assert ((table["low"] <= table["observed_share"]) & (table["observed_share"] <= table["high"])).all()
+    gap = (table["mean_predicted"] - table["observed_share"]).abs()
+    assert (gap * table["customers"]).sum() / len(y) == pytest.approx(expected_calibration_error(y, p))
+    for row in table.itertuples():
+        theirs = binomtest(round(row.observed_share * row.customers), row.customers).proportion_ci(method="wilson")
+        assert (row.low, row.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+    assert reliability_table([0, 1, 1], [0.95, 1.0, 0.0]).index.tolist() == [1, 10]
+
+
+def test_a_thousand_resamples_of_100_000_customers_take_seconds():
+    y, p = some_customers(100_000)
+    start = perf_counter()
+    paired_bootstrap(roc_auc, y, {"model": p}, np.arange(len(y)), n_resamples=100, seed=0)
+    assert perf_counter() - start < 2  # some .3 s on an idle core: 1,000 take ten times as long
+
+
+OPTIONS = {
+    "horizon_days": 28,
+    "event": "inactivity",
+    "active_within_days": None,
+    "threshold": 0.5,
+    "primary_metric": "roc_auc",
+    "min_effect": 0.005,
+    "guards": {"expected_calibration_error": (0.0, 0.1)},
+    "minimum": {},
+}
+
+
+class Told(Model):
+    """Predicts what a column says."""
+
+    def predict(self, X):
+        return X["told"].to_numpy()
+
+    def get_state(self):
+        return {}
+
+    def set_state(self, state):
+        return self
+
+
+def customers(absent, days_ago, frequency, told) -> Dataset:
+    index = pd.MultiIndex.from_product([range(len(absent)), [pd.Timestamp("2020-06-01")]])
+    index.names = ["customer_id", "cutoff"]
+    X = pd.DataFrame({"days_since_last_purchase": days_ago, "frequency": frequency, "told": told}, index=index)
+    return Dataset(X.astype(float), pd.Series(absent, index=index, dtype=float))
+
+
+class TestRepurchase:
+    def test_only_those_who_were_active_are_judged_where_the_task_says_so(self):
+        rows = customers([0, 1, 1, 0], days_ago=[0, 27, 28, 90], frequency=[3, 2, 0, 0], told=[0.1, 0.9, 0.2, 0.8])
+        everybody, active = (Repurchase(**OPTIONS | {"active_within_days": n}) for n in (None, 28))
+        assert everybody.evaluate(Told(), rows).metrics["roc_auc"] == 0.75
+        judged = active.evaluate(Told(), rows)
+        assert judged.y.index.get_level_values("customer_id").tolist() == [0, 1]
+        assert judged.metrics["roc_auc"] == 1
+        assert judged.tables["reliability"]["customers"].sum() == 2
+        assert everybody.target != active.target
+        assert everybody.population != active.population
+
+    def test_groups_are_reported_apart_and_left_out_where_all_have_the_same_outcome(self):
+        rows = customers(
+            [0, 1, 1, 0, 1, 1], [0, 9, 28, 90, 80, 40], [3, 2, 1, 1, 0, 0], told=[0.1, 0.9, 0.2, 0.8, 0.5, 0.5]
+        )
+        metrics = Repurchase(**OPTIONS).evaluate(Told(), rows).metrics
+        assert metrics["active/roc_auc"] == 1
+        assert metrics["repeat/roc_auc"] == 0.75
+        assert metrics["repeat/expected_calibration_error"] == pytest.approx((0.1 + 0.1 + 0.8 + 0.8) / 4)
+        assert not [name for name in metrics if name.startswith("one_day/")]
+        assert mean_metrics([{"a": 1.0, "b": 2.0}, {"a": 3.0}]) == {"a": 2.0}
+
+    def test_a_shift_that_lasts_is_recalibrated_and_the_order_stays(self):
+        task = Repurchase(**OPTIONS)
+        rows, validation = self.seasons(task, 0.5, 0.5)
+        before = validation.last.metrics
+        after = task.evaluate(task.recalibrate(Told(), validation), rows).metrics
+        assert after["roc_auc"] == before["roc_auc"]
+        for better in ("log_loss", "brier", "expected_calibration_error"):
+            assert after[better] < before[better] - 0.03
+
+    @pytest.mark.parametrize("shares", [(0.5,), (0.5, 1.0), (0.5, 1.0, 0.5)])
+    def test_a_shift_that_does_not_last_or_was_seen_once_moves_nothing(self, shares):
+        task, model = Repurchase(**OPTIONS), Told()
+        assert task.recalibrate(model, self.seasons(task, *shares)[1]) is model
+
+    def seasons(self, task, *shares):
+        """One validation cutoff for each share of the told probability that comes true, and its last rows."""
+        rng, folds = np.random.default_rng(0), []
+        for step, share in enumerate(shares):
+            told = rng.uniform(0.05, 0.95, 2000)
+            rows = customers((rng.random(2000) < told * share).astype(float), np.zeros(2000), np.ones(2000), told)
+            folds.append(Fold(date(2020, 6 + step, 1), task.evaluate(Told(), rows)))
+        return rows, Validation(tuple(folds))
+
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            ({"primary_metric": "log_loss"}, "no metric to choose"),
+            ({"primary_metric": "roc_acu"}, "did you mean 'roc_auc'"),
+            ({"event": "churn"}, "no event 'churn'"),
+            ({"active_within_days": 0}, "active_within_days"),
+            ({"threshold": 1.0}, "threshold"),
+            ({"horizon_days": 0}, "horizon_days"),
+            ({"guards": {"gini": (0, 1)}}, "no metric 'gini'"),
+        ],
+    )
+    def test_options_out_of_range_are_refused(self, wrong, said):
+        with pytest.raises(InputError, match=said):
+            Repurchase(**OPTIONS | wrong)
