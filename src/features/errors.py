@@ -55,6 +55,10 @@ class InputError(ValueError):
         super().__init__("\n".join([problem, *(f"  {label + ':':<9} {text}" for label, text in parts if text)]))
 
 
+class InsufficientDataError(InputError):
+    """The data hold too little for one task; others may do with them."""
+
+
 def first_line(error: BaseException) -> str:
     """What an error of a library says, in one line; its type where it says nothing."""
     text = str(error).strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from features.errors import InputError
+from features.errors import InputError, InsufficientDataError
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,12 @@ class Splits:
         """All cutoffs whose windows end by the sealed one: what the candidate is trained on."""
         return self._ending_by(self.sealed)
 
+    def origins(self, fewest: int) -> list[tuple[tuple[date, ...], date]]:
+        """As `folds`, with earlier cutoffs of the same kind where validation has fewer and the history allows."""
+        step = max(self.step_days, self.horizon_days)
+        grid = _grid(self.validation[-1], self.earliest + timedelta(days=self.horizon_days), step)
+        return [(self._ending_by(cutoff), cutoff) for cutoff in grid[-max(fewest, len(self.validation)) :]]
+
     def cutoffs(self) -> tuple[date, ...]:
         """All cutoffs that folds and refit name, ascending; the sealed one is not among them."""
         used = {cutoff for training, validation in self.folds() for cutoff in (*training, validation)}
@@ -70,7 +76,7 @@ def make_splits(
 
     Raises
     ------
-    InputError
+    InsufficientDataError
         If not even one training, one validation and the sealed window fit.
 
     Examples
@@ -92,7 +98,7 @@ def make_splits(
             raise InputError(f"{name} is out of range", where=name, expected=">= 1", found=str(value))
     days, needed = (end - start).days, min_history_days + 3 * horizon_days
     if days < needed:
-        raise InputError(
+        raise InsufficientDataError(
             f"the data is too short for horizon_days={horizon_days}",
             where=f"{start} to {end} (end exclusive)",
             expected=f"{needed} days = min_history_days {min_history_days} + training, validation and sealed"
