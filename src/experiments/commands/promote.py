@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 TAIL_DRAWS = 20  # resamples beyond a bound at least, or its level would be a fiction
-RULE = "BCa bounds, a median gain above 0 over the origins of a back-test"  # one decided by another is no decision here
+RULE = "a median gain above 0 over the origins of a back-test"  # what was decided by another is judged again
 
 
 def main(config: Config) -> None:

@@ -142,7 +142,7 @@ def decision_page(
         "<h2>What it would take</h2>",
         _needed(decision),
         "<p class=foot>Intervals say how far the figures vary with who the customers are, in this window "
-        "(bootstrap over customers, BCa); another season is another draw.</p>",
+        "(bootstrap over customers); another season is another draw.</p>",
     ]
     return PAGE.format(title=escape(title), style=STYLE, body="\n".join(part for part in parts if part))
 
