@@ -54,11 +54,13 @@ class EvaluationConfig:
     step_days: int
     min_history_days: int
     n_validation: int
+    n_origins: int
     n_resamples: int
     confidence: float
     seed: int
 
     def __post_init__(self) -> None:
+        _in_range("evaluation.n_origins", self.n_origins, "at least 1", self.n_origins >= 1)
         _in_range("evaluation.n_resamples", self.n_resamples, "at least 1", self.n_resamples >= 1)
         _in_range("evaluation.confidence", self.confidence, "between 0 and 1", 0 < self.confidence < 1)
         _in_range("evaluation.seed", self.seed, "at least 0", self.seed >= 0)

@@ -149,7 +149,7 @@ def _look(project: Project, candidate: Version, rival: Version | None, together:
     window = Window(
         start=str(splits.sealed),
         end=str(splits.sealed + timedelta(days=task.horizon_days)),
-        rule=digest([RULE, task.primary_metric, task.min_effect, task.guards]),
+        rule=digest([RULE, project.config.evaluation.n_origins, task.primary_metric, task.min_effect, task.guards]),
     )
     return look(project.registry, candidate, project.registry.champion(), window, judge, together)
 
@@ -194,23 +194,23 @@ def evaluate_sealed(project: Project, candidate: Version, champion: Version | No
     return SealedEvaluations(candidate=task.evaluate(candidate.estimator, dataset), naive=naive, champion=own)
 
 
-def backtest(project: Project, candidate: Version, sealed: SealedEvaluations) -> dict[str, float]:
-    """The candidate's gain in the primary metric over the best naive model, from several origins.
+def backtest(project: Project, candidate: Version, sealed: SealedEvaluations) -> dict[str, dict[str, float]]:
+    """The candidate's gain in the primary metric over each naive model, from several origins.
 
     At earlier cutoffs its parameters are refitted, and the naive models too, on windows that ended by then. The
     parameters themselves were chosen at the validation cutoffs among them.
 
     Returns
     -------
-    dict of day to gain
-        The sealed window last; NaN where the model refused what there was to learn from.
+    dict of day to dict of naive model to gain
+        The sealed window last; NaN where a model refused what there was to learn from.
     """
     task = project.task
     metric = task.metric()
     models = {CANDIDATE: partial(build, task, candidate.tags["model"], candidate.params)}
     models |= naive_models(task, candidate.params)
     gains = {}
-    for training, cutoff in project.splits.origins(BACKTEST_ORIGINS - 1):
+    for training, cutoff in project.splits.origins(project.config.evaluation.n_origins - 1):
         dataset = project.dataset([*training, cutoff], candidate.features)
         train, held_out = dataset.at(*training), dataset.at(cutoff)
         try:
@@ -220,11 +220,11 @@ def backtest(project: Project, candidate: Version, sealed: SealedEvaluations) ->
             }
         except InputError as error:
             logger.warning("no back-test from %s: %s", cutoff, error.problem)
-            gains[str(cutoff)] = math.nan
-        else:
-            gains[str(cutoff)] = figures.pop(CANDIDATE) - max(figures.values())
-    best_naive = max(evaluation.metrics[task.primary_metric] for evaluation in sealed.naive.values())
-    return {**gains, str(project.splits.sealed): sealed.candidate.metrics[task.primary_metric] - best_naive}
+            figures = dict.fromkeys(models, math.nan)
+        gains[str(cutoff)] = {name: figures[CANDIDATE] - figures[name] for name in sealed.naive}
+    own = sealed.candidate.metrics[task.primary_metric]
+    last = {name: own - evaluation.metrics[task.primary_metric] for name, evaluation in sealed.naive.items()}
+    return {**gains, str(project.splits.sealed): last}
 
 
 def compare(project: Project, candidate: Version, sealed: SealedEvaluations, alpha: float) -> Decision:
@@ -341,7 +341,7 @@ def describe(project: Project, look: Look) -> str:
         lines.append(f"  {decision.metric} {comparison}; smallest detectable {comparison.detectable:.4f}")
     origins = ", ".join(f"{gain:+.4f} from {day}" for day, gain in decision.backtest.items())
     wanted = "" if len(decision.backtest) >= BACKTEST_ORIGINS else f", {BACKTEST_ORIGINS} wanted"
-    lines.append(f"  gain over the best naive model, {len(decision.backtest)} origins{wanted}: {origins}")
+    lines.append(f"  gain over {decision.naive} from {len(decision.backtest)} origins{wanted}: {origins}")
     lines += [f"  because {reason}" for reason in outcome.reasons]
     if outcome.promote:
         serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"

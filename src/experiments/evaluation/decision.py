@@ -135,7 +135,7 @@ class Decision:
         The naive model that comes nearest to the candidate.
     guards : mapping of metric to (lowest, found, highest)
     backtest : mapping of day to float
-        Gain over the best naive model from each origin, the sealed one last.
+        Gain over that naive model from each origin, the sealed one last.
     """
 
     promote: bool
@@ -206,7 +206,7 @@ def decide(
     confidence: float,
     metrics: Mapping[str, float],
     guards: Mapping[str, Sequence[float]],
-    backtest: Mapping[str, float],
+    backtest: Mapping[str, Mapping[str, float]],
     ranking_only: bool,
 ) -> Decision:
     """Apply the gate's rule.
@@ -235,9 +235,9 @@ def decide(
     metrics : mapping
         The candidate's metrics in the sealed window.
     guards : mapping of metric to (lowest, highest)
-    backtest : mapping of day to float
-        Gain over the best naive model from each origin, NaN where there was none to be had. The median of the
-        others must be above 0.
+    backtest : mapping of day to mapping of naive model to float
+        Gain over each from each origin, NaN where there was none to be had. The median of those over the naive model
+        that comes nearest in the sealed window must be above 0.
     ranking_only : bool
         The candidate orders customers but its figures are no amounts.
     """
@@ -267,10 +267,11 @@ def decide(
     for name, (lowest, highest) in guards.items():
         if not lowest <= metrics[name] <= highest:
             reasons.append(f"{name} is {metrics[name]:.3f}, outside its guard [{lowest:g}, {highest:g}]")
-    gains = [gain for gain in backtest.values() if not math.isnan(gain)]
+    from_origins = {day: gains[nearest.rival] for day, gains in backtest.items()}
+    gains = [gain for gain in from_origins.values() if not math.isnan(gain)]
     if gains and not median(gains) > 0:
         reasons.append(
-            f"the median gain over the best naive model from {len(gains)} origins is {median(gains):+.4f}, not above 0"
+            f"the median gain over {nearest.rival} from {len(gains)} origins is {median(gains):+.4f}, not above 0"
         )
     if ranking_only:
         reasons.append("the model only ranks customers; a champion must predict amounts")
@@ -286,7 +287,7 @@ def decide(
         interval=draws[candidate].interval(confidence),
         naive=nearest.rival,
         guards={name: (low, metrics[name], high) for name, (low, high) in guards.items()},
-        backtest=dict(backtest),
+        backtest=from_origins,
     )
 
 
