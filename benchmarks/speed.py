@@ -39,6 +39,9 @@ import yaml
 from lifetimes import BetaGeoFitter, ModifiedBetaGeoFitter
 from lifetimes.utils import summary_data_from_transaction_data
 
+from experiments.evaluation.bootstrap import paired_bootstrap
+from experiments.evaluation.decision import alpha_of_look, decide
+from experiments.evaluation.metrics import gini
 from experiments.models.probabilistic import BGNBD, DAYS_PER_WEEK, MBGNBD
 from experiments.tracking.packaging import synthetic_rows
 from experiments.tracking.runs import Runs
@@ -55,7 +58,7 @@ BIN = Path(sys.executable).parent
 CORES = os.cpu_count() or 1
 RFM = ["frequency", "recency", "T", "monetary_value"]
 MILLION = 1_000_000
-CDNOW = ["data=cdnow", "experiment=clv_quick", "task.guards.total_ratio=[0.7, 1.4]"]
+CDNOW = ["data=cdnow", "experiment=clv_quick", "task.guards.total_ratio=[0.7, 1.4]", "evaluation.n_origins=1"]
 
 
 @dataclass(frozen=True)
@@ -434,11 +437,57 @@ def streams(folder: Path) -> Iterator[Result]:
             path.unlink()
 
 
+# Decisions
+
+
+def decision(folder: Path) -> Iterator[Result]:
+    """The gate's comparison of a candidate with three naive models and a champion, on simulated predictions."""
+    options = yaml.safe_load((ROOT / "conf" / "evaluation" / "default.yaml").read_text())
+    names = ("candidate", "naive_lifetime_rate", "naive_last_91_days_rate", "naive_past_total", "champion")
+    rng = np.random.default_rng(0)
+    seconds = {}
+    for customers in (2_500, 100_000):
+        value = rng.lognormal(3.0, 1.0, customers)
+        y = value * rng.lognormal(0.0, 1.0, customers) * (rng.random(customers) < 0.5)
+        noise = np.linspace(0.3, 0.8, len(names))
+        predictions = {
+            name: np.where(rng.random(customers) < 0.1, 0.0, value * rng.lognormal(0.0, sigma, customers))
+            for name, sigma in zip(names, noise, strict=True)
+        }
+        resample = partial(
+            paired_bootstrap,
+            gini,
+            y,
+            predictions,
+            [f"customer-{number}" for number in range(customers)],
+            n_resamples=options["n_resamples"],
+            seed=options["seed"],
+        )
+        judge = partial(
+            decide,
+            candidate="candidate",
+            naive=names[1:4],
+            champion="champion",
+            metric="gini",
+            min_effect=0.005,
+            alpha=alpha_of_look(1),
+            confidence=options["confidence"],
+            metrics={"total_ratio": 1.0},
+            guards={"total_ratio": (0.8, 1.25)},
+            backtest={},
+            ranking_only=False,
+        )
+        seconds[customers] = timed({"ours": lambda resample=resample, judge=judge: judge(resample())}, rounds=3)["ours"]
+    small, large = seconds.values()
+    what = f"a decision at 100,000 customers, {options['n_resamples']:,} resamples of 5 models"
+    yield Result(what, f"{large:.1f} s", f"at 2,500: {small:.2f} s", f"{large / small:.0f}x as long", "<= 10 s")
+
+
 HEADING = """# How fast it is
 
 Written by `make bench`. Times are medians of one run in which rivals take turns; only ratios carry over to another
 machine."""
-SECTIONS = {section.__name__: section for section in (features, fit, trials, serving, streams)}
+SECTIONS = {section.__name__: section for section in (features, fit, trials, serving, decision, streams)}
 
 
 def table(section: Callable[[Path], Iterator[Result]]) -> str:

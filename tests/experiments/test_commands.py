@@ -18,6 +18,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import psutil
+import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
@@ -47,7 +48,7 @@ def kind(folder: Path, of: str) -> list[mlflow.entities.Run]:
 
 def test_run_ends_with_a_table_and_the_next_commands(finished_run: tuple[Path, str]) -> None:
     _, printed = finished_run
-    for expected in ("task", "winner", "sealed gini", "nearest naive", "verdict", "version", "1, champion"):
+    for expected in ("task", "winner", "sealed figure", "nearest naive", "verdict", "in use", "version 1, "):
         assert expected in printed
     assert f"mlflow models serve -m models:/{NAME}@champion --env-manager local -p 5001" in printed
 
@@ -92,7 +93,9 @@ def test_the_refit_says_where_its_figures_come_from(finished_run: tuple[Path, st
         "figures/sealed_calibration.png",
         "tables/calibration.csv",
         "sealed/decision.json",
+        "sealed/decision.html",
     } <= listed
+    assert refit.data.tags["mlflow.note.content"].startswith("**Verdict** strong: ranks customers better than ")
     version = client(folder).get_model_version_by_alias(NAME, "champion")
     for tag in (
         "shop",
@@ -265,6 +268,105 @@ def test_models_of_another_target_are_not_compared(run: Run) -> None:
     done = run("promote", *QUICK, "task.horizon_days=60", code=2)
     assert "made for another target" in done.stderr
     assert "spend_60d" in done.stderr
+
+
+def without_a_champion(folder: Path) -> None:
+    client(folder).delete_registered_model_alias(NAME, "champion")
+    for key in client(folder).get_registered_model(NAME).tags:
+        client(folder).delete_registered_model_tag(NAME, key)
+
+
+def test_where_nothing_is_promoted_the_naive_model_is_used_until_it_is_beaten(workspace: Path, run: Run) -> None:
+    without_a_champion(workspace)
+    strict = [*QUICK, "evaluation.n_origins=4"]
+    done = run("promote", *strict)
+    assert "version 1: refused" in done.stdout
+    assert "because the median gain over naive_lifetime_rate from 4 origins is" in done.stdout
+    (refit,) = kind(workspace, "refit")
+    gains = {name for name in refit.data.metrics if name.startswith("backtest/")}
+    assert gains == {f"backtest/{day}/gain" for day in ("1997-07-06", "1997-10-04", "1998-01-02", "1998-04-02")}
+    assert refit.data.metrics["backtest/1998-04-02/gain"] == pytest.approx(
+        refit.data.metrics["sealed/gain_over_naive_lifetime_rate"]
+    )
+    naive = client(workspace).get_model_version_by_alias(NAME, "champion")
+    assert (int(naive.version), naive.tags["kind"], naive.tags["verdict"]) == (2, "naive", "strong")
+    assert "version 1 was not promoted" in naive.tags["reason"]
+    assert f"in use: version 2, {naive.tags['model']}" in done.stdout
+    assert (
+        "no further look was taken" in run("promote", *strict).stdout
+    )  # of the newest candidate, not of the naive one
+    assert "is a naive model" in run("promote", *strict, "version=2", code=2).stderr
+
+    run("score", *QUICK, "output=c.parquet")
+    table = pq.read_table(workspace / "c.parquet")
+    assert set(table["clv_model"].to_pylist()) == {f"{NAME}/2"}
+    assert set(table["clv_verdict"].to_pylist()) == {"strong"}
+    in_words = table.schema.metadata[b"clv_verdict"].decode()
+    assert in_words.startswith("strong: ranks customers better than ")
+    assert in_words.endswith(f"{naive.tags['model']} is used instead")
+
+    assert "version 1: promoted" in run("promote", *QUICK).stdout
+    assert int(client(workspace).get_model_version_by_alias(NAME, "champion").version) == 1
+    tags = client(workspace).get_registered_model(NAME).tags
+    last = json.loads(tags[max(key for key in tags if key.startswith("look."))])
+    assert (last["look"], last["champion"]) == (2, 2)
+    rivals = [comparison["rival"] for comparison in last["decision"]["comparisons"]]
+    assert len(rivals) == 3
+    assert "champion" not in rivals  # it is one of the naive models
+
+
+# Several questions in one run
+
+
+@pytest.fixture
+def three_questions(workspace: Path) -> list[str]:
+    """A folder without a store, and the command for a question, quick segments and one whose horizon is too long."""
+    (workspace / "mlflow.db").unlink()
+    (workspace / "conf" / "task").mkdir(parents=True)
+    (workspace / "conf" / "task" / "segments.yaml").write_text(
+        "defaults: [segmentation, _self_]\nn_resamples: 2\nn_nulls: 1\n"
+        "guards: {ari_p05: [-1.0, 1.0], smallest_share: [0.0, 1.0]}\n"
+    )
+    (workspace / "conf" / "task" / "far.yaml").write_text("defaults: [clv, _self_]\nhorizon_days: 400\n")
+    command = ["run", "--config-dir", "conf", "data=cdnow", "tasks=[clv, segments, far]", "tuning.n_trials=2"]
+    return [*command, "evaluation.n_resamples=300"]
+
+
+def test_several_questions_are_judged_together_and_a_killed_run_goes_on(
+    workspace: Path, run: Run, three_questions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr("experiments.tracking.gate.settle", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        run(*three_questions, code=130)
+    for name in (NAME, "cdnow-segmentation"):
+        model = client(workspace).get_registered_model(name)
+        (look,) = [json.loads(value) for key, value in model.tags.items() if key.startswith("look.")]
+        assert look["together"] == ["clv", "segmentation"]
+        assert look["decision"]
+        assert not look["outcome"]
+        assert not model.aliases  # nobody is champion by a p-value that is not corrected
+    alone = run("promote", "data=cdnow", "evaluation.n_resamples=300", code=2)
+    assert "was judged together with the candidates of other tasks" in alone.stderr
+
+    done = run(*three_questions)
+    assert done.stdout.count("no further look was taken") == 2
+    assert "clv: skipped, the data is too short for horizon_days=400" in done.stdout
+    assert "task=segments" in done.stdout
+    for name in (NAME, "cdnow-segmentation"):
+        model = client(workspace).get_registered_model(name)
+        (look,) = [json.loads(value) for key, value in model.tags.items() if key.startswith("look.")]
+        assert look["outcome"]
+        assert "champion" in model.aliases
+    table = pd.read_parquet(workspace / "outputs" / "customer_360.parquet")
+    assert table[["clv", "segment", "clv_verdict", "segmentation_verdict"]].notna().all(axis=None)
+
+
+def test_an_override_of_one_task_is_refused_where_several_are_run(run: Run) -> None:
+    refused = run("run", "data=cdnow", "task.horizon_days=30", code=2)
+    assert "task.horizon_days=30 belongs to one task, and 2 are run" in refused.stderr
+    assert "add task=clv" in refused.stderr
+    assert "there is no task=sales" in run("run", "data=cdnow", "tasks=[clv, sales]", code=2).stderr
+    assert "nothing to run" in run("run", "data=cdnow", "tasks=[]", code=2).stderr
 
 
 # score

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from experiments.evaluation.bootstrap import Distribution, Draws
-from experiments.evaluation.decision import Decision, alpha_of_look, decide
+from experiments.evaluation.decision import Decision, alpha_of_look, correct, decide, holm
+from experiments.reports.decision import decision_page, figure, statement
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.normal(size=4000)
@@ -29,6 +30,7 @@ def decision(gain: float, se: float, *, champion_gain: float | None = None, **ch
         "candidate": "candidate",
         "naive": ["naive"],
         "champion": "champion" if champion_gain is not None else None,
+        "metric": "gini",
         "min_effect": 0.005,
         "alpha": alpha_of_look(1),
         "confidence": 0.95,
@@ -36,7 +38,8 @@ def decision(gain: float, se: float, *, champion_gain: float | None = None, **ch
         "guards": {"total_ratio": (0.8, 1.25)},
         "ranking_only": False,
     }
-    return decide(Draws(changes.pop("draws", draws)), **{**arguments, **changes})
+    earlier = {day: {"naive": value} for day, value in changes.pop("backtest", {"2017-07-05": 0.01}).items()}
+    return decide(Draws(changes.pop("draws", draws)), **{**arguments, "backtest": earlier, **changes})
 
 
 def test_levels_of_all_looks_add_up_to_five_percent() -> None:
@@ -84,8 +87,8 @@ def test_candidate_must_beat_every_naive_model_and_is_judged_by_the_nearest() ->
         "strong": Distribution(0.549, np.full(4000, 0.549)),
         "candidate": Distribution(0.55, 0.55 + 0.003 * NOISE),
     }
-    outcome = decision(0, 0, draws=draws, naive=["weak", "strong"])
-    assert (outcome.naive, outcome.naive_estimate, outcome.verdict) == ("strong", 0.549, "undecided")
+    outcome = decision(0.001, 0, draws=draws, naive=["weak", "strong"], backtest={})
+    assert (outcome.naive, outcome.nearest.estimate, outcome.verdict) == ("strong", 0.549, "undecided")
     assert not outcome.promote
     assert len(outcome.reasons) == 1
     assert "over strong" in outcome.reasons[0]
@@ -108,3 +111,113 @@ def test_a_gain_that_is_no_number_promotes_nothing() -> None:
 def test_a_later_look_asks_for_more() -> None:
     assert decision(0.0075, 0.0037, alpha=alpha_of_look(1)).promote
     assert not decision(0.0075, 0.0037, alpha=alpha_of_look(4)).promote
+
+
+def test_bounds_and_p_values_say_the_same() -> None:
+    for gain in (0.0, 0.004, 0.009, 0.02):
+        for alpha in (0.01, alpha_of_look(1), 0.2):
+            comparison = decision(gain, 0.004, alpha=alpha).nearest
+            assert (comparison.p_values["gain"] < alpha) == (comparison.lower > 0)
+            assert (comparison.p_values["effect"] < alpha) == (comparison.lower > 0.005)
+            assert (comparison.p_values["loss"] < alpha) == (comparison.upper < 0)
+            assert (comparison.p_values["absence"] < alpha) == (comparison.upper < 0.005)
+
+
+def test_the_median_gain_over_the_origins_must_be_above_nothing() -> None:
+    falls = decision(0.02, 0.003, backtest={"2017-01-05": -0.01, "2017-04-05": -0.002, "2017-07-05": 0.02})
+    assert falls.reasons == ("the median gain over naive from 3 origins is -0.0020, not above 0",)
+    assert decision(0.02, 0.003, backtest={"2017-04-05": math.nan, "2017-07-05": 0.02}).promote
+
+
+# Several tasks at once
+
+
+def test_holm_as_computed_by_hand() -> None:
+    # statsmodels.stats.multitest.multipletests([.01, .04, .03, .005], method="holm")
+    assert holm([0.01, 0.04, 0.03, 0.005], [0.05] * 4) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, math.nan], [0.05] * 2) == [1.0, 1.0]
+    assert holm([0.01234567], [0.03]) == [0.01234567]
+    # A later look, at a level of a quarter: its .01 weighs as .04.
+    assert holm([0.01, 0.02], [0.01, 0.04]) == pytest.approx([0.01, 0.04])
+
+
+def test_false_claims_among_several_tasks_stay_within_the_largest_level() -> None:
+    p = np.random.default_rng(0).uniform(size=(4000, 3))
+    levels = [0.05, 0.05, 0.0125]
+    wrong = [any(c < level for c, level in zip(holm(row, levels), levels, strict=True)) for row in p.tolist()]
+    assert np.mean(wrong) < 0.05
+
+
+def test_a_gain_that_one_task_shows_alone_is_not_shown_beside_others_that_show_nothing() -> None:
+    clear, narrow, nothing = decision(0.02, 0.003), decision(0.010, 0.005), decision(0.0, 0.004)
+    assert (narrow.verdict, narrow.promote) == ("weak", True)
+    assert correct([narrow])[0].promote
+    alone, beside = correct([clear, nothing]), correct([narrow, nothing])
+    assert (alone[0].verdict, alone[0].promote) == ("strong", True)
+    assert (beside[0].verdict, beside[0].promote) == ("undecided", False)
+    assert "after Holm's correction" in beside[0].reasons[0]
+    # The clear one is done with first: what remains is corrected for one fewer.
+    assert [outcome.promote for outcome in correct([clear, narrow])] == [True, True]
+    assert "weak if no other question had been asked" in statement(narrow, beside[0])
+
+
+# In words
+
+
+@pytest.mark.parametrize(
+    ("gain", "se", "said"),
+    [
+        (0.020, 0.003, "strong: ranks customers better than spend in the last 91 days, by .020 (95% "),
+        (0.010, 0.004, "weak: ranks customers better than spend in the last 91 days, by .010 (95% "),
+        (0.000, 0.0005, "none: ranks customers no better than spend in the last 91 days: a gain of .000 (95% "),
+        (-0.030, 0.004, "none: ranks customers worse than spend in the last 91 days, by .030 (95% .022 to .038)"),
+        (0.004, 0.010, "undecided: whether it ranks customers better than spend in the last 91 days cannot be told"),
+    ],
+)
+def test_a_verdict_is_a_sentence_with_its_figure(gain: float, se: float, said: str) -> None:
+    draws = {
+        "naive_last_91_days_rate": Distribution(0.5, np.full(4000, 0.5)),
+        "candidate": Distribution(0.5 + gain, 0.5 + gain + se * NOISE),
+    }
+    outcome = decision(gain, se, draws=draws, naive=["naive_last_91_days_rate"], backtest={})
+    assert statement(outcome, correct([outcome])[0]).startswith(said)
+
+
+def test_figures_have_three_decimals_and_small_ones_four() -> None:
+    written = [figure(value) for value in (0.0134, -0.00421, 1.25, 0.005, 0.0, -0.00001, 0.00029, math.nan)]
+    assert written == [".013", "-.0042", "1.250", ".005", ".000", ".000", ".0003", "unknown"]
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+def test_the_page_holds_all_and_needs_no_network(undefined: bool) -> None:
+    looked = decision(math.nan if undefined else 0.004, 0.004, champion_gain=0.0)
+    (outcome,) = correct([looked])
+    entry = {
+        "look": 1,
+        "start": "2017-10-03",
+        "end": "2018-01-01",
+        "version": 3,
+        "alpha": 0.0304,
+        "at": "2018-01-02T10:00:00+00:00",
+        "together": ["clv", "segmentation"],
+        "decision": {"verdict": looked.verdict},
+        "outcome": {"promote": outcome.promote},
+    }
+    died = {**entry, "look": 2, "alpha": 0.0076, "decision": None, "outcome": None}
+    other = {**entry, "start": "2016-10-03", "end": "2017-01-01"}
+    page = decision_page(
+        title="<shop>-clv version 3",
+        model="lightgbm",
+        decision=looked,
+        outcome=outcome,
+        look=entry,
+        looks=[other, entry, died],
+        horizon_days=90,
+        champion="version 2, bg_nbd",
+    )
+    for expected in ("the model in use", "total_ratio", "2017-07-05", "3 wanted", "broken off", "one of 2 in one run"):
+        assert expected in page
+    assert "&lt;shop&gt;-clv" in page
+    assert "0.0380 of .05 is spent" in page
+    assert page.count("<td>version 3</td>") == 2  # a window that does not overlap is another ledger
+    assert not any(outside in page for outside in ("http", "src=", "<script", "@import", "url("))

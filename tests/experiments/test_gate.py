@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from experiments.evaluation.decision import Comparison, Decision
+from experiments.evaluation.decision import Comparison, Decision, Outcome, correct
 from experiments.tracking import gate, packaging
 from experiments.tracking.registry import Registry
 from experiments.tracking.store import connect
@@ -43,13 +43,30 @@ def registry(store: str, request: pytest.FixtureRequest) -> Registry:
 
 
 def decided(promote: bool) -> Decision:
-    comparison = Comparison("naive", 0.02, 0.01, 0.03, (0.01, 0.03), 0.95, 0.01)
-    reasons = () if promote else ("no gain",)
-    return Decision(promote, "strong", reasons, (comparison,), 0.03, 0.6, (0.5, 0.7), "naive", 0.58)
+    p_values = {"gain": 0.001 if promote else 0.5, "effect": 0.01 if promote else 0.6, "loss": 0.9, "absence": 0.9}
+    comparison = Comparison("naive", 0.58, (0.5, 0.6), 0.02, 0.01, 0.03, (0.01, 0.03), 0.95, 0.01, p_values)
+    return Decision(
+        promote=promote,
+        verdict="strong" if promote else "undecided",
+        reasons=() if promote else ("no gain",),
+        comparisons=(comparison,),
+        metric="gini",
+        min_effect=0.005,
+        alpha=0.03,
+        estimate=0.6,
+        interval=(0.5, 0.7),
+        naive="naive",
+        guards={},
+        backtest={},
+    )
 
 
 def look(registry: Registry, number: int, promote: bool, window: gate.Window = WINDOW) -> gate.Look:
-    return gate.look(registry, registry.get(number), registry.champion(), window, lambda alpha: decided(promote))
+    taken = gate.look(
+        registry, registry.get(number), registry.champion(), window, lambda alpha: decided(promote), ["clv"]
+    )
+    (outcome,) = correct([taken.decision])
+    return gate.settle(registry, registry.get(number), taken, outcome, "in words")
 
 
 def champion(registry: Registry) -> int | None:
@@ -74,12 +91,12 @@ def test_a_look_is_counted_even_if_it_dies_and_overlapping_windows_count_togethe
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        gate.look(registry, registry.get(1), None, WINDOW, dies)
-    assert look(registry, 1, promote=False).look == 2
+        gate.look(registry, registry.get(1), None, WINDOW, dies, ["clv"])
+    assert look(registry, 1, promote=False).number == 2
     a_day_later = gate.Window(start="2017-10-04", end="2018-01-02", rule="r")
-    assert look(registry, 2, promote=False, window=a_day_later).look == 3
+    assert look(registry, 2, promote=False, window=a_day_later).number == 3
     next_quarter = gate.Window(start="2018-01-02", end="2018-04-02", rule="r")
-    assert look(registry, 2, promote=False, window=next_quarter).look == 1
+    assert look(registry, 2, promote=False, window=next_quarter).number == 1
 
 
 def test_a_decision_stands_until_rule_or_champion_change(registry: Registry) -> None:
@@ -100,7 +117,7 @@ def test_a_promotion_killed_before_the_alias_was_set_is_carried_out_later(
             look(registry, 2, promote=True)
     assert champion(registry) == 1
     again = look(registry, 2, promote=False)
-    assert (again.fresh, again.look, champion(registry)) == (False, 2, 2)
+    assert (again.fresh, again.number, champion(registry)) == (False, 2, 2)
 
 
 def test_a_champion_that_changed_meanwhile_stops_the_promotion(registry: Registry) -> None:
@@ -108,9 +125,31 @@ def test_a_champion_that_changed_meanwhile_stops_the_promotion(registry: Registr
         registry.crown(3, "by someone on another machine")
         return decided(True)
 
+    taken = gate.look(registry, registry.get(1), None, WINDOW, overtaken, ["clv"])
     with pytest.raises(InputError, match="changed while version 1 was judged"):
-        gate.look(registry, registry.get(1), None, WINDOW, overtaken)
+        gate.settle(registry, registry.get(1), taken, correct([taken.decision])[0], "in words")
     assert champion(registry) == 3
+
+
+def test_what_came_of_a_look_beside_other_tasks_stands(registry: Registry) -> None:
+    taken = gate.look(registry, registry.get(1), None, WINDOW, lambda alpha: decided(True), ["clv", "segmentation"])
+    assert taken.outcome is None
+    assert champion(registry) is None  # a look alone crowns nobody
+    refused = Outcome(False, "weak", ("not beside the others",))
+    gate.settle(registry, registry.get(1), taken, refused, "in words")
+    again = look(registry, 1, promote=True)
+    assert (again.fresh, again.outcome, champion(registry)) == (False, refused, None)
+    assert registry.get(1).tags["verdict"] == "weak"
+    assert again.entry["decision"]["promote"]  # what it said alone stays in the ledger
+
+
+def test_a_look_stands_after_the_naive_model_took_the_place_of_its_candidate(registry: Registry) -> None:
+    look(registry, 1, promote=False)
+    registry.tag(3, {"kind": "naive", "instead_of": "1"})
+    registry.crown(3, "nothing better")
+    assert not look(registry, 1, promote=True).fresh
+    assert look(registry, 2, promote=True).fresh
+    assert champion(registry) == 2
 
 
 def test_rolling_back_goes_the_way_that_the_alias_went(registry: Registry) -> None:

@@ -7,6 +7,7 @@ from time import perf_counter
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -26,6 +27,7 @@ from experiments.evaluation.metrics import (
     total_ratio,
 )
 from features.errors import InputError
+from simulated_gains import coverage
 
 METRICS = pytest.mark.parametrize("name", SPEND_METRICS)
 
@@ -194,6 +196,51 @@ class TestBootstrap:
             gini, np.tile(y, 4), {"m": np.tile(p, 4)}, np.tile(customers, 4), n_resamples=300, seed=0
         )["m"]
         np.testing.assert_allclose(often.draws, once.draws, rtol=1e-9)
+
+    def test_bounds_equal_scipys_bca(self):
+        sample = np.random.default_rng(0).lognormal(0, 1, 60)
+        theirs = scipy.stats.bootstrap(
+            (sample,), np.mean, n_resamples=3000, confidence_level=0.9, method="BCa", rng=np.random.default_rng(1)
+        )
+        ours = Distribution(sample.mean(), theirs.bootstrap_distribution, (sample.sum() - sample) / (len(sample) - 1))
+        assert ours.acceleration > 0.02
+        assert ours.interval(0.9) == pytest.approx(tuple(theirs.confidence_interval), rel=1e-12)
+        drawn = paired_bootstrap(
+            mae, sample, {"zero": np.zeros(60)}, np.arange(60), n_resamples=20_000, seed=0, bca=True
+        )["zero"]
+        assert drawn.acceleration == pytest.approx(ours.acceleration)
+        assert drawn.interval(0.9) == pytest.approx(tuple(theirs.confidence_interval), rel=0.03)
+
+    def test_skewness_of_groups_is_that_of_customers(self):
+        sample = np.random.default_rng(0).lognormal(0, 1, 3000)
+        grouped = paired_bootstrap(
+            mae, sample, {"zero": np.zeros(3000)}, np.arange(3000), n_resamples=10, seed=0, bca=True
+        )
+        delete_one = Distribution(sample.mean(), np.zeros(1), (sample.sum() - sample) / 2999)
+        assert len(grouped["zero"].jackknife) == 200
+        assert grouped["zero"].acceleration == pytest.approx(delete_one.acceleration, abs=0.004)
+
+    @pytest.mark.parametrize("skew", ["left", "right", "lumpy", "constant"])
+    def test_a_p_value_is_below_alpha_where_the_bound_at_alpha_is_above(self, skew):
+        rng = np.random.default_rng(0)
+        draws = {
+            "left": -rng.lognormal(0, 1, 500),
+            "right": rng.lognormal(0, 1, 500),
+            "lumpy": rng.integers(0, 4, 500).astype(float),
+            "constant": np.ones(500),
+        }[skew]
+        distribution = Distribution(draws.mean(), draws, rng.lognormal(0, 1, 50))
+        for threshold in np.quantile(draws, [0.01, 0.05, 0.3, 0.5, 0.9, 0.99]) + np.array([0, 1e-3, 0, -1e-3, 0, 0]):
+            for alpha in (0.005, 0.03, 0.2, 0.6, 0.97):
+                assert (distribution.p_at_most(threshold) < alpha) == (distribution.lower_bound(alpha) > threshold)
+                assert (distribution.p_at_least(threshold) < alpha) == (distribution.upper_bound(alpha) < threshold)
+
+    def test_bca_covers_more_of_heavy_tailed_means_and_percentiles_more_of_gains_in_gini(self):
+        mean = coverage("mean", customers=50, repeats=300, n_resamples=500, seed=0)
+        gain = coverage("gini gain", customers=100, repeats=300, n_resamples=500, seed=0)
+        assert mean["BCa"] > mean["percentile"] + 0.01
+        assert gain["percentile"] > gain["BCa"]
+        assert gain["percentile"] > 0.9  # so that gains, which the gate decides on, have percentile bounds
 
     def test_undefined_draws_are_left_out(self):
         assert Distribution(1.0, np.array([np.nan, 1.0, 1.0])).interval(0.95) == (1.0, 1.0)

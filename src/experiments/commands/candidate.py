@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from experiments.commands.project import Project, digest
+from experiments.models.base import Model
 from experiments.reports.evaluation import draw
-from experiments.tasks.base import build
+from experiments.tasks.base import build, naive_models, validate
 from experiments.tasks.standing import stand
 from features.groups import describe
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
+    from experiments.tracking.runs import Runs
 
 logger = logging.getLogger(__name__)
 
@@ -52,19 +55,7 @@ def _make_candidate(project: Project, name: str, params: Mapping[str, Any], pare
 
     task, splits = project.task, project.splits
     refit = splits.refit()
-    candidate_digest = digest(
-        [
-            project.lineage["data_digest"],
-            project.lineage["feature_hash"],
-            project.features,
-            task.target,
-            name,
-            dict(params),
-            refit,
-            splits.folds(),
-            packaging.code_digest(),
-        ]
-    )
+    candidate_digest = _digest(project, "refit", name, params)
     existing = project.registry.find(candidate_digest)
     if existing is not None:
         logger.info("the same candidate is registered already: %s version %d", existing.name, existing.number)
@@ -86,23 +77,10 @@ def _make_candidate(project: Project, name: str, params: Mapping[str, Any], pare
     diagnosis = task.diagnose(model, latest)
     diagnosed = diagnosis.metrics if diagnosis else {}
 
-    tags = {
-        **project.lineage,
-        "kind": "refit",
-        "model": name,
-        "objective": task.objective,
-        "params": json.dumps(dict(params)),
-        "naive": naive,
-        "judged": task.judged,
-        "models_digest": packaging.models_digest(),
-        "ranking_only": str(model.ranking_only).lower(),
-        "trained_through": str(max(refit) + timedelta(days=task.horizon_days)),
-        "sealed_from": str(splits.sealed),
-        "candidate_digest": candidate_digest,
-    }
+    tags = _tags(project, "refit", name, model, params, candidate_digest, naive)
     runs = project.runs
     run_id = runs.start(f"refit {name}", tags, parent)
-    try:
+    with _ended(runs, run_id):
         runs.log(
             run_id,
             params={
@@ -147,10 +125,123 @@ def _make_candidate(project: Project, name: str, params: Mapping[str, Any], pare
         )
         uri = packaging.log_model(run_id, model, project.features, task.outputs)
         version = project.registry.register(uri, run_id, tags)
+    return _kept(project, version, run_id)
+
+
+def make_naive(project: Project, candidate: Version, tags: Mapping[str, str]) -> Version:
+    """Fit the naive model that validated best on all windows before the sealed one, and register it.
+
+    Parameters
+    ----------
+    project : Project
+    candidate : Version
+        In whose place it is put to use: naive models share parameters with it. One that only ranks is not considered.
+    tags : mapping
+        More of the version's tags, such as its verdict.
+
+    Returns
+    -------
+    Version
+        The new version; or the one there is, if nothing it is made from has changed.
+    """
+    from experiments.tracking import packaging
+    from experiments.tracking.store import exclusive
+
+    task, splits = project.task, project.splits
+    dataset = project.training
+    usable = {name: naive for name, naive in naive_models(task, candidate.params).items() if not naive().ranking_only}
+    outcomes = {name: validate(task, naive, dataset, splits.folds()) for name, naive in usable.items()}
+    name = max(outcomes, key=lambda rival: outcomes[rival].metrics[task.primary_metric])
+    params = usable[name]().get_params(deep=False)
+    with exclusive(project.client, f"{project.registered_name} candidates"):
+        naive_digest = _digest(project, "naive", name, params)
+        existing = project.registry.find(naive_digest)
+        if existing is not None:
+            project.registry.tag(existing.number, tags)
+            return existing
+        train = dataset.at(*splits.refit())
+        model = usable[name]().fit(train.X, train.y)
+        runs = project.runs
+        described = {**_tags(project, "naive", name, model, params, naive_digest, name), **tags}
+        run_id = runs.start(f"naive {name}", described, runs.parent(candidate.run_id))
+        with _ended(runs, run_id):
+            runs.log(
+                run_id,
+                params={"model": name, "training_cutoffs": ", ".join(map(str, splits.refit()))},
+                metrics={f"valid/{metric}": value for metric, value in outcomes[name].metrics.items()},
+                note=f"{name}, in use as long as nothing better is shown: {tags['reason']}.",
+            )
+            runs.log_data(run_id, project.data_input, context="training")
+            runs.log_artifacts(run_id, texts=project.texts(), tables=outcomes[name].last.tables)
+            uri = packaging.log_model(run_id, model, project.features, task.outputs)
+            version = project.registry.register(uri, run_id, described)
+        return _kept(project, version, run_id)
+
+
+def _digest(project: Project, kind: str, name: str, params: Mapping[str, Any]) -> str:
+    """What tells one candidate from another: two of the same are registered once."""
+    from experiments.tracking import packaging
+
+    return digest(
+        [
+            project.lineage["data_digest"],
+            project.lineage["feature_hash"],
+            project.features,
+            project.task.target,
+            kind,
+            name,
+            dict(params),
+            project.splits.refit(),
+            project.splits.folds(),
+            packaging.code_digest(),
+        ]
+    )
+
+
+def _tags(
+    project: Project,
+    kind: str,
+    name: str,
+    model: Model,
+    params: Mapping[str, Any],
+    candidate_digest: str,
+    best_naive: str,
+) -> dict[str, str]:
+    """What a version was made from and for."""
+    from experiments.tracking import packaging
+
+    task, splits = project.task, project.splits
+    return {
+        **project.lineage,
+        "kind": kind,
+        "model": name,
+        "objective": task.objective,
+        "params": json.dumps(dict(params)),
+        "naive": best_naive,
+        "judged": task.judged,
+        "models_digest": packaging.models_digest(),
+        "ranking_only": str(model.ranking_only).lower(),
+        "trained_through": str(max(splits.refit()) + timedelta(days=task.horizon_days)),
+        "sealed_from": str(splits.sealed),
+        "candidate_digest": candidate_digest,
+    }
+
+
+@contextmanager
+def _ended(runs: Runs, run_id: str) -> Iterator[None]:
+    """End a run whose making fails."""
+    try:
+        yield
     except BaseException as error:
         runs.finish(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
-    first = project.registry.find(candidate_digest)
+
+
+def _kept(project: Project, version: Version, run_id: str) -> Version:
+    """The version, or of two that were registered at once the first; its run ends."""
+    runs, name = project.runs, version.tags["model"]
+    first = project.registry.find(version.tags["candidate_digest"])
+    assert first is not None
     if first.number < version.number:  # of two machines, whose locks do not reach each other, the first one's stays
         project.registry.delete(version.number)
         runs.rename(run_id, f"{name}, as version {first.number}")

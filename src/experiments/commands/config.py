@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -20,7 +21,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from features.errors import InputError, did_you_mean, first_line
+from features.errors import InputError, did_you_mean, first_line, listing
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
@@ -53,12 +54,14 @@ class EvaluationConfig:
     step_days: int
     min_history_days: int
     n_validation: int
+    n_origins: int
     n_resamples: int
     n_controls: int
     confidence: float
     seed: int
 
     def __post_init__(self) -> None:
+        _in_range("evaluation.n_origins", self.n_origins, "at least 1", self.n_origins >= 1)
         _in_range("evaluation.n_resamples", self.n_resamples, "at least 1", self.n_resamples >= 1)
         _in_range("evaluation.n_controls", self.n_controls, "at least 1", self.n_controls >= 1)
         _in_range("evaluation.confidence", self.confidence, "between 0 and 1", 0 < self.confidence < 1)
@@ -108,6 +111,7 @@ class Config:
     tuning: TuningConfig
     tracking: TrackingConfig
     engine: dict[str, Any]
+    tasks: list[str]
     cache: str
     cutoff: str | None
     as_of: str | None
@@ -132,6 +136,43 @@ def typed(config: DictConfig) -> Config:
         return cast(Config, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), config)))
     except OmegaConfBaseException as error:
         raise explain(error, config) from error
+
+
+OF_ONE_TASK = ("task.", "search", "model", "features")
+
+
+def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
+    """The configurations of the tasks that `run` goes through, each with the overrides that give it.
+
+    With `task=` or a saved combination (`experiment=`) that is the configuration as it was composed; else one is
+    composed anew for each of `tasks`, from the same overrides.
+
+    Raises
+    ------
+    InputError
+        If several tasks are named and an override belongs to one, or one of them is not there.
+    """
+    given = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    if any(text.startswith(("task=", "experiment=")) for text in given):
+        return [(config, given)]
+    if not config.tasks:
+        raise InputError("there is nothing to run", where="tasks", expected="names of tasks", found="[]")
+    own = [text for text in given if text.lstrip("+~").startswith(OF_ONE_TASK)]
+    if own and len(config.tasks) > 1:
+        raise InputError(
+            f"{listing(own)} belongs to one task, and {len(config.tasks)} are run",
+            where="command",
+            expected=f"task=… beside it, or tasks that are one; they are {', '.join(config.tasks)}",
+            hint=f"add task={config.task.get('name')}, or another of them",
+        )
+    configs = []
+    for task in config.tasks:
+        overrides = [*given, f"task={task}"]
+        try:
+            configs.append((typed(compose("config", overrides)), overrides))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise explain(error, None) from error
+    return configs
 
 
 def _check_mappings(config: DictConfig, composed: Any) -> None:

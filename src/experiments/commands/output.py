@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow.dataset as ds
@@ -38,7 +39,9 @@ def check_output(path: Path) -> None:
         )
 
 
-def write(function: RowFunction, rows: Path, engine: Engine, path: Path) -> int:
+def write(
+    function: RowFunction, rows: Path, engine: Engine, path: Path, metadata: Mapping[str, str] | None = None
+) -> int:
     """Write a function of rows in the format of the path's suffix, batch by batch.
 
     Parameters
@@ -49,6 +52,8 @@ def write(function: RowFunction, rows: Path, engine: Engine, path: Path) -> int:
         Parquet that the engine wrote.
     engine : Engine
     path : Path
+    metadata : mapping, optional
+        Kept in the file where its format can, as Parquet's does.
 
     Returns
     -------
@@ -60,10 +65,12 @@ def write(function: RowFunction, rows: Path, engine: Engine, path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         replacing(path) as partial,
-        WRITERS[path.suffix](partial, schema) as writer,
+        WRITERS[path.suffix](partial, schema.with_metadata(metadata)) as writer,
         tqdm(total=count, desc=str(path), unit=" customers") as bar,
     ):
         for batch in engine.map(function, rows, schema):
-            writer.write(batch.cast(schema))  # an engine may name the same type otherwise, and add metadata
+            writer.write(
+                batch.cast(schema.with_metadata(metadata))
+            )  # an engine may name the same type otherwise, and add metadata
             bar.update(batch.num_rows)
     return count

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from experiments.addresses import masked
@@ -42,10 +43,13 @@ class Project:
     Parameters
     ----------
     config : Config
+    overrides : sequence of str, optional
+        Those that give it, where they are not the command's own.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, overrides: Sequence[str] | None = None) -> None:
         self.config = config
+        self._overrides = overrides
         self.cache = Path(config.cache)
 
     @cached_property
@@ -175,21 +179,22 @@ class Project:
 
     def texts(self) -> dict[str, str]:
         """The resolved configuration, and the overrides that led to it, as artifacts."""
-        from hydra.core.hydra_config import HydraConfig
-
-        overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
         return {
             "config.yaml": masked(OmegaConf.to_yaml(OmegaConf.structured(self.config))),
-            "overrides.txt": masked("".join(f"{override}\n" for override in overrides)),
+            "overrides.txt": masked("".join(f"{override}\n" for override in self.overrides)),
         }
+
+    @property
+    def overrides(self) -> list[str]:
+        """What was typed after the command, or gives the same configuration."""
+        if self._overrides is not None:
+            return list(self._overrides)
+        return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
     def again(self, command: str) -> str:
         """A command to type next, with the choices of this one: data, task, configuration folder, store, ..."""
-        from hydra.core.hydra_config import HydraConfig
-
-        given = []
+        given = [text for text in self.overrides if text.startswith(LASTING) and not text.startswith("tasks=")]
         if HydraConfig.initialized():
-            given = [text for text in HydraConfig.get().overrides.task if text.startswith(LASTING)]
             folders = [s.path for s in HydraConfig.get().runtime.config_sources if s.provider == "command-line"]
             given = [*(f"--config-dir={folder.removeprefix('file://')}" for folder in folders), *given]
         return masked(" ".join(["experiments", command, *map(shlex.quote, given)]))

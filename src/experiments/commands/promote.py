@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from experiments.commands.candidate import make_naive
 from experiments.commands.config import Config
 from experiments.commands.project import Project, digest
 from experiments.evaluation.bootstrap import paired_bootstrap
-from experiments.evaluation.decision import Comparison, Decision, decide
+from experiments.evaluation.decision import BACKTEST_ORIGINS, Decision, correct, decide
+from experiments.reports.decision import decision_page, statement
 from experiments.reports.evaluation import draw
-from experiments.tasks.base import Evaluation, naive_models
+from experiments.tasks.base import Evaluation, build, naive_models
 from features.errors import InputError
 from features.snapshot import definition_hash
 
@@ -30,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 TAIL_DRAWS = 20  # resamples beyond a bound at least, or its level would be a fiction
+RULE = "a median gain above 0 over the origins of a back-test"  # what was decided by another is judged again
 
 
 def main(config: Config) -> None:
@@ -65,34 +70,99 @@ def _by_hand(project: Project) -> str:
 
 
 def promote(project: Project, candidate: Version | None = None) -> Look:
-    """Gate a version, or else the newest, on the sealed window, beside the naive models and the champion.
+    """Gate a version, or else the newest, on the sealed window, beside the naive models and the champion."""
+    return promote_together([(project, candidate or _newest(project))])[0]
 
-    Whoever comes second waits, and is compared with the champion that the first one left.
+
+def promote_together(candidates: Sequence[tuple[Project, Version]]) -> list[Look]:
+    """Gate the candidates of several tasks: judge each, correct for their number, and only then promote.
+
+    Whoever comes second waits, and is compared with the champion that the first one left. A look is recorded before
+    its outcome, and an outcome before it is carried out; the same command goes on where it was killed.
+
+    Parameters
+    ----------
+    candidates : sequence of (Project, Version)
+        One for each task.
     """
-    from experiments.tracking.gate import Window, check_comparable, look
+    from experiments.tracking.gate import settle
     from experiments.tracking.store import answering, exclusive
 
-    registry, splits, task = project.registry, project.splits, project.task
-    with answering(project.client), exclusive(project.client, registry.name):
-        candidate = candidate or _newest(project)
-        champion = registry.champion()
-        rival = champion if champion is not None and champion.number != candidate.number else None
-        _check_candidate(project, candidate, rival)
-        check_comparable(candidate, rival or candidate, project.lineage)
+    with ExitStack() as stack:
+        for project, _ in sorted(
+            candidates, key=lambda pair: pair[0].registered_name
+        ):  # or two would wait for each other
+            stack.enter_context(answering(project.client))
+            stack.enter_context(exclusive(project.client, project.registered_name))
+        together = [project.task.name for project, _ in candidates]
+        rivals = [_rival(project, candidate) for project, candidate in candidates]
+        looks = [
+            _look(project, candidate, rival, together)
+            for (project, candidate), rival in zip(candidates, rivals, strict=True)
+        ]
+        corrected = correct([look.decision for look in looks])
+        settled = []
+        for (project, candidate), look, beside_others in zip(candidates, looks, corrected, strict=True):
+            outcome = look.outcome or beside_others
+            if look.outcome is None and look.together != together:
+                if look.together != [project.task.name]:
+                    raise InputError(
+                        f"version {candidate.number} was judged together with the candidates of other tasks, and what "
+                        f"came of it was not recorded",
+                        where=candidate.name,
+                        expected=f"one command for {', '.join(look.together)}",
+                        hint="experiments run, as it was given then, goes on where it was stopped",
+                    )
+                (outcome,) = correct([look.decision])
+            words = statement(look.decision, outcome)
+            look = settle(project.registry, candidate, look, outcome, words)
+            if not outcome.promote and project.registry.champion() is None:
+                use_naive(project, candidate, look)
+            log_outcome(project, candidate, look)
+            settled.append(look)
+        return settled
 
-        def judge(alpha: float) -> Decision:
-            logger.info("opening the sealed window %s, %d days", splits.sealed, task.horizon_days)
-            sealed = evaluate_sealed(project, candidate, rival)
-            decision = compare(project, candidate, sealed, alpha)
-            log_look(project, candidate, sealed, decision)
-            return decision
 
-        window = Window(
-            start=str(splits.sealed),
-            end=str(splits.sealed + timedelta(days=task.horizon_days)),
-            rule=digest([task.primary_metric, task.min_effect, task.guards]),
-        )
-        return look(registry, candidate, champion, window, judge)
+def _rival(project: Project, candidate: Version) -> Version | None:
+    """The champion that the candidate must beat, after all is checked that can be without opening the sealed window."""
+    from experiments.tracking.gate import check_comparable
+
+    champion = project.registry.champion()
+    rival = champion if champion is not None and champion.number != candidate.number else None
+    _check_candidate(project, candidate, rival)
+    check_comparable(candidate, rival or candidate, project.lineage)
+    return rival
+
+
+def _look(project: Project, candidate: Version, rival: Version | None, together: Sequence[str]) -> Look:
+    from experiments.tracking.gate import Window, look
+
+    splits, task = project.splits, project.task
+
+    def judge(alpha: float) -> Decision:
+        logger.info("opening the sealed window %s, %d days", splits.sealed, task.horizon_days)
+        sealed = evaluate_sealed(project, candidate, rival)
+        decision = compare(project, candidate, sealed, alpha)
+        log_look(project, candidate, sealed, decision)
+        return decision
+
+    window = Window(
+        start=str(splits.sealed),
+        end=str(splits.sealed + timedelta(days=task.horizon_days)),
+        rule=digest([RULE, project.config.evaluation.n_origins, task.primary_metric, task.min_effect, task.guards]),
+    )
+    return look(project.registry, candidate, project.registry.champion(), window, judge, together)
+
+
+def use_naive(project: Project, candidate: Version, look: Look) -> None:
+    """Register the best naive model and make it champion: nothing better was shown, and something must be used."""
+    assert look.outcome is not None
+    verdict = look.outcome.verdict
+    reason = f"version {candidate.number} was not promoted ({verdict}) and there was no champion"
+    version = make_naive(project, candidate, {"verdict": verdict, "reason": reason})
+    words = statement(look.decision, look.outcome)
+    project.registry.tag(version.number, {"instead_of": str(candidate.number), "statement": words})
+    project.registry.crown(version.number, f"gate: {reason}")
 
 
 @dataclass(frozen=True)
@@ -109,16 +179,52 @@ class SealedEvaluations:
 
 
 def evaluate_sealed(project: Project, candidate: Version, champion: Version | None) -> SealedEvaluations:
-    """Evaluate candidate, naive models and champion, each on its own features."""
+    """Evaluate candidate, naive models and champion, each on its own features.
+
+    A champion that predicts what one of the naive models does, as when that one is in use, is not compared twice.
+    """
     task, sealed = project.task, project.splits.sealed
     dataset = project.dataset([sealed], candidate.features)
     train = project.dataset(project.splits.refit(), candidate.features)
     rivals = {name: naive() for name, naive in naive_models(task, candidate.params).items()}
-    return SealedEvaluations(
-        candidate=task.evaluate(candidate.estimator, dataset),
-        naive={name: task.evaluate(naive.fit(train.X, train.y), dataset) for name, naive in rivals.items()},
-        champion=task.evaluate(champion, project.dataset([sealed], champion.features)) if champion else None,
-    )
+    naive = {name: task.evaluate(model.fit(train.X, train.y), dataset) for name, model in rivals.items()}
+    own = task.evaluate(champion, project.dataset([sealed], champion.features)) if champion else None
+    if own and any(np.array_equal(own.prediction, other.prediction) for other in naive.values()):
+        own = None
+    return SealedEvaluations(candidate=task.evaluate(candidate.estimator, dataset), naive=naive, champion=own)
+
+
+def backtest(project: Project, candidate: Version, sealed: SealedEvaluations) -> dict[str, dict[str, float]]:
+    """The candidate's gain in the primary metric over each naive model, from several origins.
+
+    At earlier cutoffs its parameters are refitted, and the naive models too, on windows that ended by then. The
+    parameters themselves were chosen at the validation cutoffs among them.
+
+    Returns
+    -------
+    dict of day to dict of naive model to gain
+        The sealed window last; NaN where a model refused what there was to learn from.
+    """
+    task = project.task
+    metric = task.metric()
+    models = {CANDIDATE: partial(build, task, candidate.tags["model"], candidate.params)}
+    models |= naive_models(task, candidate.params)
+    gains = {}
+    for training, cutoff in project.splits.origins(project.config.evaluation.n_origins - 1):
+        dataset = project.dataset([*training, cutoff], candidate.features)
+        train, held_out = dataset.at(*training), task.judged_rows(dataset.at(cutoff))
+        try:
+            figures = {
+                name: metric(held_out.y, untrained().fit(train.X, train.y).predict(held_out.X))
+                for name, untrained in models.items()
+            }
+        except InputError as error:
+            logger.warning("no back-test from %s: %s", cutoff, error.problem)
+            figures = dict.fromkeys(models, math.nan)
+        gains[str(cutoff)] = {name: figures[CANDIDATE] - figures[name] for name in sealed.naive}
+    own = sealed.candidate.metrics[task.primary_metric]
+    last = {name: own - evaluation.metrics[task.primary_metric] for name, evaluation in sealed.naive.items()}
+    return {**gains, str(project.splits.sealed): last}
 
 
 def compare(project: Project, candidate: Version, sealed: SealedEvaluations, alpha: float) -> Decision:
@@ -137,11 +243,13 @@ def compare(project: Project, candidate: Version, sealed: SealedEvaluations, alp
         candidate=CANDIDATE,
         naive=list(sealed.naive),
         champion=CHAMPION if sealed.champion else None,
+        metric=task.primary_metric,
         min_effect=task.min_effect,
         alpha=alpha,
         confidence=options.confidence,
         metrics=sealed.candidate.metrics,
         guards=task.guards,
+        backtest=backtest(project, candidate, sealed),
         ranking_only=candidate.tags["ranking_only"] == "true",
     )
 
@@ -162,15 +270,8 @@ def log_look(project: Project, candidate: Version, sealed: SealedEvaluations, de
         }
     low, high = decision.interval
     metrics |= {f"sealed/{project.task.primary_metric}_low": low, f"sealed/{project.task.primary_metric}_high": high}
-    project.runs.log(
-        candidate.run_id,
-        metrics={**metrics, "sealed/detectable_gain": decision.nearest.detectable},
-        tags={
-            "gate": "promoted" if decision.promote else "refused",
-            "verdict": decision.verdict,
-            "reasons": "; ".join(decision.reasons) or "none",
-        },
-    )
+    metrics |= {f"backtest/{day}/gain": gain for day, gain in decision.backtest.items() if not math.isnan(gain)}
+    project.runs.log(candidate.run_id, metrics={**metrics, "sealed/detectable_gain": decision.nearest.detectable})
     figures = draw(
         {candidate.tags["model"]: own.tables, decision.naive: sealed.naive[decision.naive].tables},
         currency=project.shop.staged.currency,
@@ -179,7 +280,6 @@ def log_look(project: Project, candidate: Version, sealed: SealedEvaluations, de
     )
     project.runs.log_artifacts(
         candidate.run_id,
-        texts={"sealed/decision.json": json.dumps(asdict(decision), indent=2)},
         tables={
             **{f"sealed_{name}": table for name, table in own.tables.items()},
             "sealed_predictions": pd.DataFrame(
@@ -194,30 +294,65 @@ def log_look(project: Project, candidate: Version, sealed: SealedEvaluations, de
     )
 
 
-def describe(project: Project, outcome: Look) -> str:
+def log_outcome(project: Project, candidate: Version, look: Look) -> None:
+    """Write what came of a look to the candidate's run: tags, the verdict in words, a page for whoever asks why."""
+    assert look.outcome is not None
+    words = statement(look.decision, look.outcome)
+    project.runs.log(
+        candidate.run_id,
+        tags={
+            "gate": "promoted" if look.outcome.promote else "refused",
+            "verdict": look.outcome.verdict,
+            "reasons": "; ".join(look.outcome.reasons) or "none",
+        },
+    )
+    project.runs.head_note(candidate.run_id, f"**Verdict** {words}.")
+    page = decision_page(
+        title=f"{project.registry.name} version {candidate.number}",
+        model=candidate.tags["model"],
+        decision=look.decision,
+        outcome=look.outcome,
+        looks=project.registry.ledger(),
+        look=look.entry,
+        horizon_days=project.task.horizon_days,
+        champion=in_use(project),
+    )
+    texts = {"sealed/decision.json": json.dumps(look.entry, indent=2), "sealed/decision.html": page}
+    project.runs.log_artifacts(candidate.run_id, texts=texts)
+
+
+def in_use(project: Project) -> str:
+    """What the task is answered with, in a few words."""
+    champion = project.registry.champion()
+    return f"version {champion.number}, {champion.tags['model']}" if champion is not None else "nothing"
+
+
+def describe(project: Project, look: Look) -> str:
     """The decision in a few lines."""
-    decision = outcome.decision
-    name, metric = project.registry.name, project.task.primary_metric
-    again = "" if outcome.fresh else " (decided before; no further look was taken)"
+    decision, outcome, name = look.decision, look.outcome, project.registry.name
+    assert outcome is not None
+    again = "" if look.fresh else " (decided before; no further look was taken)"
     lines = [
-        f"{name} version {outcome.version}: {'promoted' if outcome.promoted else 'refused'}{again}",
-        f"  verdict: {decision['verdict']}, by the nearest naive model ({decision['naive']}); "
-        f"look {outcome.look} at this window, level {decision['alpha']:.4f}",
+        f"{name} version {look.version}: {'promoted' if outcome.promote else 'refused'}{again}",
+        f"  {statement(decision, outcome)}",
+        f"  nearest naive model {decision.naive}; look {look.number} at this window, level {decision.alpha:.4f}",
     ]
-    for comparison in decision["comparisons"]:
-        lines.append(f"  {metric} {Comparison(**comparison)}; smallest detectable {comparison['detectable']:.4f}")
-    lines += [f"  because {reason}" for reason in decision["reasons"]]
-    if outcome.promoted:
+    for comparison in decision.comparisons:
+        lines.append(f"  {decision.metric} {comparison}; smallest detectable {comparison.detectable:.4f}")
+    origins = ", ".join(f"{gain:+.4f} from {day}" for day, gain in decision.backtest.items())
+    wanted = "" if len(decision.backtest) >= BACKTEST_ORIGINS else f", {BACKTEST_ORIGINS} wanted"
+    lines.append(f"  gain over {decision.naive} from {len(decision.backtest)} origins{wanted}: {origins}")
+    lines += [f"  because {reason}" for reason in outcome.reasons]
+    if outcome.promote:
         serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"
         lines.append(f"next: {project.again('score')}, or {serve}")
     else:
-        stays = "the champion stays" if outcome.champion else "there is no champion"
-        lines.append(f"next: {project.again('tune')} with more trials; {stays}")
+        lines.append(f"next: {project.again('tune')} with more trials; in use: {in_use(project)}")
     return "\n".join(lines)
 
 
 def _newest(project: Project) -> Version:
-    versions = project.registry.versions()
+    versions = [version for version in project.registry.versions() if not version.is_naive]
     if not versions:
         raise InputError(
             f"{project.registry.name} has no version to promote",
@@ -232,6 +367,12 @@ def _check_candidate(project: Project, candidate: Version, champion: Version | N
     from experiments.tracking.gate import check_features
 
     by_hand = f"promote by hand: {project.again('promote')} version={candidate.number} reason='…'"
+    if candidate.is_naive:
+        raise InputError(
+            f"version {candidate.number} is a naive model, which candidates are compared with",
+            where=candidate.name,
+            hint=f"name another: experiments promote version=…, or {by_hand}",
+        )
     if candidate.tags["ranking_only"] == "true":
         raise InputError(
             f"version {candidate.number} only ranks customers; a champion must predict amounts",

@@ -41,6 +41,7 @@ MAIN_FEATURES = (
     "spend_last_91_days",
 )
 PURCHASING_MODEL = "mbg_nbd"
+UNJUDGED = "not judged"
 DEFAULT_OUTPUT = "outputs/customer_360.parquet"
 
 
@@ -60,9 +61,10 @@ def score(project: Project) -> tuple[Path, int]:
     """Write customer_360 and return where, and of how many customers.
 
     One row per customer who bought before `as_of`: customer_id, the main features, the outputs of every task that
-    has a champion in this shop, each with its horizon and model version, p_alive and expected_purchases over the
-    horizon of the configured task (MBG/NBD fitted on the same snapshot; null where its fit is refused), currency
-    and as_of. Rows are computed in batches, on the engine.
+    has a champion in this shop, each with its horizon, model version and verdict (Parquet also keeps the verdict in
+    words, as the file's metadata), p_alive and expected_purchases over the horizon of the configured task (MBG/NBD
+    fitted on the same snapshot; null where its fit is refused), currency and as_of. Rows are computed in batches, on
+    the engine.
     """
     path = Path(project.config.output or DEFAULT_OUTPUT)
     check_output(path)
@@ -77,7 +79,21 @@ def score(project: Project) -> tuple[Path, int]:
         currency=project.shop.staged.currency,
         as_of=str(day),
     )
-    return path, write(scorer, rows, project.shop.engine, path)
+    metadata = {f"{task}_verdict": said for task, said in verdicts(champions).items()}
+    return path, write(scorer, rows, project.shop.engine, path, metadata)
+
+
+def verdicts(champions: Mapping[str, Version]) -> dict[str, str]:
+    """What was found when each champion, or the candidate in whose place a naive model is used, was judged."""
+    said = {}
+    for task, version in champions.items():
+        statement = version.tags.get("statement", f"{UNJUDGED}: version {version.number} was never judged")
+        instead = f"; {version.tags['model']} is used instead" if version.is_naive else ""
+        by_hand = (
+            f"; made champion by hand: {version.tags['override_reason']}" if "override_reason" in version.tags else ""
+        )
+        said[task] = f"{statement}{instead}{by_hand}"
+    return said
 
 
 def check_reach(project: Project) -> None:
@@ -123,7 +139,8 @@ class Scorer:
         parts = [X[list(MAIN_FEATURES)]]
         for task, version in self.champions.items():
             horizon, model = int(version.tags["horizon_days"]), f"{version.name}/{version.number}"
-            parts.append(version.scores(X).assign(**{f"{task}_horizon_days": horizon, f"{task}_model": model}))
+            said = {"horizon_days": horizon, "model": model, "verdict": version.tags.get("verdict", UNJUDGED)}
+            parts.append(version.scores(X).assign(**{f"{task}_{name}": value for name, value in said.items()}))
         known = self.purchasing is not None
         parts.append(
             pd.DataFrame(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
+from typing import Any
 
 from scipy.stats import norm
 
 from experiments.evaluation.bootstrap import Distribution, Draws
 
 POWER = 0.8
+BACKTEST_ORIGINS = 3  # wanted, the sealed window counted
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,10 @@ class Comparison:
     Attributes
     ----------
     rival : str
+    estimate : float
+        The rival's own metric.
+    estimate_interval : (float, float)
+        Its two-sided interval.
     gain : float
         Candidate minus rival.
     lower, upper : float
@@ -27,43 +34,71 @@ class Comparison:
     interval : (float, float)
         Two-sided interval of the gain: over resamples of these customers, in this window.
     confidence : float
-        That the interval covers with, such as .95.
+        That the intervals cover with, such as .95.
     detectable : float
         Smallest gain that a test at level alpha finds with a power of .8 here: (z_{1-alpha} + z_{.8}) x standard error.
+    p_values : mapping of claim to float
+        One-sided, of the opposite of each claim about the true gain: `gain`, it is above 0; `effect`, above
+        min_effect; `loss`, below 0; `absence`, below min_effect. Below alpha where the bound at alpha shows the claim.
     """
 
     rival: str
+    estimate: float
+    estimate_interval: tuple[float, float]
     gain: float
     lower: float
     upper: float
     interval: tuple[float, float]
     confidence: float
     detectable: float
+    p_values: Mapping[str, float]
 
     @classmethod
-    def of(cls, rival: str, gain: Distribution, alpha: float, confidence: float) -> Comparison:
-        """Read the bounds off the resampled gain."""
+    def of(
+        cls,
+        rival: str,
+        figure: Distribution,
+        gain: Distribution,
+        *,
+        min_effect: float,
+        alpha: float,
+        confidence: float,
+    ) -> Comparison:
+        """Read bounds and p-values off the resampled figure of the rival and the gain over it."""
         return cls(
             rival=rival,
+            estimate=figure.estimate,
+            estimate_interval=figure.interval(confidence),
             gain=gain.estimate,
             lower=gain.lower_bound(alpha),
             upper=gain.upper_bound(alpha),
             interval=gain.interval(confidence),
             confidence=confidence,
             detectable=float(norm.ppf(1 - alpha) + norm.ppf(POWER)) * gain.standard_error,
+            p_values={
+                "gain": gain.p_at_most(0.0),
+                "effect": gain.p_at_most(min_effect),
+                "loss": gain.p_at_least(0.0),
+                "absence": gain.p_at_least(min_effect),
+            },
         )
 
-    def verdict(self, min_effect: float) -> str:
-        """strong: lower bound above min_effect; weak: above 0; none: upper bound below min_effect; else undecided.
+    def verdict(self, p_values: Mapping[str, float], alpha: float, min_effect: float) -> str:
+        """strong: a gain above min_effect is shown; weak: one above 0; none: one below min_effect; else undecided.
 
         Where the smallest detectable gain exceeds min_effect, an absence is not shown: undecided, not none,
         unless a loss is shown.
+
+        Parameters
+        ----------
+        p_values : mapping
+            The comparison's own, or those corrected for the other tasks of a run.
         """
-        if self.lower > min_effect:
+        if p_values["effect"] < alpha:
             return "strong"
-        if self.lower > 0:
+        if p_values["gain"] < alpha:
             return "weak"
-        if self.upper < 0 or (self.upper < min_effect and self.detectable <= min_effect):
+        if p_values["loss"] < alpha or (p_values["absence"] < alpha and self.detectable <= min_effect):
             return "none"
         return "undecided"
 
@@ -77,7 +112,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a candidate becomes champion, and every reason for or against.
+    """What one look at the sealed window says of a candidate, and every reason for or against.
 
     Attributes
     ----------
@@ -88,6 +123,8 @@ class Decision:
         What stood in the way; empty when promoted.
     comparisons : tuple of Comparison
         With every naive model, then with the champion.
+    metric : str
+    min_effect : float
     alpha : float
         Level of this look.
     estimate : float
@@ -96,24 +133,56 @@ class Decision:
         Its two-sided interval.
     naive : str
         The naive model that comes nearest to the candidate.
-    naive_estimate : float
-        Its primary metric.
+    guards : mapping of metric to (lowest, found, highest)
+    backtest : mapping of day to float
+        Gain over that naive model from each origin, the sealed one last.
     """
 
     promote: bool
     verdict: str
     reasons: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
+    metric: str
+    min_effect: float
     alpha: float
     estimate: float
     interval: tuple[float, float]
     naive: str
-    naive_estimate: float
+    guards: Mapping[str, tuple[float, float, float]]
+    backtest: Mapping[str, float]
+
+    @classmethod
+    def recorded(cls, content: Mapping[str, Any]) -> Decision:
+        """A decision from the ledger, where it was kept as JSON."""
+        comparisons = tuple(Comparison(**comparison) for comparison in content["comparisons"])
+        return cls(**{**content, "reasons": tuple(content["reasons"]), "comparisons": comparisons})
 
     @property
     def nearest(self) -> Comparison:
         """The comparison with the nearest naive model."""
         return next(comparison for comparison in self.comparisons if comparison.rival == self.naive)
+
+    @property
+    def p_value(self) -> float:
+        """Of the candidate being no better than every rival: the largest of the comparisons'."""
+        values = [comparison.p_values["gain"] for comparison in self.comparisons]
+        return 1.0 if any(math.isnan(value) for value in values) else max(values)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is made of a decision beside those of the other tasks of the same run.
+
+    Attributes
+    ----------
+    promote : bool
+    verdict : str
+    reasons : tuple of str
+    """
+
+    promote: bool
+    verdict: str
+    reasons: tuple[str, ...]
 
 
 def alpha_of_look(look: int, alpha: float = 0.05) -> float:
@@ -131,11 +200,13 @@ def decide(
     candidate: str,
     naive: Sequence[str],
     champion: str | None,
+    metric: str,
     min_effect: float,
     alpha: float,
     confidence: float,
     metrics: Mapping[str, float],
     guards: Mapping[str, Sequence[float]],
+    backtest: Mapping[str, Mapping[str, float]],
     ranking_only: bool,
 ) -> Decision:
     """Apply the gate's rule.
@@ -153,6 +224,8 @@ def decide(
         The naive models among them.
     champion : str or None
         The champion among them, if there is one.
+    metric : str
+        Name of the primary metric.
     min_effect : float
         Smallest gain worth a change.
     alpha : float
@@ -162,11 +235,21 @@ def decide(
     metrics : mapping
         The candidate's metrics in the sealed window.
     guards : mapping of metric to (lowest, highest)
+    backtest : mapping of day to mapping of naive model to float
+        Gain over each from each origin, NaN where there was none to be had. The median of those over the naive model
+        that comes nearest in the sealed window must be above 0.
     ranking_only : bool
         The candidate orders customers but its figures are no amounts.
     """
     comparisons = tuple(
-        Comparison.of(rival, draws.gain(candidate, rival), alpha, confidence)
+        Comparison.of(
+            rival,
+            draws[rival],
+            draws.gain(candidate, rival),
+            min_effect=min_effect,
+            alpha=alpha,
+            confidence=confidence,
+        )
         for rival in [*naive, *([champion] if champion else [])]
     )
     nearest = min(comparisons[: len(naive)], key=lambda comparison: comparison.gain)
@@ -184,16 +267,76 @@ def decide(
     for name, (lowest, highest) in guards.items():
         if not lowest <= metrics[name] <= highest:
             reasons.append(f"{name} is {metrics[name]:.3f}, outside its guard [{lowest:g}, {highest:g}]")
+    from_origins = {day: gains[nearest.rival] for day, gains in backtest.items()}
+    gains = [gain for gain in from_origins.values() if not math.isnan(gain)]
+    if gains and not median(gains) > 0:
+        reasons.append(
+            f"the median gain over {nearest.rival} from {len(gains)} origins is {median(gains):+.4f}, not above 0"
+        )
     if ranking_only:
         reasons.append("the model only ranks customers; a champion must predict amounts")
     return Decision(
         promote=not reasons,
-        verdict=nearest.verdict(min_effect),
+        verdict=nearest.verdict(nearest.p_values, alpha, min_effect),
         reasons=tuple(reasons),
         comparisons=comparisons,
+        metric=metric,
+        min_effect=min_effect,
         alpha=alpha,
         estimate=draws[candidate].estimate,
         interval=draws[candidate].interval(confidence),
         naive=nearest.rival,
-        naive_estimate=draws[nearest.rival].estimate,
+        guards={name: (low, metrics[name], high) for name, (low, high) in guards.items()},
+        backtest=from_origins,
     )
+
+
+def holm(p_values: Sequence[float], levels: Sequence[float]) -> list[float]:
+    """p-values corrected for their number, each to be compared with its own level.
+
+    The smallest of p / level is multiplied by m, the next by m - 1, and so on, none falling below one before it.
+    With equal levels that is Holm's correction; with others the probability of any false claim is at most the largest.
+
+    Parameters
+    ----------
+    p_values : sequence of float
+        NaN counts as 1.
+    levels : sequence of float
+
+    References
+    ----------
+    Holm (1979), A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6.
+
+    Examples
+    --------
+    >>> [round(p, 4) for p in holm([0.01, 0.04, 0.03], [0.05, 0.05, 0.05])]
+    [0.03, 0.06, 0.06]
+    """
+    p = [1.0 if math.isnan(value) else value for value in p_values]
+    corrected, highest = list(p), 0.0
+    for step, i in enumerate(sorted(range(len(p)), key=lambda i: p[i] / levels[i])):
+        highest = max(highest, (len(p) - step) * p[i] / levels[i])
+        corrected[i] = min(1.0, levels[i] * highest) if len(p) > 1 else p[i]
+    return corrected
+
+
+def correct(decisions: Sequence[Decision]) -> list[Outcome]:
+    """Holm's correction over the tasks of one run: of the gains that promote, and of each claim of the verdicts."""
+    levels = [decision.alpha for decision in decisions]
+    promoting = holm([decision.p_value for decision in decisions], levels)
+    claims = {
+        claim: holm([decision.nearest.p_values[claim] for decision in decisions], levels)
+        for claim in ("gain", "effect", "loss", "absence")
+    }
+    outcomes = []
+    for i, decision in enumerate(decisions):
+        reasons = decision.reasons
+        if decision.p_value < decision.alpha <= promoting[i]:
+            reasons += (
+                f"with {len(decisions)} questions asked at once the gain is not shown: p = {decision.p_value:.4f}, "
+                f"{promoting[i]:.4f} after Holm's correction, not below the level {decision.alpha:.4f}",
+            )
+        p_values = {claim: values[i] for claim, values in claims.items()}
+        verdict = decision.nearest.verdict(p_values, decision.alpha, decision.min_effect)
+        outcomes.append(Outcome(not reasons, verdict, reasons))
+    return outcomes

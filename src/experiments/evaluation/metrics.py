@@ -19,6 +19,7 @@ from features.errors import InputError
 
 Values = float | np.ndarray
 TOP_SHARE = 0.1
+CELLS_IN_CACHE = 100_000  # resamples x rows that are summed up at once
 
 
 def gini(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
@@ -33,7 +34,8 @@ def gini(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = No
         1 for the perfect order, 0 on average for a random one and for equal predictions, -1 for the
         reverse. NaN where all spent the same: nothing, or a single row.
     """
-    y, p, w = checked(y_true, y_pred, weights)
+    y, p = pairs(y_true, y_pred)
+    w = rows_of_weights(weights, len(y))
     return value(ratio(area_above_diagonal(y, p, w), area_above_diagonal(y, y, w)))
 
 
@@ -77,7 +79,7 @@ def top_decile_lift(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike 
         1 for equal predictions, also with a single row. NaN where nobody spent anything.
     """
     y, p, w = checked(y_true, y_pred, weights)
-    customers, spend = _cumulative(y, p, w)
+    customers, spend = cumulative(y, p, w)
     border = TOP_SHARE * customers[:, -1:]
     after = np.argmax(customers >= border, axis=1)[:, None]
     x0, x1 = (np.take_along_axis(customers, at, axis=1) for at in (after - 1, after))
@@ -130,7 +132,7 @@ def cumulative_gain(y_true: ArrayLike, y_pred: ArrayLike) -> pd.DataFrame:
         customers_share and spend_share, both from 0 to 1, one row per distinct prediction and one for
         the origin. spend_share is NaN where nobody spent anything.
     """
-    customers, spend = (curve[0] for curve in _cumulative(*checked(y_true, y_pred, None)))
+    customers, spend = (curve[0] for curve in cumulative(*checked(y_true, y_pred, None)))
     return pd.DataFrame(
         {"customers_share": customers / customers[-1], "spend_share": ratio(spend, np.full_like(spend, spend[-1]))}
     )
@@ -139,7 +141,13 @@ def cumulative_gain(y_true: ArrayLike, y_pred: ArrayLike) -> pd.DataFrame:
 def checked(
     y_true: ArrayLike, y_pred: ArrayLike, weights: ArrayLike | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """y and p of shape (n,), and weights of shape (n_resamples, n)."""
+    """y and p of shape (n,), and weights of shape (n_resamples, n), all of float64."""
+    y, p = pairs(y_true, y_pred)
+    return y, p, rows_of_weights(weights, len(y)).astype(float, copy=False)
+
+
+def pairs(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """y and p of shape (n,), of float64."""
     y, p = np.asarray(y_true, dtype=float), np.asarray(y_pred, dtype=float)
     if y.ndim != 1 or y.shape != p.shape or not len(y):
         raise InputError(
@@ -153,12 +161,17 @@ def checked(
             expected="finite numbers",
             found=f"{(~np.isfinite(y)).sum():,} in y_true, {(~np.isfinite(p)).sum():,} in y_pred",
         )
-    w = np.ones((1, len(y))) if weights is None else np.atleast_2d(np.asarray(weights, dtype=float))
-    if w.shape[1] != len(y):
+    return y, p
+
+
+def rows_of_weights(weights: ArrayLike | None, n: int) -> np.ndarray:
+    """Weights of shape (n_resamples, n), of the type that they have."""
+    w = np.ones((1, n)) if weights is None else np.atleast_2d(np.asarray(weights))
+    if w.shape[1] != n:
         raise InputError(
-            "there must be one weight per row", expected=f"{len(y):,} columns", found=f"shape {np.shape(weights)}"
+            "there must be one weight per row", expected=f"{n:,} columns", found=f"shape {np.shape(weights)}"
         )
-    return y, p, w
+    return w
 
 
 def value(values: np.ndarray) -> Values:
@@ -169,33 +182,48 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.full(denominator.shape, np.nan), where=denominator != 0)
 
 
-def grouped(y: np.ndarray, score: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Customers and spend of each group of equal scores, highest score first: shape (n_resamples, n_groups)."""
+def _ordered(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows by score, highest first, and where in that order each group of equal scores ends."""
     order = np.argsort(-score, kind="stable")
     score = score[order]
-    customers = np.take(w, order, axis=1)
-    spend = customers * y[order]
-    starts = np.flatnonzero(np.append(True, score[1:] != score[:-1]))
-    if len(starts) < len(score):
-        customers, spend = (np.add.reduceat(values, starts, axis=1) for values in (customers, spend))
-    return customers, spend
+    return order, np.flatnonzero(np.append(score[1:] != score[:-1], True))
 
 
-def _cumulative(y: np.ndarray, score: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def cumulative(y: np.ndarray, score: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Customers and spend counted up from the highest score, from 0: shape (n_resamples, n_groups + 1)."""
-    customers, spend = (np.cumsum(np.pad(v, ((0, 0), (1, 0))), axis=1) for v in grouped(y, score, w))
+    order, ends = _ordered(score)
+    customers = np.take(w, order, axis=1)
+    counted = (np.cumsum(values, axis=1)[:, ends] for values in (customers, customers * y[order]))
+    customers, spend = (np.pad(values, ((0, 0), (1, 0))) for values in counted)
     return customers, spend
 
 
 def area_above_diagonal(y: np.ndarray, score: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """2 A - 1 for the gain curve by that score, not yet divided by total customers x total spend."""
-    customers, spend = grouped(y, score, w)
-    total = customers.sum(axis=1) * spend.sum(axis=1)
-    trapezoids = 2 * np.einsum("ij,ij->i", customers, np.cumsum(spend, axis=1)) - np.einsum(
-        "ij,ij->i", customers, spend
-    )
-    area = trapezoids - total
-    return np.where(np.abs(area) > 1e-12 * np.abs(total), area, 0.0)  # what rounding leaves of nothing
+    """2 A - 1 for the gain curve by that score, not yet divided by total customers x total spend.
+
+    Spend is counted in whole parts of 2^-52 of the total: whole numbers add up four times as fast as doubles.
+    """
+    order, ends = _ordered(score)
+    scale = np.abs(y).sum() / 2**52 or 1.0
+    y, areas = np.rint(y[order] / scale).astype(int), np.empty(len(w))
+    starts = np.append(0, ends[:-1] + 1)
+    # Equal scores of equal spend, such as all the zeros in the perfect order, may stand in any order.
+    tied = bool((np.maximum.reduceat(y, starts) > np.minimum.reduceat(y, starts)).any())
+    rows = max(1, CELLS_IN_CACHE // len(y))
+    for start in range(0, len(w), rows):
+        customers = np.take(w[start : start + rows], order, axis=1)
+        spend = np.cumsum(customers * y, axis=1).astype(float)
+        if tied:
+            customers = np.diff(np.cumsum(customers, axis=1)[:, ends].astype(float), prepend=0.0)
+            spend = spend[:, ends]
+        # Twice the spend half-way between what is counted up before a group and with it.
+        trapezoids = np.einsum("ij,ij->i", customers, spend)
+        trapezoids += np.einsum("ij,ij->i", customers[:, 1:], spend[:, :-1])
+        total = customers.sum(axis=1) * spend[:, -1]
+        area = trapezoids - total
+        # What rounding leaves of nothing is nothing.
+        areas[start : start + rows] = np.where(np.abs(area) > 1e-12 * np.abs(total), scale * area, 0.0)
+    return areas
 
 
 def _ranks(values: np.ndarray, w: np.ndarray) -> np.ndarray:

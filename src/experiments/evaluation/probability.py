@@ -18,8 +18,9 @@ from experiments.evaluation.metrics import (
     Values,
     area_above_diagonal,
     checked,
-    grouped,
+    cumulative,
     ratio,
+    rows_of_weights,
     top_decile_lift,
     value,
 )
@@ -39,7 +40,8 @@ def roc_auc(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None =
     float in [0, 1]
         .5 for equal predictions. NaN where all had the event or nobody had.
     """
-    y, p, w = _events(y_true, y_pred, weights)
+    y, p, _ = _events(y_true, y_pred, None)
+    w = rows_of_weights(weights, len(y))
     positives = w @ y
     pairs = positives * (w.sum(axis=1) - positives)
     return value((1 + ratio(area_above_diagonal(y, p, w), pairs)) / 2)
@@ -53,10 +55,9 @@ def average_precision(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLik
     float in [0, 1]
         The share of events for equal predictions. NaN where nobody had the event.
     """
-    customers, events = grouped(*_events(y_true, y_pred, weights))
-    found = np.cumsum(events, axis=1)
-    precision = found / np.maximum(np.cumsum(customers, axis=1), 1e-300)  # no customer, no event: 0 / small
-    return value(ratio(np.einsum("ij,ij->i", events, precision), found[:, -1]))
+    customers, found = cumulative(*_events(y_true, y_pred, weights))
+    precision = found[:, 1:] / np.maximum(customers[:, 1:], 1e-300)  # no customer, no event: 0 / small
+    return value(ratio(np.einsum("ij,ij->i", np.diff(found, axis=1), precision), found[:, -1]))
 
 
 def accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, threshold: float, weights: ArrayLike | None = None) -> Values:

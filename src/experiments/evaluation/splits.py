@@ -43,6 +43,12 @@ class Splits:
         """All cutoffs whose windows end by the sealed one: what the candidate is trained on."""
         return self._ending_by(self.sealed)
 
+    def origins(self, most: int) -> list[tuple[tuple[date, ...], date]]:
+        """As `folds`, of the last cutoffs before the sealed one, whether they validate or lie before those that do."""
+        step = max(self.step_days, self.horizon_days)
+        grid = _grid(self.validation[-1], self.earliest + timedelta(days=self.horizon_days), step)
+        return [(self._ending_by(cutoff), cutoff) for cutoff in grid[::-1][:most][::-1]]
+
     def cutoffs(self) -> tuple[date, ...]:
         """All cutoffs that folds and refit name, ascending; the sealed one is not among them."""
         used = {cutoff for training, validation in self.folds() for cutoff in (*training, validation)}

@@ -13,7 +13,7 @@ import pandas as pd
 from experiments.evaluation import clusters
 from experiments.models import SEGMENTATIONS
 from experiments.models.base import Model, check_terms
-from experiments.models.segmentation import Segmentation, match_labels
+from experiments.models.segmentation import Segmentation, Segments, match_labels
 from experiments.tasks.base import Build, Dataset, Evaluation, Task, check_guards
 from experiments.tasks.sufficiency import check_minimum
 from features import targets
@@ -166,5 +166,5 @@ class CustomerSegments(Task):
     def align(self, model: Model, X: pd.DataFrame, champion: Model, champion_X: pd.DataFrame) -> None:
         """Give the new segments the numbers of the champion's that hold most of the same customers."""
         assert isinstance(model, Segmentation)
-        assert isinstance(champion, Segmentation)
+        assert isinstance(champion, Segments)
         model.relabel(match_labels(model.segment(X), champion.segment(champion_X)))

@@ -1,14 +1,15 @@
-"""The gate: one look at the sealed window, written to the ledger before its outcome is known."""
+"""The gate: looks at the sealed window, written to the ledger before their outcomes are known and carried out."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
-from experiments.evaluation.decision import Decision, alpha_of_look
+from experiments.evaluation.decision import Decision, Outcome, alpha_of_look
 from experiments.tracking.registry import Registry, Version
 from features.errors import InputError
 
@@ -18,17 +19,43 @@ Judge = Callable[[float], Decision]
 
 @dataclass(frozen=True)
 class Look:
-    """One decision of the gate, as the version keeps it."""
+    """One look at a sealed window, as the ledger keeps it.
 
-    look: int
-    version: int
-    champion: int | None
-    decision: Mapping[str, Any]
+    Attributes
+    ----------
+    entry : mapping
+        Of the ledger.
+    fresh : bool
+        Whether it was taken just now.
+    """
+
+    entry: Mapping[str, Any]
     fresh: bool
 
     @property
-    def promoted(self) -> bool:
-        return self.decision["promote"]
+    def number(self) -> int:
+        """Which look at overlapping windows it is, from 1."""
+        return self.entry["look"]
+
+    @property
+    def version(self) -> int:
+        return self.entry["version"]
+
+    @property
+    def together(self) -> list[str]:
+        """The tasks that were judged in one run, over which Holm's correction goes."""
+        return self.entry["together"]
+
+    @cached_property
+    def decision(self) -> Decision:
+        """What the look alone says."""
+        return Decision.recorded(self.entry["decision"])
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What was made of it beside the other tasks of the run; None where a process was killed before."""
+        recorded = self.entry["outcome"]
+        return Outcome(**{**recorded, "reasons": tuple(recorded["reasons"])}) if recorded else None
 
 
 def check_comparable(candidate: Version, champion: Version, lineage: Mapping[str, str]) -> None:
@@ -106,28 +133,34 @@ class Window:
         return look["start"] < self.end and self.start < look["end"]
 
 
-def look(registry: Registry, candidate: Version, champion: Version | None, window: Window, judge: Judge) -> Look:
-    """Judge a candidate in the sealed window and set the alias, or say why not.
+def look(
+    registry: Registry,
+    candidate: Version,
+    champion: Version | None,
+    window: Window,
+    judge: Judge,
+    together: Sequence[str],
+) -> Look:
+    """Judge a candidate in the sealed window; `settle` makes of it what the other tasks of the run allow.
 
     The caller holds the model's lock. A version that was judged in this window by the same rule against the
-    same champion is not judged again: the recorded decision is returned, and carried out where a process
-    was killed before it could. All looks at overlapping windows count, whatever the target.
+    same champion is not judged again: the recorded look is returned. All looks at overlapping windows count,
+    whatever the target.
 
     Parameters
     ----------
     window : Window
     judge : callable
         Takes the look's level alpha, returns the decision. The only code that reads the sealed window.
+    together : sequence of str
+        The tasks that are judged in one run, this one among them.
     """
     rival = champion.number if champion is not None else None
     looks = registry.ledger()
     for past in looks:
-        same = past["version"] == candidate.number and {**past, **asdict(window)} == past
-        if same and past["decision"] and past["decision"]["promote"] and rival in (past["champion"], candidate.number):
-            _carry_out(registry, candidate, past["decision"])
-            return Look(past["look"], candidate.number, past["champion"], past["decision"], fresh=False)
-        if same and past["decision"] and past["champion"] == rival:
-            return Look(past["look"], candidate.number, past["champion"], past["decision"], fresh=False)
+        same = past["version"] == candidate.number and {**past, **asdict(window)} == past and past["decision"]
+        if same and (rival in (past["champion"], candidate.number) or _stands_in(champion, candidate)):
+            return Look(past, fresh=False)
     number = 1 + sum(window.overlaps(past) for past in looks)
     entry: dict[str, Any] = {
         "index": len(looks) + 1,
@@ -138,30 +171,65 @@ def look(registry: Registry, candidate: Version, champion: Version | None, windo
         "champion": rival,
         "alpha": alpha_of_look(number),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "together": list(together),
         "decision": None,
+        "outcome": None,
     }
     registry.record_look(entry)  # a look that dies half-way was a look
-    decision = asdict(judge(entry["alpha"]))
-    registry.record_look({**entry, "decision": decision})  # before it is carried out, so that it can be later
+    entry["decision"] = _rounded(asdict(judge(entry["alpha"])))
+    registry.record_look(entry)
+    return Look(entry, fresh=True)
+
+
+def settle(registry: Registry, candidate: Version, look: Look, outcome: Outcome, statement: str) -> Look:
+    """Record what is made of a look, and carry it out: the alias is set, or the version says why not.
+
+    An outcome is recorded before it is carried out, so that the next command can where a process was killed in
+    between; one that is recorded stands.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        After Holm's correction over the tasks of the run.
+    statement : str
+        The verdict in words.
+
+    Raises
+    ------
+    InputError
+        If the champion is no longer the one that the candidate was compared with.
+    """
+    if look.outcome is None:
+        look = Look({**look.entry, "outcome": asdict(outcome)}, look.fresh)
+        registry.record_look(look.entry)
     current = registry.champion()
-    if (current.number if current is not None else None) != rival:
+    number = current.number if current is not None else None
+    if number not in (look.entry["champion"], candidate.number) and not _stands_in(current, candidate):
         raise InputError(
             f"the champion of {registry.name} changed while version {candidate.number} was judged",
             where="registry",
             hint="experiments promote judges it against the new one",
         )
-    _carry_out(registry, candidate, decision)
-    return Look(number, candidate.number, rival, decision, fresh=True)
-
-
-def _carry_out(registry: Registry, candidate: Version, decision: Mapping[str, Any]) -> None:
-    if decision["promote"]:
-        registry.crown(candidate.number, f"gate: {decision['verdict']} gain over {decision['naive']}")
+    assert look.outcome is not None
+    if look.outcome.promote:
+        registry.crown(candidate.number, f"gate: {look.outcome.verdict} gain over {look.decision.naive}")
     registry.tag(
         candidate.number,
         {
-            "gate": "promoted" if decision["promote"] else "refused",
-            "verdict": decision["verdict"],
-            "reasons": json.dumps(list(decision["reasons"])),
+            "gate": "promoted" if look.outcome.promote else "refused",
+            "verdict": look.outcome.verdict,
+            "statement": statement,
+            "reasons": json.dumps(list(look.outcome.reasons)),
         },
     )
+    return look
+
+
+def _stands_in(champion: Version | None, candidate: Version) -> bool:
+    """Whether the champion is the naive model that was put to use when this candidate was refused."""
+    return champion is not None and champion.tags.get("instead_of") == str(candidate.number)
+
+
+def _rounded(decision: Mapping[str, Any]) -> dict[str, Any]:
+    """A decision as the ledger keeps it: databases hold 5,000 characters of a tag."""
+    return json.loads(json.dumps(decision), parse_float=lambda text: float(f"{float(text):.6g}"))

@@ -46,6 +46,11 @@ class Version:
         return json.loads(self.tags.get("params", "{}"))
 
     @property
+    def is_naive(self) -> bool:
+        """Whether it is a naive model that is in use because nothing better was shown."""
+        return self.tags.get("kind") == "naive"
+
+    @property
     def has_current_code(self) -> bool:
         """Whether the models' code that it carries is the code in use."""
         return self.tags.get("models_digest") == models_digest()

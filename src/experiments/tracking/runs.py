@@ -242,6 +242,17 @@ class Runs:
             tags=[RunTag(name, str(value)) for name, value in labels.items()],
         )
 
+    def head_note(self, run_id: str, line: str) -> None:
+        """Put a line above a run's description, in place of one that begins with the same word."""
+        note = self.client.get_run(run_id).data.tags.get(MLFLOW_RUN_NOTE, "")
+        head, _, rest = note.partition("\n\n")
+        note = rest if head.split(" ")[0] == line.split(" ")[0] else note
+        self.client.set_tag(run_id, MLFLOW_RUN_NOTE, f"{line}\n\n{note}")
+
+    def parent(self, run_id: str) -> str | None:
+        """The run that a run is shown below."""
+        return self.client.get_run(run_id).data.tags.get(MLFLOW_PARENT_RUN_ID)
+
     def log_data(self, run_id: str, data: DataInput, context: str) -> None:
         """Log what data the run saw."""
         dataset = Dataset(

@@ -29,7 +29,7 @@ from tqdm import tqdm
 from experiments.addresses import exclusive
 from experiments.processes import is_gone, is_here, mark
 from experiments.tuning.storage import ended, fail, fail_stale_trials, heartbeats, may_finish, new_trial, open_storage
-from features.errors import InputError, check_type
+from features.errors import InputError, InsufficientDataError, check_type
 
 logger = logging.getLogger(__name__)
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -207,8 +207,10 @@ def best(study: optuna.Study) -> FrozenTrial:
 
     Raises
     ------
+    InsufficientDataError
+        If none of the complete trials is within the constraints.
     InputError
-        If every trial failed (the last traceback is quoted) or none is within the constraints.
+        If every trial failed; the last traceback is quoted.
     """
     trials = finished(study)
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
@@ -218,7 +220,7 @@ def best(study: optuna.Study) -> FrozenTrial:
     if complete:
         nearest = min(complete, key=lambda trial: max(trial.constraints.values()))
         outside = {name: round(excess, 4) for name, excess in nearest.constraints.items() if excess > 0}
-        raise InputError(
+        raise InsufficientDataError(
             f"none of {len(complete)} complete trials is within the task's guards",
             where=f"study {study.study_name}",
             found=f"trial {nearest.number} comes nearest; outside its guard by: {outside}",
