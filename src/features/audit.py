@@ -78,17 +78,17 @@ def _reason(family: Family) -> str | None:
     cutoff = date(2001, 1, 1)
     tables = {name: ibis.table(spec.schema, name=name) for name, spec in SPECS.items()}
     past = Tables(start=date(2000, 1, 1), end=cutoff, burn_in_days=30, **tables).as_of(cutoff)
-    given = {table.op(): ibis.table(table.schema(), name=name).op() for name, table in past.present().items()}
-    read = family.build(past).op().replace(given)
-    allowed = set(given.values())
-    leaves = [leaf for leaf in read.find(_LEAVES) if leaf not in allowed]
+    seen = {table.op(): ibis.table(table.schema(), name=f"past.{name}").op() for name, table in past.present().items()}
+    read = family.build(past).op().replace(seen)
+    given = dict(zip(seen.values(), past.present(), strict=True))
+    leaves = [leaf for leaf in read.find(_LEAVES) if leaf not in given]
     calls = sorted({type(call).__name__ for call in read.find(ops.Impure)})
     if leaves:
         whole = sorted({str(getattr(leaf, "name", "a query")) for leaf in leaves})
         return f"{family.name} reads {listing(whole)} by another way than as_of"
     if calls:
         return f"{family.name} calls {listing(calls)}, which depends on more than the tables"
-    facts = sorted({leaf.name for leaf in read.find(_LEAVES) if SPECS[leaf.name].key == ("customer_id",)})
+    facts = sorted({given[leaf] for leaf in read.find(_LEAVES) if SPECS[given[leaf]].key == ("customer_id",)})
     if facts and not family.undated:
         return f"{family.name} reads {listing(facts)}, facts of unknown date, and does not declare it (undated=True)"
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from itertools import count
@@ -40,8 +40,8 @@ from features.audit import (
     splice,
     tampered_shop,
 )
-from features.errors import InputError, listing
-from features.groups import feature_families
+from features.errors import InputError, did_you_mean, listing
+from features.groups import feature_families, resolve
 from features.shop import Shop
 from features.tables import parse_day
 from features.writing import replacing
@@ -82,15 +82,16 @@ def main(config: Config) -> int:
     project = Project(config)
     path = Path(config.output or DEFAULT_OUTPUT)
     check_output(path)
+    check_suspects(config.audit.suspects)
     logging.getLogger("features.snapshot").setLevel(logging.WARNING)  # or each tampering's build would be reported
     project.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=project.cache, prefix=".audit.") as folder:
         findings = list(audit(project, Path(folder)))
     _write(findings, path)
     print(describe(findings))
-    wrong = [finding for finding in findings if finding.fails]
+    wrong = list(dict.fromkeys(finding.subject for finding in findings if finding.fails))
     print(
-        f"\n{len(wrong)} that could be promoted must not be: {listing(finding.subject for finding in wrong)}"
+        f"\n{len(wrong)} that could be promoted must not be: {listing(wrong)}"
         if wrong
         else "\nnothing that could be promoted leaks"
     )
@@ -121,20 +122,19 @@ def audit(project: Project, folder: Path) -> Iterator[Finding]:
     shop, options = project.shop, project.config.audit
     tamperer = Tamperer(shop.tables, shop.engine, folder)
     yield from _features(tamperer, _cutoffs(project))
-    tasks: dict[str, Project] = {}
     for name in TASKS:
         lacking = sorted(set(TASKS[name].needs) - set(shop.tables.present()))  # type: ignore[attr-defined]
         try:
             if lacking:
                 raise InputError(f"the shop lacks {listing(lacking)}")
-            tasks[name] = _of_task(project, name)
-            cutoffs = _cutoffs(tasks[name])
+            asked = _of_task(project, name)
+            cutoffs = _cutoffs(asked)
         except InputError as error:
             yield Finding("future changed", f"task {name}", "not checked", error.problem, checks=0)
             continue
-        yield from _task(tasks[name], tamperer, cutoffs)
+        yield from _task(asked, tamperer, cutoffs)
     for name, suspect in options.suspects.items():
-        yield from _suspect(project, name, suspect)
+        yield _suspect(project, name, suspect)
     for fact in contradictions(shop.tables, shop.engine):
         share = fact.contradicted / fact.customers
         yield Finding(
@@ -209,7 +209,7 @@ def _task(project: Project, tamperer: Tamperer, cutoffs: Sequence[date]) -> Iter
             "read from",
             f"task {task.name}: {task.target}",
             "descriptive",
-            f"does not move where its window is emptied ({listing(silent)}): it is no outcome and can never be promoted",
+            f"does not move where its window is emptied ({listing(silent)}): it is no outcome, never to be promoted",
             fails=True,
         )
     yield _formula(f"task {task.name}: {task.target}", dataset.X, dataset.y, project.config.audit, fails=True)
@@ -298,25 +298,56 @@ def _cutoffs(project: Project) -> list[date]:
 # Formulas
 
 
-def _suspect(project: Project, name: str, suspect: SuspectConfig) -> Iterator[Finding]:
+def _suspect(project: Project, name: str, suspect: SuspectConfig) -> Finding:
+    """What a suspect is found to be; "not checked" where the shop does not hold what it takes."""
     try:
-        yield _labels(_of_task(project, suspect.labels), name) if suspect.labels else _described(project, name, suspect)
-    except InputError as error:
-        yield Finding("formula", f"suspect {name}", "not checked", error.problem, checks=0)
+        return _labels(project, name, suspect.labels) if suspect.labels else _described(project, name, suspect)
+    except MissingDataError as error:
+        return Finding("formula", f"suspect {name}", "not checked", error.problem, checks=0)
+
+
+class MissingDataError(InputError):
+    """The shop does not hold what a check takes: no mistake of the user's."""
+
+
+def _named(suspect: SuspectConfig) -> list[str]:
+    """All features that a suspect names, each once."""
+    names = [suspect.target, suspect.above_zero, *(suspect.features or [])]
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def check_suspects(suspects: Mapping[str, SuspectConfig]) -> None:
+    """Refuse unknown tasks and features before any work is done.
+
+    Raises
+    ------
+    InputError
+    """
+    for name, suspect in suspects.items():
+        if suspect.labels and suspect.labels not in TASKS:
+            raise InputError(
+                f"there is no task {suspect.labels!r}",
+                where=f"audit.suspects.{name}.labels",
+                hint=did_you_mean(suspect.labels, TASKS),
+            )
+        if suspect.target:
+            resolve(_named(suspect))
 
 
 def _described(project: Project, name: str, suspect: SuspectConfig) -> Finding:
     """A suspect that is a feature itself, at the same cutoffs as what it would be predicted from."""
     present = set(project.shop.tables.present())
-    families = feature_families()
-    target, above_zero = str(suspect.target), suspect.above_zero
-    usable = [n for n in suspect.features or () if n not in families or present.issuperset(families[n].needs)]
-    wanted = dict.fromkeys([target, *([above_zero] if above_zero else []), *usable])
-    rows = project.shop.features(list(wanted), _cutoffs(project))
+    target, above_zero, features = str(suspect.target), suspect.above_zero, suspect.features or []
+    families = resolve(_named(suspect))
+    usable = {name for family, names in families.items() if present.issuperset(family.needs) for name in names}
+    known = [feature for feature in features if feature in usable and feature != target]
+    lacking = sorted({target, above_zero or target} - usable)
+    if lacking or not known:
+        raise MissingDataError(f"the shop lacks the tables of {listing(lacking or features)}")
+    rows = project.shop.features([feature for feature in _named(suspect) if feature in usable], _cutoffs(project))
     if above_zero:
         rows = rows[rows[above_zero] > 0]
-    X = rows[[feature for feature in usable if feature != target]]
-    return _formula(f"suspect {name}: {target}", X, rows[target], project.config.audit, fails=False)
+    return _formula(f"suspect {name}: {target}", rows[known], rows[target], project.config.audit, fails=False)
 
 
 def _formula(subject: str, X: pd.DataFrame, y: pd.Series, options: AuditConfig, *, fails: bool) -> Finding:
@@ -340,13 +371,18 @@ def _formula(subject: str, X: pd.DataFrame, y: pd.Series, options: AuditConfig, 
     return Finding("formula", subject, "clean", figures, len(y))
 
 
-def _labels(project: Project, name: str) -> Finding:
+def _labels(project: Project, name: str, task_name: str) -> Finding:
     """How well a classifier finds the labels again from the variables that made them, beside its null."""
-    task, options = project.task, project.config.audit
-    dataset = project.dataset([_cutoffs(project)[-1]])
-    model = build(task, project.config.model.name, project.config.model.params).fit(dataset.X, dataset.y)
+    asked = _of_task(project, task_name)
+    task, options = asked.task, project.config.audit
+    model = build(task, asked.config.model.name, asked.config.model.params)
     if not isinstance(model, Segmentation):
-        raise InputError(f"{task.name} gives no cluster labels", where=f"audit.suspects.{name}.labels")
+        raise InputError(f"the model of {task_name} gives no cluster labels", where=f"audit.suspects.{name}.labels")
+    try:
+        dataset = asked.dataset([_cutoffs(asked)[-1]])
+        model.fit(dataset.X, dataset.y)
+    except InputError as error:
+        raise MissingDataError(error.problem) from error
     Z, labels = model.transform(dataset.X), model.segment(dataset.X)
     found = surrogate(model.cluster, Z, labels, n_folds=options.n_folds, seed=options.seed)
     largest = float(np.unique(labels, return_counts=True)[1].max() / len(labels))
