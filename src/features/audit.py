@@ -207,6 +207,7 @@ class Tamperer:
             count += number
             if number:
                 parts.append(_changed(spec, rows, how, changeable, number, keep_customers=start is None))
+        parts = parts or [table]  # of undated facts there may be none
         other = ibis.union(*parts) if len(parts) > 1 else parts[0]
         schema = table.schema()
         other = other.select(**{column: other[column].cast(schema[column]) for column in table.columns})

@@ -84,7 +84,7 @@ def main(config: Config) -> int:
     check_output(path)
     check_suspects(config.audit.suspects)
     logging.getLogger("features.snapshot").setLevel(logging.WARNING)  # or each tampering's build would be reported
-    project.cache.mkdir(parents=True, exist_ok=True)
+    _cutoffs(project)  # stages the tables, or refuses before anything is written
     with tempfile.TemporaryDirectory(dir=project.cache, prefix=".audit.") as folder:
         findings = list(audit(project, Path(folder)))
     _write(findings, path)
@@ -354,8 +354,11 @@ def _formula(subject: str, X: pd.DataFrame, y: pd.Series, options: AuditConfig, 
     """Whether a target is given by features: exactly, or by a fit that is too good."""
     if y.nunique() < 2:
         return Finding("formula", subject, "not checked", f"the same for all {len(y):,} rows", checks=0)
-    exact = identities(X, y, min_rows=options.min_rows, min_distinct=options.min_distinct, seed=options.seed)
     customers = y.index.get_level_values("customer_id")
+    if customers.nunique() < options.min_rows:
+        few = f"{customers.nunique():,} customers, fewer than audit.min_rows={options.min_rows}"
+        return Finding("formula", subject, "not checked", few, checks=0)
+    exact = identities(X, y, min_rows=options.min_rows, min_distinct=options.min_distinct, seed=options.seed)
     fit = best_fit(X, y, customers, explained_above=options.max_r2, n_folds=options.n_folds, seed=options.seed)
     fitted = f"out-of-fold R2 {fit.r2:.3f} ({fit.model})"
     if exact:
