@@ -46,7 +46,7 @@ FILES = (
 )
 STORE = "data=merchandise_store data.path=raw"
 SOURCES = {"complete_journey": "data=complete_journey", "cdnow": "data=cdnow", "files": FILES, "store": STORE}
-READS_DATA = ("data", "features", "train", "tune", "promote", "score", "run")
+READS_DATA = ("data", "features", "audit", "train", "tune", "promote", "score", "run")
 
 SEGMENTS = "task=segmentation evaluation.step_days=400 evaluation.n_validation=1"  # two cutoffs
 

@@ -99,6 +99,48 @@ class TrackingConfig:
 
 
 @dataclass
+class SuspectConfig:
+    meaning: str
+    target: str | None = None  # this, or labels
+    labels: str | None = None
+    above_zero: str | None = None
+    features: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.target is None) == (self.labels is None):
+            raise InputError(
+                "a suspect has a target, which is a feature, or labels, which a task gives",
+                where="audit.suspects",
+                expected="target: or labels:",
+                found=f"target: {self.target}, labels: {self.labels}",
+            )
+        if self.target is not None and not self.features:
+            raise InputError(
+                f"nothing is named that could give {self.target} away", where="audit.suspects", expected="features: […]"
+            )
+
+
+@dataclass
+class AuditConfig:
+    cutoffs: list[str] | None
+    max_r2: float
+    max_labels_known: float
+    min_rows: int
+    min_distinct: int
+    n_folds: int
+    seed: int
+    suspects: dict[str, SuspectConfig]
+
+    def __post_init__(self) -> None:
+        _in_range("audit.max_r2", self.max_r2, "between 0 and 1", 0 < self.max_r2 < 1)
+        _in_range("audit.max_labels_known", self.max_labels_known, "between 0 and 1", 0 < self.max_labels_known < 1)
+        _in_range("audit.min_rows", self.min_rows, "at least 3", self.min_rows >= 3)
+        _in_range("audit.min_distinct", self.min_distinct, "at least 2", self.min_distinct >= 2)
+        _in_range("audit.n_folds", self.n_folds, "at least 2", self.n_folds >= 2)
+        _in_range("audit.seed", self.seed, "at least 0", self.seed >= 0)
+
+
+@dataclass
 class Config:
     """One command's configuration, resolved."""
 
@@ -108,6 +150,7 @@ class Config:
     model: ModelConfig
     search: SearchConfig
     evaluation: EvaluationConfig
+    audit: AuditConfig
     tuning: TuningConfig
     tracking: TrackingConfig
     engine: dict[str, Any]

@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "the whole road: stage, tune, promote, score, and a table of what came out",
     "data": "stage and check the tables; print what is there and what each task could use",
     "features": "write one row of features per customer: cutoff=2017-10-03 output=x.parquet",
+    "audit": "change the future and see that nothing moves; name targets that are formulas; exit code 1 when one leaks",
     "train": "fit one model with given parameters and register it: model=lightgbm model.params.num_leaves=31",
     "tune": "search models and parameters, refit the best and register it: tuning.n_trials=50",
     "promote": "gate the newest version on the sealed window, or version=3 reason='…', or rollback=true",
@@ -39,7 +40,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code: 0, 2 for a user's mistake, 130 when interrupted."""
+    """Run one command and return its exit code: its own, 0 in general, 2 for a user's mistake, 130 when interrupted."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a trial, with a server
@@ -54,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
             raise InputError(
                 f"there is no command {command!r}", where="experiments", hint=did_you_mean(command, COMMANDS)
             )
-        _run_with_hydra(command, expand(rest))
+        return _run_with_hydra(command, expand(rest))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE_ERROR
@@ -67,7 +68,6 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
-    return 0
 
 
 def usage() -> str:
@@ -107,7 +107,7 @@ def _quoted(argument: str) -> str:
     return f"{key}=" + "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _run_with_hydra(command: str, arguments: list[str]) -> None:
+def _run_with_hydra(command: str, arguments: list[str]) -> int:
     import hydra
     import yaml
     from hydra.errors import HydraException
@@ -116,10 +116,11 @@ def _run_with_hydra(command: str, arguments: list[str]) -> None:
     from experiments.commands.config import CONF, explain, typed
 
     raised: list[Exception] = []
+    codes = [0]  # --cfg and the like run no job
 
     def job(config: DictConfig) -> None:
         try:
-            importlib.import_module(f"experiments.commands.{command}").main(typed(config))
+            codes.append(importlib.import_module(f"experiments.commands.{command}").main(typed(config)) or 0)
         except Exception as error:  # raised again below: Hydra would print its own words first
             raised.append(error)
 
@@ -145,6 +146,7 @@ def _run_with_hydra(command: str, arguments: list[str]) -> None:
         sys.argv = words
     if raised:
         raise raised[0]
+    return max(codes)
 
 
 def _check_choices(arguments: Sequence[str]) -> None:

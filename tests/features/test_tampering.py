@@ -1,0 +1,158 @@
+"""The audit finds every way to the future that a feature could take, and none in the features there are."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import ibis
+import pandas as pd
+import pytest
+from simulated import CUTOFF, END, engine, open_shop, simulate
+
+from features.audit import TAMPERINGS, Tamperer, all_features, contradictions, descriptive, moving_features
+from features.groups import FAMILIES, PARAMETRISED, Family, feature_families
+from features.tables import SPECS, midnight
+
+ALL = list(feature_families())
+VALUED = [f"{name}.{features.example}" for name, features in PARAMETRISED.items()]
+FROM_CUTOFF = (CUTOFF, None)
+
+
+@pytest.fixture(scope="module")
+def on(tmp_path_factory):
+    return engine(tmp_path_factory.mktemp("spill"))
+
+
+@pytest.fixture(scope="module")
+def shop(on, tmp_path_factory):
+    return open_shop(simulate(seed=3), tmp_path_factory.mktemp("shop"), on)
+
+
+@pytest.fixture
+def tamperer(shop, on, tmp_path: Path):
+    return Tamperer(shop, on, tmp_path)
+
+
+@pytest.fixture
+def cheats(shop, monkeypatch):
+    """Features that know more than the past, by every way there is; each registered as a family of its own."""
+    lines, people = shop.transactions, shop.customers
+
+    def all_time_spend(past):
+        return lines.group_by("customer_id").agg(all_time_spend=lines.amount.sum())
+
+    def dug_out_spend(past):
+        whole = past.transactions.op().parent.to_expr()
+        return whole.group_by("customer_id").agg(dug_out_spend=whole.amount.sum())
+
+    def tenure_months(past):
+        return people.select("customer_id", tenure_months=people.tenure_months)
+
+    def lines_before_today(past):
+        own = past.transactions
+        return own.group_by("customer_id").agg(lines_before_today=(own.timestamp < ibis.now()).sum())
+
+    def gender_in_secret(past):
+        return past.customers.select("customer_id", gender_in_secret=past.customers.gender == "F")
+
+    builds = (all_time_spend, dug_out_spend, tenure_months, lines_before_today, gender_in_secret)
+    for build in builds:
+        name = build.__name__
+        monkeypatch.setitem(FAMILIES, name, Family(name, ("transactions", "customers"), {name: "a cheat"}, build))
+    return [build.__name__ for build in builds]
+
+
+def test_no_feature_of_the_registry_moves_with_the_future_or_is_descriptive(tamperer, shop, on):
+    names = all_features(shop, CUTOFF, on)
+    assert set(ALL) < set(names)
+    found = list(moving_features(tamperer, names, [date(2020, 3, 1), CUTOFF]))
+    assert len(found) == 2 * len(tamperer.names) * len(TAMPERINGS)
+    assert all(compared == len(names) for compared, _ in found)
+    assert not [movement for _, movements in found for movement in movements]
+    assert descriptive([*ALL, *VALUED, "category_share.*"]) == {}
+
+
+def test_every_tampering_names_a_feature_that_reads_the_whole_tables_and_no_other(tamperer, cheats):
+    movements = [m for _, found in moving_features(tamperer, [*ALL, *cheats], [CUTOFF]) for m in found]
+    ways = {(m.what, m.table, m.how) for m in movements}
+    assert ways == {
+        *(("all_time_spend", "transactions", how) for how in TAMPERINGS),
+        *(("dug_out_spend", "transactions", how) for how in TAMPERINGS),
+        *(("tenure_months", "customers", how) for how in TAMPERINGS),
+    }
+    worst = next(m for m in movements if m.what == "all_time_spend" and m.how == "poison")
+    assert 0 < worst.moved <= worst.customers
+    assert "became" in worst.example
+
+
+def test_what_a_feature_reads_is_told_without_data(cheats):
+    reasons = descriptive([*ALL, *cheats])
+    assert set(reasons) == set(cheats)
+    assert "transactions by another way than as_of" in reasons["all_time_spend"]
+    assert "transactions by another way than as_of" in reasons["dug_out_spend"]
+    assert "customers by another way than as_of" in reasons["tenure_months"]
+    assert "TimestampNow" in reasons["lines_before_today"]
+    assert "undated" in reasons["gender_in_secret"]
+
+
+class TestTampering:
+    @pytest.fixture
+    def changed(self, tamperer, shop, on):
+        """The rows of a table before and after a tampering, split at the cutoff."""
+
+        def rows(table, how, *periods):
+            engine, count = tamperer.change([table], how, *periods)
+            frames = [o.frame(shop.present()[table]).sort_values(list(SPECS[table].key)) for o in (on, engine)]
+            return *frames, count
+
+        return rows
+
+    @pytest.mark.parametrize("how", TAMPERINGS)
+    @pytest.mark.parametrize("table", ["transactions", "campaigns", "contacts", "responses"])
+    def test_the_past_stays_and_the_future_does_not(self, changed, table, how):
+        known_at = SPECS[table].known_at
+        before, after, count = changed(table, how, FROM_CUTOFF)
+        (old_past, old), (past, new) = (
+            (frame[frame[known_at] < pd.Timestamp(CUTOFF)], frame[frame[known_at] >= pd.Timestamp(CUTOFF)])
+            for frame in (before, after)
+        )
+        pd.testing.assert_frame_equal(past.reset_index(drop=True), old_past.reset_index(drop=True))
+        assert count == len(old) > 0
+        if how == "delete":
+            assert new.empty
+        elif how == "poison":
+            assert not new.merge(old).shape[0]
+        else:
+            assert table != "transactions" or new.merge(old).shape[0] < len(old) / 10
+            for column in old:
+                assert sorted(map(str, new[column])) == sorted(map(str, old[column]))
+
+    @pytest.mark.parametrize("how", TAMPERINGS)
+    def test_of_undated_facts_those_measured_after_the_fact_change_alone(self, changed, how):
+        before, after, count = changed("customers", how, FROM_CUTOFF)
+        assert count == len(before)
+        assert not (before.tenure_months.to_numpy() == after.tenure_months.to_numpy()).all()
+        pd.testing.assert_frame_equal(*(frame.drop(columns="tenure_months") for frame in (before, after)))
+
+    @pytest.mark.parametrize("how", TAMPERINGS)
+    def test_changing_the_past_leaves_who_is_eligible(self, tamperer, shop, on, how):
+        eligible = shop.transactions.filter(shop.transactions.timestamp < midnight(CUTOFF)).select("customer_id")
+        engine, _ = tamperer.change(["transactions"], how, (None, CUTOFF), (END, None))
+        assert set(engine.frame(eligible).customer_id) == set(on.frame(eligible).customer_id)
+
+
+def test_tenure_is_held_against_the_first_purchase(tmp_path, on):
+    """The data end on 31 August: Ann's first purchase is 213 days before, Bob's 29."""
+    lines = [("ann", "2020-01-31"), ("ann", "2020-08-02"), ("bob", "2020-08-02"), ("cat", "2020-01-01")]
+    transactions = pd.DataFrame(lines, columns=["customer_id", "timestamp"]).assign(
+        order_id=lambda t: t.index.astype(str), line_number=0, amount=Decimal(1)
+    )
+    transactions["timestamp"] = pd.to_datetime(transactions["timestamp"])
+    (tmp_path / "shop").mkdir()
+    for months, expected in ((5, 1), (6, 0), (7, 0)):  # six whole months are 182.6 days: less than seven are stated
+        people = pd.DataFrame({"customer_id": ["ann", "bob", "cat"], "tenure_months": [months, 0, None]})
+        shop = open_shop({"transactions": transactions, "customers": people}, tmp_path / "shop", on)
+        (fact,) = contradictions(shop, on)
+        assert (fact.column, fact.contradicted, fact.customers) == ("tenure_months", expected, 2)
