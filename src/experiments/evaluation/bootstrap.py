@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
+from experiments.evaluation.metrics import NORMALISED, ratio
 from features.errors import InputError, did_you_mean
 
 CELLS_AT_ONCE = 16_000_000  # resamples x rows held in memory, a byte each
@@ -228,8 +229,10 @@ def paired_bootstrap(
         )
 
     def measured(weights: np.ndarray) -> list[np.ndarray]:
-        values = pool.map(lambda prediction: metric(y, prediction, weights=weights), predictions.values())
-        return [np.atleast_1d(value) for value in values]
+        figure = NORMALISED.get(metric, metric)
+        models = list(predictions.values()) + ([y] if figure is not metric else [])
+        values = list(pool.map(lambda model: np.atleast_1d(figure(y, model, weights=weights)), models))
+        return values if figure is metric else [ratio(value, values[-1]) for value in values[:-1]]
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy works on several arrays at once
         chunks = [measured(weights) for weights in resample_weights(customers, n_resamples, seed)]

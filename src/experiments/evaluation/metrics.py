@@ -34,9 +34,8 @@ def gini(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = No
         1 for the perfect order, 0 on average for a random one and for equal predictions, -1 for the
         reverse. NaN where all spent the same: nothing, or a single row.
     """
-    y, p = pairs(y_true, y_pred)
-    w = rows_of_weights(weights, len(y))
-    return value(ratio(area_above_diagonal(y, p, w), area_above_diagonal(y, y, w)))
+    areas = (gain_area(y_true, prediction, weights=weights) for prediction in (y_pred, y_true))
+    return value(ratio(*areas))
 
 
 def rmse(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
@@ -102,6 +101,16 @@ SPEND_METRICS: Mapping[str, Callable[..., Values]] = {
     "top_decile_lift": top_decile_lift,
     "total_ratio": total_ratio,
 }
+
+
+def gain_area(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> np.ndarray:
+    """What `gini` divides by its value for the perfect order: shape (n_resamples,)."""
+    y, p = pairs(y_true, y_pred)
+    return area_above_diagonal(y, p, rows_of_weights(weights, len(y)))
+
+
+# Metrics that are a figure of the predictions over the same figure of the truth, which all models share.
+NORMALISED: Mapping[Callable[..., Values], Callable[..., np.ndarray]] = {gini: gain_area}
 
 
 def calibration_table(y_true: ArrayLike, y_pred: ArrayLike, bins: int = 10) -> pd.DataFrame:
