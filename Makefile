@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: run test test-fleet test-spark bench bench-faults lint format lock clean
+.PHONY: run test test-fleet test-spark bench bench-coverage bench-faults lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -24,6 +24,10 @@ test-spark: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/speed.py
+
+# Some ten minutes: how often intervals hold the truth, into benchmarks/coverage.md.
+bench-coverage: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/coverage.py
 
 # Some ten minutes; PostgreSQL as above.
 bench-faults: $(INSTALLED)

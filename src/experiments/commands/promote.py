@@ -19,11 +19,14 @@ from experiments.commands.candidate import make_naive
 from experiments.commands.config import Config
 from experiments.commands.project import Project, digest
 from experiments.evaluation.bootstrap import paired_bootstrap
+from experiments.evaluation.controls import permuted_within_cutoff
 from experiments.evaluation.decision import BACKTEST_ORIGINS, Decision, correct, decide
 from experiments.reports.decision import decision_page, statement
 from experiments.reports.evaluation import draw
 from experiments.tasks.base import Evaluation, build, naive_models
-from features.errors import InputError
+from experiments.tasks.standing import CONSTANT, PERMUTED
+from features.audit import descriptive
+from features.errors import InputError, listing
 from features.snapshot import definition_hash
 
 if TYPE_CHECKING:
@@ -268,6 +271,7 @@ def log_look(project: Project, candidate: Version, sealed: SealedEvaluations, de
             f"sealed/gain_over_{comparison.rival}_lower": comparison.lower,
             f"sealed/gain_over_{comparison.rival}_upper": comparison.upper,
         }
+    metrics |= sealed_controls(project, own)
     low, high = decision.interval
     metrics |= {f"sealed/{project.task.primary_metric}_low": low, f"sealed/{project.task.primary_metric}_high": high}
     metrics |= {f"backtest/{day}/gain": gain for day, gain in decision.backtest.items() if not math.isnan(gain)}
@@ -292,6 +296,19 @@ def log_look(project: Project, candidate: Version, sealed: SealedEvaluations, de
         },
         figures={f"sealed_{name}": figure for name, figure in figures.items()},
     )
+
+
+def sealed_controls(project: Project, candidate: Evaluation) -> dict[str, float]:
+    """The primary metric in the sealed window of one prediction for all, and of the candidate on permuted targets."""
+    options, y, prediction = project.config.evaluation, candidate.y, candidate.prediction
+    metric, name = project.task.metric(), project.task.primary_metric
+    draws = range(options.seed, options.seed + options.n_controls)
+    permuted = [metric(permuted_within_cutoff(y, seed), prediction) for seed in draws]
+    return {
+        f"sealed/control/{CONSTANT}/{name}": metric(y, np.full(len(y), float(y.mean()))),
+        f"sealed/control/{PERMUTED}/{name}": float(np.mean(permuted)),
+        f"sealed/control/{PERMUTED}/{name}_max": float(np.max(permuted)),
+    }
 
 
 def log_outcome(project: Project, candidate: Version, look: Look) -> None:
@@ -392,6 +409,16 @@ def _check_candidate(project: Project, candidate: Version, champion: Version | N
             hint=f"{project.again('tune')} trains one with today's, or {by_hand}",
         )
     check_features(candidate, definition_hash(candidate.features), f"{project.again('tune')} builds on today's")
+    described = descriptive(candidate.features)
+    if described:
+        name, reason = next(iter(described.items()))
+        raise InputError(
+            f"version {candidate.number} was trained on features of more than the past: {listing(described)}",
+            where="features.names",
+            expected="features that come from `as_of` alone",
+            found=f"{name}: {reason}",
+            hint=f"leave them out and tune again; experiments audit names all; or {by_hand}",
+        )
     if champion is not None:
         check_features(
             champion, definition_hash(champion.features), f"the champion cannot be scored any more: {by_hand}"

@@ -23,6 +23,10 @@ RIVALS = {
     "naive_lifetime_rate": "spend per day since the first purchase",
     "naive_last_91_days_rate": "spend in the last 91 days",
     "naive_past_total": "all that was spent so far",
+    "naive_recency": "days since the last purchase",
+    "naive_frequency": "purchase days so far",
+    "naive_visits": "visits in the last 91 days",
+    "naive_constant": "one probability for all",
     "quantile_bins": "equal parts by what was spent so far",
     "champion": "the model in use",
 }
