@@ -522,7 +522,7 @@ def test_of_a_package_that_is_not_installed(
         case("tune task.name=clvv", "no task 'clvv'", "did you mean 'clv'"),
         case("tune +task.horizon=3", "no option 'horizon'", "did you mean 'horizon_days'"),
         case("tune task.primary_metric=ginni", "did you mean 'gini'"),
-        case("run task.horizon_days=ninety", "task.horizon_days", "wrong type", "'ninety'"),
+        case("run task=clv task.horizon_days=ninety", "task.horizon_days", "wrong type", "'ninety'"),
         case("promote +task.guards.totl_ratio=[0,1]", "no metric 'totl_ratio'", "did you mean 'total_ratio'"),
         case("promote task.guards.total_ratio=[2,1]", "task.guards.total_ratio", "[lowest, highest]"),
         case("promote task.guards=7", "task.guards", "wrong type"),

@@ -363,7 +363,7 @@ def test_several_questions_are_judged_together_and_a_killed_run_goes_on(
 
 def test_an_override_of_one_task_is_refused_where_several_are_run(run: Run) -> None:
     refused = run("run", "data=cdnow", "task.horizon_days=30", code=2)
-    assert "task.horizon_days=30 belongs to one task, and 2 are run" in refused.stderr
+    assert "task.horizon_days=30 belongs to one task, and 3 are run" in refused.stderr
     assert "add task=clv" in refused.stderr
     assert "there is no task=sales" in run("run", "data=cdnow", "tasks=[clv, sales]", code=2).stderr
     assert "nothing to run" in run("run", "data=cdnow", "tasks=[]", code=2).stderr

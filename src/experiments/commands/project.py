@@ -79,8 +79,9 @@ class Project:
         return self._expand(self.config.features.names)
 
     def _expand(self, names: Sequence[str]) -> list[str]:
-        first = self.shop.staged.start + timedelta(days=self.config.evaluation.min_history_days)
-        return self.shop.expand(names, first)
+        staged = self.shop.staged
+        first = staged.start + timedelta(days=self.config.evaluation.min_history_days)
+        return self.shop.expand(names, min(first, staged.end))  # `splits` says what is wrong with one beyond the end
 
     @property
     def registered_name(self) -> str:

@@ -32,6 +32,8 @@ from experiments.tuning.storage import ended, fail, fail_stale_trials, heartbeat
 from features.errors import InputError, InsufficientDataError, check_type
 
 logger = logging.getLogger(__name__)
+
+REFUSED = f"{InputError.__module__}.{InputError.__name__}"
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 Objective = Callable[[optuna.Trial], float]
@@ -208,9 +210,9 @@ def best(study: optuna.Study) -> FrozenTrial:
     Raises
     ------
     InsufficientDataError
-        If none of the complete trials is within the constraints.
+        If none of the complete trials is within the constraints, or models refused the data in every trial.
     InputError
-        If every trial failed; the last traceback is quoted.
+        If every trial failed otherwise; the last error is quoted.
     """
     trials = finished(study)
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
@@ -226,7 +228,8 @@ def best(study: optuna.Study) -> FrozenTrial:
             found=f"trial {nearest.number} comes nearest; outside its guard by: {outside}",
             hint="give more trials (tuning.n_trials), widen search.space, or relax task.guards",
         )
-    raise InputError(
+    refused = all(trial.user_attrs["error"].startswith(REFUSED) for trial in trials)  # by the model: it is the data
+    raise (InsufficientDataError if trials and refused else InputError)(
         f"all {len(trials)} trials failed",
         where=f"study {study.study_name}",
         found=trials[-1].user_attrs["error"] if trials else "no trial",
