@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
-from experiments.commands.config import AuditConfig, Config, SuspectConfig, typed
+from experiments.commands.config import AuditConfig, Config, SuspectConfig, of_task
 from experiments.commands.output import WRITERS, check_output
 from experiments.commands.project import Project
 from experiments.evaluation.clusters import surrogate
@@ -28,6 +28,7 @@ from experiments.evaluation.identities import MOST_NAMED, best_fit, identities
 from experiments.models import Segmentation
 from experiments.tasks import TASKS
 from experiments.tasks.base import Dataset, build
+from experiments.tasks.sufficiency import check_tables
 from features.audit import (
     TAMPERINGS,
     Movement,
@@ -123,11 +124,9 @@ def audit(project: Project, folder: Path) -> Iterator[Finding]:
     tamperer = Tamperer(shop.tables, shop.engine, folder)
     yield from _features(tamperer, _cutoffs(project))
     for name in TASKS:
-        lacking = sorted(set(TASKS[name].needs) - set(shop.tables.present()))  # type: ignore[attr-defined]
         try:
-            if lacking:
-                raise InputError(f"the shop lacks {listing(lacking)}")
             asked = _of_task(project, name)
+            check_tables(asked.task, shop.tables.present())
             cutoffs = _cutoffs(asked)
         except InputError as error:
             yield Finding("future changed", f"task {name}", "not checked", error.problem, checks=0)
@@ -261,14 +260,10 @@ def _movements(
 
 def _of_task(project: Project, name: str) -> Project:
     """The same shop, asked another question: its own features, model and options, all else as given."""
-    from hydra import compose
-    from hydra.core.hydra_config import HydraConfig
-
     if name == project.task.name:
         return project
-    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    kept = [text for text in given if text.lstrip("+~").partition("=")[0].partition(".")[0] not in OF_THE_TASK]
-    other = Project(typed(compose("config", [*kept, f"task={name}"])))
+    kept = [text for text in project.overrides if text.lstrip("+~").partition("=")[0].partition(".")[0] not in OF_THE_TASK]
+    other = Project(*of_task(name, kept))
     other.shop = project.shop
     return other
 

@@ -208,14 +208,22 @@ def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
             expected=f"task=… beside it, or tasks that are one; they are {', '.join(config.tasks)}",
             hint=f"add task={config.task.get('name')}, or another of them",
         )
-    configs = []
-    for task in config.tasks:
-        overrides = [*given, f"task={task}"]
-        try:
-            configs.append((typed(compose("config", overrides)), overrides))
-        except (HydraException, OmegaConfBaseException) as error:
-            raise explain(error, None) from error
-    return configs
+    return [of_task(task, given) for task in config.tasks]
+
+
+def of_task(task: str, given: Sequence[str]) -> tuple[Config, list[str]]:
+    """The configuration that some overrides give for another task, and the overrides with that task.
+
+    Raises
+    ------
+    InputError
+        If there is no such task, or the overrides do not go with it.
+    """
+    overrides = [*given, f"task={task}"]
+    try:
+        return typed(compose("config", overrides)), overrides
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, None) from error
 
 
 def _check_mappings(config: DictConfig, composed: Any) -> None:
