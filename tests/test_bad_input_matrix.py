@@ -552,6 +552,7 @@ def test_of_a_package_that_is_not_installed(
         case("tune task.minimum.positives=100000", "learnt or judged from too little", "more customers like these"),
         case("train task.minimum.customers=-1", "task.minimum.customers", ">= 0"),
         case("train +task.minimum.custmers=5", "'custmers' is not counted", "'customers'"),
+        case("run tasks=[clv,clv]", "two of the tasks are configurations of clv"),
         case("train evaluation.n_controls=0", "evaluation.n_controls", "at least 1"),
         case("run evaluation.min_history_days=1000", "too short", "min_history_days"),
         # a registry without a version

@@ -221,3 +221,10 @@ def test_the_page_holds_all_and_needs_no_network(undefined: bool) -> None:
     assert "0.0380 of .05 is spent" in page
     assert page.count("<td>version 3</td>") == 2  # a window that does not overlap is another ledger
     assert not any(outside in page for outside in ("http", "src=", "<script", "@import", "url("))
+
+
+def test_tasks_whose_decision_is_not_at_hand_count_as_shown_nothing() -> None:
+    seen = holm([0.01, 0.02, 1.0], [0.05, 0.05, 0.05])
+    assert seen[:2] == pytest.approx([0.03, 0.04])
+    alone, two = (holm([0.02, *[1.0] * unseen], [0.05] * (1 + unseen))[0] for unseen in (0, 2))
+    assert (alone, two) == pytest.approx((0.02, 0.06))

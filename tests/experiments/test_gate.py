@@ -57,6 +57,7 @@ def decided(promote: bool) -> Decision:
         interval=(0.5, 0.7),
         naive="naive",
         guards={},
+        n_naive=1,
         backtest={},
     )
 

@@ -13,7 +13,8 @@ from experiments.evaluation.controls import permuted_within_cutoff
 from experiments.evaluation.metrics import gini
 from experiments.models import Constant, LightGBMSpend
 from experiments.tasks.base import Dataset, Evaluation, Task
-from experiments.tasks.standing import permuted_metric, stand
+from experiments.tasks.standing import control_metrics, permuted_metric, stand
+from features.errors import InputError
 
 CUTOFFS = (date(2017, 3, 1), date(2017, 4, 1), date(2017, 5, 1))
 FOLDS = ((CUTOFFS[:1], CUTOFFS[1]), (CUTOFFS[:2], CUTOFFS[2]))
@@ -87,6 +88,17 @@ def test_a_model_stands_above_controls_that_find_nothing(dataset: Dataset) -> No
     table = standing.table()
     assert table["kind"].value_counts().to_dict() == {"control": 5, "naive": 1, "model": 1}
     assert list(table.columns) == ["model", "kind", "gini"]
+
+
+class Refusing(Constant):
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> Any:
+        raise InputError("there is nothing to learn")
+
+
+def test_a_model_that_refuses_permuted_targets_has_no_control(dataset: Dataset) -> None:
+    assert np.isnan(permuted_metric(Spend(), Refusing, dataset, FOLDS, seed=0))
+    assert control_metrics("control/x", np.array([np.nan, 0.1, 0.3])) == {"control/x": 0.2, "control/x_max": 0.3}
+    assert control_metrics("control/x", np.array([np.nan])) == {}
 
 
 def test_the_control_shows_a_machinery_that_leaks(dataset: Dataset) -> None:

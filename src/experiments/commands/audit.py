@@ -262,7 +262,9 @@ def _of_task(project: Project, name: str) -> Project:
     """The same shop, asked another question: its own features, model and options, all else as given."""
     if name == project.task.name:
         return project
-    kept = [text for text in project.overrides if text.lstrip("+~").partition("=")[0].partition(".")[0] not in OF_THE_TASK]
+    kept = [
+        text for text in project.overrides if text.lstrip("+~").partition("=")[0].partition(".")[0] not in OF_THE_TASK
+    ]
     other = Project(*of_task(name, kept))
     other.shop = project.shop
     return other
@@ -375,7 +377,7 @@ def _labels(project: Project, name: str, task_name: str) -> Finding:
     task, options = asked.task, project.config.audit
     model = build(task, asked.config.model.name, asked.config.model.params)
     if not isinstance(model, Segmentation):
-        raise InputError(f"the model of {task_name} gives no cluster labels", where=f"audit.suspects.{name}.labels")
+        raise MissingDataError(f"the model of {task_name}, {asked.config.model.name}, gives no cluster labels")
     try:
         dataset = asked.dataset([_cutoffs(asked)[-1]])
         model.fit(dataset.X, dataset.y)
@@ -384,6 +386,8 @@ def _labels(project: Project, name: str, task_name: str) -> Finding:
     Z, labels = model.transform(dataset.X), model.segment(dataset.X)
     found = surrogate(model.cluster, Z, labels, n_folds=options.n_folds, seed=options.seed)
     largest = float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+    if largest == 1:
+        raise MissingDataError(f"{task_name} puts all customers into one cluster")
     known = 1 - (1 - found.accuracy) / (1 - largest)
     figures = (
         f"a classifier finds {found.accuracy:.1%} of the labels again from {listing(Z.columns)}, which made them; "

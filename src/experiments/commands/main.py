@@ -55,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
             raise InputError(
                 f"there is no command {command!r}", where="experiments", hint=did_you_mean(command, COMMANDS)
             )
-        return _run_with_hydra(command, expand(rest))
+        return _run_with_hydra(command, one_task(expand(rest)))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE_ERROR
@@ -97,6 +97,12 @@ def expand(arguments: Sequence[str]) -> list[str]:
     # Hydra wants its flags before the overrides, people write them anywhere.
     overrides = [text for text in expanded if "=" in text and not text.startswith("-")]
     return [text for text in expanded if text not in overrides] + overrides
+
+
+def one_task(arguments: Sequence[str]) -> list[str]:
+    """`tasks=[x]` as `task=x`, to which overrides of that task belong."""
+    named = [re.fullmatch(r"tasks=\[\s*([\w-]+)\s*\]", argument) for argument in arguments]
+    return [f"task={one[1]}" if one else text for text, one in zip(arguments, named, strict=True)]
 
 
 def _quoted(argument: str) -> str:

@@ -122,7 +122,8 @@ class Project:
         """What the windows of the folds hold: see `sufficiency.count`. Of a fold's training cutoffs, the last."""
         days = sorted({day for training, cutoff in self.splits.folds() for day in (max(training), cutoff)})
         rows = self.task.judged_rows(self.dataset(days, ["frequency", "days_since_last_purchase"]))
-        return count(rows.X["frequency"], rows.y)
+        counts = count(rows.X["frequency"], rows.y)
+        return counts.reindex(pd.DatetimeIndex(days, name="cutoff"), fill_value=0)  # also where nobody is judged
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -194,7 +195,9 @@ class Project:
 
     def again(self, command: str) -> str:
         """A command to type next, with the choices of this one: data, task, configuration folder, store, ..."""
-        given = [text for text in self.overrides if text.startswith(LASTING) and not text.startswith("tasks=")]
+        given = [
+            text for text in self.overrides if text.lstrip("+~").startswith(LASTING) and not text.startswith("tasks=")
+        ]
         if HydraConfig.initialized():
             folders = [s.path for s in HydraConfig.get().runtime.config_sources if s.provider == "command-line"]
             given = [*(f"--config-dir={folder.removeprefix('file://')}" for folder in folders), *given]

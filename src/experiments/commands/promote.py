@@ -66,6 +66,7 @@ def _by_hand(project: Project) -> str:
     champion = registry.champion()
     if champion is not None and champion.number == version.number:
         return f"{registry.name}: version {version.number} is the champion already"
+    check_descriptive(version)
     version.check_loads()
     registry.crown(version.number, f"by hand: {config.reason}")
     registry.tag(version.number, {"gate": "bypassed", "override_reason": str(config.reason)})
@@ -98,7 +99,7 @@ def promote_together(candidates: Sequence[tuple[Project, Version]]) -> list[Look
             stack.enter_context(answering(project.client))
             stack.enter_context(exclusive(project.client, project.registered_name))
         together = [project.task.name for project, _ in candidates]
-        rivals = [_rival(project, candidate) for project, candidate in candidates]
+        rivals = [rival_of(project, candidate) for project, candidate in candidates]
         looks = [
             _look(project, candidate, rival, together)
             for (project, candidate), rival in zip(candidates, rivals, strict=True)
@@ -107,16 +108,8 @@ def promote_together(candidates: Sequence[tuple[Project, Version]]) -> list[Look
         settled = []
         for (project, candidate), look, beside_others in zip(candidates, looks, corrected, strict=True):
             outcome = look.outcome or beside_others
-            if look.outcome is None and look.together != together:
-                if look.together != [project.task.name]:
-                    raise InputError(
-                        f"version {candidate.number} was judged together with the candidates of other tasks, and what "
-                        f"came of it was not recorded",
-                        where=candidate.name,
-                        expected=f"one command for {', '.join(look.together)}",
-                        hint="experiments run, as it was given then, goes on where it was stopped",
-                    )
-                (outcome,) = correct([look.decision])
+            if look.outcome is None and set(look.together) != set(together):  # killed then, and asked for otherwise now
+                (outcome,) = correct([look.decision], unseen=len(look.together) - 1)
             words = statement(look.decision, outcome)
             look = settle(project.registry, candidate, look, outcome, words)
             if not outcome.promote and project.registry.champion() is None:
@@ -126,7 +119,7 @@ def promote_together(candidates: Sequence[tuple[Project, Version]]) -> list[Look
         return settled
 
 
-def _rival(project: Project, candidate: Version) -> Version | None:
+def rival_of(project: Project, candidate: Version) -> Version | None:
     """The champion that the candidate must beat, after all is checked that can be without opening the sealed window."""
     from experiments.tracking.gate import check_comparable
 
@@ -145,7 +138,7 @@ def _look(project: Project, candidate: Version, rival: Version | None, together:
     def judge(alpha: float) -> Decision:
         logger.info("opening the sealed window %s, %d days", splits.sealed, task.horizon_days)
         sealed = evaluate_sealed(project, candidate, rival)
-        decision = compare(project, candidate, sealed, alpha)
+        decision = compare(project, candidate, sealed, alpha, len(together))
         log_look(project, candidate, sealed, decision)
         return decision
 
@@ -160,8 +153,9 @@ def _look(project: Project, candidate: Version, rival: Version | None, together:
 def use_naive(project: Project, candidate: Version, look: Look) -> None:
     """Register the best naive model and make it champion: nothing better was shown, and something must be used."""
     assert look.outcome is not None
-    verdict = look.outcome.verdict
-    reason = f"version {candidate.number} was not promoted ({verdict}) and there was no champion"
+    shown = look.outcome.verdict in ("strong", "weak")  # of a candidate that was refused for another reason
+    verdict = "refused" if shown else look.outcome.verdict
+    reason = f"version {candidate.number} was not promoted ({look.outcome.verdict}) and there was no champion"
     version = make_naive(project, candidate, {"verdict": verdict, "reason": reason})
     words = statement(look.decision, look.outcome)
     project.registry.tag(version.number, {"instead_of": str(candidate.number), "statement": words})
@@ -230,15 +224,18 @@ def backtest(project: Project, candidate: Version, sealed: SealedEvaluations) ->
     return {**gains, str(project.splits.sealed): last}
 
 
-def compare(project: Project, candidate: Version, sealed: SealedEvaluations, alpha: float) -> Decision:
-    """Resample the customers, the same ones for every model, and apply the gate's rule."""
+def compare(project: Project, candidate: Version, sealed: SealedEvaluations, alpha: float, n_tasks: int) -> Decision:
+    """Resample the customers, the same ones for every model, and apply the gate's rule.
+
+    Draws are many enough for the smallest level that Holm's correction over `n_tasks` tests at.
+    """
     task, options, y = project.task, project.config.evaluation, sealed.candidate.y
     draws = paired_bootstrap(
         task.metric(),
         y.to_numpy(),
         sealed.predictions(),
         y.index.get_level_values("customer_id").to_numpy(),
-        n_resamples=max(options.n_resamples, math.ceil(TAIL_DRAWS / alpha)),
+        n_resamples=max(options.n_resamples, math.ceil(TAIL_DRAWS * n_tasks / alpha)),
         seed=options.seed,
     )
     return decide(
@@ -409,16 +406,7 @@ def _check_candidate(project: Project, candidate: Version, champion: Version | N
             hint=f"{project.again('tune')} trains one with today's, or {by_hand}",
         )
     check_features(candidate, definition_hash(candidate.features), f"{project.again('tune')} builds on today's")
-    described = descriptive(candidate.features)
-    if described:
-        name, reason = next(iter(described.items()))
-        raise InputError(
-            f"version {candidate.number} was trained on features of more than the past: {listing(described)}",
-            where="features.names",
-            expected="features that come from `as_of` alone",
-            found=f"{name}: {reason}",
-            hint=f"leave them out and tune again; experiments audit names all; or {by_hand}",
-        )
+    check_descriptive(candidate)
     if champion is not None:
         check_features(
             champion, definition_hash(champion.features), f"the champion cannot be scored any more: {by_hand}"
@@ -435,3 +423,22 @@ def _check_candidate(project: Project, candidate: Version, champion: Version | N
             )
     for version in filter(None, (candidate, champion)):
         version.check_loads()
+
+
+def check_descriptive(version: Version) -> None:
+    """Refuse a version that was trained on features of more than the past, by hand too.
+
+    Raises
+    ------
+    InputError
+    """
+    described = descriptive(version.features)
+    if described:
+        name, reason = next(iter(described.items()))
+        raise InputError(
+            f"version {version.number} was trained on features of more than the past: {listing(described)}",
+            where="features.names",
+            expected="features that come from `as_of` alone",
+            found=f"{name}: {reason}",
+            hint="leave them out and tune again; experiments audit names all",
+        )

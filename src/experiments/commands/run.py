@@ -11,7 +11,7 @@ import pandas as pd
 
 from experiments.commands.config import Config, of_each_task
 from experiments.commands.project import Project
-from experiments.commands.promote import describe, in_use, promote_together
+from experiments.commands.promote import describe, in_use, promote_together, rival_of
 from experiments.commands.score import find_champions, score
 from experiments.commands.tune import tune
 from experiments.reports.decision import figure, statement
@@ -28,7 +28,7 @@ def main(config: Config) -> None:
     begun = time.monotonic()
     projects = [Project(own, overrides) for own, overrides in of_each_task(config)]
     versions, skipped = tune_all(projects)
-    judged = [(project, versions[project]) for project in versions if "rolled_back" not in versions[project].tags]
+    judged = judgeable(versions, skipped)
     looks = dict(zip([project for project, _ in judged], promote_together(judged), strict=True)) if judged else {}
     for project, look in looks.items():
         print(f"{describe(project, look)}\n")
@@ -52,7 +52,7 @@ def main(config: Config) -> None:
             print("      answer rows of features")
 
 
-def tune_all(projects: list[Project]) -> tuple[dict[Project, Version], dict[Project, InsufficientDataError]]:
+def tune_all(projects: list[Project]) -> tuple[dict[Project, Version], dict[Project, InputError]]:
     """A candidate for each task, and why there is none for those that these data do not allow.
 
     Raises
@@ -60,7 +60,8 @@ def tune_all(projects: list[Project]) -> tuple[dict[Project, Version], dict[Proj
     InsufficientDataError
         If they allow none.
     """
-    versions, skipped = {}, {}
+    versions: dict[Project, Version] = {}
+    skipped: dict[Project, InputError] = {}
     for project in projects:
         try:
             splits = project.splits
@@ -78,6 +79,29 @@ def tune_all(projects: list[Project]) -> tuple[dict[Project, Version], dict[Proj
     if not versions:
         raise next(iter(skipped.values()))
     return versions, skipped
+
+
+def judgeable(versions: Mapping[Project, Version], skipped: dict[Project, InputError]) -> list[tuple[Project, Version]]:
+    """The candidates that the gate can judge; one that it cannot does not keep the others from being judged.
+
+    Raises
+    ------
+    InputError
+        If it can judge none, for another reason than that it was rolled back.
+    """
+    judged = []
+    for project, version in versions.items():
+        if "rolled_back" in version.tags:
+            continue
+        try:
+            rival_of(project, version)
+            judged.append((project, version))
+        except InputError as error:
+            logger.warning("%s is not judged: %s", project.task.name, error.problem)
+            skipped[project] = error
+    if skipped and not judged and not any("rolled_back" in version.tags for version in versions.values()):
+        raise next(iter(skipped.values()))
+    return judged
 
 
 def summary(

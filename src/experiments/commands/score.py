@@ -140,6 +140,7 @@ class Scorer:
         for task, version in self.champions.items():
             horizon, model = int(version.tags["horizon_days"]), f"{version.name}/{version.number}"
             said = {"horizon_days": horizon, "model": model, "verdict": version.tags.get("verdict", UNJUDGED)}
+            said["population"] = version.tags["population"]
             parts.append(version.scores(X).assign(**{f"{task}_{name}": value for name, value in said.items()}))
         known = self.purchasing is not None
         parts.append(

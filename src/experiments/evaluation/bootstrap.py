@@ -118,6 +118,8 @@ class Distribution:
             return float(below == n)
         low, high = draws[below - 1 : below + 1]
         quantile = (below - 1 + (threshold - low) / (high - low)) / (n - 1)
+        if quantile in (0.0, 1.0):  # at an extreme draw, whose normal quantile is infinite
+            return float(quantile)
         shifted = norm.ppf(quantile) - self.bias
         stretch = 1 + self.acceleration * shifted
         return float(norm.cdf(shifted / stretch - self.bias)) if stretch > 0 else float(shifted > 0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -134,6 +135,8 @@ class Decision:
     naive : str
         The naive model that comes nearest to the candidate.
     guards : mapping of metric to (lowest, found, highest)
+    n_naive : int
+        How many of the comparisons, from the first, are with naive models.
     backtest : mapping of day to float
         Gain over that naive model from each origin, the sealed one last.
     """
@@ -149,6 +152,7 @@ class Decision:
     interval: tuple[float, float]
     naive: str
     guards: Mapping[str, tuple[float, float, float]]
+    n_naive: int
     backtest: Mapping[str, float]
 
     @classmethod
@@ -163,10 +167,21 @@ class Decision:
         return next(comparison for comparison in self.comparisons if comparison.rival == self.naive)
 
     @property
+    def claims(self) -> dict[str, float]:
+        """p-values of the verdict's claims: gains must be shown over every naive model, the others over the nearest."""
+        naive = self.comparisons[: self.n_naive]
+        gains = {claim: _largest(comparison.p_values[claim] for comparison in naive) for claim in ("gain", "effect")}
+        return {**self.nearest.p_values, **gains}
+
+    @property
     def p_value(self) -> float:
         """Of the candidate being no better than every rival: the largest of the comparisons'."""
-        values = [comparison.p_values["gain"] for comparison in self.comparisons]
-        return 1.0 if any(math.isnan(value) for value in values) else max(values)
+        return _largest(comparison.p_values["gain"] for comparison in self.comparisons)
+
+
+def _largest(p_values: Iterable[float]) -> float:
+    values = list(p_values)
+    return 1.0 if any(math.isnan(value) for value in values) else max(values)
 
 
 @dataclass(frozen=True)
@@ -275,9 +290,9 @@ def decide(
         )
     if ranking_only:
         reasons.append("the model only ranks customers; a champion must predict amounts")
-    return Decision(
+    decision = Decision(
         promote=not reasons,
-        verdict=nearest.verdict(nearest.p_values, alpha, min_effect),
+        verdict="undecided",
         reasons=tuple(reasons),
         comparisons=comparisons,
         metric=metric,
@@ -287,8 +302,10 @@ def decide(
         interval=draws[candidate].interval(confidence),
         naive=nearest.rival,
         guards={name: (low, metrics[name], high) for name, (low, high) in guards.items()},
+        n_naive=len(naive),
         backtest=from_origins,
     )
+    return dataclasses.replace(decision, verdict=nearest.verdict(decision.claims, alpha, min_effect))
 
 
 def holm(p_values: Sequence[float], levels: Sequence[float]) -> list[float]:
@@ -320,12 +337,20 @@ def holm(p_values: Sequence[float], levels: Sequence[float]) -> list[float]:
     return corrected
 
 
-def correct(decisions: Sequence[Decision]) -> list[Outcome]:
-    """Holm's correction over the tasks of one run: of the gains that promote, and of each claim of the verdicts."""
-    levels = [decision.alpha for decision in decisions]
-    promoting = holm([decision.p_value for decision in decisions], levels)
+def correct(decisions: Sequence[Decision], unseen: int = 0) -> list[Outcome]:
+    """Holm's correction over the tasks of one run: of the gains that promote, and of each claim of the verdicts.
+
+    Parameters
+    ----------
+    decisions : sequence of Decision
+    unseen : int
+        Tasks of the same run whose decision is not at hand: their p-values count as 1.
+    """
+    levels = [decision.alpha for decision in decisions] + [decisions[0].alpha] * unseen
+    n_asked, ones = len(levels), [1.0] * unseen
+    promoting = holm([*(decision.p_value for decision in decisions), *ones], levels)
     claims = {
-        claim: holm([decision.nearest.p_values[claim] for decision in decisions], levels)
+        claim: holm([*(decision.claims[claim] for decision in decisions), *ones], levels)
         for claim in ("gain", "effect", "loss", "absence")
     }
     outcomes = []
@@ -333,7 +358,7 @@ def correct(decisions: Sequence[Decision]) -> list[Outcome]:
         reasons = decision.reasons
         if decision.p_value < decision.alpha <= promoting[i]:
             reasons += (
-                f"with {len(decisions)} questions asked at once the gain is not shown: p = {decision.p_value:.4f}, "
+                f"with {n_asked} questions asked at once the gain is not shown: p = {decision.p_value:.4f}, "
                 f"{promoting[i]:.4f} after Holm's correction, not below the level {decision.alpha:.4f}",
             )
         p_values = {claim: values[i] for claim, values in claims.items()}

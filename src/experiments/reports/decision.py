@@ -69,7 +69,8 @@ def statement(decision: Decision, outcome: Outcome) -> str:
                 f"{figure(nearest.gain)} {spread}, where one of {figure(nearest.detectable)} would have shown"
             )
     alone = f" ({decision.verdict} if no other question had been asked)" if decision.verdict != outcome.verdict else ""
-    return f"{outcome.verdict}: {said}{alone}"
+    refused = "; refused all the same" if outcome.verdict in ("strong", "weak") and not outcome.promote else ""
+    return f"{outcome.verdict}: {said}{alone}{refused}"
 
 
 def in_words(rival: str) -> str:
@@ -117,12 +118,14 @@ def decision_page(
         What is in use now.
     """
     verdict, words = statement(decision, outcome).split(": ", 1)
+    shown = verdict in ("strong", "weak")
+    meaning = MEANING[verdict] if outcome.promote or not shown else "There is a gain, and something else in the way."
     became = "It is the new champion." if outcome.promote else "It was not promoted."
     parts = [
         f"<p class=eyebrow>{escape(title)} &middot; {escape(model)} &middot; "
         f"{look['start']} to {look['end']}, {horizon_days} days</p>",
         f"<h1 class={verdict}><span>{verdict}</span> {escape(words[0].upper() + words[1:])}.</h1>",
-        f"<p class=lead>{MEANING[verdict]} {became} In use: {escape(champion)}.</p>",
+        f"<p class=lead>{meaning} {became} In use: {escape(champion)}.</p>",
         _reasons(outcome),
         "<h2>How much better</h2>",
         f"<p>Gain in {escape(decision.metric)} over each rival, on the same customers, with its "

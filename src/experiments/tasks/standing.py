@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +16,9 @@ import pandas as pd
 from experiments.evaluation.controls import permuted_within_cutoff
 from experiments.models import Constant
 from experiments.tasks.base import Build, Dataset, Task, Validation, build, naive_models, validate
+from features.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 CONSTANT, PERMUTED = "constant", "permuted_target"
 Folds = Sequence[tuple[Sequence[date], date]]
@@ -33,7 +38,8 @@ class Standing:
     constant : Validation
         Of the same prediction for everybody.
     permuted : array of shape (n_controls,)
-        The primary metric of the model where the targets are permuted: see `permuted_metric`.
+        The primary metric of the model where the targets are permuted: see `permuted_metric`. NaN where the model
+        refused them.
     """
 
     name: str
@@ -56,8 +62,7 @@ class Standing:
             **{f"naive/{metric}": value for metric, value in self.naive[self.best_naive].metrics.items()},
             **{f"naive/{rival}/{primary}": outcome.metrics[primary] for rival, outcome in self.naive.items()},
             **{f"control/{CONSTANT}/{metric}": value for metric, value in self.constant.metrics.items()},
-            f"control/{PERMUTED}/{primary}": float(self.permuted.mean()),
-            f"control/{PERMUTED}/{primary}_max": float(self.permuted.max()),
+            **control_metrics(f"control/{PERMUTED}/{primary}", self.permuted),
         }
 
     def table(self) -> pd.DataFrame:
@@ -67,7 +72,7 @@ class Standing:
             (self.name, "model", self.validation.metrics[primary]),
             *((rival, "naive", outcome.metrics[primary]) for rival, outcome in self.naive.items()),
             (CONSTANT, "control", self.constant.metrics[primary]),
-            *((PERMUTED, "control", value) for value in self.permuted),
+            *((PERMUTED, "control", value) for value in self.permuted if not np.isnan(value)),
         ]
         return pd.DataFrame(rows, columns=["model", "kind", primary])
 
@@ -104,11 +109,23 @@ def stand(
 def permuted_metric(task: Task, build: Build, dataset: Dataset, folds: Folds, seed: int) -> float:
     """The primary metric of a model trained and judged on targets permuted among the customers of each cutoff.
 
-    There is nothing to learn in them: what lies clearly above no skill comes from the machinery.
+    There is nothing to learn in them: what lies clearly above no skill comes from the machinery. NaN where the
+    model refuses such targets, as an L1 fit does that predicts zero for everybody.
     """
     dealt = Dataset(dataset.X, permuted_within_cutoff(dataset.y, seed))
     scores = []
     for training, cutoff in folds:
         train, held_out = dealt.at(*training), task.judged_rows(dealt.at(cutoff))
-        scores.append(task.metric()(held_out.y, build().fit(train.X, train.y).predict(held_out.X)))
+        try:
+            model = build().fit(train.X, train.y)
+        except InputError as error:
+            logger.warning("no control from targets permuted before %s: %s", cutoff, error.problem)
+            return math.nan
+        scores.append(task.metric()(held_out.y, model.predict(held_out.X)))
     return float(np.mean(scores))
+
+
+def control_metrics(name: str, values: np.ndarray) -> dict[str, float]:
+    """Mean and largest of a control's repetitions; nothing where it could not be had."""
+    values = values[~np.isnan(values)]
+    return {name: float(values.mean()), f"{name}_max": float(values.max())} if len(values) else {}

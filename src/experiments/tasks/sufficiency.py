@@ -11,10 +11,10 @@ from experiments.tasks.base import Task
 from features.errors import InputError, InsufficientDataError, check_type, did_you_mean
 
 COUNTS: Mapping[str, str] = {
-    "customers": "customers who bought before it",
-    "repeat_customers": "customers who had bought on two days or more",
-    "positives": "customers with a target above 0",
-    "negatives": "customers with a target of 0",
+    "customers": "customers who are judged",
+    "repeat_customers": "of them with purchases on two days or more",
+    "positives": "of them with a target above 0",
+    "negatives": "of them with a target of 0",
 }
 
 
