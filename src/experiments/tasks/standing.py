@@ -55,13 +55,20 @@ class Standing:
         return max(self.naive, key=lambda rival: self.naive[rival].metrics[self.primary_metric])
 
     def metrics(self) -> dict[str, float]:
-        """All of it under `valid/`, `naive/` and `control/`; the best naive model's metrics without its name."""
+        """All of it under `valid/`, `naive/` and `control/`; the best naive model's metrics without its name.
+
+        What is undefined where all predictions are equal, as a rank correlation is, is left out.
+        """
         primary = self.primary_metric
         return {
             **{f"valid/{metric}": value for metric, value in self.validation.metrics.items()},
             **{f"naive/{metric}": value for metric, value in self.naive[self.best_naive].metrics.items()},
             **{f"naive/{rival}/{primary}": outcome.metrics[primary] for rival, outcome in self.naive.items()},
-            **{f"control/{CONSTANT}/{metric}": value for metric, value in self.constant.metrics.items()},
+            **{
+                f"control/{CONSTANT}/{metric}": value
+                for metric, value in self.constant.metrics.items()
+                if not math.isnan(value)
+            },
             **control_metrics(f"control/{PERMUTED}/{primary}", self.permuted),
         }
 
