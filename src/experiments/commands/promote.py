@@ -24,7 +24,7 @@ from experiments.evaluation.decision import BACKTEST_ORIGINS, Decision, correct,
 from experiments.reports.decision import decision_page, statement
 from experiments.reports.evaluation import draw
 from experiments.tasks.base import Evaluation, build, naive_models
-from experiments.tasks.standing import CONSTANT, PERMUTED
+from experiments.tasks.standing import CONSTANT, PERMUTED, control_metrics
 from features.audit import descriptive
 from features.errors import InputError, listing
 from features.snapshot import definition_hash
@@ -300,11 +300,10 @@ def sealed_controls(project: Project, candidate: Evaluation) -> dict[str, float]
     options, y, prediction = project.config.evaluation, candidate.y, candidate.prediction
     metric, name = project.task.metric(), project.task.primary_metric
     draws = range(options.seed, options.seed + options.n_controls)
-    permuted = [metric(permuted_within_cutoff(y, seed), prediction) for seed in draws]
+    permuted = np.array([metric(permuted_within_cutoff(y, seed), prediction) for seed in draws])
     return {
         f"sealed/control/{CONSTANT}/{name}": metric(y, np.full(len(y), float(y.mean()))),
-        f"sealed/control/{PERMUTED}/{name}": float(np.mean(permuted)),
-        f"sealed/control/{PERMUTED}/{name}_max": float(np.max(permuted)),
+        **control_metrics(f"sealed/control/{PERMUTED}/{name}", permuted),
     }
 
 

@@ -41,15 +41,15 @@ class LightGBM(Model):
 
     def __init__(
         self,
-        n_estimators: int,
-        learning_rate: float,
-        num_leaves: int,
-        min_child_samples: int,
-        reg_lambda: float,
-        colsample_bytree: float,
-        subsample: float,
-        seed: int,
-        n_jobs: int,
+        n_estimators: int = 200,
+        learning_rate: float = 0.03,
+        num_leaves: int = 15,
+        min_child_samples: int = 30,
+        reg_lambda: float = 1.0,
+        colsample_bytree: float = 0.5,
+        subsample: float = 0.8,
+        seed: int = 0,
+        n_jobs: int = 1,
     ) -> None:
         self.n_estimators = n_estimators
         self.learning_rate = learning_rate
@@ -262,30 +262,6 @@ class LightGBMProbability(LightGBM):
     n_estimators, learning_rate, num_leaves, min_child_samples, reg_lambda, colsample_bytree, subsample, seed, n_jobs
         As `LightGBM`.
     """
-
-    def __init__(
-        self,
-        n_estimators: int = 200,
-        learning_rate: float = 0.03,
-        num_leaves: int = 15,
-        min_child_samples: int = 30,
-        reg_lambda: float = 1.0,
-        colsample_bytree: float = 0.5,
-        subsample: float = 0.8,
-        seed: int = 0,
-        n_jobs: int = 1,
-    ) -> None:
-        super().__init__(
-            n_estimators,
-            learning_rate,
-            num_leaves,
-            min_child_samples,
-            reg_lambda,
-            colsample_bytree,
-            subsample,
-            seed,
-            n_jobs,
-        )
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
         """Grow the trees; y is 0 or 1, and both occur."""

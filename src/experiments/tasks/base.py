@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.models.base import Model
-from features.errors import InputError, check_type, did_you_mean
+from features.errors import InputError, check_type, did_you_mean, listing
 from features.shop import Shop
 
 Build = Callable[[], Model]
@@ -117,6 +117,22 @@ class Task(Protocol):
 
     def align(self, model: Model, X: pd.DataFrame, champion: Model, champion_X: pd.DataFrame) -> None:
         """Make what a new model calls things agree with the champion, on the same customers."""
+
+
+def check_primary_metric(metric: str, known: Sequence[str]) -> None:
+    """Refuse a metric to choose models by that is none of those of which more is better.
+
+    Raises
+    ------
+    InputError
+    """
+    if metric not in known:
+        raise InputError(
+            f"{metric!r} is no metric to choose models by",
+            where="task.primary_metric",
+            expected=listing(known),
+            hint=did_you_mean(metric, known),
+        )
 
 
 def check_guards(guards: Mapping[str, Sequence[float]], metrics: Iterable[str]) -> None:

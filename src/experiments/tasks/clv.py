@@ -13,10 +13,9 @@ import pandas as pd
 from experiments.evaluation.metrics import SPEND_METRICS, calibration_table, cumulative_gain
 from experiments.models import MODELS
 from experiments.models.base import Model, check_terms
-from experiments.tasks.base import Build, Dataset, Evaluation, Task, check_guards
+from experiments.tasks.base import Build, Dataset, Evaluation, Task, check_guards, check_primary_metric
 from experiments.tasks.sufficiency import check_minimum
 from features import targets
-from features.errors import InputError, did_you_mean, listing
 from features.shop import Shop
 
 HIGHER_IS_BETTER = ("gini", "spearman", "top_decile_lift")  # errors in currency are won by predicting zero
@@ -60,13 +59,7 @@ class CustomerValue(Task):
     judged: ClassVar[str] = "clv"
 
     def __post_init__(self) -> None:
-        if self.primary_metric not in HIGHER_IS_BETTER:
-            raise InputError(
-                f"{self.primary_metric!r} is no metric to choose models by",
-                where="task.primary_metric",
-                expected=listing(HIGHER_IS_BETTER),
-                hint=did_you_mean(self.primary_metric, HIGHER_IS_BETTER),
-            )
+        check_primary_metric(self.primary_metric, HIGHER_IS_BETTER)
         check_guards(self.guards, SPEND_METRICS)
         check_minimum(self.minimum)
         check_terms(self.horizon_days, self.margin, self.discount_rate)

@@ -22,10 +22,10 @@ from experiments.evaluation.probability import (
 from experiments.models import PROBABILITIES
 from experiments.models.base import Model, check_terms, require_columns
 from experiments.models.probability import Recalibrated, calibration_map, check_event, recalibrated
-from experiments.tasks.base import Build, Dataset, Evaluation, Task, Validation, check_guards
+from experiments.tasks.base import Build, Dataset, Evaluation, Task, Validation, check_guards, check_primary_metric
 from experiments.tasks.sufficiency import check_minimum
 from features import targets
-from features.errors import InputError, did_you_mean, listing
+from features.errors import InputError
 from features.shop import Shop
 
 logger = logging.getLogger(__name__)
@@ -79,13 +79,7 @@ class Repurchase(Task):
     grain: ClassVar[str] = "customer x cutoff"
 
     def __post_init__(self) -> None:
-        if self.primary_metric not in HIGHER_IS_BETTER:
-            raise InputError(
-                f"{self.primary_metric!r} is no metric to choose models by",
-                where="task.primary_metric",
-                expected=listing(HIGHER_IS_BETTER),
-                hint=did_you_mean(self.primary_metric, HIGHER_IS_BETTER),
-            )
+        check_primary_metric(self.primary_metric, HIGHER_IS_BETTER)
         check_event(self.event, where="task.event")
         if self.active_within_days is not None and self.active_within_days < 1:
             raise InputError(

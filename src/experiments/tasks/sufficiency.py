@@ -9,6 +9,7 @@ import pandas as pd
 
 from experiments.tasks.base import Task
 from features.errors import InputError, InsufficientDataError, check_type, did_you_mean
+from features.profile import missing_tables
 
 COUNTS: Mapping[str, str] = {
     "customers": "customers who are judged",
@@ -41,7 +42,7 @@ def check_tables(task: Task, present: Collection[str]) -> None:
     ------
     InsufficientDataError
     """
-    absent = [table for table in task.needs if table not in present]
+    absent = missing_tables({task.name: task.needs}, present)[task.name]
     if absent:
         raise InsufficientDataError(
             f"{task.name} needs tables that this shop does not have: {', '.join(absent)}",
