@@ -17,6 +17,7 @@ BELOW = {
     "experiments.models": {"features"},
     "experiments.evaluation": {"features"},
     "experiments.tasks": {"features", "experiments.models", "experiments.evaluation"},
+    "experiments.analysis": {"features", "experiments.models", "experiments.evaluation"},
 }
 _SIDE = {*BELOW, "features"}
 BELOW |= {f"experiments.{room}": _SIDE for room in ("tuning", "tracking", "campaigns", "reports")}

@@ -1,0 +1,53 @@
+"""A font that holds Hangul, for pictures and for pages that are read without a network."""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+
+import matplotlib
+from fontTools.subset import Options, Subsetter
+from fontTools.ttLib import TTFont
+from matplotlib import font_manager
+
+FAMILY = "NanumGothic"
+HANGUL = ("ᄀ", "\ud7af")  # first and last code point of the blocks from Hangul Jamo to Hangul syllables
+
+
+def font_file() -> Path:
+    """The font's file, in the package that brings it."""
+    spec = find_spec("koreanize_matplotlib")  # found, not imported: importing it changes matplotlib's settings
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "fonts" / f"{FAMILY}.ttf"
+
+
+def use_in_pictures() -> None:
+    """Let matplotlib take the font for what its own does not hold, in this process."""
+    font_manager.fontManager.addfont(font_file())
+    matplotlib.rcParams["font.family"] = ["DejaVu Sans", FAMILY]
+
+
+def embedded(text: str) -> str:
+    """CSS that brings the font's glyphs for the Hangul of a text; empty where it has none."""
+    wanted = sorted({character for character in text if HANGUL[0] <= character <= HANGUL[1]})
+    if not wanted:
+        return ""
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of every table that it drops
+    options = Options(flavor="woff", layout_features=[], name_IDs=[], hinting=False, notdef_outline=True)
+    font = TTFont(font_file(), lazy=True)
+    subsetter = Subsetter(options)
+    subsetter.populate(text="".join(wanted))
+    subsetter.subset(font)
+    font.flavor = "woff"
+    file = io.BytesIO()
+    font.save(file)
+    data = base64.b64encode(file.getvalue()).decode()
+    first, last = (f"U+{ord(end):X}" for end in HANGUL)
+    return (
+        f"@font-face {{ font-family: {FAMILY}; unicode-range: {first}-{last[2:]}; "
+        f'src: url(data:font/woff;base64,{data}) format("woff") }}'
+    )

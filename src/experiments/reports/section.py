@@ -1,0 +1,130 @@
+"""What a report is made of: sections of texts, tables and pictures, in the order in which they are read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph.
+
+    Attributes
+    ----------
+    text : str
+        Plain; the page escapes it.
+    kind : str
+        "lead" (what to remember), "plain", or "note" (how it was measured, what was left out).
+    lang : str, optional
+        BCP 47, where it is not the page's English: "ko".
+    """
+
+    text: str
+    kind: str = "plain"
+    lang: str | None = None
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading within a section."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes
+    ----------
+    name : str
+        Of its file, unique in the section.
+    frame : DataFrame
+        Columns are headings as they are read; a named index is shown first. Whole numbers and floats are formatted by
+        `number`; what is to be read otherwise (shares, intervals) is text already.
+    caption : str
+        What it shows, a sentence.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure.
+
+    Attributes
+    ----------
+    name : str
+        Of its file, unique in the section.
+    figure : Figure
+    caption : str
+        What is to be seen, for those too who cannot see it.
+    """
+
+    name: str
+    figure: Figure
+    caption: str
+
+
+Part = Text | Heading | Table | Picture
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a report.
+
+    Attributes
+    ----------
+    name : str
+        Its anchor, and the folder of its files: a word.
+    title : str
+        As a marketer reads it.
+    parts : sequence of Part
+    """
+
+    name: str
+    title: str
+    parts: Sequence[Part]
+
+
+def number(value: object) -> str:
+    """A number as it is read: thousands apart; three significant digits, no fewer than stand before the point.
+
+    >>> number(12345), number(1234.56), number(0.01234), number(float("nan"))
+    ('12,345', '1,235', '0.0123', '-')
+    """
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    if not math.isfinite(value):
+        return "-"
+    if value == 0:
+        return "0"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}"
+
+
+def percent(share: float, decimals: int = 0) -> str:
+    """A share in [0, 1] as it is read; "-" where there is none.
+
+    >>> percent(0.283), percent(0.0283, 1)
+    ('28%', '2.8%')
+    """
+    return f"{share:.{decimals}%}" if math.isfinite(share) else "-"
+
+
+def between(low: float, high: float, decimals: int | None = None) -> str:
+    """An interval as it is read, of shares in percent where `decimals` is given.
+
+    >>> between(0.12, 0.34), between(0.12, 0.34, 0)
+    ('0.120 to 0.340', '12% to 34%')
+    """
+    shown = [number(float(end)) if decimals is None else percent(end, decimals) for end in (low, high)]
+    return " to ".join(shown)
