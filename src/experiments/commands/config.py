@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -141,6 +142,31 @@ class AuditConfig:
 
 
 @dataclass
+class ReportConfig:
+    output: str
+    sections: list[str]
+    hypotheses: list[str] | None
+
+
+@dataclass
+class PersonasConfig:
+    q: float
+    min_cell: int
+    min_index: float
+    most: int
+    largest: int
+    strategy: dict[str, dict[str, str]]
+    wording: dict[str, dict[str, Any]]
+
+    def __post_init__(self) -> None:
+        _in_range("personas.q", self.q, "between 0 and 1", 0 < self.q < 1)
+        _in_range("personas.min_cell", self.min_cell, "at least 2", self.min_cell >= 2)
+        _in_range("personas.min_index", self.min_index, "at least 100", self.min_index >= 100)
+        _in_range("personas.most", self.most, "at least 1", self.most >= 1)
+        _in_range("personas.largest", self.largest, "at least 2", self.largest >= 2)
+
+
+@dataclass
 class Config:
     """One command's configuration, resolved."""
 
@@ -151,6 +177,8 @@ class Config:
     search: SearchConfig
     evaluation: EvaluationConfig
     audit: AuditConfig
+    report: ReportConfig
+    personas: PersonasConfig
     tuning: TuningConfig
     tracking: TrackingConfig
     engine: dict[str, Any]
@@ -196,10 +224,10 @@ def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
         If several tasks are named and an override belongs to one, or one of them is not there.
     """
     given = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    if not config.tasks:  # the report alone
+        return []
     if any(text.startswith(("task=", "experiment=")) for text in given):
         return [(config, given)]
-    if not config.tasks:
-        raise InputError("there is nothing to run", where="tasks", expected="names of tasks", found="[]")
     own = [text for text in given if text.lstrip("+~").startswith(OF_ONE_TASK)]
     if own and len(config.tasks) > 1:
         raise InputError(
@@ -234,6 +262,27 @@ def of_task(task: str, given: Sequence[str]) -> tuple[Config, list[str]]:
         return typed(compose("config", overrides)), overrides
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, None) from error
+
+
+def every(group: str) -> dict[str, dict[str, Any]]:
+    """All files of a group of configuration, by name: those of conf/, and of the command's own `--config-dir`."""
+    names = sorted(GlobalHydra.instance().config_loader().get_group_options(group))
+    found = {}
+    for name in names:
+        try:
+            content = OmegaConf.to_object(compose(f"{group}/{name}"))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise explain(error, None) from error
+        content = cast(dict[str, Any], content).get(group)
+        if not isinstance(content, dict):
+            raise InputError(
+                f"{name} is no mapping",
+                where=f"conf/{group}/{name}.yaml",
+                expected="lines of `key: value`",
+                found=str(content),
+            )
+        found[name] = content
+    return found
 
 
 def _check_mappings(config: DictConfig, composed: Any) -> None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "tune": "search models and parameters, refit the best and register it: tuning.n_trials=50",
     "promote": "gate the newest version on the sealed window, or version=3 reason='…', or rollback=true",
     "score": "score every customer with the champions: as_of=2018-01-01 output=x.parquet",
+    "report": "one page for the marketer: verdicts, tiers, personas, hypotheses: output=x.html",
     "ui": "open the MLflow UI on the store in use",
 }
 USAGE_ERROR, INTERRUPTED = 2, 130

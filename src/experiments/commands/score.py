@@ -19,7 +19,7 @@ from experiments.commands.project import Project
 from experiments.models import MODELS
 from experiments.models.probabilistic import DAYS_PER_WEEK, BuyTillYouDie
 from experiments.tasks import TASKS
-from features.engines import Engine
+from features.engines import Engine, batches
 from features.errors import InputError
 from features.snapshot import combinations, definition_hash
 from features.tables import parse_day
@@ -69,6 +69,22 @@ def score(project: Project) -> tuple[Path, int]:
     path = Path(project.config.output or DEFAULT_OUTPUT)
     check_output(path)
     check_reach(project)
+    rows, scorer = prepare(project)
+    metadata = {f"{task}_verdict": said for task, said in verdicts(scorer.champions).items()}
+    return path, write(scorer, rows, project.shop.engine, path, metadata)
+
+
+def scored(project: Project) -> pd.DataFrame:
+    """The rows of customer_360 in memory, indexed customer_id."""
+    check_reach(project)
+    rows, scorer = prepare(project)
+    schema = scorer(next(batches(rows)).slice(0, 1)).schema
+    table = pa.Table.from_batches(project.shop.engine.map(scorer, rows, schema), schema)
+    return table.to_pandas().set_index("customer_id")
+
+
+def prepare(project: Project) -> tuple[Path, Scorer]:
+    """The snapshot of the customers to score, and what scores them."""
     day, champions = as_of(project), find_champions(project)
     names = dict.fromkeys([*MAIN_FEATURES, *(name for version in champions.values() for name in version.features)])
     rows = project.shop.snapshot(list(names), day)
@@ -79,8 +95,7 @@ def score(project: Project) -> tuple[Path, int]:
         currency=project.shop.staged.currency,
         as_of=str(day),
     )
-    metadata = {f"{task}_verdict": said for task, said in verdicts(champions).items()}
-    return path, write(scorer, rows, project.shop.engine, path, metadata)
+    return rows, scorer
 
 
 def verdicts(champions: Mapping[str, Version]) -> dict[str, str]:

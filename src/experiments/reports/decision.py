@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from statistics import median
 from typing import Any
 
 from experiments.evaluation.decision import BACKTEST_ORIGINS, Comparison, Decision, Outcome
+from experiments.reports.html import document, table
 
 # What a better figure means to a marketer, and what it is called when it is no better.
 ABILITIES = {
@@ -135,7 +136,7 @@ def decision_page(
         "<h2>The figures</h2>",
         _figures(decision, model),
         "<h2>Guards</h2>",
-        _table(
+        table(
             ["guard", "found", "must lie within", ""],
             (
                 [name, figure(found), f"{low:g} to {high:g}", "holds" if low <= found <= high else "broken"]
@@ -151,7 +152,7 @@ def decision_page(
         "<p class=foot>Intervals say how far the figures vary with who the customers are, in this window "
         "(bootstrap over customers); another season is another draw.</p>",
     ]
-    return PAGE.format(title=escape(title), style=STYLE, body="\n".join(part for part in parts if part))
+    return document(f"{title}: the decision", "\n".join(part for part in parts if part), STYLE)
 
 
 def _reasons(outcome: Outcome) -> str:
@@ -198,7 +199,7 @@ def _figures(decision: Decision, model: str) -> str:
     rows = [row(f"{model} (candidate)", decision.estimate, decision.interval, None)]
     rows += [row(c.rival, c.estimate, c.estimate_interval, c) for c in decision.comparisons]
     interval = f"{decision.nearest.confidence:.0%} interval"
-    return _table(["", decision.metric, interval, "gain over it", "at least"], rows) + (
+    return table(["", decision.metric, interval, "gain over it", "at least"], rows) + (
         f"<p>&ldquo;At least&rdquo; is wrong with a probability of {decision.alpha:.4f}, the level of this look.</p>"
     )
 
@@ -214,7 +215,7 @@ def _backtest(decision: Decision) -> str:
         f"<p>Median gain over {escape(in_words(decision.naive))}: <b>{figure(median(gains))}</b>, from {len(gains)} "
         f"origins{wanted}. Each time the model was fitted on windows that had ended by then. Its parameters were "
         "chosen at earlier origins among these, so that gains there flatter it; the sealed window was not used for "
-        "that.</p>" + _table(["from", f"gain in {escape(decision.metric)}"], rows)
+        "that.</p>" + table(["from", f"gain in {escape(decision.metric)}"], rows)
     )
 
 
@@ -242,7 +243,7 @@ def _ledger(look: Mapping[str, Any], looks: Sequence[Mapping[str, Any]]) -> str:
     return (
         f"<p>Whoever looks often enough finds something. So the k-th look at overlapping windows is tested at "
         f".05 &times; 6 / (&pi;&sup2; k&sup2;); {spent:.4f} of .05 is spent.{others}</p>"
-        + _table(["look", "day", "version", "level", "alone", "outcome"], rows)
+        + table(["look", "day", "version", "level", "alone", "outcome"], rows)
     )
 
 
@@ -257,42 +258,15 @@ def _needed(decision: Decision) -> str:
     return f"<p>{text}. To find one of {figure(effect)} as surely takes some {factor:.1f} times as many customers.</p>"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    heads = "".join(f"<th>{name}</th>" for name in head)
-    return f"<div class=scroll><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
-
-
 STYLE = """
-body { margin: 0; background: #f5f6f8; color: #1f2430; font: 16px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif }
-main { max-width: 46rem; margin: 0 auto; padding: 1.5rem 1.25rem 3rem; background: #fff; min-height: 100vh }
-h1 { font-size: 1.5rem; line-height: 1.35; margin: .4rem 0 1rem }
+main { max-width: 46rem }
 h1 span { color: #fff; background: #8a8f98; border-radius: .3rem; padding: .05em .45em; margin-right: .2em }
 h1.strong span { background: #2e7d4f } h1.weak span { background: #2563a8 } h1.none span { background: #b23a48 }
-h2 { font-size: 1.1rem; margin: 2.2rem 0 .4rem } p { margin: .4rem 0 .8rem }
-.eyebrow, .foot { color: #555b66; font-size: .875rem } .foot { margin-top: 2.5rem }
-.lead { font-size: 1.0625rem }
 .rival { display: grid; grid-template-columns: 1fr auto; gap: 0 1rem; margin: .7rem 0; font-size: .9375rem }
 .rival b { font-weight: 600; font-variant-numeric: tabular-nums; white-space: nowrap }
 .rival svg { grid-column: 1 / -1; width: 100%; height: 1.5rem; background: #f0f2f5; border-radius: .2rem }
 svg line { vector-effect: non-scaling-stroke; stroke: #8a8f98 }
 svg .effect { stroke-dasharray: 4 3 } svg .interval { stroke: #2563a8; stroke-width: 3px }
-svg .gain { stroke: #2563a8; stroke-width: 4px }
-.scroll { overflow-x: auto } table { border-collapse: collapse; width: 100%; font-size: .9375rem }
-th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #e3e6ea; white-space: nowrap }
-th { color: #555b66; font-weight: 500 } td { font-variant-numeric: tabular-nums }
-@media (max-width: 30rem) { .rival { grid-template-columns: 1fr } h1 { font-size: 1.25rem } }
-"""
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}: the decision</title>
-<style>{style}</style>
-</head>
-<body><main>
-{body}
-</main></body>
-</html>
+svg .gain { stroke: #2563a8; stroke-width: 4px } td { white-space: nowrap }
+@media (max-width: 30rem) { .rival { grid-template-columns: 1fr } }
 """

@@ -17,17 +17,18 @@ FAMILY = "NanumGothic"
 HANGUL = ("ᄀ", "\ud7af")  # first and last code point of the blocks from Hangul Jamo to Hangul syllables
 
 
-def font_file() -> Path:
-    """The font's file, in the package that brings it."""
+def font_file(weight: str = "") -> Path:
+    """The font's file, of a weight such as Bold, in the package that brings it."""
     spec = find_spec("koreanize_matplotlib")  # found, not imported: importing it changes matplotlib's settings
     assert spec is not None
     assert spec.origin is not None
-    return Path(spec.origin).parent / "fonts" / f"{FAMILY}.ttf"
+    return Path(spec.origin).parent / "fonts" / f"{FAMILY}{weight}.ttf"
 
 
 def use_in_pictures() -> None:
     """Let matplotlib take the font for what its own does not hold, in this process."""
-    font_manager.fontManager.addfont(font_file())
+    for weight in ("", "Bold"):
+        font_manager.fontManager.addfont(font_file(weight))
     matplotlib.rcParams["font.family"] = ["DejaVu Sans", FAMILY]
 
 

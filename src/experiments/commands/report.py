@@ -1,0 +1,239 @@
+"""`experiments report`: what the shop's customers are like, what its models are worth, what to do; one page."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from experiments.analysis import personas
+from experiments.commands.config import Config
+from experiments.commands.project import Project
+from experiments.commands.score import as_of, scored
+from experiments.reports.fonts import use_in_pictures
+from experiments.reports.outlook import return_parts, value_parts
+from experiments.reports.page import page
+from experiments.reports.personas import Wording, persona_parts
+from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, percent
+from experiments.reports.verdicts import Answer, verdicts_section
+from experiments.tasks import TASKS
+from features.errors import InputError, did_you_mean
+from features.writing import replacing
+
+if TYPE_CHECKING:
+    from experiments.evaluation.decision import Decision, Outcome
+    from experiments.tracking.gate import Look
+
+logger = logging.getLogger(__name__)
+
+
+def main(config: Config) -> None:
+    project = Project(config)
+    path = report(project, Path(config.output or config.report.output))
+    print(f"report in {path}: open it in a browser")
+    print(f"next: {project.again('ui')} has its pictures and tables as artifacts of the run `report`")
+
+
+class Material:
+    """What the sections of one report are made from, computed when first needed.
+
+    Parameters
+    ----------
+    project : Project
+    """
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.shop = project.shop
+        self.config = project.config
+
+    @cached_property
+    def as_of(self) -> date:
+        return as_of(self.project)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """Customer_360 by today's champions, indexed customer_id.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        return scored(self.project)
+
+
+def verdicts(material: Material) -> Section:
+    from experiments.tracking.gate import Look
+    from experiments.tracking.registry import Registry
+
+    project, answers = material.project, []
+    for task in TASKS:
+        registry = Registry(project.client, f"{project.shop.staged.shop}-{task}")
+        champion = registry.champion()
+        if champion is None:
+            continue
+        looks = [Look(entry, fresh=False) for entry in registry.ledger() if entry["decision"] and entry["outcome"]]
+        answers.append(Answer(task, champion.tags, _judged(looks[-1]) if looks else None))
+    if not answers:
+        raise InputError("no question has been asked of this shop yet", hint=project.again("run"))
+    return verdicts_section(answers)
+
+
+def _judged(look: Look) -> tuple[Decision, Outcome, str]:
+    assert look.outcome is not None
+    return look.decision, look.outcome, f"{look.entry['start']} to {look.entry['end']}"
+
+
+def describe_groups(material: Material) -> Section:
+    """Personas of the tiers, and of the segments where a segmentation is in use."""
+    options, shop = material.config.personas, material.shop
+    wordings = {language: Wording.from_config(language, content) for language, content in options.wording.items()}
+    grouped = {"tier": material.tiers.tier}
+    try:
+        segments = material.scores["segment"].astype(int)
+        names = [f"Segment {number}" for number in sorted(segments.unique())]
+        labels = pd.Categorical("Segment " + segments.astype(str), names, ordered=True)
+        grouped["segment"] = pd.Series(labels, index=segments.index)
+    except (InputError, KeyError):
+        logger.info("personas: no segmentation is in use")
+    parts: list[Part] = []
+    for kind, groups in grouped.items():
+        found = personas.describe(
+            shop,
+            groups,
+            shop.tables.start,
+            material.as_of,
+            q=options.q,
+            min_cell=options.min_cell,
+            min_index=options.min_index,
+            most=options.most,
+            largest=options.largest,
+        )
+        if kind == "segment":
+            parts.append(Heading("The same of the segments"))
+        parts += persona_parts(found, material.pairs(groups), wordings, options.strategy, shop.staged.currency, kind)
+    parts.append(
+        Text(
+            f"From all days before {material.as_of}, those that made the tiers too: a description, no forecast. An "
+            "index compares shares of what was bought, or of orders, not counts. Its interval takes into account how "
+            f"many were compared: of those named, {percent(options.q)} may be chance. Cells under {options.min_cell} "
+            "customers are not shown.",
+            "note",
+        )
+    )
+    return Section("personas", "Who they are", parts)
+
+
+def value(material: Material) -> Section:
+    scores = material.scores
+    if "clv" not in scores:
+        raise InputError("how valuable customers are was not asked", hint=material.project.again("run"))
+    first = scores.iloc[0]
+    parts = value_parts(
+        scores["clv"],
+        material.tiers.tier,
+        horizon_days=int(first["clv_horizon_days"]),
+        currency=material.shop.staged.currency,
+        model=first["clv_model"],
+    )
+    return Section("value", "What they are worth", parts)
+
+
+def come_back(material: Material) -> Section:
+    scores = material.scores
+    if "repurchase_model" not in scores:
+        raise InputError("whether customers come back was not asked", hint=material.project.again("run"))
+    p = scores["p_repurchase"] if "p_repurchase" in scores else 1 - scores["p_inactivity"]
+    first = scores.iloc[0]
+    parts = return_parts(
+        p,
+        material.tiers.tier,
+        scores["total_spend"],
+        horizon_days=int(first["repurchase_horizon_days"]),
+        model=first["repurchase_model"],
+    )
+    return Section("return", "Who will come back", parts)
+
+
+SECTIONS: Mapping[str, Callable[[Material], Section]] = {
+    "verdicts": verdicts,
+}
+
+
+def report(project: Project, path: Path) -> Path:
+    """Write the page, keep it in MLflow with its pictures and tables, and return where it is.
+
+    A section that these data or this configuration do not allow says why, and the others are written all the same.
+
+    Raises
+    ------
+    InputError
+        If a section is unknown, or the page cannot be written.
+    """
+    names = project.config.report.sections
+    for name in names:
+        if name not in SECTIONS:
+            raise InputError(
+                f"a report has no section {name!r}", where="report.sections", hint=did_you_mean(name, SECTIONS)
+            )
+    _check_writable(path)
+    use_in_pictures()
+    material = Material(project)
+    sections = [_section(name, material) for name in names]
+    staged = project.shop.staged
+    about = f"{staged.shop.replace('_', ' ')}, {staged.start} to {material.as_of}, {staged.customers:,} customers"
+    html = page("What the customers are like, and what is known of them", about, sections)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        partial.write_text(html, encoding="utf-8")
+    _keep(project, path.name, html, sections)
+    return path
+
+
+def _section(name: str, material: Material) -> Section:
+    begun = time.monotonic()
+    try:
+        section = SECTIONS[name](material)
+    except InputError as error:
+        logger.warning("%s is left out: %s", name, error)
+        return Section(name, name.replace("_", " ").capitalize(), [Text(f"Left out: {error}", "note")])
+    logger.info("%s in %.1f s", name, time.monotonic() - begun)
+    return section
+
+
+def _check_writable(path: Path) -> None:
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.suffix not in (".html", ".htm") or path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(
+            f"{path} cannot be written",
+            where="report.output",
+            expected="a file that ends in .html, in a folder that can be written",
+            found=str(path),
+        )
+
+
+def _keep(project: Project, name: str, html: str, sections: list[Section]) -> None:
+    """A run with the page, its pictures and its tables."""
+    from experiments.tracking.runs import Runs
+    from experiments.tracking.store import answering
+
+    with answering(project.client):
+        runs = Runs(project.client, f"{project.shop.staged.shop}-report")
+        run_id = runs.start("report", {"kind": "report", "sections": ",".join(s.name for s in sections)})
+        parts = [(section.name, part) for section in sections for part in section.parts]
+        runs.log_artifacts(
+            run_id,
+            texts={name: html, **project.texts()},
+            tables={f"{section}/{part.name}": part.frame for section, part in parts if isinstance(part, Table)},
+            figures={f"{section}/{part.name}": part.figure for section, part in parts if isinstance(part, Picture)},
+        )
+        runs.log_data(run_id, project.data_input, context="report")
+        runs.finish(run_id)

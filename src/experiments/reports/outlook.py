@@ -1,0 +1,140 @@
+"""What the models in use expect of each group of customers: its value, and who comes back."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from experiments.reports.figures import BLUE, ORANGE, dress
+from experiments.reports.section import Part, Picture, Table, Text, number, percent
+
+
+def value_parts(clv: pd.Series, groups: pd.Series, *, horizon_days: int, currency: str, model: str) -> list[Part]:
+    """Predicted value by group.
+
+    Parameters
+    ----------
+    clv, groups : Series indexed customer_id
+        Predicted spend, and the group of each customer, a categorical.
+    horizon_days : int
+    currency, model : str
+    """
+    table = clv.groupby(groups.reindex(clv.index), observed=False).agg(["size", "sum", "mean"])
+    shares = pd.DataFrame(
+        {"customers": table["size"] / table["size"].sum(), "value": table["sum"] / clv.sum()}, index=table.index
+    )
+    top = clv.nlargest(max(1, len(clv) // 10)).sum() / clv.sum()
+    lead = (
+        f"In the next {horizon_days} days all customers together are expected to spend {number(float(clv.sum()))} "
+        f"{currency}; the tenth with the highest expectation {percent(top)} of it."
+    )
+    shown = pd.DataFrame(
+        {
+            "tier": table.index.astype(str),
+            "customers": table["size"].to_numpy(),
+            "expected spend each": table["mean"].to_numpy(),
+            "expected spend": table["sum"].to_numpy(),
+            "share of expected spend": shares["value"].map(percent).to_numpy(),
+        }
+    )
+    return [
+        Text(lead, "lead"),
+        Table("expected_value", shown, f"Expected spend in {horizon_days} days, {currency}, by {model}."),
+        Picture(
+            "expected_value",
+            shares_figure(
+                shares, title="Customers and what they are expected to spend", subtitle=f"in {horizon_days} days"
+            ),
+            "Share of customers, and of expected spend, in each tier.",
+        ),
+    ]
+
+
+def return_parts(
+    p: pd.Series, groups: pd.Series, spend: pd.Series, *, horizon_days: int, model: str, most_at_stake: int = 2
+) -> list[Part]:
+    """Probability to come back by group, and what is at stake.
+
+    Parameters
+    ----------
+    p, groups, spend : Series indexed customer_id
+        Probability of a purchase within the horizon, group (a categorical, the best first), spend so far.
+    horizon_days : int
+    model : str
+    most_at_stake : int
+        How many of the best groups count as worth keeping.
+    """
+    of = groups.reindex(p.index)
+    table = p.groupby(of, observed=False).agg(["size", "mean", "sum"])
+    best = [str(name) for name in of.cat.categories[:most_at_stake]]
+    unlikely = of.isin(best) & (p < 0.5)
+    lead = (
+        f"Of {len(p):,} customers some {number(round(float(p.sum())))} are expected to buy within {horizon_days} days. "
+        f"{number(int(unlikely.sum()))} of {' and '.join(best)} are more likely not to; they brought "
+        f"{percent(spend[unlikely].sum() / spend.sum())} of past revenue: look after them first."
+    )
+    shown = pd.DataFrame(
+        {
+            "tier": table.index.astype(str),
+            "customers": table["size"].to_numpy(),
+            "mean probability": table["mean"].map(percent).to_numpy(),
+            "expected to come back": table["sum"].round().astype(int).to_numpy(),
+            "less likely than not": (p < 0.5).groupby(of, observed=False).sum().to_numpy(),
+        }
+    )
+    return [
+        Text(lead, "lead"),
+        Table("return", shown, f"Purchase within {horizon_days} days, by {model}."),
+        Picture(
+            "return",
+            probabilities_figure(p, of, horizon_days=horizon_days),
+            "Probability to buy again: a dot is a tier's middle customer, lines hold its middle half and middle 90%.",
+        ),
+    ]
+
+
+def shares_figure(shares: pd.DataFrame, *, title: str, subtitle: str) -> Figure:
+    """Bars of each column's share by group, beside each other.
+
+    Parameters
+    ----------
+    shares : DataFrame
+        Shares in [0, 1], a row for each group, in the order of drawing; a column for each kind of bar.
+    """
+    figure = Figure(figsize=(6.8, 3.8), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    width = 0.8 / shares.shape[1]
+    for i, (label, color) in enumerate(zip(shares, (BLUE, ORANGE), strict=False)):
+        at = [row + (i - (shares.shape[1] - 1) / 2) * width for row in range(len(shares))]
+        bars = axes.bar(at, shares[label], width=0.92 * width, color=color, label=label)
+        axes.bar_label(bars, [percent(value) for value in shares[label]], fontsize=8, padding=2)
+    axes.set_xticks(range(len(shares)), [str(name) for name in shares.index])
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.margins(y=0.15)
+    dress(axes, title=title, subtitle=subtitle, xlabel="", ylabel="share (%)")
+    axes.legend(frameon=False, loc="upper right")
+    return figure
+
+
+def probabilities_figure(p: pd.Series, groups: pd.Series, *, horizon_days: int) -> Figure:
+    """Quantiles of a probability by group, the best group on top."""
+    names = [name for name in groups.cat.categories if (groups == name).any()]
+    figure = Figure(figsize=(6.8, 1.6 + 0.42 * len(names)), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    for row, name in enumerate(names):
+        low, quarter, middle, three, high = p[groups == name].quantile([0.05, 0.25, 0.5, 0.75, 0.95])
+        axes.plot([low, high], [row, row], color=BLUE, linewidth=1.2)
+        axes.plot([quarter, three], [row, row], color=BLUE, linewidth=5, solid_capstyle="butt")
+        axes.plot(middle, row, color="white", marker="o", markersize=6, markeredgecolor=BLUE, markeredgewidth=1.6)
+    axes.set_yticks(range(len(names)), [str(name) for name in names])
+    axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5))
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    dress(
+        axes,
+        title="Who will come back",
+        subtitle="thick: the middle half of a tier's customers; thin: the middle 90%",
+        xlabel=f"probability of a purchase within {horizon_days} days (%)",
+        ylabel="",
+    )
+    return figure

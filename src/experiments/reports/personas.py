@@ -1,0 +1,173 @@
+"""Personas in words, in each language that conf/personas/ has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.analysis.personas import Persona, Personas
+from experiments.reports.section import Heading, Part, Table, Text, between, number, percent
+from features.errors import InputError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Wording:
+    """Sentences in one language; what stands in braces is filled in.
+
+    Attributes
+    ----------
+    facts : str
+        Takes customers, share, revenue_share, orders, value, currency.
+    nothing : str
+        Where nothing stands out.
+    pair : str
+        What is bought together: takes a, b, lift.
+    habits : mapping of aspect to sentence
+        Takes values.
+    other : str
+        For an aspect without one: takes aspect and values.
+    months, weekdays : sequence of str
+        Names, from January and from Monday.
+    values : mapping of value, or aspect, to its name
+    """
+
+    facts: str
+    nothing: str
+    pair: str
+    habits: Mapping[str, str]
+    other: str
+    months: Sequence[str]
+    weekdays: Sequence[str]
+    values: Mapping[str, str]
+
+    @classmethod
+    def from_config(cls, language: str, content: Mapping[str, Any]) -> Wording:
+        """The sentences of conf/personas/.
+
+        Raises
+        ------
+        InputError
+            If some are missing or unknown.
+        """
+        known, where = cls.__annotations__, f"personas.wording.{language}"
+        for key in content.keys() - known.keys():
+            raise InputError(f"{where} has no {key!r}", where=where, hint=did_you_mean(key, known))
+        for key in known.keys() - content.keys():
+            raise InputError(f"{where} lacks {key!r}", where=where, expected=", ".join(known))
+        return cls(**content)
+
+    def name(self, aspect: str, value: str) -> str:
+        """A value as it is called: months and days of the week are numbered."""
+        if aspect == "month":
+            return self.months[int(value) - 1]
+        if aspect == "weekday":
+            return self.weekdays[int(value)]
+        return self.values.get(value, value)
+
+    def describe(self, persona: Persona, pair: Pair | None, currency: str) -> list[str]:
+        """The sentences about a persona."""
+        facts = persona.facts
+        said = [
+            _filled(
+                self.facts,
+                customers=persona.customers,
+                share=percent(facts["share"]),
+                revenue_share=percent(facts["revenue_share"]),
+                orders=facts["orders_per_customer"],
+                value=facts["average_order_value"],
+                currency=currency,
+            )
+        ]
+        for aspect in dict.fromkeys(persona.stands_out["aspect"]):
+            values = ", ".join(self.name(aspect, value) for value in persona.values(aspect))
+            called = self.values.get(aspect, aspect.replace("_", " ").capitalize())
+            said.append(_filled(self.habits.get(aspect, self.other), aspect=called, values=values))
+        if len(said) == 1:
+            said.append(self.nothing)
+        if pair is not None:
+            said.append(_filled(self.pair, a=pair.a, b=pair.b, lift=pair.lift))
+        return said
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two categories that are bought together."""
+
+    a: str
+    b: str
+    lift: float
+
+
+def persona_parts(
+    personas: Personas,
+    pairs: Mapping[str, Pair],
+    wordings: Mapping[str, Wording],
+    strategy: Mapping[str, Mapping[str, str]],
+    currency: str,
+    kind: str,
+) -> list[Part]:
+    """Headings, texts and tables of all groups.
+
+    Parameters
+    ----------
+    personas : Personas
+    pairs : mapping of group to what it buys together
+    wordings : mapping of language to its sentences
+    strategy : mapping of group to language to what to do
+    currency : str
+    kind : str
+        What the groups are, for captions: "tier".
+    """
+    parts: list[Part] = []
+    for persona in personas.personas:
+        parts.append(Heading(persona.group))
+        for language, wording in wordings.items():
+            text = " ".join(wording.describe(persona, pairs.get(persona.group), currency))
+            todo = strategy.get(persona.group, {}).get(language)
+            lang = None if language == "en" else language
+            parts.append(Text(text, lang=lang))
+            if todo:
+                parts.append(Text(f"→ {todo}", lang=lang))
+        if len(persona.stands_out):
+            parts.append(
+                Table(
+                    f"{kind}_{_word(persona.group)}",
+                    _index_table(persona, wordings["en"]),
+                    "Index against all customers, 100 is as usual.",
+                )
+            )
+    small = {group: n for group, n in personas.too_small.items() if n}
+    if small:
+        named = ", ".join(small)
+        parts.append(Text(f"Not shown, as too few customers to describe without telling of persons: {named}.", "note"))
+    return parts
+
+
+def _index_table(persona: Persona, wording: Wording) -> Any:
+    table = persona.stands_out
+    return table.assign(
+        value=[wording.name(aspect, value) for aspect, value in zip(table["aspect"], table["value"], strict=True)],
+        share=table["share"].map(percent),
+        share_of_all=table["share_of_all"].map(percent),
+        index=table["index"].map(number),
+        interval=[between(low, high) for low, high in zip(table["low"], table["high"], strict=True)],
+    )[["aspect", "value", "customers", "share", "share_of_all", "index", "interval"]].rename(
+        columns={"share_of_all": "share of all"}
+    )
+
+
+def _word(group: str) -> str:
+    return group.lower().replace(" ", "_")
+
+
+def _filled(sentence: str, **values: object) -> str:
+    try:
+        return sentence.format(**values)
+    except (KeyError, IndexError, ValueError) as error:
+        raise InputError(
+            "a sentence cannot be filled in",
+            where="personas.wording",
+            expected=f"braces around some of {', '.join(values)}",
+            found=sentence,
+        ) from error
