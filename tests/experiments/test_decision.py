@@ -220,7 +220,7 @@ def test_the_page_holds_all_and_needs_no_network(undefined: bool) -> None:
     assert "&lt;shop&gt;-clv" in page
     assert "0.0380 of .05 is spent" in page
     assert page.count("<td>version 3</td>") == 2  # a window that does not overlap is another ledger
-    assert not any(outside in page for outside in ("http", "src=", "<script", "@import", "url("))
+    assert not any(outside in page for outside in ("http:", "https:", "src=", "<script", "@import", "url("))
 
 
 def test_tasks_whose_decision_is_not_at_hand_count_as_shown_nothing() -> None:
