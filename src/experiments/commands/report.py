@@ -190,7 +190,7 @@ def report(project: Project, path: Path) -> Path:
     sections = [_section(name, material) for name in names]
     staged = project.shop.staged
     about = f"{staged.shop.replace('_', ' ')}, {staged.start} to {material.as_of}, {staged.customers:,} customers"
-    html = page("What the customers are like, and what is known of them", about, sections)
+    html = page("The shop's customers", about, sections)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         partial.write_text(html, encoding="utf-8")

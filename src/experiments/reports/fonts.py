@@ -30,6 +30,7 @@ def use_in_pictures() -> None:
     for weight in ("", "Bold"):
         font_manager.fontManager.addfont(font_file(weight))
     matplotlib.rcParams["font.family"] = ["DejaVu Sans", FAMILY]
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it warns that this bold is a little lighter
 
 
 def embedded(text: str) -> str:

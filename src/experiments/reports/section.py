@@ -128,3 +128,13 @@ def between(low: float, high: float, decimals: int | None = None) -> str:
     """
     shown = [number(float(end)) if decimals is None else percent(end, decimals) for end in (low, high)]
     return " to ".join(shown)
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """Names as they are read.
+
+    >>> enumerated(["a", "b", "c"]), enumerated(["a"])
+    ('a, b and c', 'a')
+    """
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last

@@ -13,7 +13,7 @@ from experiments.evaluation.decision import Decision, Outcome
 from experiments.reports.decision import figure as short
 from experiments.reports.decision import in_words
 from experiments.reports.figures import BLUE, GREEN, GREY, dress
-from experiments.reports.section import Part, Picture, Section, Table, Text, between
+from experiments.reports.section import Part, Picture, Section, Table, Text, enumerated
 
 COLORS = {"strong": GREEN, "weak": BLUE}
 
@@ -51,7 +51,7 @@ def verdicts_section(answers: Sequence[Answer]) -> Section:
     said = f"{len(shown)} of {len(answers)} questions have a model that does measurably better than reckoning by hand"
     lead = f"{said}: {', '.join(shown)}." if shown else f"{said}."
     if naive:
-        lead += f" For {' and '.join(naive)} a simple rule is used, as nothing better was shown."
+        lead += f" For {enumerated(naive)} a simple rule is used, as nothing better was shown."
     parts: list[Part] = [Text(lead, "lead")]
     for answer in answers:
         statement = answer.tags.get("statement", f"{answer.verdict}: version in use was never judged")
@@ -113,7 +113,7 @@ def _rows(answers: Sequence[Answer]) -> pd.DataFrame:
             decision, _, window = answer.judged
             row |= {
                 "figure": f"{decision.metric} {short(decision.estimate)}",
-                "interval": between(*decision.interval),
+                "interval": " to ".join(map(short, decision.interval)),
                 "nearest simple rule": in_words(decision.naive),
                 "its figure": short(decision.nearest.estimate),
                 "sealed days": window,

@@ -1,0 +1,66 @@
+"""`experiments report`: the whole page on a shop of transactions alone, and what becomes of a part that fails."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from experiments.commands.report import SECTIONS
+from features.errors import InputError
+from workplace import QUICK
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_a_report_has_every_section_and_is_kept_in_mlflow(run: Run, workspace: Path) -> None:
+    done = run("report", *QUICK, "output=pages/it.html")
+    html = (workspace / "pages" / "it.html").read_text()
+    assert "pages/it.html" in done.stdout
+    assert re.findall(r'<section id="(\w+)">', html) == list(SECTIONS)
+    assert "Left out: category needs" not in html, "a habit that needs a table costs the persona a sentence, no more"
+    for said in ("VIP", "At Risk", "Pareto", "champion", "strong"):
+        assert said.lower() in html.lower()
+    client = MlflowClient(f"sqlite:///{workspace}/mlflow.db")
+    (kept,) = client.search_runs([client.get_experiment_by_name("cdnow-report").experiment_id])
+    assert kept.info.status == "FINISHED"
+    names = {
+        file.path
+        for folder in ("", "figures/tiers", "tables/tiers")
+        for file in client.list_artifacts(kept.info.run_id, folder)
+    }
+    assert "it.html" in names
+    assert any(name.startswith("figures/tiers/") for name in names)
+    assert any(name.startswith("tables/tiers/") for name in names)
+
+
+def test_a_section_that_fails_costs_no_other(run: Run, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(material: object) -> None:
+        raise InputError("a category was seen once", where="behaviour", hint="look again")
+
+    monkeypatch.setitem(SECTIONS, "behaviour", refuse)
+    done = run("report", *QUICK, "report.sections=[verdicts,behaviour,tiers]")
+    html = (workspace / "outputs" / "report.html").read_text()
+    assert "behaviour is left out: a category was seen once" in done.stderr
+    assert "Left out: a category was seen once" in html
+    assert 'id="tiers"' in html
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("report.sections=[tires]", "did you mean 'tiers'"),
+        ("output=report.pdf", "ends in .html"),
+        ("output=mlflow.db/report.html", "cannot be written"),
+        ("tiers.cut_points=[0.4,0.2,0.6,0.8]", "do not rise"),
+        ("personas.min_cell=1", "at least 2"),
+        ("report.hypotheses=[weekend]", "did you mean"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_any_work(run: Run, workspace: Path, wrong: str, said: str) -> None:
+    assert said in run("report", *QUICK, wrong, code=2).stderr
+    assert not (workspace / "outputs" / "report.html").exists()
