@@ -26,7 +26,7 @@ from experiments.reports.evaluation import draw
 from experiments.tasks.base import Evaluation, build, naive_models
 from experiments.tasks.standing import CONSTANT, PERMUTED, control_metrics
 from features.audit import descriptive
-from features.errors import InputError, listing
+from features.errors import InputError, UnsuitableDataError, listing
 from features.snapshot import definition_hash
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def backtest(project: Project, candidate: Version, sealed: SealedEvaluations) ->
                 name: metric(held_out.y, untrained().fit(train.X, train.y).predict(held_out.X))
                 for name, untrained in models.items()
             }
-        except InputError as error:
+        except UnsuitableDataError as error:
             logger.warning("no back-test from %s: %s", cutoff, error.problem)
             figures = dict.fromkeys(models, math.nan)
         gains[str(cutoff)] = {name: figures[CANDIDATE] - figures[name] for name in sealed.naive}

@@ -15,7 +15,7 @@ from experiments.commands.promote import describe, in_use, promote_together, riv
 from experiments.commands.score import find_champions, score
 from experiments.commands.tune import tune
 from experiments.reports.decision import figure, statement
-from features.errors import InputError, InsufficientDataError
+from features.errors import InputError, UnsuitableDataError
 
 if TYPE_CHECKING:
     from experiments.tracking.gate import Look
@@ -57,7 +57,7 @@ def tune_all(projects: list[Project]) -> tuple[dict[Project, Version], dict[Proj
 
     Raises
     ------
-    InsufficientDataError
+    UnsuitableDataError
         If they allow none.
     """
     versions: dict[Project, Version] = {}
@@ -73,7 +73,7 @@ def tune_all(projects: list[Project]) -> tuple[dict[Project, Version], dict[Proj
                 splits.sealed,
             )
             versions[project] = tune(project)
-        except InsufficientDataError as error:
+        except UnsuitableDataError as error:
             logger.warning("%s is skipped: %s", project.task.name, error.problem)
             skipped[project] = error
     if not versions:

@@ -16,7 +16,7 @@ import pandas as pd
 from experiments.evaluation.controls import permuted_within_cutoff
 from experiments.models import Constant
 from experiments.tasks.base import Build, Dataset, Task, Validation, build, naive_models, validate
-from features.errors import InputError
+from features.errors import UnsuitableDataError
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def permuted_metric(task: Task, build: Build, dataset: Dataset, folds: Folds, se
         train, held_out = dealt.at(*training), task.judged_rows(dealt.at(cutoff))
         try:
             model = build().fit(train.X, train.y)
-        except InputError as error:
+        except UnsuitableDataError as error:
             logger.warning("no control from targets permuted before %s: %s", cutoff, error.problem)
             return math.nan
         scores.append(task.metric()(held_out.y, model.predict(held_out.X)))
