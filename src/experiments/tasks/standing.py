@@ -55,7 +55,7 @@ class Standing:
         return max(self.naive, key=lambda rival: self.naive[rival].metrics[self.primary_metric])
 
     def metrics(self) -> dict[str, float]:
-        """All of it under `valid/`, `naive/` and `control/`; the best naive model's metrics without its name.
+        """All of it under `valid/`, `naive/` and `control/`; the best naive model's metrics also without its name.
 
         What is undefined where all predictions are equal, as a rank correlation is, is left out.
         """
@@ -63,7 +63,11 @@ class Standing:
         return {
             **{f"valid/{metric}": value for metric, value in self.validation.metrics.items()},
             **{f"naive/{metric}": value for metric, value in self.naive[self.best_naive].metrics.items()},
-            **{f"naive/{rival}/{primary}": outcome.metrics[primary] for rival, outcome in self.naive.items()},
+            **{
+                f"naive/{rival}/{metric}": value
+                for rival, outcome in self.naive.items()
+                for metric, value in outcome.metrics.items()
+            },
             **{
                 f"control/{CONSTANT}/{metric}": value
                 for metric, value in self.constant.metrics.items()
@@ -111,6 +115,12 @@ def stand(
         constant=validate(task, Constant, dataset, folds),
         permuted=np.array([permuted_metric(task, model, dataset, folds, seed + draw) for draw in range(n_controls)]),
     )
+
+
+def naive_metrics(logged: Mapping[str, float], rival: str) -> dict[str, float]:
+    """A naive model's metrics among those that `Standing.metrics` gave."""
+    prefix = f"naive/{rival}/"
+    return {name.removeprefix(prefix): value for name, value in logged.items() if name.startswith(prefix)}
 
 
 def permuted_metric(task: Task, build: Build, dataset: Dataset, folds: Folds, seed: int) -> float:
