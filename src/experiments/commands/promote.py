@@ -131,7 +131,7 @@ def _judged_together(candidates: Sequence[tuple[Project, Version, Version | None
         outcome = look.outcome or beside_others
         if look.outcome is None and set(look.together) != set(together):  # killed then, and asked for otherwise now
             (outcome,) = correct([look.decision], unseen=len(look.together) - 1)
-        words = statement(look.decision, outcome)
+        words = statement(project.task.ability, look.decision, outcome)
         look = settle(project.registry, candidate, look, outcome, words)
         if not outcome.promote and project.registry.champion() is None:
             use_naive(project, candidate, look)
@@ -179,7 +179,11 @@ def use_naive(project: Project, candidate: Version, look: Look) -> None:
     reason = f"version {candidate.number} was not promoted ({look.outcome.verdict}) and there was no champion"
     logged = project.runs.metrics(candidate.run_id)
     validated = {name: naive_metrics(logged, name) for name in naive_models(project.task, candidate.params)}
-    tags = {"verdict": verdict, "reason": reason, "statement": statement(look.decision, look.outcome)}
+    tags = {
+        "verdict": verdict,
+        "reason": reason,
+        "statement": statement(project.task.ability, look.decision, look.outcome),
+    }
     tags["instead_of"] = str(candidate.number)
     version = make_naive(project, candidate.params, validated, tags, project.runs.parent(candidate.run_id))
     project.registry.crown(version.number, f"gate: {reason}")
@@ -368,7 +372,7 @@ def sealed_controls(project: Project, candidate: Evaluation) -> dict[str, float]
 def log_outcome(project: Project, candidate: Version, look: Look) -> None:
     """Write what came of a look to the candidate's run: tags, the verdict in words, a page for whoever asks why."""
     assert look.outcome is not None
-    words = statement(look.decision, look.outcome)
+    words = statement(project.task.ability, look.decision, look.outcome)
     project.runs.log(
         candidate.run_id,
         tags={
@@ -381,6 +385,7 @@ def log_outcome(project: Project, candidate: Version, look: Look) -> None:
     page = decision_page(
         title=f"{project.registry.name} version {candidate.number}",
         model=candidate.tags["model"],
+        ability=project.task.ability,
         decision=look.decision,
         outcome=look.outcome,
         looks=project.registry.ledger(),
@@ -405,7 +410,7 @@ def describe(project: Project, look: Look) -> str:
     again = "" if look.fresh else " (decided before; no further look was taken)"
     lines = [
         f"{name} version {look.version}: {'promoted' if outcome.promote else 'refused'}{again}",
-        f"  {statement(decision, outcome)}",
+        f"  {statement(project.task.ability, decision, outcome)}",
         f"  nearest naive model {decision.naive}; look {look.number} at this window, level {decision.alpha:.4f}",
     ]
     for comparison in decision.comparisons:

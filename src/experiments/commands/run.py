@@ -145,7 +145,7 @@ def summary(answers: Sequence[Answer]) -> str:
                 "nearest naive": f"{figure(decision.nearest.estimate)} {decision.naive}",
                 "verdict": outcome.verdict,
             }
-            words.append(f"{answer.name}: {statement(decision, outcome)}")
+            words.append(f"{answer.name}: {statement(answer.project.task.ability, decision, outcome)}")
         elif answer.is_unjudged:
             assert answer.refusal is not None
             row["verdict"] = "none"
