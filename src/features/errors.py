@@ -55,8 +55,12 @@ class InputError(ValueError):
         super().__init__("\n".join([problem, *(f"  {label + ':':<9} {text}" for label, text in parts if text)]))
 
 
-class InsufficientDataError(InputError):
-    """The data hold too little for one task; others may do with them."""
+class UnsuitableDataError(InputError):
+    """A model refuses the data, or no model does with them; others may. A wrong parameter is an `InputError` alone."""
+
+
+class InsufficientDataError(UnsuitableDataError):
+    """The data hold too little for one task to be learnt and judged, whatever the model."""
 
 
 def first_line(error: BaseException) -> str:

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
+from experiments.commands import promote
 from experiments.commands.main import expand
 from experiments.tracking.runs import Runs, TrialRecord
 from workplace import BIN, QUICK, ROOT, environment, experiments
@@ -276,8 +277,11 @@ def without_a_champion(folder: Path) -> None:
         client(folder).delete_registered_model_tag(NAME, key)
 
 
-def test_where_nothing_is_promoted_the_naive_model_is_used_until_it_is_beaten(workspace: Path, run: Run) -> None:
+def test_where_nothing_is_promoted_the_naive_model_is_used_until_it_is_beaten(
+    workspace: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     without_a_champion(workspace)
+    monkeypatch.setattr("experiments.tasks.base.Validation", None)  # all was validated when the candidate was made
     strict = [*QUICK, "evaluation.n_origins=4"]
     done = run("promote", *strict)
     assert "version 1: refused" in done.stdout
@@ -291,6 +295,9 @@ def test_where_nothing_is_promoted_the_naive_model_is_used_until_it_is_beaten(wo
     naive = client(workspace).get_model_version_by_alias(NAME, "champion")
     assert (int(naive.version), naive.tags["kind"], naive.tags["verdict"]) == (2, "naive", "refused")
     assert "version 1 was not promoted" in naive.tags["reason"]
+    validated = client(workspace).get_run(naive.run_id).data.metrics
+    assert validated["valid/gini"] == refit.data.metrics[f"naive/{naive.tags['model']}/gini"]
+    assert validated.keys() == {name for name in refit.data.metrics if name.startswith("valid/")}
     assert f"in use: version 2, {naive.tags['model']}" in done.stdout
     assert (
         "no further look was taken" in run("promote", *strict).stdout
@@ -315,6 +322,24 @@ def test_where_nothing_is_promoted_the_naive_model_is_used_until_it_is_beaten(wo
     assert "champion" not in rivals  # it is one of the naive models
 
 
+def test_where_no_trial_is_within_the_guards_the_naive_model_is_used_without_a_look(workspace: Path, run: Run) -> None:
+    (workspace / "mlflow.db").unlink()
+    guarded = ["data=cdnow", "experiment=clv_quick", "search.models=[bg_nbd]", "tuning.n_trials=1"]
+    guarded.append("task.guards.total_ratio=[5.0, 6.0]")
+    for _ in range(2):  # nothing changes by asking again
+        done = run("run", *guarded)
+        assert "clv: none: no model was found to be judged: none of 1 complete trials is within" in done.stdout
+        assert "in use without a look: version 1, naive_" in done.stdout
+        champion = client(workspace).get_model_version_by_alias(NAME, "champion")
+        assert (int(champion.version), champion.tags["kind"], champion.tags["verdict"]) == (1, "naive", "none")
+        assert "none of 1 complete trials" in champion.tags["reason"]
+    assert not [name for one in runs(workspace) for name in one.data.metrics if name.startswith(("sealed", "backtest"))]
+    assert not [tag for tag in client(workspace).get_registered_model(NAME).tags if tag.startswith("look")]
+    table = pq.read_table(workspace / "outputs" / "customer_360.parquet")
+    assert set(table["clv_verdict"].to_pylist()) == {"none"}
+    assert table.schema.metadata[b"clv_verdict"].decode().endswith(f"{champion.tags['model']} is used instead")
+
+
 # Several questions in one run
 
 
@@ -329,7 +354,7 @@ def three_questions(workspace: Path) -> list[str]:
     )
     (workspace / "conf" / "task" / "far.yaml").write_text("defaults: [repurchase, _self_]\nhorizon_days: 400\n")
     command = ["run", "--config-dir", "conf", "data=cdnow", "tasks=[clv, segments, far]", "tuning.n_trials=2"]
-    return [*command, "evaluation.n_resamples=300"]
+    return [*command, "evaluation.n_resamples=300", "evaluation.n_controls=1", "evaluation.n_origins=1"]
 
 
 def test_several_questions_are_judged_together_and_a_killed_run_goes_on(
@@ -345,7 +370,11 @@ def test_several_questions_are_judged_together_and_a_killed_run_goes_on(
         assert look["decision"]
         assert not look["outcome"]
         assert not model.aliases  # nobody is champion by a p-value that is not corrected
+    checked = []
+    check = promote.rival_of
+    monkeypatch.setattr(promote, "rival_of", lambda *given: checked.append(given) or check(*given))
     done = run(*three_questions)
+    assert len(checked) == 2  # each candidate once
     assert done.stdout.count("no further look was taken") == 2
     assert "repurchase: skipped, the data is too short for horizon_days=400" in done.stdout
     assert "task=segments" in done.stdout

@@ -158,7 +158,7 @@ def test_a_gain_that_one_task_shows_alone_is_not_shown_beside_others_that_show_n
     assert "after Holm's correction" in beside[0].reasons[0]
     # The clear one is done with first: what remains is corrected for one fewer.
     assert [outcome.promote for outcome in correct([clear, narrow])] == [True, True]
-    assert "weak if no other question had been asked" in statement(narrow, beside[0])
+    assert "weak if no other question had been asked" in statement("ranks customers", narrow, beside[0])
 
 
 # In words
@@ -180,7 +180,7 @@ def test_a_verdict_is_a_sentence_with_its_figure(gain: float, se: float, said: s
         "candidate": Distribution(0.5 + gain, 0.5 + gain + se * NOISE),
     }
     outcome = decision(gain, se, draws=draws, naive=["naive_last_91_days_rate"], backtest={})
-    assert statement(outcome, correct([outcome])[0]).startswith(said)
+    assert statement("ranks customers", outcome, correct([outcome])[0]).startswith(said)
 
 
 def test_figures_have_three_decimals_and_small_ones_four() -> None:
@@ -208,6 +208,7 @@ def test_the_page_holds_all_and_needs_no_network(undefined: bool) -> None:
     page = decision_page(
         title="<shop>-clv version 3",
         model="lightgbm",
+        ability="ranks customers",
         decision=looked,
         outcome=outcome,
         look=entry,

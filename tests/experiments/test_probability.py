@@ -157,6 +157,10 @@ class TestRepurchase:
         assert everybody.target != active.target
         assert everybody.population != active.population
 
+    def test_what_a_better_figure_means_follows_from_the_event(self):
+        abilities = [Repurchase(**OPTIONS | {"event": event}).ability for event in ("purchase", "inactivity")]
+        assert abilities == ["tells who will come back", "tells who will stay away"]
+
     def test_groups_are_reported_apart_and_left_out_where_all_have_the_same_outcome(self):
         rows = customers(
             [0, 1, 1, 0, 1, 1], [0, 9, 28, 90, 80, 40], [3, 2, 1, 1, 0, 0], told=[0.1, 0.9, 0.2, 0.8, 0.5, 0.5]

@@ -14,7 +14,7 @@ from experiments.evaluation.metrics import gini
 from experiments.models import Constant, LightGBMSpend
 from experiments.tasks.base import Dataset, Evaluation, Task
 from experiments.tasks.standing import control_metrics, permuted_metric, stand
-from features.errors import InputError
+from features.errors import UnsuitableDataError
 
 CUTOFFS = (date(2017, 3, 1), date(2017, 4, 1), date(2017, 5, 1))
 FOLDS = ((CUTOFFS[:1], CUTOFFS[1]), (CUTOFFS[:2], CUTOFFS[2]))
@@ -92,7 +92,7 @@ def test_a_model_stands_above_controls_that_find_nothing(dataset: Dataset) -> No
 
 class Refusing(Constant):
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Any:
-        raise InputError("there is nothing to learn")
+        raise UnsuitableDataError("there is nothing to learn")
 
 
 def test_a_model_that_refuses_permuted_targets_has_no_control(dataset: Dataset) -> None:

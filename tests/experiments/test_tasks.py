@@ -69,6 +69,7 @@ def test_task_names_what_it_promises(project: Project, fitted: tuple[Model, Data
     metrics = task.evaluate(model, rows).metrics
     assert {task.objective, task.primary_metric, *task.guards} <= set(metrics)
     assert set(task.needs) <= set(project.shop.tables.present())
+    assert task.primary_metric not in task.ability  # which is in a marketer's words
 
 
 def test_primary_metric_is_the_one_that_the_gate_resamples(

@@ -31,7 +31,7 @@ from experiments.tuning.storage import answering, fail, fail_stale_trials, heart
 from experiments.tuning.study import StudyOptions, best, finished, is_surplus, lacks_writer, open_study, optimize
 from experiments.tuning.workers import check_memory_of_workers, optimize_with_workers
 from features import memory
-from features.errors import InputError
+from features.errors import InputError, InsufficientDataError, UnsuitableDataError
 
 SAMPLER = {
     "n_startup_trials": 4,
@@ -123,8 +123,28 @@ def test_a_trial_outside_the_guards_is_never_the_best(tmp_path: Path) -> None:
         trial.set_constraint("total_ratio", 0.5)
         return 1.0
 
-    with pytest.raises(InputError, match="none of 3 complete trials is within the task's guards"):
+    with pytest.raises(UnsuitableDataError, match="none of 3 complete trials is within the task's guards"):
         best(run_study(tmp_path, "outside", n_trials=3, objective=all_outside))
+
+
+@pytest.mark.parametrize(
+    ("errors", "raised"),
+    [
+        ((UnsuitableDataError, InsufficientDataError), UnsuitableDataError),
+        ((InputError, InputError), InputError),  # a range that no model takes is no lack of data
+        ((UnsuitableDataError, InputError), InputError),
+    ],
+)
+def test_models_that_refuse_the_data_are_told_from_a_range_that_no_model_takes(
+    tmp_path: Path, errors: tuple[type[InputError], ...], raised: type[InputError]
+) -> None:
+    def refuse(trial: optuna.Trial) -> float:
+        raise errors[trial.number]("y or C is not what was expected")
+
+    study = run_study(tmp_path, n_trials=2, objective=refuse)
+    with pytest.raises(InputError, match=r"all 2 trials failed(.|\n)*y or C is not") as caught:
+        best(study)
+    assert type(caught.value) is raised
 
 
 def test_an_interrupted_trial_does_not_count(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 from experiments.commands.project import Project, digest
 from experiments.models.base import Model
 from experiments.reports.evaluation import draw
-from experiments.tasks.base import build, naive_models, validate
+from experiments.tasks.base import build, naive_models
 from experiments.tasks.standing import stand
 from features.groups import describe
 
@@ -128,16 +128,26 @@ def _make_candidate(project: Project, name: str, params: Mapping[str, Any], pare
     return _kept(project, version, run_id)
 
 
-def make_naive(project: Project, candidate: Version, tags: Mapping[str, str]) -> Version:
+def make_naive(
+    project: Project,
+    params: Mapping[str, Any],
+    validated: Mapping[str, Mapping[str, float]],
+    tags: Mapping[str, str],
+    parent: str | None = None,
+) -> Version:
     """Fit the naive model that validated best on all windows before the sealed one, and register it.
 
     Parameters
     ----------
     project : Project
-    candidate : Version
-        In whose place it is put to use: naive models share parameters with it. One that only ranks is not considered.
+    params : mapping
+        Of the candidate in whose place it is put to use: naive models share parameters with it.
+    validated : mapping of naive model to its metrics
+        Means over the validation cutoffs. A model that only ranks is not considered.
     tags : mapping
         More of the version's tags, such as its verdict.
+    parent : str, optional
+        Run of the study.
 
     Returns
     -------
@@ -148,31 +158,30 @@ def make_naive(project: Project, candidate: Version, tags: Mapping[str, str]) ->
     from experiments.tracking.store import exclusive
 
     task, splits = project.task, project.splits
-    dataset = project.training
-    usable = {name: naive for name, naive in naive_models(task, candidate.params).items() if not naive().ranking_only}
-    outcomes = {name: validate(task, naive, dataset, splits.folds()) for name, naive in usable.items()}
-    name = max(outcomes, key=lambda rival: outcomes[rival].metrics[task.primary_metric])
-    params = usable[name]().get_params(deep=False)
+    naive = {name: build() for name, build in naive_models(task, params).items()}
+    usable = [name for name, model in naive.items() if not model.ranking_only]
+    name = max(usable, key=lambda rival: validated[rival][task.primary_metric])
+    own = naive[name].get_params(deep=False)
     with exclusive(project.client, f"{project.registered_name} candidates"):
-        naive_digest = _digest(project, "naive", name, params)
+        naive_digest = _digest(project, "naive", name, own)
         existing = project.registry.find(naive_digest)
         if existing is not None:
             project.registry.tag(existing.number, tags)
             return existing
-        train = dataset.at(*splits.refit())
-        model = usable[name]().fit(train.X, train.y)
+        train = project.training.at(*splits.refit())
+        model = naive[name].fit(train.X, train.y)
         runs = project.runs
-        described = {**_tags(project, "naive", name, model, params, naive_digest, name), **tags}
-        run_id = runs.start(f"naive {name}", described, runs.parent(candidate.run_id))
+        described = {**_tags(project, "naive", name, model, own, naive_digest, name), **tags}
+        run_id = runs.start(f"naive {name}", described, parent)
         with _ended(runs, run_id):
             runs.log(
                 run_id,
                 params={"model": name, "training_cutoffs": ", ".join(map(str, splits.refit()))},
-                metrics={f"valid/{metric}": value for metric, value in outcomes[name].metrics.items()},
+                metrics={f"valid/{metric}": value for metric, value in validated[name].items()},
                 note=f"{name}, in use as long as nothing better is shown: {tags['reason']}.",
             )
             runs.log_data(run_id, project.data_input, context="training")
-            runs.log_artifacts(run_id, texts=project.texts(), tables=outcomes[name].last.tables)
+            runs.log_artifacts(run_id, texts=project.texts())
             uri = packaging.log_model(run_id, model, project.features, task.outputs)
             version = project.registry.register(uri, run_id, described)
         return _kept(project, version, run_id)

@@ -23,10 +23,10 @@ from experiments.evaluation.controls import permuted_within_cutoff
 from experiments.evaluation.decision import BACKTEST_ORIGINS, Decision, correct, decide
 from experiments.reports.decision import decision_page, statement
 from experiments.reports.evaluation import draw
-from experiments.tasks.base import Evaluation, build, naive_models
-from experiments.tasks.standing import CONSTANT, PERMUTED, control_metrics
+from experiments.tasks.base import Evaluation, build, naive_models, validate
+from experiments.tasks.standing import CONSTANT, PERMUTED, control_metrics, naive_metrics
 from features.audit import descriptive
-from features.errors import InputError, listing
+from features.errors import InputError, UnsuitableDataError, listing
 from features.snapshot import definition_hash
 
 if TYPE_CHECKING:
@@ -75,11 +75,16 @@ def _by_hand(project: Project) -> str:
 
 def promote(project: Project, candidate: Version | None = None) -> Look:
     """Gate a version, or else the newest, on the sealed window, beside the naive models and the champion."""
-    return promote_together([(project, candidate or _newest(project))])[0]
+    (look,) = promote_together([(project, candidate or _newest(project))])
+    if isinstance(look, InputError):
+        raise look
+    return look
 
 
-def promote_together(candidates: Sequence[tuple[Project, Version]]) -> list[Look]:
+def promote_together(candidates: Sequence[tuple[Project, Version]]) -> list[Look | InputError]:
     """Gate the candidates of several tasks: judge each, correct for their number, and only then promote.
+
+    One that the gate cannot judge, and does not look at, does not keep the others from being judged.
 
     Whoever comes second waits, and is compared with the champion that the first one left. A look is recorded before
     its outcome, and an outcome before it is carried out; the same command goes on where it was killed.
@@ -88,8 +93,12 @@ def promote_together(candidates: Sequence[tuple[Project, Version]]) -> list[Look
     ----------
     candidates : sequence of (Project, Version)
         One for each task.
+
+    Returns
+    -------
+    list of Look or InputError
+        For each in turn, what was found, or why it cannot be judged.
     """
-    from experiments.tracking.gate import settle
     from experiments.tracking.store import answering, exclusive
 
     with ExitStack() as stack:
@@ -98,25 +107,37 @@ def promote_together(candidates: Sequence[tuple[Project, Version]]) -> list[Look
         ):  # or two would wait for each other
             stack.enter_context(answering(project.client))
             stack.enter_context(exclusive(project.client, project.registered_name))
-        together = [project.task.name for project, _ in candidates]
-        rivals = [rival_of(project, candidate) for project, candidate in candidates]
-        looks = [
-            _look(project, candidate, rival, together)
-            for (project, candidate), rival in zip(candidates, rivals, strict=True)
-        ]
-        corrected = correct([look.decision for look in looks])
-        settled = []
-        for (project, candidate), look, beside_others in zip(candidates, looks, corrected, strict=True):
-            outcome = look.outcome or beside_others
-            if look.outcome is None and set(look.together) != set(together):  # killed then, and asked for otherwise now
-                (outcome,) = correct([look.decision], unseen=len(look.together) - 1)
-            words = statement(look.decision, outcome)
-            look = settle(project.registry, candidate, look, outcome, words)
-            if not outcome.promote and project.registry.champion() is None:
-                use_naive(project, candidate, look)
-            log_outcome(project, candidate, look)
-            settled.append(look)
-        return settled
+        rivals: dict[Project, Version | None] = {}
+        ends: dict[Project, Look | InputError] = {}
+        for project, candidate in candidates:
+            try:
+                rivals[project] = rival_of(project, candidate)
+            except InputError as error:
+                ends[project] = error
+        judged = [(project, candidate, rivals[project]) for project, candidate in candidates if project in rivals]
+        ends |= _judged_together(judged) if judged else {}
+    return [ends[project] for project, _ in candidates]
+
+
+def _judged_together(candidates: Sequence[tuple[Project, Version, Version | None]]) -> dict[Project, Look]:
+    """Judge candidates that can be judged, each beside its rival, and carry out what comes of all of them."""
+    from experiments.tracking.gate import settle
+
+    together = [project.task.name for project, _, _ in candidates]
+    looks = [_look(project, candidate, rival, together) for project, candidate, rival in candidates]
+    corrected = correct([look.decision for look in looks])
+    settled = {}
+    for (project, candidate, _), look, beside_others in zip(candidates, looks, corrected, strict=True):
+        outcome = look.outcome or beside_others
+        if look.outcome is None and set(look.together) != set(together):  # killed then, and asked for otherwise now
+            (outcome,) = correct([look.decision], unseen=len(look.together) - 1)
+        words = statement(project.task.ability, look.decision, outcome)
+        look = settle(project.registry, candidate, look, outcome, words)
+        if not outcome.promote and project.registry.champion() is None:
+            use_naive(project, candidate, look)
+        log_outcome(project, candidate, look)
+        settled[project] = look
+    return settled
 
 
 def rival_of(project: Project, candidate: Version) -> Version | None:
@@ -156,10 +177,51 @@ def use_naive(project: Project, candidate: Version, look: Look) -> None:
     shown = look.outcome.verdict in ("strong", "weak")  # of a candidate that was refused for another reason
     verdict = "refused" if shown else look.outcome.verdict
     reason = f"version {candidate.number} was not promoted ({look.outcome.verdict}) and there was no champion"
-    version = make_naive(project, candidate, {"verdict": verdict, "reason": reason})
-    words = statement(look.decision, look.outcome)
-    project.registry.tag(version.number, {"instead_of": str(candidate.number), "statement": words})
+    logged = project.runs.metrics(candidate.run_id)
+    validated = {name: naive_metrics(logged, name) for name in naive_models(project.task, candidate.params)}
+    tags = {
+        "verdict": verdict,
+        "reason": reason,
+        "statement": statement(project.task.ability, look.decision, look.outcome),
+    }
+    tags["instead_of"] = str(candidate.number)
+    version = make_naive(project, candidate.params, validated, tags, project.runs.parent(candidate.run_id))
     project.registry.crown(version.number, f"gate: {reason}")
+
+
+def use_naive_unjudged(project: Project, refusal: InputError) -> None:
+    """Make the best naive model champion where there is no candidate to judge; a champion that is there stays.
+
+    The sealed window stays closed: the version has validation's figures alone, and says why.
+
+    Parameters
+    ----------
+    project : Project
+    refusal : InputError
+        Why there is no candidate.
+
+    Raises
+    ------
+    UnsuitableDataError
+        If naive models refuse the data as well.
+    """
+    from experiments.tracking.store import answering, exclusive
+
+    with answering(project.client), exclusive(project.client, project.registered_name):
+        if project.registry.champion() is not None:
+            return
+        folds = project.splits.folds()
+        naive = naive_models(project.task, {})
+        validated = {name: validate(project.task, build, project.training, folds) for name, build in naive.items()}
+        reason = f"there was no candidate ({refusal.problem}) and no champion"
+        tags = {"verdict": "none", "reason": reason, "statement": unjudged(refusal)}
+        version = make_naive(project, {}, {name: outcome.metrics for name, outcome in validated.items()}, tags)
+        project.registry.crown(version.number, f"without a look: {reason}")
+
+
+def unjudged(refusal: InputError) -> str:
+    """The verdict in words where there is no candidate."""
+    return f"none: no model was found to be judged: {refusal.problem}"
 
 
 @dataclass(frozen=True)
@@ -215,7 +277,7 @@ def backtest(project: Project, candidate: Version, sealed: SealedEvaluations) ->
                 name: metric(held_out.y, untrained().fit(train.X, train.y).predict(held_out.X))
                 for name, untrained in models.items()
             }
-        except InputError as error:
+        except UnsuitableDataError as error:
             logger.warning("no back-test from %s: %s", cutoff, error.problem)
             figures = dict.fromkeys(models, math.nan)
         gains[str(cutoff)] = {name: figures[CANDIDATE] - figures[name] for name in sealed.naive}
@@ -310,7 +372,7 @@ def sealed_controls(project: Project, candidate: Evaluation) -> dict[str, float]
 def log_outcome(project: Project, candidate: Version, look: Look) -> None:
     """Write what came of a look to the candidate's run: tags, the verdict in words, a page for whoever asks why."""
     assert look.outcome is not None
-    words = statement(look.decision, look.outcome)
+    words = statement(project.task.ability, look.decision, look.outcome)
     project.runs.log(
         candidate.run_id,
         tags={
@@ -323,6 +385,7 @@ def log_outcome(project: Project, candidate: Version, look: Look) -> None:
     page = decision_page(
         title=f"{project.registry.name} version {candidate.number}",
         model=candidate.tags["model"],
+        ability=project.task.ability,
         decision=look.decision,
         outcome=look.outcome,
         looks=project.registry.ledger(),
@@ -347,7 +410,7 @@ def describe(project: Project, look: Look) -> str:
     again = "" if look.fresh else " (decided before; no further look was taken)"
     lines = [
         f"{name} version {look.version}: {'promoted' if outcome.promote else 'refused'}{again}",
-        f"  {statement(decision, outcome)}",
+        f"  {statement(project.task.ability, decision, outcome)}",
         f"  nearest naive model {decision.naive}; look {look.number} at this window, level {decision.alpha:.4f}",
     ]
     for comparison in decision.comparisons:

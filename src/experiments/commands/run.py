@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from experiments.commands.config import Config, of_each_task
 from experiments.commands.project import Project
-from experiments.commands.promote import describe, in_use, promote_together, rival_of
+from experiments.commands.promote import describe, in_use, promote_together, unjudged, use_naive_unjudged
 from experiments.commands.score import find_champions, score
 from experiments.commands.tune import tune
 from experiments.reports.decision import figure, statement
-from features.errors import InputError, InsufficientDataError
+from features.errors import InputError, InsufficientDataError, UnsuitableDataError
 
 if TYPE_CHECKING:
     from experiments.tracking.gate import Look
@@ -24,101 +25,119 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+@dataclass
+class Answer:
+    """What became of one question.
+
+    Attributes
+    ----------
+    project : Project
+    candidate : Version or None
+    look : Look or None
+        At the candidate; there is none at one that was rolled back, or that the gate cannot judge.
+    refusal : InputError or None
+        Why there is no candidate, or no look at it.
+    is_unjudged : bool
+        Whether no model does with the data: what is in use then, the naive model or a champion before it, was not
+        looked at.
+    """
+
+    project: Project
+    candidate: Version | None = None
+    look: Look | None = None
+    refusal: InputError | None = None
+    is_unjudged: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.project.task.name
+
+    @property
+    def is_skipped(self) -> bool:
+        return self.refusal is not None and not self.is_unjudged
+
+
 def main(config: Config) -> None:
     begun = time.monotonic()
-    projects = [Project(own, overrides) for own, overrides in of_each_task(config)]
-    versions, skipped = tune_all(projects)
-    judged = judgeable(versions, skipped)
-    looks = dict(zip([project for project, _ in judged], promote_together(judged), strict=True)) if judged else {}
-    for project, look in looks.items():
-        print(f"{describe(project, look)}\n")
-    print(f"{summary(projects, versions, looks, skipped)}\n")
+    answers = [search(Project(own, overrides)) for own, overrides in of_each_task(config)]
+    judge(answers)
+    refusals = [answer.refusal for answer in answers if answer.is_skipped and answer.refusal is not None]
+    if len(refusals) == len(answers):
+        raise refusals[0]
+    for answer in answers:
+        if answer.look is not None:
+            print(f"{describe(answer.project, answer.look)}\n")
+    print(f"{summary(answers)}\n")
 
-    first = next(iter(versions))
     asked = Project(config)
-    if any(project.registry.champion() is not None for project in versions):
-        path, customers = score(first)
-        print(f"{customers:,} customers in {path}, by {', '.join(map(_model, find_champions(first).values()))}")
+    searched = [answer.project for answer in answers if answer.candidate is not None or answer.is_unjudged]
+    served = [project for project in searched if project.registry.champion() is not None]
+    if served:
+        path, customers = score(served[0])
+        champions = find_champions(served[0]).values()
+        print(f"{customers:,} customers in {path}, by {', '.join(f'{v.name} version {v.number}' for v in champions)}")
     else:
         print("no champion, so nothing was scored")
     print(f"done in {time.monotonic() - begun:.0f} s; next:")
     print(f"  {asked.again('ui')}\n      compare the trials in MLflow")
-    for project in versions:
+    for project in searched:
         print(f"  {project.again('tune')} tuning.n_trials={2 * project.config.tuning.n_trials}")
         print("      search on from here")
-    for project in versions:
-        if project.registry.champion() is not None:
-            print(f"  mlflow models serve -m models:/{project.registered_name}@champion --env-manager local -p 5001")
-            print("      answer rows of features")
+    for project in served:
+        print(f"  mlflow models serve -m models:/{project.registered_name}@champion --env-manager local -p 5001")
+        print("      answer rows of features")
 
 
-def tune_all(projects: list[Project]) -> tuple[dict[Project, Version], dict[Project, InputError]]:
-    """A candidate for each task, and why there is none for those that these data do not allow.
-
-    Raises
-    ------
-    InsufficientDataError
-        If they allow none.
-    """
-    versions: dict[Project, Version] = {}
-    skipped: dict[Project, InputError] = {}
-    for project in projects:
-        try:
-            splits = project.splits
-            logger.info(
-                "%s: training %s; validation %s; sealed %s",
-                project.task.name,
-                ", ".join(map(str, splits.training)),
-                ", ".join(map(str, splits.validation)),
-                splits.sealed,
-            )
-            versions[project] = tune(project)
-        except InsufficientDataError as error:
-            logger.warning("%s is skipped: %s", project.task.name, error.problem)
-            skipped[project] = error
-    if not versions:
-        raise next(iter(skipped.values()))
-    return versions, skipped
+def search(project: Project) -> Answer:
+    """A candidate for a question; else the naive model in its place, or why these data do not allow it."""
+    try:
+        splits = project.splits
+        logger.info(
+            "%s: training %s; validation %s; sealed %s",
+            project.task.name,
+            ", ".join(map(str, splits.training)),
+            ", ".join(map(str, splits.validation)),
+            splits.sealed,
+        )
+        return Answer(project, candidate=tune(project))
+    except InsufficientDataError as error:
+        logger.warning("%s is skipped: %s", project.task.name, error.problem)
+        return Answer(project, refusal=error)
+    except UnsuitableDataError as error:
+        logger.warning("%s has no candidate: %s", project.task.name, error.problem)
+        refusal = error
+    try:
+        use_naive_unjudged(project, refusal)
+        return Answer(project, refusal=refusal, is_unjudged=True)
+    except UnsuitableDataError as error:
+        logger.warning("%s is skipped: %s", project.task.name, error.problem)
+        return Answer(project, refusal=error)
 
 
-def judgeable(versions: Mapping[Project, Version], skipped: dict[Project, InputError]) -> list[tuple[Project, Version]]:
-    """The candidates that the gate can judge; one that it cannot does not keep the others from being judged.
-
-    Raises
-    ------
-    InputError
-        If it can judge none, for another reason than that it was rolled back.
-    """
-    judged = []
-    for project, version in versions.items():
-        if "rolled_back" in version.tags:
-            continue
-        try:
-            rival_of(project, version)
-            judged.append((project, version))
-        except InputError as error:
-            logger.warning("%s is not judged: %s", project.task.name, error.problem)
-            skipped[project] = error
-    if skipped and not judged and not any("rolled_back" in version.tags for version in versions.values()):
-        raise next(iter(skipped.values()))
-    return judged
+def judge(answers: Sequence[Answer]) -> None:
+    """Let the gate judge all candidates together, but those that were rolled back."""
+    judged = [(a, a.candidate) for a in answers if a.candidate is not None and "rolled_back" not in a.candidate.tags]
+    ends = promote_together([(answer.project, candidate) for answer, candidate in judged])
+    for (answer, _), end in zip(judged, ends, strict=True):
+        if isinstance(end, InputError):
+            logger.warning("%s is not judged: %s", answer.name, end.problem)
+            answer.refusal = end
+        else:
+            answer.look = end
 
 
-def summary(
-    projects: list[Project],
-    versions: Mapping[Project, Version],
-    looks: Mapping[Project, Look],
-    skipped: Mapping[Project, InputError],
-) -> str:
+def summary(answers: Sequence[Answer]) -> str:
     """One line a task: winner, figure with interval, nearest naive model, verdict, what is in use; then in words."""
     rows, words = [], []
-    for project in projects:
+    for answer in answers:
         row = dict.fromkeys(("task", "winner", "sealed figure", "nearest naive", "verdict", "in use"), "-")
-        row["task"] = name = project.task.name
-        if project in versions:
-            row |= {"winner": versions[project].tags["model"], "in use": in_use(project)}
-        if project in looks:
-            decision, outcome = looks[project].decision, looks[project].outcome
+        row["task"] = answer.name
+        if answer.candidate is not None or answer.is_unjudged:
+            row["in use"] = in_use(answer.project)
+        if answer.candidate is not None:
+            row["winner"] = answer.candidate.tags["model"]
+        if answer.look is not None:
+            decision, outcome = answer.look.decision, answer.look.outcome
             assert outcome is not None
             low, high = map(figure, decision.interval)
             row |= {
@@ -126,21 +145,24 @@ def summary(
                 "nearest naive": f"{figure(decision.nearest.estimate)} {decision.naive}",
                 "verdict": outcome.verdict,
             }
-            words.append(f"{name}: {statement(decision, outcome)}")
-        elif project in skipped:
+            words.append(f"{answer.name}: {statement(answer.project.task.ability, decision, outcome)}")
+        elif answer.is_unjudged:
+            assert answer.refusal is not None
+            row["verdict"] = "none"
+            words.append(f"{answer.name}: {unjudged(answer.refusal)}; in use without a look: {in_use(answer.project)}")
+        elif answer.refusal is not None:
             row["verdict"] = "skipped"
-            words.append(f"{name}: skipped, {skipped[project]}")
+            words.append(f"{answer.name}: skipped, {answer.refusal}")
         else:
+            assert answer.candidate is not None
             row["verdict"] = "rolled back"
-            number = versions[project].number
-            words.append(f"{name}: version {number} is still the best and was rolled back: it is not judged again")
+            number = answer.candidate.number
+            words.append(
+                f"{answer.name}: version {number} is still the best and was rolled back: it is not judged again"
+            )
         rows.append(row)
     table = pd.DataFrame(rows)
     widths = {column: max(len(column), *table[column].str.len()) for column in table}
     lines = [{column: column for column in table}, *rows]
     drawn = ["  ".join(line[column].ljust(width) for column, width in widths.items()).rstrip() for line in lines]
     return "\n".join([*drawn, "", *words])
-
-
-def _model(version: Version) -> str:
-    return f"{version.name} version {version.number}"

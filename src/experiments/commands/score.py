@@ -20,7 +20,7 @@ from experiments.models import MODELS
 from experiments.models.probabilistic import DAYS_PER_WEEK, BuyTillYouDie
 from experiments.tasks import TASKS
 from features.engines import Engine, batches
-from features.errors import InputError
+from features.errors import InputError, UnsuitableDataError
 from features.snapshot import combinations, definition_hash
 from features.tables import parse_day
 
@@ -207,6 +207,6 @@ def purchasing(rows: Path, engine: Engine, horizon_days: int) -> BuyTillYouDie |
         return MODELS[PURCHASING_MODEL](horizon_days=horizon_days).fit_purchases(
             x, t_x / DAYS_PER_WEEK, T / DAYS_PER_WEEK, weights=histories["customers"]
         )
-    except InputError as error:
+    except UnsuitableDataError as error:
         logger.warning("p_alive and expected_purchases stay empty: %s", error.problem)
         return None

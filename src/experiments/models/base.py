@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from features.errors import InputError, did_you_mean, listing
+from features.errors import InputError, UnsuitableDataError, did_you_mean, listing
 from features.targets import DAYS_PER_YEAR, check_money_terms
 
 # Terms that a task sets on its models (conf/task/), and what a model made by hand starts from.
@@ -135,13 +135,15 @@ def finite_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
     Raises
     ------
     InputError
+        As `require_columns`.
+    UnsuitableDataError
         Naming the first column that holds anything else.
     """
     values = require_columns(X, names).astype(float)
     for name in values:
         wrong = values[name][~(np.isfinite(values[name]) & (values[name] >= 0))]
         if len(wrong):
-            raise InputError(
+            raise UnsuitableDataError(
                 f"{name} has values that are no amount",
                 where=f"column {name}",
                 expected="finite numbers >= 0",
@@ -173,11 +175,11 @@ def check_events(y: object) -> None:
 
     Raises
     ------
-    InputError
+    UnsuitableDataError
     """
     found = np.unique(np.asarray(y, dtype=float))
     if not np.array_equal(found, [0.0, 1.0]):
-        raise InputError(
+        raise UnsuitableDataError(
             "y does not tell customers apart",
             where="y",
             expected="0 and 1, each at least once",

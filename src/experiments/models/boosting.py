@@ -13,7 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from experiments.models.base import Model, canonical, check_events, require_columns
-from features.errors import InputError, did_you_mean, listing
+from features.errors import InputError, UnsuitableDataError, did_you_mean, listing
 
 OBJECTIVES = {"l1": "regression_l1", "tweedie": "tweedie"}
 
@@ -205,7 +205,9 @@ class LightGBMSpend(LightGBM):
         Raises
         ------
         InputError
-            For an unknown objective, y < 0, y all zero, or an L1 fit that predicts zero for everybody.
+            For an unknown objective.
+        UnsuitableDataError
+            For y < 0, y all zero, or an L1 fit that predicts zero for everybody.
         """
         if self.objective not in OBJECTIVES:
             raise InputError(
@@ -216,7 +218,7 @@ class LightGBMSpend(LightGBM):
         X, y = self._grow(X, y)
         total = self._amounts(X).sum()
         if total == 0:
-            raise InputError(
+            raise UnsuitableDataError(
                 f"the {self.objective} fit predicts zero for everybody",
                 found=f"spend in {(y > 0).mean():.1%} of {len(y):,} rows",
                 hint="use objective=tweedie, or a longer horizon_days",
@@ -239,9 +241,11 @@ class LightGBMSpend(LightGBM):
 
     def _check_target(self, y: np.ndarray) -> None:
         if y.min() < 0:
-            raise InputError("y has negative spend", expected="y >= 0", found=listing(y[y < 0]))
+            raise UnsuitableDataError("y has negative spend", expected="y >= 0", found=listing(y[y < 0]))
         if not y.any():
-            raise InputError("nobody spent anything", where="y", expected="y > 0 somewhere", hint="use earlier cutoffs")
+            raise UnsuitableDataError(
+                "nobody spent anything", where="y", expected="y > 0 somewhere", hint="use earlier cutoffs"
+            )
 
     def _objective_options(self) -> dict[str, Any]:
         return {"objective": OBJECTIVES[self.objective], "tweedie_variance_power": self.tweedie_variance_power}

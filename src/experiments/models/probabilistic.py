@@ -40,7 +40,7 @@ from experiments.models.base import (
     finite_columns,
     latest_cutoff,
 )
-from features.errors import InputError
+from features.errors import InputError, UnsuitableDataError
 
 DAYS_PER_WEEK = 7
 LONGEST_T = 10.0  # the optimiser's unit of time makes the longest T so long, as lifetimes does
@@ -116,7 +116,7 @@ class BuyTillYouDie(Model):
 
         Raises
         ------
-        InputError
+        UnsuitableDataError
             If the data is degenerate or the fit absurd: no convergence, parameters beyond `BOUNDS`.
         """
         check_terms(self.horizon_days, self.margin, self.discount_rate)
@@ -188,7 +188,9 @@ class BuyTillYouDie(Model):
         Raises
         ------
         InputError
-            If a column is missing, a value is no amount, or a prediction is negative or not finite.
+            If a column is missing.
+        UnsuitableDataError
+            If a value is no amount, or a prediction is negative or not finite.
         """
         ends, factors = discount_steps(self.horizon_days, self.discount_rate)
         purchases = np.stack([self.expected_purchases(X, end) for end in ends])
@@ -406,6 +408,8 @@ def _minimised(
     Raises
     ------
     InputError
+        If the penalty is negative.
+    UnsuitableDataError
         If the search does not converge or ends at the bounds.
     """
     if penalizer < 0:
@@ -437,8 +441,8 @@ def _minimised(
     return params
 
 
-def _absurd(problem: str, params: Mapping[str, float]) -> InputError:
-    return InputError(
+def _absurd(problem: str, params: Mapping[str, float]) -> UnsuitableDataError:
+    return UnsuitableDataError(
         problem,
         where="probabilistic model",
         expected="parameters within models.probabilistic.BOUNDS and predictions >= 0",
@@ -451,7 +455,7 @@ def _check_histories(x: np.ndarray, t_x: np.ndarray, T: np.ndarray, weights: np.
     wrong = ~((x >= 0) & (t_x >= 0) & (t_x <= T) & ((x > 0) | (t_x == 0)))
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise InputError(
+        raise UnsuitableDataError(
             "histories contradict themselves",
             where="frequency, recency, T",
             expected="frequency >= 0, 0 <= recency <= T, and recency 0 without a repeat purchase",
@@ -462,7 +466,7 @@ def _check_histories(x: np.ndarray, t_x: np.ndarray, T: np.ndarray, weights: np.
 
 def _check_enough(customers: int, what: str) -> None:
     if customers < FEWEST_REPEAT_BUYERS:
-        raise InputError(
+        raise UnsuitableDataError(
             f"too few {what} to estimate the model",
             where="probabilistic model",
             expected=f"at least {FEWEST_REPEAT_BUYERS}",

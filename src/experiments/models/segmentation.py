@@ -23,7 +23,7 @@ from threadpoolctl import ThreadpoolController
 
 from experiments.models.base import HORIZON_DAYS, Model, finite_columns, require_columns
 from experiments.models.probabilistic import MBGNBD
-from features.errors import InputError, did_you_mean, listing
+from features.errors import InputError, UnsuitableDataError, did_you_mean, listing
 
 ALGORITHMS = ("kmeans", "gaussian_mixture", "agglomerative", "hdbscan")
 SCALINGS = ("none", "standard", "minmax", "log_standard")
@@ -220,8 +220,10 @@ class Segmentation(Segments):
         Raises
         ------
         InputError
-            For an unknown algorithm, scaling or variable, a parameter out of range, values that are no number,
-            more clusters than distinct customers, or where fewer than two clusters are found.
+            For an unknown algorithm, scaling or variable, a parameter out of range, or more clusters than distinct
+            customers.
+        UnsuitableDataError
+            For values that are no number, or where fewer than two clusters are found.
         """
         self._check_parameters()
         X, y = _latest(X, y)
@@ -236,7 +238,7 @@ class Segmentation(Segments):
         partition = self._partition(Z[usual], self.n_clusters)
         cells = partition.assign(Z.to_numpy())
         if len(partition.centers) < 2:
-            raise InputError(
+            raise UnsuitableDataError(
                 f"{self.algorithm} finds fewer than two clusters",
                 where=f"{len(Z):,} customers, variables {listing(self.variables_)}",
                 expected="at least 2",
@@ -257,7 +259,7 @@ class Segmentation(Segments):
         for name in given:
             wrong = given[name][~np.isfinite(given[name])]
             if len(wrong):
-                raise InputError(
+                raise UnsuitableDataError(
                     f"{name} has values that are no number",
                     where=f"column {name}",
                     expected="finite numbers",
@@ -350,7 +352,8 @@ class Segmentation(Segments):
         Z = Z[np.lexsort(Z.T)]
         distinct = 1 + int(np.any(Z[1:] != Z[:-1], axis=1).sum())
         if self.algorithm != "hdbscan" and n_clusters > distinct:
-            raise InputError(
+            refusal = InputError if distinct > 1 else UnsuitableDataError  # customers who are all alike
+            raise refusal(
                 "there are more clusters than distinct customers",
                 where="n_clusters",
                 expected=f"at most {distinct:,}",
@@ -371,7 +374,7 @@ class Segmentation(Segments):
             try:
                 mixture.fit(Z)
             except ValueError as error:
-                raise InputError(
+                raise UnsuitableDataError(
                     "the Gaussian mixture collapses onto too few customers",
                     where="algorithm",
                     found=str(error),
@@ -435,7 +438,7 @@ class QuantileBins(Segments):
 
         Raises
         ------
-        InputError
+        UnsuitableDataError
             If all customers spent the same so far.
         """
         _check_at_least("n_clusters", self.n_clusters, 2)
@@ -445,7 +448,7 @@ class QuantileBins(Segments):
         edges = np.unique(np.quantile(total, shares, method="inverted_cdf"))
         self.edges_ = edges[edges < total.max()]
         if not len(self.edges_):
-            raise InputError(
+            raise UnsuitableDataError(
                 "total_spend does not tell customers apart",
                 where="column total_spend",
                 expected="quantiles that differ",
@@ -522,7 +525,7 @@ def _latest(X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame, np.ndarray]:
     """The rows of the latest cutoff: it holds the history of the earlier ones."""
     y = np.asarray(y, dtype=float)
     if y.shape != (len(X),) or not len(X) or not np.isfinite(y).all():
-        raise InputError(
+        raise UnsuitableDataError(
             "segments need the spend of each customer in the next period",
             where="y",
             expected=f"{max(len(X), 1):,} finite numbers, one per row of X",

@@ -11,15 +11,6 @@ from typing import Any
 from experiments.evaluation.decision import BACKTEST_ORIGINS, Comparison, Decision, Outcome
 from experiments.reports.html import document, table
 
-# What a better figure means to a marketer, and what it is called when it is no better.
-ABILITIES = {
-    "gini": "ranks customers",
-    "spearman": "ranks customers",
-    "top_decile_lift": "finds the best customers",
-    "explained_deviance": "tells customers' later spend apart",
-    "roc_auc": "tells who will come back",
-    "average_precision": "tells who will come back",
-}
 RIVALS = {
     "naive_lifetime_rate": "spend per day since the first purchase",
     "naive_last_91_days_rate": "spend in the last 91 days",
@@ -40,8 +31,15 @@ MEANING = {
 }
 
 
-def statement(decision: Decision, outcome: Outcome) -> str:
+def statement(ability: str, decision: Decision, outcome: Outcome) -> str:
     """The verdict in one sentence, with the figure.
+
+    Parameters
+    ----------
+    ability : str
+        What a better figure means to a marketer: see `Task.ability`.
+    decision, outcome
+        What the look said alone, and beside the other questions of the run.
 
     Examples
     --------
@@ -49,7 +47,7 @@ def statement(decision: Decision, outcome: Outcome) -> str:
     matters"
     """
     nearest, effect = decision.nearest, figure(decision.min_effect)
-    does, rival = ABILITIES.get(decision.metric, f"reaches {decision.metric}"), in_words(nearest.rival)
+    does, rival = ability, in_words(nearest.rival)
     low, high = nearest.interval
     spread = f"({nearest.confidence:.0%} {figure(low)} to {figure(high)})"
     by = f"by {figure(abs(nearest.gain))} {spread}"
@@ -93,6 +91,7 @@ def decision_page(
     *,
     title: str,
     model: str,
+    ability: str,
     decision: Decision,
     outcome: Outcome,
     look: Mapping[str, Any],
@@ -108,8 +107,8 @@ def decision_page(
         Model and version.
     model : str
         Kind of the candidate.
-    decision, outcome
-        What the look said alone, and beside the other questions of the run.
+    ability, decision, outcome
+        As for `statement`.
     look : mapping
         Its entry in the ledger.
     looks : sequence of mapping
@@ -118,7 +117,7 @@ def decision_page(
     champion : str
         What is in use now.
     """
-    verdict, words = statement(decision, outcome).split(": ", 1)
+    verdict, words = statement(ability, decision, outcome).split(": ", 1)
     shown = verdict in ("strong", "weak")
     meaning = MEANING[verdict] if outcome.promote or not shown else "There is a gain, and something else in the way."
     became = "It is the new champion." if outcome.promote else "It was not promoted."

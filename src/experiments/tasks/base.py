@@ -83,6 +83,11 @@ class Task(Protocol):
         ...
 
     @property
+    def ability(self) -> str:
+        """What a better primary metric means to a marketer: "the model … better than another"."""
+        return f"does in {self.primary_metric}"
+
+    @property
     def population(self) -> str:
         """Who is judged: models judged on different customers are never compared."""
         return "customers who bought before the cutoff"

@@ -18,7 +18,12 @@ from experiments.tasks.sufficiency import check_minimum
 from features import targets
 from features.shop import Shop
 
-HIGHER_IS_BETTER = ("gini", "spearman", "top_decile_lift")  # errors in currency are won by predicting zero
+# Metrics of which more is better, and what that means; errors in currency are won by predicting zero.
+HIGHER_IS_BETTER = {
+    "gini": "ranks customers",
+    "spearman": "ranks customers",
+    "top_decile_lift": "finds the best customers",
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,10 @@ class CustomerValue(Task):
     def target(self) -> str:
         """The target in one string: models of different targets are never compared."""
         return f"spend_{self.horizon_days}d_discount{self.discount_rate:g}_margin{self.margin:g}"
+
+    @property
+    def ability(self) -> str:
+        return HIGHER_IS_BETTER[self.primary_metric]
 
     def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
         spend = partial(targets.spend, discount_rate=self.discount_rate, margin=self.margin)

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 HIGHER_IS_BETTER = ("roc_auc", "average_precision")
 TARGETS = {"purchase": targets.purchased, "inactivity": targets.inactive}
 OUTPUTS = {"purchase": "p_repurchase", "inactivity": "p_inactivity"}
+ABILITIES = {"purchase": "tells who will come back", "inactivity": "tells who will stay away"}
 BY_GROUP = {"roc_auc": roc_auc, "expected_calibration_error": expected_calibration_error}
 SINCE = "days_since_last_purchase"
 ACTIVE_DAYS = 28  # who bought so lately is reported apart, where `active_within_days` says nothing else
@@ -107,6 +108,10 @@ class Repurchase(Task):
     @property
     def judged(self) -> str:
         return OUTPUTS[self.event]
+
+    @property
+    def ability(self) -> str:
+        return ABILITIES[self.event]
 
     @property
     def target(self) -> str:

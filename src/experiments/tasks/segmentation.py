@@ -84,6 +84,7 @@ class CustomerSegments(Task):
         "surrogate_null_accuracy": "permuted_columns/surrogate_accuracy",
     }
     primary_metric: ClassVar[str] = "explained_deviance"
+    ability: ClassVar[str] = "tells customers' later spend apart"
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:

@@ -16,7 +16,7 @@ import pandas as pd
 from experiments.evaluation.controls import permuted_within_cutoff
 from experiments.models import Constant
 from experiments.tasks.base import Build, Dataset, Task, Validation, build, naive_models, validate
-from features.errors import InputError
+from features.errors import UnsuitableDataError
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Standing:
         return max(self.naive, key=lambda rival: self.naive[rival].metrics[self.primary_metric])
 
     def metrics(self) -> dict[str, float]:
-        """All of it under `valid/`, `naive/` and `control/`; the best naive model's metrics without its name.
+        """All of it under `valid/`, `naive/` and `control/`; the best naive model's metrics also without its name.
 
         What is undefined where all predictions are equal, as a rank correlation is, is left out.
         """
@@ -63,7 +63,11 @@ class Standing:
         return {
             **{f"valid/{metric}": value for metric, value in self.validation.metrics.items()},
             **{f"naive/{metric}": value for metric, value in self.naive[self.best_naive].metrics.items()},
-            **{f"naive/{rival}/{primary}": outcome.metrics[primary] for rival, outcome in self.naive.items()},
+            **{
+                f"naive/{rival}/{metric}": value
+                for rival, outcome in self.naive.items()
+                for metric, value in outcome.metrics.items()
+            },
             **{
                 f"control/{CONSTANT}/{metric}": value
                 for metric, value in self.constant.metrics.items()
@@ -113,6 +117,12 @@ def stand(
     )
 
 
+def naive_metrics(logged: Mapping[str, float], rival: str) -> dict[str, float]:
+    """A naive model's metrics among those that `Standing.metrics` gave."""
+    prefix = f"naive/{rival}/"
+    return {name.removeprefix(prefix): value for name, value in logged.items() if name.startswith(prefix)}
+
+
 def permuted_metric(task: Task, build: Build, dataset: Dataset, folds: Folds, seed: int) -> float:
     """The primary metric of a model trained and judged on targets permuted among the customers of each cutoff.
 
@@ -125,7 +135,7 @@ def permuted_metric(task: Task, build: Build, dataset: Dataset, folds: Folds, se
         train, held_out = dealt.at(*training), task.judged_rows(dealt.at(cutoff))
         try:
             model = build().fit(train.X, train.y)
-        except InputError as error:
+        except UnsuitableDataError as error:
             logger.warning("no control from targets permuted before %s: %s", cutoff, error.problem)
             return math.nan
         scores.append(task.metric()(held_out.y, model.predict(held_out.X)))

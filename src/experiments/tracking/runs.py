@@ -249,6 +249,10 @@ class Runs:
         note = rest if head.split(" ")[0] == line.split(" ")[0] else note
         self.client.set_tag(run_id, MLFLOW_RUN_NOTE, f"{line}\n\n{note}")
 
+    def metrics(self, run_id: str) -> dict[str, float]:
+        """The latest value of each of a run's metrics."""
+        return self.client.get_run(run_id).data.metrics
+
     def parent(self, run_id: str) -> str | None:
         """The run that a run is shown below."""
         return self.client.get_run(run_id).data.tags.get(MLFLOW_PARENT_RUN_ID)

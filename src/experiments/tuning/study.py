@@ -29,11 +29,10 @@ from tqdm import tqdm
 from experiments.addresses import exclusive
 from experiments.processes import is_gone, is_here, mark
 from experiments.tuning.storage import ended, fail, fail_stale_trials, heartbeats, may_finish, new_trial, open_storage
-from features.errors import InputError, InsufficientDataError, check_type
+from features.errors import InputError, UnsuitableDataError, check_type
 
 logger = logging.getLogger(__name__)
 
-REFUSED = f"{InputError.__module__}.{InputError.__name__}"
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 Objective = Callable[[optuna.Trial], float]
@@ -209,7 +208,7 @@ def best(study: optuna.Study) -> FrozenTrial:
 
     Raises
     ------
-    InsufficientDataError
+    UnsuitableDataError
         If none of the complete trials is within the constraints, or models refused the data in every trial.
     InputError
         If every trial failed otherwise; the last error is quoted.
@@ -222,14 +221,14 @@ def best(study: optuna.Study) -> FrozenTrial:
     if complete:
         nearest = min(complete, key=lambda trial: max(trial.constraints.values()))
         outside = {name: round(excess, 4) for name, excess in nearest.constraints.items() if excess > 0}
-        raise InsufficientDataError(
+        raise UnsuitableDataError(
             f"none of {len(complete)} complete trials is within the task's guards",
             where=f"study {study.study_name}",
             found=f"trial {nearest.number} comes nearest; outside its guard by: {outside}",
             hint="give more trials (tuning.n_trials), widen search.space, or relax task.guards",
         )
-    refused = all(trial.user_attrs["error"].startswith(REFUSED) for trial in trials)  # by the model: it is the data
-    raise (InsufficientDataError if trials and refused else InputError)(
+    refused = bool(trials) and all(trial.user_attrs.get("refused_data", False) for trial in trials)
+    raise (UnsuitableDataError if refused else InputError)(
         f"all {len(trials)} trials failed",
         where=f"study {study.study_name}",
         found=trials[-1].user_attrs["error"] if trials else "no trial",
@@ -371,6 +370,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> Fro
     except Exception as error:
         trial.set_user_attr("ended", time.time())
         trial.set_user_attr("traceback", traceback.format_exc())
+        trial.set_user_attr("refused_data", isinstance(error, UnsuitableDataError))
         trial.set_user_attr("error", traceback.format_exception_only(error)[0].splitlines()[0])
         return study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
     except BaseException:
