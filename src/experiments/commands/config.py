@@ -22,6 +22,8 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from experiments.analysis.lifecycle import LifecycleOptions
+from experiments.analysis.tiers import TierOptions
 from features.errors import InputError, did_you_mean, first_line, listing
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
@@ -179,6 +181,8 @@ class Config:
     audit: AuditConfig
     report: ReportConfig
     personas: PersonasConfig
+    tiers: TierOptions
+    lifecycle: LifecycleOptions
     tuning: TuningConfig
     tracking: TrackingConfig
     engine: dict[str, Any]

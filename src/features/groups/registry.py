@@ -142,8 +142,14 @@ def is_wildcard(name: str) -> bool:
     return name.endswith(".*")
 
 
-def resolve(names: Iterable[str]) -> dict[Family, list[str]]:
+def resolve(names: Iterable[str], where: str = "features.names") -> dict[Family, list[str]]:
     """The named features by family, both in the registry's order; those named by a value come last, by name.
+
+    Parameters
+    ----------
+    names : iterable of str
+    where : str
+        Configuration key that they stand under, for the message.
 
     Raises
     ------
@@ -158,7 +164,7 @@ def resolve(names: Iterable[str]) -> dict[Family, list[str]]:
         value = unknown[0].partition(".")[2] or "*"
         raise InputError(
             f"there is no feature {unknown[0]!r}",
-            where="features.names",
+            where=where,
             found=listing(unknown),
             hint=did_you_mean(unknown[0], [*known, *(f"{base}.{value}" for base in PARAMETRISED)]),
         )
@@ -168,7 +174,7 @@ def resolve(names: Iterable[str]) -> dict[Family, list[str]]:
     if repeated or not names:
         raise InputError(
             "a feature is named more than once" if repeated else "no feature is named",
-            where="features.names",
+            where=where,
             expected="each feature once, upper and lower case alike",
             found=listing(repeated) or "an empty list",
         )
