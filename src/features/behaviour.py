@@ -17,6 +17,7 @@ from features.tables import MONEY, QUANTITY, SPECS, Tables
 
 USED, NOT_USED = "Used", "Not used"
 LEVELS = tuple(SPECS["products"].columns)
+COUNTS = ("orders", "lines")
 SUMMED = {"spend": MONEY, "units": QUANTITY, "counted_spend": MONEY}
 
 
@@ -67,27 +68,36 @@ def by_value(window: Tables, groups: ir.Table, level: str = "category") -> ir.Ta
     return values.mutate(mean_unit_price=values.counted_spend / values.units.nullif(0.0)).drop("counted_spend")
 
 
-def customer_coupons(window: Tables, groups: ir.Table) -> ir.Table:
-    """One row per customer and coupon status: group, customer_id, status, orders.
+def customer_coupons(window: Tables, groups: ir.Table, of: str = "orders") -> ir.Table:
+    """One row per customer and coupon status: group, customer_id, status, and how many orders (lines).
 
     An order is "Used" where a coupon was used on any of its lines, by the status or by a discount; else it has the
     status that a line of it has beside "Not used", as the source words it, such as "Clicked"; else it is "Not used".
-    Orders of which neither status nor discount is known are left out.
+    Orders of which neither status nor discount is known are left out. Large orders are "Used" more often than small
+    ones, as they have more lines; lines are not.
+
+    Parameters
+    ----------
+    window : Tables
+    groups : ibis table
+    of : str
+        What is counted: "orders", or "lines" by their own status.
     """
     lines = _of_groups(window, groups)
     known = lines.filter(lines.coupon_status.notnull() | lines.coupon_discount.notnull())
     status = known.coupon_status.lower()
     used = (known.coupon_discount > 0).fill_null(False) | (status == USED.lower()).fill_null(False)
-    orders = known.group_by("group", "customer_id", "order_id").agg(
+    key = ["order_id"] if of == "orders" else ["order_id", "line_number"]
+    counted = known.group_by("group", "customer_id", *key).agg(
         used=known.count(where=used), other=known.coupon_status.min(where=status != NOT_USED.lower())
     )
-    orders = orders.mutate(status=ibis.ifelse(orders.used > 0, USED, orders.other.fill_null(NOT_USED)))
-    return orders.group_by("group", "customer_id", "status").agg(orders=orders.count())
+    counted = counted.mutate(status=ibis.ifelse(counted.used > 0, USED, counted.other.fill_null(NOT_USED)))
+    return counted.group_by("group", "customer_id", "status").agg(**{of: counted.count()})
 
 
-def by_coupon(window: Tables, groups: ir.Table) -> ir.Table:
-    """One row per group and coupon status: group, status, customers, orders. See `customer_coupons`."""
-    return _added_up(customer_coupons(window, groups), "status")
+def by_coupon(window: Tables, groups: ir.Table, of: str = "orders") -> ir.Table:
+    """One row per group and coupon status: group, status, customers, orders (lines). See `customer_coupons`."""
+    return _added_up(customer_coupons(window, groups, of), "status")
 
 
 def baskets(window: Tables, groups: ir.Table, level: str = "category") -> ir.Table:
@@ -123,14 +133,14 @@ def value_share(
     return _share(customers.filter(customers.whole > 0))
 
 
-def coupon_share(window: Tables, groups: ir.Table, status: str = USED) -> ir.Table:
-    """Which share of a customer's orders has a coupon status: group, customer_id, share in [0, 1].
+def coupon_share(window: Tables, groups: ir.Table, status: str = USED, of: str = "orders") -> ir.Table:
+    """Which share of a customer's orders, or lines, has a coupon status: group, customer_id, share in [0, 1].
 
     See `customer_coupons`; upper and lower case make no difference.
     """
-    orders = customer_coupons(window, groups)
-    customers = orders.group_by("group", "customer_id").agg(
-        part=orders.orders.sum(where=orders.status.lower() == status.lower()), whole=orders.orders.sum()
+    counts = customer_coupons(window, groups, of)
+    customers = counts.group_by("group", "customer_id").agg(
+        part=counts[of].sum(where=counts.status.lower() == status.lower()), whole=counts[of].sum()
     )
     return _share(customers)
 
@@ -179,7 +189,7 @@ def _values(window: Tables, level: str) -> ir.Table:
 
 def _added_up(customers: ir.Table, key: str) -> ir.Table:
     """One row per group and key: how many customers, and the sums of what they have."""
-    sums = {name: customers[name].sum() for name in customers.columns if name in ("orders", *SUMMED)}
+    sums = {name: customers[name].sum() for name in customers.columns if name in (*COUNTS, *SUMMED)}
     return _exact(customers.group_by("group", key).agg(customers=customers.count(), **sums))
 
 
