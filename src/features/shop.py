@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
@@ -78,3 +79,45 @@ class Shop:
             digest=self.staged.digest,
             name=name,
         )
+
+    def behaviour(
+        self, expression: Callable[[Tables, ir.Table], ir.Table], groups: pd.Series, start: date, end: date
+    ) -> pd.DataFrame:
+        """What groups of customers did in [start, end), as an expression of `features.behaviour` tells.
+
+        Parameters
+        ----------
+        expression : callable
+            `(window, groups) -> ibis table`, such as `behaviour.by_day` or `partial(behaviour.by_value, level=…)`.
+        groups : Series
+            Group of each customer, indexed by customer_id; customers of no group (NaN) are left out.
+        start, end : datetime.date
+
+        Returns
+        -------
+        DataFrame
+            The expression's columns, in no promised order of rows; `group` is of the same type as `groups`.
+        """
+        known = groups.dropna()
+        kind = (
+            groups.dtype
+            if isinstance(groups.dtype, pd.CategoricalDtype)
+            else pd.CategoricalDtype(pd.Index(known.unique()))
+        )
+        codes = pd.Categorical(known, dtype=kind).codes.astype("int64")
+        table = ibis.memtable(
+            pd.DataFrame({"customer_id": known.index.astype(str), "group": codes}),
+            schema=ibis.schema({"customer_id": "string", "group": "int64"}),
+        )
+        frame = self.engine.frame(expression(self.tables.between(start, end), table))
+        frame["group"] = pd.Categorical.from_codes(frame["group"], dtype=kind)
+        return frame
+
+    def during(self, names: Sequence[str], start: date, end: date) -> pd.DataFrame:
+        """The named features of what happened in [start, end), of those who bought in it, by customer_id.
+
+        The window takes the place of the past: T counts from the first purchase in it, and `left_truncated` says
+        nothing of the customer's own.
+        """
+        window = self.tables.between(start, end)
+        return self.engine.frame(snapshot.row_per_customer(window, list(names))).set_index("customer_id").sort_index()

@@ -1,0 +1,768 @@
+"""Hypotheses about customers' tiers, stated in data and tested on what happened after the tiers were known.
+
+A hypothesis says what to measure, in which direction, and the smallest effect that matters; its test gives an effect
+with an interval. It holds where an effect is shown and the estimate matters; it does not hold where the effect is shown
+to be smaller than that; else it is undecided. All hypotheses of a report are corrected together (Holm).
+"""
+
+from __future__ import annotations
+
+import calendar
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from experiments.evaluation.bootstrap import Distribution, paired_bootstrap, resample_weights
+from experiments.evaluation.decision import holm
+from experiments.evaluation.metrics import checked, ratio, spearman, value
+from features import behaviour
+from features.errors import InputError, check_type, did_you_mean, listing
+from features.groups import resolve
+from features.groups.habits import WEEKDAYS
+from features.shop import Shop
+from features.tables import SPECS
+
+HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "does not hold", "undecided", "not tested"
+DIRECTIONS = ("higher", "lower")
+REPORTED = ("held", "rejected")
+COMPARED = ("means", "ranks")
+COUNTED = ("orders", "units", "spend", "customers")
+LEAST_DAYS_OF_A_MONTH = 14  # of a month that the window cuts: fewer say nothing of its rate
+NEWTON_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Window:
+    """What hypotheses are tested on: a shop's days after the tiers were known.
+
+    Attributes
+    ----------
+    shop : Shop
+    tiers : Series
+        Tier of each customer, an ordered categorical, best first, indexed by customer_id.
+    start, end : datetime.date
+    n_resamples, seed : int
+    """
+
+    shop: Shop
+    tiers: pd.Series
+    start: date
+    end: date
+    n_resamples: int
+    seed: int
+
+    @cached_property
+    def counts(self) -> Mapping[str, pd.DataFrame]:
+        """Orders, units, spend and customers, each a frame of days by tiers, 0 where nothing was bought."""
+        rows = self.shop.behaviour(behaviour.by_day, self.tiers, self.start, self.end)
+        rows["day"] = pd.to_datetime(rows["day"])
+        days = pd.date_range(self.start, self.end, inclusive="left", name="day")
+        wide = {of: rows.pivot(index="day", columns="group", values=of) for of in COUNTED}
+        return {
+            of: frame.reindex(index=days, columns=self.tiers.cat.categories).astype(float).fillna(0.0)
+            for of, frame in wide.items()
+        }
+
+    @cached_property
+    def week_weights(self) -> np.ndarray:
+        """How often each day is in each resample: calendar weeks, Monday to Sunday, are drawn with replacement."""
+        days = pd.date_range(self.start, self.end, inclusive="left")
+        weeks = (days - pd.to_timedelta(days.dayofweek, unit="D")).strftime("%Y-%m-%d")
+        return np.concatenate(list(resample_weights(weeks.to_numpy(str), self.n_resamples, self.seed))).astype(float)
+
+    def filled_tiers(self) -> list[str]:
+        """The tiers that hold customers, best first."""
+        held = self.tiers.value_counts()
+        return [tier for tier in self.tiers.cat.categories if held[tier] > 0]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the claims that a hypothesis is made of: of one tier, or one column.
+
+    Attributes
+    ----------
+    name : str
+    effect : Distribution
+        On the scale on which 0 is no effect, the hypothesis' direction upwards.
+    details : mapping
+        What a table shows beside it.
+    """
+
+    name: str
+    effect: Distribution
+    details: Mapping[str, object]
+
+
+def dear_share(
+    window: Window, *, level: str, measure: str, dearest: float, min_customers: int
+) -> tuple[pd.Series, list[str]]:
+    """Share of a customer's units (spend) that falls on the dearest categories.
+
+    A category's price is what was spent / the units it was spent on, over all lines of the window; the dear ones are
+    the `dearest` share of the categories that at least `min_customers` customers bought. A share is no count: who buys
+    twice as much of everything has the same share.
+    """
+    everybody = pd.Series("all", index=window.tiers.index)
+    rows = window.shop.behaviour(partial(behaviour.by_value, level=level), everybody, window.start, window.end)
+    rows = rows.set_index("value")
+    priced = rows[(rows["customers"] >= min_customers) & rows["mean_unit_price"].notna()]
+    priced = priced.sort_index().sort_values("mean_unit_price", ascending=False, kind="stable")
+    if len(priced) < 3:
+        raise InputError(
+            f"too few values of {level} have a price to tell dear ones from others",
+            where="parameters.min_customers",
+            expected=f"at least 3 that {min_customers} customers bought",
+            found=f"{len(priced)} of {len(rows)} that were bought",
+            hint="choose a coarser level, or a smaller min_customers",
+        )
+    dear = list(priced.index[: max(1, round(dearest * len(priced)))])
+    notes = [
+        f"Dear are {listing(dear)}: {len(dear)} of {len(priced)} with a price, from "
+        f"{priced.loc[dear[-1], 'mean_unit_price']:,.2f} {window.shop.staged.currency} a unit."
+    ]
+    if len(priced) < len(rows):
+        notes.append(
+            f"{len(rows) - len(priced)} values of {level} count as not dear: fewer than {min_customers} customers "
+            "bought them, or their units are unknown."
+        )
+    share = window.shop.behaviour(
+        partial(behaviour.value_share, values=dear, level=level, measure=measure),
+        window.tiers,
+        window.start,
+        window.end,
+    )
+    return share.set_index("customer_id")["share"], notes
+
+
+def coupon_rate(window: Window, *, of: str, status: str) -> tuple[pd.Series, list[str]]:
+    """Share of a customer's orders (lines) that has a coupon status: see `behaviour.customer_coupons`."""
+    share = window.shop.behaviour(
+        partial(behaviour.coupon_share, status=status, of=of), window.tiers, window.start, window.end
+    )
+    if not share["share"].any():
+        raise InputError(
+            f"no coupon has the status {status}",
+            where="transactions.coupon_status" if status != behaviour.USED else "transactions.coupon_discount",
+        )
+    return share.set_index("customer_id")["share"], []
+
+
+MEASURES: Mapping[str, Callable[..., tuple[pd.Series, list[str]]]] = {
+    "dear_share": dear_share,
+    "coupon_used_rate": partial(coupon_rate, status=behaviour.USED),
+    "coupon_clicked_rate": partial(coupon_rate, status="Clicked"),
+}
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Does what customers do rise with their tier? Customers are resampled.
+
+    Customers who bought nothing in the window have no share or rate and are left out, unless `absent` gives their
+    value. Resampling gives interval and p-value at once, so that they agree, and does not presume, as permuting would,
+    that tiers are alike in all but the mean.
+
+    Shares and rates are to be compared by `means`. Whoever buys little has a share of exactly 0 more often, at the
+    same habits; as low tiers buy less, ranks would rise with the tier where nothing does, while means do not.
+
+    Attributes
+    ----------
+    columns : sequence of str
+        Measures (`MEASURES`) or features of the project over the window; all must rise.
+    compare : str
+        "means": how much more the top tier has than the bottom tier, on a straight line over the tiers, as a share of
+        the mean of all. "ranks": Spearman's rank correlation with the tier, for amounts with long tails.
+    parameters : mapping
+        Of the measures.
+    absent : float, optional
+        What a customer has who bought nothing.
+    """
+
+    columns: Sequence[str]
+    compare: str
+    parameters: Mapping[str, Any]
+    absent: float | None = None
+
+    @property
+    def is_correlation(self) -> bool:
+        """Whether the effect is a rank correlation rather than a share more."""
+        return self.compare == "ranks"
+
+    def parts(self, window: Window) -> tuple[list[Part], list[str]]:
+        """A part for each column, and what there is to say of them."""
+        tiers = window.filled_tiers()
+        if len(tiers) < 2:
+            raise InputError("a trend needs tiers", expected="at least 2 that hold customers", found=listing(tiers))
+        parts, notes, missing = [], _of_empty(window), []
+        for column in self.columns:
+            try:
+                values, said = self._values(column, window)
+                parts.append(self._part(column, values, window, tiers))
+                notes += said
+            except InputError as error:  # another column may be there
+                missing.append(error)
+                notes.append(f"{column} is left out: {error.problem}.")
+        if not parts:
+            raise missing[0]
+        return parts, notes
+
+    def _values(self, column: str, window: Window) -> tuple[pd.Series, list[str]]:
+        if column not in MEASURES:
+            return window.shop.during([column], window.start, window.end)[column], []
+        known = _parameters(MEASURES[column])
+        return MEASURES[column](window, **{name: self.parameters[name] for name in known})
+
+    def _part(self, column: str, values: pd.Series, window: Window, tiers: Sequence[str]) -> Part:
+        frame = pd.DataFrame({"tier": window.tiers, "value": values.reindex(window.tiers.index)})
+        frame = frame.dropna(subset="tier").assign(value=lambda rows: rows["value"].astype(float))
+        everybody = len(frame)
+        frame = frame.dropna() if self.absent is None else frame.fillna({"value": self.absent})
+        if len(frame) < 3 or frame["value"].nunique() < 2 or frame["tier"].nunique() < 2:
+            raise InputError(
+                f"{column} does not differ between customers of several tiers",
+                found=f"{frame['value'].nunique()} values among {len(frame)} customers who bought",
+            )
+        rank = -frame["tier"].cat.codes.to_numpy(float)
+        means = frame.groupby("tier", observed=True)["value"].mean()
+        options = {"n_resamples": window.n_resamples, "seed": window.seed}
+        metric = spearman if self.is_correlation else relative_rise
+        effect = paired_bootstrap(metric, frame["value"], {column: rank}, frame.index, **options)[column]
+        details = {
+            "customers": len(frame),
+            "left out": everybody - len(frame),
+            "rank correlation": spearman(frame["value"], rank),
+            **{f"mean of {tier}": means.get(tier, np.nan) for tier in tiers},
+        }
+        return Part(column, effect, details)
+
+
+def relative_rise(y: ArrayLike, rank: ArrayLike, *, weights: ArrayLike | None = None) -> float | np.ndarray:
+    """Slope of y on the rank by least squares x (highest - lowest rank) / mean of y; takes weights as a metric does.
+
+    >>> relative_rise([1.0, 3.0], [0, 1])
+    1.0
+    """
+    y, rank, w = checked(y, rank, weights)
+    size = w.sum(axis=-1, keepdims=True)
+    mean = ratio((w * y).sum(axis=-1), size[:, 0])
+    from_mean = rank - ratio((w * rank).sum(axis=-1, keepdims=True), size)
+    slope = ratio((w * from_mean * y).sum(axis=-1), (w * from_mean**2).sum(axis=-1))
+    return value(ratio(slope * np.ptp(rank), mean))
+
+
+@dataclass(frozen=True)
+class Season:
+    """Is the daily rate in some months above that in the others, in every tier? Weeks resampled.
+
+    The ratio is that of rates a day, of all orders (units, spend, customers) of a tier. With `against_trend` a steady
+    growth or decline of the tier is allowed for, by a Poisson regression log rate = a + b day + c [in those months], of
+    which the ratio is exp(c): customers who were chosen by what they did before fall back to what is usual for them,
+    and that would pass for a season. Weeks are resampled, as days of one week go together. One year holds each season
+    once: whether the next brings it again these data cannot tell.
+    """
+
+    months: Sequence[int]
+    measure: str
+    against_trend: bool
+
+    is_correlation = False
+
+    def __post_init__(self) -> None:
+        _one_of(self.measure, COUNTED, "parameters.measure")
+        if not self.months or len(set(self.months)) > 11 or not set(self.months) <= set(range(1, 13)):
+            raise InputError(
+                "months are no season", where="parameters.months", expected="1 to 11 of 1 … 12", found=str(self.months)
+            )
+
+    def parts(self, window: Window) -> tuple[list[Part], list[str]]:
+        counts = window.counts[self.measure]
+        inside = np.asarray(counts.index.month.isin(list(self.months)))
+        names = [calendar.month_name[month] for month in sorted(self.months)]
+        parts = _ratios(window, counts, inside, self.against_trend, " and ".join(names))
+        months = counts.groupby(counts.index.month).agg(["mean", "size"])
+        parts = [
+            dataclasses.replace(part, details={**part.details, "peak": _peak(months[part.name])}) for part in parts
+        ]
+        peaks = {part.details["peak"] for part in parts}
+        notes = [
+            f"All tiers peak in {peaks.pop()}."
+            if len(peaks) == 1
+            else "The month with the highest rate: "
+            + ", ".join(f"{part.details['peak']} ({part.name})" for part in parts)
+            + ".",
+            f"{listing(names, limit=12)}: {inside.sum()} of {len(inside)} days.",
+        ]
+        return parts, notes
+
+
+@dataclass(frozen=True)
+class Weekday:
+    """Is the daily rate on some days of the week above that on the others, in every tier? Weeks resampled."""
+
+    days: Sequence[str]
+    measure: str
+
+    is_correlation = False
+
+    def __post_init__(self) -> None:
+        _one_of(self.measure, COUNTED, "parameters.measure")
+        for day in self.days:
+            _one_of(str(day).lower(), WEEKDAYS, "parameters.days")
+        if not 0 < len(set(self.days)) < 7:
+            raise InputError(
+                "nothing is left to compare with", where="parameters.days", expected="1 to 6 days", found=str(self.days)
+            )
+
+    def parts(self, window: Window) -> tuple[list[Part], list[str]]:
+        counts = window.counts[self.measure]
+        chosen = [WEEKDAYS.index(day.lower()) for day in self.days]
+        inside = np.asarray(counts.index.dayofweek.isin(chosen))
+        parts = _ratios(window, counts, inside, False, " and ".join(day.capitalize() for day in self.days))
+        total = counts.sum(axis=1).groupby(counts.index.dayofweek).mean()
+        high, low = (calendar.day_name[int(day)] for day in (total.idxmax(), total.idxmin()))
+        return parts, [f"Over all tiers {high} is the busiest day and {low} the quietest."]
+
+
+def _ratios(window: Window, counts: pd.DataFrame, inside: np.ndarray, against_trend: bool, when: str) -> list[Part]:
+    """A part for each tier: the log of its rate on days inside over that on the others."""
+    if not inside.any() or inside.all():
+        raise InputError(
+            f"the window from {window.start} until before {window.end} holds "
+            + ("no other days" if inside.all() else f"no day of {when}"),
+            hint="tiers as of an earlier day leave more days to test them on",
+        )
+    empty = [tier for tier in counts.columns if tier not in window.filled_tiers()]
+    silent = [
+        tier for tier in counts.columns if min(counts.loc[inside, tier].sum(), counts.loc[~inside, tier].sum()) <= 0
+    ]
+    if empty or silent:
+        raise InputError(
+            f"tier {listing(empty)} holds no customers" if empty else f"tier {listing(silent)} bought on one side only",
+            expected=f"customers in every tier who buy both in {when} and else",
+            hint="what is said of all tiers can only be tested where each has some",
+        )
+    parts = []
+    for tier in counts.columns:
+        y = counts[tier].to_numpy()
+        estimate, draws = (
+            log_rate_ratio(y, inside, weights, against_trend=against_trend)
+            for weights in (np.ones((1, len(y))), window.week_weights)
+        )
+        details = {"rate": y[inside].mean(), "rate of others": y[~inside].mean()}
+        parts.append(Part(str(tier), Distribution(float(estimate[0]), draws), details))
+    return parts
+
+
+def log_rate_ratio(y: np.ndarray, inside: np.ndarray, weights: np.ndarray, *, against_trend: bool) -> np.ndarray:
+    """log of the mean of y inside over that outside, for each row of weights; beside a log-linear trend if asked for.
+
+    Parameters
+    ----------
+    y : array of shape (n_days,)
+        Counts or amounts, >= 0.
+    inside : array of bool, of shape (n_days,)
+    weights : array of shape (n_resamples, n_days)
+    against_trend : bool
+        Fit log E y = a + b day + c inside by Poisson's quasi-likelihood, and give c.
+
+    Returns
+    -------
+    array of shape (n_resamples,)
+        NaN where a resample has no day, or nothing bought, on one side.
+    """
+    sums = [(weights[:, side] @ y[side], weights[:, side].sum(axis=1)) for side in (inside, ~inside)]
+    usable = np.all([(total > 0) & (days > 0) for total, days in sums], axis=0)
+    rates = [np.where(usable, ratio(total, days), 1.0) for total, days in sums]
+    plain = np.log(rates[0] / rates[1])
+    if not against_trend:
+        return np.where(usable, plain, np.nan)
+    days = np.linspace(-1.0, 1.0, len(y))
+    X = np.column_stack([np.ones(len(y)), inside, days])
+    products = np.einsum("ni,nj->nij", X, X).reshape(len(y), 9)
+    beta = np.column_stack([np.log(rates[1]), plain, np.zeros(len(plain))])
+    for _ in range(NEWTON_STEPS):
+        mean = weights * np.exp(np.clip(beta @ X.T, -30.0, 30.0))
+        slope = (weights * y - mean) @ X
+        curvature = (mean @ products).reshape(-1, 3, 3) + 1e-9 * np.eye(3)
+        step = np.clip(np.linalg.solve(curvature, slope[..., None])[..., 0], -1.0, 1.0)
+        beta = beta + step
+        if np.abs(step[usable]).max(initial=0.0) < 1e-8:
+            break
+    return np.where(usable, beta[:, 1], np.nan)
+
+
+def _peak(rates: pd.DataFrame) -> str:
+    whole = rates[rates["size"] >= LEAST_DAYS_OF_A_MONTH]
+    return calendar.month_name[int((whole if len(whole) else rates)["mean"].idxmax())]
+
+
+def _of_empty(window: Window) -> list[str]:
+    filled = window.filled_tiers()
+    empty = [tier for tier in window.tiers.cat.categories if tier not in filled]
+    return [f"Nobody is in {listing(empty)}."] if empty else []
+
+
+TESTS: Mapping[str, type[Trend | Season | Weekday]] = {"trend": Trend, "season": Season, "weekday": Weekday}
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A statement and how it is tested.
+
+    Attributes
+    ----------
+    name : str
+    statement : mapping of language to str
+        `en`, and others that the report may show, such as `ko`.
+    test : Trend, Season or Weekday
+    direction : str
+        "higher" or "lower": what the statement says of higher tiers, or of those months or days.
+    smallest_effect : float
+        That matters, above 0: a share more (.1 is a tenth), or a rank correlation.
+    needs : tuple of str
+        Canonical tables.
+    reported : str or None
+        What the case study found: "held" or "rejected".
+    note : str or None
+        What to bear in mind.
+    """
+
+    name: str
+    statement: Mapping[str, str]
+    test: Trend | Season | Weekday
+    direction: str
+    smallest_effect: float
+    needs: tuple[str, ...]
+    reported: str | None = None
+    note: str | None = None
+
+    @classmethod
+    def from_config(cls, name: str, config: Mapping[str, Any]) -> Hypothesis:
+        """Read what `conf/hypotheses/<name>.yaml` says.
+
+        Raises
+        ------
+        InputError
+            For a key, test, column or parameter that is unknown, missing or of the wrong type.
+        """
+        where = f"conf/hypotheses/{name}.yaml"
+        try:
+            return cls._read(name, config)
+        except InputError as error:
+            place = where if error.where in (None, "features.names") else f"{where}, {error.where}"
+            raise InputError(
+                error.problem, where=place, expected=error.expected, found=error.found, hint=error.hint
+            ) from error
+
+    @classmethod
+    def _read(cls, name: str, config: Mapping[str, Any]) -> Hypothesis:
+        if not isinstance(config, Mapping):
+            raise InputError("a hypothesis is a mapping", expected="statement: …, test: …", found=repr(config))
+        _check_keys(config, KEYS, required=[key for key, annotation in KEYS.items() if "None" not in annotation])
+        statement = {str(language): text for language, text in config["statement"].items()}
+        if not isinstance(statement.get("en"), str):
+            raise InputError("a statement needs its English text", where="statement", expected="en: …")
+        _one_of(config["test"], TESTS, "test")
+        _one_of(config["direction"], DIRECTIONS, "direction")
+        if config.get("reported") is not None:
+            _one_of(config["reported"], REPORTED, "reported")
+        for table in config["needs"]:
+            _one_of(table, SPECS, "needs")
+        if not config["smallest_effect"] > 0:
+            raise InputError(
+                "an effect that matters is above 0", where="smallest_effect", found=str(config["smallest_effect"])
+            )
+        return cls(
+            name=name,
+            statement=statement,
+            test=_test(config),
+            direction=config["direction"],
+            smallest_effect=float(config["smallest_effect"]),
+            needs=tuple(config["needs"]),
+            reported=config.get("reported"),
+            note=config.get("note"),
+        )
+
+    @property
+    def threshold(self) -> float:
+        """The smallest effect on the scale of the parts' distributions."""
+        return self.smallest_effect if isinstance(self.test, Trend) else float(np.log1p(self.smallest_effect))
+
+    def readable(self, effect: float) -> float:
+        """An effect of the distributions' scale as it is read: higher above 0, a share more or a rank correlation."""
+        effect = effect if self.direction == "higher" else -effect
+        return float(effect) if isinstance(self.test, Trend) else float(np.expm1(effect))
+
+    def check_tables(self, shop: Shop) -> None:
+        """Raise an InputError where the shop lacks a table that the hypothesis needs."""
+        present = shop.tables.present()
+        absent = [table for table in self.needs if table not in present]
+        if absent:
+            raise InputError(
+                f"the table {listing(absent)} is missing",
+                expected=listing(self.needs),
+                found=f"the tables {', '.join(present)}",
+                hint="add it to the source",
+            )
+
+
+KEYS = {
+    "statement": "Mapping",
+    "test": "str",
+    "direction": "str",
+    "smallest_effect": "float",
+    "needs": "Sequence",
+    "column": "str | Sequence | None",
+    "absent": "float | None",
+    "parameters": "Mapping | None",
+    "reported": "str | None",
+    "note": "str | None",
+}
+
+
+def _test(config: Mapping[str, Any]) -> Trend | Season | Weekday:
+    kind, column, given = TESTS[config["test"]], config.get("column"), config.get("parameters") or {}
+    if kind is not Trend:
+        if column is not None or config.get("absent") is not None:
+            raise InputError(f"the test {config['test']} takes no column", where="column", hint="see its measure")
+        known = {field.name: str(field.type) for field in dataclasses.fields(kind)}
+        _check_keys(given, known, required=list(known), prefix="parameters.")
+        return kind(**given)
+    columns = [column] if isinstance(column, str) else list(column or [])
+    if not columns:
+        raise InputError("a trend needs something to measure", where="column", expected="a measure or a feature")
+    for name in columns:
+        if name not in MEASURES:
+            _check_feature(str(name))
+    known = {"compare": "str"}
+    for name in columns:
+        known |= _parameters(MEASURES[name]) if name in MEASURES else {}
+    _check_keys(given, known, required=list(known), prefix="parameters.")
+    _one_of(given["compare"], COMPARED, "parameters.compare")
+    if "measure" in given:
+        _one_of(given["measure"], ("units", "spend"), "parameters.measure")
+    if "level" in given:
+        _one_of(given["level"], behaviour.LEVELS, "parameters.level")
+    if "of" in given:
+        _one_of(given["of"], behaviour.COUNTS, "parameters.of")
+    if not 0 < given.get("dearest", 0.5) < 1:
+        raise InputError("dearest is a share", where="parameters.dearest", expected="between 0 and 1")
+    return Trend(columns, given["compare"], given, config.get("absent"))
+
+
+def _parameters(measure: Callable[..., Any]) -> dict[str, str]:
+    """Those that a configuration gives: of keywords, those that are not given already."""
+    fixed = measure.keywords if isinstance(measure, partial) else {}
+    signature = inspect.signature(measure).parameters.values()
+    return {p.name: str(p.annotation) for p in signature if p.kind is p.KEYWORD_ONLY and p.name not in fixed}
+
+
+def _check_keys(given: Mapping[str, Any], known: Mapping[str, str], required: Sequence[str], prefix: str = "") -> None:
+    for key, found in given.items():
+        if key not in known:
+            raise InputError(f"there is no key {key!r}", where=f"{prefix}{key}", hint=did_you_mean(str(key), known))
+        check_type(found, known[key], f"{prefix}{key}")
+    for key in required:
+        if key not in given:
+            raise InputError(f"{prefix}{key} is missing", where=f"{prefix}{key}", expected=listing(required, limit=20))
+
+
+def _check_feature(name: str) -> None:
+    try:
+        resolve([name])
+    except InputError as error:
+        raise InputError(
+            f"there is no measure or feature {name!r}",
+            where="column",
+            hint=f"{error.hint}; measures: {listing(MEASURES)}",
+        ) from error
+    if name.endswith(".*"):
+        raise InputError(f"{name} stands for several features", where="column", expected="one measure or feature")
+
+
+def _one_of(found: object, known: Sequence[str] | Mapping[str, Any], where: str) -> None:
+    if found not in known:
+        raise InputError(
+            f"{where}: there is no {found!r}",
+            where=where,
+            expected=listing(known, limit=20),
+            hint=did_you_mean(str(found), known),
+        )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a hypothesis came to.
+
+    Attributes
+    ----------
+    name : str
+    statement : mapping of language to str
+        The name where the file could not be read.
+    verdict : str
+        "holds", "does not hold", "undecided" or "not tested".
+    hypothesis : Hypothesis or None
+    effect, low, high : float
+        Of the part with the smallest effect, as it is read: all parts must show theirs.
+    p_value : float
+        Of no effect at all, or one in the other direction, in some part; corrected for the report's hypotheses.
+    parts : DataFrame
+        A row for each part, by name: effect, low, high, p_value (corrected for the parts), and details.
+    notes : tuple of str
+        Sentences.
+    message : str or None
+        Why it was not tested.
+    confidence : float
+        Of the intervals.
+    """
+
+    name: str
+    statement: Mapping[str, str]
+    verdict: str
+    hypothesis: Hypothesis | None = None
+    effect: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    p_value: float = np.nan
+    parts: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    notes: tuple[str, ...] = ()
+    message: str | None = None
+    confidence: float = np.nan
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """A hypothesis' parts, in its direction, and the p-values of its claims before they are corrected."""
+
+    hypothesis: Hypothesis
+    parts: Sequence[Part]
+    notes: Sequence[str]
+
+    def p_values(self) -> dict[str, float]:
+        """Of no effect, and of at least the smallest that matters.
+
+        The statement is about all parts: it is shown where each is, which needs no correction for their number
+        (intersection-union test: Berger 1982), and refuted where one is, which does.
+        """
+        absent = [part.effect.p_at_least(self.hypothesis.threshold) for part in self.parts]
+        return {
+            "effect": max(part.effect.p_at_most(0.0) for part in self.parts),
+            "absence": min(holm(absent, [1.0] * len(absent))),
+        }
+
+
+def assess(
+    hypotheses: Mapping[str, Mapping[str, Any]],
+    tiers: pd.Series,
+    tiers_as_of: date,
+    shop: Shop,
+    start: date,
+    end: date,
+    *,
+    confidence: float,
+    n_resamples: int,
+    seed: int,
+) -> list[Finding]:
+    """Test hypotheses about tiers on what happened in [start, end), and correct them for their number.
+
+    Parameters
+    ----------
+    hypotheses : mapping of name to mapping
+        As their files say.
+    tiers : Series
+        Ordered categorical, best first, indexed by customer_id.
+    tiers_as_of : datetime.date
+        The cutoff that the tiers were made at.
+    shop : Shop
+    start, end : datetime.date
+        The window; it must not begin before `tiers_as_of`.
+    confidence : float
+        Of the intervals, such as .95; a claim has half of the rest as its level.
+    n_resamples, seed : int
+
+    Returns
+    -------
+    list of Finding
+        In the order given. One that cannot be read or tested says why, and the others are tested all the same.
+
+    Raises
+    ------
+    InputError
+        If the window begins before the tiers were known, is not covered by the data, or tiers are in no order.
+    """
+    if start < tiers_as_of:
+        raise InputError(
+            "tiers are tested on days that they were made from",
+            where="start",
+            expected=f"a window from {tiers_as_of}, when the tiers were known, or later",
+            found=f"one from {start}",
+            hint="let the window begin at the tiers' cutoff",
+        )
+    if not (isinstance(tiers.dtype, pd.CategoricalDtype) and len(tiers.cat.categories) > 1):
+        raise InputError("tiers are in no order", expected="a categorical of at least 2 tiers", found=str(tiers.dtype))
+    shop.tables.between(start, end)
+    window = Window(shop, tiers.dropna(), start, end, n_resamples, seed)
+    tested: dict[str, _Tested | Finding] = {name: _tested(name, config, window) for name, config in hypotheses.items()}
+    alpha = (1 - confidence) / 2
+    done = [result for result in tested.values() if isinstance(result, _Tested)]
+    claims = [result.p_values() for result in done]
+    corrected = {claim: holm([p[claim] for p in claims], [alpha] * len(claims)) for claim in ("effect", "absence")}
+    findings = {
+        result.hypothesis.name: _finding(result, {claim: p[i] for claim, p in corrected.items()}, alpha)
+        for i, result in enumerate(done)
+    }
+    return [result if isinstance(result, Finding) else findings[name] for name, result in tested.items()]
+
+
+def _tested(name: str, config: Mapping[str, Any], window: Window) -> _Tested | Finding:
+    hypothesis = None
+    try:
+        hypothesis = Hypothesis.from_config(name, config)
+        hypothesis.check_tables(window.shop)
+        parts, notes = hypothesis.test.parts(window)
+    except InputError as error:
+        statement = hypothesis.statement if hypothesis else {"en": name}
+        return Finding(name, statement, NOT_TESTED, hypothesis, message=str(error))
+    if hypothesis.direction == "lower":
+        parts = [
+            dataclasses.replace(part, effect=Distribution(-part.effect.estimate, -part.effect.draws)) for part in parts
+        ]
+    return _Tested(hypothesis, parts, notes)
+
+
+def _finding(tested: _Tested, p_values: Mapping[str, float], alpha: float) -> Finding:
+    hypothesis, confidence = tested.hypothesis, 1 - 2 * alpha
+    of_parts = holm([part.effect.p_at_most(0.0) for part in tested.parts], [alpha] * len(tested.parts))
+    rows = []
+    for part, p_value in zip(tested.parts, of_parts, strict=True):
+        ends = sorted(hypothesis.readable(end) for end in part.effect.interval(confidence))
+        row = {"part": part.name, "effect": hypothesis.readable(part.effect.estimate), "low": ends[0], "high": ends[1]}
+        rows.append({**row, "p_value": p_value, **part.details})
+    estimates = [part.effect.estimate for part in tested.parts]
+    least = rows[int(np.argmin(estimates))]
+    if p_values["effect"] < alpha and min(estimates) >= hypothesis.threshold:
+        verdict = HOLDS
+    else:
+        verdict = FAILS if p_values["absence"] < alpha else UNDECIDED
+    return Finding(
+        name=hypothesis.name,
+        statement=hypothesis.statement,
+        verdict=verdict,
+        hypothesis=hypothesis,
+        effect=least["effect"],
+        low=least["low"],
+        high=least["high"],
+        p_value=p_values["effect"],
+        parts=pd.DataFrame(rows).set_index("part"),
+        notes=tuple(tested.notes),
+        confidence=confidence,
+    )

@@ -1,0 +1,131 @@
+"""What groups of customers did in a window, beside what pandas computes from the same simulated lines."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from simulated import engine, open_shop, simulate
+
+from features import behaviour
+from features.errors import InputError
+from features.shop import Shop
+
+START, END = date(2020, 3, 1), date(2020, 7, 1)
+KIND = pd.CategoricalDtype(["VIP", "Gold", "nobody"], ordered=True)
+FRAMES = simulate(0)
+# One customer of three has no tier; a stranger has one and buys nothing.
+CUSTOMERS = sorted(FRAMES["transactions"]["customer_id"].unique())
+TIERS = pd.Series(
+    [("VIP", "Gold", None)[i % 3] for i in range(len(CUSTOMERS) + 1)], index=[*CUSTOMERS, "stranger"]
+).astype(KIND)
+
+
+@pytest.fixture
+def shop(tmp_path):
+    on = engine(tmp_path)
+    return Shop(staged=None, tables=open_shop(FRAMES, tmp_path, on), engine=on, cache=tmp_path)
+
+
+def lines():
+    """The lines of the window and the tiers, with category, as pandas has them."""
+    rows = FRAMES["transactions"].merge(FRAMES["products"], on="product_id", how="left")
+    moments = pd.to_datetime(rows["timestamp"])
+    rows = rows[(moments >= pd.Timestamp(START)) & (moments < pd.Timestamp(END))]
+    rows = rows.assign(
+        group=rows["customer_id"].map(TIERS), day=rows["timestamp"].dt.normalize(), value=rows["category"]
+    )
+    known = rows["quantity"].notna()
+    rows = rows.assign(
+        spend=rows["amount"].astype(float),
+        units=rows["quantity"].astype(float).fillna(0),
+        counted=rows["amount"].astype(float).where(known, 0.0),
+    )
+    return rows.dropna(subset="group")
+
+
+def sums(rows, key):
+    return rows.groupby(["group", key], observed=True).agg(
+        customers=("customer_id", "nunique"),
+        orders=("order_id", "nunique"),
+        spend=("spend", "sum"),
+        units=("units", "sum"),
+        counted=("counted", "sum"),
+    )
+
+
+def indexed(frame, key):
+    assert frame["group"].dtype == KIND
+    return frame.assign(**{key: pd.to_datetime(frame[key]) if key == "day" else frame[key]}).set_index(["group", key])
+
+
+def test_days_and_values_add_up_to_what_pandas_computes(shop):
+    days = indexed(shop.behaviour(behaviour.by_day, TIERS, START, END), "day").sort_index()
+    pd.testing.assert_frame_equal(
+        days, sums(lines(), "day").drop(columns="counted"), check_dtype=False, check_index_type=False
+    )
+    values = indexed(shop.behaviour(behaviour.by_value, TIERS, START, END), "value").sort_index()
+    expected = sums(lines(), "value")
+    expected["mean_unit_price"] = expected.pop("counted") / expected["units"]
+    pd.testing.assert_frame_equal(values, expected, check_dtype=False, check_names=False)
+    one = pd.Series("all", index=TIERS.index)
+    departments = shop.behaviour(partial(behaviour.by_value, level="department"), one, START, END)
+    sold = FRAMES["transactions"].dropna(subset="product_id")
+    sold = sold[sold["timestamp"].between(str(START), str(END), inclusive="left")]
+    assert departments["spend"].sum() == pytest.approx(sold["amount"].astype(float).sum())
+
+
+def test_shares_are_of_what_a_customer_bought(shop):
+    rows = lines().dropna(subset="value")
+    dear = ["category 1", "category 5"]
+    for measure in ("units", "spend"):
+        part = rows["value"].isin(dear) * rows[measure]
+        expected = part.groupby(rows["customer_id"]).sum() / rows.groupby("customer_id")[measure].sum()
+        got = shop.behaviour(partial(behaviour.value_share, values=dear, measure=measure), TIERS, START, END)
+        pd.testing.assert_series_equal(
+            got.set_index("customer_id")["share"].sort_index(), expected.dropna(), check_names=False
+        )
+    baskets = shop.behaviour(behaviour.baskets, TIERS, START, END)
+    assert len(baskets) == len(rows[["customer_id", "day", "value"]].drop_duplicates())
+
+
+def test_an_order_has_one_coupon_status_and_a_shop_without_statuses_has_discounts(shop, tmp_path):
+    rows = lines()
+    used = rows["coupon_discount"].astype(float).gt(0).groupby([rows["customer_id"], rows["order_id"]]).any()
+    expected = used.groupby("customer_id").mean()
+    share = shop.behaviour(behaviour.coupon_share, TIERS, START, END).set_index("customer_id")["share"].sort_index()
+    pd.testing.assert_series_equal(share, expected, check_names=False)
+    assert set(shop.behaviour(behaviour.by_coupon, TIERS, START, END)["status"]) == {"Used", "Not used"}
+
+    frame = (
+        FRAMES["transactions"]
+        .iloc[:6]
+        .assign(
+            customer_id=CUSTOMERS[0],
+            order_id=list("aabbcd"),
+            timestamp=pd.Timestamp(START),
+            coupon_discount=None,
+            coupon_status=["Clicked", "USED", "Not Used", "Clicked", "Not Used", None],
+        )
+    )
+    (tmp_path / "worded").mkdir()
+    worded = Shop(None, open_shop({"transactions": frame}, tmp_path / "worded", shop.engine), shop.engine, tmp_path)
+    coupons = worded.behaviour(behaviour.by_coupon, TIERS, START, END).set_index("status")["orders"]
+    assert coupons.to_dict() == {"Used": 1, "Clicked": 1, "Not used": 1}  # nothing is known of order d
+    with pytest.raises(InputError, match="products"):
+        worded.behaviour(behaviour.by_value, TIERS, START, END)
+
+
+def test_any_feature_of_the_window_and_groups_that_hold_nobody(shop):
+    features = shop.during(["orders", "total_spend"], START, END)
+    rows = lines()
+    spent = rows.groupby("customer_id")["spend"].sum()
+    np.testing.assert_allclose(features.loc[spent.index, "total_spend"], spent)
+    nobody = pd.Series(["VIP"], index=["stranger"]).astype(KIND)
+    assert shop.behaviour(behaviour.by_day, nobody, START, END).empty
+    assert shop.behaviour(behaviour.by_coupon, TIERS.iloc[:0], START, END).empty
+    with pytest.raises(InputError, match="did you mean 'category'"):
+        shop.behaviour(partial(behaviour.by_value, level="categry"), TIERS, START, END)
