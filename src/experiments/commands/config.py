@@ -148,6 +148,12 @@ class ReportConfig:
     output: str
     sections: list[str]
     hypotheses: list[str] | None
+    min_support: float
+    min_baskets: int
+
+    def __post_init__(self) -> None:
+        _in_range("report.min_support", self.min_support, "between 0 and 1", 0 <= self.min_support <= 1)
+        _in_range("report.min_baskets", self.min_baskets, "at least 1", self.min_baskets >= 1)
 
 
 @dataclass

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 COMMANDS = {
-    "run": "the whole road: stage, tune, promote, score, and a table of what came out",
+    "run": "the whole road: stage, tune, promote, score, report, and a table of what came out",
     "data": "stage and check the tables; print what is there and what each task could use",
     "features": "write one row of features per customer: cutoff=2017-10-03 output=x.parquet",
     "audit": "change the future and see that nothing moves; name targets that are formulas; exit code 1 when one leaks",

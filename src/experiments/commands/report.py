@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,16 +14,22 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from experiments.analysis import personas
+from experiments.analysis.associations import pairs, strongest
+from experiments.analysis.lifecycle import lifecycle
+from experiments.analysis.tiers import Tiers, Weighing, assign, equal, following_spend, weigh
 from experiments.commands.config import Config
 from experiments.commands.project import Project
 from experiments.commands.score import as_of, scored
 from experiments.reports.fonts import use_in_pictures
+from experiments.reports.lifecycle import lifecycle_section
 from experiments.reports.outlook import return_parts, value_parts
 from experiments.reports.page import page
-from experiments.reports.personas import Wording, persona_parts
+from experiments.reports.personas import Pair, Wording, persona_parts
 from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, percent
+from experiments.reports.tiers import tiers_section, value_section
 from experiments.reports.verdicts import Answer, verdicts_section
 from experiments.tasks import TASKS
+from features.behaviour import baskets
 from features.errors import InputError, did_you_mean
 from features.writing import replacing
 
@@ -68,6 +74,52 @@ class Material:
             If there is none.
         """
         return scored(self.project)
+
+    @cached_property
+    def weighing(self) -> Weighing:
+        """Weights of the tiers' scores: learnt and tested before the sealed window."""
+        splits, options = self.project.splits, self.config.evaluation
+        return weigh(
+            self.shop,
+            splits.training[-1],
+            splits.validation[-1],
+            self.config.tiers,
+            n_resamples=options.n_resamples,
+            confidence=options.confidence,
+            seed=options.seed,
+        )
+
+    def tiers_at(self, cutoff: date) -> Tiers:
+        """Tiers by the weights in use."""
+        return assign(self.shop, cutoff, self.weighing.weights[self.weighing.used], self.config.tiers)
+
+    @cached_property
+    def tiers(self) -> Tiers:
+        """Today's tiers."""
+        return self.tiers_at(self.as_of)
+
+    @cached_property
+    def tested_tiers(self) -> tuple[Tiers, pd.Series]:
+        """The tiers at the cutoff that weights were tested at, and what their customers went on to spend."""
+        tiers = self.tiers_at(self.weighing.tested_at)
+        return tiers, following_spend(self.shop, tiers.cutoff, self.config.tiers.horizon_days)
+
+    @cached_property
+    def early_tiers(self) -> Tiers:
+        """Tiers of equal weights as early as there is enough history: what comes later has no part in them."""
+        options = self.config.evaluation
+        cutoff = self.shop.tables.start + timedelta(days=options.min_history_days)
+        return assign(self.shop, cutoff, equal(self.config.tiers), self.config.tiers)
+
+    def pairs(self, groups: pd.Series) -> dict[str, Pair]:
+        """The categories that each group buys together more often than chance would have it, before all others."""
+        tables = self.shop.tables
+        if tables.products is None:
+            return {}
+        options = self.config.report
+        bought = self.shop.behaviour(baskets, groups, tables.start, self.as_of)
+        found = pairs(bought, min_support=options.min_support, min_baskets=options.min_baskets)
+        return {str(row.group): Pair(row.a, row.b, row.lift) for row in strongest(found, 1).itertuples()}
 
 
 def verdicts(material: Material) -> Section:
@@ -132,19 +184,46 @@ def describe_groups(material: Material) -> Section:
     return Section("personas", "Who they are", parts)
 
 
-def value(material: Material) -> Section:
-    scores = material.scores
-    if "clv" not in scores:
-        raise InputError("how valuable customers are was not asked", hint=material.project.again("run"))
-    first = scores.iloc[0]
-    parts = value_parts(
-        scores["clv"],
-        material.tiers.tier,
-        horizon_days=int(first["clv_horizon_days"]),
+def tiers(material: Material) -> Section:
+    now, following = material.tested_tiers
+    before = material.tiers_at(material.weighing.learnt_at)
+    return tiers_section(
+        before,
+        now,
+        following,
+        material.weighing,
+        horizon_days=material.config.tiers.horizon_days,
         currency=material.shop.staged.currency,
-        model=first["clv_model"],
     )
+
+
+def value(material: Material) -> Section:
+    """Few customers and most of the revenue; and what the model in use expects of whom."""
+    now, following = material.tested_tiers
+    options = material.config.tiers
+    parts = [*value_section(now, following, options.value, horizon_days=options.horizon_days).parts]
+    parts.append(Heading("What is expected of them"))
+    try:
+        scores = material.scores
+        if "clv" not in scores:
+            raise InputError("how valuable customers will be was not asked", hint=material.project.again("run"))
+        first = scores.iloc[0]
+        parts += value_parts(
+            scores["clv"],
+            material.tiers.tier,
+            horizon_days=int(first["clv_horizon_days"]),
+            currency=material.shop.staged.currency,
+            model=first["clv_model"],
+        )
+    except InputError as error:
+        parts.append(left_out(error))
     return Section("value", "What they are worth", parts)
+
+
+def stages(material: Material) -> Section:
+    options = material.config.lifecycle
+    found = lifecycle(material.shop, material.project.splits.sealed, options)
+    return lifecycle_section(found, options, currency=material.shop.staged.currency)
 
 
 def come_back(material: Material) -> Section:
@@ -165,6 +244,11 @@ def come_back(material: Material) -> Section:
 
 SECTIONS: Mapping[str, Callable[[Material], Section]] = {
     "verdicts": verdicts,
+    "tiers": tiers,
+    "personas": describe_groups,
+    "value": value,
+    "return": come_back,
+    "lifecycle": stages,
 }
 
 
@@ -204,9 +288,14 @@ def _section(name: str, material: Material) -> Section:
         section = SECTIONS[name](material)
     except InputError as error:
         logger.warning("%s is left out: %s", name, error)
-        return Section(name, name.replace("_", " ").capitalize(), [Text(f"Left out: {error}", "note")])
+        return Section(name, name.replace("_", " ").capitalize(), [left_out(error)])
     logger.info("%s in %.1f s", name, time.monotonic() - begun)
     return section
+
+
+def left_out(error: InputError) -> Text:
+    """What a reader is told of a part that these data do not allow."""
+    return Text(f"Left out: {' '.join(str(error).split())}", "note")
 
 
 def _check_writable(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`experiments run`: the whole road for each question in turn, and a table of what came out."""
+"""`experiments run`: the whole road for each question in turn, a table of what came out, and the report."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -13,6 +14,7 @@ import pandas as pd
 from experiments.commands.config import Config, of_each_task
 from experiments.commands.project import Project
 from experiments.commands.promote import describe, in_use, promote_together, unjudged, use_naive_unjudged
+from experiments.commands.report import report
 from experiments.commands.score import find_champions, score
 from experiments.commands.tune import tune
 from experiments.reports.decision import figure, statement
@@ -62,12 +64,13 @@ def main(config: Config) -> None:
     answers = [search(Project(own, overrides)) for own, overrides in of_each_task(config)]
     judge(answers)
     refusals = [answer.refusal for answer in answers if answer.is_skipped and answer.refusal is not None]
-    if len(refusals) == len(answers):
+    if refusals and len(refusals) == len(answers):
         raise refusals[0]
     for answer in answers:
         if answer.look is not None:
             print(f"{describe(answer.project, answer.look)}\n")
-    print(f"{summary(answers)}\n")
+    if answers:
+        print(f"{summary(answers)}\n")
 
     asked = Project(config)
     searched = [answer.project for answer in answers if answer.candidate is not None or answer.is_unjudged]
@@ -76,8 +79,9 @@ def main(config: Config) -> None:
         path, customers = score(served[0])
         champions = find_champions(served[0]).values()
         print(f"{customers:,} customers in {path}, by {', '.join(f'{v.name} version {v.number}' for v in champions)}")
-    else:
+    elif answers:
         print("no champion, so nothing was scored")
+    print(f"report in {report(asked, Path(config.report.output))}")
     print(f"done in {time.monotonic() - begun:.0f} s; next:")
     print(f"  {asked.again('ui')}\n      compare the trials in MLflow")
     for project in searched:

@@ -6,7 +6,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from experiments.reports.figures import BLUE, ORANGE, dress
+from experiments.analysis.groups import shares
+from experiments.reports.figures import BLUE, dress
+from experiments.reports.groups import shares_figure
 from experiments.reports.section import Part, Picture, Table, Text, number, percent
 
 
@@ -21,9 +23,7 @@ def value_parts(clv: pd.Series, groups: pd.Series, *, horizon_days: int, currenc
     currency, model : str
     """
     table = clv.groupby(groups.reindex(clv.index), observed=False).agg(["size", "sum", "mean"])
-    shares = pd.DataFrame(
-        {"customers": table["size"] / table["size"].sum(), "value": table["sum"] / clv.sum()}, index=table.index
-    )
+    drawn = pd.DataFrame({"customers": shares(table["size"]), "expected": shares(table["sum"])})
     top = clv.nlargest(max(1, len(clv) // 10)).sum() / clv.sum()
     lead = (
         f"In the next {horizon_days} days all customers together are expected to spend {number(float(clv.sum()))} "
@@ -35,7 +35,7 @@ def value_parts(clv: pd.Series, groups: pd.Series, *, horizon_days: int, currenc
             "customers": table["size"].to_numpy(),
             "expected spend each": table["mean"].to_numpy(),
             "expected spend": table["sum"].to_numpy(),
-            "share of expected spend": shares["value"].map(percent).to_numpy(),
+            "share of expected spend": drawn["expected"].map(percent).to_numpy(),
         }
     )
     return [
@@ -44,7 +44,10 @@ def value_parts(clv: pd.Series, groups: pd.Series, *, horizon_days: int, currenc
         Picture(
             "expected_value",
             shares_figure(
-                shares, title="Customers and what they are expected to spend", subtitle=f"in {horizon_days} days"
+                drawn,
+                {"customers": "customers", "expected": "expected spend"},
+                title="Customers and what they are expected to spend",
+                subtitle=f"in {horizon_days} days",
             ),
             "Share of customers, and of expected spend, in each tier.",
         ),
@@ -92,29 +95,6 @@ def return_parts(
             "Probability to buy again: a dot is a tier's middle customer, lines hold its middle half and middle 90%.",
         ),
     ]
-
-
-def shares_figure(shares: pd.DataFrame, *, title: str, subtitle: str) -> Figure:
-    """Bars of each column's share by group, beside each other.
-
-    Parameters
-    ----------
-    shares : DataFrame
-        Shares in [0, 1], a row for each group, in the order of drawing; a column for each kind of bar.
-    """
-    figure = Figure(figsize=(6.8, 3.8), dpi=120, layout="constrained")
-    axes = figure.add_subplot()
-    width = 0.8 / shares.shape[1]
-    for i, (label, color) in enumerate(zip(shares, (BLUE, ORANGE), strict=False)):
-        at = [row + (i - (shares.shape[1] - 1) / 2) * width for row in range(len(shares))]
-        bars = axes.bar(at, shares[label], width=0.92 * width, color=color, label=label)
-        axes.bar_label(bars, [percent(value) for value in shares[label]], fontsize=8, padding=2)
-    axes.set_xticks(range(len(shares)), [str(name) for name in shares.index])
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.margins(y=0.15)
-    dress(axes, title=title, subtitle=subtitle, xlabel="", ylabel="share (%)")
-    axes.legend(frameon=False, loc="upper right")
-    return figure
 
 
 def probabilities_figure(p: pd.Series, groups: pd.Series, *, horizon_days: int) -> Figure:
