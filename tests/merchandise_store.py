@@ -7,6 +7,8 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from features.engines import open_engine
+from features.shop import Shop
 from online_retail import data_config
 
 NAMES = {
@@ -82,6 +84,11 @@ class Store:
         """An English CSV; of the rows given, or the usual ones."""
         text = "\n".join([header or ENGLISH[role], *(ROWS[role] if rows is None else rows)]) + "\n"
         (self.folder / f"{NAMES[role][0]}.csv").write_text(text, encoding=encoding)
+
+    def open(self, folder):
+        """The shop, with its cache in a folder."""
+        engine = open_engine("duckdb", threads=2, memory_limit="2GiB", temp_directory=str(folder / "spill"))
+        return Shop.open(self.config, engine, folder / "cache")
 
     def add(self, role, line):
         self.write(role, [*ROWS[role], line])

@@ -120,6 +120,8 @@ class Averages:
 
     Attributes
     ----------
+    counts : DataFrame
+        Customers who went from each stage (or arrived) to which, added up.
     shares : DataFrame
         Of the customers of each stage (and of arrivals) who are in which stage a period later; rows sum to 1.
     spend, buyers : Series
@@ -130,6 +132,7 @@ class Averages:
         Stages that held nobody in those periods: their customers are taken to stay and to buy nothing.
     """
 
+    counts: pd.DataFrame
     shares: pd.DataFrame
     spend: pd.Series
     buyers: pd.Series
@@ -275,7 +278,7 @@ def average(periods: Sequence[Period]) -> Averages:
         (sum(getattr(period, name) for period in periods) / totals).fillna(0.0).rename(name)
         for name in ("spend", "buyers")
     )
-    return Averages(shares, spend, buyers, float(customers[ARRIVALS]) / len(periods), tuple(unseen))
+    return Averages(counts, shares, spend, buyers, float(customers[ARRIVALS]) / len(periods), tuple(unseen))
 
 
 def forecast(present: pd.Series, averages: Averages) -> Forecast:
@@ -396,7 +399,7 @@ def _notes(
             f"The history is too short for a back-test: it takes {options.n_periods + 1} periods of "
             f"{options.period_days} days, and there are {len(periods)}."
         )
-    empty = [str(stage) for stage in options.stages if not periods[0].counts.loc[stage].sum()]
+    empty = [stage.replace("_", " ") for stage in options.stages if not periods[0].counts.loc[stage].sum()]
     if empty:
         notes.append(
             f"On {periods[0].start}, {(periods[0].start - shop.tables.start).days} days into the data, nobody is "

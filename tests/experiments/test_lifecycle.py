@@ -1,0 +1,171 @@
+"""Stages follow their rules, transitions are shares, and the forecast of a steady shop is right."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.analysis.lifecycle import (
+    ARRIVALS,
+    LifecycleOptions,
+    average,
+    backtest,
+    forecast,
+    lifecycle,
+    period,
+    stage_of,
+)
+from experiments.reports.lifecycle import lifecycle_section
+from experiments.reports.section import Picture, Table, Text
+from features.errors import InputError, InsufficientDataError
+from features.shop import Shop
+from merchandise_store import sales_of_a_year
+
+STAGES = {
+    "new": {"frequency": [0, 0], "T": [None, 59], "left_truncated": [0, 0]},
+    "repeat": {"days_since_last_purchase": [None, 59]},
+    "at_risk": {"days_since_last_purchase": [60, 119]},
+    "dormant": {},
+}
+DAYS = 28
+
+
+def options(stages=STAGES, period_days=DAYS, n_periods=3) -> LifecycleOptions:
+    return LifecycleOptions(stages, period_days, n_periods)
+
+
+def customer(frequency=0, T=10, left_truncated=0, days_since_last_purchase=10) -> dict[str, float]:
+    return {
+        "frequency": frequency,
+        "T": T,
+        "left_truncated": left_truncated,
+        "days_since_last_purchase": days_since_last_purchase,
+    }
+
+
+def test_the_first_rule_that_fits_counts_and_who_may_have_bought_before_the_data_is_not_new():
+    X = pd.DataFrame(
+        [
+            customer(),
+            customer(left_truncated=1),
+            customer(frequency=1),
+            customer(T=59, days_since_last_purchase=59),
+            customer(T=60, days_since_last_purchase=60),
+            customer(frequency=4, T=300, days_since_last_purchase=119),
+            customer(frequency=4, T=300, days_since_last_purchase=120),
+        ]
+    )
+    stage = stage_of(X, options())
+    assert stage.tolist() == ["new", "repeat", "repeat", "new", "at_risk", "at_risk", "dormant"]
+    assert stage.cat.categories.tolist() == list(STAGES)
+
+
+@pytest.mark.parametrize(
+    ("stages", "problem"),
+    [
+        (STAGES | {"repeat": {"days_since": [0, 59]}}, "there is no feature 'days_since'"),
+        (STAGES | {"at_risk": {"days_since_last_purchase": [70, 119]}}, "between 59 and 70 have no stage"),
+        (STAGES | {"at_risk": {"days_since_last_purchase": [119, 60]}}, "no range"),
+        (STAGES | {"at_risk": {"days_since_last_purchase": 60}}, "no range"),
+        (STAGES | {"at_risk": {"days_since_last_purchase": ["60", 119]}}, "no range"),
+        (STAGES | {"at_risk": {}}, "takes everybody"),
+        (STAGES | {"dormant": {"days_since_last_purchase": [120, None]}}, "takes whoever is left"),
+        ({"all": {}}, "two stages"),
+        ({ARRIVALS: {"T": [0, 9]}, "rest": {}}, "is taken"),
+    ],
+)
+def test_bad_rules_are_refused(stages, problem):
+    with pytest.raises(InputError, match=problem):
+        options(stages)
+
+
+def panel(stages: dict[str, str], spend: dict[str, float], last: dict[str, int]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "stage": pd.Series(stages).astype(pd.CategoricalDtype(list(STAGES), ordered=True)),
+            "total_spend": pd.Series(spend, dtype=float),
+            "days_since_last_purchase": pd.Series(last),
+        }
+    )
+
+
+def test_a_period_by_hand():
+    start = date(2019, 3, 1)
+    before = panel({"a": "new", "b": "repeat"}, {"a": 10, "b": 50}, {"a": 5, "b": 40})
+    after = panel({"a": "repeat", "b": "at_risk", "c": "new"}, {"a": 35, "b": 50, "c": 8}, {"a": 27, "b": 68, "c": 2})
+    told = period(before, after, start, start + timedelta(days=DAYS))
+    assert told.spend.to_dict() == {"new": 25, "repeat": 0, "at_risk": 0, "dormant": 0, ARRIVALS: 8}
+    assert told.buyers.to_dict() == {"new": 1, "repeat": 0, "at_risk": 0, "dormant": 0, ARRIVALS: 1}
+    assert told.counts.loc["repeat", "at_risk"] == told.counts.loc[ARRIVALS, "new"] == 1
+    averages = average([told])
+    np.testing.assert_allclose(averages.shares.sum(axis=1), 1)
+    assert averages.unseen == ("at_risk", "dormant")
+    expected = forecast(pd.Series({"new": 2, "repeat": 3}), averages)
+    assert expected.revenue == 2 * 25 + 8
+    assert expected.customers.to_dict() == {"new": 1, "repeat": 2, "at_risk": 3, "dormant": 0}
+
+
+def steady_shop(n=12_000, weeks=40, seed=0):
+    """Periods of customers who arrive, buy and drop out at constant rates, long after the first of them arrived."""
+    rng = np.random.default_rng(seed)
+    start, day = date(2019, 1, 1), timedelta(days=DAYS)
+    purchases = [
+        (rng.integers(-800, weeks * 7) + np.append(0, rng.exponential(30, rng.geometric(0.2) - 1).cumsum())).astype(int)
+        for _ in range(n)
+    ]
+    panels = []
+    for cutoff in range(0, weeks * 7, DAYS):
+        pasts = {i: days[days < cutoff] for i, days in enumerate(purchases) if days[0] < cutoff}
+        X = pd.DataFrame(
+            {i: customer(len(past) - 1, cutoff - 1 - past[0], 0, cutoff - 1 - past[-1]) for i, past in pasts.items()}
+        ).T
+        spent = pd.Series({i: 10.0 * len(past) for i, past in pasts.items()})
+        panels.append(X.assign(total_spend=spent, stage=stage_of(X, options())))
+    return [
+        period(before, after, start + step * day, start + (step + 1) * day)
+        for step, (before, after) in enumerate(pairwise(panels))
+    ]
+
+
+def test_the_back_test_of_a_steady_shop_is_right():
+    periods = steady_shop()
+    told = backtest(periods, n_periods=3)
+    assert len(told) == len(periods) - 3
+    assert told[["revenue_error", "active_error"]].abs().mean().max() < 0.03
+    assert told["revenue_error"].mean() == pytest.approx(0, abs=0.02)
+    for at in periods:
+        np.testing.assert_allclose(average([at]).shares.sum(axis=1), 1)
+
+
+@pytest.fixture
+def shop(store, tmp_path) -> Shop:
+    store.write("sales", sales_of_a_year())
+    return store.open(tmp_path)
+
+
+def test_a_shops_lifecycle_ends_by_the_sealed_cutoff_but_for_the_stages_of_today(shop):
+    sealed = date(2019, 10, 3)
+    found = lifecycle(shop, sealed, options())
+    assert found.cutoffs[-1] == sealed
+    assert found.cutoffs[0] >= date(2019, 2, 1)  # after the burn-in of 31 days
+    assert (found.backtest.index + pd.Timedelta(days=DAYS)).max() <= sealed
+    assert found.present.sum() == shop.staged.customers
+    spent = shop.features(["total_spend"], [found.cutoffs[0], sealed])["total_spend"].groupby("cutoff").sum()
+    assert sum(at.spend.sum() for at in found.periods) == pytest.approx(spent.iloc[1] - spent.iloc[0])
+    section = lifecycle_section(found, options(), currency="USD")
+    assert section.parts[0].kind == "lead"
+    assert [part.name for part in section.parts if isinstance(part, Picture)] == ["stages", "transitions", "backtest"]
+
+
+def test_a_history_too_short_for_a_back_test_says_so(shop):
+    found = lifecycle(shop, date(2019, 3, 20), options())
+    section = lifecycle_section(found, options(), currency="USD")
+    assert found.backtest.empty
+    assert any("too short for a back-test" in part.text for part in section.parts if isinstance(part, Text))
+    assert "backtest" not in [part.name for part in section.parts if isinstance(part, Picture | Table)]
+    with pytest.raises(InsufficientDataError, match="no period of 28 days"):
+        lifecycle(shop, date(2019, 2, 10), options())

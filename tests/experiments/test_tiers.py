@@ -1,0 +1,248 @@
+"""Tiers: scores are ranks, weights recover what drives spend, cuts tear no equal scores apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.analysis import tiers as analysis
+from experiments.analysis.groups import cut, movements, row_shares
+from experiments.analysis.tiers import TierOptions, choose, fit_weights, levels
+from experiments.analysis.value import ValueOptions, pareto, value_table
+from experiments.reports.fonts import use_in_pictures
+from experiments.reports.section import Picture, Text
+from experiments.reports.tiers import tiers_section, value_section
+from features.errors import InputError
+from features.shop import Shop
+from merchandise_store import sales_of_a_year
+
+NAMES = ["VIP", "Gold", "Silver", "Bronze", "At Risk"]
+QUINTILES = [0.2, 0.4, 0.6, 0.8]
+VARIABLES = ["days_since_last_purchase", "frequency", "average_order_value", "T", "clv"]
+LEARNT_AT, TESTED_AT = date(2019, 4, 6), date(2019, 7, 5)
+DRAWS = {"n_resamples": 200, "confidence": 0.95, "seed": 0}
+
+
+def options(**changes) -> TierOptions:
+    values = {
+        "variables": VARIABLES,
+        "reversed": ["days_since_last_purchase"],
+        "rivals": {"circular": {"T": 1, "frequency": 0.5}},
+        "n_levels": 4,
+        "names": NAMES,
+        "cut_points": QUINTILES,
+        "by": "quantile",
+        "horizon_days": 90,
+        "value": ValueOptions(["high", "mid", "low"], [0.2, 0.5], 0.2, 0.8),
+    }
+    return TierOptions(**(values | changes))
+
+
+def customers(n=2000, seed=0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {"days": rng.integers(0, 300, n), "frequency": rng.poisson(1.0, n), "value": rng.lognormal(3, 1, n)},
+        index=pd.Index([f"c{i}" for i in range(n)], name="customer_id"),
+    ).astype(float)
+
+
+@pytest.fixture
+def shop(store, tmp_path) -> Shop:
+    store.write("sales", sales_of_a_year(240))
+    return store.open(tmp_path)
+
+
+# Scores
+
+
+def test_quartiles_of_four_customers_are_one_to_four_and_less_is_better_where_reversed():
+    values = pd.DataFrame({"days": [5.0, 9.0, 1.0, 7.0], "value": [5.0, 9.0, 1.0, 7.0]})
+    scored = levels(values, ["days"], 4)
+    assert scored["value"].tolist() == [2, 4, 1, 3]
+    assert scored["days"].tolist() == [3, 1, 4, 2]
+
+
+def test_equal_values_share_a_score_the_largest_has_the_top_one_and_the_smallest_the_lowest():
+    values = pd.DataFrame(
+        {
+            "half at zero": [0.0] * 5 + [1.0, 2.0, 3.0, 4.0, 5.0],
+            "most at the top": [0.0] * 2 + [7.0] * 8,
+            "most at the bottom": [0.0] * 9 + [7.0],
+            "constant": [3.0] * 10,
+        }
+    )
+    scored = levels(values, [], 4)
+    assert scored["half at zero"].tolist() == [1] * 5 + [3, 3, 3, 4, 4]
+    assert scored["most at the top"].tolist() == [1] * 2 + [4] * 8
+    assert scored["most at the bottom"].tolist() == [1] * 9 + [4]
+    assert scored["constant"].tolist() == [4] * 10
+    assert levels(values, list(values), 4)["constant"].tolist() == [4] * 10
+
+
+def test_scores_know_only_the_order_of_values_and_not_that_of_rows():
+    values = customers()
+    scored = levels(values, ["days"], 4)
+    bent = values.assign(value=np.log(values["value"]), frequency=np.exp(values["frequency"]), days=values["days"] ** 3)
+    pd.testing.assert_frame_equal(levels(bent, ["days"], 4), scored)
+    shuffled = values.sample(frac=1, random_state=1)
+    pd.testing.assert_frame_equal(levels(shuffled, ["days"], 4).loc[values.index], scored)
+
+
+# Weights
+
+
+def test_weights_recover_which_two_variables_drive_spend_however_heavy_its_tail():
+    rng = np.random.default_rng(1)
+    scored = pd.DataFrame(rng.integers(1, 5, (4000, 4)), columns=["a", "b", "c", "d"])
+    spend = np.exp(0.8 * scored["a"] + 0.4 * scored["b"] + rng.standard_normal(4000)) * (rng.random(4000) < 0.9)
+    weights = fit_weights(scored, spend)
+    assert weights.sum() == pytest.approx(1)
+    assert weights["a"] == pytest.approx(2 / 3, abs=0.06)
+    assert weights["b"] == pytest.approx(1 / 3, abs=0.06)
+    assert weights[["c", "d"]].max() < 0.03
+
+
+def test_a_score_that_goes_against_spend_has_no_weight_and_none_are_learnt_where_all_do():
+    scored = pd.DataFrame({"up": [1, 2, 3, 4] * 25, "down": [4, 3, 2, 1] * 25})
+    spend = pd.Series([10.0, 20.0, 30.0, 40.0] * 25)
+    assert fit_weights(scored, spend).to_dict() == {"up": 1.0, "down": 0.0}
+    assert fit_weights(scored[["down"]], spend) is None
+    assert fit_weights(scored, spend * 0) is None
+
+
+def test_learnt_weights_are_used_only_where_the_lower_bound_of_their_gain_is_above_zero():
+    comparison = pd.DataFrame({"gain_low": [np.nan, 0.01]}, index=["learnt", "equal"])
+    assert choose(comparison) == "learnt"
+    assert choose(comparison.assign(gain_low=[np.nan, 0.0])) == "equal"
+    assert choose(comparison.loc[["equal"]] * np.nan) == "equal"
+
+
+# Cuts
+
+
+def test_equal_scores_are_never_torn_apart_and_a_tier_without_customers_stays():
+    score = pd.Series([4.0] * 2 + [3.0] * 6 + [1.0] * 2)
+    tier = cut(score, NAMES, QUINTILES)
+    assert tier.groupby(score).nunique().eq(1).all()
+    assert tier.value_counts(sort=False).to_dict() == {"VIP": 2, "Gold": 0, "Silver": 6, "Bronze": 0, "At Risk": 2}
+    assert tier.cat.categories.tolist() == NAMES
+
+
+def test_thresholds_of_the_score_rise_while_tiers_are_named_from_the_best():
+    tier = cut(pd.Series([4.0, 3.0, 2.9, 1.0]), ["high", "mid", "low"], [2.0, 3.0], by="score")
+    assert tier.tolist() == ["high", "high", "mid", "low"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"cut_points": [0.2, 0.4, 0.4, 0.8]}, "do not rise"),
+        ({"cut_points": [0.2, 0.4, 0.6, 1.0]}, "out of range"),
+        ({"cut_points": [0.2, 0.4]}, "5 groups have 4 borders, not 2"),
+        ({"by": "score", "cut_points": [1, 2, 3, 3.5]}, "out of range"),
+        ({"by": "share"}, "cannot be cut by 'share'"),
+        ({"names": ["A", "A", "B", "C", "D"]}, "each its own"),
+        ({"variables": ["frequenzy"], "reversed": [], "rivals": {}}, "there is no feature 'frequenzy'"),
+        ({"variables": [], "reversed": [], "rivals": {}}, "each once"),
+        ({"variables": ["clv", "clv"], "reversed": [], "rivals": {}}, "each once"),
+        ({"reversed": ["recency"]}, "'recency' is none of the variables"),
+        ({"rivals": {"mine": {"T": -1}}}, "at least 0"),
+        ({"rivals": {"mine": {"T": "much"}}}, "wrong type"),
+        ({"rivals": {"equal": {"T": 1}}}, "is taken"),
+        ({"n_levels": 1}, "n_levels is out of range"),
+    ],
+)
+def test_bad_options_are_refused(changes, problem):
+    with pytest.raises(InputError, match=problem):
+        options(**changes)
+
+
+def test_those_who_are_new_have_a_row_of_their_own_and_nobody_vanishes():
+    before = cut(pd.Series({"a": 3.0, "b": 1.0}), ["high", "low"], [0.5])
+    after = cut(pd.Series({"c": 3.0, "b": 2.0, "a": 1.0, "d": 0.0}), ["high", "low"], [0.5])
+    counts = movements(before, after, "new since")
+    assert counts.loc["new since"].to_dict() == {"high": 1, "low": 1}
+    assert counts.loc["high"].to_dict() == {"high": 0, "low": 1}
+    assert counts.to_numpy().sum() == len(after)
+    np.testing.assert_allclose(row_shares(counts).sum(axis=1), 1)
+
+
+# Value
+
+
+def test_pareto_of_five_customers_by_hand():
+    told = pareto(pd.Series([60.0, 20.0, 10.0, 10.0, 0.0]), top_share=0.2, revenue_share=0.8)
+    assert (told.revenue_of_top, told.customers_behind) == (pytest.approx(0.6), pytest.approx(0.4))
+    # a tenth of five customers is half of the best one; 70% is reached half-way through the second
+    told = pareto(pd.Series([60.0, 20.0, 10.0, 10.0, 0.0]), top_share=0.1, revenue_share=0.7)
+    assert (told.revenue_of_top, told.customers_behind) == (pytest.approx(0.3), pytest.approx(0.3))
+    assert np.isnan(pareto(pd.Series([0.0, 0.0]), 0.2, 0.8).customers_behind)
+
+
+def test_value_tiers_count_shares_of_customers_from_the_best():
+    past = pd.Series(np.arange(10, 0, -1.0))
+    table = value_table(past, past * 0, options().value)
+    assert table["customers"].tolist() == [2, 3, 5]
+    np.testing.assert_allclose(table["past_share"], [19 / 55, 21 / 55, 15 / 55])
+    assert table["next_share"].isna().all()  # nobody spent anything
+
+
+# A shop
+
+
+def test_a_shop_gets_tiers_whose_weights_are_learnt_before_they_are_tested(shop):
+    chosen = options()
+    weighing = analysis.weigh(shop, LEARNT_AT, TESTED_AT, chosen, **DRAWS)
+    tiers = analysis.assign(shop, TESTED_AT, weighing.weights[weighing.used], chosen)
+    following = analysis.following_spend(shop, TESTED_AT, 90)
+    table = analysis.tier_table(tiers, following)
+    assert tiers.tier.index.equals(tiers.score.index)
+    assert table.index.tolist() == NAMES
+    assert table["customers"].sum() == len(tiers.tier)
+    np.testing.assert_allclose(table[["customers_share", "past_share", "next_share"]].sum(), 1)
+    assert table.loc["VIP", "next_mean_spend"] > table.loc["At Risk", "next_mean_spend"]
+    assert weighing.comparison.index.tolist() == ["learnt", "equal", "circular", "clv alone"]
+    for name, weights in weighing.weights.items():
+        assert weights.min() >= 0, name
+        assert weights.sum() == pytest.approx(1), name
+    with pytest.raises(InputError, match="reaches into"):
+        analysis.weigh(shop, LEARNT_AT, date(2019, 7, 4), chosen, **DRAWS)
+
+
+def test_clv_is_left_out_with_a_line_where_its_fit_is_refused(shop, monkeypatch):
+    def refuse(model, X, y=None):
+        raise InputError("the fit did not converge")
+
+    monkeypatch.setattr(analysis.BGNBD, "fit", refuse)
+    tiers = analysis.assign(shop, TESTED_AT, analysis.equal(options()), options())
+    assert tiers.weights.to_dict() == dict.fromkeys(VARIABLES[:-1], 0.25)
+    assert "clv is left out at 2019-07-05: the fit did not converge." in tiers.notes
+    comparison = analysis.test(shop, TESTED_AT, {"equal": tiers.weights}, options(), **DRAWS)
+    assert comparison.index.tolist() == ["equal"]
+
+
+def test_sections_draw_empty_tiers_and_names_in_hangul(shop, tmp_path):
+    use_in_pictures()
+    names = ["최우수", "우수", "일반", "관심", "이탈 위험"]
+    chosen = options(names=names, by="score", cut_points=[1.1, 2.0, 3.0, 3.99])
+    weighing = analysis.weigh(shop, LEARNT_AT, TESTED_AT, chosen, **DRAWS)
+    before, tiers = (analysis.assign(shop, day, weighing.weights["equal"], chosen) for day in (LEARNT_AT, TESTED_AT))
+    following = analysis.following_spend(shop, TESTED_AT, 90)
+    empty = dataclasses.replace(tiers, tier=tiers.tier.where(tiers.tier != "우수", "일반"))
+    section = tiers_section(before, empty, following, weighing, horizon_days=90, currency="USD")
+    valued = value_section(empty, following, chosen.value, horizon_days=90)
+    leads = [part.text for part in (*section.parts, *valued.parts) if isinstance(part, Text) and part.kind == "lead"]
+    assert len(leads) == 2
+    pictures = [part for part in (*section.parts, *valued.parts) if isinstance(part, Picture)]
+    assert [picture.name for picture in pictures] == [
+        "sizes", "revenue_share", "migration", "weightings", "value_tiers",
+    ]  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a glyph that no font has is a warning
+        for picture in pictures:
+            picture.figure.savefig(tmp_path / f"{picture.name}.png")
