@@ -75,7 +75,7 @@ class Window:
     def week_weights(self) -> np.ndarray:
         """How often each day is in each resample: calendar weeks, Monday to Sunday, are drawn with replacement."""
         days = pd.date_range(self.start, self.end, inclusive="left")
-        weeks = (days - pd.to_timedelta(days.dayofweek, unit="D")).strftime("%Y-%m-%d")
+        weeks = (days - pd.to_timedelta(days.day_of_week, unit="D")).strftime("%Y-%m-%d")
         return np.concatenate(list(resample_weights(weeks.to_numpy(str), self.n_resamples, self.seed))).astype(float)
 
     def filled_tiers(self) -> list[str]:
@@ -325,9 +325,9 @@ class Weekday:
     def parts(self, window: Window) -> tuple[list[Part], list[str]]:
         counts = window.counts[self.measure]
         chosen = [WEEKDAYS.index(day.lower()) for day in self.days]
-        inside = np.asarray(counts.index.dayofweek.isin(chosen))
+        inside = np.asarray(counts.index.day_of_week.isin(chosen))
         parts = _ratios(window, counts, inside, False, " and ".join(day.capitalize() for day in self.days))
-        total = counts.sum(axis=1).groupby(counts.index.dayofweek).mean()
+        total = counts.sum(axis=1).groupby(counts.index.day_of_week).mean()
         high, low = (calendar.day_name[int(day)] for day in (total.idxmax(), total.idxmin()))
         return parts, [f"Over all tiers {high} is the busiest day and {low} the quietest."]
 

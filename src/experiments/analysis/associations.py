@@ -1,0 +1,72 @@
+"""What is bought on the same day: pairs of categories per group, by support, confidence and lift."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+PAIR = ["a", "b", "baskets", "support", "confidence", "confidence_back", "lift"]
+
+
+def pairs(baskets: pd.DataFrame, *, min_support: float, min_baskets: int) -> pd.DataFrame:
+    """Pairs of values that share baskets, per group, counted at once by a sparse product.
+
+    A basket is what a customer bought on one day. support = share of the group's baskets that hold both; confidence
+    = share of those with a that hold b too, confidence_back of those with b that hold a; lift = support / (support of
+    a x support of b), 1 where they meet as often as by chance. Lift is largest for rare pairs, where it is also least
+    certain: what counts is lift among pairs of some support, so a limit stands below and support is told beside it.
+
+    Parameters
+    ----------
+    baskets : DataFrame
+        group, customer_id, day and value, as `behaviour.baskets` returns them: no row twice.
+    min_support : float
+        Smallest share of the group's baskets, in [0, 1].
+    min_baskets : int
+        Fewest baskets that hold both: of a small group a share can be a single one.
+
+    Returns
+    -------
+    DataFrame
+        group, a, b (a before b by name), baskets (that hold both), support, confidence, confidence_back, lift and
+        group_baskets (all of the group's), by group and lift, the highest first, equals by name.
+    """
+    found = [
+        _pairs_of(rows, min_support, min_baskets).assign(group=group)
+        for group, rows in baskets.groupby("group", observed=True, sort=True)
+    ]
+    if not found:
+        return pd.DataFrame(columns=["group", *PAIR, "group_baskets"])
+    table = pd.concat(found, ignore_index=True)
+    table["group"] = pd.Categorical(table["group"], dtype=baskets["group"].dtype)
+    return table.sort_values(["group", "lift", "a", "b"], ascending=[True, False, True, True], ignore_index=True)
+
+
+def strongest(table: pd.DataFrame, n: int) -> pd.DataFrame:
+    """The n pairs of each group with the highest lift."""
+    return table.groupby("group", observed=True).head(n)
+
+
+def _pairs_of(rows: pd.DataFrame, min_support: float, min_baskets: int) -> pd.DataFrame:
+    basket = rows.groupby(["customer_id", "day"], sort=False).ngroup().to_numpy()
+    values = pd.Categorical(rows["value"])
+    n = int(basket.max()) + 1
+    held = sparse.csr_matrix((np.ones(len(rows), dtype=np.int32), (basket, values.codes)), (n, len(values.categories)))
+    together = sparse.triu(held.T @ held, k=1).tocoo()
+    enough = together.data >= max(min_support * n, min_baskets)
+    a, b, both = together.row[enough], together.col[enough], together.data[enough].astype(float)
+    single = np.asarray(held.sum(axis=0)).ravel()
+    names = np.asarray(values.categories)
+    return pd.DataFrame(
+        {
+            "a": names[a],
+            "b": names[b],
+            "baskets": both.astype(int),
+            "support": both / n,
+            "confidence": both / single[a],
+            "confidence_back": both / single[b],
+            "lift": both * n / (single[a].astype(float) * single[b]),
+            "group_baskets": n,
+        }
+    )

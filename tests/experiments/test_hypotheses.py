@@ -1,0 +1,214 @@
+"""Hypotheses: what is planted is found, what is not is not, mistakes are told one by one; pairs by hand."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from experiments.analysis.associations import pairs, strongest
+from experiments.analysis.hypotheses import assess, log_rate_ratio, relative_rise
+from experiments.evaluation.metrics import spearman
+from features.engines import open_engine
+from features.errors import InputError
+from features.shop import Shop
+from features.tables import SPECS, Tables
+
+CONF = Path(__file__).parents[2] / "conf" / "hypotheses"
+NAMES = ["VIP", "Gold", "Silver"]
+KIND = pd.CategoricalDtype(NAMES, ordered=True)
+START, AS_OF, END = date(2019, 1, 1), date(2019, 4, 1), date(2020, 1, 1)
+CATEGORIES = {f"category {i}": price for i, price in enumerate((2, 3, 5, 8, 60, 90))}
+OPTIONS = {"confidence": 0.95, "n_resamples": 500, "seed": 0}
+
+
+def the_four() -> dict[str, dict]:
+    return {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted(CONF.glob("*.yaml"))}
+
+
+class Simulated:
+    """A shop of 240 customers in three tiers with rates of orders a day; lines as they are told to be."""
+
+    def __init__(self, folder: Path) -> None:
+        self.engine = open_engine("duckdb", threads=2, memory_limit="1GiB", temp_directory=str(folder / "spill"))
+        self.folder, self.n = folder, 0
+
+    def shop(self, seed, *, weekend=1.0, summer=1.0, dear=(0.3, 0.3, 0.3), used=(0.3, 0.3, 0.3), without=()):
+        rng = np.random.default_rng(seed)
+        days = pd.date_range(START, END, inclusive="left")
+        factor = np.where(days.day_of_week >= 5, weekend, 1.0) * np.where(days.month.isin([6, 7, 8]), summer, 1.0)
+        customer, day = np.nonzero(rng.random((240, len(days))) < np.repeat([0.12, 0.06, 0.03], 80)[:, None] * factor)
+        tier, n = customer // 80, len(customer)
+        names = np.array(list(CATEGORIES))
+        category = np.where(rng.random(n) < np.array(dear)[tier], rng.integers(4, 6, n), rng.integers(0, 4, n))
+        status = np.where(
+            rng.random(n) < np.array(used)[tier], "Used", np.where(rng.random(n) < 0.5, "Clicked", "Not Used")
+        )
+        frames = {
+            "transactions": pd.DataFrame(
+                {
+                    "order_id": [f"o{i}" for i in range(n)],
+                    "line_number": 0,
+                    "customer_id": [f"c{i:03}" for i in customer],
+                    "timestamp": days.to_numpy()[day],
+                    "amount": [Decimal(int(CATEGORIES[name])) for name in names[category]],
+                    "product_id": names[category],
+                    "quantity": Decimal(1),
+                    "coupon_status": status,
+                }
+            ),
+            "products": pd.DataFrame({"product_id": names, "category": names}),
+        }
+        self.n += 1
+        tables = {}
+        for table, frame in frames.items():
+            if table not in without:
+                schema = SPECS[table].schema
+                frame = frame.reindex(columns=list(schema.names)).astype(object)
+                path = self.folder / f"{table}{self.n}.parquet"
+                pq.write_table(pa.Table.from_pandas(frame.where(frame.notna(), None), schema=schema.to_pyarrow()), path)
+                tables[table] = self.engine.read(path, path.stem)
+        return Shop(Staging(), Tables(start=START, end=END, **tables), self.engine, self.folder)
+
+
+class Staging:
+    currency = "USD"
+
+
+TIERS = pd.Series(np.repeat(NAMES, 80), index=[f"c{i:03}" for i in range(240)]).astype(KIND)
+
+
+@pytest.fixture
+def simulated(tmp_path):
+    return Simulated(tmp_path)
+
+
+def assessed(shop, hypotheses=None, tiers=TIERS, **options):
+    found = assess(hypotheses or the_four(), tiers, AS_OF, shop, AS_OF, END, **OPTIONS | options)
+    return {finding.name: finding for finding in found}
+
+
+def test_planted_effects_are_found_and_their_size_is_told(simulated):
+    shop = simulated.shop(0, weekend=1.6, summer=1.5, dear=(0.45, 0.3, 0.15), used=(0.3, 0.3, 0.3))
+    found = assessed(shop)
+    verdicts = {name: finding.verdict for name, finding in found.items()}
+    assert verdicts["weekends"] == verdicts["common_season"] == verdicts["dearer_categories"] == "holds"
+    assert verdicts["coupon_use"] != "holds"
+    for name, truth in (("weekends", 0.6), ("common_season", 0.5)):
+        parts = found[name].parts
+        assert list(parts.index) == NAMES
+        assert ((parts["low"] < truth) & (truth < parts["high"])).sum() >= 2  # of three intervals of 95%
+        assert found[name].effect == parts["effect"].min()
+    dear = found["dearer_categories"]
+    assert dear.low < 1.0 < dear.high  # .45 against .15, around a mean of .3
+    assert dear.parts.loc["dear_share", "mean of VIP"] == pytest.approx(0.45, abs=0.04)
+    assert "category 5, category 4" in dear.notes[0]
+    # A lower rate than stated refutes, and holds where the statement says lower.
+    reverse = the_four()["weekends"] | {"direction": "lower"}
+    assert assessed(shop, {"reverse": reverse})["reverse"].verdict == "does not hold"
+
+
+def test_intervals_hold_no_effect_where_none_was_planted(simulated):
+    """Of single parts: of the tier with the least effect p is large by itself."""
+    missed = {name: 0 for name in the_four()}
+    two = TIERS[TIERS != "Silver"].cat.remove_categories("Silver")
+    for seed in range(20):
+        shop = simulated.shop(seed)
+        for name, config in the_four().items():
+            [finding] = assess({name: config}, two, AS_OF, shop, AS_OF, END, **OPTIONS | {"n_resamples": 200})
+            first = finding.parts.iloc[0]
+            assert first["low"] <= first["effect"] <= first["high"]
+            missed[name] += bool(first["low"] > 0 or first["high"] < 0)
+    assert max(missed.values()) <= 4, missed  # of 20 intervals of 95%; 5 or more have a probability of 1 in 390
+
+
+def test_a_share_of_few_purchases_does_not_rise_by_ranks_alone():
+    """Everybody's true share is .1, who is in a higher tier buys more: ranks rise, means do not."""
+    rng = np.random.default_rng(0)
+    rank = np.repeat([0, 1, 2], 800)
+    bought = np.array([3, 10, 40])[rank]
+    shares = [rng.binomial(bought, 0.1) / bought for _ in range(40)]
+    assert min(spearman(share, rank) for share in shares) > 0.15
+    rises = [relative_rise(share, rank) for share in shares]
+    assert abs(np.mean(rises)) < 3 * np.std(rises) / np.sqrt(len(rises))
+
+
+def test_a_trend_is_no_season_and_a_season_beside_a_trend_is_found():
+    days = pd.date_range(AS_OF, END, inclusive="left")
+    inside, once = days.month.isin([5, 6]), np.ones((1, len(days)))
+    decline = 50 * np.exp(-np.linspace(0, 2, len(days)))
+    assert log_rate_ratio(decline, inside, once, against_trend=False)[0] > 0.5
+    assert log_rate_ratio(decline, inside, once, against_trend=True)[0] == pytest.approx(0, abs=1e-6)
+    higher = decline * np.where(inside, 1.3, 1.0)
+    weights = np.random.default_rng(0).integers(0, 4, (20, len(days))).astype(float)
+    np.testing.assert_allclose(log_rate_ratio(higher, inside, weights, against_trend=True), np.log(1.3), atol=1e-6)
+    steady = np.where(inside, 6.0, 3.0)
+    assert log_rate_ratio(steady, inside, once, against_trend=False)[0] == pytest.approx(np.log(2))
+
+
+def test_each_mistake_is_told_and_the_others_are_tested(simulated):
+    four = the_four()
+    parameters = four["dearer_categories"]["parameters"]
+    mistaken = {
+        "test": four["weekends"] | {"test": "weekdays"},
+        "column": four["coupon_use"] | {"column": "coupon_use_rate"},
+        "key": four["weekends"] | {"smalest_effect": 0.1},
+        "kind": four["common_season"] | {"parameters": four["common_season"]["parameters"] | {"months": 6}},
+        "months": four["common_season"] | {"parameters": four["common_season"]["parameters"] | {"months": [13]}},
+        "lacking": {key: four["weekends"][key] for key in four["weekends"] if key != "direction"},
+        "seen once": four["dearer_categories"] | {"parameters": parameters | {"min_customers": 1_000}},
+        "table": four["weekends"] | {"needs": ["campaigns"]},
+        "feature": four["dearer_categories"]
+        | {"column": "orders", "parameters": {"compare": "ranks"}, "absent": 0, "smallest_effect": 0.2},
+    }
+    found = assessed(simulated.shop(1, weekend=1.6), mistaken | {"weekends": four["weekends"]})
+    for name, words in {
+        "test": "did you mean 'weekday'",
+        "column": "did you mean 'coupon_used_rate'|measures:",
+        "key": "did you mean 'smallest_effect'",
+        "kind": "expected:.*Sequence",
+        "months": "no season",
+        "lacking": "direction is missing",
+        "seen once": "too few values of category",
+        "table": "campaigns is missing",
+    }.items():
+        assert found[name].verdict == "not tested"
+        assert re.search(words, found[name].message), found[name].message
+        if name not in ("seen once", "table"):
+            assert f"conf/hypotheses/{name}.yaml" in found[name].message
+    assert found["weekends"].verdict == found["feature"].verdict == "holds"
+    assert found["feature"].parts.loc["orders", "left out"] == 0
+
+    with pytest.raises(InputError, match="made from"):
+        assess(four, TIERS, AS_OF, simulated.shop(1), AS_OF - timedelta(days=1), END, **OPTIONS)
+    without = assessed(simulated.shop(1, without=("products",)))
+    assert [name for name, finding in without.items() if finding.verdict == "not tested"] == ["dearer_categories"]
+    empty = assessed(simulated.shop(1), tiers=TIERS.cat.add_categories(["At Risk"]))
+    assert "tier At Risk holds no customers" in empty["weekends"].message
+    assert empty["coupon_use"].verdict != "not tested"
+    assert "Nobody is in At Risk." in empty["coupon_use"].notes
+
+
+def test_lift_by_hand():
+    """Four baskets: {x, y}, {x, y, z}, {x}, {z}; and one of another group."""
+    held = [("VIP", 1, "x"), ("VIP", 1, "y"), ("VIP", 2, "x"), ("VIP", 2, "y"), ("VIP", 2, "z")]
+    held += [("VIP", 3, "x"), ("VIP", 4, "z"), ("Gold", 5, "x"), ("Gold", 5, "z")]
+    baskets = pd.DataFrame(held, columns=["group", "customer_id", "value"]).assign(day=pd.Timestamp("2019-05-01"))
+    baskets["group"] = baskets["group"].astype(KIND)
+    table = pairs(baskets, min_support=0.0, min_baskets=1)
+    first = table.iloc[0]
+    assert tuple(first[["group", "a", "b", "baskets", "group_baskets"]]) == ("VIP", "x", "y", 2, 4)
+    assert tuple(first[["support", "confidence", "confidence_back", "lift"]]) == pytest.approx((1 / 2, 2 / 3, 1, 4 / 3))
+    y_z = table.set_index(["group", "a", "b"]).loc[("VIP", "y", "z")]
+    assert tuple(y_z[["support", "confidence", "lift"]]) == pytest.approx((1 / 4, 1 / 2, 1))
+    assert len(pairs(baskets, min_support=0.3, min_baskets=2)) == 1
+    assert len(strongest(table, 1)) == 2
+    assert pairs(baskets.iloc[:0], min_support=0.1, min_baskets=1).empty
