@@ -25,6 +25,8 @@ from omegaconf.errors import (
 from experiments.analysis.lifecycle import LifecycleOptions
 from experiments.analysis.tiers import TierOptions
 from features.errors import InputError, did_you_mean, first_line, listing
+from experiments.analysis.as_reported.options import PARTS, Options
+from features.errors import InputError, check_type, did_you_mean, first_line, listing
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
@@ -172,6 +174,31 @@ class PersonasConfig:
         _in_range("personas.min_index", self.min_index, "at least 100", self.min_index >= 100)
         _in_range("personas.most", self.most, "at least 1", self.most >= 1)
         _in_range("personas.largest", self.largest, "at least 2", self.largest >= 2)
+class AsReportedConfig(Options):
+    def __post_init__(self) -> None:
+        for part in self.parts:
+            if part not in PARTS:
+                raise InputError(
+                    f"the case study has no part {part!r}",
+                    where="as_reported.parts",
+                    hint=did_you_mean(part, PARTS),
+                )
+        _in_range("as_reported.parts", self.parts, "each part once", len(set(self.parts)) == len(self.parts))
+        for key in ("outlier_quantile", "test_share"):
+            value = getattr(self, key)
+            _in_range(f"as_reported.{key}", value, "between 0 and 1", 0 < value < 1)
+        least = {"clv_days": 1, "n_clusters": 2, "n_seeds": 2, "n_splits": 1, "n_folds": 2}
+        least |= {"most_products": 2, "max_length": 2, "n_recommended": 1, "min_rows": 3, "min_distinct": 2, "seed": 0}
+        for key, lowest in least.items():
+            _in_range(f"as_reported.{key}", getattr(self, key), f"at least {lowest}", getattr(self, key) >= lowest)
+        most = self.most_clusters
+        _in_range("as_reported.most_clusters", most, f"at least n_clusters={self.n_clusters}", most >= self.n_clusters)
+        names = self.tiers
+        _in_range("as_reported.tiers", names, "at least 3, each once", len(set(names)) == len(names) >= 3)
+        for shop, parts in self.reported.items():
+            for part in PARTS:
+                for name, value in (parts.get(part) or {}).items():
+                    check_type(value, "float", f"as_reported.reported.{shop}.{part}.{name}")
 
 
 @dataclass
@@ -189,6 +216,7 @@ class Config:
     personas: PersonasConfig
     tiers: TierOptions
     lifecycle: LifecycleOptions
+    as_reported: AsReportedConfig
     tuning: TuningConfig
     tracking: TrackingConfig
     engine: dict[str, Any]

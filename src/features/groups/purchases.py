@@ -30,3 +30,10 @@ def by_order(tables: Tables) -> ir.Table:
     return lines.group_by("customer_id", "order_id").agg(
         moment=lines.timestamp.min(), amount=lines.amount.sum().cast(MONEY)
     )
+
+
+def by_product(tables: Tables) -> ir.Table:
+    """One row per customer, purchase day and product: customer_id, day, product_id; unknown products are left out."""
+    lines = tables.transactions
+    lines = lines.filter(lines.product_id.notnull())
+    return lines.select("customer_id", "product_id", day=lines.timestamp.date()).distinct()

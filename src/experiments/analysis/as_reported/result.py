@@ -1,0 +1,119 @@
+"""What a part of the case study comes to: figures in three columns, and what is to be drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+
+from features.errors import InputError, did_you_mean
+
+NAN = float("nan")
+COLUMNS = ("reported", "reproduced", "honest")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure in three columns.
+
+    Attributes
+    ----------
+    name : str
+        As metrics name it.
+    label : str
+        As it is read.
+    reproduced : float
+        By the method as reported, on these data.
+    honest : float
+        The same question, asked so that the answer can be believed; NaN where there is none.
+    why : str
+        A sentence about the difference.
+    kind : str
+        "number", "share" (in [0, 1]) or "count".
+    reported : float
+        By the case study, of its own shop; NaN where it gives none, and for other shops.
+    """
+
+    name: str
+    label: str
+    reproduced: float
+    honest: float
+    why: str
+    kind: str = "number"
+    reported: float = NAN
+
+
+@dataclass(frozen=True)
+class Result:
+    """One part of the case study, reproduced and questioned.
+
+    Attributes
+    ----------
+    part : str
+        "segments", "interval" or "products".
+    title : str
+    faults : mapping of str to str
+        "circular" or "leaky" to the reason; empty where it is neither.
+    verdict : str
+        What to remember, a sentence.
+    figures : sequence of Figure
+    params : mapping
+        What it was done with.
+    tables : mapping of str to DataFrame
+        What is drawn and shown.
+    notes : sequence of str
+        How it was done, what was left out.
+    """
+
+    part: str
+    title: str
+    faults: Mapping[str, str]
+    verdict: str
+    figures: Sequence[Figure]
+    params: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Of a run: reported/..., reproduced/... and honest/..., those that there are."""
+        return {
+            f"{column}/{figure.name}": float(getattr(figure, column))
+            for column in COLUMNS
+            for figure in self.figures
+            if math.isfinite(getattr(figure, column))
+        }
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Of a run: which part it is, what is wrong with it, and that it can never be promoted."""
+        reasons = {f"{fault}_reason": reason for fault, reason in self.faults.items()}
+        return {"case_study": self.part, **dict.fromkeys(self.faults, "true"), **reasons, "promotable": "false"}
+
+    def compare_with(self, reported: Mapping[str, float]) -> Result:
+        """The same, beside what the case study reports.
+
+        Raises
+        ------
+        InputError
+            If a figure is reported that there is not.
+        """
+        known = [figure.name for figure in self.figures]
+        for name in reported:
+            if name not in known:
+                raise InputError(
+                    f"{self.part} has no figure {name!r}", where="as_reported.reported", hint=did_you_mean(name, known)
+                )
+        figures = [replace(figure, reported=float(reported.get(figure.name, NAN))) for figure in self.figures]
+        return replace(self, figures=figures)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A part that these data do not allow."""
+
+    part: str
+    reason: str

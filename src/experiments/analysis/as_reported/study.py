@@ -1,0 +1,47 @@
+"""All parts of the case study on one shop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from time import perf_counter
+
+from experiments.analysis.as_reported.interval import interval
+from experiments.analysis.as_reported.options import PARTS, Options
+from experiments.analysis.as_reported.products import products
+from experiments.analysis.as_reported.result import Result, Skipped
+from experiments.analysis.as_reported.segments import segments
+from experiments.evaluation.splits import Splits
+from features.errors import InputError
+from features.shop import Shop
+
+logger = logging.getLogger(__name__)
+
+ANALYSES: Mapping[str, Callable[[Shop, Splits, Options], Result]] = dict(
+    zip(PARTS, (segments, interval, products), strict=True)
+)
+
+
+def as_reported(shop: Shop, splits: Splits, options: Options) -> list[Result | Skipped]:
+    """The chosen parts, in their order; one that the data do not allow is skipped with its reason.
+
+    Parameters
+    ----------
+    shop : Shop
+    splits : Splits
+        The last fold is where honest figures come from; the sealed window is not opened.
+    options : Options
+    """
+    reported = options.reported.get(shop.staged.shop, {})
+    results: list[Result | Skipped] = []
+    for part in options.parts:
+        started = perf_counter()
+        try:
+            result = ANALYSES[part](shop, splits, options)
+        except InputError as error:
+            logger.warning("%s as reported is left out: %s", part, error.problem)
+            results.append(Skipped(part, error.problem))
+            continue
+        results.append(result.compare_with(reported.get(part, {})))
+        logger.info("%s as reported in %.1f s", part, perf_counter() - started)
+    return results
