@@ -24,6 +24,7 @@ from mlflow import MlflowClient
 
 from experiments.commands import promote
 from experiments.commands.main import expand
+from experiments.tracking.registry import Registry
 from experiments.tracking.runs import Runs, TrialRecord
 from workplace import BIN, QUICK, ROOT, environment, experiments
 
@@ -314,8 +315,7 @@ def test_where_nothing_is_promoted_the_naive_model_is_used_until_it_is_beaten(
 
     assert "version 1: promoted" in run("promote", *QUICK).stdout
     assert int(client(workspace).get_model_version_by_alias(NAME, "champion").version) == 1
-    tags = client(workspace).get_registered_model(NAME).tags
-    last = json.loads(tags[max(key for key in tags if key.startswith("look."))])
+    last = Registry(client(workspace), NAME).ledger()[-1]
     assert (last["look"], last["champion"]) == (2, 2)
     rivals = [comparison["rival"] for comparison in last["decision"]["comparisons"]]
     assert len(rivals) == 3
@@ -365,7 +365,7 @@ def test_several_questions_are_judged_together_and_a_killed_run_goes_on(
         run(*three_questions, code=130)
     for name in (NAME, "cdnow-segmentation"):
         model = client(workspace).get_registered_model(name)
-        (look,) = [json.loads(value) for key, value in model.tags.items() if key.startswith("look.")]
+        (look,) = Registry(client(workspace), name).ledger()
         assert look["together"] == ["clv", "segmentation"]
         assert look["decision"]
         assert not look["outcome"]
@@ -380,7 +380,7 @@ def test_several_questions_are_judged_together_and_a_killed_run_goes_on(
     assert "task=segments" in done.stdout
     for name in (NAME, "cdnow-segmentation"):
         model = client(workspace).get_registered_model(name)
-        (look,) = [json.loads(value) for key, value in model.tags.items() if key.startswith("look.")]
+        (look,) = Registry(client(workspace), name).ledger()
         assert look["outcome"]
         assert "champion" in model.aliases
     table = pd.read_parquet(workspace / "outputs" / "customer_360.parquet")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +17,7 @@ from mlflow import MlflowClient
 
 from experiments.evaluation.decision import Comparison, Decision, Outcome, correct
 from experiments.tracking import gate, packaging
-from experiments.tracking.registry import Registry
+from experiments.tracking.registry import LONGEST_TAG, Registry
 from experiments.tracking.store import connect
 from features.errors import InputError
 from workplace import QUICK, environment, experiments
@@ -144,6 +143,54 @@ def test_what_came_of_a_look_beside_other_tasks_stands(registry: Registry) -> No
     assert again.entry["decision"]["promote"]  # what it said alone stays in the ledger
 
 
+def test_a_ledger_holds_decisions_of_any_length_and_each_reason_once(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = decided(False)
+    rivals = tuple(replace(one.comparisons[0], rival=f"naive_{number}_{'long_' * 40}") for number in range(60))
+    long = replace(
+        one,
+        comparisons=rivals,
+        naive=rivals[0].rival,
+        n_naive=60,
+        reasons=tuple(f"the gain over {rival.rival} is not shown" for rival in rivals),
+    )
+    candidate = registry.get(1)
+
+    def judged(registry: Registry, *, killed: bool = False) -> gate.Look:
+        with monkeypatch.context() as patched:
+            if killed:  # as the ledger would be where a process ends between two pieces
+                pieces = iter([True, True, False])
+                write = registry.client.set_registered_model_tag
+                patched.setattr(
+                    registry.client,
+                    "set_registered_model_tag",
+                    lambda *tag: write(*tag) if next(pieces) else (_ for _ in ()).throw(KeyboardInterrupt),
+                )
+            return gate.look(registry, candidate, None, WINDOW, lambda alpha: long, ["clv"])
+
+    with pytest.raises(KeyboardInterrupt):
+        judged(registry, killed=True)
+    assert [past["decision"] for past in registry.ledger()] == [None]
+    taken = judged(registry)
+    (outcome,) = correct([taken.decision])
+    beside_others = replace(outcome, reasons=(*outcome.reasons, "not beside the others"))
+    gate.settle(registry, candidate, taken, beside_others, "in words")
+    tags = registry.client.get_registered_model(registry.name).tags
+    assert max(map(len, tags.values())) <= LONGEST_TAG
+    assert max(map(len, registry.get(1).tags.values())) <= LONGEST_TAG
+    again = gate.look(registry, candidate, None, WINDOW, lambda alpha: one, ["clv"])
+    assert (again.fresh, again.decision, again.outcome) == (False, taken.decision, beside_others)
+    assert [comparison.rival for comparison in again.decision.comparisons] == [rival.rival for rival in rivals]
+    assert "".join(value for key, value in tags.items() if ".0002" in key).count(long.reasons[-1]) == 1
+
+    def opens(alpha: float) -> NoReturn:
+        raise AssertionError("the window was opened")
+
+    with pytest.raises(InputError, match=r"too long for the ledger(.|\n)*at most 4,000 characters"):
+        gate.look(registry, registry.get(2), None, WINDOW, opens, ["task" * 1000])
+
+
 def test_a_look_stands_after_the_naive_model_took_the_place_of_its_candidate(registry: Registry) -> None:
     look(registry, 1, promote=False)
     registry.tag(3, {"kind": "naive", "instead_of": "1"})
@@ -209,11 +256,7 @@ def test_of_two_winners_at_once_the_second_must_beat_the_first(workspace: Path) 
     ]
     printed = [process.communicate(timeout=180) for process in both]
     assert [process.returncode for process in both] == [0, 0], printed
-    looks = [
-        json.loads(value)
-        for key, value in sorted(client.get_registered_model("cdnow-clv").tags.items())
-        if key.startswith("look.")
-    ]
+    looks = Registry(client, "cdnow-clv").ledger()
     assert [entry["look"] for entry in looks] == [1, 2]
     assert looks[0]["decision"]["promote"]
     assert looks[1]["champion"] == looks[0]["version"]

@@ -378,7 +378,7 @@ def log_outcome(project: Project, candidate: Version, look: Look) -> None:
         tags={
             "gate": "promoted" if look.outcome.promote else "refused",
             "verdict": look.outcome.verdict,
-            "reasons": "; ".join(look.outcome.reasons) or "none",
+            "reasons": listing(look.outcome.reasons) or "none",
         },
     )
     project.runs.head_note(candidate.run_id, f"**Verdict** {words}.")

@@ -11,7 +11,7 @@ from typing import Any
 
 from experiments.evaluation.decision import Decision, Outcome, alpha_of_look
 from experiments.tracking.registry import Registry, Version
-from features.errors import InputError
+from features.errors import InputError, listing
 
 COMPARABLE = ("shop", "task", "target", "currency", "population")
 Judge = Callable[[float], Decision]
@@ -55,7 +55,11 @@ class Look:
     def outcome(self) -> Outcome | None:
         """What was made of it beside the other tasks of the run; None where a process was killed before."""
         recorded = self.entry["outcome"]
-        return Outcome(**{**recorded, "reasons": tuple(recorded["reasons"])}) if recorded else None
+        if not recorded:
+            return None
+        alone = self.decision.reasons
+        added = tuple(reason for reason in recorded["reasons"] if reason not in alone)
+        return Outcome(**{**recorded, "reasons": alone + added})
 
 
 def check_comparable(candidate: Version, champion: Version, lineage: Mapping[str, str]) -> None:
@@ -200,7 +204,8 @@ def settle(registry: Registry, candidate: Version, look: Look, outcome: Outcome,
         If the champion is no longer the one that the candidate was compared with.
     """
     if look.outcome is None:
-        look = Look({**look.entry, "outcome": asdict(outcome)}, look.fresh)
+        added = [reason for reason in outcome.reasons if reason not in look.decision.reasons]  # each is kept once
+        look = Look({**look.entry, "outcome": {**asdict(outcome), "reasons": added}}, look.fresh)
         registry.record_look(look.entry)
     current = registry.champion()
     number = current.number if current is not None else None
@@ -219,7 +224,7 @@ def settle(registry: Registry, candidate: Version, look: Look, outcome: Outcome,
             "gate": "promoted" if look.outcome.promote else "refused",
             "verdict": look.outcome.verdict,
             "statement": statement,
-            "reasons": json.dumps(list(look.outcome.reasons)),
+            "reasons": listing(look.outcome.reasons) or "none",
         },
     )
     return look
@@ -231,5 +236,5 @@ def _stands_in(champion: Version | None, candidate: Version) -> bool:
 
 
 def _rounded(decision: Mapping[str, Any]) -> dict[str, Any]:
-    """A decision as the ledger keeps it: databases hold 5,000 characters of a tag."""
+    """A decision as the ledger keeps it, with six digits of each figure."""
     return json.loads(json.dumps(decision), parse_float=lambda text: float(f"{float(text):.6g}"))

@@ -20,6 +20,8 @@ from experiments.tracking.packaging import models_digest, predict_apart, synthet
 from features.errors import InputError, first_line
 
 CHAMPION = "champion"
+LONGEST_TAG = 5000  # characters that MLflow's databases hold; some cut the rest off without a word
+OUTCOME_ROOM = 1000  # of them, for what becomes of a look after it was entered
 
 
 @dataclass(frozen=True)
@@ -234,15 +236,47 @@ class Registry:
     def ledger(self) -> list[dict[str, Any]]:
         """All looks at sealed windows, in the order of their time."""
         tags = self.client.get_registered_model(self.name).tags
-        looks = (json.loads(value) for key, value in tags.items() if key.startswith("look."))
+        looks = [json.loads(value) for key, value in tags.items() if key.startswith("look.")]
+        for look in looks:
+            if isinstance(look["decision"], int):
+                pieces = [tags[_piece(look, number)] for number in range(look["decision"])]
+                look["decision"] = json.loads("".join(pieces))
         return sorted(looks, key=lambda look: look["index"])
 
     def record_look(self, look: Mapping[str, Any]) -> None:
-        """Write a look into the ledger; nothing takes one out."""
-        self.client.set_registered_model_tag(self.name, f"look.{look['index']:04d}", json.dumps(look))
+        """Write a look into the ledger; nothing takes one out.
+
+        A decision is as long as there are rivals: it is kept in pieces, in tags of their own. It never changes once
+        it is made, and the look names their number when all are there, so that a process may be killed at any time.
+
+        Raises
+        ------
+        InputError
+            If the look itself is too long for a tag.
+        """
+        decision = json.dumps(look["decision"], separators=(",", ":")) if look["decision"] else ""
+        pieces = [decision[start : start + LONGEST_TAG] for start in range(0, len(decision), LONGEST_TAG)]
+        entry = json.dumps({**look, "decision": len(pieces) or None}, separators=(",", ":"))
+        room = LONGEST_TAG if look["outcome"] else LONGEST_TAG - OUTCOME_ROOM
+        if len(entry) > room:
+            raise InputError(
+                "a look is too long for the ledger",
+                where=f"ledger of {self.name}",
+                expected=f"at most {room:,} characters",
+                found=f"{len(entry):,}: {entry[:200]}…",
+                hint="run fewer tasks at once, or give them shorter names",
+            )
+        for number, piece in enumerate(pieces):
+            self.client.set_registered_model_tag(self.name, _piece(look, number), piece)
+        self.client.set_registered_model_tag(self.name, f"look.{look['index']:04d}", entry)
 
     def _remember(self, history: list[int]) -> None:
         self.client.set_registered_model_tag(self.name, "champions", json.dumps(history))
 
     def _version(self, version: ModelVersion) -> Version:
         return Version(version.name, int(version.version), version.run_id, dict(version.tags), self.client.tracking_uri)
+
+
+def _piece(look: Mapping[str, Any], number: int) -> str:
+    """Key of the tag that holds a piece of a look's decision."""
+    return f"decision.{look['index']:04d}.{number:02d}"
