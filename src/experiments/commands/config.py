@@ -22,10 +22,9 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from experiments.analysis.as_reported.options import PARTS, Options
 from experiments.analysis.lifecycle import LifecycleOptions
 from experiments.analysis.tiers import TierOptions
-from features.errors import InputError, did_you_mean, first_line, listing
-from experiments.analysis.as_reported.options import PARTS, Options
 from features.errors import InputError, check_type, did_you_mean, first_line, listing
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
@@ -152,10 +151,12 @@ class ReportConfig:
     hypotheses: list[str] | None
     min_support: float
     min_baskets: int
+    n_pairs: int
 
     def __post_init__(self) -> None:
         _in_range("report.min_support", self.min_support, "between 0 and 1", 0 <= self.min_support <= 1)
         _in_range("report.min_baskets", self.min_baskets, "at least 1", self.min_baskets >= 1)
+        _in_range("report.n_pairs", self.n_pairs, "at least 1", self.n_pairs >= 1)
 
 
 @dataclass
@@ -174,6 +175,8 @@ class PersonasConfig:
         _in_range("personas.min_index", self.min_index, "at least 100", self.min_index >= 100)
         _in_range("personas.most", self.most, "at least 1", self.most >= 1)
         _in_range("personas.largest", self.largest, "at least 2", self.largest >= 2)
+
+
 class AsReportedConfig(Options):
     def __post_init__(self) -> None:
         for part in self.parts:

@@ -9,18 +9,24 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from experiments.analysis import personas
+from experiments.analysis.as_reported.result import Result
+from experiments.analysis.as_reported.study import as_reported
 from experiments.analysis.associations import pairs, strongest
+from experiments.analysis.hypotheses import assess
 from experiments.analysis.lifecycle import lifecycle
 from experiments.analysis.tiers import Tiers, Weighing, assign, equal, following_spend, weigh
-from experiments.commands.config import Config
+from experiments.commands.config import Config, every
 from experiments.commands.project import Project
 from experiments.commands.score import as_of, scored
+from experiments.reports.as_reported import as_reported_section
+from experiments.reports.behaviour import behaviour_section
 from experiments.reports.fonts import use_in_pictures
+from experiments.reports.hypotheses import hypotheses_section
 from experiments.reports.lifecycle import lifecycle_section
 from experiments.reports.outlook import return_parts, value_parts
 from experiments.reports.page import page
@@ -59,6 +65,7 @@ class Material:
         self.project = project
         self.shop = project.shop
         self.config = project.config
+        self.studies: list[Result] = []  # to be tracked, each by a run of its own
 
     @cached_property
     def as_of(self) -> date:
@@ -111,6 +118,23 @@ class Material:
         cutoff = self.shop.tables.start + timedelta(days=options.min_history_days)
         return assign(self.shop, cutoff, equal(self.config.tiers), self.config.tiers)
 
+    @cached_property
+    def hypotheses(self) -> dict[str, dict[str, Any]]:
+        """Those that the configuration names, or all, as their files say.
+
+        Raises
+        ------
+        InputError
+            If there is none of a name.
+        """
+        names, there = self.config.report.hypotheses, every("hypotheses")
+        for name in names or ():
+            if name not in there:
+                raise InputError(
+                    f"there is no hypothesis {name!r}", where="report.hypotheses", hint=did_you_mean(name, there)
+                )
+        return there if names is None else {name: there[name] for name in names}
+
     def pairs(self, groups: pd.Series) -> dict[str, Pair]:
         """The categories that each group buys together more often than chance would have it, before all others."""
         tables = self.shop.tables
@@ -137,6 +161,46 @@ def verdicts(material: Material) -> Section:
     if not answers:
         raise InputError("no question has been asked of this shop yet", hint=project.again("run"))
     return verdicts_section(answers)
+
+
+def behave(material: Material) -> Section:
+    report, options = material.config.report, material.config.evaluation
+    early = material.early_tiers
+    return behaviour_section(
+        material.shop,
+        early.tier,
+        early.cutoff,
+        material.as_of,
+        min_support=report.min_support,
+        min_baskets=report.min_baskets,
+        n_pairs=report.n_pairs,
+        min_customers=material.config.personas.min_cell,
+        confidence=options.confidence,
+        n_resamples=options.n_resamples,
+        seed=options.seed,
+    )
+
+
+def hypothesise(material: Material) -> Section:
+    options, early = material.config.evaluation, material.early_tiers
+    findings = assess(
+        material.hypotheses,
+        early.tier,
+        early.cutoff,
+        material.shop,
+        early.cutoff,
+        material.as_of,
+        confidence=options.confidence,
+        n_resamples=options.n_resamples,
+        seed=options.seed,
+    )
+    return hypotheses_section(findings)
+
+
+def reproduce(material: Material) -> Section:
+    results = as_reported(material.shop, material.project.splits, material.config.as_reported)
+    material.studies += [result for result in results if isinstance(result, Result)]
+    return as_reported_section(results)
 
 
 def _judged(look: Look) -> tuple[Decision, Outcome, str]:
@@ -246,9 +310,12 @@ SECTIONS: Mapping[str, Callable[[Material], Section]] = {
     "verdicts": verdicts,
     "tiers": tiers,
     "personas": describe_groups,
+    "behaviour": behave,
+    "hypotheses": hypothesise,
     "value": value,
     "return": come_back,
     "lifecycle": stages,
+    "as_reported": reproduce,
 }
 
 
@@ -271,6 +338,8 @@ def report(project: Project, path: Path) -> Path:
     _check_writable(path)
     use_in_pictures()
     material = Material(project)
+    if "hypotheses" in names:
+        _ = material.hypotheses  # a wrong name is seen before any work
     sections = [_section(name, material) for name in names]
     staged = project.shop.staged
     about = f"{staged.shop.replace('_', ' ')}, {staged.start} to {material.as_of}, {staged.customers:,} customers"
@@ -278,7 +347,7 @@ def report(project: Project, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         partial.write_text(html, encoding="utf-8")
-    _keep(project, path.name, html, sections)
+    _keep(material, path.name, html, sections)
     return path
 
 
@@ -309,11 +378,12 @@ def _check_writable(path: Path) -> None:
         )
 
 
-def _keep(project: Project, name: str, html: str, sections: list[Section]) -> None:
-    """A run with the page, its pictures and its tables."""
+def _keep(material: Material, name: str, html: str, sections: list[Section]) -> None:
+    """A run with the page, its pictures and its tables, and below it one for each part of the case study."""
     from experiments.tracking.runs import Runs
     from experiments.tracking.store import answering
 
+    project = material.project
     with answering(project.client):
         runs = Runs(project.client, f"{project.shop.staged.shop}-report")
         run_id = runs.start("report", {"kind": "report", "sections": ",".join(s.name for s in sections)})
@@ -325,4 +395,8 @@ def _keep(project: Project, name: str, html: str, sections: list[Section]) -> No
             figures={f"{section}/{part.name}": part.figure for section, part in parts if isinstance(part, Picture)},
         )
         runs.log_data(run_id, project.data_input, context="report")
+        for study in material.studies:
+            child = runs.start(f"case study: {study.part}", study.tags, run_id)
+            runs.log(child, params=study.params, metrics=study.metrics, note=f"{study.verdict} No model is kept.")
+            runs.finish(child)
         runs.finish(run_id)
