@@ -269,7 +269,7 @@ def assign(shop: Shop, cutoff: date, weights: Mapping[str, float] | pd.Series, o
     tier = cut(final, options.names, options.cut_points, options.by)
     empty = [str(name) for name, customers in tier.value_counts().items() if not customers]
     if empty:
-        notes += (f"Nobody is in {', '.join(empty)} at {cutoff}: the scores between the cut points are not taken.",)
+        notes += (f"Nobody is in {', '.join(empty)} at {cutoff}: no score lies between its cut points.",)
     return Tiers(tier, final, cutoff, used, values, spend, notes)
 
 

@@ -15,6 +15,8 @@ from experiments.reports.figures import BLUE, GREY, ORANGE, dress, require
 from experiments.reports.groups import movements_figure
 from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, number, percent
 
+NEARER = 0.9  # of the other's mean error, above which the two are called alike
+
 
 def lifecycle_section(found: Lifecycle, options: LifecycleOptions, *, currency: str) -> Section:
     """Who is in which stage, how customers move, what the next period holds, and how far such forecasts were off.
@@ -147,21 +149,17 @@ def _verdict(backtest: pd.DataFrame) -> str:
     """How far off, and whether the last period would have been nearer."""
     if backtest.empty:
         return "How far off that may be cannot be said: the history is too short for a back-test."
-    said, nearer = [], {}
+    off, nearer = [], []
     for what, label in (("revenue", "revenue"), ("active", "buyers")):
         own, naive = (float(backtest[f"{what}{kind}"].abs().mean()) for kind in ("_error", "_naive_error"))
-        said.append(f"{percent(own)} of the {label} ({percent(naive)})")
-        nearer[label] = own < naive
-    better = [label for label, is_nearer in nearer.items() if is_nearer]
-    told = (
-        f"For {' and '.join(better)} the stages were nearer."
-        if better
-        else "The last period was nearer: take the stages for where revenue comes from, the last period for how much."
-    )
+        off.append(f"{percent(own)} of the {label} ({percent(naive)})")
+        winner = "the stages were" if own < NEARER * naive else "the last period was" if naive < NEARER * own else ""
+        nearer.append(f"for the {label} " + (f"{winner} nearer" if winner else "neither was nearer"))
     periods = f"{len(backtest)} periods" if len(backtest) > 1 else "the one period"
     return (
-        f"In the back-test over {periods} such forecasts were off by {' and '.join(said)} on average; in brackets, by "
-        f"how much the period before would have been. {told}"
+        f"In the back-test over {periods} such forecasts were off by {' and '.join(off)} on average; in brackets, by "
+        f"how much the period before would have been: {', '.join(nearer)}. The stages say where revenue comes "
+        "from; for how much, take what was nearer."
     )
 
 

@@ -226,11 +226,12 @@ def _decision(weighing: Weighing, horizon_days: int) -> str:
     )
     if weighing.used == LEARNT:
         return f"The learnt weights are used, as they are shown to be better than equal ones: {figures}."
-    verdict = "are worse here" if gain["gain_high"] < 0 else "are not shown to be better"
-    return (
-        f"Equal weights are used, as the learnt ones {verdict}: {figures}. What was learnt after {weighing.learnt_at} "
-        "did not carry over."
+    verdict = (
+        f"are worse here: what was learnt after {weighing.learnt_at} did not carry over"
+        if gain["gain_high"] < 0
+        else "are not shown to be better"
     )
+    return f"Equal weights are used, as the learnt ones {verdict}. In figures, {figures}."
 
 
 LABELS = {
