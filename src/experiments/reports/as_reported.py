@@ -239,7 +239,7 @@ def hit_rates_figure(table: pd.DataFrame) -> Canvas:
     dress(
         axes,
         title="Who buys one of the five",
-        subtitle="of the customers who come back; how common what is recommended is, in brackets",
+        subtitle="of customers who come back; in brackets, how common it is",
         xlabel="hit rate (%)",
         ylabel="",
     )
