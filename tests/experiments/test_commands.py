@@ -395,6 +395,24 @@ def test_an_override_of_one_task_is_refused_where_several_are_run(run: Run) -> N
     assert "nothing to run" in run("run", "data=cdnow", "tasks=[]", code=2).stderr
 
 
+def test_questions_of_one_task_have_models_ledgers_and_columns_of_their_own(workspace: Path, run: Run) -> None:
+    quick = ["data=cdnow", "features=transactions", "model=logistic", "evaluation.n_validation=1"]
+    quick += ["evaluation.n_controls=1", "evaluation.n_resamples=50", "evaluation.n_origins=1"]
+    asked = {"inactivity": "experiment=inactive_28_days", "inactivity_of_active": "experiment=gone_after_active"}
+    for name, question in asked.items():
+        run("train", *quick, question)
+        run("promote", *quick, question)
+        registry = Registry(client(workspace), f"cdnow-{name}")
+        assert [(look["look"], look["champion"]) for look in registry.ledger()] == [(1, None)]
+        assert registry.champion().tags["judged"] == f"p_{name}"
+    run("score", *QUICK, "output=c.parquet")
+    table = pd.read_parquet(workspace / "c.parquet")
+    for name in asked:
+        assert table[f"p_{name}"].between(0, 1).all()
+        assert table[f"{name}_model"].str.startswith(f"cdnow-{name}/").all()
+    assert set(table["inactivity_of_active_population"]) != set(table["inactivity_population"])
+
+
 # score
 
 

@@ -157,9 +157,16 @@ class TestRepurchase:
         assert everybody.target != active.target
         assert everybody.population != active.population
 
-    def test_what_a_better_figure_means_follows_from_the_event(self):
-        abilities = [Repurchase(**OPTIONS | {"event": event}).ability for event in ("purchase", "inactivity")]
-        assert abilities == ["tells who will come back", "tells who will stay away"]
+    def test_every_question_has_its_name_its_output_and_its_words(self):
+        asked = [
+            Repurchase(**OPTIONS | {"event": event, "active_within_days": active})
+            for active in (None, 28)
+            for event in ("purchase", "inactivity")
+        ]
+        assert tuple(task.name for task in asked) == Repurchase.names()
+        assert [task.judged for task in asked] == [f"p_{name}" for name in Repurchase.names()]
+        assert len(set(Repurchase.names())) == 4
+        assert [task.ability for task in asked] == ["tells who will come back", "tells who will stay away"] * 2
 
     def test_groups_are_reported_apart_and_left_out_where_all_have_the_same_outcome(self):
         rows = customers(

@@ -277,17 +277,7 @@ def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
             expected=f"task=… beside it, or tasks that are one; they are {', '.join(config.tasks)}",
             hint=f"add task={config.task.get('name')}, or another of them",
         )
-    configs = [of_task(task, given) for task in config.tasks]
-    names = [str(composed.task.get("name")) for composed, _ in configs]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(
-            f"two of the tasks are configurations of {twice[0]}, and would share its models",
-            where="tasks",
-            found=", ".join(f"{task} (name: {name})" for task, name in zip(config.tasks, names, strict=True)),
-            hint="run them one after the other, each by task=…",
-        )
-    return configs
+    return [of_task(task, given) for task in config.tasks]
 
 
 def of_task(task: str, given: Sequence[str]) -> tuple[Config, list[str]]:

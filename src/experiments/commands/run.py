@@ -61,7 +61,9 @@ class Answer:
 
 def main(config: Config) -> None:
     begun = time.monotonic()
-    answers = [search(Project(own, overrides)) for own, overrides in of_each_task(config)]
+    projects = [Project(own, overrides) for own, overrides in of_each_task(config)]
+    check_names(projects)
+    answers = [search(project) for project in projects]
     judge(answers)
     refusals = [answer.refusal for answer in answers if answer.is_skipped and answer.refusal is not None]
     if refusals and len(refusals) == len(answers):
@@ -90,6 +92,24 @@ def main(config: Config) -> None:
     for project in served:
         print(f"  mlflow models serve -m models:/{project.registered_name}@champion --env-manager local -p 5001")
         print("      answer rows of features")
+
+
+def check_names(projects: Sequence[Project]) -> None:
+    """Refuse two configurations of one question: they would share its models, ledger and champion.
+
+    Raises
+    ------
+    InputError
+    """
+    names = [project.task.name for project in projects]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"two of the tasks are configurations of {twice[0]}, and would share its models",
+            where="tasks",
+            found=", ".join(f"{project.task.name}: {project.task.target}" for project in projects),
+            hint="run them one after the other, each by task=…",
+        )
 
 
 def search(project: Project) -> Answer:

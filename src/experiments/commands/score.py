@@ -174,7 +174,7 @@ class Scorer:
 
 
 def find_champions(project: Project) -> dict[str, Version]:
-    """The champion of each task of this shop that has one.
+    """The champion of each question of this shop that has one, by the question's name.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def find_champions(project: Project) -> dict[str, Version]:
     from experiments.tracking.registry import Registry
 
     champions = {}
-    for task in TASKS:
+    for task in (name for kind in TASKS.values() for name in kind.names()):
         version = Registry(project.client, f"{project.shop.staged.shop}-{task}").champion()
         if version is not None:
             check_features(version, definition_hash(version.features), f"{project.again('tune')}, then promote")

@@ -63,7 +63,7 @@ class Evaluation:
 class Task(Protocol):
     """One marketing question. Tasks inherit from it, and with it what most have in common."""
 
-    name: str
+    name: str  # of the question: its models, ledger and champion go by it
     needs: tuple[str, ...]
     grain: str
     horizon_days: int
@@ -76,6 +76,11 @@ class Task(Protocol):
     judged: str  # which of the outputs the metrics are about
     keeps_labels: bool = False  # whether `align` has anything to do
     nulls: Mapping[str, str] = {}  # the task's metrics that are negative controls, by their names under control/
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """All names that configurations of the task may have."""
+        return (cls.name,)
 
     @property
     def target(self) -> str:

@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 
 HIGHER_IS_BETTER = ("roc_auc", "average_precision")
 TARGETS = {"purchase": targets.purchased, "inactivity": targets.inactive}
-OUTPUTS = {"purchase": "p_repurchase", "inactivity": "p_inactivity"}
+NAMES = {"purchase": "repurchase", "inactivity": "inactivity"}
+OF_ACTIVE = "_of_active"
 ABILITIES = {"purchase": "tells who will come back", "inactivity": "tells who will stay away"}
 BY_GROUP = {"roc_auc": roc_auc, "expected_calibration_error": expected_calibration_error}
 SINCE = "days_since_last_purchase"
@@ -75,7 +76,6 @@ class Repurchase(Task):
     guards: Mapping[str, tuple[float, float]]
     minimum: Mapping[str, int]
 
-    name: ClassVar[str] = "repurchase"
     needs: ClassVar[tuple[str, ...]] = ("transactions",)
     grain: ClassVar[str] = "customer x cutoff"
 
@@ -98,6 +98,15 @@ class Repurchase(Task):
         check_terms(self.horizon_days, margin=1.0, discount_rate=0.0)
 
     @property
+    def name(self) -> str:
+        """repurchase or inactivity, `_of_active` customers alone: who stays away is not the question who comes back."""
+        return NAMES[self.event] + ("" if self.active_within_days is None else OF_ACTIVE)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        return (*NAMES.values(), *(name + OF_ACTIVE for name in NAMES.values()))
+
+    @property
     def objective(self) -> str:
         return self.primary_metric
 
@@ -107,7 +116,7 @@ class Repurchase(Task):
 
     @property
     def judged(self) -> str:
-        return OUTPUTS[self.event]
+        return f"p_{self.name}"
 
     @property
     def ability(self) -> str:
