@@ -89,12 +89,16 @@ class Project:
 
     @cached_property
     def splits(self) -> Splits:
+        return self.splits_over(self.task.horizon_days)
+
+    def splits_over(self, horizon_days: int) -> Splits:
+        """Cutoffs of training, validation and the sealed window, for outcomes over so many days."""
         options = self.config.evaluation
         staged = self.shop.staged
         return make_splits(
             staged.start,
             staged.end,
-            horizon_days=self.task.horizon_days,
+            horizon_days=horizon_days,
             step_days=options.step_days,
             min_history_days=options.min_history_days,
             n_validation=options.n_validation,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -22,7 +22,9 @@ from experiments.analysis.lifecycle import lifecycle
 from experiments.analysis.tiers import Tiers, Weighing, assign, equal, following_spend, weigh
 from experiments.commands.config import Config, every
 from experiments.commands.project import Project
-from experiments.commands.score import as_of, scored
+from experiments.commands.score import as_of, find_champions, scored
+from experiments.commands.score import verdicts as in_words
+from experiments.evaluation.splits import Splits
 from experiments.reports.as_reported import as_reported_section
 from experiments.reports.behaviour import behaviour_section
 from experiments.reports.fonts import use_in_pictures
@@ -34,14 +36,10 @@ from experiments.reports.personas import Pair, Wording, persona_parts
 from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, percent
 from experiments.reports.tiers import tiers_section, value_section
 from experiments.reports.verdicts import Answer, verdicts_section
-from experiments.tasks import TASKS
+from experiments.tasks.repurchase import Repurchase
 from features.behaviour import baskets
 from features.errors import InputError, did_you_mean
 from features.writing import replacing
-
-if TYPE_CHECKING:
-    from experiments.evaluation.decision import Decision, Outcome
-    from experiments.tracking.gate import Look
 
 logger = logging.getLogger(__name__)
 
@@ -83,13 +81,18 @@ class Material:
         return scored(self.project)
 
     @cached_property
+    def splits(self) -> Splits:
+        """Cutoffs for outcomes over the tiers' horizon: no part of a report opens the sealed window."""
+        return self.project.splits_over(self.config.tiers.horizon_days)
+
+    @cached_property
     def weighing(self) -> Weighing:
         """Weights of the tiers' scores: learnt and tested before the sealed window."""
-        splits, options = self.project.splits, self.config.evaluation
+        options = self.config.evaluation
         return weigh(
             self.shop,
-            splits.training[-1],
-            splits.validation[-1],
+            self.splits.training[-1],
+            self.splits.validation[-1],
             self.config.tiers,
             n_resamples=options.n_resamples,
             confidence=options.confidence,
@@ -150,62 +153,29 @@ def verdicts(material: Material) -> Section:
     from experiments.tracking.gate import Look
     from experiments.tracking.registry import Registry
 
-    project, answers = material.project, []
-    for task in TASKS:
-        registry = Registry(project.client, f"{project.shop.staged.shop}-{task}")
-        champion = registry.champion()
-        if champion is None:
-            continue
-        looks = [Look(entry, fresh=False) for entry in registry.ledger() if entry["decision"] and entry["outcome"]]
-        answers.append(Answer(task, champion.tags, _judged(looks[-1]) if looks else None))
-    if not answers:
-        raise InputError("no question has been asked of this shop yet", hint=project.again("run"))
+    project = material.project
+    champions = find_champions(project)
+    said, answers = in_words(champions), []
+    for question, version in champions.items():
+        looks = [Look(entry, fresh=False) for entry in Registry(project.client, version.name).ledger()]
+        judged = [look for look in looks if look.entry["decision"] and look.outcome]
+        window = f"{judged[-1].entry['start']} to {judged[-1].entry['end']}" if judged else ""
+        decision = judged[-1].decision if judged else None
+        answers.append(Answer(question, version.tags, said[question], decision, window))
     return verdicts_section(answers)
 
 
-def behave(material: Material) -> Section:
-    report, options = material.config.report, material.config.evaluation
-    early = material.early_tiers
-    return behaviour_section(
-        material.shop,
-        early.tier,
-        early.cutoff,
-        material.as_of,
-        min_support=report.min_support,
-        min_baskets=report.min_baskets,
-        n_pairs=report.n_pairs,
-        min_customers=material.config.personas.min_cell,
-        confidence=options.confidence,
-        n_resamples=options.n_resamples,
-        seed=options.seed,
+def tiers(material: Material) -> Section:
+    now, following = material.tested_tiers
+    before = material.tiers_at(material.weighing.learnt_at)
+    return tiers_section(
+        before,
+        now,
+        following,
+        material.weighing,
+        horizon_days=material.config.tiers.horizon_days,
+        currency=material.shop.staged.currency,
     )
-
-
-def hypothesise(material: Material) -> Section:
-    options, early = material.config.evaluation, material.early_tiers
-    findings = assess(
-        material.hypotheses,
-        early.tier,
-        early.cutoff,
-        material.shop,
-        early.cutoff,
-        material.as_of,
-        confidence=options.confidence,
-        n_resamples=options.n_resamples,
-        seed=options.seed,
-    )
-    return hypotheses_section(findings)
-
-
-def reproduce(material: Material) -> Section:
-    results = as_reported(material.shop, material.project.splits, material.config.as_reported)
-    material.studies += [result for result in results if isinstance(result, Result)]
-    return as_reported_section(results)
-
-
-def _judged(look: Look) -> tuple[Decision, Outcome, str]:
-    assert look.outcome is not None
-    return look.decision, look.outcome, f"{look.entry['start']} to {look.entry['end']}"
 
 
 def describe_groups(material: Material) -> Section:
@@ -248,17 +218,38 @@ def describe_groups(material: Material) -> Section:
     return Section("personas", "Who they are", parts)
 
 
-def tiers(material: Material) -> Section:
-    now, following = material.tested_tiers
-    before = material.tiers_at(material.weighing.learnt_at)
-    return tiers_section(
-        before,
-        now,
-        following,
-        material.weighing,
-        horizon_days=material.config.tiers.horizon_days,
-        currency=material.shop.staged.currency,
+def behave(material: Material) -> Section:
+    report, options = material.config.report, material.config.evaluation
+    early = material.early_tiers
+    return behaviour_section(
+        material.shop,
+        early.tier,
+        early.cutoff,
+        material.as_of,
+        min_support=report.min_support,
+        min_baskets=report.min_baskets,
+        n_pairs=report.n_pairs,
+        min_customers=material.config.personas.min_cell,
+        confidence=options.confidence,
+        n_resamples=options.n_resamples,
+        seed=options.seed,
     )
+
+
+def hypothesise(material: Material) -> Section:
+    options, early = material.config.evaluation, material.early_tiers
+    findings = assess(
+        material.hypotheses,
+        early.tier,
+        early.cutoff,
+        material.shop,
+        early.cutoff,
+        material.as_of,
+        confidence=options.confidence,
+        n_resamples=options.n_resamples,
+        seed=options.seed,
+    )
+    return hypotheses_section(findings)
 
 
 def value(material: Material) -> Section:
@@ -284,26 +275,32 @@ def value(material: Material) -> Section:
     return Section("value", "What they are worth", parts)
 
 
+def come_back(material: Material) -> Section:
+    scores = material.scores
+    question = next((name for name in Repurchase.names() if f"p_{name}" in scores), None)
+    if question is None:
+        raise InputError("whether customers come back was not asked", hint=material.project.again("run"))
+    first, p = scores.iloc[0], scores[f"p_{question}"]
+    parts = return_parts(
+        p if question.startswith("repurchase") else 1 - p,
+        material.tiers.tier,
+        scores["total_spend"],
+        horizon_days=int(first[f"{question}_horizon_days"]),
+        model=first[f"{question}_model"],
+    )
+    return Section("return", "Who will come back", parts)
+
+
 def stages(material: Material) -> Section:
     options = material.config.lifecycle
-    found = lifecycle(material.shop, material.project.splits.sealed, options)
+    found = lifecycle(material.shop, material.splits.sealed, options)
     return lifecycle_section(found, options, currency=material.shop.staged.currency)
 
 
-def come_back(material: Material) -> Section:
-    scores = material.scores
-    if "repurchase_model" not in scores:
-        raise InputError("whether customers come back was not asked", hint=material.project.again("run"))
-    p = scores["p_repurchase"] if "p_repurchase" in scores else 1 - scores["p_inactivity"]
-    first = scores.iloc[0]
-    parts = return_parts(
-        p,
-        material.tiers.tier,
-        scores["total_spend"],
-        horizon_days=int(first["repurchase_horizon_days"]),
-        model=first["repurchase_model"],
-    )
-    return Section("return", "Who will come back", parts)
+def reproduce(material: Material) -> Section:
+    results = as_reported(material.shop, material.splits, material.config.as_reported)
+    material.studies += [result for result in results if isinstance(result, Result)]
+    return as_reported_section(results)
 
 
 SECTIONS: Mapping[str, Callable[[Material], Section]] = {

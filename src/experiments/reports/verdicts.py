@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.evaluation.decision import Decision, Outcome
+from experiments.evaluation.decision import Decision
 from experiments.reports.decision import figure as short
 from experiments.reports.decision import in_words
 from experiments.reports.figures import BLUE, GREEN, GREY, dress
@@ -24,19 +23,26 @@ class Answer:
 
     Attributes
     ----------
-    task : str
+    question : str
     tags : mapping
         Of the version in use.
-    judged : (Decision, Outcome, window) or None
-        The last look at the sealed window; None where there was none.
+    said : str
+        The verdict in words.
+    decision : Decision or None
+        Of the last look at the sealed window; None where there was none.
+    window : str
+        The days that were looked at.
     """
 
-    task: str
+    question: str
     tags: Mapping[str, str]
-    judged: tuple[Decision, Outcome, str] | None
+    said: str
+    decision: Decision | None
+    window: str
 
     @property
     def verdict(self) -> str:
+        """After the correction for the questions that were asked together."""
         return self.tags.get("verdict", "not judged")
 
     @property
@@ -46,22 +52,22 @@ class Answer:
 
 def verdicts_section(answers: Sequence[Answer]) -> Section:
     """A sentence and a row for each question, and the gains in one picture."""
-    shown = [answer.task for answer in answers if not answer.is_naive and answer.verdict in COLORS]
-    naive = [answer.task for answer in answers if answer.is_naive]
+    shown = [answer.question for answer in answers if not answer.is_naive and answer.verdict in COLORS]
+    naive = [answer.question for answer in answers if answer.is_naive]
     said = f"{len(shown)} of {len(answers)} questions have a model that does measurably better than reckoning by hand"
     lead = f"{said}: {', '.join(shown)}." if shown else f"{said}."
     if naive:
         lead += f" For {enumerated(naive)} a simple rule is used, as nothing better was shown."
     parts: list[Part] = [Text(lead, "lead")]
     for answer in answers:
-        statement = answer.tags.get("statement", f"{answer.verdict}: version in use was never judged")
-        parts.append(Text(f"{answer.task}: {statement}."))
+        parts.append(Text(f"{answer.question}: {answer.said}."))
     parts.append(Table("verdicts", _rows(answers), "What is in use, and the figure that decided, on days kept sealed."))
-    if any(answer.judged and not math.isnan(answer.judged[0].nearest.gain) for answer in answers):
+    judged = [answer for answer in answers if answer.decision is not None]
+    if judged:
         parts.append(
             Picture(
                 "gains",
-                gains_figure([answer for answer in answers if answer.judged]),
+                gains_figure(judged),
                 "Gain over the nearest simple rule, in units of the smallest gain that matters, with its interval: "
                 "right of 1 it is worth a model, an interval that holds 0 may be chance.",
             )
@@ -81,17 +87,16 @@ def gains_figure(answers: Sequence[Answer]) -> Figure:
     figure = Figure(figsize=(6.8, 1.7 + 0.5 * len(answers)), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     for row, answer in enumerate(answers):
-        assert answer.judged is not None
-        decision, outcome, _ = answer.judged
-        nearest, unit = decision.nearest, decision.min_effect or 1.0
+        assert answer.decision is not None
+        nearest, unit = answer.decision.nearest, answer.decision.min_effect or 1.0
         low, high = (end / unit for end in nearest.interval)
-        color = COLORS.get(outcome.verdict, GREY)
+        color = COLORS.get(answer.verdict, GREY)
         axes.plot([low, high], [row, row], color=color, linewidth=2.4, solid_capstyle="butt")
         axes.plot(nearest.gain / unit, row, color=color, marker="o", markersize=7)
-        axes.annotate(outcome.verdict, (high, row), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)
+        axes.annotate(answer.verdict, (high, row), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)
     axes.axvline(0, color=GREY, linewidth=1)
     axes.axvline(1, color=GREY, linewidth=1, linestyle="--")
-    axes.set_yticks(range(len(answers)), [answer.task for answer in answers])
+    axes.set_yticks(range(len(answers)), [answer.question for answer in answers])
     axes.set_ylim(len(answers) - 0.4, -0.6)
     axes.margins(x=0.15)
     dress(
@@ -107,16 +112,15 @@ def gains_figure(answers: Sequence[Answer]) -> Figure:
 def _rows(answers: Sequence[Answer]) -> pd.DataFrame:
     rows = []
     for answer in answers:
-        row = {"question": answer.task, "verdict": answer.verdict, "in use": answer.tags["model"]}
+        row = {"question": answer.question, "verdict": answer.verdict, "in use": answer.tags["model"]}
         row |= dict.fromkeys(("figure", "interval", "nearest simple rule", "its figure", "sealed days"), "-")
-        if answer.judged is not None:
-            decision, _, window = answer.judged
+        if (decision := answer.decision) is not None:
             row |= {
                 "figure": f"{decision.metric} {short(decision.estimate)}",
                 "interval": " to ".join(map(short, decision.interval)),
                 "nearest simple rule": in_words(decision.naive),
                 "its figure": short(decision.nearest.estimate),
-                "sealed days": window,
+                "sealed days": answer.window,
             }
         rows.append(row)
     return pd.DataFrame(rows)

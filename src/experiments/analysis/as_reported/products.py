@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
-from mlxtend.frequent_patterns import association_rules, fpgrowth
 from scipy import sparse
 
 from experiments.analysis.as_reported.options import Options
@@ -16,6 +16,9 @@ from experiments.evaluation.splits import Splits
 from features.errors import InputError
 from features.groups import purchases
 from features.shop import Shop
+
+with warnings.catch_warnings():  # its import makes all libraries' deprecations heard
+    from mlxtend.frequent_patterns import association_rules, fpgrowth
 
 N_SHOWN = 20
 Basket = frozenset[str]
