@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,10 @@ import yaml
 from experiments.analysis.associations import pairs, strongest
 from experiments.analysis.hypotheses import assess, log_rate_ratio, relative_rise
 from experiments.evaluation.metrics import spearman
+from experiments.reports.behaviour import behaviour_section
+from experiments.reports.fonts import use_in_pictures
+from experiments.reports.hypotheses import hypotheses_section
+from experiments.reports.section import Picture, Table, Text
 from features.engines import open_engine
 from features.errors import InputError
 from features.shop import Shop
@@ -195,6 +200,29 @@ def test_each_mistake_is_told_and_the_others_are_tested(simulated):
     assert "tier At Risk holds no customers" in empty["weekends"].message
     assert empty["coupon_use"].verdict != "not tested"
     assert "Nobody is in At Risk." in empty["coupon_use"].notes
+
+
+def test_sections_hold_what_is_known_and_say_what_is_missing(simulated):
+    options = {"min_support": 0.0, "min_baskets": 1, "n_pairs": 4, "min_customers": 10} | OPTIONS | {"n_resamples": 50}
+    shop = simulated.shop(0, weekend=1.6)
+    korean = TIERS.cat.rename_categories({"VIP": "최상위"}).cat.add_categories(["nobody"])
+    section = behaviour_section(shop, korean, AS_OF, END, **options)
+    pictures = [part for part in section.parts if isinstance(part, Picture)]
+    assert [picture.name for picture in pictures] == ["categories", "associations", "coupons", "months", "weekdays"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a glyph that no font holds is a warning
+        use_in_pictures()
+        for picture in pictures:
+            picture.figure.canvas.draw()
+    narrow = behaviour_section(simulated.shop(0, without=("products",)), TIERS, AS_OF, END, **options)
+    assert [part.name for part in narrow.parts if isinstance(part, Picture)] == ["coupons", "months", "weekdays"]
+    assert any(isinstance(part, Text) and "that part is left out" in part.text for part in narrow.parts)
+
+    found = list(assessed(shop, the_four() | {"mistaken": {"test": "?"}}).values())
+    verdicts = next(part for part in hypotheses_section(found).parts if isinstance(part, Table)).frame
+    assert list(verdicts["case study"]) == ["held", "rejected", "held", "rejected", "-"]
+    assert verdicts.loc["mistaken", "verdict"] == "not tested"
+    assert verdicts["verdict"].iloc[3] == "holds"
 
 
 def test_lift_by_hand():

@@ -84,6 +84,41 @@ class Window:
         return [tier for tier in self.tiers.cat.categories if held[tier] > 0]
 
 
+def daily_rates(window: Window, measure: str, by: str, confidence: float) -> pd.DataFrame:
+    """Rates a day by month or day of the week, per tier, with intervals over resampled weeks.
+
+    Parameters
+    ----------
+    window : Window
+    measure : str
+        "orders", "units", "spend" or "customers".
+    by : str
+        "month" (1 to 12) or "day_of_week" (0 is Monday). Of months cut by the window, those of at least 14 days count.
+    confidence : float
+
+    Returns
+    -------
+    DataFrame
+        group, key, days, rate, low and high, by group and key.
+    """
+    counts = window.counts[measure]
+    keys = np.asarray(getattr(counts.index, by))
+    rows = []
+    for key in np.unique(keys):
+        own = keys == key
+        if own.sum() < LEAST_DAYS_OF_A_MONTH and by == "month":
+            continue
+        weights = window.week_weights[:, own]
+        days = weights.sum(axis=1)
+        for tier in counts.columns:
+            y = counts.loc[own, tier].to_numpy()
+            low, high = Distribution(y.mean(), ratio(weights @ y, days)).interval(confidence)
+            rows.append({"group": tier, "key": int(key), "days": own.sum(), "rate": y.mean(), "low": low, "high": high})
+    table = pd.DataFrame(rows, columns=["group", "key", "days", "rate", "low", "high"])
+    table["group"] = pd.Categorical(table["group"], dtype=window.tiers.dtype)
+    return table.sort_values(["group", "key"], ignore_index=True)
+
+
 @dataclass(frozen=True)
 class Part:
     """One of the claims that a hypothesis is made of: of one tier, or one column.

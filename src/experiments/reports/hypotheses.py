@@ -1,0 +1,143 @@
+"""Hypotheses as a marketer reads them: verdicts first, then what each rests on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pandas as pd
+
+from experiments.analysis.hypotheses import FAILS, HOLDS, NOT_TESTED, Finding, Trend
+from experiments.reports.section import Heading, Part, Section, Table, Text, number, percent
+
+VERDICTS = (HOLDS, FAILS, "undecided", NOT_TESTED)
+
+
+def hypotheses_section(findings: Sequence[Finding]) -> Section:
+    """A table of verdicts, then for each hypothesis what was found, in words and by tier.
+
+    Parameters
+    ----------
+    findings : sequence of Finding
+        As `assess` returns them.
+    """
+    counts = Counter(finding.verdict for finding in findings)
+    summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    parts: list[Part] = [
+        Text(f"Of {len(findings)} hypotheses: {summary}.", kind="lead"),
+        Table("verdicts", _verdicts(findings), "What was claimed, and what these data say."),
+        Text(
+            "The tiers were made before the purchases that test them. A hypothesis holds where an effect is shown and "
+            "large enough to matter, does not hold where it is shown to be smaller, and is undecided where these data "
+            "cannot tell. p-values are of no effect, corrected for the number of hypotheses (Holm).",
+            kind="note",
+        ),
+    ]
+    for finding in findings:
+        parts += [Heading(finding.statement["en"]), *_paragraphs(finding)]
+    return Section("hypotheses", "What was believed of the tiers", parts)
+
+
+def _verdicts(findings: Sequence[Finding]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "statement": [finding.statement["en"] for finding in findings],
+            "verdict": [finding.verdict for finding in findings],
+            "effect": [_with_interval(finding) for finding in findings],
+            "p": [_p(finding.p_value) for finding in findings],
+            "case study": [
+                (finding.hypothesis.reported if finding.hypothesis else None) or "-" for finding in findings
+            ],
+        }
+    ).set_index("statement")
+
+
+def _paragraphs(finding: Finding) -> list[Part]:
+    parts: list[Part] = [Text(text, lang=language) for language, text in finding.statement.items() if language != "en"]
+    hypothesis = finding.hypothesis
+    if finding.verdict == NOT_TESTED or hypothesis is None:
+        return [*parts, Text(f"Not tested. {finding.message}", kind="note")]
+    parts.append(Text(_sentence(finding)))
+    parts.append(Table(finding.name, _by_part(finding), _caption(finding)))
+    notes = [*finding.notes, *([hypothesis.note.strip()] if hypothesis.note else [])]
+    if notes:
+        parts.append(Text(" ".join(notes), kind="note"))
+    return parts
+
+
+def _sentence(finding: Finding) -> str:
+    hypothesis = finding.hypothesis
+    assert hypothesis is not None
+    matters = _effect(finding, hypothesis.smallest_effect).lstrip("+")
+    verdict = {HOLDS: "This holds", FAILS: "This does not hold"}.get(finding.verdict, "Undecided")
+    if isinstance(hypothesis.test, Trend):
+        subject = "from the lowest tier to the highest, " + (
+            "the rank correlation is" if hypothesis.test.is_correlation else "the mean changes by"
+        )
+        least = ", in the weakest of the measures" if len(finding.parts) > 1 else ""
+    else:
+        subject = "the rate a day differs by"
+        least = f", in the tier where it is least ({_least(finding)})" if len(finding.parts) > 1 else ""
+    reason = {
+        HOLDS: f"it is shown to be there, and at least the {matters} that matters",
+        FAILS: f"an effect of {matters}, which would matter, is ruled out"
+        + (", in one of them at least" if len(finding.parts) > 1 else ""),
+    }.get(
+        finding.verdict,
+        f"an effect is shown, but whether it reaches the {matters} that matters is not"
+        if finding.p_value < (1 - finding.confidence) / 2
+        else f"neither an effect nor the absence of one of {matters} is shown",
+    )
+    reported = f" The case study: {hypothesis.reported}." if hypothesis.reported else ""
+    return f"{verdict}: {subject} {_with_interval(finding)}{least}; {reason}.{reported}"
+
+
+def _least(finding: Finding) -> str:
+    assert finding.hypothesis is not None
+    effects = finding.parts["effect"]
+    return str(effects.idxmin() if finding.hypothesis.direction == "higher" else effects.idxmax())
+
+
+def _by_part(finding: Finding) -> pd.DataFrame:
+    table = pd.DataFrame(
+        {
+            "effect": [_effect(finding, effect) for effect in finding.parts["effect"]],
+            f"{finding.confidence:.0%} interval": [
+                f"{_effect(finding, low)} to {_effect(finding, high)}"
+                for low, high in zip(finding.parts["low"], finding.parts["high"], strict=True)
+            ],
+            "p": [_p(p_value) for p_value in finding.parts["p_value"]],
+        },
+        index=finding.parts.index.rename("measure" if _is_trend(finding) else "tier"),
+    )
+    details = finding.parts.drop(columns=["effect", "low", "high", "p_value"])
+    return table.join(details)
+
+
+def _caption(finding: Finding) -> str:
+    if _is_trend(finding):
+        return "Means are over the customers of a tier who bought; those who did not are left out."
+    return "Rates are a day, over all customers of the tier; intervals are over resampled weeks."
+
+
+def _is_trend(finding: Finding) -> bool:
+    return finding.hypothesis is not None and isinstance(finding.hypothesis.test, Trend)
+
+
+def _effect(finding: Finding, effect: float) -> str:
+    """A share more as it is read, "+12%", or a rank correlation, "+0.12"."""
+    assert finding.hypothesis is not None
+    if finding.hypothesis.test.is_correlation:
+        return f"{effect:+.2f}"
+    return ("+" if effect >= 0 else "") + percent(effect)
+
+
+def _with_interval(finding: Finding) -> str:
+    if finding.verdict == NOT_TESTED:
+        return "-"
+    low, high = (_effect(finding, end) for end in (finding.low, finding.high))
+    return f"{_effect(finding, finding.effect)} ({low} to {high})"
+
+
+def _p(p_value: float) -> str:
+    return "-" if pd.isna(p_value) else "< .001" if p_value < 0.001 else number(float(p_value))
