@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from experiments.models.base import Model, dump
 
 QUICK = ["data=cdnow", "experiment=clv_quick", "tuning.n_trials=4", "task.guards.total_ratio=[0.7, 1.4]"]
 QUICK += ["evaluation.n_origins=1"]  # earlier on, no model ranks this cohort better than its spend a day
@@ -31,3 +38,21 @@ def experiments(folder: Path, *arguments: str, code: int = 0) -> subprocess.Comp
     )
     assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
+
+
+def outputs_apart(models: Mapping[str, Model], X: pd.DataFrame, folder: Path) -> dict[str, np.ndarray]:
+    """What stored models say of rows when a fresh process loads them."""
+    np.save(folder / "X.npy", X.to_numpy())
+    (folder / "columns.json").write_text(json.dumps(list(X.columns)))
+    for name, model in models.items():
+        (folder / f"{name}.model").write_text(dump(model))
+    script = (
+        "import json, pathlib, sys, numpy as np, pandas as pd\n"
+        "from experiments.models.base import load\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "X = pd.DataFrame(np.load(folder / 'X.npy'), columns=json.loads((folder / 'columns.json').read_text()))\n"
+        "for path in folder.glob('*.model'):\n"
+        "    np.save(folder / f'{path.stem}.npy', load(path.read_text()).outputs(X))\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(folder)], check=True, timeout=120)
+    return {name: np.load(folder / f"{name}.npy") for name in models}

@@ -13,33 +13,55 @@ unknown date that no declaration admits.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
-from pathlib import Path
 
 import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-import pyarrow as pa
+from tqdm import tqdm
 
-from features.engines import Engine, RowFunction
+from features.engines import Engine
 from features.errors import listing
 from features.groups import PARAMETRISED, Family, feature_families, resolve
-from features.shop import Shop
-from features.snapshot import Target, expand, row_per_customer
-from features.tables import SPECS, Tables, TableSpec, midnight
+from features.snapshot import expand, row_per_customer
+from features.tables import SPECS, Tables
+from features.tampering import TAMPERINGS, Tampered, Tamperer
 
-TAMPERINGS = ("delete", "poison", "shuffle")
-FACTOR = 1000
 DURATIONS_DAYS = {"_days": 1.0, "_months": 365.25 / 12}
 _LEAVES = (ops.PhysicalTable, ops.SQLQueryResult, ops.SQLStringView)
 
-Period = tuple[date | None, date | None]  # [start, end) of the days on which rows became known; None is open
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the audit's report.
+
+    Attributes
+    ----------
+    check : str
+        What was done.
+    subject : str
+        To what.
+    finding : str
+        "clean", "leaks", "circular", "descriptive", "contradicted" or "not checked".
+    figures : str
+    checks : int
+        Comparisons behind it.
+    fails : bool
+        Whether what could be promoted is wrong: the command ends with exit code 1.
+    """
+
+    check: str
+    subject: str
+    finding: str
+    figures: str
+    checks: int = 1
+    fails: bool = False
 
 
 # What an expression reads
@@ -102,166 +124,6 @@ def all_features(tables: Tables, cutoff: date, engine: Engine) -> list[str]:
         if present.issuperset(base.needs) and not engine.frame(base.largest(past, 1)).empty:
             names.append(f"{base.name}.*")
     return expand(names, past, engine)
-
-
-# Other rows in place of those there are
-
-
-class Tampered:
-    """An engine on which some tables hold other rows, whoever reads them.
-
-    Parameters
-    ----------
-    engine : Engine
-    instead : mapping of table to table
-        What is read in place of each; with the same columns.
-    """
-
-    def __init__(self, engine: Engine, instead: Mapping[ir.Table, ir.Table]) -> None:
-        self.name = engine.name
-        self._engine = engine
-        self._instead = {table.op(): other.op() for table, other in instead.items()}
-
-    def read(self, path: Path, table: str) -> ir.Table:
-        return self._engine.read(path, table)
-
-    def frame(self, expression: ir.Table) -> pd.DataFrame:
-        return self._engine.frame(self._over_others(expression))
-
-    def write(self, expression: ir.Table, path: Path) -> None:
-        self._engine.write(self._over_others(expression), path)
-
-    def map(self, function: RowFunction, path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        return self._engine.map(function, path, schema)
-
-    def _over_others(self, expression: ir.Table) -> ir.Table:
-        return expression.op().replace(self._instead).to_expr()
-
-
-class Tamperer:
-    """Makes engines on which rows of some periods are deleted, poisoned or shuffled; writes each changed table once.
-
-    Parameters
-    ----------
-    tables : Tables
-        The shop's tables, whole.
-    engine : Engine
-    folder : Path
-        For the changed tables; to be removed afterwards.
-    """
-
-    def __init__(self, tables: Tables, engine: Engine, folder: Path) -> None:
-        self.tables = tables
-        self.folder = folder
-        self.engine = engine
-        self._changed: dict[tuple[str, str, tuple[Period, ...]], tuple[ir.Table, int]] = {}
-
-    @property
-    def names(self) -> list[str]:
-        """The tables that can be changed: dated ones, and those with columns measured after the fact."""
-        return [
-            name
-            for name in self.tables.present()
-            if SPECS[name].known_at or any(column.after_the_fact for column in SPECS[name].columns.values())
-        ]
-
-    def change(self, names: Sequence[str], how: str, *periods: Period) -> tuple[Tampered, int]:
-        """An engine on which the named tables are changed, and how many rows that are.
-
-        Parameters
-        ----------
-        names : sequence of str
-            Tables.
-        how : {"delete", "poison", "shuffle"}
-            delete: the rows are gone; of the past the first row of each customer stays, as whoever bought is
-            eligible. poison: numbers are (x + 1) x 1000, texts reversed, moments other than the row's own 1,000 days
-            later, and ids swapped between rows. shuffle: the values of each column are dealt anew among the rows.
-        *periods : pair of date
-            Rows that became known in [start, end), each period by itself; of undated tables all rows, and only the
-            columns measured after the fact.
-        """
-        rows, instead = 0, {}
-        for name in names:
-            key = (name, how, periods)
-            if key not in self._changed:
-                self._changed[key] = self._write(*key)
-            other, count = self._changed[key]
-            instead[self.tables.present()[name]] = other
-            rows += count
-        return Tampered(self.engine, instead), rows
-
-    def _write(self, name: str, how: str, periods: tuple[Period, ...]) -> tuple[ir.Table, int]:
-        table, spec = self.tables.present()[name], SPECS[name]
-        if spec.known_at:
-            moment = table[spec.known_at]
-            within = [_within(moment, period) for period in periods]
-            parts = [table.filter(~ibis.or_(*within))]
-            changeable = [*table.columns]
-        else:
-            within, parts = [ibis.literal(True)], []
-            changeable = [column for column, about in spec.columns.items() if about.after_the_fact]
-        count = 0
-        for where, (start, _) in zip(within, periods if spec.known_at else [(date.min, None)], strict=True):
-            rows = table.filter(where)
-            number = int(self.engine.frame(rows.aggregate(rows=rows.count())).rows.iloc[0])
-            count += number
-            if number:
-                parts.append(_changed(spec, rows, how, changeable, number, keep_customers=start is None))
-        parts = parts or [table]  # of undated facts there may be none
-        other = ibis.union(*parts) if len(parts) > 1 else parts[0]
-        schema = table.schema()
-        other = other.select(**{column: other[column].cast(schema[column]) for column in table.columns})
-        number = len(self._changed)
-        path = self.folder / f"{name}-{how}-{number}.parquet"
-        self.engine.write(other, path)
-        return self.engine.read(path, f"tampered_{self.folder.name.strip('.')}_{number}"), count
-
-
-def _within(moment: ir.Value, period: Period) -> ir.Value:
-    start, end = period
-    bounds = [moment >= midnight(start)] if start else []
-    bounds += [moment < midnight(end)] if end else []
-    return ibis.and_(*bounds)
-
-
-def _changed(
-    spec: TableSpec, rows: ir.Table, how: str, columns: Sequence[str], number: int, *, keep_customers: bool
-) -> ir.Table:
-    """The rows with these columns changed; of what is known from the start, customers stay known."""
-    if how == "delete":
-        if not spec.known_at:
-            return rows.mutate(**{column: ibis.null(rows[column].type()) for column in columns})
-        if not (keep_customers and "customer_id" in rows.columns):
-            return rows.limit(0)
-        first = ibis.row_number().over(group_by="customer_id", order_by=list(spec.key))
-        return rows.mutate(nth=first).filter(lambda t: t.nth == 0).drop("nth")
-    ordered = ibis.window(order_by=list(spec.key))
-    position = ibis.row_number().over(ordered)
-
-    def turned(values: ir.Value, by: int) -> ir.Value:
-        """The value of the row that stands so many places further on, around the end."""
-        by %= number
-        if by == 0:
-            return values
-        return ibis.ifelse(position < number - by, values.lead(by).over(ordered), values.lag(number - by).over(ordered))
-
-    if how == "shuffle":
-        step = max(1, number // (len(columns) + 1))
-        return rows.mutate(**{column: turned(rows[column], step * (n + 1)) for n, column in enumerate(columns)})
-    poisoned = {}
-    for n, column in enumerate(columns):
-        values, kind = rows[column], rows[column].type()
-        if column == spec.known_at:
-            continue
-        if column.endswith("_id"):
-            poisoned[column] = turned(values, number // 2 + n)
-        elif kind.is_numeric():
-            poisoned[column] = (values.fill_null(0) + 1) * FACTOR
-        elif kind.is_timestamp():
-            poisoned[column] = values + ibis.interval(days=FACTOR)
-        else:
-            poisoned[column] = values.fill_null("unknown").reverse()
-    return rows.mutate(**poisoned)
 
 
 # What moves
@@ -359,28 +221,42 @@ def _rows(expression: ir.Table, engine: Engine | Tampered) -> pd.DataFrame:
     return engine.frame(expression).set_index("customer_id").sort_index()
 
 
-@dataclass(frozen=True)
-class SplicedShop(Shop):
-    """A shop whose features come from one shop and whose targets from another: one is tampered with, one is not."""
-
-    past: Shop
-    future: Shop
-
-    def features(self, names: Sequence[str], cutoffs: Sequence[date]) -> pd.DataFrame:
-        return self.past.features(names, cutoffs)
-
-    def target(self, expression: Target, cutoffs: Sequence[date], horizon_days: int, name: str) -> pd.Series:
-        return self.future.target(expression, cutoffs, horizon_days, name)
+def leak(subject: str, movements: Sequence[Movement]) -> Finding:
+    """What moved, by which tamperings."""
+    ways = Counter(f"{movement.how} {movement.table}" for movement in movements)
+    figures = f"{movements[0]}; moves with {listing(ways)}"
+    return Finding("future changed", subject, "leaks", figures, len(movements), fails=True)
 
 
-def splice(past: Shop, future: Shop) -> SplicedShop:
-    """A shop with the features of one and the targets of another."""
-    return SplicedShop(past.staged, past.tables, past.engine, past.cache, past, future)
+def audit_features(tamperer: Tamperer, cutoffs: Sequence[date]) -> Iterator[Finding]:
+    """Every feature that the tables allow: what it is read from, and whether another future moves it."""
+    names = all_features(tamperer.tables, cutoffs[0], tamperer.engine)
+    reasons = descriptive(names)
+    for name, reason in reasons.items():
+        yield Finding("read from", f"feature {name}", "descriptive", f"{reason}: can never be promoted")
+    if len(reasons) < len(names):
+        undated = [name for name in names if name in feature_families() and feature_families()[name].undated]
+        also = f"; {len(undated)} of them facts of unknown date, declared so" if undated else ""
+        honest = len(names) - len(reasons)
+        yield Finding("read from", f"{honest} features", "clean", f"made of as_of alone{also}", honest)
 
-
-def tampered_shop(shop: Shop, engine: Tampered, cache: Path) -> Shop:
-    """The shop on a tampered engine, with a cache of its own."""
-    return dataclasses.replace(shop, engine=engine, cache=cache)
+    moved: dict[str, list[Movement]] = {}
+    comparisons = 0
+    steps = len(cutoffs) * len(tamperer.names) * len(TAMPERINGS)
+    for compared, found in tqdm(moving_features(tamperer, names, cutoffs), "features", steps, unit=" tamperings"):
+        comparisons += compared
+        for movement in found:
+            moved.setdefault(movement.what, []).append(movement)
+    for name, movements in moved.items():
+        yield leak(f"feature {name}", movements)
+    yield Finding(
+        "future changed",
+        f"{len(names) - len(moved)} features",
+        "clean",
+        f"{comparisons:,} comparisons: {listing(tamperer.names, limit=9)}, each deleted, poisoned and shuffled from "
+        f"{' and '.join(map(str, cutoffs))} on",
+        comparisons,
+    )
 
 
 # What the data say against themselves
@@ -433,3 +309,17 @@ def contradictions(tables: Tables, engine: Engine) -> list[Contradiction]:
             if len(rows):
                 found.append(Contradiction(name, column, len(wrong), len(rows), example))
     return found
+
+
+def audit_facts(tables: Tables, engine: Engine) -> Iterator[Finding]:
+    """Every static fact that is a duration, against the past."""
+    for fact in contradictions(tables, engine):
+        share = fact.contradicted / fact.customers
+        yield Finding(
+            "static against past",
+            f"{fact.table}.{fact.column}",
+            "contradicted" if fact.contradicted else "clean",
+            f"{fact.contradicted:,} of {fact.customers:,} customers ({share:.1%}) bought before it says they could"
+            + (f", {fact.example}; it is no feature (measured after the fact)" if fact.contradicted else ""),
+            checks=fact.customers,
+        )

@@ -21,9 +21,9 @@ from experiments.tasks import TASKS
 from experiments.tasks.base import Dataset
 from experiments.tasks.clv import CustomerValue
 from experiments.tasks.segmentation import CustomerSegments
-from features import audit
 from features.groups import FAMILIES, Family
 from features.shop import Shop
+from features.tampering import Tamperer
 from merchandise_store import Store, sales_of_a_year
 
 BESIDE = Path(__file__).parents[3] / "shared" / "data" / "merchandise_store"
@@ -195,7 +195,7 @@ class PastRate(CustomerSegments):
 
 def test_cheats_fail_the_command_by_name(audited: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = {}
-    look = audit.Tamperer.__init__
+    look = Tamperer.__init__
 
     def remember(self, tables, *rest):
         whole["tables"] = tables
@@ -205,7 +205,7 @@ def test_cheats_fail_the_command_by_name(audited: Audit, monkeypatch: pytest.Mon
         lines = (whole["tables"] if whole else past).transactions
         return lines.group_by("customer_id").agg(spend_to_come=lines.amount.sum())
 
-    monkeypatch.setattr(audit.Tamperer, "__init__", remember)
+    monkeypatch.setattr(Tamperer, "__init__", remember)
     cheat = Family("spend_to_come", ("transactions",), {"spend_to_come": "a cheat"}, spend_to_come)
     monkeypatch.setitem(FAMILIES, "spend_to_come", cheat)
     monkeypatch.setitem(TASKS, "clv", AllTimeSpend)

@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 from hydra import compose, initialize_config_dir
 
-from experiments.commands.config import Config, typed
+from experiments.commands.audit import asking
+from experiments.commands.config import Config, of_task, typed
 from experiments.commands.project import Project
 from experiments.models import MODELS, PROBABILITIES, SEGMENTATIONS
 from experiments.tuning.space import Space
@@ -47,6 +48,28 @@ def test_every_option_composes_and_names_only_what_there_is(option: str) -> None
     task = {**config.task, "variables": None} if "variables" in config.task else config.task
     candidates = Project(dataclasses.replace(config, task=task)).task.candidates()
     assert {config.model.name, *config.search.models} <= set(candidates)
+
+
+def test_a_saved_combination_gives_other_tasks_all_but_what_belongs_to_its_own() -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        quick, overrides = of_task("segmentation", ["data=cdnow", "experiment=clv_quick"])
+        gone, _ = of_task("clv", ["experiment=gone_after_active"])
+        plain, _ = of_task("segmentation", ["data=cdnow"])
+    assert (quick.evaluation.n_resamples, quick.tuning.n_trials) == (200, 5)
+    assert (quick.task, quick.features, quick.search) == (plain.task, plain.features, plain.search)
+    assert "experiment=clv_quick" in overrides
+    assert (gone.task["name"], "event" in gone.task) == ("clv", False)
+
+
+def test_an_audit_asks_each_task_as_given_and_the_configured_one_as_it_is() -> None:
+    given = ["data=cdnow", "experiment=gone_after_active", "evaluation.seed=7", "task.horizon_days=14"]
+    project = Project(composed(*given), given)
+    project.shop = None
+    assert asking(project, "repurchase") is project
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        other = asking(project, "clv")
+    assert (other.config.task["horizon_days"], other.config.evaluation.seed) == (90, 7)
+    assert "experiment=gone_after_active" in other.overrides
 
 
 def test_every_choice_of_the_defaults_is_a_file() -> None:

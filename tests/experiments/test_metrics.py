@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import auc, mean_absolute_error, mean_squared_error
 
 from experiments.evaluation.bootstrap import Distribution, paired_bootstrap, resample_weights
+from experiments.evaluation.clusters import explained_deviance
 from experiments.evaluation.metrics import (
     SPEND_METRICS,
     calibration_table,
@@ -26,6 +27,7 @@ from experiments.evaluation.metrics import (
     top_decile_lift,
     total_ratio,
 )
+from experiments.evaluation.probability import probability_metrics
 from features.errors import InputError
 from simulated_gains import coverage
 
@@ -90,15 +92,22 @@ def test_top_decile_lift_by_hand():
     assert top_decile_lift([10, 4, *[0] * 13], range(15, 0, -1)) == pytest.approx(12 / 14 / 0.1)
 
 
-@METRICS
+AMOUNTS = st.sampled_from([0.0, 0.0, 1.0, 2.5, 40.0]), st.sampled_from([0.0, 0.001, 3.0, 7.0])
+EVENTS = st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 0.05, 0.3, 0.7, 1.0])
+EVERY_METRIC = [
+    *(pytest.param(metric, *AMOUNTS, id=name) for name, metric in SPEND_METRICS.items()),
+    pytest.param(explained_deviance, *AMOUNTS, id="explained_deviance"),
+    *(pytest.param(metric, *EVENTS, id=f"{name}-event") for name, metric in probability_metrics(0.3).items()),
+]
+
+
+@pytest.mark.parametrize(("metric", "outcomes", "predictions"), EVERY_METRIC)
 @settings(max_examples=60, deadline=None)
-@given(
-    y=arrays(float, 12, elements=st.sampled_from([0.0, 0.0, 1.0, 2.5, 40.0])),
-    p=arrays(float, 12, elements=st.sampled_from([0.0, 1.0, 3.0, 7.0])),
-    counts=st.lists(arrays(int, 12, elements=st.integers(0, 3)).filter(lambda c: c.any()), min_size=2, max_size=4),
-)
-def test_weights_are_exactly_repeated_rows_and_rows_have_no_order(name, y, p, counts):
-    metric = SPEND_METRICS[name]
+@given(data=st.data())
+def test_weights_are_exactly_repeated_rows_and_rows_have_no_order(metric, outcomes, predictions, data):
+    y, p = (data.draw(arrays(float, 12, elements=elements)) for elements in (outcomes, predictions))
+    some = arrays(int, 12, elements=st.integers(0, 3)).filter(lambda drawn: drawn.any())
+    counts = data.draw(st.lists(some, min_size=2, max_size=4))
     together = np.atleast_1d(metric(y, p, weights=np.stack(counts)))
     for weights, value in zip(counts, together, strict=True):
         expected = metric(np.repeat(y, weights), np.repeat(p, weights))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 
@@ -30,6 +28,7 @@ from experiments.models import (
 from experiments.models.probabilistic import PROBABILISTIC
 from experiments.models.probability import calibration_map
 from features.errors import InputError
+from workplace import outputs_apart
 
 CONF = Path(__file__).parents[2] / "conf"
 CUTOFFS = (date(2017, 3, 7), date(2017, 4, 6))
@@ -167,21 +166,8 @@ def _number(value):
 
 
 def test_models_load_in_a_fresh_process_and_predict_the_same_bits(fitted, tmp_path):
-    np.save(tmp_path / "X.npy", X.to_numpy())
-    (tmp_path / "columns.json").write_text(json.dumps(list(X.columns)))
-    for name, model in fitted.items():
-        (tmp_path / f"{name}.model").write_text(dump(model))
-    script = (
-        "import json, pathlib, sys, numpy as np, pandas as pd\n"
-        "from experiments.models.base import load\n"
-        "folder = pathlib.Path(sys.argv[1])\n"
-        "X = pd.DataFrame(np.load(folder / 'X.npy'), columns=json.loads((folder / 'columns.json').read_text()))\n"
-        "for path in folder.glob('*.model'):\n"
-        "    np.save(folder / f'{path.stem}.npy', load(path.read_text()).predict(X))\n"
-    )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=120)
-    for name, model in fitted.items():
-        assert np.array_equal(np.load(tmp_path / f"{name}.npy"), model.predict(X)), name
+    for name, outputs in outputs_apart(fitted, X, tmp_path).items():
+        assert np.array_equal(outputs, fitted[name].outputs(X)), name
 
 
 @pytest.mark.parametrize(("task", "models"), [("clv", MODELS), ("repurchase", PROBABILITIES)])

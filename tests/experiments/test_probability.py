@@ -8,9 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy.stats import binomtest
 
 from experiments.evaluation.metrics import gini
@@ -26,7 +23,6 @@ from experiments.tasks.repurchase import Repurchase
 from features.errors import InputError
 
 METRICS = probability_metrics(threshold=0.3)
-EVERY_METRIC = pytest.mark.parametrize("name", METRICS)
 
 
 def some_customers(n: int = 500, seed: int = 0):
@@ -67,23 +63,6 @@ def test_expected_calibration_error_by_hand():
     y, p = [0, 0, 1, 1, 0], [0.1, 0.2 - 1e-9, 0.9, 0.95, 1.0]
     assert expected_calibration_error(y, p) == pytest.approx(2 / 5 * 0.15 + 3 / 5 * (0.95 - 2 / 3))
     assert expected_calibration_error([0, 1], [0.5, 0.5]) == 0
-
-
-@EVERY_METRIC
-@settings(max_examples=60, deadline=None)
-@given(
-    y=arrays(float, 12, elements=st.sampled_from([0.0, 1.0])),
-    p=arrays(float, 12, elements=st.sampled_from([0.0, 0.05, 0.3, 0.7, 1.0])),
-    counts=st.lists(arrays(int, 12, elements=st.integers(0, 3)).filter(lambda c: c.any()), min_size=2, max_size=4),
-)
-def test_weights_are_exactly_repeated_rows_and_rows_have_no_order(name, y, p, counts):
-    metric = METRICS[name]
-    together = np.atleast_1d(metric(y, p, weights=np.stack(counts)))
-    for weights, value in zip(counts, together, strict=True):
-        expected = metric(np.repeat(y, weights), np.repeat(p, weights))
-        np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
-        backwards = metric(y[::-1], p[::-1], weights=weights[::-1])
-        np.testing.assert_allclose(backwards, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
 def test_what_one_class_leaves_undefined_is_nan():

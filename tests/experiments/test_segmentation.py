@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +10,6 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from matplotlib.figure import Figure
 from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score, d2_tweedie_score, silhouette_score
@@ -37,6 +33,7 @@ from experiments.models import SEGMENTATIONS, QuantileBins, Segmentation, dump, 
 from experiments.models.segmentation import ALGORITHMS, SCALINGS, match_labels
 from experiments.reports.clusters import elbow_figure, pca_figure, profile_figure, sizes_figure
 from features.errors import InputError
+from workplace import outputs_apart
 
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = 4
@@ -156,22 +153,8 @@ class TestEverySegmentation:
 def test_models_load_in_a_fresh_process_and_give_the_same_bits_renumbered_too(fitted, tmp_path):
     models = {name: load(dump(model)) for name, model in fitted.items()}
     models["kmeans"].relabel({1: 3, 2: 9, 3: 1, 4: 2})
-    np.save(tmp_path / "X.npy", X.to_numpy())
-    (tmp_path / "columns.json").write_text(json.dumps(list(X.columns)))
-    for name, model in models.items():
-        (tmp_path / f"{name}.model").write_text(dump(model))
-    script = (
-        "import json, pathlib, sys, numpy as np, pandas as pd\n"
-        "from experiments.models.base import load\n"
-        "folder = pathlib.Path(sys.argv[1])\n"
-        "X = pd.DataFrame(np.load(folder / 'X.npy'), columns=json.loads((folder / 'columns.json').read_text()))\n"
-        "for path in folder.glob('*.model'):\n"
-        "    model = load(path.read_text())\n"
-        "    np.save(folder / f'{path.stem}.npy', model.outputs(X))\n"
-    )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=120)
-    for name, model in models.items():
-        assert np.array_equal(np.load(tmp_path / f"{name}.npy"), model.outputs(X)), name
+    for name, outputs in outputs_apart(models, X, tmp_path).items():
+        assert np.array_equal(outputs, models[name].outputs(X)), name
     assert set(models["kmeans"].segment(X)) == {1, 2, 3, 9}
 
 
@@ -344,18 +327,6 @@ class TestExplainedDeviance:
         assert np.isnan(explained_deviance([4, 4], [1, 2]))
         with pytest.raises(InputError, match="negative spend"):
             explained_deviance([-1, 2], [1, 2])
-
-    @settings(max_examples=60, deadline=None)
-    @given(
-        spend=arrays(float, 12, elements=st.sampled_from([0.0, 0.0, 1.0, 2.5, 40.0])),
-        p=arrays(float, 12, elements=st.sampled_from([0.0, 0.001, 3.0, 7.0])),
-        counts=st.lists(arrays(int, 12, elements=st.integers(0, 3)).filter(lambda c: c.any()), min_size=2, max_size=4),
-    )
-    def test_weights_are_exactly_repeated_rows(self, spend, p, counts):
-        together = explained_deviance(spend, p, weights=np.stack(counts))
-        for weights, value in zip(counts, together, strict=True):
-            expected = explained_deviance(np.repeat(spend, weights), np.repeat(p, weights))
-            np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
 
     def test_segments_of_value_explain_more_than_bins_of_past_spend_and_the_bootstrap_shows_it(self, fitted):
         predictions = {name: fitted[name].predict(now) for name in ("kmeans", "quantile_bins")}

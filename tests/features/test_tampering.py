@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from simulated import CUTOFF, END, engine, open_shop, simulate
 
-from features.audit import TAMPERINGS, Tamperer, all_features, contradictions, descriptive, moving_features
+from features.audit import all_features, contradictions, descriptive, moving_features
 from features.groups import FAMILIES, PARAMETRISED, Family, feature_families
 from features.tables import SPECS, midnight
+from features.tampering import TAMPERINGS, Tamperer
 
 ALL = list(feature_families())
 VALUED = [f"{name}.{features.example}" for name, features in PARAMETRISED.items()]

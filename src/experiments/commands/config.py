@@ -250,7 +250,8 @@ def typed(config: DictConfig) -> Config:
         raise explain(error, config) from error
 
 
-OF_ONE_TASK = ("task.", "search", "model", "features")
+OF_THE_TASK = ("task", "features", "search", "model")  # groups that each task picks by itself
+OF_ONE_TASK = ("task.", *OF_THE_TASK[1:])
 
 
 def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
@@ -283,14 +284,22 @@ def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
 def of_task(task: str, given: Sequence[str]) -> tuple[Config, list[str]]:
     """The configuration that some overrides give for another task, and the overrides with that task.
 
+    Of a saved combination (`experiment=`), which is of one task, another takes all but what belongs to that task.
+
     Raises
     ------
     InputError
         If there is no such task, or the overrides do not go with it.
     """
     overrides = [*given, f"task={task}"]
+    own = [text for text in overrides if not text.startswith("experiment=")]
     try:
-        return typed(compose("config", overrides)), overrides
+        config = compose("config", overrides)
+        if own != overrides:
+            alone = compose("config", own)
+            for group in OF_THE_TASK:
+                config[group] = alone[group]
+        return typed(config), overrides
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error, None) from error
 
