@@ -392,7 +392,6 @@ def test_an_override_of_one_task_is_refused_where_several_are_run(run: Run) -> N
     assert "task.horizon_days=30 belongs to one task, and 3 are run" in refused.stderr
     assert "add task=clv" in refused.stderr
     assert "there is no task=sales" in run("run", "data=cdnow", "tasks=[clv, sales]", code=2).stderr
-    assert "nothing to run" in run("run", "data=cdnow", "tasks=[]", code=2).stderr
 
 
 def test_questions_of_one_task_have_models_ledgers_and_columns_of_their_own(workspace: Path, run: Run) -> None:

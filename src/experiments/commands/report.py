@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from datetime import date, timedelta
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -116,10 +116,8 @@ class Material:
 
     @cached_property
     def early_tiers(self) -> Tiers:
-        """Tiers of equal weights as early as there is enough history: what comes later has no part in them."""
-        options = self.config.evaluation
-        cutoff = self.shop.tables.start + timedelta(days=options.min_history_days)
-        return assign(self.shop, cutoff, equal(self.config.tiers), self.config.tiers)
+        """Tiers of equal weights at the last training cutoff: what comes later, half of the data or more, tests them."""
+        return assign(self.shop, self.splits.training[-1], equal(self.config.tiers), self.config.tiers)
 
     @cached_property
     def hypotheses(self) -> dict[str, dict[str, Any]]:
@@ -269,6 +267,7 @@ def value(material: Material) -> Section:
             horizon_days=int(first["clv_horizon_days"]),
             currency=material.shop.staged.currency,
             model=first["clv_model"],
+            is_naive=find_champions(material.project)["clv"].is_naive,
         )
     except InputError as error:
         parts.append(left_out(error))

@@ -12,7 +12,9 @@ from experiments.reports.groups import shares_figure
 from experiments.reports.section import Part, Picture, Table, Text, number, percent
 
 
-def value_parts(clv: pd.Series, groups: pd.Series, *, horizon_days: int, currency: str, model: str) -> list[Part]:
+def value_parts(
+    clv: pd.Series, groups: pd.Series, *, horizon_days: int, currency: str, model: str, is_naive: bool
+) -> list[Part]:
     """Predicted value by group.
 
     Parameters
@@ -21,6 +23,8 @@ def value_parts(clv: pd.Series, groups: pd.Series, *, horizon_days: int, currenc
         Predicted spend, and the group of each customer, a categorical.
     horizon_days : int
     currency, model : str
+    is_naive : bool
+        Whether the model is a simple rule, in use because nothing better was shown.
     """
     table = clv.groupby(groups.reindex(clv.index), observed=False).agg(["size", "sum", "mean"])
     drawn = pd.DataFrame({"customers": shares(table["size"]), "expected": shares(table["sum"])})
@@ -38,8 +42,12 @@ def value_parts(clv: pd.Series, groups: pd.Series, *, horizon_days: int, currenc
             "share of expected spend": drawn["expected"].map(percent).to_numpy(),
         }
     )
+    rule = (
+        "A simple rule says so, as no model was shown to do better: trust the order of the tiers more than the amounts."
+    )
     return [
         Text(lead, "lead"),
+        *([Text(rule)] if is_naive else []),
         Table("expected_value", shown, f"Expected spend in {horizon_days} days, {currency}, by {model}."),
         Picture(
             "expected_value",
