@@ -57,7 +57,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not printed.exists():
             folder.mkdir()
-            printed.write_text(experiments(folder, "run", *QUICK).stdout)
+            printed.write_text(experiments(folder, "run", *QUICK, "report.sections=[verdicts]").stdout)
     return folder, printed.read_text()
 
 

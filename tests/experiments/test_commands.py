@@ -327,7 +327,7 @@ def test_where_no_trial_is_within_the_guards_the_naive_model_is_used_without_a_l
     guarded = ["data=cdnow", "experiment=clv_quick", "search.models=[bg_nbd]", "tuning.n_trials=1"]
     guarded.append("task.guards.total_ratio=[5.0, 6.0]")
     for _ in range(2):  # nothing changes by asking again
-        done = run("run", *guarded)
+        done = run("run", *guarded, "report.sections=[verdicts]")
         assert "clv: none: no model was found to be judged: none of 1 complete trials is within" in done.stdout
         assert "in use without a look: version 1, naive_" in done.stdout
         champion = client(workspace).get_model_version_by_alias(NAME, "champion")
@@ -354,6 +354,7 @@ def three_questions(workspace: Path) -> list[str]:
     )
     (workspace / "conf" / "task" / "far.yaml").write_text("defaults: [repurchase, _self_]\nhorizon_days: 400\n")
     command = ["run", "--config-dir", "conf", "data=cdnow", "tasks=[clv, segments, far]", "tuning.n_trials=2"]
+    command += ["report.sections=[verdicts]"]
     return [*command, "evaluation.n_resamples=300", "evaluation.n_controls=1", "evaluation.n_origins=1"]
 
 

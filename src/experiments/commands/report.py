@@ -116,7 +116,7 @@ class Material:
 
     @cached_property
     def early_tiers(self) -> Tiers:
-        """Tiers of equal weights at the last training cutoff: what comes later, half of the data or more, tests them."""
+        """Tiers of equal weights at the last training cutoff: half of the data or more come later, and test them."""
         return assign(self.shop, self.splits.training[-1], equal(self.config.tiers), self.config.tiers)
 
     @cached_property
