@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from experiments.analysis.associations import pairs, strongest
-from experiments.analysis.hypotheses import assess, log_rate_ratio, relative_rise
+from experiments.analysis.hypotheses import TOGETHER, assess, log_rate_ratio, relative_rise
 from experiments.evaluation.metrics import spearman
 from experiments.reports.behaviour import behaviour_section
 from experiments.reports.fonts import use_in_pictures
@@ -109,7 +109,9 @@ def test_planted_effects_are_found_and_their_size_is_told(simulated):
     assert verdicts["coupon_use"] != "holds"
     for name, truth in (("weekends", 0.6), ("common_season", 0.5)):
         parts = found[name].parts
-        assert list(parts.index) == NAMES
+        assert list(parts.index) == [*NAMES, TOGETHER]
+        assert parts.loc[TOGETHER, "low"] < truth < parts.loc[TOGETHER, "high"]
+        parts = parts.loc[NAMES]
         assert ((parts["low"] < truth) & (truth < parts["high"])).sum() >= 2  # of three intervals of 95%
         assert found[name].effect == parts["effect"].min()
     dear = found["dearer_categories"]

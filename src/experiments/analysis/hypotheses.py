@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, partial
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from features.tables import SPECS
 HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "does not hold", "undecided", "not tested"
 DIRECTIONS = ("higher", "lower")
 REPORTED = ("held", "rejected")
+TOGETHER = "all together"  # a part that is told beside the others and claims nothing
 COMPARED = ("means", "ranks")
 COUNTED = ("orders", "units", "spend", "customers")
 LEAST_DAYS_OF_A_MONTH = 14  # of a month that the window cuts: fewer say nothing of its rate
@@ -323,16 +325,16 @@ class Season:
         inside = np.asarray(counts.index.month.isin(list(self.months)))
         names = [calendar.month_name[month] for month in sorted(self.months)]
         parts = _ratios(window, counts, inside, self.against_trend, " and ".join(names))
-        months = counts.groupby(counts.index.month).agg(["mean", "size"])
+        months = counts.assign(**{TOGETHER: counts.sum(axis=1)}).groupby(counts.index.month).agg(["mean", "size"])
         parts = [
             dataclasses.replace(part, details={**part.details, "peak": _peak(months[part.name])}) for part in parts
         ]
-        peaks = {part.details["peak"] for part in parts}
+        peaks = {part.details["peak"] for part in parts[:-1]}
         notes = [
             f"All tiers peak in {peaks.pop()}."
             if len(peaks) == 1
             else "The month with the highest rate: "
-            + ", ".join(f"{part.details['peak']} ({part.name})" for part in parts)
+            + ", ".join(f"{part.details['peak']} ({part.name})" for part in parts[:-1])
             + ".",
             f"{listing(names, limit=12)}: {inside.sum()} of {len(inside)} days.",
         ]
@@ -368,7 +370,7 @@ class Weekday:
 
 
 def _ratios(window: Window, counts: pd.DataFrame, inside: np.ndarray, against_trend: bool, when: str) -> list[Part]:
-    """A part for each tier: the log of its rate on days inside over that on the others."""
+    """A part for each tier, and one for all together: the log of the rate on days inside over that on the others."""
     if not inside.any() or inside.all():
         raise InputError(
             f"the window from {window.start} until before {window.end} holds "
@@ -385,16 +387,17 @@ def _ratios(window: Window, counts: pd.DataFrame, inside: np.ndarray, against_tr
             expected=f"customers in every tier who buy both in {when} and else",
             hint="what is said of all tiers can only be tested where each has some",
         )
-    parts = []
-    for tier in counts.columns:
-        y = counts[tier].to_numpy()
-        estimate, draws = (
-            log_rate_ratio(y, inside, weights, against_trend=against_trend)
-            for weights in (np.ones((1, len(y))), window.week_weights)
-        )
-        details = {"rate": y[inside].mean(), "rate of others": y[~inside].mean()}
-        parts.append(Part(str(tier), Distribution(float(estimate[0]), draws), details))
-    return parts
+    ratios = [_ratio(str(tier), counts[tier].to_numpy(), inside, window, against_trend) for tier in counts.columns]
+    return [*ratios, _ratio(TOGETHER, counts.sum(axis=1).to_numpy(), inside, window, against_trend)]
+
+
+def _ratio(name: str, y: np.ndarray, inside: np.ndarray, window: Window, against_trend: bool) -> Part:
+    estimate, draws = (
+        log_rate_ratio(y, inside, weights, against_trend=against_trend)
+        for weights in (np.ones((1, len(y))), window.week_weights)
+    )
+    details = {"rate": y[inside].mean(), "rate of others": y[~inside].mean()}
+    return Part(name, Distribution(float(estimate[0]), draws), details)
 
 
 def log_rate_ratio(y: np.ndarray, inside: np.ndarray, weights: np.ndarray, *, against_trend: bool) -> np.ndarray:
@@ -651,7 +654,8 @@ class Finding:
     p_value : float
         Of no effect at all, or one in the other direction, in some part; corrected for the report's hypotheses.
     parts : DataFrame
-        A row for each part, by name: effect, low, high, p_value (corrected for the parts), and details.
+        A row for each part, by name: effect, low, high, p_value (corrected for the parts), and details. Of ratios the
+        last is of all tiers together.
     notes : tuple of str
         Sentences.
     message : str or None
@@ -682,15 +686,20 @@ class _Tested:
     parts: Sequence[Part]
     notes: Sequence[str]
 
+    @property
+    def claims(self) -> list[Part]:
+        """The parts of which each must show its effect."""
+        return [part for part in self.parts if part.name != TOGETHER]
+
     def p_values(self) -> dict[str, float]:
         """Of no effect, and of at least the smallest that matters.
 
         The statement is about all parts: it is shown where each is, which needs no correction for their number
         (intersection-union test: Berger 1982), and refuted where one is, which does.
         """
-        absent = [part.effect.p_at_least(self.hypothesis.threshold) for part in self.parts]
+        absent = [part.effect.p_at_least(self.hypothesis.threshold) for part in self.claims]
         return {
-            "effect": max(part.effect.p_at_most(0.0) for part in self.parts),
+            "effect": max(part.effect.p_at_most(0.0) for part in self.claims),
             "absence": min(holm(absent, [1.0] * len(absent))),
         }
 
@@ -776,13 +785,13 @@ def _tested(name: str, config: Mapping[str, Any], window: Window) -> _Tested | F
 
 def _finding(tested: _Tested, p_values: Mapping[str, float], alpha: float) -> Finding:
     hypothesis, confidence = tested.hypothesis, 1 - 2 * alpha
-    of_parts = holm([part.effect.p_at_most(0.0) for part in tested.parts], [alpha] * len(tested.parts))
+    of_parts = holm([part.effect.p_at_most(0.0) for part in tested.claims], [alpha] * len(tested.claims))
     rows = []
-    for part, p_value in zip(tested.parts, of_parts, strict=True):
+    for part, p_value in zip_longest(tested.parts, of_parts, fillvalue=np.nan):
         ends = sorted(hypothesis.readable(end) for end in part.effect.interval(confidence))
         row = {"part": part.name, "effect": hypothesis.readable(part.effect.estimate), "low": ends[0], "high": ends[1]}
         rows.append({**row, "p_value": p_value, **part.details})
-    estimates = [part.effect.estimate for part in tested.parts]
+    estimates = [part.effect.estimate for part in tested.claims]
     least = rows[int(np.argmin(estimates))]
     if p_values["effect"] < alpha and min(estimates) >= hypothesis.threshold:
         verdict = HOLDS

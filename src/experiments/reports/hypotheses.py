@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from experiments.analysis.hypotheses import FAILS, HOLDS, NOT_TESTED, Finding, Trend
+from experiments.analysis.hypotheses import FAILS, HOLDS, NOT_TESTED, TOGETHER, Finding, Trend
 from experiments.reports.section import Heading, Part, Section, Table, Text, number, percent
 
 VERDICTS = (HOLDS, FAILS, "undecided", NOT_TESTED)
@@ -94,7 +94,7 @@ def _sentence(finding: Finding) -> str:
 
 def _least(finding: Finding) -> str:
     assert finding.hypothesis is not None
-    effects = finding.parts["effect"]
+    effects = finding.parts["effect"].drop(TOGETHER)
     return str(effects.idxmin() if finding.hypothesis.direction == "higher" else effects.idxmax())
 
 
@@ -117,7 +117,11 @@ def _by_part(finding: Finding) -> pd.DataFrame:
 def _caption(finding: Finding) -> str:
     if _is_trend(finding):
         return "Means are over the customers of a tier who bought; those who did not are left out."
-    return "Rates are a day, over all customers of the tier; intervals are over resampled weeks."
+    test = finding.hypothesis.test if finding.hypothesis else None
+    trend = (
+        " The effect allows for a steady growth or decline of the tier." if getattr(test, "against_trend", 0) else ""
+    )
+    return f"Rates are a day, over all customers of the tier; intervals are over resampled weeks.{trend}"
 
 
 def _is_trend(finding: Finding) -> bool:
