@@ -167,6 +167,7 @@ class Personas:
 def describe(
     shop: Shop,
     groups: pd.Series,
+    counts: Mapping[str, pd.DataFrame],
     start: date,
     end: date,
     *,
@@ -174,7 +175,6 @@ def describe(
     min_cell: int,
     min_index: float,
     most: int,
-    largest: int,
 ) -> Personas:
     """A persona of each group.
 
@@ -183,24 +183,24 @@ def describe(
     shop : Shop
     groups : Series
         Group of each customer, a categorical indexed customer_id.
+    counts : mapping of aspect to DataFrame
+        As `habits` gives them, of the same days.
     start, end : date
-        Days whose orders tell of habits.
+        Days whose orders count.
     q, min_cell
         As for `over_index`; a group of fewer than `min_cell` customers is not described.
     min_index : float
         What is not at least so much above 100 does not matter, however sure.
     most : int
         Values of an aspect that a persona names at most.
-    largest : int
-        As for `habits`.
     """
     bought = shop.engine.frame(orders(shop.tables.between(start, end))).set_index("customer_id")
     bought = bought.reindex(groups.index, fill_value=0)
     sums = bought.groupby(groups, observed=False)[["n", "amount"]].sum()
     sizes = groups.value_counts().reindex(groups.cat.categories, fill_value=0)
     tables = [
-        over_index(counts, groups, q=q, min_cell=min_cell).assign(aspect=aspect)
-        for aspect, counts in habits(shop, start, end, largest).items()
+        over_index(of_aspect, groups, q=q, min_cell=min_cell).assign(aspect=aspect)
+        for aspect, of_aspect in counts.items()
     ]
     table = pd.concat([part for part in tables if len(part)] or tables, ignore_index=True)
     sure = table[(table["low"] > 100) & (table["index"] >= min_index)]

@@ -188,18 +188,19 @@ def describe_groups(material: Material) -> Section:
         grouped["segment"] = pd.Series(labels, index=segments.index)
     except (InputError, KeyError):
         logger.info("personas: no segmentation is in use")
+    counts = personas.habits(shop, shop.tables.start, material.as_of, options.largest)
     parts: list[Part] = []
     for kind, groups in grouped.items():
         found = personas.describe(
             shop,
             groups,
+            counts,
             shop.tables.start,
             material.as_of,
             q=options.q,
             min_cell=options.min_cell,
             min_index=options.min_index,
             most=options.most,
-            largest=options.largest,
         )
         if kind == "segment":
             parts.append(Heading("The same of the segments"))
