@@ -210,6 +210,7 @@ def test_cheats_fail_the_command_by_name(audited: Audit, monkeypatch: pytest.Mon
     monkeypatch.setitem(FAMILIES, "spend_to_come", cheat)
     monkeypatch.setitem(TASKS, "clv", AllTimeSpend)
     monkeypatch.setitem(TASKS, "segmentation", PastRate)
+    monkeypatch.delitem(TASKS, "repurchase")
     report = audited("~audit.suspects.average_purchase_interval", "~audit.suspects.cluster_labels", code=1)
 
     value, rate = "task clv: spend_90d_discount0_margin1", "task segmentation: spend_90d_by_segment"

@@ -355,7 +355,7 @@ def three_questions(workspace: Path) -> list[str]:
     (workspace / "conf" / "task" / "far.yaml").write_text("defaults: [repurchase, _self_]\nhorizon_days: 400\n")
     command = ["run", "--config-dir", "conf", "data=cdnow", "tasks=[clv, segments, far]", "tuning.n_trials=2"]
     command += ["report.sections=[verdicts]"]
-    return [*command, "evaluation.n_resamples=300", "evaluation.n_controls=1", "evaluation.n_origins=1"]
+    return [*command, "evaluation.n_resamples=300", "evaluation.n_controls=1", "evaluation.n_validation=1"]
 
 
 def test_several_questions_are_judged_together_and_a_killed_run_goes_on(
@@ -451,7 +451,7 @@ def test_every_command_is_an_mlproject_entry_point(tmp_path: Path, finished_run:
         [
             *(str(BIN / "mlflow"), "run", ".", "-e", "tune", "--env-manager", "local"),
             *("-P", "task=clv", "-P", "data=cdnow", "-P", "experiment=clv_quick", "-P", "n_trials=2"),
-            *("-P", "overrides=search.models=[bg_nbd] evaluation.n_validation=1"),
+            *("-P", "overrides=search.models=[bg_nbd] evaluation.n_validation=1 evaluation.n_controls=1"),
         ],
         cwd=project,
         env=environment(),

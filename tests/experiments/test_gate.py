@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -20,7 +21,7 @@ from experiments.tracking import gate, packaging
 from experiments.tracking.registry import LONGEST_TAG, Registry
 from experiments.tracking.store import connect
 from features.errors import InputError
-from workplace import QUICK, environment, experiments
+from workplace import QUICK, environment
 
 NAME = "shop-clv"
 TAGS = {"target": "spend", "ranking_only": "false"}
@@ -237,8 +238,8 @@ def test_a_version_predicts_with_the_code_that_it_carries(
     pd.testing.assert_frame_equal(other_code.scores(X), expected)
 
 
-def test_of_two_winners_at_once_the_second_must_beat_the_first(workspace: Path) -> None:
-    experiments(workspace, "train", *QUICK, "model=pareto_nbd", "model.params.penalizer_coef=0.001")
+def test_of_two_winners_at_once_the_second_must_beat_the_first(workspace: Path, run: Callable[..., object]) -> None:
+    run("train", *QUICK, "model=mbg_nbd", "model.params.penalizer_coef=0.001")
     client = MlflowClient(f"sqlite:///{workspace}/mlflow.db")
     client.delete_registered_model_alias("cdnow-clv", "champion")
     for key in client.get_registered_model("cdnow-clv").tags:

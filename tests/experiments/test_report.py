@@ -26,7 +26,16 @@ def test_a_report_has_every_section_and_is_kept_in_mlflow(run: Run, workspace: P
     for said in ("VIP", "At Risk", "clv: strong", "of the revenue before"):
         assert said.lower() in html.lower()
     client = MlflowClient(f"sqlite:///{workspace}/mlflow.db")
-    (kept,) = client.search_runs([client.get_experiment_by_name("cdnow-report").experiment_id])
+    runs = client.search_runs([client.get_experiment_by_name("cdnow-report").experiment_id])
+    studies = {run.data.tags["case_study"]: run for run in runs if "case_study" in run.data.tags}
+    assert {name: run.data.tags["circular"] for name, run in studies.items()} == {
+        "segments": "true",
+        "interval": "true",
+    }
+    assert {run.data.tags["promotable"] for run in studies.values()} == {"false"}
+    assert studies["segments"].data.metrics["reproduced/surrogate_accuracy"] > 0.9
+    assert not any("mlflow.log-model.history" in run.data.tags or run.outputs.model_outputs for run in runs)
+    kept = next(run for run in runs if run.data.tags.get("kind") == "report")
     assert kept.info.status == "FINISHED"
     names = {
         file.path

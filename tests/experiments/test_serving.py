@@ -130,6 +130,7 @@ def test_segments_of_the_merchandise_store_are_scored_and_served(
     monkeypatch.chdir(tmp_path)
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     quick = ["evaluation.step_days=400", "task.n_resamples=5", "task.guards.ari_p05=[0, 1]", "tuning.n_trials=2"]
+    quick += ["evaluation.n_controls=1", "task.n_nulls=1"]
     for command in (["tune", *quick], ["promote", "version=1", "reason=a first segmentation"], ["score"]):
         assert run([*command, "data=merchandise_store", "data.path=raw", "task=segmentation"]) == 0
 
@@ -153,7 +154,7 @@ def test_segments_of_the_merchandise_store_are_scored_and_served(
 
 def test_a_bare_mlflow_ui_shows_runs_and_models(finished_run: tuple[Path, str]) -> None:
     folder, _ = finished_run
-    with server(folder, "ui", answers="/health") as address:
+    with server(folder, "ui", "--workers", "1", answers="/health") as address:  # each imports MLflow
         with urllib.request.urlopen(
             f"{address}/api/2.0/mlflow/registered-models/get?name={NAME}", timeout=30
         ) as answer:

@@ -143,7 +143,7 @@ def test_definition_hash_is_the_same_in_every_process():
             text=True,
             check=True,
         ).stdout
-        for seed in range(1, 4)
+        for seed in (1, 2)
     }
     assert hashes == {definition_hash(names) + "\n"}
 

@@ -14,7 +14,7 @@ import pandas as pd
 from experiments.commands.project import Project, digest
 from experiments.models.base import Model
 from experiments.reports.evaluation import draw
-from experiments.tasks.base import build, naive_models
+from experiments.tasks.base import build, naive_models, within_guards
 from experiments.tasks.standing import stand
 from features.groups import describe
 
@@ -137,6 +137,8 @@ def make_naive(
 ) -> Version:
     """Fit the naive model that validated best on all windows before the sealed one, and register it.
 
+    One within the task's guards goes before one without: what is in use must not foretell three times the revenue.
+
     Parameters
     ----------
     project : Project
@@ -160,7 +162,7 @@ def make_naive(
     task, splits = project.task, project.splits
     naive = {name: build() for name, build in naive_models(task, params).items()}
     usable = [name for name, model in naive.items() if not model.ranking_only]
-    name = max(usable, key=lambda rival: validated[rival][task.primary_metric])
+    name = max(usable, key=lambda rival: (within_guards(task, validated[rival]), validated[rival][task.primary_metric]))
     own = naive[name].get_params(deep=False)
     with exclusive(project.client, f"{project.registered_name} candidates"):
         naive_digest = _digest(project, "naive", name, own)

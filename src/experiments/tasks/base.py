@@ -171,6 +171,11 @@ def excess(task: Task, metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: max(low - metrics[name], metrics[name] - high) for name, (low, high) in task.guards.items()}
 
 
+def within_guards(task: Task, metrics: Mapping[str, float]) -> bool:
+    """Whether each guarded metric lies in its range."""
+    return all(outside <= 0 for outside in excess(task, metrics).values())
+
+
 def build(task: Task, name: str, params: Mapping[str, Any]) -> Model:
     """One of the task's candidates, untrained, with these parameters.
 
