@@ -13,6 +13,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import InputError, did_you_mean
+from features.groups import purchases
 from features.tables import MONEY, QUANTITY, SPECS, Tables
 
 USED, NOT_USED = "Used", "Not used"
@@ -86,7 +87,7 @@ def customer_coupons(window: Tables, groups: ir.Table, of: str = "orders") -> ir
     lines = _of_groups(window, groups)
     known = lines.filter(lines.coupon_status.notnull() | lines.coupon_discount.notnull())
     status = known.coupon_status.lower()
-    used = (known.coupon_discount > 0).fill_null(False) | (status == USED.lower()).fill_null(False)
+    used = purchases.coupon_used(known)
     key = ["order_id"] if of == "orders" else ["order_id", "line_number"]
     counted = known.group_by("group", "customer_id", *key).agg(
         used=known.count(where=used), other=known.coupon_status.min(where=status != NOT_USED.lower())

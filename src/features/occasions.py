@@ -9,6 +9,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import InputError, did_you_mean
+from features.groups import purchases
 from features.tables import Tables
 
 BANDS = ("cheap", "middle", "dear")
@@ -45,8 +46,7 @@ def weekday(window: Tables) -> ir.Table:
 def coupon(window: Tables) -> ir.Table:
     """Lines with whether a coupon was used for any of their order: a discount by one, or the status Used."""
     lines = window.transactions
-    used = ((lines.coupon_discount > 0) | (lines.coupon_status.lower() == "used")).fill_null(False)
-    used = used.any().over(group_by=["customer_id", "order_id"])
+    used = purchases.coupon_used(lines).fill_null(False).any().over(group_by=["customer_id", "order_id"])
     return lines.mutate(value=used.ifelse("used", "not used"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ibis.expr.types as ir
 
+from features.groups import purchases
 from features.groups.registry import family
 from features.tables import Tables
 
@@ -33,7 +34,7 @@ def habits(past: Tables) -> ir.Table:
     are left out of top_store_share or top_channel_share.
     """
     lines = past.transactions
-    used = (lines.coupon_discount > 0) | (lines.coupon_status.lower() == "used")
+    used = purchases.coupon_used(lines)
     orders = lines.group_by("customer_id", "order_id").agg(
         moment=lines.timestamp.min(),
         # One visit to the till or one web order has one store and one channel.

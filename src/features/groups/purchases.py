@@ -15,6 +15,11 @@ def square(money: ir.DecimalValue) -> ir.DecimalValue:
     return money.cast("decimal(19, 4)") * money.cast(MONEY)
 
 
+def coupon_used(lines: ir.Table) -> ir.BooleanValue:
+    """Whether a coupon was used on a line: a discount by one, or the status Used; null where neither is known."""
+    return (lines.coupon_discount > 0) | (lines.coupon_status.lower() == "used")
+
+
 def by_day(tables: Tables) -> ir.Table:
     """One row per customer and purchase day: customer_id, day, amount (DECIMAL).
 
