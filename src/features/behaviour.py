@@ -127,7 +127,7 @@ def value_share(
         "units" or "spend".
     """
     bought = _bought(window, groups, level)
-    chosen = ibis.or_(*(bought.value == value for value in values))
+    chosen = bought.value.isin(list(values))
     customers = bought.group_by("group", "customer_id").agg(
         part=bought[measure].sum(where=chosen), whole=bought[measure].sum()
     )

@@ -315,7 +315,8 @@ class Season:
 
     def __post_init__(self) -> None:
         _one_of(self.measure, COUNTED, "parameters.measure")
-        if not self.months or len(set(self.months)) > 11 or not set(self.months) <= set(range(1, 13)):
+        numbers = all(type(month) is int for month in self.months)
+        if not numbers or not 1 <= len(set(self.months)) <= 11 or not set(self.months) <= set(range(1, 13)):
             raise InputError(
                 "months are no season", where="parameters.months", expected="1 to 11 of 1 … 12", found=str(self.months)
             )
@@ -579,8 +580,10 @@ def _test(config: Mapping[str, Any]) -> Trend | Season | Weekday:
     if not columns:
         raise InputError("a trend needs something to measure", where="column", expected="a measure or a feature")
     for name in columns:
+        if not isinstance(name, str):
+            raise InputError("a column is no name", where="column", expected="a measure or a feature", found=str(name))
         if name not in MEASURES:
-            _check_feature(str(name))
+            _check_feature(name)
     known = {"compare": "str"}
     for name in columns:
         known |= _parameters(MEASURES[name]) if name in MEASURES else {}
@@ -628,7 +631,7 @@ def _check_feature(name: str) -> None:
 
 
 def _one_of(found: object, known: Sequence[str] | Mapping[str, Any], where: str) -> None:
-    if found not in known:
+    if not isinstance(found, str) or found not in known:
         raise InputError(
             f"{where}: there is no {found!r}",
             where=where,

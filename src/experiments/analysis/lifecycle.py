@@ -334,7 +334,7 @@ BACKTEST_COLUMNS = [
 ]
 
 
-def lifecycle(shop: Shop, until: date, options: LifecycleOptions) -> Lifecycle:
+def lifecycle(shop: Shop, until: date, options: LifecycleOptions, now: date | None = None) -> Lifecycle:
     """Stages, movements, back-test and forecast of a shop.
 
     Parameters
@@ -344,13 +344,15 @@ def lifecycle(shop: Shop, until: date, options: LifecycleOptions) -> Lifecycle:
         What happens from then on teaches and tests nothing: the sealed cutoff. The stages at the end of the data, which
         the forecast starts from, are known there as any other feature is.
     options : LifecycleOptions
+    now : datetime.date, optional
+        Whose stages are the present ones; the end of the data where not given.
 
     Raises
     ------
     InsufficientDataError
         If not even one period ends by `until`.
     """
-    cutoffs, now = _cutoffs(shop, until, options), shop.staged.end
+    cutoffs, now = _cutoffs(shop, until, options), now or shop.staged.end
     names = list(dict.fromkeys([*options.features, SPENT, LAST_BOUGHT]))
     days = sorted({*cutoffs, now})
     X = shop.features(names, days)

@@ -18,6 +18,7 @@ from features.tables import SPECS
 
 logger = logging.getLogger(__name__)
 
+OTHER = ""  # what is too rare to be told of, in one
 COLUMNS = ["group", "value", "customers", "share", "share_of_all", "index", "low", "high"]
 DEMOGRAPHICS = tuple(
     name for name, column in SPECS["customers"].columns.items() if name != "customer_id" and not column.after_the_fact
@@ -39,7 +40,7 @@ def over_index(counts: pd.DataFrame, groups: pd.Series, *, q: float, min_cell: i
     Parameters
     ----------
     counts : DataFrame
-        customer_id, value, n.
+        customer_id, value, n; OTHER counts as a value, and is not told of.
     groups : Series
         Group of each customer, a categorical indexed customer_id.
     q : float
@@ -73,6 +74,7 @@ def over_index(counts: pd.DataFrame, groups: pd.Series, *, q: float, min_cell: i
         customers=("n", "size"), n=("n", "sum"), nn=("nn", "sum"), n_own=("n_own", "sum")
     )
     cells = cells[cells["customers"] >= min_cell].reset_index()
+    cells = cells[cells["value"] != OTHER].reset_index(drop=True)
     if cells.empty:
         return pd.DataFrame(columns=COLUMNS)
     all_of_group = total.loc[cells["group"]].to_numpy()
@@ -93,8 +95,9 @@ def over_index(counts: pd.DataFrame, groups: pd.Series, *, q: float, min_cell: i
 def habits(shop: Shop, start: date, end: date, largest: int) -> dict[str, pd.DataFrame]:
     """What the shop's tables tell of customers in [start, end): counts of each aspect, as for `over_index`.
 
-    Of an aspect with more values than `largest` only the commonest are kept. What needs a table that the shop does not
-    have is left out, with a line that says so. Who customers are is of unknown date, and told where it is known.
+    Of an aspect with more values than `largest` the commonest are kept apart, and the rest is one, OTHER. What needs a
+    table that the shop does not have is left out, with a line that says so. Who customers are is of unknown date, and
+    told where it is known.
     """
     window = shop.tables.between(start, end)
     found = {}
@@ -114,7 +117,8 @@ def habits(shop: Shop, start: date, end: date, largest: int) -> dict[str, pd.Dat
     for aspect, counts in found.items():
         common = counts.groupby("value")["n"].sum().nlargest(largest).index
         if len(common) > 1:  # of one value there is nothing to tell
-            kept[aspect] = counts[counts["value"].isin(common)]
+            counts = counts.assign(value=counts["value"].where(counts["value"].isin(common), OTHER))
+            kept[aspect] = counts.groupby(["customer_id", "value"], as_index=False)["n"].sum()
     return kept
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -26,6 +28,8 @@ from experiments.analysis.as_reported.options import PARTS, Options
 from experiments.analysis.lifecycle import LifecycleOptions
 from experiments.analysis.tiers import TierOptions
 from features.errors import InputError, check_type, did_you_mean, first_line, listing
+
+logger = logging.getLogger(__name__)
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
@@ -305,23 +309,23 @@ def of_task(task: str, given: Sequence[str]) -> tuple[Config, list[str]]:
 
 
 def every(group: str) -> dict[str, dict[str, Any]]:
-    """All files of a group of configuration, by name: those of conf/, and of the command's own `--config-dir`."""
+    """All files of a group of configuration, by name: those of conf/, and of the command's own `--config-dir`.
+
+    One that cannot be read is left out, with a line that says so.
+    """
     names = sorted(GlobalHydra.instance().config_loader().get_group_options(group))
     found = {}
     for name in names:
         try:
             content = OmegaConf.to_object(compose(f"{group}/{name}"))
-        except (HydraException, OmegaConfBaseException) as error:
-            raise explain(error, None) from error
+        except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+            logger.warning("%s/%s.yaml is left out: %s", group, name, first_line(error))
+            continue
         content = cast(dict[str, Any], content).get(group)
-        if not isinstance(content, dict):
-            raise InputError(
-                f"{name} is no mapping",
-                where=f"conf/{group}/{name}.yaml",
-                expected="lines of `key: value`",
-                found=str(content),
-            )
-        found[name] = content
+        if isinstance(content, dict):
+            found[name] = content
+        else:
+            logger.warning("%s/%s.yaml is left out: it is no mapping", group, name)
     return found
 
 

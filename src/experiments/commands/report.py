@@ -82,8 +82,8 @@ class Material:
 
     @cached_property
     def splits(self) -> Splits:
-        """Cutoffs for outcomes over the tiers' horizon: no part of a report opens the sealed window."""
-        return self.project.splits_over(self.config.tiers.horizon_days)
+        """Cutoffs for outcomes over the longer of the tiers' and the task's horizon: the sealed window stays shut."""
+        return self.project.splits_over(max(self.config.tiers.horizon_days, self.project.task.horizon_days))
 
     @cached_property
     def weighing(self) -> Weighing:
@@ -119,6 +119,25 @@ class Material:
         """Tiers of equal weights at the last training cutoff: half of the data or more come later, and test them."""
         return assign(self.shop, self.splits.training[-1], equal(self.config.tiers), self.config.tiers)
 
+    def check_as_of(self) -> None:
+        """Refuse a day so early that tiers were not yet tested by then.
+
+        Raises
+        ------
+        InputError
+        """
+        try:
+            tested = self.splits.sealed
+        except InputError:  # too short for any window: each part that needs one says so
+            return
+        if self.as_of < tested:
+            raise InputError(
+                "a report of so early a day would tell what was not known by then",
+                where="as_of",
+                expected=f"{tested}, by which tiers were learnt and tested, or later",
+                found=str(self.as_of),
+            )
+
     @cached_property
     def hypotheses(self) -> dict[str, dict[str, Any]]:
         """Those that the configuration names, or all, as their files say.
@@ -143,7 +162,12 @@ class Material:
             return {}
         options = self.config.report
         bought = self.shop.behaviour(baskets, groups, tables.start, self.as_of)
-        found = pairs(bought, min_support=options.min_support, min_baskets=options.min_baskets)
+        found = pairs(
+            bought,
+            min_support=options.min_support,
+            min_baskets=options.min_baskets,
+            min_customers=self.config.personas.min_cell,
+        )
         return {str(row.group): Pair(row.a, row.b, row.lift) for row in strongest(found, 1).itertuples()}
 
 
@@ -152,11 +176,14 @@ def verdicts(material: Material) -> Section:
     from experiments.tracking.registry import Registry
 
     project = material.project
-    champions = find_champions(project)
+    champions = find_champions(project, check=False)
     said, answers = in_words(champions), []
     for question, version in champions.items():
         looks = [Look(entry, fresh=False) for entry in Registry(project.client, version.name).ledger()]
-        judged = [look for look in looks if look.entry["decision"] and look.outcome]
+        own = int(
+            version.tags.get("instead_of", version.number)
+        )  # of a naive model, that of the candidate it stands for
+        judged = [look for look in looks if look.version == own and look.entry["decision"] and look.outcome]
         window = f"{judged[-1].entry['start']} to {judged[-1].entry['end']}" if judged else ""
         decision = judged[-1].decision if judged else None
         answers.append(Answer(question, version.tags, said[question], decision, window))
@@ -182,12 +209,14 @@ def describe_groups(material: Material) -> Section:
     wordings = {language: Wording.from_config(language, content) for language, content in options.wording.items()}
     grouped = {"tier": material.tiers.tier}
     try:
+        if "segment" not in material.scores:
+            raise InputError("no segmentation is in use")
         segments = material.scores["segment"].astype(int)
         names = [f"Segment {number}" for number in sorted(segments.unique())]
         labels = pd.Categorical("Segment " + segments.astype(str), names, ordered=True)
         grouped["segment"] = pd.Series(labels, index=segments.index)
-    except (InputError, KeyError):
-        logger.info("personas: no segmentation is in use")
+    except InputError as error:
+        logger.warning("personas of segments are left out: %s", error.problem)
     counts = personas.habits(shop, shop.tables.start, material.as_of, options.largest)
     parts: list[Part] = []
     for kind, groups in grouped.items():
@@ -209,8 +238,9 @@ def describe_groups(material: Material) -> Section:
         Text(
             f"From all days before {material.as_of}, those that made the tiers too: a description, no forecast. An "
             "index compares shares of what was bought, or of orders, not counts. Its interval takes into account how "
-            f"many were compared: of those named, {percent(options.q)} may be chance. Cells under {options.min_cell} "
-            "customers are not shown.",
+            f"many were compared: of a habit's differences some {percent(options.q)} may be chance. Months tell when a "
+            "group was active, too, as tiers are made of when customers last bought. Cells under "
+            f"{options.min_cell} customers are not shown.",
             "note",
         )
     )
@@ -268,7 +298,7 @@ def value(material: Material) -> Section:
             horizon_days=int(first["clv_horizon_days"]),
             currency=material.shop.staged.currency,
             model=first["clv_model"],
-            is_naive=find_champions(material.project)["clv"].is_naive,
+            is_naive=find_champions(material.project, check=False)["clv"].is_naive,
         )
     except InputError as error:
         parts.append(left_out(error))
@@ -293,7 +323,7 @@ def come_back(material: Material) -> Section:
 
 def stages(material: Material) -> Section:
     options = material.config.lifecycle
-    found = lifecycle(material.shop, material.splits.sealed, options)
+    found = lifecycle(material.shop, material.splits.sealed, options, material.as_of)
     return lifecycle_section(found, options, currency=material.shop.staged.currency)
 
 
@@ -335,6 +365,7 @@ def report(project: Project, path: Path) -> Path:
     _check_writable(path)
     use_in_pictures()
     material = Material(project)
+    material.check_as_of()
     if "hypotheses" in names:
         _ = material.hypotheses  # a wrong name is seen before any work
     sections = [_section(name, material) for name in names]

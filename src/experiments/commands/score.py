@@ -173,8 +173,14 @@ class Scorer:
         return pa.RecordBatch.from_pandas(pd.concat(parts, axis=1).reset_index(), preserve_index=False)
 
 
-def find_champions(project: Project) -> dict[str, Version]:
+def find_champions(project: Project, check: bool = True) -> dict[str, Version]:
     """The champion of each question of this shop that has one, by the question's name.
+
+    Parameters
+    ----------
+    project : Project
+    check : bool
+        Whether they are to score, so that the code in use must compute their features as they were learnt.
 
     Raises
     ------
@@ -188,7 +194,8 @@ def find_champions(project: Project) -> dict[str, Version]:
     for task in (name for kind in TASKS.values() for name in kind.names()):
         version = Registry(project.client, f"{project.shop.staged.shop}-{task}").champion()
         if version is not None:
-            check_features(version, definition_hash(version.features), f"{project.again('tune')}, then promote")
+            if check:
+                check_features(version, definition_hash(version.features), f"{project.again('tune')}, then promote")
             champions[task] = version
     if not champions:
         raise InputError(

@@ -27,7 +27,14 @@ def as_reported_section(results: Sequence[Result | Skipped]) -> Section:
             continue
         parts += [Heading(result.title), Text(result.verdict, "lead")]
         parts += [Text(f"{fault.capitalize()}: {reason}.") for fault, reason in result.faults.items()]
-        parts.append(Table(result.part, comparison(result.figures), "As reported, reproduced on these data, honest."))
+        parts.append(
+            Table(
+                result.part,
+                comparison(result.figures),
+                "As reported, reproduced on these data, honest. What "
+                "customers do next is told of days before the sealed window; descriptions are of all days.",
+            )
+        )
         parts += DRAWN[result.part](result)
         parts += [Text(note, "note") for note in result.notes]
     return Section("as_reported", "The case study as reported", parts)

@@ -78,7 +78,14 @@ def behaviour_section(
 
     def assortment() -> list[Part]:
         values = of_groups(behaviour.by_value, level=level)
-        found = pairs(of_groups(behaviour.baskets, level=level), min_support=min_support, min_baskets=min_baskets)
+        if not values["units"].sum() > 0:
+            raise InputError(f"no quantity of any {level} is known")
+        found = pairs(
+            of_groups(behaviour.baskets, level=level),
+            min_support=min_support,
+            min_baskets=min_baskets,
+            min_customers=min_customers,
+        )
         table = strongest(found, n_pairs)
         return [
             Picture(

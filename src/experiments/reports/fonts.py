@@ -26,10 +26,11 @@ def font_file(weight: str = "") -> Path:
 
 
 def use_in_pictures() -> None:
-    """Let matplotlib take the font for what its own does not hold, in this process."""
+    """Let matplotlib take the font for what its own does not hold, and texts as they are, in this process."""
     for weight in ("", "Bold"):
         font_manager.fontManager.addfont(font_file(weight))
     matplotlib.rcParams["font.family"] = ["DejaVu Sans", FAMILY]
+    matplotlib.rcParams["text.parse_math"] = False  # a category may be called "UNDER $10 & OVER $5"
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it warns that this bold is a little lighter
 
 

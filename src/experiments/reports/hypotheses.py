@@ -29,7 +29,8 @@ def hypotheses_section(findings: Sequence[Finding]) -> Section:
         Text(
             "The tiers were made before the purchases that test them. A hypothesis holds where an effect is shown and "
             "large enough to matter, does not hold where it is shown to be smaller, and is undecided where these data "
-            "cannot tell. p-values are of no effect, corrected for the number of hypotheses (Holm).",
+            "cannot tell. p-values are of no effect, corrected for the number of hypotheses (Holm); .025 and less "
+            "shows one. A window that has each season once cannot tell a season from a year.",
             kind="note",
         ),
     ]
@@ -79,7 +80,7 @@ def _sentence(finding: Finding) -> str:
         subject = "the rate a day differs by"
         least = f", in the tier where it is least ({_least(finding)})" if len(finding.parts) > 1 else ""
     reason = {
-        HOLDS: f"it is shown to be there, and at least the {matters} that matters",
+        HOLDS: f"it is shown to be there, and estimated at no less than the {matters} that matters",
         FAILS: f"an effect of {matters}, which would matter, is ruled out"
         + (", in one of them at least" if len(finding.parts) > 1 else ""),
     }.get(

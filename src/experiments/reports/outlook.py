@@ -9,7 +9,9 @@ from matplotlib.ticker import PercentFormatter
 from experiments.analysis.groups import shares
 from experiments.reports.figures import BLUE, dress
 from experiments.reports.groups import shares_figure
-from experiments.reports.section import Part, Picture, Table, Text, number, percent
+from experiments.reports.section import Part, Picture, Table, Text, enumerated, number, percent
+
+AT_STAKE = 0.25  # share of the best customers that is least likely to come back
 
 
 def value_parts(
@@ -78,20 +80,25 @@ def return_parts(
     """
     of = groups.reindex(p.index)
     table = p.groupby(of, observed=False).agg(["size", "mean", "sum"])
-    best = [str(name) for name in of.cat.categories[:most_at_stake]]
-    unlikely = of.isin(best) & (p < 0.5)
+    best = of.isin(of.cat.categories[:most_at_stake])
     lead = (
-        f"Of {len(p):,} customers some {number(round(float(p.sum())))} are expected to buy within {horizon_days} days. "
-        f"{number(int(unlikely.sum()))} of {' and '.join(best)} are more likely not to; they brought "
-        f"{percent(spend[unlikely].sum() / spend.sum())} of past revenue: look after them first."
+        f"Of {len(p):,} customers some {number(round(float(p.sum())))} are expected to buy within {horizon_days} days, "
+        f"{percent(p.mean())} of them."
     )
+    if best.any():
+        slipping = best & (p < p[best].quantile(AT_STAKE))
+        named = enumerated([str(name) for name in of.cat.categories[:most_at_stake]])
+        lead += (
+            f" The quarter of {named} that is least likely to ({number(int(slipping.sum()))} customers, "
+            f"{percent(p[slipping].mean())} on average) brought {percent(spend[slipping].sum() / spend.sum())} of past "
+            "revenue: look after them first."
+        )
     shown = pd.DataFrame(
         {
             "tier": table.index.astype(str),
             "customers": table["size"].to_numpy(),
             "mean probability": table["mean"].map(percent).to_numpy(),
             "expected to come back": table["sum"].round().astype(int).to_numpy(),
-            "less likely than not": (p < 0.5).groupby(of, observed=False).sum().to_numpy(),
         }
     )
     return [

@@ -55,6 +55,9 @@ class Wording:
             raise InputError(f"{where} has no {key!r}", where=where, hint=did_you_mean(key, known))
         for key in known.keys() - content.keys():
             raise InputError(f"{where} lacks {key!r}", where=where, expected=", ".join(known))
+        for key, n in (("months", 12), ("weekdays", 7)):
+            if not isinstance(content[key], list) or len(content[key]) != n:
+                raise InputError(f"{where}.{key} are not {n}", where=f"{where}.{key}", found=str(content[key]))
         return cls(**content)
 
     def name(self, aspect: str, value: str) -> str:
@@ -74,8 +77,8 @@ class Wording:
                 customers=persona.customers,
                 share=percent(facts["share"]),
                 revenue_share=percent(facts["revenue_share"]),
-                orders=facts["orders_per_customer"],
-                value=facts["average_order_value"],
+                orders=number(facts["orders_per_customer"]),
+                value=number(facts["average_order_value"]),
                 currency=currency,
             )
         ]

@@ -55,7 +55,8 @@ def tiers_section(
                 subtitle=f"before: all until {tiers.cutoff}; after: the {window}",
             ),
             "Each tier's share of the customers, of the revenue before its customers were put into it, and of the "
-            "revenue after that. The last is the proof: it was not known when the tiers were made.",
+            "revenue after that. The last was not known when customers were scored, though the choice between learnt "
+            "and equal weights was made on it.",
         ),
         Table("tiers", _readable(table, currency, horizon_days), f"What each tier holds, on {tiers.cutoff}."),
         Heading("Who moved"),

@@ -29,7 +29,8 @@ def as_reported(shop: Shop, splits: Splits, options: Options) -> list[Result | S
     ----------
     shop : Shop
     splits : Splits
-        The last fold is where honest figures come from; the sealed window is not opened.
+        Honest figures of what customers do next come from the last fold, and the sealed window is not opened. Those of
+        the study's own descriptions (clusters, surrogate, past interval) are of all data, as the descriptions are.
     options : Options
     """
     reported = options.reported.get(shop.staged.shop, {})
