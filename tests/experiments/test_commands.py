@@ -329,6 +329,7 @@ def test_where_no_trial_is_within_the_guards_the_naive_model_is_used_without_a_l
     for _ in range(2):  # nothing changes by asking again
         done = run("run", *guarded, "report.sections=[verdicts]")
         assert "clv: none: no model was found to be judged: none of 1 complete trials is within" in done.stdout
+        assert "comes nearest; outside its guard by: {'total_ratio': " in done.stdout
         assert "in use without a look: version 1, naive_" in done.stdout
         champion = client(workspace).get_model_version_by_alias(NAME, "champion")
         assert (int(champion.version), champion.tags["kind"], champion.tags["verdict"]) == (1, "naive", "none")
@@ -355,7 +356,8 @@ def three_questions(workspace: Path) -> list[str]:
     (workspace / "conf" / "task" / "far.yaml").write_text("defaults: [repurchase, _self_]\nhorizon_days: 400\n")
     command = ["run", "--config-dir", "conf", "data=cdnow", "tasks=[clv, segments, far]", "tuning.n_trials=2"]
     command += ["report.sections=[verdicts]"]
-    return [*command, "evaluation.n_resamples=300", "evaluation.n_controls=1", "evaluation.n_validation=1"]
+    command += ["evaluation.n_resamples=300", "evaluation.n_controls=1", "evaluation.n_origins=1"]
+    return [*command, "evaluation.step_days=400"]
 
 
 def test_several_questions_are_judged_together_and_a_killed_run_goes_on(
@@ -396,7 +398,7 @@ def test_an_override_of_one_task_is_refused_where_several_are_run(run: Run) -> N
 
 
 def test_questions_of_one_task_have_models_ledgers_and_columns_of_their_own(workspace: Path, run: Run) -> None:
-    quick = ["data=cdnow", "features=transactions", "model=logistic", "evaluation.n_validation=1"]
+    quick = ["data=cdnow", "features=transactions", "model=logistic", "evaluation.step_days=400"]
     quick += ["evaluation.n_controls=1", "evaluation.n_resamples=50", "evaluation.n_origins=1"]
     asked = {"inactivity": "experiment=inactive_28_days", "inactivity_of_active": "experiment=gone_after_active"}
     for name, question in asked.items():

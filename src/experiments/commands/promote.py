@@ -213,7 +213,7 @@ def use_naive_unjudged(project: Project, refusal: InputError) -> None:
         folds = project.splits.folds()
         naive = naive_models(project.task, {})
         validated = {name: validate(project.task, build, project.training, folds) for name, build in naive.items()}
-        reason = f"there was no candidate ({refusal.problem}) and no champion"
+        reason = f"there was no candidate and no champion: {_why(refusal)}"
         tags = {"verdict": "none", "reason": reason, "statement": unjudged(refusal)}
         version = make_naive(project, {}, {name: outcome.metrics for name, outcome in validated.items()}, tags)
         project.registry.crown(version.number, f"without a look: {reason}")
@@ -221,7 +221,11 @@ def use_naive_unjudged(project: Project, refusal: InputError) -> None:
 
 def unjudged(refusal: InputError) -> str:
     """The verdict in words where there is no candidate."""
-    return f"none: no model was found to be judged: {refusal.problem}"
+    return f"none: no model was found to be judged: {_why(refusal)}"
+
+
+def _why(refusal: InputError) -> str:
+    return f"{refusal.problem} ({refusal.found})" if refusal.found else refusal.problem
 
 
 @dataclass(frozen=True)

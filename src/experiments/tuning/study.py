@@ -227,12 +227,19 @@ def best(study: optuna.Study) -> FrozenTrial:
             found=f"trial {nearest.number} comes nearest; outside its guard by: {outside}",
             hint="give more trials (tuning.n_trials), widen search.space, or relax task.guards",
         )
-    refused = bool(trials) and all(trial.user_attrs.get("refused_data", False) for trial in trials)
-    raise (UnsuitableDataError if refused else InputError)(
+    hint = "the whole traceback is in the trial's run in MLflow; mend the cause and use another tuning.study_name"
+    if trials and all("refused_data" in trial.user_attrs for trial in trials):
+        raise UnsuitableDataError(
+            f"models refused the data in all {len(trials)} trials",
+            where=f"study {study.study_name}",
+            found=trials[-1].user_attrs["refused_data"],
+            hint=hint,
+        )
+    raise InputError(
         f"all {len(trials)} trials failed",
         where=f"study {study.study_name}",
         found=trials[-1].user_attrs["error"] if trials else "no trial",
-        hint="the whole traceback is in the trial's run in MLflow; mend the cause and use another tuning.study_name",
+        hint=hint,
     )
 
 
@@ -370,7 +377,8 @@ def _tell(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> Fro
     except Exception as error:
         trial.set_user_attr("ended", time.time())
         trial.set_user_attr("traceback", traceback.format_exc())
-        trial.set_user_attr("refused_data", isinstance(error, UnsuitableDataError))
+        if isinstance(error, UnsuitableDataError):
+            trial.set_user_attr("refused_data", error.problem)
         trial.set_user_attr("error", traceback.format_exception_only(error)[0].splitlines()[0])
         return study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
     except BaseException:
