@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from experiments.analysis.associations import pairs, strongest
+from experiments.analysis.associations import pairs
 from experiments.analysis.hypotheses import TOGETHER, assess, log_rate_ratio, relative_rise
 from experiments.evaluation.metrics import spearman
 from experiments.reports.behaviour import behaviour_section
@@ -240,5 +240,7 @@ def test_lift_by_hand():
     y_z = table.set_index(["group", "a", "b"]).loc[("VIP", "y", "z")]
     assert tuple(y_z[["support", "confidence", "lift"]]) == pytest.approx((1 / 4, 1 / 2, 1))
     assert len(pairs(baskets, min_support=0.3, min_baskets=2)) == 1
-    assert len(strongest(table, 1)) == 2
+    assert len(pairs(baskets, min_support=0.0, min_baskets=1, most=1)) == 2
+    by_two = pairs(baskets, min_support=0.0, min_baskets=1, min_customers=2, most=3)
+    assert by_two[["group", "a", "b"]].to_numpy().tolist() == [["VIP", "x", "y"]]
     assert pairs(baskets.iloc[:0], min_support=0.1, min_baskets=1).empty

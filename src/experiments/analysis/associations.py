@@ -9,7 +9,14 @@ from scipy import sparse
 PAIR = ["a", "b", "baskets", "support", "confidence", "confidence_back", "lift"]
 
 
-def pairs(baskets: pd.DataFrame, *, min_support: float, min_baskets: int, min_customers: int = 1) -> pd.DataFrame:
+def pairs(
+    baskets: pd.DataFrame,
+    *,
+    min_support: float,
+    min_baskets: int,
+    min_customers: int = 1,
+    most: int | None = None,
+) -> pd.DataFrame:
     """Pairs of values that share baskets, per group, counted at once by a sparse product.
 
     A basket is what a customer bought on one day. support = share of the group's baskets that hold both; confidence
@@ -27,6 +34,8 @@ def pairs(baskets: pd.DataFrame, *, min_support: float, min_baskets: int, min_cu
         Fewest baskets that hold both: of a small group a share can be a single one.
     min_customers : int
         Fewest customers who bought both: fewer might be told apart.
+    most : int, optional
+        Pairs of a group, those of the highest lift; all where not given.
 
     Returns
     -------
@@ -35,7 +44,7 @@ def pairs(baskets: pd.DataFrame, *, min_support: float, min_baskets: int, min_cu
         group_baskets (all of the group's), by group and lift, the highest first, equals by name.
     """
     found = [
-        _pairs_of(rows, min_support, min_baskets, min_customers).assign(group=group)
+        _pairs_of(rows, min_support, min_baskets, min_customers, most).assign(group=group)
         for group, rows in baskets.groupby("group", observed=True, sort=True)
     ]
     if not found:
@@ -45,31 +54,19 @@ def pairs(baskets: pd.DataFrame, *, min_support: float, min_baskets: int, min_cu
     return table.sort_values(["group", "lift", "a", "b"], ascending=[True, False, True, True], ignore_index=True)
 
 
-def strongest(table: pd.DataFrame, n: int) -> pd.DataFrame:
-    """The n pairs of each group with the highest lift."""
-    return table.groupby("group", observed=True).head(n)
-
-
-def _pairs_of(rows: pd.DataFrame, min_support: float, min_baskets: int, min_customers: int) -> pd.DataFrame:
+def _pairs_of(
+    rows: pd.DataFrame, min_support: float, min_baskets: int, min_customers: int, most: int | None
+) -> pd.DataFrame:
     basket = rows.groupby(["customer_id", "day"], sort=False).ngroup().to_numpy()
     values = pd.Categorical(rows["value"])
     n = int(basket.max()) + 1
     held = sparse.csr_matrix((np.ones(len(rows), dtype=np.int32), (basket, values.codes)), (n, len(values.categories)))
     together = sparse.triu(held.T @ held, k=1).tocoo()
     enough = together.data >= max(min_support * n, min_baskets)
-    if min_customers > 1:
-        customer = rows.groupby(["customer_id", "day"], sort=False)["customer_id"].first()
-        of = pd.factorize(customer)[0]
-        buyers = sparse.csr_matrix((np.ones(n, dtype=np.int32), (of, np.arange(n))))
-        kept = np.flatnonzero(enough)
-        enough[kept] = [
-            (buyers @ held[:, i].multiply(held[:, j])).count_nonzero() >= min_customers
-            for i, j in zip(together.row[kept], together.col[kept], strict=True)
-        ]
     a, b, both = together.row[enough], together.col[enough], together.data[enough].astype(float)
     single = np.asarray(held.sum(axis=0)).ravel()
     names = np.asarray(values.categories)
-    return pd.DataFrame(
+    found = pd.DataFrame(
         {
             "a": names[a],
             "b": names[b],
@@ -81,3 +78,16 @@ def _pairs_of(rows: pd.DataFrame, min_support: float, min_baskets: int, min_cust
             "group_baskets": n,
         }
     )
+    order = found.sort_values(["lift", "a", "b"], ascending=[False, True, True]).index
+    if min_customers == 1:
+        return found.loc[order[:most]]
+    customer = np.empty(n, dtype=int)
+    customer[basket] = pd.factorize(rows["customer_id"])[0]
+    columns, kept = held.tocsc(), []
+    for pair in order:  # from the highest lift on, until there are enough: not many are asked
+        baskets = [columns.indices[columns.indptr[at] : columns.indptr[at + 1]] for at in (a[pair], b[pair])]
+        if len(np.unique(customer[np.intersect1d(*baskets, assume_unique=True)])) >= min_customers:
+            kept.append(pair)
+        if len(kept) == most:
+            break
+    return found.loc[kept]

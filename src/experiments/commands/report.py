@@ -16,7 +16,7 @@ import pandas as pd
 from experiments.analysis import personas
 from experiments.analysis.as_reported.result import Result
 from experiments.analysis.as_reported.study import as_reported
-from experiments.analysis.associations import pairs, strongest
+from experiments.analysis.associations import pairs
 from experiments.analysis.hypotheses import assess
 from experiments.analysis.lifecycle import lifecycle
 from experiments.analysis.tiers import Tiers, Weighing, assign, equal, following_spend, weigh
@@ -167,8 +167,9 @@ class Material:
             min_support=options.min_support,
             min_baskets=options.min_baskets,
             min_customers=self.config.personas.min_cell,
+            most=1,
         )
-        return {str(row.group): Pair(row.a, row.b, row.lift) for row in strongest(found, 1).itertuples()}
+        return {str(row.group): Pair(row.a, row.b, row.lift) for row in found.itertuples()}
 
 
 def verdicts(material: Material) -> Section:

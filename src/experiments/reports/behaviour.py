@@ -15,7 +15,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.analysis.associations import pairs, strongest
+from experiments.analysis.associations import pairs
 from experiments.analysis.hypotheses import Window, daily_rates
 from experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, dress, require
 from experiments.reports.section import Part, Picture, Section, Table, Text, percent
@@ -80,13 +80,13 @@ def behaviour_section(
         values = of_groups(behaviour.by_value, level=level)
         if not values["units"].sum() > 0:
             raise InputError(f"no quantity of any {level} is known")
-        found = pairs(
+        table = pairs(
             of_groups(behaviour.baskets, level=level),
             min_support=min_support,
             min_baskets=min_baskets,
             min_customers=min_customers,
+            most=n_pairs,
         )
-        table = strongest(found, n_pairs)
         return [
             Picture(
                 "categories",
@@ -189,7 +189,7 @@ def associations_figure(table: pd.DataFrame, values: pd.DataFrame, *, seed: int)
     Parameters
     ----------
     table : DataFrame
-        As `associations.strongest` gives it.
+        As `associations.pairs` gives it.
     values : DataFrame
         As `behaviour.by_value` gives them: the dearest third of the categories is coloured.
     seed : int
