@@ -181,6 +181,7 @@ class PersonasConfig:
         _in_range("personas.largest", self.largest, "at least 2", self.largest >= 2)
 
 
+@dataclass
 class AsReportedConfig(Options):
     def __post_init__(self) -> None:
         for part in self.parts:
