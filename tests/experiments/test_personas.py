@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -95,7 +93,7 @@ def wordings() -> dict[str, Wording]:
 
 def test_personas_are_told_in_both_languages(wordings: dict[str, Wording]) -> None:
     gold = persona("Gold", [("category", "Tea & co"), ("month", "6"), ("weekday", "4"), ("gender", "F")])
-    found = Personas([gold], {"Silver": 3}, pd.DataFrame(), date(2020, 1, 1), date(2021, 1, 1))
+    found = Personas([gold], {"Silver": 3})
     pairs = {"Gold": Pair("tea", "cups", 2.52)}
     parts = persona_parts(found, pairs, wordings, {"Gold": {"en": "Give tea.", "ko": "차 증정"}}, "EUR", "tier")
     texts = {(part.lang, i): part.text for i, part in enumerate(parts) if isinstance(part, Text)}

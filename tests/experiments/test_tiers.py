@@ -16,7 +16,7 @@ from experiments.analysis.tiers import TierOptions, choose, fit_weights, levels
 from experiments.analysis.value import ValueOptions, pareto, value_table
 from experiments.reports.fonts import use_in_pictures
 from experiments.reports.section import Picture, Text
-from experiments.reports.tiers import tiers_section, value_section
+from experiments.reports.tiers import tiers_section, value_tier_parts
 from features.errors import InputError
 from features.shop import Shop
 from merchandise_store import sales_of_a_year
@@ -235,10 +235,10 @@ def test_sections_draw_empty_tiers_and_names_in_hangul(shop, tmp_path):
     following = analysis.following_spend(shop, TESTED_AT, 90)
     empty = dataclasses.replace(tiers, tier=tiers.tier.where(tiers.tier != "우수", "일반"))
     section = tiers_section(before, empty, following, weighing, horizon_days=90, currency="USD")
-    valued = value_section(empty, following, chosen.value, horizon_days=90)
-    leads = [part.text for part in (*section.parts, *valued.parts) if isinstance(part, Text) and part.kind == "lead"]
+    valued = value_tier_parts(empty, following, chosen.value, horizon_days=90)
+    leads = [part.text for part in (*section.parts, *valued) if isinstance(part, Text) and part.kind == "lead"]
     assert len(leads) == 2
-    pictures = [part for part in (*section.parts, *valued.parts) if isinstance(part, Picture)]
+    pictures = [part for part in (*section.parts, *valued) if isinstance(part, Picture)]
     assert [picture.name for picture in pictures] == [
         "sizes", "revenue_share", "migration", "weightings", "value_tiers",
     ]  # fmt: skip

@@ -148,24 +148,17 @@ class Persona:
 
 @dataclass(frozen=True)
 class Personas:
-    """Personas of all groups, and what they were told from.
+    """Personas of all groups.
 
     Attributes
     ----------
     personas : sequence of Persona
         In the order of the groups; without those that are too small.
     too_small : mapping of group to its number of customers
-    table : DataFrame
-        aspect and `over_index`, of all values.
-    start, end : date
-        The days that habits are from, end exclusive.
     """
 
     personas: Sequence[Persona]
     too_small: Mapping[str, int]
-    table: pd.DataFrame
-    start: date
-    end: date
 
 
 def describe(
@@ -226,4 +219,4 @@ def describe(
             )
         )
     too_small = {str(group): int(n) for group, n in sizes.items() if n < min_cell}
-    return Personas(personas, too_small, table, start, end)
+    return Personas(personas, too_small)

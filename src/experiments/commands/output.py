@@ -29,11 +29,21 @@ def check_output(path: Path) -> None:
         raise InputError(
             f"{path} has no known suffix", where="output", expected=listing(WRITERS), found=path.suffix or "none"
         )
+    check_writable(path, "output")
+
+
+def check_writable(path: Path, where: str) -> None:
+    """Refuse a file that cannot be written where it is wanted.
+
+    Raises
+    ------
+    InputError
+    """
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise InputError(
             f"{path} cannot be written",
-            where="output",
+            where=where,
             expected="a file in a folder that can be written",
             found=str(folder),
         )

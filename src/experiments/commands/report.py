@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -21,6 +20,7 @@ from experiments.analysis.hypotheses import assess
 from experiments.analysis.lifecycle import lifecycle
 from experiments.analysis.tiers import Tiers, Weighing, assign, equal, following_spend, weigh
 from experiments.commands.config import Config, every
+from experiments.commands.output import check_writable
 from experiments.commands.project import Project
 from experiments.commands.score import as_of, find_champions, scored
 from experiments.commands.score import verdicts as in_words
@@ -34,7 +34,7 @@ from experiments.reports.outlook import return_parts, value_parts
 from experiments.reports.page import page
 from experiments.reports.personas import Pair, Wording, persona_parts
 from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, percent
-from experiments.reports.tiers import tiers_section, value_section
+from experiments.reports.tiers import tiers_section, value_tier_parts
 from experiments.reports.verdicts import Answer, verdicts_section
 from experiments.tasks.repurchase import Repurchase
 from features.behaviour import baskets
@@ -42,6 +42,8 @@ from features.errors import InputError, did_you_mean
 from features.writing import replacing
 
 logger = logging.getLogger(__name__)
+
+SUFFIXES = (".html", ".htm")
 
 
 def main(config: Config) -> None:
@@ -180,14 +182,12 @@ def verdicts(material: Material) -> Section:
     champions = find_champions(project, check=False)
     said, answers = in_words(champions), []
     for question, version in champions.items():
+        own = int(version.tags.get("instead_of", version.number))  # a naive model stands for the candidate that lost
         looks = [Look(entry, fresh=False) for entry in Registry(project.client, version.name).ledger()]
-        own = int(
-            version.tags.get("instead_of", version.number)
-        )  # of a naive model, that of the candidate it stands for
         judged = [look for look in looks if look.version == own and look.entry["decision"] and look.outcome]
-        window = f"{judged[-1].entry['start']} to {judged[-1].entry['end']}" if judged else ""
-        decision = judged[-1].decision if judged else None
-        answers.append(Answer(question, version.tags, said[question], decision, window))
+        last = judged[-1] if judged else None
+        window = f"{last.entry['start']} to {last.entry['end']}" if last else ""
+        answers.append(Answer(question, version.tags, said[question], last.decision if last else None, window))
     return verdicts_section(answers)
 
 
@@ -286,7 +286,7 @@ def value(material: Material) -> Section:
     """Few customers and most of the revenue; and what the model in use expects of whom."""
     now, following = material.tested_tiers
     options = material.config.tiers
-    parts = [*value_section(now, following, options.value, horizon_days=options.horizon_days).parts]
+    parts = value_tier_parts(now, following, options.value, horizon_days=options.horizon_days)
     parts.append(Heading("What is expected of them"))
     try:
         scores = material.scores
@@ -363,7 +363,14 @@ def report(project: Project, path: Path) -> Path:
             raise InputError(
                 f"a report has no section {name!r}", where="report.sections", hint=did_you_mean(name, SECTIONS)
             )
-    _check_writable(path)
+    if path.suffix not in SUFFIXES:
+        raise InputError(
+            f"{path} is no page",
+            where="report.output",
+            expected="a file that ends in .html",
+            found=path.suffix or "none",
+        )
+    check_writable(path, "report.output")
     use_in_pictures()
     material = Material(project)
     material.check_as_of()
@@ -394,17 +401,6 @@ def _section(name: str, material: Material) -> Section:
 def left_out(error: InputError) -> Text:
     """What a reader is told of a part that these data do not allow."""
     return Text(f"Left out: {' '.join(str(error).split())}", "note")
-
-
-def _check_writable(path: Path) -> None:
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if path.suffix not in (".html", ".htm") or path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InputError(
-            f"{path} cannot be written",
-            where="report.output",
-            expected="a file that ends in .html, in a folder that can be written",
-            found=str(path),
-        )
 
 
 def _keep(material: Material, name: str, html: str, sections: list[Section]) -> None:

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 
 from experiments.analysis.associations import pairs
 from experiments.analysis.hypotheses import Window, daily_rates
-from experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, dress, require
+from experiments.reports.figures import BLUE, DARK, GREEN, GREY, ORANGE, dress, require
 from experiments.reports.section import Part, Picture, Section, Table, Text, percent
 from features import behaviour
 from features.errors import InputError
@@ -26,7 +26,6 @@ from features.shop import Shop
 WIDTH = 7.2  # inches at 120 dots each: readable where a page is 700 pixels wide
 MOST_CATEGORIES = 16
 LONGEST_NAME = 22
-DARK = "#20242b"
 STATUS_COLORS = {behaviour.USED: BLUE, behaviour.NOT_USED: "#c9cdd3"}
 WIDEST_EDGE = 5.0
 WEEKEND, SUMMER = (5, 6), (6, 7, 8)

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentF
 from features.errors import InputError, listing
 
 BLUE, ORANGE, GREEN, GREY = "#2563a8", "#d9822b", "#3a8f5c", "#8a8f98"
+DARK = "#20242b"  # text on light cells
 WIDE_RANGE = 30  # largest / smallest mean above which a linear axis would hide most quantiles
 
 

@@ -10,11 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from experiments.analysis.groups import row_shares
-from experiments.reports.figures import BLUE, GREY, ORANGE, dress, require
+from experiments.reports.figures import BLUE, DARK, GREY, ORANGE, dress, require
 from experiments.reports.section import percent
 
 SHADES = (GREY, BLUE, ORANGE)
-DARK = "#20242b"
 
 
 def customers_figure(table: pd.DataFrame, *, title: str, subtitle: str) -> Figure:

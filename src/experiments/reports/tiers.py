@@ -106,7 +106,7 @@ def tiers_section(
     return Section("tiers", "Tiers of customers", parts)
 
 
-def value_section(tiers: Tiers, following: pd.Series, options: ValueOptions, *, horizon_days: int) -> Section:
+def value_tier_parts(tiers: Tiers, following: pd.Series, options: ValueOptions, *, horizon_days: int) -> list[Part]:
     """Value tiers by spend alone, and how few customers make most of the revenue.
 
     Parameters
@@ -123,7 +123,7 @@ def value_section(tiers: Tiers, following: pd.Series, options: ValueOptions, *, 
     table = value_table(past, following, options)
     best, top = table.index[0], percent(options.top_share)
     kept = float(table["next_share"].iloc[0])
-    parts: list[Part] = [
+    return [
         Text(
             f"The best {top} of customers made {percent(before.revenue_of_top)} of the revenue before {tiers.cutoff}; "
             f"{percent(before.customers_behind)} of customers made {percent(options.revenue_share)} of it.",
@@ -150,7 +150,6 @@ def value_section(tiers: Tiers, following: pd.Series, options: ValueOptions, *, 
             "note",
         ),
     ]
-    return Section("value_tiers", "Value tiers", parts)
 
 
 def weightings_figure(comparison: pd.DataFrame, *, used: str, horizon_days: int) -> Figure:
