@@ -18,7 +18,11 @@ from online_retail import OnlineRetail
 from workplace import QUICK, experiments
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # two tests run at once, and so do their processes
+for library in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+):  # two tests run at once, and so do their processes
     os.environ[library] = "1"
 
 

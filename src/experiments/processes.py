@@ -1,19 +1,26 @@
-"""Who works on something: a mark that other processes of the same machine can check.
-
-Neither a journal file nor a local MLflow store notices that a process was killed.
-"""
+"""Processes beside each other: which one works on something, and how they share the cores."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from joblib import cpu_count
+from threadpoolctl import threadpool_limits
+
+# The last is joblib's.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+
 
 def mark() -> dict[str, Any]:
-    """This process: host, pid and when it began, which a later process of the same pid does not share."""
+    """This process: host, pid and when it began, which a later process of the same pid does not share.
+
+    Neither a journal file nor a local MLflow store notices that a process was killed; others do, by its mark.
+    """
     return {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
@@ -41,3 +48,17 @@ def _started(pid: int) -> str | None:
     except PermissionError:
         pass
     return "running"  # a system without /proc: the pid alone must do
+
+
+@contextmanager
+def sharing_cores(n_processes: int) -> Iterator[None]:
+    """Leave each process its share of the cores: this one, and those that it starts, unless told otherwise."""
+    share = max(1, cpu_count() // n_processes)
+    added = [name for name in THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(added, str(share)))  # libraries read them when they are loaded
+    try:
+        with threadpool_limits(share):  # and these are
+            yield
+    finally:
+        for name in added:
+            del os.environ[name]

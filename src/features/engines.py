@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import inspect
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,10 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Protocol
+from uuid import uuid4
 
 import duckdb
 import ibis
 import ibis.expr.types as ir
+import psutil
 import pyarrow as pa
 import pyarrow.dataset as ds
 from tqdm import tqdm
@@ -84,14 +88,14 @@ class DuckDB:
     memory_limit : str
         Such as "4GiB".
     temp_directory : str
-        Where to spill.
+        Where to spill: beside it lies a folder of the process's own, while it needs one.
     """
 
     name = "duckdb"
 
     def __init__(self, threads: int, memory_limit: str, temp_directory: str) -> None:
         self.connection: Backend = ibis.duckdb.connect(
-            threads=threads, memory_limit=memory_limit, temp_directory=temp_directory
+            threads=threads, memory_limit=memory_limit, temp_directory=str(own_folder(Path(temp_directory)))
         )
         for setting in ("enable_progress_bar = true", "enable_progress_bar_print = false"):  # see `progress`
             self.connection.raw_sql(f"SET {setting}")
@@ -276,6 +280,19 @@ def _check_spark() -> None:
             found=f"none in {java}/bin" if java else "none",
             hint="install it, on Debian 12: apt-get install openjdk-17-jre-headless",
         )
+
+
+def own_folder(folder: Path) -> Path:
+    """The folder that this process spills to; what killed processes of this machine left beside it is removed.
+
+    In a folder that two share, each would write over the other's files: they have the same names, see DuckDB's
+    issue 15173.
+    """
+    mine = f"{folder.name}-{socket.gethostname()}-"
+    for other in folder.parent.glob(f"{glob.escape(mine)}[0-9]*"):
+        if not psutil.pid_exists(int(other.name.removeprefix(mine).partition("-")[0])):
+            shutil.rmtree(other, ignore_errors=True)
+    return folder.with_name(f"{mine}{os.getpid()}-{uuid4().hex[:8]}")
 
 
 def staging_engine(scratch: Path) -> DuckDB:

@@ -9,7 +9,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 
@@ -209,10 +209,15 @@ def snapshot_files(
     of `snapshot`.
     """
     _families(tables, names)
-    pasts = {day: tables.as_of(day) for day in _days(cutoffs)}
-    expressions = {day: partial(row_per_customer, past, sorted(names)) for day, past in pasts.items()}
+    days = _days(cutoffs)
+    for day in days:
+        tables.check_cutoff(day)
+
+    def rows(day: date) -> ir.Table:
+        return row_per_customer(tables.as_of(day), sorted(names))
+
     key = (digest, tables.start, tables.burn_in_days, engine.name, definition_hash(names))
-    return _build(expressions, key, engine, cache / "features")
+    return _build(days, rows, key, engine, cache / "features")
 
 
 def combinations(path: Path, columns: Sequence[str], engine: Engine) -> pd.DataFrame:
@@ -258,13 +263,22 @@ def target(
     if horizon_days < 1:
         raise InputError(f"horizon_days={horizon_days} is no horizon", expected="a whole number of days, at least 1")
     horizon = timedelta(days=horizon_days)
-    expressions = {
-        day: partial(expression, tables.between(day, day + horizon), eligible(tables.as_of(day)))
-        for day in _days(cutoffs)
-    }
+    days = _days(cutoffs)
+    for day in days:
+        tables.check_cutoff(day)
+        tables.check_window(day, day + horizon)
+
+    def rows(day: date) -> ir.Table:
+        return expression(tables.between(day, day + horizon), eligible(tables.as_of(day)))
+
+    key = (digest, tables.start, engine.name, horizon_days, _target_hash(expression, horizon))
+    return gather(_build(days, rows, key, engine, cache / "targets"), ["y"])["y"].rename(name)
+
+
+@cache
+def _target_hash(expression: Target, horizon: timedelta) -> str:
     past, future = _blank(horizon)
-    key = (digest, tables.start, engine.name, horizon_days, _sql_hash(expression(future, eligible(past))))
-    return gather(_build(expressions, key, engine, cache / "targets"), ["y"])["y"].rename(name)
+    return _sql_hash(expression(future, eligible(past)))
 
 
 def _days(cutoffs: Iterable[date]) -> list[date]:
@@ -275,14 +289,14 @@ def _days(cutoffs: Iterable[date]) -> list[date]:
 
 
 def _build(
-    expressions: Mapping[date, Callable[[], ir.Table]], key: tuple[object, ...], engine: Engine, folder: Path
+    days: Iterable[date], rows: Callable[[date], ir.Table], key: tuple[object, ...], engine: Engine, folder: Path
 ) -> dict[date, Path]:
     """Build the cutoffs that the folder lacks."""
-    paths = {day: folder / f"{day}-{_hash(*key, day)[:24]}.parquet" for day in expressions}
+    paths = {day: folder / f"{day}-{_hash(*key, day)[:24]}.parquet" for day in days}
     for day, path in paths.items():
         if not path.exists():
             started = perf_counter()
-            engine.write(expressions[day]().order_by("customer_id"), path)
+            engine.write(rows(day).order_by("customer_id"), path)
             logger.info("%s at %s built in %.1f s", folder.name, day, perf_counter() - started)
     return paths
 

@@ -261,13 +261,7 @@ class Tables:
         InputError
             If the cutoff is not in (start, end]: at most the last day + 1.
         """
-        if not self.start < cutoff <= self.end:
-            raise InputError(
-                f"{cutoff} is outside the data",
-                expected=f"a day from {self.start + timedelta(days=1)} to {self.end} (the last day of data + 1)",
-                found=str(cutoff),
-                hint="choose a cutoff in this range, or add the missing days to the source",
-            )
+        self.check_cutoff(cutoff)
         kept = {}
         for name, table in self._items():
             spec = SPECS[name]
@@ -285,13 +279,7 @@ class Tables:
         InputError
             If the window does not lie inside the data.
         """
-        if not self.start <= start < end <= self.end:
-            raise InputError(
-                f"the window {start} to {end} is not covered by the data",
-                expected=f"days within {self.start} to {self.end} (end exclusive)",
-                found=f"[{start}, {end})",
-                hint="choose an earlier cutoff or a shorter horizon_days",
-            )
+        self.check_window(start, end)
         kept = {}
         for name, table in self._items():
             known_at = SPECS[name].known_at
@@ -300,6 +288,26 @@ class Tables:
                 table = table.filter((moment >= midnight(start)) & (moment < midnight(end)))
             kept[name] = table
         return dataclasses.replace(self, start=start, end=end, **kept)
+
+    def check_cutoff(self, cutoff: date) -> None:
+        """Refuse a cutoff outside the data, as `as_of` does."""
+        if not self.start < cutoff <= self.end:
+            raise InputError(
+                f"{cutoff} is outside the data",
+                expected=f"a day from {self.start + timedelta(days=1)} to {self.end} (the last day of data + 1)",
+                found=str(cutoff),
+                hint="choose a cutoff in this range, or add the missing days to the source",
+            )
+
+    def check_window(self, start: date, end: date) -> None:
+        """Refuse a window that does not lie inside the data, as `between` does."""
+        if not self.start <= start < end <= self.end:
+            raise InputError(
+                f"the window {start} to {end} is not covered by the data",
+                expected=f"days within {self.start} to {self.end} (end exclusive)",
+                found=f"[{start}, {end})",
+                hint="choose an earlier cutoff or a shorter horizon_days",
+            )
 
     def _items(self) -> Iterator[tuple[str, ir.Table]]:
         for name in SPECS:

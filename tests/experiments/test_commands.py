@@ -390,6 +390,55 @@ def test_several_questions_are_judged_together_and_a_killed_run_goes_on(
     assert table[["clv", "segment", "clv_verdict", "segmentation_verdict"]].notna().all(axis=None)
 
 
+def two_questions(n_trials: int, n_processes: int) -> list[str]:
+    command = [
+        "run",
+        "data=cdnow",
+        "tasks=[clv, repurchase]",
+        f"tuning.n_trials={n_trials}",
+        "report.sections=[verdicts]",
+    ]
+    command += ["evaluation.n_resamples=300", "evaluation.n_controls=1", "evaluation.n_origins=1"]
+    return [*command, f"processes={n_processes}"]
+
+
+def test_questions_searched_side_by_side_come_out_as_one_after_the_other(workspace: Path, tmp_path: Path) -> None:
+    found = []
+    for n_processes in (1, 2):
+        folder = tmp_path / str(n_processes)
+        folder.mkdir()
+        shutil.copytree(workspace / ".cache", folder / ".cache")
+        done = experiments(folder, *two_questions(3, n_processes))
+        assert ("repurchase | best of 3 trials" in done.stderr) == (n_processes == 2)
+        assert done.stderr.index("clv: training") < done.stderr.index("repurchase: training")
+        found.append(re.search(r"^task .*?(?=\n\n)", done.stdout, re.M | re.S)[0])
+        assert len(kind(folder, "trial")) == 3
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_no_search_outlives_the_run_that_began_it(workspace: Path, sent: signal.Signals) -> None:
+    errors = workspace / "errors.txt"
+    process = subprocess.Popen(
+        [str(BIN / "experiments"), *two_questions(500, 2)],
+        cwd=workspace,
+        env=environment(TQDM_MININTERVAL="0.1"),
+        stderr=errors.open("w"),
+    )
+    deadline = time.monotonic() + 90
+    while "repurchase | cdnow-repurchase" not in errors.read_text() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    (search,) = psutil.Process(process.pid).children()
+    assert "tune" in search.cmdline()
+    process.send_signal(sent)
+    assert process.wait(timeout=60) == (130 if sent == signal.SIGINT else -signal.SIGKILL)
+    search.wait(timeout=60)
+    assert "Traceback" not in errors.read_text()
+    if sent == signal.SIGINT:
+        assert "repurchase | interrupted" in errors.read_text()
+        assert not [r for r in runs(workspace) if r.info.status == "RUNNING"]
+
+
 def test_an_override_of_one_task_is_refused_where_several_are_run(run: Run) -> None:
     refused = run("run", "data=cdnow", "task.horizon_days=30", code=2)
     assert "task.horizon_days=30 belongs to one task, and 3 are run" in refused.stderr

@@ -92,3 +92,20 @@ def test_spark_says_what_is_missing(tmp_path, monkeypatch):
     assert "openjdk-17" in refused.value.hint
     with pytest.raises(InputError, match="did you mean 'master'"):
         open_engine("spark", **SPARK, maste="local[2]")
+
+
+def test_engines_with_one_folder_spill_beside_each_other_and_a_killed_ones_files_go(tmp_path):
+    def spilling() -> engines.DuckDB:
+        made = engines.DuckDB(threads=1, memory_limit="100MiB", temp_directory=str(tmp_path / "spill"))
+        made.connection.raw_sql("CREATE TABLE drawn AS SELECT random() AS r FROM range(20000000)")
+        return made
+
+    left = tmp_path / f"spill-{engines.socket.gethostname()}-{2**22 + 1}-0123"  # beyond the largest id of a process
+    left.mkdir()
+    both = [spilling(), spilling()]
+    assert not left.exists()
+    assert len(list(tmp_path.glob("spill-*"))) == 2
+    for one in both:
+        assert one.connection.raw_sql("SELECT count(*) FROM drawn WHERE r BETWEEN 0 AND 1").fetchone() == (20_000_000,)
+        one.connection.disconnect()
+    assert not list(tmp_path.iterdir())

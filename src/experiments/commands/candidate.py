@@ -114,7 +114,7 @@ def _make_candidate(project: Project, name: str, params: Mapping[str, Any], pare
         }
         runs.log_artifacts(
             run_id,
-            texts=project.texts(),
+            texts=project.texts,
             tables=tables,
             figures=draw(
                 {name: tables, naive: standing.naive[naive].last.tables},
@@ -183,7 +183,7 @@ def make_naive(
                 note=f"{name}, in use as long as nothing better is shown: {tags['reason']}.",
             )
             runs.log_data(run_id, project.data_input, context="training")
-            runs.log_artifacts(run_id, texts=project.texts())
+            runs.log_artifacts(run_id, texts=project.texts)
             uri = packaging.log_model(run_id, model, project.features, task.outputs)
             version = project.registry.register(uri, run_id, described)
         return _kept(project, version, run_id)

@@ -229,6 +229,7 @@ class Config:
     tracking: TrackingConfig
     engine: dict[str, Any]
     tasks: list[str]
+    processes: int | None
     cache: str
     cutoff: str | None
     as_of: str | None
@@ -236,6 +237,9 @@ class Config:
     version: int | None
     reason: str | None
     rollback: bool
+
+    def __post_init__(self) -> None:
+        _in_range("processes", self.processes, "at least 1, or null", self.processes is None or self.processes >= 1)
 
 
 def typed(config: DictConfig) -> Config:

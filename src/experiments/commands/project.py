@@ -183,6 +183,7 @@ class Project:
             "git_commit": git_commit(),
         }
 
+    @cached_property
     def texts(self) -> dict[str, str]:
         """The resolved configuration, and the overrides that led to it, as artifacts."""
         return {
@@ -197,15 +198,24 @@ class Project:
             return list(self._overrides)
         return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
+    @property
+    def arguments(self) -> list[str]:
+        """What gives another command this configuration."""
+        return [*self._folders(), *self.overrides]
+
     def again(self, command: str) -> str:
         """A command to type next, with the choices of this one: data, task, configuration folder, store, ..."""
         given = [
             text for text in self.overrides if text.lstrip("+~").startswith(LASTING) and not text.startswith("tasks=")
         ]
-        if HydraConfig.initialized():
-            folders = [s.path for s in HydraConfig.get().runtime.config_sources if s.provider == "command-line"]
-            given = [*(f"--config-dir={folder.removeprefix('file://')}" for folder in folders), *given]
-        return masked(" ".join(["experiments", command, *map(shlex.quote, given)]))
+        return masked(" ".join(["experiments", command, *map(shlex.quote, [*self._folders(), *given])]))
+
+    def _folders(self) -> list[str]:
+        """The configuration folder that was given beside conf/, as an argument."""
+        if not HydraConfig.initialized():
+            return []
+        folders = [s.path for s in HydraConfig.get().runtime.config_sources if s.provider == "command-line"]
+        return [f"--config-dir={folder.removeprefix('file://')}" for folder in folders]
 
 
 def digest(content: Any) -> str:

@@ -415,9 +415,9 @@ def _keep(material: Material, name: str, html: str, sections: list[Section]) -> 
         parts = [(section.name, part) for section in sections for part in section.parts]
         runs.log_artifacts(
             run_id,
-            texts={name: html, **project.texts()},
+            texts={name: html, **project.texts},
             tables={f"{section}/{part.name}": part.frame for section, part in parts if isinstance(part, Table)},
-            figures={f"{section}/{part.name}": part.figure for section, part in parts if isinstance(part, Picture)},
+            pictures={f"{section}/{part.name}": part.png for section, part in parts if isinstance(part, Picture)},
         )
         runs.log_data(run_id, project.data_input, context="report")
         for study in material.studies:

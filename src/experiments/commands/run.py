@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from joblib import cpu_count
 
 from experiments.commands.config import Config, of_each_task
 from experiments.commands.project import Project
 from experiments.commands.promote import describe, in_use, promote_together, unjudged, use_naive_unjudged
 from experiments.commands.report import report
 from experiments.commands.score import find_champions, score
+from experiments.commands.side_by_side import side_by_side
 from experiments.commands.tune import tune
 from experiments.reports.decision import figure, statement
 from features.errors import InputError, InsufficientDataError, UnsuitableDataError
@@ -63,7 +65,10 @@ def main(config: Config) -> None:
     begun = time.monotonic()
     projects = [Project(own, overrides) for own, overrides in of_each_task(config)]
     check_names(projects)
-    answers = [search(project) for project in projects]
+    if projects:
+        _ = projects[0].shop  # staged once, before several processes ask for it
+    with side_by_side(projects, n_processes(config)) as in_turn:
+        answers = sorted((search(project) for project in in_turn), key=lambda answer: projects.index(answer.project))
     judge(answers)
     refusals = [answer.refusal for answer in answers if answer.is_skipped and answer.refusal is not None]
     if refusals and len(refusals) == len(answers):
@@ -92,6 +97,13 @@ def main(config: Config) -> None:
     for project in served:
         print(f"  mlflow models serve -m models:/{project.registered_name}@champion --env-manager local -p 5001")
         print("      answer rows of features")
+
+
+def n_processes(config: Config) -> int:
+    """How many processes search questions: as configured, else as many as there are cores for."""
+    if config.processes is not None:
+        return config.processes
+    return 1 if config.engine["name"] == "spark" else max(1, cpu_count() // config.tuning.workers)
 
 
 def check_names(projects: Sequence[Project]) -> None:

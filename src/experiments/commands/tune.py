@@ -98,7 +98,7 @@ def _tune(project: Project) -> Version:
                 },
             )
             runs.log_data(parent, project.data_input, context="tuning")
-            runs.log_artifacts(parent, texts=project.texts())
+            runs.log_artifacts(parent, texts=project.texts)
             settle(study, runs, parent, options.seed)
         objective = ValidationObjective(task, space, dataset, folds)
 

@@ -140,14 +140,15 @@ def finite_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
         Naming the first column that holds anything else.
     """
     values = require_columns(X, names).astype(float)
-    for name in values:
-        wrong = values[name][~(np.isfinite(values[name]) & (values[name] >= 0))]
-        if len(wrong):
+    amounts = values.to_numpy()
+    wrong = ~(np.isfinite(amounts) & (amounts >= 0))
+    for name, column, of_column in zip(values, amounts.T, wrong.T, strict=True):
+        if of_column.any():
             raise UnsuitableDataError(
                 f"{name} has values that are no amount",
                 where=f"column {name}",
                 expected="finite numbers >= 0",
-                found=listing(wrong),
+                found=listing(column[of_column]),
             )
     return values
 

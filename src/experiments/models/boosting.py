@@ -9,6 +9,7 @@ from typing import Any, Self
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
+from joblib import cpu_count
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -28,9 +29,9 @@ class LightGBM(Model):
     n_estimators, learning_rate, num_leaves, min_child_samples, reg_lambda, colsample_bytree, subsample
         As `lightgbm.LGBMModel`; rows are drawn anew for each tree when subsample < 1.
     seed : int
-        Same data, parameters and seed give the same bits.
+        Same data, parameters and seed give the same bits, by any number of threads.
     n_jobs : int
-        Threads.
+        Threads; -1 for as many as there are cores for this process, as joblib counts them.
 
     Attributes
     ----------
@@ -49,7 +50,7 @@ class LightGBM(Model):
         colsample_bytree: float = 0.5,
         subsample: float = 0.8,
         seed: int = 0,
-        n_jobs: int = 1,
+        n_jobs: int = -1,
     ) -> None:
         self.n_estimators = n_estimators
         self.learning_rate = learning_rate
@@ -103,7 +104,10 @@ class LightGBM(Model):
         return validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
 
     def _raw(self, X: np.ndarray) -> np.ndarray:
-        return self.booster_.predict(X, num_threads=self.n_jobs)
+        return self.booster_.predict(X, num_threads=self._threads())
+
+    def _threads(self) -> int:
+        return cpu_count() if self.n_jobs == -1 else self.n_jobs
 
     def _trained(self, X: np.ndarray, y: np.ndarray) -> lgb.Booster:
         try:
@@ -127,7 +131,7 @@ class LightGBM(Model):
             "subsample": self.subsample,
             "subsample_freq": int(self.subsample < 1),
             "seed": self.seed,
-            "num_threads": self.n_jobs,
+            "num_threads": self._threads(),
             "deterministic": True,
             "force_row_wise": True,
             "verbosity": -1,
@@ -183,7 +187,7 @@ class LightGBMSpend(LightGBM):
         colsample_bytree: float = 0.5,
         subsample: float = 0.8,
         seed: int = 0,
-        n_jobs: int = 1,
+        n_jobs: int = -1,
     ) -> None:
         self.objective = objective
         self.tweedie_variance_power = tweedie_variance_power

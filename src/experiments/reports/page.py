@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 from html import escape
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from experiments.reports.html import document, table
 from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, number
-
-DPI = 110  # as wide as the page's column on a screen of twice the density
 
 
 def page(title: str, about: str, sections: Sequence[Section]) -> str:
@@ -48,7 +44,7 @@ def _part(part: Part) -> str:
         case Picture():
             caption = escape(part.caption)
             return (
-                f'<figure><img alt="{caption}" src="data:image/png;base64,{_png(part.figure)}">'
+                f'<figure><img alt="{caption}" src="data:image/png;base64,{base64.b64encode(part.png).decode()}">'
                 f"<figcaption>{caption}</figcaption></figure>\n"
             )
 
@@ -59,12 +55,6 @@ def _table(part: Table) -> str:
     rows = (list(map(number, row)) for row in frame.astype(object).itertuples(index=False))
     caption = f"<p class=caption>{escape(part.caption)}</p>" if part.caption else ""
     return caption + table(list(map(str, frame.columns)), rows, numeric)
-
-
-def _png(figure: Figure) -> str:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=DPI)
-    return base64.b64encode(file.getvalue()).decode()
 
 
 STYLE = """

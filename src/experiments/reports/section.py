@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 from matplotlib.figure import Figure
+
+DPI = 110  # as wide as the page's column on a screen of twice the density
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,13 @@ class Picture:
     name: str
     figure: Figure
     caption: str
+
+    @cached_property
+    def png(self) -> bytes:
+        """As it is shown, drawn once."""
+        file = io.BytesIO()
+        self.figure.savefig(file, format="png", dpi=DPI)
+        return file.getvalue()
 
 
 Part = Text | Heading | Table | Picture

@@ -29,7 +29,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
 
-from experiments.processes import mark
+from experiments.processes import mark, sharing_cores
 from experiments.tuning.storage import fail_stale_trials
 from experiments.tuning.study import POLL_SECONDS, Objective, Progress, finished, optimize, writer_of
 from features.errors import InputError, first_line
@@ -38,7 +38,6 @@ from features.memory import check_memory
 logger = logging.getLogger(__name__)
 
 Join = Callable[[], optuna.Study]
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 MAX_KILLED = 5  # workers killed from outside, one after the other, without a trial that finished in between
 
 
@@ -161,7 +160,7 @@ def _start(work: Inherited, writer: Mapping[str, Any], n_workers: int) -> Worker
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(work, writer, sender), daemon=True)
-    with _environment_of_a_worker(max(1, (os.cpu_count() or 1) // n_workers)):
+    with sharing_cores(n_workers), _without_interrupts():
         process.start()
     sender.close()
     return Worker(process, receiver)
@@ -194,18 +193,11 @@ def _raise_failure(worker: Worker) -> None:
 
 
 @contextmanager
-def _environment_of_a_worker(threads: int) -> Iterator[None]:
-    """What libraries read when they are loaded: each worker uses its share of the cores, unless told otherwise.
-
-    An interrupt from the keyboard is the starting process's to answer, and blocked for its workers.
-    """
-    added = [name for name in THREADS if name not in os.environ]
-    os.environ.update(dict.fromkeys(added, str(threads)))
+def _without_interrupts() -> Iterator[None]:
+    """An interrupt from the keyboard is the starting process's to answer, and blocked for its workers."""
     resource_tracker.ensure_running()  # started with the first process otherwise, it would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        for name in added:
-            del os.environ[name]

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed, parallel_config
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.model_selection import KFold, cross_val_predict, train_test_split
@@ -184,19 +185,22 @@ def _model(X: pd.DataFrame, seed: int) -> Pipeline:
 
 def _by_split(X: pd.DataFrame, y: pd.Series, options: Options) -> pd.DataFrame:
     """Errors on the rows of several random splits: rmse and mae by `split`."""
-    rows = []
-    for split in range(options.n_splits):
+
+    def errors(split: int) -> dict[str, float]:
         learnt, held, y_learnt, y_held = train_test_split(
             X, y, test_size=options.test_share, random_state=options.seed + split
         )
         predicted = _model(X, options.seed).fit(learnt, y_learnt).predict(held)
-        rows.append({"rmse": float(rmse(y_held, predicted)), "mae": float(mae(y_held, predicted))})
+        return {"rmse": float(rmse(y_held, predicted)), "mae": float(mae(y_held, predicted))}
+
+    rows = Parallel(n_jobs=-1, prefer="threads")(delayed(errors)(split) for split in range(options.n_splits))
     return pd.DataFrame(rows).rename_axis("split")
 
 
 def _out_of_fold(X: pd.DataFrame, y: pd.Series, options: Options) -> np.ndarray:
     folds = KFold(options.n_folds, shuffle=True, random_state=options.seed)
-    return cross_val_predict(_model(X, options.seed), X, y, cv=folds)
+    with parallel_config("threading", n_jobs=-1):  # trees grow without Python's lock
+        return cross_val_predict(_model(X, options.seed), X, y, cv=folds)
 
 
 def _r2(y: pd.Series, predicted: np.ndarray) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from lightgbm import LGBMClassifier
 from sklearn.model_selection import train_test_split
 
@@ -203,14 +204,20 @@ def taught_by_seed(values: pd.DataFrame, spend: pd.Series, options: Options) -> 
         accuracy on the rows of the random split, null_accuracy (the same for clusters of permuted columns), and each
         variable's share of the splits.
     """
-    rows = {}
-    for seed in [options.seed, *(seed for seed in range(options.n_seeds) if seed != options.seed)][: options.n_seeds]:
+    seeds = [options.seed, *(seed for seed in range(options.n_seeds) if seed != options.seed)][: options.n_seeds]
+    lessons = []
+    for seed in seeds:
         model = _clusters(options, seed).fit(values, spend)
         Z = model.transform(values)[values.columns]
         null = pd.DataFrame(np.random.default_rng(seed).permuted(Z, axis=0), columns=Z.columns)
-        accuracy, shares = _taught(Z, model.segment(values), options.test_share, seed)
-        null_accuracy, _ = _taught(null, model.cluster(null), options.test_share, seed)
-        rows[seed] = {"accuracy": accuracy, "null_accuracy": null_accuracy, **dict(zip(Z, shares, strict=True))}
+        lessons += [(Z, model.segment(values), seed), (null, model.cluster(null), seed)]
+    found = Parallel(n_jobs=-1, prefer="threads")(
+        delayed(_taught)(Z, labels, options.test_share, seed) for Z, labels, seed in lessons
+    )
+    rows = {
+        seed: {"accuracy": accuracy, "null_accuracy": null_accuracy, **dict(zip(values, shares, strict=True))}
+        for seed, (accuracy, shares), (null_accuracy, _) in zip(seeds, found[::2], found[1::2], strict=True)
+    }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("seed")
 
 

@@ -1,0 +1,113 @@
+"""Questions searched side by side: those that come later by `experiments tune` in processes of their own.
+
+Each question has a study, draws, runs and models of its own, so that what comes out does not depend on when it is
+searched, or where.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event
+
+from tqdm import tqdm
+
+from experiments.commands.project import Project
+from experiments.processes import sharing_cores
+
+logger = logging.getLogger(__name__)
+
+BAR_SECONDS = "15"  # between two states of a progress bar, each of which is a line here
+
+
+@contextmanager
+def side_by_side(projects: Sequence[Project], n_processes: int) -> Iterator[Iterator[Project]]:
+    """The projects in an order to search them in, each when no other process is at it.
+
+    This process begins with the first, the others with the last. What another process has searched is given last: a
+    search then finds its study and candidate, and goes on from there if that process failed or was killed.
+
+    Parameters
+    ----------
+    projects : sequence of Project
+    n_processes : int
+        This one counted.
+    """
+    n_others = min(n_processes, len(projects)) - 1
+    if n_others < 1:
+        yield iter(projects)
+        return
+    helpers = _Helpers(projects)
+    with sharing_cores(n_others + 1), ThreadPoolExecutor(n_others) as pool:
+        ended = [pool.submit(helpers.search) for _ in range(n_others)]
+
+        def in_turn() -> Iterator[Project]:
+            own = []
+            while helpers.waiting:
+                try:
+                    own.append(helpers.waiting.popleft())
+                except IndexError:  # another took it in this moment
+                    break
+                yield own[-1]
+            for helper in ended:
+                helper.result()
+            yield from (project for project in projects if project not in own)
+
+        try:
+            yield in_turn()
+        finally:
+            helpers.stop()
+
+
+class _Helpers:
+    """Threads that each watch one process after the other, and show what it says."""
+
+    def __init__(self, projects: Sequence[Project]) -> None:
+        self.waiting = deque(projects)
+        self._commands: Mapping[Project, Sequence[str]] = {
+            project: [sys.executable, "-P", "-m", "experiments", "tune", *project.arguments] for project in projects
+        }
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = Event()
+
+    def search(self) -> None:
+        """Search the last of those that wait, until there is none."""
+        while not self._stopped.is_set():
+            try:
+                project = self.waiting.pop()
+            except IndexError:
+                return
+            self._search(project)
+
+    def _search(self, project: Project) -> None:
+        with subprocess.Popen(
+            self._commands[project],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,  # of which each ends when its reader is gone
+            text=True,
+            errors="replace",
+            env={"TQDM_MININTERVAL": BAR_SECONDS, **os.environ},
+            start_new_session=True,  # an interrupt from the keyboard is this process's to answer
+        ) as process:
+            self._running.add(process)
+            if self._stopped.is_set():
+                process.send_signal(signal.SIGINT)
+            assert process.stderr is not None
+            for line in process.stderr:
+                if line.strip():
+                    with tqdm.external_write_mode(file=sys.stderr):
+                        logger.info("%s | %s", project.task.name, line.rstrip())
+        self._running.discard(process)
+
+    def stop(self) -> None:
+        """Begin no other search, and interrupt those that run: the same command goes on from there."""
+        self._stopped.set()
+        for process in list(self._running):
+            process.send_signal(signal.SIGINT)
