@@ -22,11 +22,6 @@ COUNTS = ("orders", "lines")
 SUMMED = {"spend": MONEY, "units": QUANTITY, "counted_spend": MONEY}
 
 
-def customer_days(window: Tables, groups: ir.Table) -> ir.Table:
-    """One row per customer and purchase day: group, customer_id, day, orders, spend, units."""
-    return _as_doubles(_days(window, groups))
-
-
 def by_day(window: Tables, groups: ir.Table) -> ir.Table:
     """One row per group and day on which it bought: group, day, customers, orders, spend, units.
 
@@ -36,8 +31,8 @@ def by_day(window: Tables, groups: ir.Table) -> ir.Table:
     return _as_doubles(_added_up(_days(window, groups), "day"))
 
 
-def customer_values(window: Tables, groups: ir.Table, level: str = "category") -> ir.Table:
-    """One row per customer and category bought: group, customer_id, value, orders, spend, units, counted_spend.
+def by_value(window: Tables, groups: ir.Table, level: str = "category") -> ir.Table:
+    """One row per group and category: group, value, customers, orders, spend, units, mean_unit_price.
 
     Parameters
     ----------
@@ -49,21 +44,12 @@ def customer_values(window: Tables, groups: ir.Table, level: str = "category") -
     Returns
     -------
     ibis table
-        `counted_spend` is the spend on lines of known quantity, so that counted_spend / units is a mean price.
+        mean_unit_price = spend / units over lines of known quantity; null where none is known.
 
     Raises
     ------
     InputError
         If the shop knows no products, or products have no such column.
-    """
-    return _as_doubles(_bought(window, groups, level))
-
-
-def by_value(window: Tables, groups: ir.Table, level: str = "category") -> ir.Table:
-    """One row per group and category: group, value, customers, orders, spend, units, mean_unit_price.
-
-    mean_unit_price = spend / units over lines of known quantity; null where none is known. Parameters and errors are
-    those of `customer_values`.
     """
     values = _as_doubles(_added_up(_bought(window, groups, level), "value"))
     return values.mutate(mean_unit_price=values.counted_spend / values.units.nullif(0.0)).drop("counted_spend")
@@ -104,7 +90,7 @@ def by_coupon(window: Tables, groups: ir.Table, of: str = "orders") -> ir.Table:
 def baskets(window: Tables, groups: ir.Table, level: str = "category") -> ir.Table:
     """What each customer bought on each day, every value once: group, customer_id, day, value.
 
-    Parameters and errors are those of `customer_values`.
+    Parameters and errors are those of `by_value`.
     """
     lines = _of_groups(window, groups).inner_join(_values(window, level), "product_id")
     return lines.select("group", "customer_id", "value", day=lines.timestamp.date()).distinct()
@@ -121,7 +107,7 @@ def value_share(
     Parameters
     ----------
     window, groups, level
-        As of `customer_values`, and so are the errors.
+        As of `by_value`, and so are the errors.
     values : sequence of str
     measure : str
         "units" or "spend".

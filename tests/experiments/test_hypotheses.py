@@ -16,12 +16,13 @@ import pytest
 import yaml
 
 from experiments.analysis.associations import pairs
-from experiments.analysis.hypotheses import TOGETHER, assess, log_rate_ratio, relative_rise
+from experiments.analysis.behaviour import BehaviourOptions, Window, observe
+from experiments.analysis.hypotheses import TOGETHER, assess, log_rate_ratio, named_times, relative_rise
 from experiments.evaluation.metrics import spearman
 from experiments.reports.behaviour import behaviour_section
 from experiments.reports.fonts import use_in_pictures
 from experiments.reports.hypotheses import hypotheses_section
-from experiments.reports.section import Picture, Table, Text
+from experiments.reports.section import Picture, Section, Table, Text
 from features.engines import open_engine
 from features.errors import InputError
 from features.shop import Shop
@@ -205,10 +206,16 @@ def test_each_mistake_is_told_and_the_others_are_tested(simulated):
 
 
 def test_sections_hold_what_is_known_and_say_what_is_missing(simulated):
-    options = {"min_support": 0.0, "min_baskets": 1, "n_pairs": 4, "min_customers": 10} | OPTIONS | {"n_resamples": 50}
+    options = BehaviourOptions(min_support=0.0, min_baskets=1, n_pairs=4, min_customers=10, confidence=0.95)
+    marked = named_times(the_four() | {"mistaken": {"test": "?"}})
+    assert marked == {"month": {6, 7, 8}, "day_of_week": {5, 6}}
+
+    def section_of(shop: Shop, tiers: pd.Series) -> Section:
+        return behaviour_section(observe(Window(shop, tiers, AS_OF, END, 50, 0), options), marked, seed=0)
+
     shop = simulated.shop(0, weekend=1.6)
     korean = TIERS.cat.rename_categories({"VIP": "최상위"}).cat.add_categories(["nobody"])
-    section = behaviour_section(shop, korean, AS_OF, END, **options)
+    section = section_of(shop, korean)
     pictures = [part for part in section.parts if isinstance(part, Picture)]
     assert [picture.name for picture in pictures] == ["categories", "associations", "coupons", "months", "weekdays"]
     with warnings.catch_warnings():
@@ -216,7 +223,7 @@ def test_sections_hold_what_is_known_and_say_what_is_missing(simulated):
         use_in_pictures()
         for picture in pictures:
             picture.figure.canvas.draw()
-    narrow = behaviour_section(simulated.shop(0, without=("products",)), TIERS, AS_OF, END, **options)
+    narrow = section_of(simulated.shop(0, without=("products",)), TIERS)
     assert [part.name for part in narrow.parts if isinstance(part, Picture)] == ["coupons", "months", "weekdays"]
     assert any(isinstance(part, Text) and "that part is left out" in part.text for part in narrow.parts)
 

@@ -11,9 +11,10 @@ import calendar
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property, partial
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
@@ -21,7 +22,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from experiments.evaluation.bootstrap import Distribution, paired_bootstrap, resample_weights
+from experiments.analysis.behaviour import COUNTED, LEAST_DAYS_OF_A_MONTH, Window
+from experiments.evaluation.bootstrap import Distribution, paired_bootstrap
 from experiments.evaluation.decision import holm
 from experiments.evaluation.metrics import checked, ratio, spearman, value
 from features import behaviour
@@ -36,89 +38,7 @@ DIRECTIONS = ("higher", "lower")
 REPORTED = ("held", "rejected")
 TOGETHER = "all together"  # a part that is told beside the others and claims nothing
 COMPARED = ("means", "ranks")
-COUNTED = ("orders", "units", "spend", "customers")
-LEAST_DAYS_OF_A_MONTH = 14  # of a month that the window cuts: fewer say nothing of its rate
 NEWTON_STEPS = 20
-
-
-@dataclass(frozen=True)
-class Window:
-    """What hypotheses are tested on: a shop's days after the tiers were known.
-
-    Attributes
-    ----------
-    shop : Shop
-    tiers : Series
-        Tier of each customer, an ordered categorical, best first, indexed by customer_id.
-    start, end : datetime.date
-    n_resamples, seed : int
-    """
-
-    shop: Shop
-    tiers: pd.Series
-    start: date
-    end: date
-    n_resamples: int
-    seed: int
-
-    @cached_property
-    def counts(self) -> Mapping[str, pd.DataFrame]:
-        """Orders, units, spend and customers, each a frame of days by tiers, 0 where nothing was bought."""
-        rows = self.shop.behaviour(behaviour.by_day, self.tiers, self.start, self.end)
-        rows["day"] = pd.to_datetime(rows["day"])
-        days = pd.date_range(self.start, self.end, inclusive="left", name="day")
-        wide = {of: rows.pivot(index="day", columns="group", values=of) for of in COUNTED}
-        return {
-            of: frame.reindex(index=days, columns=self.tiers.cat.categories).astype(float).fillna(0.0)
-            for of, frame in wide.items()
-        }
-
-    @cached_property
-    def week_weights(self) -> np.ndarray:
-        """How often each day is in each resample: calendar weeks, Monday to Sunday, are drawn with replacement."""
-        days = pd.date_range(self.start, self.end, inclusive="left")
-        weeks = (days - pd.to_timedelta(days.day_of_week, unit="D")).strftime("%Y-%m-%d")
-        return np.concatenate(list(resample_weights(weeks.to_numpy(str), self.n_resamples, self.seed))).astype(float)
-
-    def filled_tiers(self) -> list[str]:
-        """The tiers that hold customers, best first."""
-        held = self.tiers.value_counts()
-        return [tier for tier in self.tiers.cat.categories if held[tier] > 0]
-
-
-def daily_rates(window: Window, measure: str, by: str, confidence: float) -> pd.DataFrame:
-    """Rates a day by month or day of the week, per tier, with intervals over resampled weeks.
-
-    Parameters
-    ----------
-    window : Window
-    measure : str
-        "orders", "units", "spend" or "customers".
-    by : str
-        "month" (1 to 12) or "day_of_week" (0 is Monday). Of months cut by the window, those of at least 14 days count.
-    confidence : float
-
-    Returns
-    -------
-    DataFrame
-        group, key, days, rate, low and high, by group and key.
-    """
-    counts = window.counts[measure]
-    keys = np.asarray(getattr(counts.index, by))
-    rows = []
-    for key in np.unique(keys):
-        own = keys == key
-        if own.sum() < LEAST_DAYS_OF_A_MONTH and by == "month":
-            continue
-        weights = window.week_weights[:, own]
-        days = weights.sum(axis=1)
-        for tier in counts.columns:
-            y = counts.loc[own, tier].to_numpy()
-            low, high = Distribution(y.mean(), ratio(weights @ y, days)).interval(confidence)
-            rows.append({"group": tier, "key": int(key), "days": own.sum(), "rate": y.mean(), "low": low, "high": high})
-    table = pd.DataFrame(rows, columns=["group", "key", "days", "rate", "low", "high"])
-    table["group"] = pd.Categorical(table["group"], dtype=window.tiers.dtype)
-    return table.sort_values(["group", "key"], ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -360,10 +280,13 @@ class Weekday:
                 "nothing is left to compare with", where="parameters.days", expected="1 to 6 days", found=str(self.days)
             )
 
+    def numbers(self) -> list[int]:
+        """The days, from 0 for Monday."""
+        return [WEEKDAYS.index(day.lower()) for day in self.days]
+
     def parts(self, window: Window) -> tuple[list[Part], list[str]]:
         counts = window.counts[self.measure]
-        chosen = [WEEKDAYS.index(day.lower()) for day in self.days]
-        inside = np.asarray(counts.index.day_of_week.isin(chosen))
+        inside = np.asarray(counts.index.day_of_week.isin(self.numbers()))
         parts = _ratios(window, counts, inside, False, " and ".join(day.capitalize() for day in self.days))
         total = counts.sum(axis=1).groupby(counts.index.day_of_week).mean()
         high, low = (calendar.day_name[int(day)] for day in (total.idxmax(), total.idxmin()))
@@ -705,6 +628,25 @@ class _Tested:
             "effect": max(part.effect.p_at_most(0.0) for part in self.claims),
             "absence": min(holm(absent, [1.0] * len(absent))),
         }
+
+
+def named_times(hypotheses: Mapping[str, Mapping[str, Any]]) -> dict[str, set[int]]:
+    """The times that hypotheses speak of: `month`, 1 to 12, and `day_of_week`, 0 for Monday.
+
+    Parameters
+    ----------
+    hypotheses : mapping of name to mapping
+        As of `assess`; those that cannot be read speak of none.
+    """
+    named: dict[str, set[int]] = {"month": set(), "day_of_week": set()}
+    for name, config in hypotheses.items():
+        with suppress(InputError):
+            test = Hypothesis.from_config(name, config).test
+            if isinstance(test, Season):
+                named["month"].update(test.months)
+            elif isinstance(test, Weekday):
+                named["day_of_week"].update(test.numbers())
+    return named
 
 
 def assess(

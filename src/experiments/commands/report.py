@@ -16,7 +16,8 @@ from experiments.analysis import personas
 from experiments.analysis.as_reported.result import Result
 from experiments.analysis.as_reported.study import as_reported
 from experiments.analysis.associations import pairs
-from experiments.analysis.hypotheses import assess
+from experiments.analysis.behaviour import BehaviourOptions, Window, observe
+from experiments.analysis.hypotheses import assess, named_times
 from experiments.analysis.lifecycle import lifecycle
 from experiments.analysis.tiers import Tiers, Weighing, assign, equal, following_spend, weigh
 from experiments.commands.config import Config, every
@@ -249,21 +250,19 @@ def describe_groups(material: Material) -> Section:
 
 
 def behave(material: Material) -> Section:
-    report, options = material.config.report, material.config.evaluation
-    early = material.early_tiers
-    return behaviour_section(
-        material.shop,
-        early.tier,
-        early.cutoff,
-        material.as_of,
-        min_support=report.min_support,
-        min_baskets=report.min_baskets,
-        n_pairs=report.n_pairs,
-        min_customers=material.config.personas.min_cell,
-        confidence=options.confidence,
-        n_resamples=options.n_resamples,
-        seed=options.seed,
+    report, options, early = material.config.report, material.config.evaluation, material.early_tiers
+    window = Window(material.shop, early.tier.dropna(), early.cutoff, material.as_of, options.n_resamples, options.seed)
+    found = observe(
+        window,
+        BehaviourOptions(
+            min_support=report.min_support,
+            min_baskets=report.min_baskets,
+            n_pairs=report.n_pairs,
+            min_customers=material.config.personas.min_cell,
+            confidence=options.confidence,
+        ),
     )
+    return behaviour_section(found, named_times(material.hypotheses), seed=options.seed)
 
 
 def hypothesise(material: Material) -> Section:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Callable, Sequence
-from datetime import date
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
 
 import networkx as nx
 import numpy as np
@@ -15,127 +13,83 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.analysis.associations import pairs
-from experiments.analysis.hypotheses import Window, daily_rates
+from experiments.analysis.behaviour import Assortment, Behaviour, BehaviourOptions
 from experiments.reports.figures import BLUE, DARK, GREEN, GREY, ORANGE, dress, require
-from experiments.reports.section import Part, Picture, Section, Table, Text, percent
+from experiments.reports.section import Part, Picture, Section, Table, Text, enumerated, percent
 from features import behaviour
 from features.errors import InputError
-from features.shop import Shop
 
 WIDTH = 7.2  # inches at 120 dots each: readable where a page is 700 pixels wide
 MOST_CATEGORIES = 16
 LONGEST_NAME = 22
 STATUS_COLORS = {behaviour.USED: BLUE, behaviour.NOT_USED: "#c9cdd3"}
 WIDEST_EDGE = 5.0
-WEEKEND, SUMMER = (5, 6), (6, 7, 8)
 
 
-def behaviour_section(
-    shop: Shop,
-    tiers: pd.Series,
-    start: date,
-    end: date,
-    *,
-    min_support: float,
-    min_baskets: int,
-    n_pairs: int,
-    min_customers: int,
-    confidence: float,
-    n_resamples: int,
-    seed: int,
-    level: str = "category",
-) -> Section:
+def behaviour_section(found: Behaviour, marked: Mapping[str, Collection[int]], *, seed: int) -> Section:
     """How the tiers differ in what they buy, in pictures. A part whose table is missing says so.
 
     Parameters
     ----------
-    shop : Shop
-    tiers : Series
-        Tier (or cluster) of each customer, a categorical, best first, indexed by customer_id.
-    start, end : datetime.date
-        The window.
-    min_support : float
-        Smallest share of a tier's baskets that hold both of a pair.
-    min_baskets : int
-        Fewest such baskets.
-    n_pairs : int
-        Most pairs drawn of a tier.
-    min_customers : int
-        Fewest customers of a cell that is shown.
-    confidence : float
-        Of the bands.
-    n_resamples, seed : int
-        Of the weeks.
-    level : str
-        Column of the products.
+    found : Behaviour
+    marked : mapping of "month" and "day_of_week" to their numbers
+        Times that are shaded, as `hypotheses.named_times` gives them.
+    seed : int
+        Of the network's layout.
     """
-    window = Window(shop, tiers.dropna(), start, end, n_resamples, seed)
-
-    def of_groups(expression: Callable[..., object], **options: object) -> pd.DataFrame:
-        return shop.behaviour(partial(expression, **options), window.tiers, start, end)
-
-    def assortment() -> list[Part]:
-        values = of_groups(behaviour.by_value, level=level)
-        if not values["units"].sum() > 0:
-            raise InputError(f"no quantity of any {level} is known")
-        table = pairs(
-            of_groups(behaviour.baskets, level=level),
-            min_support=min_support,
-            min_baskets=min_baskets,
-            min_customers=min_customers,
-            most=n_pairs,
-        )
-        return [
-            Picture(
-                "categories",
-                categories_figure(values, min_customers=min_customers),
-                f"{_caption_of_categories(values)} Cells under {min_customers} customers are not shown.",
-            ),
-            Picture(
-                "associations",
-                associations_figure(table, values, seed=seed),
-                f"What is bought on one day: of each tier the {n_pairs} pairs with the highest lift. Lift says how "
-                "much more often than by chance a pair meets; it is highest, and least certain, for rare pairs, and "
-                "lower where baskets are large, so that it does not compare tiers.",
-            ),
-            Table(
-                "pairs",
-                _pairs_as_read(table),
-                f"The same pairs: only those in at least {min_support:.1%} of a tier's baskets (what a customer bought "
-                f"on one day), and in {min_baskets} of them. Support is the share of baskets that hold both.",
-            ),
-        ]
-
-    def coupons() -> list[Part]:
-        statuses = of_groups(behaviour.by_coupon, of="lines")
-        if statuses.empty:
-            raise InputError("nothing is known of coupons")
-        return [Picture("coupons", coupons_figure(statuses), _caption_of_coupons(statuses))]
-
-    def times() -> list[Part]:
-        return [
-            Picture(
-                name,
-                rates_figure(daily_rates(window, "orders", by, confidence), by=by, confidence=confidence),
-                f"Orders a day by {of}, per tier, each on its own scale. Bands are {confidence:.0%} intervals over "
-                "resampled weeks: where they overlap widely, a peak may be chance.",
-            )
-            for name, by, of in (("months", "month", "month"), ("weekdays", "day_of_week", "day of the week"))
-        ]
-
+    window = found.window
     parts: list[Part] = [
         Text(
-            f"{len(window.tiers):,} customers by the tier that they had on {start}, and what they bought from then "
-            f"until before {end}."
+            f"{len(window.tiers):,} customers by the tier that they had on {window.start}, and what they bought from "
+            f"then until before {window.end}."
         )
     ]
-    for build in (assortment, coupons, times):
-        try:
-            parts += build()
-        except InputError as error:
-            parts.append(Text(f"{error.problem[0].upper()}{error.problem[1:]}: that part is left out.", kind="note"))
+    if isinstance(found.assortment, InputError):
+        parts.append(_left_out(found.assortment))
+    else:
+        parts += _assortment(found.assortment, found.options, seed)
+    if isinstance(found.coupons, InputError):
+        parts.append(_left_out(found.coupons))
+    else:
+        parts.append(Picture("coupons", coupons_figure(found.coupons), _caption_of_coupons(found.coupons)))
+    confidence = found.options.confidence
+    for name, by, of in (("months", "month", "month"), ("weekdays", "day_of_week", "day of the week")):
+        figure = rates_figure(found.rates[by], by=by, marked=marked[by], confidence=confidence)
+        caption = (
+            f"Orders a day by {of}, per tier, each on its own scale. Bands are {confidence:.0%} intervals over "
+            "resampled weeks: where they overlap widely, a peak may be chance."
+        )
+        parts.append(Picture(name, figure, caption))
     return Section("behaviour", "What the tiers buy, and when", parts)
+
+
+def _left_out(error: InputError) -> Text:
+    return Text(f"{error.problem[0].upper()}{error.problem[1:]}: that part is left out.", kind="note")
+
+
+def _assortment(known: Assortment, options: BehaviourOptions, seed: int) -> list[Part]:
+    few = options.min_customers
+    return [
+        Picture(
+            "categories",
+            categories_figure(known.values, min_customers=few),
+            f"{_caption_of_categories(known.values)} Cells under {few} customers are not shown.",
+        ),
+        Picture(
+            "associations",
+            associations_figure(known.pairs, known.values, seed=seed),
+            f"What is bought on one day: of each tier the {options.n_pairs} pairs with the highest lift. Lift says how "
+            "much more often than by chance a pair meets; it is highest, and least certain, for rare pairs, and lower "
+            "where baskets are large, so that it does not compare tiers.",
+        ),
+        Table(
+            "pairs",
+            _pairs_as_read(known.pairs),
+            f"The same pairs: only those in at least {options.min_support:.1%} of a tier's baskets (what a customer "
+            f"bought on one day), and in {options.min_baskets} of them. Support is the share of baskets that hold "
+            "both.",
+        ),
+    ]
 
 
 def categories_figure(values: pd.DataFrame, *, min_customers: int) -> Figure:
@@ -263,7 +217,7 @@ def coupons_figure(statuses: pd.DataFrame) -> Figure:
     return figure
 
 
-def rates_figure(rates: pd.DataFrame, *, by: str, confidence: float) -> Figure:
+def rates_figure(rates: pd.DataFrame, *, by: str, marked: Collection[int], confidence: float) -> Figure:
     """Orders a day by month or day of the week, a panel for each tier, with bands.
 
     Parameters
@@ -272,20 +226,19 @@ def rates_figure(rates: pd.DataFrame, *, by: str, confidence: float) -> Figure:
         As `daily_rates` gives them.
     by : str
         "month" or "day_of_week".
+    marked : collection of int
+        Those of them that are shaded.
     confidence : float
         Of the bands.
     """
     require(rates, ("group", "key", "rate", "low", "high"))
-    names, marked, season = {
-        "month": (calendar.month_abbr, SUMMER, "June to August"),
-        "day_of_week": (calendar.day_abbr, WEEKEND, "weekends"),
-    }[by]
+    names = {"month": calendar.month_abbr, "day_of_week": calendar.day_abbr}[by]
     tiers = list(rates["group"].cat.categories)
     figure, panels, _ = _panels(len(tiers), height=1.9)
     for axes, tier in zip(panels, tiers, strict=False):
         own = rates[rates["group"] == tier]
         at = np.arange(len(own))
-        inside = np.flatnonzero(own["key"].isin(marked))
+        inside = np.flatnonzero(own["key"].isin(list(marked)))
         for spot in inside:
             axes.axvspan(spot - 0.5, spot + 0.5, color="#f5efe6", linewidth=0, zorder=0)
         axes.fill_between(at, own["low"], own["high"], color=BLUE, alpha=0.2, linewidth=0)
@@ -305,7 +258,10 @@ def rates_figure(rates: pd.DataFrame, *, by: str, confidence: float) -> Figure:
         fontsize=13,
         fontweight="bold",
     )
-    figure.supxlabel(f"bands: {confidence:.0%} over resampled weeks; shaded: {season}", fontsize=8.5, color="#555b66")
+    note = f"bands: {confidence:.0%} over resampled weeks"
+    if marked:
+        note += f"; shaded, as a hypothesis is about them: {enumerated([names[key] for key in sorted(marked)])}"
+    figure.supxlabel(note, fontsize=8.5, color="#555b66")
     return figure
 
 
