@@ -7,10 +7,17 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from experiments.analysis.hypotheses import FAILS, HOLDS, NOT_TESTED, TOGETHER, Finding, Trend
-from experiments.reports.section import Heading, Part, Section, Table, Text, number, percent
+from experiments.analysis.hypotheses import FAILS, HOLDS, NOT_TESTED, TOGETHER, UNDECIDED, Finding, Trend
+from experiments.reports.section import Heading, Part, Section, Table, Text, enumerated, number, percent
 
-VERDICTS = (HOLDS, FAILS, "undecided", NOT_TESTED)
+TITLE = "What was believed of the tiers"
+# As said of one, and of several.
+VERDICTS = {
+    HOLDS: ("holds", "hold"),
+    FAILS: ("does not hold", "do not hold"),
+    UNDECIDED: ("is undecided", "are undecided"),
+    NOT_TESTED: ("is not tested", "are not tested"),
+}
 
 
 def hypotheses_section(findings: Sequence[Finding]) -> Section:
@@ -22,9 +29,12 @@ def hypotheses_section(findings: Sequence[Finding]) -> Section:
         As `assess` returns them.
     """
     counts = Counter(finding.verdict for finding in findings)
-    summary = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    if not findings:
+        return Section("hypotheses", TITLE, [Text("No hypothesis was stated.", kind="note")])
+    found = [(counts[verdict], words) for verdict, words in VERDICTS.items() if counts[verdict]]
+    summary = enumerated([f"{n} {of_one if n == 1 else of_several}" for n, (of_one, of_several) in found])
     parts: list[Part] = [
-        Text(f"Of {len(findings)} hypotheses: {summary}.", kind="lead"),
+        Text(f"Of {len(findings)} hypotheses {summary}.", kind="lead"),
         Table("verdicts", _verdicts(findings), "What was claimed, and what these data say."),
         Text(
             "The tiers were made before the purchases that test them. A hypothesis holds where an effect is shown and "
@@ -36,7 +46,7 @@ def hypotheses_section(findings: Sequence[Finding]) -> Section:
     ]
     for finding in findings:
         parts += [Heading(finding.statement["en"]), *_paragraphs(finding)]
-    return Section("hypotheses", "What was believed of the tiers", parts)
+    return Section("hypotheses", TITLE, parts)
 
 
 def _verdicts(findings: Sequence[Finding]) -> pd.DataFrame:
