@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 
 import pandas as pd
@@ -21,30 +22,43 @@ FEATURES = (
 )
 
 
-def describe(shop: Shop, cutoff: date) -> pd.DataFrame:
-    """The features that the case study's variables are made of, and repeat_orders = orders - 1, by customer_id."""
-    rows = shop.features(list(FEATURES), [cutoff]).droplevel("cutoff")
-    return rows.assign(repeat_orders=rows["orders"] - 1)
+@dataclass(frozen=True)
+class Customers:
+    """A shop's customers at a cutoff.
 
-
-def outliers(rows: pd.DataFrame, quantile: float) -> pd.Series:
-    """Whether a customer lies above the quantile of repeat_orders or of average_order_value."""
-    columns = rows[["repeat_orders", "average_order_value"]]
-    return (columns > columns.quantile(quantile)).any(axis=1)
-
-
-def value_model(rows: pd.DataFrame, days: int) -> BGNBD:
-    """BG/NBD x gamma-gamma of the next days, to be fitted without outliers.
-
-    Purchases are purchase days: with one of the case study's orders each, several on a day, the likelihood has no
-    maximum (alpha runs to 0). Value is that of an order, as the case study has it.
+    Attributes
+    ----------
+    rows : DataFrame indexed by customer_id
+        The features that the case study's variables are made of, and repeat_orders = orders - 1.
+    outlier : Series of bool
+        Whether a customer lies above the quantile of repeat_orders or of average_order_value.
     """
-    return BGNBD(horizon_days=days).fit(_history(rows))
+
+    rows: pd.DataFrame
+    outlier: pd.Series
+
+    def value_model(self, days: int) -> BGNBD:
+        """BG/NBD x gamma-gamma of the next days, without outliers.
+
+        Purchases are purchase days: with one of the case study's orders each, several on a day, the likelihood has no
+        maximum (alpha runs to 0). Value is that of an order, as the case study has it.
+        """
+        return BGNBD(horizon_days=days).fit(_history(self.rows[~self.outlier]))
+
+    def with_clv(self, model: BGNBD) -> pd.DataFrame:
+        """The rows and their clv."""
+        return self.rows.assign(clv=model.predict(_history(self.rows)))
+
+    def usual(self, days: int) -> pd.DataFrame:
+        """The rows and their clv in the next days, without outliers."""
+        return self.with_clv(self.value_model(days))[~self.outlier]
 
 
-def with_clv(rows: pd.DataFrame, model: BGNBD) -> pd.DataFrame:
-    """The rows and their clv."""
-    return rows.assign(clv=model.predict(_history(rows)))
+def customers_at(shop: Shop, cutoff: date, outlier_quantile: float) -> Customers:
+    rows = shop.features(list(FEATURES), [cutoff]).droplevel("cutoff")
+    rows = rows.assign(repeat_orders=rows["orders"] - 1)
+    columns = rows[["repeat_orders", "average_order_value"]]
+    return Customers(rows, outlier=(columns > columns.quantile(outlier_quantile)).any(axis=1))
 
 
 def _history(rows: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from sklearn.model_selection import KFold, cross_val_predict, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from experiments.analysis.as_reported.customers import describe, outliers, value_model, with_clv
+from experiments.analysis.as_reported.customers import customers_at
 from experiments.analysis.as_reported.options import Options
 from experiments.analysis.as_reported.result import NAN, Figure, Result
 from experiments.evaluation.identities import identities
@@ -39,9 +39,7 @@ def interval(shop: Shop, splits: Splits, options: Options) -> Result:
     splits : Splits
     options : Options
     """
-    rows = describe(shop, shop.staged.end)
-    rows = rows[~outliers(rows, options.outlier_quantile)]
-    rows = with_clv(rows, value_model(rows, options.clv_days))
+    rows = customers_at(shop, shop.staged.end, options.outlier_quantile).usual(options.clv_days)
     X, y = inputs(shop, rows), average_interval(rows)
     left_out = [name for name in X if X[name].nunique() < 2]
     X = X.drop(columns=left_out)
@@ -230,22 +228,22 @@ class Wait:
 def _wait(shop: Shop, splits: Splits, options: Options) -> Wait:
     training, now = splits.folds()[-1]
     then = max(training)
-    rows_then, rows_now = describe(shop, then), describe(shop, now)
-    clv = value_model(rows_then[~outliers(rows_then, options.outlier_quantile)], options.clv_days)
+    customers_then, customers_now = (customers_at(shop, day, options.outlier_quantile) for day in (then, now))
+    clv = customers_then.value_model(options.clv_days)
     y_then, y_now = (
-        days_to_next_purchase(shop, day, splits.horizon_days).reindex(rows.index).dropna()
-        for day, rows in ((then, rows_then), (now, rows_now))
+        days_to_next_purchase(shop, day, splits.horizon_days).reindex(customers.rows.index).dropna()
+        for day, customers in ((then, customers_then), (now, customers_now))
     )
     if y_then.nunique() < 2 or not len(y_now):
         raise InputError(f"too few customers come back within {splits.horizon_days} days", where="transactions")
     X_then, X_now = (
-        inputs(shop, with_clv(rows.loc[y.index], clv)).drop(columns=AFTER_THE_FACT)
-        for rows, y in ((rows_then, y_then), (rows_now, y_now))
+        inputs(shop, customers.with_clv(clv).loc[y.index]).drop(columns=AFTER_THE_FACT)
+        for customers, y in ((customers_then, y_then), (customers_now, y_now))
     )
     predicted = _model(X_then, options.seed).fit(X_then, y_then).predict(X_now)
     return Wait(
         customers=len(y_now),
-        interval=float(mae(y_now, average_interval(rows_now.loc[y_now.index]))),
+        interval=float(mae(y_now, average_interval(customers_now.rows.loc[y_now.index]))),
         model=float(mae(y_now, predicted)),
         median=float(mae(y_now, np.full(len(y_now), y_then.median()))),
         cutoffs=f"{then}, {now}",

@@ -11,7 +11,7 @@ from joblib import Parallel, delayed
 from lightgbm import LGBMClassifier
 from sklearn.model_selection import train_test_split
 
-from experiments.analysis.as_reported.customers import describe, outliers, value_model, with_clv
+from experiments.analysis.as_reported.customers import customers_at
 from experiments.analysis.as_reported.options import Options
 from experiments.analysis.as_reported.result import NAN, Figure, Result
 from experiments.evaluation import clusters
@@ -43,9 +43,8 @@ def segments(shop: Shop, splits: Splits, options: Options) -> Result:
     splits : Splits
     options : Options
     """
-    rows = describe(shop, shop.staged.end)
-    outlier = outliers(rows, options.outlier_quantile)
-    kept = with_clv(rows[~outlier], value_model(rows[~outlier], options.clv_days))
+    everybody = customers_at(shop, shop.staged.end, options.outlier_quantile)
+    rows, outlier, kept = everybody.rows, everybody.outlier, everybody.usual(options.clv_days)
     values = variables(kept)
     model = _clusters(options, options.seed).fit(values, kept["total_spend"])
     Z = model.transform(values)[values.columns]
@@ -294,15 +293,16 @@ class Later:
 def _later(shop: Shop, splits: Splits, options: Options) -> Later:
     training, now = splits.folds()[-1]
     then = max(training)
-    rows_then, rows_now = describe(shop, then), describe(shop, now)
+    customers_then, customers_now = (customers_at(shop, day, options.outlier_quantile) for day in (then, now))
+    rows_then, rows_now = customers_then.rows, customers_now.rows
     spend = shop.target(targets.spend, [then, now], splits.horizon_days, "spend")
     y_then, y_now = (
         spend.xs(pd.Timestamp(day), level="cutoff").reindex(rows.index)
         for day, rows in ((then, rows_then), (now, rows_now))
     )
-    usual = ~outliers(rows_then, options.outlier_quantile)
-    clv = value_model(rows_then[usual], options.clv_days)
-    X_then, X_now = variables(with_clv(rows_then, clv)), variables(with_clv(rows_now, clv))
+    usual = ~customers_then.outlier
+    clv = customers_then.value_model(options.clv_days)
+    X_then, X_now = variables(customers_then.with_clv(clv)), variables(customers_now.with_clv(clv))
     model = _clusters(options, options.seed).fit(X_then[usual], y_then[usual])
     Z = model.transform(X_then[usual])[X_then.columns]
     _, shares = _taught(Z, model.segment(X_then[usual]), options.test_share, options.seed)
