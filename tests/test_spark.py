@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
-from features import targets
+from features import behaviour, targets
 from features.engines import Engine, open_engine
 from features.groups import FAMILIES, PARAMETRISED
 from features.groups.purchases import square
+from features.occasions import occasions, orders
 from features.shop import Shop
 from features.tables import MOMENT, MONEY
 from merchandise_store import Store, sales_of_a_year
@@ -101,6 +102,38 @@ def test_snapshots_and_targets_of_every_source_are_equal(shops: dict[str, Shop])
 
 def has_values(shop: Shop, name: str, cutoff: date) -> bool:
     return not shop.engine.frame(PARAMETRISED[name].largest(shop.tables.as_of(cutoff), 1)).empty
+
+
+def test_what_groups_of_customers_did_is_equal(shops: dict[str, Shop]) -> None:
+    """Every expression that a report asks, in the second half of the data; days, categories and shares alike."""
+    tables = shops["duckdb"].tables
+    middle = tables.start + (tables.end - tables.start) / 2
+    buyers = shops["duckdb"].features(["frequency"], [middle]).droplevel("cutoff").index
+    groups = pd.Series(pd.Categorical(np.where(np.arange(len(buyers)) % 2, "odd", "even")), index=buyers)
+    asked = [behaviour.by_day, behaviour.by_coupon, partial(behaviour.by_coupon, of="lines"), behaviour.coupon_share]
+    aspects = ["price", "month", "weekday", "coupon"]
+    if tables.products is not None:
+        values = shops["duckdb"].behaviour(behaviour.by_value, groups, middle, tables.end)["value"]
+        asked += [behaviour.by_value, behaviour.baskets, partial(behaviour.value_share, values=list(values[:3]))]
+        aspects.append("category")
+    for expression in asked:
+        assert_same_rows({on: shop.behaviour(expression, groups, middle, tables.end) for on, shop in shops.items()})
+    for expression in (orders, *(partial(occasions, aspect=aspect) for aspect in aspects)):
+        window = {on: shop.tables.between(middle, tables.end) for on, shop in shops.items()}
+        assert_same_rows({on: shop.engine.frame(expression(window[on])) for on, shop in shops.items()})
+    assert_same_rows(
+        {on: shop.during(["orders", "total_spend"], middle, tables.end).reset_index() for on, shop in shops.items()}
+    )
+
+
+def assert_same_rows(frames: dict[str, pd.DataFrame]) -> None:
+    """Whatever their order, and whether a day is a date or a moment."""
+
+    def in_order(frame: pd.DataFrame) -> pd.DataFrame:
+        words = [name for name in frame if not pd.api.types.is_float_dtype(frame[name])]
+        return frame.astype(dict.fromkeys(words, str)).sort_values(words, ignore_index=True)
+
+    pd.testing.assert_frame_equal(in_order(frames["spark"]), in_order(frames["duckdb"]), rtol=TOLERANCE, atol=TOLERANCE)
 
 
 OPERATIONS: dict[str, Callable[[ir.Table], ir.Table]] = {
