@@ -104,6 +104,7 @@ def has_values(shop: Shop, name: str, cutoff: date) -> bool:
     return not shop.engine.frame(PARAMETRISED[name].largest(shop.tables.as_of(cutoff), 1)).empty
 
 
+@pytest.mark.parametrize("shops", ["merchandise_store", "files"], indirect=True)
 def test_what_groups_of_customers_did_is_equal(shops: dict[str, Shop]) -> None:
     """Every expression that a report asks, in the second half of the data; days, categories and shares alike."""
     tables = shops["duckdb"].tables
