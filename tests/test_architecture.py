@@ -22,7 +22,6 @@ BELOW = {
 _SIDE = {*BELOW, "features"}
 BELOW |= {f"experiments.{room}": _SIDE for room in ("tuning", "tracking", "campaigns", "reports")}
 BELOW["experiments.commands"] = {*BELOW}
-BELOW["experiments.__main__"] = {"experiments.commands"}
 
 ROOM_OF_LIBRARY = {
     "optuna": "experiments.tuning",

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from joblib import cpu_count
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
-# The last is joblib's.
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")  # the last is joblib's
+SHARED = "EXPERIMENTS_SHARED_CORES"  # those of them that say a share, and nothing of the user's
 
 
 def mark() -> dict[str, Any]:
@@ -52,13 +52,20 @@ def _started(pid: int) -> str | None:
 
 @contextmanager
 def sharing_cores(n_processes: int) -> Iterator[None]:
-    """Leave each process its share of the cores: this one, and those that it starts, unless told otherwise."""
-    share = max(1, cpu_count() // n_processes)
-    added = [name for name in THREADS if name not in os.environ]
-    os.environ.update(dict.fromkeys(added, str(share)))  # libraries read them when they are loaded
+    """Leave each process its share of the cores: this one, and those that it starts, which may share on.
+
+    What was told otherwise, by one of `THREADS` in the environment, stays.
+    """
+    share = str(max(1, cpu_count() // n_processes))
+    before = dict(os.environ)
+    ours = [name for name in THREADS if name not in before or name in before.get(SHARED, "").split()]
+    # Libraries read them when they are loaded; those that are loaded are told by threadpoolctl.
+    os.environ.update({**dict.fromkeys(ours, share), SHARED: " ".join(ours)})
+    of_loaded = {pool["prefix"]: min(int(share), pool["num_threads"]) for pool in threadpool_info()}
     try:
-        with threadpool_limits(share):  # and these are
+        with threadpool_limits(of_loaded):
             yield
     finally:
-        for name in added:
-            del os.environ[name]
+        for name in (*ours, SHARED):
+            os.environ.pop(name, None)
+            os.environ.update({name: before[name]} if name in before else {})

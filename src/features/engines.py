@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import glob
+import fcntl
 import inspect
 import os
 import shutil
-import socket
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 import duckdb
 import ibis
 import ibis.expr.types as ir
-import psutil
 import pyarrow as pa
 import pyarrow.dataset as ds
+from joblib import cpu_count
 from tqdm import tqdm
 
 from features.errors import InputError, check_type, did_you_mean, first_line
@@ -88,14 +88,16 @@ class DuckDB:
     memory_limit : str
         Such as "4GiB".
     temp_directory : str
-        Where to spill: beside it lies a folder of the process's own, while it needs one.
+        Where to spill: a folder, made where there is none, in which each engine has one of its own.
     """
 
     name = "duckdb"
 
     def __init__(self, threads: int, memory_limit: str, temp_directory: str) -> None:
+        own, lock = own_folder(Path(temp_directory))
+        weakref.finalize(self, _leave, lock)
         self.connection: Backend = ibis.duckdb.connect(
-            threads=threads, memory_limit=memory_limit, temp_directory=str(own_folder(Path(temp_directory)))
+            threads=threads, memory_limit=memory_limit, temp_directory=str(own)
         )
         for setting in ("enable_progress_bar = true", "enable_progress_bar_print = false"):  # see `progress`
             self.connection.raw_sql(f"SET {setting}")
@@ -282,22 +284,32 @@ def _check_spark() -> None:
         )
 
 
-def own_folder(folder: Path) -> Path:
-    """The folder that this process spills to; what killed processes of this machine left beside it is removed.
+def own_folder(folder: Path) -> tuple[Path, IO[str]]:
+    """A folder within `folder` for one engine to spill to, and its lock; what killed processes left there is removed.
 
     In a folder that two share, each would write over the other's files: they have the same names, see DuckDB's
-    issue 15173.
+    issue 15173. The lock is the system's: it goes with the process that holds it.
     """
-    mine = f"{folder.name}-{socket.gethostname()}-"
-    for other in folder.parent.glob(f"{glob.escape(mine)}[0-9]*"):
-        if not psutil.pid_exists(int(other.name.removeprefix(mine).partition("-")[0])):
-            shutil.rmtree(other, ignore_errors=True)
-    return folder.with_name(f"{mine}{os.getpid()}-{uuid4().hex[:8]}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*.lock"):
+        with suppress(OSError), path.open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+            path.unlink()
+    own = folder / uuid4().hex
+    lock = own.with_suffix(".lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return own, lock
+
+
+def _leave(lock: IO[str]) -> None:
+    Path(lock.name).unlink(missing_ok=True)
+    lock.close()
 
 
 def staging_engine(scratch: Path) -> DuckDB:
     """The engine that stages raw files: DuckDB whatever the features run on, and in UTC wherever it stands."""
-    engine = DuckDB(threads=os.cpu_count() or 1, memory_limit="3GiB", temp_directory=str(scratch))
+    engine = DuckDB(threads=cpu_count(), memory_limit="3GiB", temp_directory=str(scratch))
     engine.connection.raw_sql("SET TimeZone = 'UTC'")
     return engine
 

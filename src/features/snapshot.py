@@ -271,14 +271,9 @@ def target(
     def rows(day: date) -> ir.Table:
         return expression(tables.between(day, day + horizon), eligible(tables.as_of(day)))
 
-    key = (digest, tables.start, engine.name, horizon_days, _target_hash(expression, horizon))
-    return gather(_build(days, rows, key, engine, cache / "targets"), ["y"])["y"].rename(name)
-
-
-@cache
-def _target_hash(expression: Target, horizon: timedelta) -> str:
     past, future = _blank(horizon)
-    return _sql_hash(expression(future, eligible(past)))
+    key = (digest, tables.start, engine.name, horizon_days, _sql_hash(expression(future, eligible(past))))
+    return gather(_build(days, rows, key, engine, cache / "targets"), ["y"])["y"].rename(name)
 
 
 def _days(cutoffs: Iterable[date]) -> list[date]:

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 from hydra import compose, initialize_config_dir
 
+from experiments.commands import main
 from experiments.commands.audit import asking
 from experiments.commands.config import Config, of_task, typed
 from experiments.commands.project import Project
@@ -91,3 +92,16 @@ def test_saved_questions_about_absence_differ_in_whom_they_judge() -> None:
     assert everybody["event"] == active["event"] == "inactivity"
     assert (everybody["active_within_days"], active["active_within_days"]) == (None, 28)
     assert composed("task=repurchase", "task.horizon_days=90").task["horizon_days"] == 90
+
+
+def test_a_password_from_the_environment_is_on_no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another process is asked is what was typed, not what it stands for."""
+    asked = []
+    monkeypatch.setenv("PASSWORD", "se'c,ret")
+    monkeypatch.setattr(
+        "experiments.commands.data.main", lambda config: asked.append((config, Project(config).arguments))
+    )
+    assert main.run(["data", "data=cdnow", "tuning.storage=postgresql://fleet:${oc.env:PASSWORD}@db/studies"]) == 0
+    ((config, arguments),) = asked
+    assert config.tuning.storage == "postgresql://fleet:se'c,ret@db/studies"
+    assert arguments == ["data=cdnow", "tuning.storage=postgresql://fleet:${oc.env:PASSWORD}@db/studies"]

@@ -33,7 +33,7 @@ NAMES = ["VIP", "Gold", "Silver"]
 KIND = pd.CategoricalDtype(NAMES, ordered=True)
 START, AS_OF, END = date(2019, 1, 1), date(2019, 4, 1), date(2020, 1, 1)
 CATEGORIES = {f"category {i}": price for i, price in enumerate((2, 3, 5, 8, 60, 90))}
-OPTIONS = {"confidence": 0.95, "n_resamples": 500, "seed": 0}
+OPTIONS = {"n_resamples": 500, "seed": 0}
 
 
 def the_four() -> dict[str, dict]:
@@ -98,7 +98,9 @@ def simulated(tmp_path):
 
 
 def assessed(shop, hypotheses=None, tiers=TIERS, **options):
-    found = assess(hypotheses or the_four(), tiers, AS_OF, shop, AS_OF, END, **OPTIONS | options)
+    found = assess(
+        hypotheses or the_four(), Window(shop, tiers, AS_OF, END, **OPTIONS | options), AS_OF, confidence=0.95
+    )
     return {finding.name: finding for finding in found}
 
 
@@ -131,7 +133,7 @@ def test_intervals_hold_no_effect_where_none_was_planted(simulated):
     for seed in range(20):
         shop = simulated.shop(seed)
         for name, config in the_four().items():
-            [finding] = assess({name: config}, two, AS_OF, shop, AS_OF, END, **OPTIONS | {"n_resamples": 200})
+            [finding] = assess({name: config}, Window(shop, two, AS_OF, END, 200, 0), AS_OF, confidence=0.95)
             first = finding.parts.iloc[0]
             assert first["low"] <= first["effect"] <= first["high"]
             missed[name] += bool(first["low"] > 0 or first["high"] < 0)
@@ -195,8 +197,9 @@ def test_each_mistake_is_told_and_the_others_are_tested(simulated):
     assert found["weekends"].verdict == found["feature"].verdict == "holds"
     assert found["feature"].parts.loc["orders", "left out"] == 0
 
+    early = Window(simulated.shop(1), TIERS, AS_OF - timedelta(days=1), END, **OPTIONS)
     with pytest.raises(InputError, match="made from"):
-        assess(four, TIERS, AS_OF, simulated.shop(1), AS_OF - timedelta(days=1), END, **OPTIONS)
+        assess(four, early, AS_OF, confidence=0.95)
     without = assessed(simulated.shop(1, without=("products",)))
     assert [name for name, finding in without.items() if finding.verdict == "not tested"] == ["dearer_categories"]
     empty = assessed(simulated.shop(1), tiers=TIERS.cat.add_categories(["At Risk"]))

@@ -421,3 +421,11 @@ class TestRecalibrated:
             assert slope == 1
             odds = predicted / (1 - predicted) * np.exp(intercept)
             assert (odds / (1 + odds)).mean() == pytest.approx(happened.mean(), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "lightgbm_probability"])
+def test_trees_are_the_same_bits_by_any_number_of_threads(name: str) -> None:
+    X, y = customers_of_a_shop(3_000)
+    y = (y > y.median()).astype(float) if name == "lightgbm_probability" else y
+    grown = {n: EVERY[name]().set_params(n_estimators=30, n_jobs=n).fit(X, y).predict(X) for n in (1, 2, 3)}
+    assert all(np.array_equal(grown[1], predicted) for predicted in grown.values())

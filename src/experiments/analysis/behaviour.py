@@ -32,9 +32,15 @@ class Window:
     ----------
     shop : Shop
     tiers : Series
-        Tier of each customer, an ordered categorical, best first, indexed by customer_id.
+        Tier of each customer, an ordered categorical, best first, indexed by customer_id; those of none are left out.
     start, end : datetime.date
     n_resamples, seed : int
+        Of the weeks, or customers.
+
+    Raises
+    ------
+    InputError
+        If tiers are in no order.
     """
 
     shop: Shop
@@ -43,6 +49,12 @@ class Window:
     end: date
     n_resamples: int
     seed: int
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.tiers.dtype, pd.CategoricalDtype) and len(self.tiers.cat.categories) > 1):
+            found = str(self.tiers.dtype)
+            raise InputError("tiers are in no order", expected="a categorical of at least 2 tiers", found=found)
+        object.__setattr__(self, "tiers", self.tiers.dropna())
 
     @cached_property
     def counts(self) -> Mapping[str, pd.DataFrame]:
@@ -172,7 +184,7 @@ class Behaviour:
 
 
 def observe(window: Window, options: BehaviourOptions) -> Behaviour:
-    """See what the tiers did. What a missing table would tell is not known, and the rest is."""
+    """See what the tiers did. What another table than the transactions would tell is not known where it is missing."""
 
     def of_tiers(expression: Callable[..., object], **terms: object) -> pd.DataFrame:
         return window.shop.behaviour(partial(expression, **terms), window.tiers, window.start, window.end)

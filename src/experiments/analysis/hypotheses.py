@@ -650,33 +650,20 @@ def named_times(hypotheses: Mapping[str, Mapping[str, Any]]) -> dict[str, set[in
 
 
 def assess(
-    hypotheses: Mapping[str, Mapping[str, Any]],
-    tiers: pd.Series,
-    tiers_as_of: date,
-    shop: Shop,
-    start: date,
-    end: date,
-    *,
-    confidence: float,
-    n_resamples: int,
-    seed: int,
+    hypotheses: Mapping[str, Mapping[str, Any]], window: Window, tiers_as_of: date, *, confidence: float
 ) -> list[Finding]:
-    """Test hypotheses about tiers on what happened in [start, end), and correct them for their number.
+    """Test hypotheses about tiers on what happened in a window, and correct them for their number.
 
     Parameters
     ----------
     hypotheses : mapping of name to mapping
         As their files say.
-    tiers : Series
-        Ordered categorical, best first, indexed by customer_id.
+    window : Window
+        It must not begin before `tiers_as_of`.
     tiers_as_of : datetime.date
         The cutoff that the tiers were made at.
-    shop : Shop
-    start, end : datetime.date
-        The window; it must not begin before `tiers_as_of`.
     confidence : float
         Of the intervals, such as .95; a claim has half of the rest as its level.
-    n_resamples, seed : int
 
     Returns
     -------
@@ -686,20 +673,17 @@ def assess(
     Raises
     ------
     InputError
-        If the window begins before the tiers were known, is not covered by the data, or tiers are in no order.
+        If the window begins before the tiers were known, or is not covered by the data.
     """
-    if start < tiers_as_of:
+    if window.start < tiers_as_of:
         raise InputError(
             "tiers are tested on days that they were made from",
             where="start",
             expected=f"a window from {tiers_as_of}, when the tiers were known, or later",
-            found=f"one from {start}",
+            found=f"one from {window.start}",
             hint="let the window begin at the tiers' cutoff",
         )
-    if not (isinstance(tiers.dtype, pd.CategoricalDtype) and len(tiers.cat.categories) > 1):
-        raise InputError("tiers are in no order", expected="a categorical of at least 2 tiers", found=str(tiers.dtype))
-    shop.tables.between(start, end)
-    window = Window(shop, tiers.dropna(), start, end, n_resamples, seed)
+    window.shop.tables.check_window(window.start, window.end)
     tested: dict[str, _Tested | Finding] = {name: _tested(name, config, window) for name, config in hypotheses.items()}
     alpha = (1 - confidence) / 2
     done = [result for result in tested.values() if isinstance(result, _Tested)]

@@ -14,6 +14,7 @@ import pandas as pd
 from experiments.commands.project import Project, digest
 from experiments.models.base import Model
 from experiments.reports.evaluation import draw
+from experiments.reports.figures import png
 from experiments.tasks.base import build, naive_models, within_guards
 from experiments.tasks.standing import stand
 from features.groups import describe
@@ -112,17 +113,14 @@ def _make_candidate(project: Project, name: str, params: Mapping[str, Any], pare
             **standing.validation.last.tables,
             **(diagnosis.tables if diagnosis else {}),
         }
-        runs.log_artifacts(
-            run_id,
-            texts=project.texts,
-            tables=tables,
-            figures=draw(
-                {name: tables, naive: standing.naive[naive].last.tables},
-                currency=project.shop.staged.currency,
-                horizon_days=task.horizon_days,
-                window=f"validation from {splits.validation[-1]}",
-            ),
+        figures = draw(
+            {name: tables, naive: standing.naive[naive].last.tables},
+            currency=project.shop.staged.currency,
+            horizon_days=task.horizon_days,
+            window=f"validation from {splits.validation[-1]}",
         )
+        pictures = {figure_name: png(figure) for figure_name, figure in figures.items()}
+        runs.log_artifacts(run_id, texts=project.texts, tables=tables, figures=pictures)
         uri = packaging.log_model(run_id, model, project.features, task.outputs)
         version = project.registry.register(uri, run_id, tags)
     return _kept(project, version, run_id)

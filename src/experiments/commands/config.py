@@ -274,7 +274,7 @@ def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
     InputError
         If several tasks are named and an override belongs to one, or one of them is not there.
     """
-    given = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    given = typed_overrides()
     if not config.tasks:  # the report alone
         return []
     if any(text.startswith(("task=", "experiment=")) for text in given):
@@ -288,6 +288,14 @@ def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
             hint=f"add task={config.task.get('name')}, or another of them",
         )
     return [of_task(task, given) for task in config.tasks]
+
+
+def typed_overrides() -> list[str]:
+    """The command's overrides as they were typed: `${oc.env:PASSWORD}` is no password yet."""
+    if not HydraConfig.initialized():
+        return []
+    raw = OmegaConf.to_container(HydraConfig.instance().cfg.hydra.overrides.task, resolve=False)
+    return cast(list[str], raw)
 
 
 def of_task(task: str, given: Sequence[str]) -> tuple[Config, list[str]]:

@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from experiments.addresses import masked
-from experiments.commands.config import Config
+from experiments.commands.config import Config, typed_overrides
 from experiments.evaluation.splits import Splits, make_splits
 from experiments.tasks import TASKS
 from experiments.tasks.base import Dataset, Task
@@ -196,7 +196,7 @@ class Project:
         """What was typed after the command, or gives the same configuration."""
         if self._overrides is not None:
             return list(self._overrides)
-        return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+        return typed_overrides()
 
     @property
     def arguments(self) -> list[str]:

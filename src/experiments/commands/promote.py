@@ -23,6 +23,7 @@ from experiments.evaluation.controls import permuted_within_cutoff
 from experiments.evaluation.decision import BACKTEST_ORIGINS, Decision, correct, decide
 from experiments.reports.decision import decision_page, statement
 from experiments.reports.evaluation import draw
+from experiments.reports.figures import png
 from experiments.tasks.base import Evaluation, build, naive_models, validate
 from experiments.tasks.standing import CONSTANT, PERMUTED, control_metrics, naive_metrics
 from features.audit import descriptive
@@ -357,7 +358,7 @@ def log_look(project: Project, candidate: Version, sealed: SealedEvaluations, de
                 }
             ),
         },
-        figures={f"sealed_{name}": figure for name, figure in figures.items()},
+        figures={f"sealed_{name}": png(figure) for name, figure in figures.items()},
     )
 
 

@@ -122,6 +122,12 @@ class Material:
         """Tiers of equal weights at the last training cutoff: half of the data or more come later, and test them."""
         return assign(self.shop, self.splits.training[-1], equal(self.config.tiers), self.config.tiers)
 
+    @cached_property
+    def window(self) -> Window:
+        """The days since then."""
+        options, early = self.config.evaluation, self.early_tiers
+        return Window(self.shop, early.tier, early.cutoff, self.as_of, options.n_resamples, options.seed)
+
     def check_as_of(self) -> None:
         """Refuse a day so early that tiers were not yet tested by then.
 
@@ -250,10 +256,9 @@ def describe_groups(material: Material) -> Section:
 
 
 def behave(material: Material) -> Section:
-    report, options, early = material.config.report, material.config.evaluation, material.early_tiers
-    window = Window(material.shop, early.tier.dropna(), early.cutoff, material.as_of, options.n_resamples, options.seed)
+    report, options = material.config.report, material.config.evaluation
     found = observe(
-        window,
+        material.window,
         BehaviourOptions(
             min_support=report.min_support,
             min_baskets=report.min_baskets,
@@ -266,19 +271,10 @@ def behave(material: Material) -> Section:
 
 
 def hypothesise(material: Material) -> Section:
-    options, early = material.config.evaluation, material.early_tiers
-    findings = assess(
-        material.hypotheses,
-        early.tier,
-        early.cutoff,
-        material.shop,
-        early.cutoff,
-        material.as_of,
-        confidence=options.confidence,
-        n_resamples=options.n_resamples,
-        seed=options.seed,
+    confidence = material.config.evaluation.confidence
+    return hypotheses_section(
+        assess(material.hypotheses, material.window, material.early_tiers.cutoff, confidence=confidence)
     )
-    return hypotheses_section(findings)
 
 
 def value(material: Material) -> Section:
@@ -419,7 +415,7 @@ def _keep(material: Material, name: str, html: str, sections: list[Section]) -> 
             run_id,
             texts={name: html, **project.texts},
             tables={f"{section}/{part.name}": part.frame for section, part in parts if isinstance(part, Table)},
-            pictures={f"{section}/{part.name}": part.png for section, part in parts if isinstance(part, Picture)},
+            figures={f"{section}/{part.name}": part.png for section, part in parts if isinstance(part, Picture)},
         )
         runs.log_data(run_id, project.data_input, context="report")
         for study in material.studies:

@@ -6,6 +6,7 @@ searched, or where.
 
 from __future__ import annotations
 
+import _thread
 import logging
 import os
 import signal
@@ -14,11 +15,12 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from threading import Event
+from contextlib import ExitStack, contextmanager
+from threading import Event, Thread
 
 from tqdm import tqdm
 
+from experiments.commands.main import INTERRUPTED, USAGE_ERROR, run
 from experiments.commands.project import Project
 from experiments.processes import sharing_cores
 
@@ -45,7 +47,8 @@ def side_by_side(projects: Sequence[Project], n_processes: int) -> Iterator[Iter
         yield iter(projects)
         return
     helpers = _Helpers(projects)
-    with sharing_cores(n_others + 1), ThreadPoolExecutor(n_others) as pool:
+    with ThreadPoolExecutor(n_others) as pool, ExitStack() as shared:
+        shared.enter_context(sharing_cores(n_others + 1))
         ended = [pool.submit(helpers.search) for _ in range(n_others)]
 
         def in_turn() -> Iterator[Project]:
@@ -58,6 +61,7 @@ def side_by_side(projects: Sequence[Project], n_processes: int) -> Iterator[Iter
                 yield own[-1]
             for helper in ended:
                 helper.result()
+            shared.close()  # whoever failed left its work to this process alone
             yield from (project for project in projects if project not in own)
 
         try:
@@ -71,8 +75,9 @@ class _Helpers:
 
     def __init__(self, projects: Sequence[Project]) -> None:
         self.waiting = deque(projects)
+        command = [sys.executable, "-P", "-m", __name__, "tune"]
         self._commands: Mapping[Project, Sequence[str]] = {
-            project: [sys.executable, "-P", "-m", "experiments", "tune", *project.arguments] for project in projects
+            project: [*command, *project.arguments] for project in projects
         }
         self._running: set[subprocess.Popen[str]] = set()
         self._stopped = Event()
@@ -87,10 +92,12 @@ class _Helpers:
             self._search(project)
 
     def _search(self, project: Project) -> None:
+        name = project.task.name
         with subprocess.Popen(
             self._commands[project],
+            stdin=subprocess.PIPE,  # see `main`
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,  # of which each ends when its reader is gone
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
             env={"TQDM_MININTERVAL": BAR_SECONDS, **os.environ},
@@ -98,16 +105,39 @@ class _Helpers:
         ) as process:
             self._running.add(process)
             if self._stopped.is_set():
-                process.send_signal(signal.SIGINT)
+                _close_input(process)
             assert process.stderr is not None
             for line in process.stderr:
                 if line.strip():
                     with tqdm.external_write_mode(file=sys.stderr):
-                        logger.info("%s | %s", project.task.name, line.rstrip())
+                        logger.info("%s | %s", name, line.rstrip())
         self._running.discard(process)
+        if process.returncode not in (0, USAGE_ERROR, INTERRUPTED):
+            logger.warning("the search of %s ended with code %d, and goes on here", name, process.returncode)
 
     def stop(self) -> None:
         """Begin no other search, and interrupt those that run: the same command goes on from there."""
         self._stopped.set()
         for process in list(self._running):
-            process.send_signal(signal.SIGINT)
+            _close_input(process)
+
+
+def _close_input(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+
+
+def main() -> None:
+    """A command that is interrupted when its standard input ends: the process that began it wants that, or is gone."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it was told to take no notice of interrupts
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        _thread.interrupt_main()
+
+    Thread(target=watch, daemon=True).start()
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -5,13 +5,13 @@ Intervals are about these customers in this window; another season is another dr
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from joblib import cpu_count
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
@@ -236,7 +236,7 @@ def paired_bootstrap(
         values = list(pool.map(lambda model: np.atleast_1d(figure(y, model, weights=weights)), models))
         return values if figure is metric else [ratio(value, values[-1]) for value in values[:-1]]
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy works on several arrays at once
+    with ThreadPoolExecutor(cpu_count()) as pool:  # NumPy works on several arrays at once
         chunks = [measured(weights) for weights in resample_weights(customers, n_resamples, seed)]
         without = measured(jackknife_weights(customers, seed)) if bca else [np.empty(0)] * len(predictions)
     return Draws(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Self
@@ -31,7 +32,8 @@ class LightGBM(Model):
     seed : int
         Same data, parameters and seed give the same bits, by any number of threads.
     n_jobs : int
-        Threads; -1 for as many as there are cores for this process, as joblib counts them.
+        Threads of fit; -1 for as many as there are cores for this process, as joblib counts them, or fewer where
+        OMP_NUM_THREADS says so. predict takes one: a row is answered sooner.
 
     Attributes
     ----------
@@ -104,10 +106,13 @@ class LightGBM(Model):
         return validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
 
     def _raw(self, X: np.ndarray) -> np.ndarray:
-        return self.booster_.predict(X, num_threads=self._threads())
+        return self.booster_.predict(X, num_threads=1)
 
     def _threads(self) -> int:
-        return cpu_count() if self.n_jobs == -1 else self.n_jobs
+        if self.n_jobs != -1:
+            return self.n_jobs
+        told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+        return min(cpu_count(), int(told)) if told.isdecimal() and int(told) else cpu_count()
 
     def _trained(self, X: np.ndarray, y: np.ndarray) -> lgb.Booster:
         try:

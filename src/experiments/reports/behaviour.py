@@ -259,8 +259,8 @@ def rates_figure(rates: pd.DataFrame, *, by: str, marked: Collection[int], confi
         fontweight="bold",
     )
     note = f"bands: {confidence:.0%} over resampled weeks"
-    if marked:
-        note += f"; shaded, as a hypothesis is about them: {enumerated([names[key] for key in sorted(marked)])}"
+    if shaded := sorted({*marked} & {*rates["key"]}):
+        note += f"; shaded, as a hypothesis is about them: {enumerated([names[key] for key in shaded])}"
     figure.supxlabel(note, fontsize=8.5, color="#555b66")
     return figure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -194,6 +195,13 @@ def comparison_figure(table: pd.DataFrame) -> Figure:
     )
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as it is shown and kept, at its own resolution."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi="figure")
+    return file.getvalue()
 
 
 def dress(axes: Axes, *, title: str, subtitle: str, xlabel: str, ylabel: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from functools import cached_property
 import pandas as pd
 from matplotlib.figure import Figure
 
-DPI = 110  # as wide as the page's column on a screen of twice the density
+from experiments.reports.figures import png
 
 
 @dataclass(frozen=True)
@@ -80,9 +79,7 @@ class Picture:
     @cached_property
     def png(self) -> bytes:
         """As it is shown, drawn once."""
-        file = io.BytesIO()
-        self.figure.savefig(file, format="png", dpi=DPI)
-        return file.getvalue()
+        return png(self.figure)
 
 
 Part = Text | Heading | Table | Picture

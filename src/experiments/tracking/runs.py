@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import (
     Dataset,
@@ -274,10 +273,9 @@ class Runs:
         *,
         texts: Mapping[str, str] | None = None,
         tables: Mapping[str, pd.DataFrame] | None = None,
-        figures: Mapping[str, Figure] | None = None,
-        pictures: Mapping[str, bytes] | None = None,
+        figures: Mapping[str, bytes] | None = None,
     ) -> None:
-        """Log texts under their file names, tables as CSV and figures as PNG, drawn already or not, in one transfer."""
+        """Log texts under their file names, tables as CSV and figures, which are PNG already, in one transfer."""
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             for name, text in (texts or {}).items():
@@ -285,9 +283,7 @@ class Runs:
             for name, table in (tables or {}).items():
                 table.to_csv(_below(root, f"tables/{name}.csv"), index=table.index.name is not None)
             for name, figure in (figures or {}).items():
-                figure.savefig(_below(root, f"figures/{name}.png"), dpi=120)
-            for name, picture in (pictures or {}).items():
-                _below(root, f"figures/{name}.png").write_bytes(picture)
+                _below(root, f"figures/{name}.png").write_bytes(figure)
             self.client.log_artifacts(run_id, folder)
 
     def _search(self, query: str) -> list[Run]:

@@ -55,6 +55,7 @@ class Customers:
 
 
 def customers_at(shop: Shop, cutoff: date, outlier_quantile: float) -> Customers:
+    """Those who bought before the cutoff; outliers are those above that quantile."""
     rows = shop.features(list(FEATURES), [cutoff]).droplevel("cutoff")
     rows = rows.assign(repeat_orders=rows["orders"] - 1)
     columns = rows[["repeat_orders", "average_order_value"]]

@@ -1,5 +1,0 @@
-"""`python -m experiments` is the command `experiments`."""
-
-from experiments.commands.main import main
-
-main()

@@ -1,0 +1,65 @@
+"""Cores are shared: each process takes its part, and what a user said stays."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+from joblib import cpu_count
+
+from experiments import processes
+from experiments.commands.run import n_processes
+from experiments.processes import SHARED, THREADS, sharing_cores
+
+
+@pytest.fixture(autouse=True)
+def a_machine_of_16(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*THREADS, SHARED):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(processes, "cpu_count", lambda: min(16, int(os.environ.get("LOKY_MAX_CPU_COUNT", 16))))
+
+
+def told() -> dict[str, str]:
+    return {name: os.environ[name] for name in THREADS if name in os.environ}
+
+
+def test_processes_that_share_on_take_no_more_than_their_part() -> None:
+    with sharing_cores(3):
+        assert told() == dict.fromkeys(THREADS, "5")
+        with sharing_cores(4):
+            assert told() == dict.fromkeys(THREADS, "1")
+        assert told() == dict.fromkeys(THREADS, "5")
+    assert not told()
+    assert SHARED not in os.environ
+
+
+def test_what_the_user_said_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with sharing_cores(2), sharing_cores(2):
+        assert told() == dict.fromkeys(THREADS, "4") | {"OMP_NUM_THREADS": "1"}
+    assert told() == {"OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.parametrize(
+    ("configured", "engine", "workers", "wanted"),
+    [
+        (None, "duckdb", 1, 16),
+        (None, "duckdb", 5, 3),
+        (None, "duckdb", 40, 1),
+        (None, "spark", 1, 1),
+        (2, "spark", 4, 2),
+    ],
+)
+def test_a_question_has_a_process_for_each_core_unless_it_is_said_how_many(
+    configured: int | None, engine: str, workers: int, wanted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.commands.run.cpu_count", lambda: 16)
+    config = SimpleNamespace(processes=configured, engine={"name": engine}, tuning=SimpleNamespace(workers=workers))
+    assert n_processes(config) == wanted
+
+
+def test_the_cores_that_joblib_counts_are_those_that_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "cpu_count", cpu_count)
+    with sharing_cores(cpu_count()):
+        assert cpu_count() == 1
