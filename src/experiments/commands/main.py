@@ -45,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a trial, with a server
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin for others starve them on a busy machine
+    os.environ.setdefault("GOMP_SPINCOUNT", "300")  # threads that wait longer by spinning starve those they wait for
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing, and the message is ours
     _log_to_stderr()
     try:
