@@ -66,6 +66,9 @@ def test_readme_commands_work_in_their_order(tmp_path: Path) -> None:
     assert len(table) == 2469
     assert table[["clv", "segment", "p_alive"]].notna().all(axis=None)
 
+    page = (tmp_path / "outputs" / "hypotheses.html").read_text()
+    assert "the more an order is worth" in page
+    assert "parameters" not in page  # of a hypothesis with a mistake
     store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     first = store.get_model_version("complete_journey-clv", "1")
     sealed = store.get_run(first.run_id).data.metrics

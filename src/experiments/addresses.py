@@ -62,4 +62,5 @@ def _lock_file(address: str, name: str) -> Path:
     path = address.removeprefix("sqlite:///")
     if "://" in path:
         path, name = f"{tempfile.gettempdir()}/mlflow", f"{address} {name}"
-    return Path(f"{path}.{hashlib.sha256(name.encode()).hexdigest()[:12]}.lock")
+    store = Path(path)
+    return store.with_name(f".{store.name}.{hashlib.sha256(name.encode()).hexdigest()[:12]}.lock")

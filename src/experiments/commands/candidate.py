@@ -15,7 +15,7 @@ from experiments.commands.project import Project, digest
 from experiments.models.base import Model
 from experiments.reports.evaluation import draw
 from experiments.reports.figures import png
-from experiments.tasks.base import build, naive_models, within_guards
+from experiments.tasks.base import build, naive_models, outside_guards
 from experiments.tasks.standing import stand
 from features.groups import describe
 
@@ -135,7 +135,8 @@ def make_naive(
 ) -> Version:
     """Fit the naive model that validated best on all windows before the sealed one, and register it.
 
-    One within the task's guards goes before one without: what is in use must not foretell three times the revenue.
+    The one that is least outside the task's guards goes first: what is in use must not foretell three times the
+    revenue.
 
     Parameters
     ----------
@@ -160,7 +161,11 @@ def make_naive(
     task, splits = project.task, project.splits
     naive = {name: build() for name, build in naive_models(task, params).items()}
     usable = [name for name, model in naive.items() if not model.ranking_only]
-    name = max(usable, key=lambda rival: (within_guards(task, validated[rival]), validated[rival][task.primary_metric]))
+
+    def merit(rival: str) -> tuple[float, float]:
+        return -outside_guards(task, validated[rival]), validated[rival][task.primary_metric]
+
+    name = max(usable, key=merit)
     own = naive[name].get_params(deep=False)
     with exclusive(project.client, f"{project.registered_name} candidates"):
         naive_digest = _digest(project, "naive", name, own)

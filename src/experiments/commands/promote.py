@@ -147,8 +147,8 @@ def rival_of(project: Project, candidate: Version) -> Version | None:
 
     champion = project.registry.champion()
     rival = champion if champion is not None and champion.number != candidate.number else None
-    _check_candidate(project, candidate, rival)
     check_comparable(candidate, rival or candidate, project.lineage)
+    _check_candidate(project, candidate, rival)
     return rival
 
 

@@ -51,7 +51,7 @@ def main(config: Config) -> None:
     project = Project(config)
     path = report(project, Path(config.output or config.report.output))
     print(f"report in {path}: open it in a browser")
-    print(f"next: {project.again('ui')} has its pictures and tables as artifacts of the run `report`")
+    print(f"next: {project.again('ui')}\n    has its pictures and tables, as artifacts of the run `report`")
 
 
 class Material:
@@ -190,11 +190,14 @@ def verdicts(material: Material) -> Section:
     said, answers = in_words(champions), []
     for question, version in champions.items():
         own = int(version.tags.get("instead_of", version.number))  # a naive model stands for the candidate that lost
-        looks = [Look(entry, fresh=False) for entry in Registry(project.client, version.name).ledger()]
+        registry = Registry(project.client, version.name)
+        looks = [Look(entry, fresh=False) for entry in registry.ledger()]
         judged = [look for look in looks if look.version == own and look.entry["decision"] and look.outcome]
         last = judged[-1] if judged else None
         window = f"{last.entry['start']} to {last.entry['end']}" if last else ""
-        answers.append(Answer(question, version.tags, said[question], last.decision if last else None, window))
+        judged_model = registry.get(own).tags["model"] if last else ""
+        decision = last.decision if last else None
+        answers.append(Answer(question, version.tags, said[question], judged_model, decision, window))
     return verdicts_section(answers)
 
 

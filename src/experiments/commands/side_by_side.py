@@ -62,7 +62,10 @@ def side_by_side(projects: Sequence[Project], n_processes: int) -> Iterator[Iter
             for helper in ended:
                 helper.result()
             shared.close()  # whoever failed left its work to this process alone
-            yield from (project for project in projects if project not in own)
+            for project in projects:
+                if project not in own:
+                    logger.info("%s was searched meanwhile: what was found is taken from there", project.task.name)
+                    yield project
 
         try:
             yield in_turn()

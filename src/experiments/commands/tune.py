@@ -105,6 +105,9 @@ def _tune(project: Project) -> Version:
         def log_trial(trial: Any) -> None:
             runs.log_trial(parent, record(trial, options.seed))
 
+        done = len(finished(study))
+        if done >= options.n_trials:
+            logger.info("the study has %d finished trials: tuning.n_trials=%d asks for no more", done, options.n_trials)
         if options.workers == 1:
             optimize(study, objective, options.n_trials, log_trial)
         else:

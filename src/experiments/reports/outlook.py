@@ -31,10 +31,13 @@ def value_parts(
     table = clv.groupby(groups.reindex(clv.index), observed=False).agg(["size", "sum", "mean"])
     drawn = pd.DataFrame({"customers": shares(table["size"]), "expected": shares(table["sum"])})
     top = clv.nlargest(max(1, len(clv) // 10)).sum() / clv.sum()
+    total = f"{number(float(clv.sum()))} {currency}"
     lead = (
-        f"In the next {horizon_days} days all customers together are expected to spend {number(float(clv.sum()))} "
-        f"{currency}; the tenth with the highest expectation {percent(top)} of it."
+        f"Reckoned by a simple rule, all customers together spend {total} in the next {horizon_days} days"
+        if is_naive
+        else f"In the next {horizon_days} days all customers together are expected to spend {total}"
     )
+    lead += f"; the tenth with the highest expectation {percent(top)} of it."
     shown = pd.DataFrame(
         {
             "tier": table.index.astype(str),
@@ -44,9 +47,7 @@ def value_parts(
             "share of expected spend": drawn["expected"].map(percent).to_numpy(),
         }
     )
-    rule = (
-        "A simple rule says so, as no model was shown to do better: trust the order of the tiers more than the amounts."
-    )
+    rule = "No model was shown to do better. Trust the order of the tiers more than the amounts."
     return [
         Text(lead, "lead"),
         *([Text(rule)] if is_naive else []),

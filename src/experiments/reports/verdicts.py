@@ -14,6 +14,9 @@ from experiments.reports.decision import in_words
 from experiments.reports.figures import BLUE, GREEN, GREY, dress
 from experiments.reports.section import Part, Picture, Section, Table, Text, enumerated
 
+CAPTION = (
+    "What is in use; the model that was judged, and its figure on days kept sealed; the simple rule that came nearest."
+)
 COLORS = {"strong": GREEN, "weak": BLUE}
 
 
@@ -28,6 +31,8 @@ class Answer:
         Of the version in use.
     said : str
         The verdict in words.
+    judged : str
+        The model that was looked at: the one in use, or the one that a naive model stands for.
     decision : Decision or None
         Of the last look at the sealed window; None where there was none.
     window : str
@@ -37,6 +42,7 @@ class Answer:
     question: str
     tags: Mapping[str, str]
     said: str
+    judged: str
     decision: Decision | None
     window: str
 
@@ -61,7 +67,7 @@ def verdicts_section(answers: Sequence[Answer]) -> Section:
     parts: list[Part] = [Text(lead, "lead")]
     for answer in answers:
         parts.append(Text(f"{answer.question}: {answer.said}."))
-    parts.append(Table("verdicts", _rows(answers), "What is in use, and the figure that decided, on days kept sealed."))
+    parts.append(Table("verdicts", _rows(answers), CAPTION))
     judged = [answer for answer in answers if answer.decision is not None]
     if judged:
         parts.append(
@@ -113,9 +119,10 @@ def _rows(answers: Sequence[Answer]) -> pd.DataFrame:
     rows = []
     for answer in answers:
         row = {"question": answer.question, "verdict": answer.verdict, "in use": answer.tags["model"]}
-        row |= dict.fromkeys(("figure", "interval", "nearest simple rule", "its figure", "sealed days"), "-")
+        row |= dict.fromkeys(("judged", "figure", "interval", "nearest simple rule", "its figure", "sealed days"), "-")
         if (decision := answer.decision) is not None:
             row |= {
+                "judged": answer.judged,
                 "figure": f"{decision.metric} {short(decision.estimate)}",
                 "interval": " to ".join(map(short, decision.interval)),
                 "nearest simple rule": in_words(decision.naive),

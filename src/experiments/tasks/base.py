@@ -171,9 +171,13 @@ def excess(task: Task, metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: max(low - metrics[name], metrics[name] - high) for name, (low, high) in task.guards.items()}
 
 
-def within_guards(task: Task, metrics: Mapping[str, float]) -> bool:
-    """Whether each guarded metric that was measured lies in its range: a naive model's segments have no stability."""
-    return all(low <= metrics[name] <= high for name, (low, high) in task.guards.items() if name in metrics)
+def outside_guards(task: Task, metrics: Mapping[str, float]) -> float:
+    """How far the guarded metrics that were measured lie outside their ranges, at most; 0 within all of them.
+
+    Of a naive model's segments no stability is measured.
+    """
+    measured = [(metrics[name], guard) for name, guard in task.guards.items() if name in metrics]
+    return max((max(low - found, found - high, 0.0) for found, (low, high) in measured), default=0.0)
 
 
 def build(task: Task, name: str, params: Mapping[str, Any]) -> Model:
