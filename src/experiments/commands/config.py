@@ -384,7 +384,9 @@ def explain(error: Exception, config: DictConfig | None) -> InputError:
         )
     if isinstance(error, ValidationError):
         key = getattr(error, "full_key", None) or "configuration"
-        return InputError(f"{key} has a value of the wrong type", where=key, found=said)
+        expected = "a list, such as '[a, b]'" if "ListConfig" in said else None
+        found = None if expected else said
+        return InputError(f"{key} has a value of the wrong type", where=key, expected=expected, found=found)
     absent = re.search(r"In '([^']+)': Could not (?:load|find) '([^']+)'", str(error))
     if absent:
         group, _, option = absent.group(2).partition("/")

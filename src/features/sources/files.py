@@ -312,11 +312,12 @@ def _find(path: Any, root: Path, where: str) -> Iterator[Path]:
                     hint=f"name its files, such as {entry}/*.parquet",
                 )
             if not file.exists():
-                beside = [p.name for p in file.parent.iterdir()] if file.parent.is_dir() else []
+                there = file.parent.iterdir() if file.parent.is_dir() else ()
+                beside = [path.name for path in there if path.is_file() and not path.name.startswith(".")]
                 raise InputError(
                     f"there is no file {file}",
                     where=where,
-                    hint=did_you_mean(file.name, beside) if beside else f"there is no folder {file.parent} either",
+                    hint=did_you_mean(file.name, beside) if beside else f"there is no file in {file.parent}",
                 )
             yield file
 
