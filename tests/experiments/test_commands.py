@@ -418,6 +418,8 @@ def test_questions_searched_side_by_side_come_out_as_one_after_the_other(workspa
         shutil.copytree(workspace / ".cache", folder / ".cache")
         done = experiments(folder, *two_questions(2, n_processes))
         assert ("repurchase | best of 2 trials" in done.stderr) == (n_processes == 2)
+        assert "rror" not in done.stderr
+        assert "goes on here" not in done.stderr
         assert done.stderr.index("clv: training") < done.stderr.index("repurchase: training")
         found.append({name: figures_of(folder, name) for name in ("cdnow-clv", "cdnow-repurchase")})
         assert all(len(figures) == 2 for figures in found[-1].values())

@@ -135,7 +135,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it was told to take no notice of interrupts
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1024):  # not by sys.stdin, whose lock this thread would take along into the interpreter's end
+            pass
         _thread.interrupt_main()
 
     Thread(target=watch, daemon=True).start()
