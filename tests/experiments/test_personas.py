@@ -101,9 +101,9 @@ def test_personas_are_told_in_both_languages(wordings: dict[str, Wording]) -> No
         language: " ".join(text for (lang, _), text in texts.items() if lang == language) for language in (None, "ko")
     }
     assert parts[0] == Heading("Gold")
-    for word in ("1,234", "70%", "Tea & co", "June", "Fridays", "Gender", "2.5 times", "Give tea.", "Silver"):
+    for word in ("1,234", "70%", "Tea & co", "June", "Fridays", "Gender", "2.52 times", "Give tea.", "Silver"):
         assert word in said[None]
-    for word in ("1,234명", "6월", "금요일", "성별", "2.5배", "차 증정"):
+    for word in ("1,234명", "6월", "금요일", "성별", "2.52배", "차 증정"):
         assert word in said["ko"]
     nothing = wordings["en"].describe(persona("Gold", []), None, "EUR")
     assert len(nothing) == 2

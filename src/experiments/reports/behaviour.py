@@ -69,6 +69,8 @@ def _left_out(error: InputError) -> Text:
 
 def _assortment(known: Assortment, options: BehaviourOptions, seed: int) -> list[Part]:
     few = options.min_customers
+    without = [tier for tier in known.values["group"].cat.categories if not (known.pairs["group"] == tier).any()]
+    none = f" No pair of {enumerated(without)} is so frequent, and more so than by chance." if without else ""
     return [
         Picture(
             "categories",
@@ -78,16 +80,16 @@ def _assortment(known: Assortment, options: BehaviourOptions, seed: int) -> list
         Picture(
             "associations",
             associations_figure(known.pairs, known.values, seed=seed),
-            f"What is bought on one day: of each tier the {options.n_pairs} pairs with the highest lift. Lift says how "
-            "much more often than by chance a pair meets; it is highest, and least certain, for rare pairs, and lower "
-            "where baskets are large, so that it does not compare tiers.",
+            f"What is bought on one day: of each tier the {options.n_pairs} pairs with the highest lift above 1. Lift "
+            "says how much more often than by chance a pair meets; it is highest, and least certain, for rare pairs, "
+            f"and lower where baskets are large, so that it does not compare tiers.{none}",
         ),
         Table(
             "pairs",
             _pairs_as_read(known.pairs),
             f"The same pairs: only those in at least {options.min_support:.1%} of a tier's baskets (what a customer "
             f"bought on one day), and in {options.min_baskets} of them. Support is the share of baskets that hold "
-            "both.",
+            f"both.{none}",
         ),
     ]
 
@@ -157,14 +159,14 @@ def associations_figure(table: pd.DataFrame, values: pd.DataFrame, *, seed: int)
     for axes, tier in zip(panels, tiers, strict=False):
         own = table[table["group"] == tier]
         _network(axes, own, dear, highest, seed)
-        least = f", lift {own['lift'].min():.1f} to {own['lift'].max():.1f}" if len(own) else ""
+        least = f", lift {own['lift'].min():.2f} to {own['lift'].max():.2f}" if len(own) else ""
         axes.set_title(f"{tier}{least}", loc="left", fontsize=10, fontweight="bold", color=DARK)
     handles = [
         Line2D([], [], marker="o", linestyle="", color=ORANGE, label="dearest third of categories"),
         Line2D([], [], marker="o", linestyle="", color=BLUE, label="other categories"),
         *(
-            Line2D([], [], color=GREY, linewidth=_width(lift, highest), label=f"lift {lift:.1f}")
-            for lift in np.unique(np.round(np.linspace(1.0, highest, 3)[1:], 1))
+            Line2D([], [], color=GREY, linewidth=_width(lift, highest), label=f"lift {lift:.2f}")
+            for lift in np.unique(np.round(np.linspace(1.0, highest, 3)[1:] if len(table) else [], 2))
         ),
     ]
     if spare is None:
@@ -300,7 +302,15 @@ def _network(axes: Axes, own: pd.DataFrame, dear: set[str], highest: float, seed
     axes.set_axis_off()
     axes.set(xlim=(-3.5, 3.5), ylim=(-1.3, 1.3))
     if own.empty:
-        axes.text(0, 0, "no pair is so frequent", ha="center", va="center", fontsize=9, color=GREY)
+        axes.text(
+            0,
+            0,
+            "no pair is so frequent, and more\nso than by chance",
+            ha="center",
+            va="center",
+            fontsize=9,
+            color=GREY,
+        )
         return
     graph = nx.Graph()
     graph.add_weighted_edges_from(own[["a", "b", "lift"]].itertuples(index=False))
