@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from experiments.analysis.associations import pairs
-from experiments.analysis.behaviour import BehaviourOptions, Window, observe
+from experiments.analysis.behaviour import BehaviourOptions, Window, daily_rates, observe
 from experiments.analysis.hypotheses import TOGETHER, assess, log_rate_ratio, named_times, relative_rise
 from experiments.evaluation.metrics import spearman
 from experiments.reports.behaviour import behaviour_section
@@ -162,6 +162,26 @@ def test_a_trend_is_no_season_and_a_season_beside_a_trend_is_found():
     np.testing.assert_allclose(log_rate_ratio(higher, inside, weights, against_trend=True), np.log(1.3), atol=1e-6)
     steady = np.where(inside, 6.0, 3.0)
     assert log_rate_ratio(steady, inside, once, against_trend=False)[0] == pytest.approx(np.log(2))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "months"),
+    [
+        (date(2018, 10, 20), date(2019, 3, 20), [11, 12, 1, 2, 3]),  # 12 days of October are too few
+        (date(2018, 7, 1), date(2019, 7, 1), [*range(7, 13), *range(1, 7)]),
+        (date(2018, 7, 1), date(2019, 8, 1), list(range(1, 13))),
+    ],
+)
+def test_months_run_in_the_order_of_time_within_a_year(monkeypatch, start, end, months):
+    window = Window(None, TIERS, start, end, 20, 0)
+    days = pd.date_range(start, end, inclusive="left")
+    counts = pd.DataFrame(1.0, index=days, columns=pd.CategoricalIndex(NAMES, dtype=KIND)).mul(days.month, axis=0)
+    monkeypatch.setattr(Window, "counts", {"orders": counts})
+    rates = daily_rates(window, "orders", "month", 0.95)
+    assert rates["group"].unique().tolist() == NAMES
+    for _, own in rates.groupby("group", observed=True):
+        assert own["key"].tolist() == own["rate"].tolist() == months
+    assert daily_rates(window, "orders", "day_of_week", 0.95)["key"].tolist() == 3 * list(range(7))
 
 
 def test_each_mistake_is_told_and_the_others_are_tested(simulated):

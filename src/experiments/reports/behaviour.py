@@ -261,8 +261,8 @@ def rates_figure(rates: pd.DataFrame, *, by: str, marked: Collection[int], confi
         fontweight="bold",
     )
     note = f"bands: {confidence:.0%} over resampled weeks"
-    if shaded := sorted({*marked} & {*rates["key"]}):
-        note += f"; shaded, as a hypothesis is about them: {enumerated([names[key] for key in shaded])}"
+    if shaded := [names[key] for key in rates["key"].unique() if key in marked]:
+        note += f"; shaded, as a hypothesis is about them: {enumerated(shaded)}"
     figure.supxlabel(note, fontsize=8.5, color="#555b66")
     return figure
 
