@@ -184,7 +184,7 @@ def test_months_run_in_the_order_of_time_within_a_year(monkeypatch, start, end, 
     assert daily_rates(window, "orders", "day_of_week", 0.95)["key"].tolist() == 3 * list(range(7))
 
 
-def test_each_mistake_is_told_and_the_others_are_tested(simulated):
+def test_each_mistake_is_told_and_the_others_are_tested(simulated, caplog):
     four = the_four()
     parameters = four["dearer_categories"]["parameters"]
     mistaken = {
@@ -194,6 +194,10 @@ def test_each_mistake_is_told_and_the_others_are_tested(simulated):
         "kind": four["common_season"] | {"parameters": four["common_season"]["parameters"] | {"months": 6}},
         "months": four["common_season"] | {"parameters": four["common_season"]["parameters"] | {"months": [13]}},
         "lacking": {key: four["weekends"][key] for key in four["weekends"] if key != "direction"},
+        "parameter": four["coupon_use"] | {"parameters": {"of": "lines"}},
+        "number": four["dearer_categories"] | {"parameters": {k: v for k, v in parameters.items() if k != "dearest"}},
+        "text": four["weekends"] | {"statement": {"ko": "?"}},
+        "no mapping": "weekends",
         "seen once": four["dearer_categories"] | {"parameters": parameters | {"min_customers": 1_000}},
         "table": four["weekends"] | {"needs": ["campaigns"]},
         "feature": four["dearer_categories"]
@@ -206,14 +210,22 @@ def test_each_mistake_is_told_and_the_others_are_tested(simulated):
         "key": "did you mean 'smallest_effect'",
         "kind": "expected:.*Sequence",
         "months": "no season",
-        "lacking": "direction is missing",
+        "lacking": r"direction is missing \(where: .*; expected: direction: higher or lower\)\.$",
+        "parameter": r"expected: compare: means or ranks\)",
+        "number": r"expected: dearest: float\)",
+        "text": "needs its English text",
+        "no mapping": "is a mapping",
         "seen once": "too few values of category",
         "table": "campaigns is missing",
     }.items():
         assert found[name].verdict == "not tested"
         assert re.search(words, found[name].message), found[name].message
         if name not in ("seen once", "table"):
-            assert f"conf/hypotheses/{name}.yaml" in found[name].message
+            assert f"where: hypotheses/{name}.yaml" in found[name].message
+        assert f"hypothesis {name} is not tested: {found[name].message}" in caplog.messages
+        stated = name if name in ("text", "no mapping") else mistaken[name]["statement"]["en"]
+        assert found[name].statement["en"] == stated, "a mistake elsewhere leaves the statement as it is"
+    assert not any("\n" in message for message in caplog.messages)
     assert found["weekends"].verdict == found["feature"].verdict == "holds"
     assert found["feature"].parts.loc["orders", "left out"] == 0
 
@@ -248,7 +260,7 @@ def test_sections_hold_what_is_known_and_say_what_is_missing(simulated):
             picture.figure.canvas.draw()
     narrow = section_of(simulated.shop(0, without=("products",)), TIERS)
     assert [part.name for part in narrow.parts if isinstance(part, Picture)] == ["coupons", "months", "weekdays"]
-    assert any(isinstance(part, Text) and "that part is left out" in part.text for part in narrow.parts)
+    assert any(isinstance(part, Text) and part.text.startswith("What they buy is left out:") for part in narrow.parts)
 
     found = list(assessed(shop, the_four() | {"mistaken": {"test": "?"}}).values())
     verdicts = next(part for part in hypotheses_section(found).parts if isinstance(part, Table)).frame

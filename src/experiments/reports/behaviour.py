@@ -45,11 +45,11 @@ def behaviour_section(found: Behaviour, marked: Mapping[str, Collection[int]], *
         )
     ]
     if isinstance(found.assortment, InputError):
-        parts.append(_left_out(found.assortment))
+        parts.append(Text(f"What they buy is left out: {found.assortment.sentence}", "note"))
     else:
         parts += _assortment(found.assortment, found.options, seed)
     if isinstance(found.coupons, InputError):
-        parts.append(_left_out(found.coupons))
+        parts.append(Text(f"Coupons are left out: {found.coupons.sentence}", "note"))
     else:
         parts.append(Picture("coupons", coupons_figure(found.coupons), _caption_of_coupons(found.coupons)))
     confidence = found.options.confidence
@@ -61,10 +61,6 @@ def behaviour_section(found: Behaviour, marked: Mapping[str, Collection[int]], *
         )
         parts.append(Picture(name, figure, caption))
     return Section("behaviour", "What the tiers buy, and when", parts)
-
-
-def _left_out(error: InputError) -> Text:
-    return Text(f"{error.problem[0].upper()}{error.problem[1:]}: that part is left out.", kind="note")
 
 
 def _assortment(known: Assortment, options: BehaviourOptions, seed: int) -> list[Part]:

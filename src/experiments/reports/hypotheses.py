@@ -67,7 +67,7 @@ def _paragraphs(finding: Finding) -> list[Part]:
     parts: list[Part] = [Text(text, lang=language) for language, text in finding.statement.items() if language != "en"]
     hypothesis = finding.hypothesis
     if finding.verdict == NOT_TESTED or hypothesis is None:
-        return [*parts, Text(f"Not tested. {finding.message}", kind="note")]
+        return [*parts, Text(f"Not tested: {finding.message}", kind="note")]
     parts.append(Text(_sentence(finding)))
     parts.append(Table(finding.name, _by_part(finding), _caption(finding)))
     notes = [*finding.notes, *([hypothesis.note.strip()] if hypothesis.note else [])]
