@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from experiments.analysis.behaviour import Assortment, Behaviour, BehaviourOptions
 from experiments.reports.figures import BLUE, DARK, GREEN, GREY, ORANGE, dress, require
-from experiments.reports.section import Part, Picture, Section, Table, Text, enumerated, percent
+from experiments.reports.section import Part, Picture, Section, Table, Text, enumerated, fine_percent, percent
 from features import behaviour
 from features.errors import InputError
 
@@ -116,7 +116,7 @@ def categories_figure(values: pd.DataFrame, *, min_customers: int) -> Figure:
     for (row, column), share in np.ndenumerate(shares.to_numpy()):
         shown = customers.iat[row, column] >= min_customers
         color = "white" if abs(distance.iat[row, column]) > 0.65 else DARK
-        axes.text(column, row, _percent(share) if shown else "·", ha="center", va="center", fontsize=9, color=color)
+        axes.text(column, row, fine_percent(share) if shown else "·", ha="center", va="center", fontsize=9, color=color)
     axes.set_xticks(range(shares.shape[1]), [str(tier) for tier in shares.columns])
     axes.set_yticks(range(len(drawn)), [f"{cut(name)}  {price[name]:,.2f}" for name in drawn], fontsize=8.5)
     dress(
@@ -197,9 +197,9 @@ def coupons_figure(statuses: pd.DataFrame) -> Figure:
             if share >= 0.04:
                 ink = DARK if status == behaviour.NOT_USED else "white"
                 middle = left[row] + share / 2
-                axes.text(middle, row, _percent(share), ha="center", va="center", fontsize=9, color=ink)
+                axes.text(middle, row, fine_percent(share), ha="center", va="center", fontsize=9, color=ink)
             elif status == behaviour.USED:
-                axes.text(left[row] + share + 0.006, row, _percent(share), va="center", fontsize=9, color=BLUE)
+                axes.text(left[row] + share + 0.006, row, fine_percent(share), va="center", fontsize=9, color=BLUE)
         left = left + shares[status].to_numpy()
     axes.set_yticks(
         range(len(shares)), [f"{tier}\n{total:,.0f} lines" for tier, total in counts.sum(axis=1).items()], fontsize=8.5
@@ -346,19 +346,15 @@ def _pairs_as_read(table: pd.DataFrame) -> pd.DataFrame:
 def _caption_of_categories(values: pd.DataFrame) -> str:
     shares, _, _, overall = _shares(values)
     bought = [tier for tier in shares if shares[tier].any()]
-    first = [f"{tier}: {shares[tier].idxmax()} ({_percent(shares[tier].max())})" for tier in bought]
+    first = [f"{tier}: {shares[tier].idxmax()} ({fine_percent(shares[tier].max())})" for tier in bought]
     return (
         "Which share of a tier's units falls on which category, coloured by how it differs from that of all tiers. "
-        f"Largest: {', '.join(first)}; of all, {overall.idxmax()} ({_percent(overall.max())})."
+        f"Largest: {', '.join(first)}; of all, {overall.idxmax()} ({fine_percent(overall.max())})."
     )
 
 
 def _caption_of_coupons(statuses: pd.DataFrame) -> str:
     counts = statuses.groupby("group", observed=True)["lines"].sum()
     used = statuses[statuses["status"] == behaviour.USED].set_index("group")["lines"].reindex(counts.index).fillna(0)
-    rates = ", ".join(f"{tier} {_percent(rate)}" for tier, rate in (used / counts).items())
+    rates = ", ".join(f"{tier} {fine_percent(rate)}" for tier, rate in (used / counts).items())
     return f"Lines with a used coupon, as a share of the tier's lines: {rates}."
-
-
-def _percent(share: float) -> str:
-    return "-" if not np.isfinite(share) else f"{share:.1%}" if 0 < share < 0.095 else f"{share:.0%}"
