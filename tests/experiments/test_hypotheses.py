@@ -267,6 +267,7 @@ def test_sections_hold_what_is_known_and_say_what_is_missing(simulated):
     assert list(verdicts["case study"]) == ["held", "rejected", "held", "rejected", "-"]
     assert verdicts.loc["mistaken", "verdict"] == "not tested"
     assert verdicts["verdict"].iloc[3] == "holds"
+    assert all(re.fullmatch(r"-|< \.001|\.\d{3}|1\.000", p) for p in verdicts["p"]), verdicts["p"]
     lead = hypotheses_section(found).parts[0].text
     assert re.fullmatch(r"Of 5 hypotheses \d .*(holds|hold).* and 1 is not tested\.", lead), lead
     assert [part.text for part in hypotheses_section([]).parts] == ["No hypothesis was stated."]
