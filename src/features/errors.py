@@ -54,6 +54,18 @@ class InputError(ValueError):
         parts = (("where", where), ("expected", expected), ("found", found), ("next", hint))
         super().__init__("\n".join([problem, *(f"  {label + ':':<9} {text}" for label, text in parts if text)]))
 
+    @property
+    def sentence(self) -> str:
+        """The same in one line, to be read within a text: problem, details in brackets, what to do next.
+
+        >>> InputError("there is no tier", where="tiers", found="none", hint="did you mean 'VIP'?").sentence
+        "there is no tier (where: tiers; found: none). Next: did you mean 'VIP'?"
+        """
+        parts = (("where", self.where), ("expected", self.expected), ("found", self.found))
+        details = "; ".join(f"{label}: {text}" for label, text in parts if text)
+        said = _ended(f"{self.problem.rstrip('.')} ({details})" if details else self.problem)
+        return " ".join(f"{said} Next: {_ended(self.hint)}".split() if self.hint else said.split())
+
 
 class UnsuitableDataError(InputError):
     """A model refuses the data, or no model does with them; others may. A wrong parameter is an `InputError` alone."""
@@ -61,6 +73,10 @@ class UnsuitableDataError(InputError):
 
 class InsufficientDataError(UnsuitableDataError):
     """The data hold too little for one task to be learnt and judged, whatever the model."""
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def first_line(error: BaseException) -> str:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from experiments.analysis.associations import pairs
-from experiments.analysis.behaviour import BehaviourOptions, Window, observe
+from experiments.analysis.behaviour import BehaviourOptions, Window, daily_rates, observe
 from experiments.analysis.hypotheses import TOGETHER, assess, log_rate_ratio, named_times, relative_rise
 from experiments.evaluation.metrics import spearman
 from experiments.reports.behaviour import behaviour_section
@@ -164,7 +164,27 @@ def test_a_trend_is_no_season_and_a_season_beside_a_trend_is_found():
     assert log_rate_ratio(steady, inside, once, against_trend=False)[0] == pytest.approx(np.log(2))
 
 
-def test_each_mistake_is_told_and_the_others_are_tested(simulated):
+@pytest.mark.parametrize(
+    ("start", "end", "months"),
+    [
+        (date(2018, 10, 20), date(2019, 3, 20), [11, 12, 1, 2, 3]),  # 12 days of October are too few
+        (date(2018, 7, 1), date(2019, 7, 1), [*range(7, 13), *range(1, 7)]),
+        (date(2018, 7, 1), date(2019, 8, 1), list(range(1, 13))),
+    ],
+)
+def test_months_run_in_the_order_of_time_within_a_year(monkeypatch, start, end, months):
+    window = Window(None, TIERS, start, end, 20, 0)
+    days = pd.date_range(start, end, inclusive="left")
+    counts = pd.DataFrame(1.0, index=days, columns=pd.CategoricalIndex(NAMES, dtype=KIND)).mul(days.month, axis=0)
+    monkeypatch.setattr(Window, "counts", {"orders": counts})
+    rates = daily_rates(window, "orders", "month", 0.95)
+    assert rates["group"].unique().tolist() == NAMES
+    for _, own in rates.groupby("group", observed=True):
+        assert own["key"].tolist() == own["rate"].tolist() == months
+    assert daily_rates(window, "orders", "day_of_week", 0.95)["key"].tolist() == 3 * list(range(7))
+
+
+def test_each_mistake_is_told_and_the_others_are_tested(simulated, caplog):
     four = the_four()
     parameters = four["dearer_categories"]["parameters"]
     mistaken = {
@@ -174,6 +194,10 @@ def test_each_mistake_is_told_and_the_others_are_tested(simulated):
         "kind": four["common_season"] | {"parameters": four["common_season"]["parameters"] | {"months": 6}},
         "months": four["common_season"] | {"parameters": four["common_season"]["parameters"] | {"months": [13]}},
         "lacking": {key: four["weekends"][key] for key in four["weekends"] if key != "direction"},
+        "parameter": four["coupon_use"] | {"parameters": {"of": "lines"}},
+        "number": four["dearer_categories"] | {"parameters": {k: v for k, v in parameters.items() if k != "dearest"}},
+        "text": four["weekends"] | {"statement": {"ko": "?"}},
+        "no mapping": "weekends",
         "seen once": four["dearer_categories"] | {"parameters": parameters | {"min_customers": 1_000}},
         "table": four["weekends"] | {"needs": ["campaigns"]},
         "feature": four["dearer_categories"]
@@ -186,14 +210,22 @@ def test_each_mistake_is_told_and_the_others_are_tested(simulated):
         "key": "did you mean 'smallest_effect'",
         "kind": "expected:.*Sequence",
         "months": "no season",
-        "lacking": "direction is missing",
+        "lacking": r"direction is missing \(where: .*; expected: direction: higher or lower\)\.$",
+        "parameter": r"expected: compare: means or ranks\)",
+        "number": r"expected: dearest: float\)",
+        "text": "needs its English text",
+        "no mapping": "is a mapping",
         "seen once": "too few values of category",
         "table": "campaigns is missing",
     }.items():
         assert found[name].verdict == "not tested"
         assert re.search(words, found[name].message), found[name].message
         if name not in ("seen once", "table"):
-            assert f"conf/hypotheses/{name}.yaml" in found[name].message
+            assert f"where: hypotheses/{name}.yaml" in found[name].message
+        assert f"hypothesis {name} is not tested: {found[name].message}" in caplog.messages
+        stated = name if name in ("text", "no mapping") else mistaken[name]["statement"]["en"]
+        assert found[name].statement["en"] == stated, "a mistake elsewhere leaves the statement as it is"
+    assert not any("\n" in message for message in caplog.messages)
     assert found["weekends"].verdict == found["feature"].verdict == "holds"
     assert found["feature"].parts.loc["orders", "left out"] == 0
 
@@ -228,13 +260,14 @@ def test_sections_hold_what_is_known_and_say_what_is_missing(simulated):
             picture.figure.canvas.draw()
     narrow = section_of(simulated.shop(0, without=("products",)), TIERS)
     assert [part.name for part in narrow.parts if isinstance(part, Picture)] == ["coupons", "months", "weekdays"]
-    assert any(isinstance(part, Text) and "that part is left out" in part.text for part in narrow.parts)
+    assert any(isinstance(part, Text) and part.text.startswith("What they buy is left out:") for part in narrow.parts)
 
     found = list(assessed(shop, the_four() | {"mistaken": {"test": "?"}}).values())
     verdicts = next(part for part in hypotheses_section(found).parts if isinstance(part, Table)).frame
     assert list(verdicts["case study"]) == ["held", "rejected", "held", "rejected", "-"]
     assert verdicts.loc["mistaken", "verdict"] == "not tested"
     assert verdicts["verdict"].iloc[3] == "holds"
+    assert all(re.fullmatch(r"-|< \.001|\.\d{3}|1\.000", p) for p in verdicts["p"]), verdicts["p"]
     lead = hypotheses_section(found).parts[0].text
     assert re.fullmatch(r"Of 5 hypotheses \d .*(holds|hold).* and 1 is not tested\.", lead), lead
     assert [part.text for part in hypotheses_section([]).parts] == ["No hypothesis was stated."]
@@ -250,10 +283,10 @@ def test_lift_by_hand():
     first = table.iloc[0]
     assert tuple(first[["group", "a", "b", "baskets", "group_baskets"]]) == ("VIP", "x", "y", 2, 4)
     assert tuple(first[["support", "confidence", "confidence_back", "lift"]]) == pytest.approx((1 / 2, 2 / 3, 1, 4 / 3))
-    y_z = table.set_index(["group", "a", "b"]).loc[("VIP", "y", "z")]
-    assert tuple(y_z[["support", "confidence", "lift"]]) == pytest.approx((1 / 4, 1 / 2, 1))
+    assert len(table) == 1, "y and z meet as often as by chance, x and z less often, and in Gold all have both"
     assert len(pairs(baskets, min_support=0.3, min_baskets=2)) == 1
-    assert len(pairs(baskets, min_support=0.0, min_baskets=1, most=1)) == 2
+    more = pd.concat([baskets, baskets.iloc[-1:].assign(customer_id=6, value="y")])  # Gold's second basket: {y}
+    assert pairs(more, min_support=0.0, min_baskets=1, most=1)["group"].tolist() == ["VIP", "Gold"]
     by_two = pairs(baskets, min_support=0.0, min_baskets=1, min_customers=2, most=3)
     assert by_two[["group", "a", "b"]].to_numpy().tolist() == [["VIP", "x", "y"]]
     assert pairs(baskets.iloc[:0], min_support=0.1, min_baskets=1).empty

@@ -158,6 +158,9 @@ def test_a_shops_lifecycle_ends_by_the_sealed_cutoff_but_for_the_stages_of_today
     assert sum(at.spend.sum() for at in found.periods) == pytest.approx(spent.iloc[1] - spent.iloc[0])
     section = lifecycle_section(found, options(), currency="USD")
     assert section.parts[0].kind == "lead"
+    last = found.periods[-1].spend.sum()
+    assert f"from {found.cutoffs[-2]}, brought" in section.parts[1].text
+    assert f"buyers and {last:,.0f} USD." in section.parts[1].text
     assert [part.name for part in section.parts if isinstance(part, Picture)] == ["stages", "transitions", "backtest"]
 
 

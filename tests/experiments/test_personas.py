@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from experiments.analysis.personas import Persona, Personas, over_index
 from experiments.commands.config import CONF
 from experiments.reports.personas import Pair, Wording, persona_parts
-from experiments.reports.section import Heading, Text
+from experiments.reports.section import Heading, Table, Text
 from features.errors import InputError
 
 GROUPS = ["Gold", "Silver"]
@@ -79,7 +79,7 @@ def test_cells_of_few_customers_are_not_shown() -> None:
 
 def persona(group: str, stands_out: list[tuple[str, str]]) -> Persona:
     table = pd.DataFrame(stands_out, columns=["aspect", "value"]).assign(
-        customers=20, share=0.3, share_of_all=0.2, index=150.0, low=120.0, high=180.0
+        customers=20, share=0.3, share_of_all=0.0119, index=150.0, low=120.0, high=180.0
     )
     facts = {"share": 0.5, "revenue_share": 0.7, "orders_per_customer": 3.21, "average_order_value": 40.0}
     return Persona(group, 1234, facts, table)
@@ -101,10 +101,13 @@ def test_personas_are_told_in_both_languages(wordings: dict[str, Wording]) -> No
         language: " ".join(text for (lang, _), text in texts.items() if lang == language) for language in (None, "ko")
     }
     assert parts[0] == Heading("Gold")
-    for word in ("1,234", "70%", "Tea & co", "June", "Fridays", "Gender", "2.5 times", "Give tea.", "Silver"):
+    for word in ("1,234", "70%", "Tea & co", "June", "Fridays", "Gender", "2.52 times", "Give tea.", "Silver"):
         assert word in said[None]
-    for word in ("1,234명", "6월", "금요일", "성별", "2.5배", "차 증정"):
+    for word in ("1,234명", "6월", "금요일", "성별", "2.52배", "차 증정"):
         assert word in said["ko"]
+    [table] = [part for part in parts if isinstance(part, Table)]
+    assert list(table.frame) == ["aspect", "value", "index", "interval", "share", "share of all", "customers"]
+    assert list(table.frame.iloc[0, -3:]) == ["30%", "1.2%", 20]
     nothing = wordings["en"].describe(persona("Gold", []), None, "EUR")
     assert len(nothing) == 2
 

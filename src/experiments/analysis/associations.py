@@ -17,12 +17,13 @@ def pairs(
     min_customers: int = 1,
     most: int | None = None,
 ) -> pd.DataFrame:
-    """Pairs of values that share baskets, per group, counted at once by a sparse product.
+    """Pairs of values that share baskets more often than by chance, per group, counted at once by a sparse product.
 
     A basket is what a customer bought on one day. support = share of the group's baskets that hold both; confidence
     = share of those with a that hold b too, confidence_back of those with b that hold a; lift = support / (support of
-    a x support of b), 1 where they meet as often as by chance. Lift is largest for rare pairs, where it is also least
-    certain: what counts is lift among pairs of some support, so a limit stands below and support is told beside it.
+    a x support of b), 1 where they meet as often as by chance: only pairs above that are told. Lift is largest for rare
+    pairs, where it is also least certain: what counts is lift among pairs of some support, so a limit stands below and
+    support is told beside it.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def _pairs_of(
             "group_baskets": n,
         }
     )
-    order = found.sort_values(["lift", "a", "b"], ascending=[False, True, True]).index
+    order = found[found["lift"] > 1].sort_values(["lift", "a", "b"], ascending=[False, True, True]).index
     if min_customers == 1:
         return found.loc[order[:most]]
     customer = np.empty(n, dtype=int)

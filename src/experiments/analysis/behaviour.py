@@ -91,17 +91,19 @@ def daily_rates(window: Window, measure: str, by: str, confidence: float) -> pd.
         "orders", "units", "spend" or "customers".
     by : str
         "month" (1 to 12) or "day_of_week" (0 is Monday). Of months cut by the window, those of at least 14 days count.
+        Months of a window of at most a year are in the order of time, of a longer one in that of the calendar.
     confidence : float
 
     Returns
     -------
     DataFrame
-        group, key, days, rate, low and high, by group and key.
+        group, key, days, rate, low and high, by group and, in that order, key.
     """
     counts = window.counts[measure]
     keys = np.asarray(getattr(counts.index, by))
+    in_time = by == "month" and pd.Timestamp(window.end) <= pd.Timestamp(window.start) + pd.DateOffset(years=1)
     rows = []
-    for key in np.unique(keys):
+    for key in pd.unique(keys) if in_time else np.unique(keys):
         own = keys == key
         if own.sum() < LEAST_DAYS_OF_A_MONTH and by == "month":
             continue
@@ -113,7 +115,7 @@ def daily_rates(window: Window, measure: str, by: str, confidence: float) -> pd.
             rows.append({"group": tier, "key": int(key), "days": own.sum(), "rate": y.mean(), "low": low, "high": high})
     table = pd.DataFrame(rows, columns=["group", "key", "days", "rate", "low", "high"])
     table["group"] = pd.Categorical(table["group"], dtype=window.tiers.dtype)
-    return table.sort_values(["group", "key"], ignore_index=True)
+    return table.sort_values("group", kind="stable", ignore_index=True)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import calendar
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -32,6 +33,8 @@ from features.groups import resolve
 from features.groups.habits import WEEKDAYS
 from features.shop import Shop
 from features.tables import SPECS
+
+logger = logging.getLogger(__name__)
 
 HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "does not hold", "undecided", "not tested"
 DIRECTIONS = ("higher", "lower")
@@ -234,7 +237,6 @@ class Season:
     is_correlation = False
 
     def __post_init__(self) -> None:
-        _one_of(self.measure, COUNTED, "parameters.measure")
         numbers = all(type(month) is int for month in self.months)
         if not numbers or not 1 <= len(set(self.months)) <= 11 or not set(self.months) <= set(range(1, 13)):
             raise InputError(
@@ -272,7 +274,6 @@ class Weekday:
     is_correlation = False
 
     def __post_init__(self) -> None:
-        _one_of(self.measure, COUNTED, "parameters.measure")
         for day in self.days:
             _one_of(str(day).lower(), WEEKDAYS, "parameters.days")
         if not 0 < len(set(self.days)) < 7:
@@ -409,14 +410,14 @@ class Hypothesis:
 
     @classmethod
     def from_config(cls, name: str, config: Mapping[str, Any]) -> Hypothesis:
-        """Read what `conf/hypotheses/<name>.yaml` says.
+        """Read what `hypotheses/<name>.yaml` says, in conf/ or a folder of the user's.
 
         Raises
         ------
         InputError
             For a key, test, column or parameter that is unknown, missing or of the wrong type.
         """
-        where = f"conf/hypotheses/{name}.yaml"
+        where = f"hypotheses/{name}.yaml"
         try:
             return cls._read(name, config)
         except InputError as error:
@@ -429,16 +430,9 @@ class Hypothesis:
     def _read(cls, name: str, config: Mapping[str, Any]) -> Hypothesis:
         if not isinstance(config, Mapping):
             raise InputError("a hypothesis is a mapping", expected="statement: …, test: …", found=repr(config))
-        _check_keys(config, KEYS, required=[key for key, annotation in KEYS.items() if "None" not in annotation])
-        statement = {str(language): text for language, text in config["statement"].items()}
-        if not isinstance(statement.get("en"), str):
-            raise InputError("a statement needs its English text", where="statement", expected="en: …")
-        _one_of(config["test"], TESTS, "test")
-        _one_of(config["direction"], DIRECTIONS, "direction")
-        if config.get("reported") is not None:
-            _one_of(config["reported"], REPORTED, "reported")
-        for table in config["needs"]:
-            _one_of(table, SPECS, "needs")
+        required = [key for key, annotation in KEYS.items() if "None" not in annotation]
+        _check_keys(config, KEYS, VALUES, required)
+        statement = _statement(config)
         if not config["smallest_effect"] > 0:
             raise InputError(
                 "an effect that matters is above 0", where="smallest_effect", found=str(config["smallest_effect"])
@@ -477,6 +471,13 @@ class Hypothesis:
             )
 
 
+def _statement(config: object) -> dict[str, str]:
+    texts = config.get("statement") if isinstance(config, Mapping) else None
+    if not isinstance(texts, Mapping) or "en" not in texts or not all(isinstance(text, str) for text in texts.values()):
+        raise InputError("a statement needs its English text", where="statement", expected="en: …", found=str(texts))
+    return {str(language): text for language, text in texts.items()}
+
+
 KEYS = {
     "statement": "Mapping",
     "test": "str",
@@ -489,6 +490,12 @@ KEYS = {
     "reported": "str | None",
     "note": "str | None",
 }
+VALUES: Mapping[str, Collection[str]] = {
+    "test": TESTS,
+    "direction": DIRECTIONS,
+    "needs": SPECS,
+    "reported": REPORTED,
+}
 
 
 def _test(config: Mapping[str, Any]) -> Trend | Season | Weekday:
@@ -497,7 +504,7 @@ def _test(config: Mapping[str, Any]) -> Trend | Season | Weekday:
         if column is not None or config.get("absent") is not None:
             raise InputError(f"the test {config['test']} takes no column", where="column", hint="see its measure")
         known = {field.name: str(field.type) for field in dataclasses.fields(kind)}
-        _check_keys(given, known, required=list(known), prefix="parameters.")
+        _check_keys(given, known, {"measure": COUNTED}, list(known), "parameters.")
         return kind(**given)
     columns = [column] if isinstance(column, str) else list(column or [])
     if not columns:
@@ -510,14 +517,8 @@ def _test(config: Mapping[str, Any]) -> Trend | Season | Weekday:
     known = {"compare": "str"}
     for name in columns:
         known |= _parameters(MEASURES[name]) if name in MEASURES else {}
-    _check_keys(given, known, required=list(known), prefix="parameters.")
-    _one_of(given["compare"], COMPARED, "parameters.compare")
-    if "measure" in given:
-        _one_of(given["measure"], ("units", "spend"), "parameters.measure")
-    if "level" in given:
-        _one_of(given["level"], behaviour.LEVELS, "parameters.level")
-    if "of" in given:
-        _one_of(given["of"], behaviour.COUNTS, "parameters.of")
+    values = {"measure": ("units", "spend"), "compare": COMPARED, "level": behaviour.LEVELS, "of": behaviour.COUNTS}
+    _check_keys(given, known, values, list(known), "parameters.")
     if not 0 < given.get("dearest", 0.5) < 1:
         raise InputError("dearest is a share", where="parameters.dearest", expected="between 0 and 1")
     return Trend(columns, given["compare"], given, config.get("absent"))
@@ -530,14 +531,25 @@ def _parameters(measure: Callable[..., Any]) -> dict[str, str]:
     return {p.name: str(p.annotation) for p in signature if p.kind is p.KEYWORD_ONLY and p.name not in fixed}
 
 
-def _check_keys(given: Mapping[str, Any], known: Mapping[str, str], required: Sequence[str], prefix: str = "") -> None:
+def _check_keys(
+    given: Mapping[str, Any],
+    known: Mapping[str, str],
+    values: Mapping[str, Collection[str]],
+    required: Sequence[str],
+    prefix: str = "",
+) -> None:
+    """Refuse keys that are unknown, of the wrong type, not among their values where those are given, or missing."""
     for key, found in given.items():
         if key not in known:
             raise InputError(f"there is no key {key!r}", where=f"{prefix}{key}", hint=did_you_mean(str(key), known))
         check_type(found, known[key], f"{prefix}{key}")
+        if key in values and found is not None:
+            for item in [found] if isinstance(found, str) else found:
+                _one_of(item, values[key], f"{prefix}{key}")
     for key in required:
         if key not in given:
-            raise InputError(f"{prefix}{key} is missing", where=f"{prefix}{key}", expected=listing(required, limit=20))
+            allowed = " or ".join(values[key]) if key in values else known[key]
+            raise InputError(f"{prefix}{key} is missing", where=f"{prefix}{key}", expected=f"{key}: {allowed}")
 
 
 def _check_feature(name: str) -> None:
@@ -553,7 +565,7 @@ def _check_feature(name: str) -> None:
         raise InputError(f"{name} stands for several features", where="column", expected="one measure or feature")
 
 
-def _one_of(found: object, known: Sequence[str] | Mapping[str, Any], where: str) -> None:
+def _one_of(found: object, known: Collection[str], where: str) -> None:
     if not isinstance(found, str) or found not in known:
         raise InputError(
             f"{where}: there is no {found!r}",
@@ -571,7 +583,7 @@ class Finding:
     ----------
     name : str
     statement : mapping of language to str
-        The name where the file could not be read.
+        The name where it could not be read.
     verdict : str
         "holds", "does not hold", "undecided" or "not tested".
     hypothesis : Hypothesis or None
@@ -703,8 +715,11 @@ def _tested(name: str, config: Mapping[str, Any], window: Window) -> _Tested | F
         hypothesis.check_tables(window.shop)
         parts, notes = hypothesis.test.parts(window)
     except InputError as error:
-        statement = hypothesis.statement if hypothesis else {"en": name}
-        return Finding(name, statement, NOT_TESTED, hypothesis, message=str(error))
+        logger.warning("hypothesis %s is not tested: %s", name, error.sentence)
+        statement = {"en": name}
+        with suppress(InputError):  # the mistake may be elsewhere
+            statement = _statement(config)
+        return Finding(name, statement, NOT_TESTED, hypothesis, message=error.sentence)
     if hypothesis.direction == "lower":
         parts = [
             dataclasses.replace(part, effect=Distribution(-part.effect.estimate, -part.effect.draws)) for part in parts

@@ -398,10 +398,7 @@ def _section(name: str, material: Material) -> Section:
 
 def left_out(error: InputError) -> Text:
     """What a reader is told of a part that these data do not allow."""
-    details = [f"{label} {text}" for label, text in (("expected", error.expected), ("found", error.found)) if text]
-    beside = f" ({'; '.join(details)})" if details else ""
-    following = f". Next: {error.hint}" if error.hint else ""
-    return Text(f"Left out: {error.problem}{beside}{following}.", "note")
+    return Text(f"Left out: {error.sentence}", "note")
 
 
 def _keep(material: Material, name: str, html: str, sections: list[Section]) -> None:

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from experiments.analysis.behaviour import Assortment, Behaviour, BehaviourOptions
 from experiments.reports.figures import BLUE, DARK, GREEN, GREY, ORANGE, dress, require
-from experiments.reports.section import Part, Picture, Section, Table, Text, enumerated, percent
+from experiments.reports.section import Part, Picture, Section, Table, Text, enumerated, fine_percent, percent
 from features import behaviour
 from features.errors import InputError
 
@@ -45,11 +45,11 @@ def behaviour_section(found: Behaviour, marked: Mapping[str, Collection[int]], *
         )
     ]
     if isinstance(found.assortment, InputError):
-        parts.append(_left_out(found.assortment))
+        parts.append(Text(f"What they buy is left out: {found.assortment.sentence}", "note"))
     else:
         parts += _assortment(found.assortment, found.options, seed)
     if isinstance(found.coupons, InputError):
-        parts.append(_left_out(found.coupons))
+        parts.append(Text(f"Coupons are left out: {found.coupons.sentence}", "note"))
     else:
         parts.append(Picture("coupons", coupons_figure(found.coupons), _caption_of_coupons(found.coupons)))
     confidence = found.options.confidence
@@ -63,12 +63,10 @@ def behaviour_section(found: Behaviour, marked: Mapping[str, Collection[int]], *
     return Section("behaviour", "What the tiers buy, and when", parts)
 
 
-def _left_out(error: InputError) -> Text:
-    return Text(f"{error.problem[0].upper()}{error.problem[1:]}: that part is left out.", kind="note")
-
-
 def _assortment(known: Assortment, options: BehaviourOptions, seed: int) -> list[Part]:
     few = options.min_customers
+    without = [tier for tier in known.values["group"].cat.categories if not (known.pairs["group"] == tier).any()]
+    none = f" No pair of {enumerated(without)} is so frequent, and more so than by chance." if without else ""
     return [
         Picture(
             "categories",
@@ -78,16 +76,16 @@ def _assortment(known: Assortment, options: BehaviourOptions, seed: int) -> list
         Picture(
             "associations",
             associations_figure(known.pairs, known.values, seed=seed),
-            f"What is bought on one day: of each tier the {options.n_pairs} pairs with the highest lift. Lift says how "
-            "much more often than by chance a pair meets; it is highest, and least certain, for rare pairs, and lower "
-            "where baskets are large, so that it does not compare tiers.",
+            f"What is bought on one day: of each tier the {options.n_pairs} pairs with the highest lift above 1. Lift "
+            "says how much more often than by chance a pair meets; it is highest, and least certain, for rare pairs, "
+            f"and lower where baskets are large, so that it does not compare tiers.{none}",
         ),
         Table(
             "pairs",
             _pairs_as_read(known.pairs),
             f"The same pairs: only those in at least {options.min_support:.1%} of a tier's baskets (what a customer "
             f"bought on one day), and in {options.min_baskets} of them. Support is the share of baskets that hold "
-            "both.",
+            f"both.{none}",
         ),
     ]
 
@@ -118,7 +116,7 @@ def categories_figure(values: pd.DataFrame, *, min_customers: int) -> Figure:
     for (row, column), share in np.ndenumerate(shares.to_numpy()):
         shown = customers.iat[row, column] >= min_customers
         color = "white" if abs(distance.iat[row, column]) > 0.65 else DARK
-        axes.text(column, row, _percent(share) if shown else "·", ha="center", va="center", fontsize=9, color=color)
+        axes.text(column, row, fine_percent(share) if shown else "·", ha="center", va="center", fontsize=9, color=color)
     axes.set_xticks(range(shares.shape[1]), [str(tier) for tier in shares.columns])
     axes.set_yticks(range(len(drawn)), [f"{cut(name)}  {price[name]:,.2f}" for name in drawn], fontsize=8.5)
     dress(
@@ -157,14 +155,14 @@ def associations_figure(table: pd.DataFrame, values: pd.DataFrame, *, seed: int)
     for axes, tier in zip(panels, tiers, strict=False):
         own = table[table["group"] == tier]
         _network(axes, own, dear, highest, seed)
-        least = f", lift {own['lift'].min():.1f} to {own['lift'].max():.1f}" if len(own) else ""
+        least = f", lift {own['lift'].min():.2f} to {own['lift'].max():.2f}" if len(own) else ""
         axes.set_title(f"{tier}{least}", loc="left", fontsize=10, fontweight="bold", color=DARK)
     handles = [
         Line2D([], [], marker="o", linestyle="", color=ORANGE, label="dearest third of categories"),
         Line2D([], [], marker="o", linestyle="", color=BLUE, label="other categories"),
         *(
-            Line2D([], [], color=GREY, linewidth=_width(lift, highest), label=f"lift {lift:.1f}")
-            for lift in np.unique(np.round(np.linspace(1.0, highest, 3)[1:], 1))
+            Line2D([], [], color=GREY, linewidth=_width(lift, highest), label=f"lift {lift:.2f}")
+            for lift in np.unique(np.round(np.linspace(1.0, highest, 3)[1:] if len(table) else [], 2))
         ),
     ]
     if spare is None:
@@ -199,9 +197,9 @@ def coupons_figure(statuses: pd.DataFrame) -> Figure:
             if share >= 0.04:
                 ink = DARK if status == behaviour.NOT_USED else "white"
                 middle = left[row] + share / 2
-                axes.text(middle, row, _percent(share), ha="center", va="center", fontsize=9, color=ink)
+                axes.text(middle, row, fine_percent(share), ha="center", va="center", fontsize=9, color=ink)
             elif status == behaviour.USED:
-                axes.text(left[row] + share + 0.006, row, _percent(share), va="center", fontsize=9, color=BLUE)
+                axes.text(left[row] + share + 0.006, row, fine_percent(share), va="center", fontsize=9, color=BLUE)
         left = left + shares[status].to_numpy()
     axes.set_yticks(
         range(len(shares)), [f"{tier}\n{total:,.0f} lines" for tier, total in counts.sum(axis=1).items()], fontsize=8.5
@@ -259,8 +257,8 @@ def rates_figure(rates: pd.DataFrame, *, by: str, marked: Collection[int], confi
         fontweight="bold",
     )
     note = f"bands: {confidence:.0%} over resampled weeks"
-    if shaded := sorted({*marked} & {*rates["key"]}):
-        note += f"; shaded, as a hypothesis is about them: {enumerated([names[key] for key in shaded])}"
+    if shaded := [names[key] for key in rates["key"].unique() if key in marked]:
+        note += f"; shaded, as a hypothesis is about them: {enumerated(shaded)}"
     figure.supxlabel(note, fontsize=8.5, color="#555b66")
     return figure
 
@@ -300,7 +298,15 @@ def _network(axes: Axes, own: pd.DataFrame, dear: set[str], highest: float, seed
     axes.set_axis_off()
     axes.set(xlim=(-3.5, 3.5), ylim=(-1.3, 1.3))
     if own.empty:
-        axes.text(0, 0, "no pair is so frequent", ha="center", va="center", fontsize=9, color=GREY)
+        axes.text(
+            0,
+            0,
+            "no pair is so frequent, and more\nso than by chance",
+            ha="center",
+            va="center",
+            fontsize=9,
+            color=GREY,
+        )
         return
     graph = nx.Graph()
     graph.add_weighted_edges_from(own[["a", "b", "lift"]].itertuples(index=False))
@@ -340,19 +346,15 @@ def _pairs_as_read(table: pd.DataFrame) -> pd.DataFrame:
 def _caption_of_categories(values: pd.DataFrame) -> str:
     shares, _, _, overall = _shares(values)
     bought = [tier for tier in shares if shares[tier].any()]
-    first = [f"{tier}: {shares[tier].idxmax()} ({_percent(shares[tier].max())})" for tier in bought]
+    first = [f"{tier}: {shares[tier].idxmax()} ({fine_percent(shares[tier].max())})" for tier in bought]
     return (
         "Which share of a tier's units falls on which category, coloured by how it differs from that of all tiers. "
-        f"Largest: {', '.join(first)}; of all, {overall.idxmax()} ({_percent(overall.max())})."
+        f"Largest: {', '.join(first)}; of all, {overall.idxmax()} ({fine_percent(overall.max())})."
     )
 
 
 def _caption_of_coupons(statuses: pd.DataFrame) -> str:
     counts = statuses.groupby("group", observed=True)["lines"].sum()
     used = statuses[statuses["status"] == behaviour.USED].set_index("group")["lines"].reindex(counts.index).fillna(0)
-    rates = ", ".join(f"{tier} {_percent(rate)}" for tier, rate in (used / counts).items())
+    rates = ", ".join(f"{tier} {fine_percent(rate)}" for tier, rate in (used / counts).items())
     return f"Lines with a used coupon, as a share of the tier's lines: {rates}."
-
-
-def _percent(share: float) -> str:
-    return "-" if not np.isfinite(share) else f"{share:.1%}" if 0 < share < 0.095 else f"{share:.0%}"

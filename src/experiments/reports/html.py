@@ -42,7 +42,13 @@ h1 {{ font-size: 1.5rem; line-height: 1.35; margin: .4rem 0 1rem }}
 h2 {{ font-size: 1.1rem; margin: 2.2rem 0 .4rem }} p {{ margin: .4rem 0 .8rem }} a {{ color: #1d5a9e }}
 .eyebrow, .note, .caption, figcaption, .foot {{ color: #555b66; font-size: .875rem }} .foot {{ margin-top: 2.5rem }}
 .lead {{ font-size: 1.0625rem }}
-.scroll {{ overflow-x: auto }} table {{ border-collapse: collapse; width: 100%; font-size: .9375rem }}
+/* A shadow at an edge behind which there is more: white covers that scroll along hide it at the table's own edges. */
+.scroll {{ overflow-x: auto; background:
+  linear-gradient(to right, #fff 50%, #fff0) left / 2.5rem 100% no-repeat local,
+  linear-gradient(to left, #fff 50%, #fff0) right / 2.5rem 100% no-repeat local,
+  linear-gradient(to right, #1f243040, #1f243000) left / .8rem 100% no-repeat scroll,
+  linear-gradient(to left, #1f243040, #1f243000) right / .8rem 100% no-repeat scroll }}
+table {{ border-collapse: collapse; width: 100%; font-size: .9375rem }}
 th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #e3e6ea; vertical-align: top;
   font-variant-numeric: tabular-nums }}
 th {{ color: #555b66; font-weight: 500 }} .number {{ text-align: right }}

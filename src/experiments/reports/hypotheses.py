@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from experiments.analysis.hypotheses import FAILS, HOLDS, NOT_TESTED, TOGETHER, UNDECIDED, Finding, Trend
-from experiments.reports.section import Heading, Part, Section, Table, Text, enumerated, number, percent
+from experiments.reports.section import Heading, Part, Section, Table, Text, enumerated, percent
 
 TITLE = "What was believed of the tiers"
 # As said of one, and of several.
@@ -67,7 +67,7 @@ def _paragraphs(finding: Finding) -> list[Part]:
     parts: list[Part] = [Text(text, lang=language) for language, text in finding.statement.items() if language != "en"]
     hypothesis = finding.hypothesis
     if finding.verdict == NOT_TESTED or hypothesis is None:
-        return [*parts, Text(f"Not tested. {finding.message}", kind="note")]
+        return [*parts, Text(f"Not tested: {finding.message}", kind="note")]
     parts.append(Text(_sentence(finding)))
     parts.append(Table(finding.name, _by_part(finding), _caption(finding)))
     notes = [*finding.notes, *([hypothesis.note.strip()] if hypothesis.note else [])]
@@ -155,4 +155,4 @@ def _with_interval(finding: Finding) -> str:
 
 
 def _p(p_value: float) -> str:
-    return "-" if pd.isna(p_value) else "< .001" if p_value < 0.001 else number(float(p_value))
+    return "-" if pd.isna(p_value) else "< .001" if p_value < 0.001 else f"{p_value:.3f}".removeprefix("0")

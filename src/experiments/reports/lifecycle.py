@@ -28,7 +28,7 @@ def lifecycle_section(found: Lifecycle, options: LifecycleOptions, *, currency: 
     currency : str
     """
     days, told = options.period_days, found.forecast
-    until, n = found.cutoffs[-1], min(options.n_periods, len(found.periods))
+    until, n, last = found.cutoffs[-1], min(options.n_periods, len(found.periods)), found.periods[-1]
     present = ", ".join(
         f"{_worded(stage)} {customers:,} ({percent(customers / max(int(found.present.sum()), 1))})"
         for stage, customers in found.present.items()
@@ -38,7 +38,8 @@ def lifecycle_section(found: Lifecycle, options: LifecycleOptions, *, currency: 
         Text(
             f"If they go on as in the {n} periods of {days} days before {until}, the {days} days from {found.now} "
             f"bring {number(round(told.active))} buyers, {number(round(float(told.buyers[ARRIVALS])))} of them new, "
-            f"and {number(round(told.revenue))} {currency}."
+            f"and {number(round(told.revenue))} {currency}. The last of those periods, from {last.start}, brought "
+            f"{number(round(float(last.buyers.sum())))} buyers and {number(round(float(last.spend.sum())))} {currency}."
         ),
         Text(_verdict(found.backtest)),
         Picture(

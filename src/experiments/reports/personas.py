@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.analysis.personas import Persona, Personas
-from experiments.reports.section import Heading, Part, Table, Text, between, number, percent
+from experiments.reports.section import Heading, Part, Table, Text, between, fine_percent, number, percent
 from features.errors import InputError, did_you_mean
 
 
@@ -151,11 +151,11 @@ def _index_table(persona: Persona, wording: Wording) -> Any:
     table = persona.stands_out
     return table.assign(
         value=[wording.name(aspect, value) for aspect, value in zip(table["aspect"], table["value"], strict=True)],
-        share=table["share"].map(percent),
-        share_of_all=table["share_of_all"].map(percent),
+        share=table["share"].map(fine_percent),
+        share_of_all=table["share_of_all"].map(fine_percent),
         index=table["index"].map(number),
         interval=[between(low, high) for low, high in zip(table["low"], table["high"], strict=True)],
-    )[["aspect", "value", "customers", "share", "share_of_all", "index", "interval"]].rename(
+    )[["aspect", "value", "index", "interval", "share", "share_of_all", "customers"]].rename(
         columns={"share_of_all": "share of all"}
     )
 

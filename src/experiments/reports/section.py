@@ -128,6 +128,15 @@ def percent(share: float, decimals: int = 0) -> str:
     return f"{share:.{decimals}%}" if math.isfinite(share) else "-"
 
 
+def fine_percent(share: float) -> str:
+    """A share as it is read, with a decimal where it is small.
+
+    >>> fine_percent(0.283), fine_percent(0.0119), fine_percent(0.0)
+    ('28%', '1.2%', '0%')
+    """
+    return percent(share, 1 if 0 < share < 0.095 else 0)
+
+
 def between(low: float, high: float, decimals: int | None = None) -> str:
     """An interval as it is read, of shares in percent where `decimals` is given.
 
