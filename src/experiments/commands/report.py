@@ -45,6 +45,10 @@ from features.writing import replacing
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".html", ".htm")
+BINS = (
+    "These segments are equal parts of the customers by what they had spent when the parts were made. Spend so far only "
+    "grows, so that the higher parts hold more of them by now."
+)
 
 
 def main(config: Config) -> None:
@@ -244,6 +248,8 @@ def describe_groups(material: Material) -> Section:
         )
         if kind == "segment":
             parts.append(Heading("The same of the segments"))
+            if material.scores["segmentation_model"].iloc[0] == "quantile_bins":
+                parts.append(Text(BINS, "note"))
         parts += persona_parts(found, material.pairs(groups), wordings, options.strategy, shop.staged.currency, kind)
     parts.append(
         Text(
@@ -390,7 +396,7 @@ def _section(name: str, material: Material) -> Section:
     try:
         section = SECTIONS[name](material)
     except InputError as error:
-        logger.warning("%s is left out: %s", name, error)
+        logger.warning("%s is left out: %s", name, error.sentence)
         return Section(name, name.replace("_", " ").capitalize(), [left_out(error)])
     logger.info("%s in %.1f s", name, time.monotonic() - begun)
     return section
