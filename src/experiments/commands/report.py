@@ -46,8 +46,8 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".html", ".htm")
 BINS = (
-    "These segments are equal parts of the customers by what they had spent when the parts were made. Spend so far only "
-    "grows, so that the higher parts hold more of them by now."
+    "These segments are equal parts of the customers by what they had spent when the parts were made. Spend so far "
+    "only grows, so that the higher parts hold more of them by now."
 )
 
 
