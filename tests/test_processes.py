@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ from joblib import cpu_count
 
 from experiments import processes
 from experiments.commands.run import n_processes
-from experiments.processes import SHARED, THREADS, sharing_cores
+from experiments.processes import SHARED, THREADS, sharing_cores, to_the_end
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +64,21 @@ def test_the_cores_that_joblib_counts_are_those_that_are_shared(monkeypatch: pyt
     monkeypatch.setattr(processes, "cpu_count", cpu_count)
     with sharing_cores(cpu_count()):
         assert cpu_count() == 1
+
+
+def test_an_interrupt_is_heard_at_the_end_and_a_second_one_at_once() -> None:
+    done = []
+
+    def work(interrupts: int) -> None:
+        with to_the_end():
+            for _ in range(interrupts):
+                signal.raise_signal(signal.SIGINT)
+            done.append(interrupts)
+
+    work(0)
+    with pytest.raises(KeyboardInterrupt):
+        work(1)
+    with pytest.raises(KeyboardInterrupt):
+        work(2)
+    assert done == [0, 1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

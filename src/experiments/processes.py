@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +34,32 @@ def is_here(owner: Mapping[str, Any]) -> bool:
 def is_gone(owner: Mapping[str, Any]) -> bool:
     """Whether the marked process ran on this machine and has ended. Of other machines nothing is known: False."""
     return is_here(owner) and _started(owner["pid"]) != owner["started"]
+
+
+@contextmanager
+def to_the_end() -> Iterator[None]:
+    """Hear of an interrupt when what is inside has ended, or at a second one.
+
+    A transaction that is broken off keeps its lock for as long as the traceback lives, and others wait for it.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    heard: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if heard:
+            raise KeyboardInterrupt
+        heard.append(number)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def _started(pid: int) -> str | None:

@@ -13,6 +13,7 @@ from experiments.addresses import exclusive, masked
 from experiments.commands.candidate import make_candidate
 from experiments.commands.config import Config, TuningConfig
 from experiments.commands.project import Project, digest
+from experiments.processes import to_the_end
 from experiments.tasks.base import mean_metrics, naive_models
 from experiments.tuning import storage
 from experiments.tuning.objective import ValidationObjective
@@ -103,7 +104,8 @@ def _tune(project: Project) -> Version:
         objective = ValidationObjective(task, space, dataset, folds)
 
         def log_trial(trial: Any) -> None:
-            runs.log_trial(parent, record(trial, options.seed))
+            with to_the_end():
+                runs.log_trial(parent, record(trial, options.seed))
 
         done = len(finished(study))
         if done >= options.n_trials:
