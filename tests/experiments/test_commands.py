@@ -397,33 +397,29 @@ def figures_of(folder: Path, experiment: str) -> list[dict[str, float]]:
     return [trial.data.metrics for trial in trials]
 
 
-def two_questions(n_trials: int, n_processes: int) -> list[str]:
-    command = [
-        "run",
-        "data=cdnow",
-        "tasks=[clv, repurchase]",
-        f"tuning.n_trials={n_trials}",
-        "report.sections=[verdicts]",
-    ]
-    command += ["evaluation.n_resamples=300", "evaluation.n_controls=1", "evaluation.n_origins=1"]
-    command += ["evaluation.n_validation=1", "evaluation.step_days=168"]
-    return [*command, f"processes={n_processes}"]
+SHORT = ["data=cdnow", "evaluation.n_resamples=300", "evaluation.n_controls=1", "evaluation.n_origins=1"]
+SHORT += ["evaluation.n_validation=1", "evaluation.step_days=168"]
 
 
-def test_questions_searched_side_by_side_come_out_as_one_after_the_other(workspace: Path, tmp_path: Path) -> None:
-    found = []
-    for n_processes in (1, 2):
-        folder = tmp_path / str(n_processes)
-        folder.mkdir()
-        shutil.copytree(workspace / ".cache", folder / ".cache")
-        done = experiments(folder, *two_questions(2, n_processes))
-        assert ("repurchase | best of 2 trials" in done.stderr) == (n_processes == 2)
-        assert "rror" not in done.stderr
-        assert "goes on here" not in done.stderr
-        assert done.stderr.index("clv: training") < done.stderr.index("repurchase: training")
-        found.append({name: figures_of(folder, name) for name in ("cdnow-clv", "cdnow-repurchase")})
-        assert all(len(figures) == 2 for figures in found[-1].values())
-    assert found[0] == found[1]
+def two_questions(n_trials: int) -> list[str]:
+    asked = ["tasks=[clv, repurchase]", f"tuning.n_trials={n_trials}", "report.sections=[verdicts]", "processes=2"]
+    return ["run", *SHORT, *asked]
+
+
+def test_a_question_searched_beside_another_comes_out_as_alone(workspace: Path, run: Run) -> None:
+    folder = workspace / "beside"
+    folder.mkdir()
+    shutil.copytree(workspace / ".cache", folder / ".cache")
+    done = experiments(folder, *two_questions(2))
+    assert "repurchase | best of 2 trials" in done.stderr
+    assert "rror" not in done.stderr
+    assert "goes on here" not in done.stderr
+    table = re.search(r"^task .*?(?=\n\n)", done.stdout, re.M | re.S)[0].splitlines()
+    assert [row.split()[0] for row in table] == ["task", "clv", "repurchase"]
+    run("tune", *SHORT, "task=repurchase", "tuning.n_trials=2", "tuning.storage=alone.journal")
+    beside, alone = (figures_of(there, "cdnow-repurchase") for there in (folder, workspace))
+    assert len(alone) == 2
+    assert beside == alone
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -437,7 +433,7 @@ def is_alive(process: psutil.Process) -> bool:
 def test_no_search_outlives_the_run_that_began_it(workspace: Path, sent: signal.Signals) -> None:
     errors = workspace / "errors.txt"
     process = subprocess.Popen(
-        [str(BIN / "experiments"), *two_questions(500, 2)],
+        [str(BIN / "experiments"), *two_questions(500)],
         cwd=workspace,
         env=environment(TQDM_MININTERVAL="0.1"),  # a line of the other search soon
         stderr=errors.open("w"),
