@@ -167,17 +167,14 @@ def check_guards(guards: Mapping[str, Sequence[float]], metrics: Iterable[str]) 
 
 
 def excess(task: Task, metrics: Mapping[str, float]) -> dict[str, float]:
-    """How far each guarded metric lies outside its range; 0 or less within."""
-    return {name: max(low - metrics[name], metrics[name] - high) for name, (low, high) in task.guards.items()}
+    """How far each guarded metric that was measured lies outside its range; 0 or less within."""
+    guards = {name: guard for name, guard in task.guards.items() if name in metrics}
+    return {name: max(low - metrics[name], metrics[name] - high) for name, (low, high) in guards.items()}
 
 
 def outside_guards(task: Task, metrics: Mapping[str, float]) -> float:
-    """How far the guarded metrics that were measured lie outside their ranges, at most; 0 within all of them.
-
-    Of a naive model's segments no stability is measured.
-    """
-    measured = [(metrics[name], guard) for name, guard in task.guards.items() if name in metrics]
-    return max((max(low - found, found - high, 0.0) for found, (low, high) in measured), default=0.0)
+    """The largest excess, 0 within all guards; of a naive model's segments, for one, no stability is measured."""
+    return max([*excess(task, metrics).values(), 0.0])
 
 
 def build(task: Task, name: str, params: Mapping[str, Any]) -> Model:
