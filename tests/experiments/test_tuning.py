@@ -283,7 +283,8 @@ def test_a_worker_that_is_killed_is_replaced_and_its_trial_does_not_count(tmp_pa
 
     study = run_workers(tmp_path, 40, on_finished=kill_the_first)
     assert len({trial.user_attrs["owner"]["pid"] for trial in study.trials}) == 3
-    assert all(trial in finished(study) for trial in study.trials if trial.user_attrs["owner"]["pid"] not in killed)
+    begun = [trial for trial in study.trials if trial.params]  # of two that ask for the last place, one gets none
+    assert all(trial in finished(study) for trial in begun if trial.user_attrs["owner"]["pid"] not in killed)
 
 
 def out_of_memory(trial: optuna.Trial) -> float:
