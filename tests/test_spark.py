@@ -198,7 +198,7 @@ def test_commands_on_spark_leave_what_they_leave_on_duckdb(workspace: Path, tmp_
     for folder, engine in ((workspace, []), (other, ["engine=spark", "engine.driver_memory=2g"])):
         experiments(folder, "score", *QUICK, *engine, "output=scores.parquet")
         experiments(folder, "features", *QUICK, *engine, "output=features.csv")
-        experiments(folder, "train", *QUICK, *engine, "model=bg_nbd")
+        experiments(folder, "train", *QUICK, *engine, "model=bg_nbd", "evaluation.step_days=90")
     assert_equal(
         {"duckdb": pd.read_parquet(workspace / "scores.parquet"), "spark": pd.read_parquet(other / "scores.parquet")}
     )

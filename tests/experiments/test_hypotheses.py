@@ -263,14 +263,16 @@ def test_sections_hold_what_is_known_and_say_what_is_missing(simulated):
     assert any(isinstance(part, Text) and part.text.startswith("What they buy is left out:") for part in narrow.parts)
 
     found = list(assessed(shop, the_four() | {"mistaken": {"test": "?"}}).values())
-    verdicts = next(part for part in hypotheses_section(found).parts if isinstance(part, Table)).frame
+    verdicts = next(part for part in hypotheses_section(found, []).parts if isinstance(part, Table)).frame
     assert list(verdicts["case study"]) == ["held", "rejected", "held", "rejected", "-"]
     assert verdicts.loc["mistaken", "verdict"] == "not tested"
     assert verdicts["verdict"].iloc[3] == "holds"
     assert all(re.fullmatch(r"-|< \.001|\.\d{3}|1\.000", p) for p in verdicts["p"]), verdicts["p"]
-    lead = hypotheses_section(found).parts[0].text
+    lead = hypotheses_section(found, []).parts[0].text
     assert re.fullmatch(r"Of 5 hypotheses \d .*(holds|hold).* and 1 is not tested\.", lead), lead
-    assert [part.text for part in hypotheses_section([]).parts] == ["No hypothesis was stated."]
+    assert [part.text for part in hypotheses_section([], []).parts] == ["No hypothesis was stated."]
+    texts = [part for part in hypotheses_section(found, ["en", "ko"]).parts if isinstance(part, Text)]
+    assert [part.text for part in texts if part.lang == "ko"] == [h["statement"]["ko"] for h in the_four().values()]
 
 
 def test_lift_by_hand():

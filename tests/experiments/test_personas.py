@@ -91,11 +91,12 @@ def wordings() -> dict[str, Wording]:
     return {language: Wording.from_config(language, given) for language, given in content["wording"].items()}
 
 
-def test_personas_are_told_in_both_languages(wordings: dict[str, Wording]) -> None:
+def test_personas_are_told_in_the_languages_asked_for(wordings: dict[str, Wording]) -> None:
     gold = persona("Gold", [("category", "Tea & co"), ("month", "6"), ("weekday", "4"), ("gender", "F")])
     found = Personas([gold], {"Silver": 3})
     pairs = {"Gold": Pair("tea", "cups", 2.52)}
-    parts = persona_parts(found, pairs, wordings, {"Gold": {"en": "Give tea.", "ko": "차 증정"}}, "EUR", "tier")
+    strategy = {"Gold": {"en": "Give tea.", "ko": "차 증정"}}
+    parts = persona_parts(found, pairs, wordings, ["en", "ko"], strategy, "EUR", "tier")
     texts = {(part.lang, i): part.text for i, part in enumerate(parts) if isinstance(part, Text)}
     said = {
         language: " ".join(text for (lang, _), text in texts.items() if lang == language) for language in (None, "ko")
@@ -108,6 +109,10 @@ def test_personas_are_told_in_both_languages(wordings: dict[str, Wording]) -> No
     [table] = [part for part in parts if isinstance(part, Table)]
     assert list(table.frame) == ["aspect", "value", "index", "interval", "share", "share of all", "customers"]
     assert list(table.frame.iloc[0, -3:]) == ["30%", "1.2%", 20]
+    english = persona_parts(found, pairs, wordings, ["en"], strategy, "EUR", "tier")
+    assert [part for part in english if isinstance(part, Text)] == [
+        part for part in parts if isinstance(part, Text) and part.lang is None
+    ]
     nothing = wordings["en"].describe(persona("Gold", []), None, "EUR")
     assert len(nothing) == 2
 

@@ -67,6 +67,7 @@ def test_a_section_that_fails_costs_no_other(run: Run, workspace: Path, monkeypa
         ("output=mlflow.db/report.html", "cannot be written"),
         ("tiers.cut_points=[0.4,0.2,0.6,0.8]", "do not rise"),
         ("personas.min_cell=1", "at least 2"),
+        ("report.languages=[kor]", "did you mean 'ko'"),
         ("report.hypotheses=[weekend]", "did you mean"),
     ],
 )

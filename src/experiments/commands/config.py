@@ -152,6 +152,7 @@ class AuditConfig:
 class ReportConfig:
     output: str
     sections: list[str]
+    languages: list[str]
     hypotheses: list[str] | None
     min_support: float
     min_baskets: int

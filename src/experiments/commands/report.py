@@ -250,7 +250,15 @@ def describe_groups(material: Material) -> Section:
             parts.append(Heading("The same of the segments"))
             if material.scores["segmentation_model"].iloc[0] == "quantile_bins":
                 parts.append(Text(BINS, "note"))
-        parts += persona_parts(found, material.pairs(groups), wordings, options.strategy, shop.staged.currency, kind)
+        parts += persona_parts(
+            found,
+            material.pairs(groups),
+            wordings,
+            material.config.report.languages,
+            options.strategy,
+            shop.staged.currency,
+            kind,
+        )
     parts.append(
         Text(
             f"From all days before {material.as_of}, those that made the tiers too: a description, no forecast. An "
@@ -281,9 +289,8 @@ def behave(material: Material) -> Section:
 
 def hypothesise(material: Material) -> Section:
     confidence = material.config.evaluation.confidence
-    return hypotheses_section(
-        assess(material.hypotheses, material.window, material.early_tiers.cutoff, confidence=confidence)
-    )
+    findings = assess(material.hypotheses, material.window, material.early_tiers.cutoff, confidence=confidence)
+    return hypotheses_section(findings, material.config.report.languages)
 
 
 def value(material: Material) -> Section:
@@ -359,13 +366,20 @@ def report(project: Project, path: Path) -> Path:
     Raises
     ------
     InputError
-        If a section is unknown, or the page cannot be written.
+        If a section or a language is unknown, or the page cannot be written.
     """
-    names = project.config.report.sections
+    names, wording = project.config.report.sections, project.config.personas.wording
     for name in names:
         if name not in SECTIONS:
             raise InputError(
                 f"a report has no section {name!r}", where="report.sections", hint=did_you_mean(name, SECTIONS)
+            )
+    for language in project.config.report.languages:
+        if language not in wording:
+            raise InputError(
+                f"personas.wording has no sentences in {language!r}",
+                where="report.languages",
+                hint=did_you_mean(language, wording),
             )
     if path.suffix not in SUFFIXES:
         raise InputError(

@@ -20,13 +20,15 @@ VERDICTS = {
 }
 
 
-def hypotheses_section(findings: Sequence[Finding]) -> Section:
+def hypotheses_section(findings: Sequence[Finding], languages: Sequence[str]) -> Section:
     """A table of verdicts, then for each hypothesis what was found, in words and by tier.
 
     Parameters
     ----------
     findings : sequence of Finding
         As `assess` returns them.
+    languages : sequence of str
+        Those in which statements are told beside English, where a hypothesis has them.
     """
     counts = Counter(finding.verdict for finding in findings)
     if not findings:
@@ -45,7 +47,7 @@ def hypotheses_section(findings: Sequence[Finding]) -> Section:
         ),
     ]
     for finding in findings:
-        parts += [Heading(finding.statement["en"]), *_paragraphs(finding)]
+        parts += [Heading(finding.statement["en"]), *_paragraphs(finding, languages)]
     return Section("hypotheses", TITLE, parts)
 
 
@@ -63,8 +65,11 @@ def _verdicts(findings: Sequence[Finding]) -> pd.DataFrame:
     ).set_index("statement")
 
 
-def _paragraphs(finding: Finding) -> list[Part]:
-    parts: list[Part] = [Text(text, lang=language) for language, text in finding.statement.items() if language != "en"]
+def _paragraphs(finding: Finding, languages: Sequence[str]) -> list[Part]:
+    told = {
+        language: text for language, text in finding.statement.items() if language in languages and language != "en"
+    }
+    parts: list[Part] = [Text(text, lang=language) for language, text in told.items()]
     hypothesis = finding.hypothesis
     if finding.verdict == NOT_TESTED or hypothesis is None:
         return [*parts, Text(f"Not tested: {finding.message}", kind="note")]

@@ -1,4 +1,4 @@
-"""Personas in words, in each language that conf/personas/ has."""
+"""Personas in words, in the languages of which conf/personas/ has sentences."""
 
 from __future__ import annotations
 
@@ -106,6 +106,7 @@ def persona_parts(
     personas: Personas,
     pairs: Mapping[str, Pair],
     wordings: Mapping[str, Wording],
+    languages: Sequence[str],
     strategy: Mapping[str, Mapping[str, str]],
     currency: str,
     kind: str,
@@ -117,6 +118,9 @@ def persona_parts(
     personas : Personas
     pairs : mapping of group to what it buys together
     wordings : mapping of language to its sentences
+        English among them, which tables are in.
+    languages : sequence of str
+        Those of the texts.
     strategy : mapping of group to language to what to do
     currency : str
     kind : str
@@ -125,8 +129,8 @@ def persona_parts(
     parts: list[Part] = []
     for persona in personas.personas:
         parts.append(Heading(persona.group))
-        for language, wording in wordings.items():
-            text = " ".join(wording.describe(persona, pairs.get(persona.group), currency))
+        for language in languages:
+            text = " ".join(wordings[language].describe(persona, pairs.get(persona.group), currency))
             todo = strategy.get(persona.group, {}).get(language)
             lang = None if language == "en" else language
             parts.append(Text(text, lang=lang))
