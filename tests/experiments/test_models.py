@@ -194,11 +194,14 @@ def test_money_terms_scale_and_discount_what_closed_forms_predict(name):
     assert discounted.sum() / plain.sum() == pytest.approx(1.1 ** (-45 / 365), rel=2e-3)
 
 
-def test_naive_models_are_marked_and_the_past_total_only_ranks(fitted):
+def test_naive_models_are_marked_and_carry_the_past_forward(fitted):
     assert {name for name, model in fitted.items() if model.is_naive} == {n for n in EVERY if n.startswith("naive_")}
-    assert [name for name, model in fitted.items() if model.ranking_only] == ["naive_past_total"]
     np.testing.assert_allclose(fitted["naive_last_91_days_rate"].predict(X), 90 * X["last_91_days_spend_rate"])
-    assert np.array_equal(fitted["naive_past_total"].predict(X), X["total_spend"])
+    past_total = fitted["naive_past_total"].predict(X)
+    np.testing.assert_allclose(past_total / X["total_spend"], y.sum() / X["total_spend"].sum())
+    assert past_total.sum() == pytest.approx(y.sum())
+    nobody_spent = MODELS["naive_past_total"]().fit(X.assign(total_spend=0.0), y)
+    assert (nobody_spent.predict(X) == 0).all()
 
 
 class TestBuyTillYouDie:

@@ -8,7 +8,7 @@ from functools import partial
 from experiments.models.base import Model, dump, load
 from experiments.models.blend import Blend, ProbabilityBlend, blend, probability_blend
 from experiments.models.boosting import LightGBMProbability, LightGBMSpend
-from experiments.models.naive import Constant, NaiveSpend
+from experiments.models.naive import Constant, NaiveSpend, PastTotal
 from experiments.models.probabilistic import BGNBD, MBGNBD, PROBABILISTIC, ParetoNBD
 from experiments.models.probability import LogisticRFM, NaiveProbability, PurchaseProbability, Recalibrated
 from experiments.models.segmentation import QuantileBins, Segmentation, Segments
@@ -16,7 +16,7 @@ from experiments.models.segmentation import QuantileBins, Segmentation, Segments
 MODELS: Mapping[str, Callable[..., Model]] = {
     "naive_lifetime_rate": partial(NaiveSpend, rate="lifetime_spend_rate"),
     "naive_last_91_days_rate": partial(NaiveSpend, rate="last_91_days_spend_rate"),
-    "naive_past_total": partial(NaiveSpend, rate="total_spend"),
+    "naive_past_total": PastTotal,
     **PROBABILISTIC,
     "lightgbm": LightGBMSpend,
     "blend": blend,
@@ -50,6 +50,7 @@ __all__ = [
     "NaiveProbability",
     "NaiveSpend",
     "ParetoNBD",
+    "PastTotal",
     "ProbabilityBlend",
     "PurchaseProbability",
     "QuantileBins",

@@ -14,6 +14,7 @@ from experiments.models.base import (
     HORIZON_DAYS,
     MARGIN,
     Model,
+    canonical,
     check_terms,
     discount_steps,
     finite_columns,
@@ -21,17 +22,15 @@ from experiments.models.base import (
 from features.errors import InputError, did_you_mean
 
 RATES = ("lifetime_spend_rate", "last_91_days_spend_rate")
-RANKINGS = ("total_spend",)
 
 
 class NaiveSpend(Model):
-    """The past goes on: rate x horizon_days x margin, discounted; or the past total, which only ranks.
+    """The past goes on: rate x horizon_days x margin, discounted.
 
     Parameters
     ----------
-    rate : {"lifetime_spend_rate", "last_91_days_spend_rate", "total_spend"}
-        Feature that is carried forward. The first two are currency per day; `total_spend` is a sum over
-        a past of no fixed length: it orders customers and says nothing about the amount to come.
+    rate : {"lifetime_spend_rate", "last_91_days_spend_rate"}
+        Feature that is carried forward, in currency per day.
     horizon_days : float
     margin : float
         Profit per unit of revenue.
@@ -53,15 +52,10 @@ class NaiveSpend(Model):
         self.margin = margin
         self.discount_rate = discount_rate
 
-    @property
-    def ranking_only(self) -> bool:
-        return self.rate in RANKINGS
-
     def fit(self, X: pd.DataFrame, y: pd.Series | None = None) -> Self:
         """Check the parameters and that the feature is there; nothing is learned."""
-        known = RATES + RANKINGS
-        if self.rate not in known:
-            raise InputError(f"there is no rate {self.rate!r}", where="rate", hint=did_you_mean(self.rate, known))
+        if self.rate not in RATES:
+            raise InputError(f"there is no rate {self.rate!r}", where="rate", hint=did_you_mean(self.rate, RATES))
         check_terms(self.horizon_days, self.margin, self.discount_rate)
         finite_columns(X, [self.rate])
         return self.set_state({})
@@ -69,8 +63,6 @@ class NaiveSpend(Model):
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Value in the horizon, in currency: array of shape (n_rows,), >= 0."""
         rate = finite_columns(X, [self.rate])[self.rate].to_numpy()
-        if self.ranking_only:
-            return rate
         ends, factors = discount_steps(self.horizon_days, self.discount_rate)
         return rate * (self.margin * float(np.diff(ends, prepend=0.0) @ factors))
 
@@ -79,6 +71,34 @@ class NaiveSpend(Model):
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         self.is_fitted_ = True
+        return self
+
+
+class PastTotal(Model):
+    """Who spent most so far: prediction = share x total_spend, share = sum of y / sum of total_spend in training.
+
+    The past has no fixed length, so that what it says of the amount to come holds for customers who have been
+    watched about as long as those of the training rows; their order needs no share.
+    """
+
+    is_naive: ClassVar[bool] = True
+
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
+        """Take the share; 0 where nothing was spent so far."""
+        X, y = canonical(X, y)
+        total = float(finite_columns(X, ["total_spend"]).to_numpy().sum())
+        return self.set_state({"share": float(np.sum(y)) / total if total > 0 else 0.0})
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        """Value in the horizon, in y's unit: array of shape (n_rows,), >= 0."""
+        check_is_fitted(self)
+        return self.share_ * finite_columns(X, ["total_spend"])["total_spend"].to_numpy()
+
+    def get_state(self) -> dict[str, Any]:
+        return {"share": self.share_}
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        self.share_ = state["share"]
         return self
 
 
