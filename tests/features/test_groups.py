@@ -136,7 +136,8 @@ def test_hand_computed_values_of_every_family(tmp_path, on):
         **{"left_truncated": 1, "total_spend": 100, "average_order_value": 25, "max_order_value": 40},
         **{"first_day_spend": 40, "purchase_day_value_std": np.std([40, 20, 40], ddof=1)},
         **{"spend_last_7_days": 40, "spend_last_28_days": 60, "spend_last_91_days": 60},
-        **{"lifetime_spend_rate": 100 / 143, "last_28_days_spend_rate": 60 / 28, "last_91_days_spend_rate": 60 / 91},
+        **{"total_spend_rate": 100 / 152, "lifetime_spend_rate": 100 / 143},
+        **{"last_28_days_spend_rate": 60 / 28, "last_91_days_spend_rate": 60 / 91},
         **{"spend_trend": 91 / 28, "orders": 4, "orders_per_purchase_day": 4 / 3, "purchase_days_last_28_days": 2},
         **{"purchase_days_last_91_days": 2, "purchase_day_rate": 3 / 143, "gap_mean_days": 70},
         **{"gap_std_days": np.std([120, 20], ddof=1), "gap_max_days": 120, "gap_last_days": 20},
@@ -165,7 +166,12 @@ def test_customer_of_one_purchase_and_nothing_known_gets_the_documented_values(t
     found = rows(open_shop(hand_made(), tmp_path, on), on).loc["bob"]
     expected = {
         **{"T": 90, "days_since_last_purchase": 90, "total_spend": 7, "average_order_value": 7, "max_order_value": 7},
-        **{"first_day_spend": 7, "spend_last_91_days": 7, "last_91_days_spend_rate": 7 / 91},
+        **{
+            "first_day_spend": 7,
+            "spend_last_91_days": 7,
+            "last_91_days_spend_rate": 7 / 91,
+            "total_spend_rate": 7 / 152,
+        },
         **{"lifetime_spend_rate": 7 / 91, "orders": 1, "orders_per_purchase_day": 1, "purchase_days_last_91_days": 1},
         **{"purchase_day_rate": 1 / 91, "gap_mean_days": 90, "gap_max_days": 90, "gap_last_days": 90},
         **{"monday_share": 1, "night_share": 1},
@@ -281,5 +287,5 @@ def test_feature_sets_in_conf_name_known_features_and_what_they_need():
         assert all(describe(names).values())
     for of_any_shop in ("rfm", "transactions", "segment_value", "segment_behaviour"):
         assert {family.needs for family in resolve(sets[of_any_shop])} == {("transactions",)}
-    assert set(ALL) - set(sets["full"]) == {"is_female", *FAMILIES["habits"].features}
+    assert set(ALL) - set(sets["full"]) == {"is_female", "total_spend_rate", *FAMILIES["habits"].features}
     assert "unknown date" in describe(["age_band_start"])["age_band_start"]

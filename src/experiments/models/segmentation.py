@@ -28,6 +28,7 @@ from features.errors import InputError, UnsuitableDataError, did_you_mean, listi
 ALGORITHMS = ("kmeans", "gaussian_mixture", "agglomerative", "hdbscan")
 SCALINGS = ("none", "standard", "minmax", "log_standard")
 DERIVED = ("clv", "p_alive")
+BY = "total_spend_rate"  # what quantile bins are cut by
 OUTLIER_COLUMNS = ("frequency", "monetary_value", "total_spend")
 MOST_ROWS = 10_000  # that algorithms which compare all pairs of rows learn from
 
@@ -414,8 +415,9 @@ class Segmentation(Segments):
 class QuantileBins(Segments):
     """Customers in equal parts by what they spent so far: what a marketer would do without a model.
 
-    Edges are quantiles of total_spend over the latest cutoff's customers. Equal values share a bin, so that
-    there may be fewer bins than asked for. Bins are numbered by mean `y`, from 1 = most valuable.
+    Edges are quantiles of total_spend_rate over the latest cutoff's customers: of what was spent so far as a rate,
+    since totals grow and would outgrow the edges by the next cutoff. Equal values share a bin, so that there may
+    be fewer bins than asked for. Bins are numbered by mean `y`, from 1 = most valuable.
 
     Parameters
     ----------
@@ -425,7 +427,7 @@ class QuantileBins(Segments):
     Attributes
     ----------
     edges_ : array of shape (n_bins - 1,)
-        Highest value of each bin but the last, in currency.
+        Highest value of each bin but the last, in currency a day.
     """
 
     is_naive: ClassVar[bool] = True
@@ -443,23 +445,23 @@ class QuantileBins(Segments):
         """
         _check_at_least("n_clusters", self.n_clusters, 2)
         X, y = _latest(X, y)
-        total = finite_columns(X, ["total_spend"])["total_spend"].to_numpy()
+        rate = finite_columns(X, [BY])[BY].to_numpy()
         shares = np.arange(1, self.n_clusters) / self.n_clusters
-        edges = np.unique(np.quantile(total, shares, method="inverted_cdf"))
-        self.edges_ = edges[edges < total.max()]
+        edges = np.unique(np.quantile(rate, shares, method="inverted_cdf"))
+        self.edges_ = edges[edges < rate.max()]
         if not len(self.edges_):
             raise UnsuitableDataError(
-                "total_spend does not tell customers apart",
-                where="column total_spend",
+                f"{BY} does not tell customers apart",
+                where=f"column {BY}",
                 expected="quantiles that differ",
-                found=listing(np.unique(total)),
+                found=listing(np.unique(rate)),
                 hint="raise n_clusters, or use a later cutoff",
             )
         self._learn_spend(self._cells(X), y)
         return self
 
     def _cells(self, X: pd.DataFrame) -> np.ndarray:
-        return np.searchsorted(self.edges_, finite_columns(X, ["total_spend"])["total_spend"].to_numpy())
+        return np.searchsorted(self.edges_, finite_columns(X, [BY])[BY].to_numpy())
 
     def get_state(self) -> dict[str, Any]:
         return {**super().get_state(), "edges": self.edges_.tolist()}

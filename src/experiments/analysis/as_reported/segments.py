@@ -17,7 +17,7 @@ from experiments.analysis.as_reported.result import NAN, Figure, Result
 from experiments.evaluation import clusters
 from experiments.evaluation.metrics import spearman
 from experiments.evaluation.splits import Splits
-from experiments.models.segmentation import QuantileBins, Segmentation
+from experiments.models.segmentation import Segmentation
 from features import targets
 from features.shop import Shop
 
@@ -308,23 +308,22 @@ def _later(shop: Shop, splits: Splits, options: Options) -> Later:
     _, shares = _taught(Z, model.segment(X_then[usual]), options.test_share, options.seed)
     weights = pd.Series(shares, index=X_then.columns)
     tier_then, tier_now = (tier_of(final_score(X, weights), options.tiers) for X in (X_then, X_now))
-    mean_spend = y_then.groupby(tier_then, observed=False).mean().fillna(y_then.mean())
     top = tier_now.isin(options.tiers[:N_TOP])
     biggest = rows_now["total_spend"].rank(ascending=False, method="first") <= top.sum()
 
-    def parts(n: int) -> float:
-        bins = QuantileBins(n_clusters=n).fit(rows_then, y_then)
-        return float(clusters.explained_deviance(y_now, bins.predict(rows_now)))
+    def explained(then: pd.Series, now: pd.Series) -> float:
+        mean_spend = y_then.groupby(then, observed=False).mean().fillna(y_then.mean())
+        return float(clusters.explained_deviance(y_now, now.map(mean_spend).astype(float)))
 
-    predicted = {
-        "clusters": (model.predict(X_now), options.n_clusters),
-        "tiers": (tier_now.map(mean_spend).astype(float), len(options.tiers)),
-    }
+    def parts(n: int) -> float:
+        names = [str(part) for part in range(n)]
+        return explained(*(tier_of(rows["total_spend"], names) for rows in (rows_then, rows_now)))
+
     total = y_now.sum() or NAN
     return Later(
         explained={
-            name: (float(clusters.explained_deviance(y_now, prediction)), parts(n))
-            for name, (prediction, n) in predicted.items()
+            "clusters": (float(clusters.explained_deviance(y_now, model.predict(X_now))), parts(options.n_clusters)),
+            "tiers": (explained(tier_then, tier_now), parts(len(options.tiers))),
         },
         top_share=float(y_now[top].sum() / total),
         top_share_naive=float(y_now[biggest].sum() / total),
