@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from experiments.analysis.as_reported.options import PARTS, Options
 from experiments.analysis.as_reported.products import mine, recommend
-from experiments.analysis.as_reported.result import Result, Skipped
+from experiments.analysis.as_reported.result import Difference, Result, Skipped
 from experiments.analysis.as_reported.segments import VARIABLES
 from experiments.analysis.as_reported.study import as_reported
 from experiments.commands.config import typed
@@ -132,6 +132,15 @@ def test_companions_have_the_rules_and_lists_by_lift_name_products_twice(quick):
     assert lists["new"].count("milk") > 1
     assert sorted(recommend({"new": frozenset({"tea"})}, rules, 5, distinct=True)["new"]) == ["bread", "milk"]
     assert lists["other"] == []
+
+
+def test_a_difference_is_told_with_its_interval_and_only_where_it_is_shown():
+    gain = Difference.of([1, 1, 0, 1], [0, 1, 0, 0])  # 1, 0, 0, 1: mean 1/2, standard deviation 1/sqrt(3)
+    assert (gain.mean, gain.high) == pytest.approx((0.5, 0.5 + 1.959964 / math.sqrt(12)))
+    assert gain.say("more", "less", "neither") == "neither"
+    assert Difference.of([3, 2, 3], [1, 1, 1]).say("more", "less", "neither") == "more"
+    assert Difference.of([1, 1, 1], [3, 2, 3]).say("more", "less", "neither") == "less"
+    assert Difference.of([1], [0]).say("more", "less", "neither") == "neither"  # of one customer nothing is shown
 
 
 def test_honest_figures_do_not_move_with_the_sealed_window(shop, quick, results, tmp_path):

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from experiments.analysis.as_reported.options import Options
-from experiments.analysis.as_reported.result import NAN, Figure, Result
+from experiments.analysis.as_reported.result import NAN, Difference, Figure, Result
 from experiments.evaluation.splits import Splits
 from features.errors import InputError
 from features.groups import purchases
@@ -52,13 +52,21 @@ def products(shop: Shop, splits: Splits, options: Options) -> Result:
 
     distinct = {customer: list(dict.fromkeys(names)) for customer, names in lists.items()}
     longer = recommend(owned, rules, options.n_recommended, distinct=True)
+    named = {
+        "five highest lifts": lists,
+        "of different products": longer,
+        "most popular": dict.fromkeys(judged, popular),
+    }
+    hits = {
+        way: [not bought[customer].isdisjoint(given[customer]) for customer in judged] for way, given in named.items()
+    }
     table = pd.DataFrame(
         {
-            "five highest lifts": _judged(lists, bought, judged, support),
-            "of different products": _judged(longer, bought, judged, support),
-            "most popular": _judged(dict.fromkeys(judged, popular), bought, judged, support),
+            "hit_rate": {way: float(np.mean(of_each)) for way, of_each in hits.items()},
+            "mean_support": {way: _mean_support(given, judged, support) for way, given in named.items()},
         }
-    ).T.rename_axis("list")
+    ).rename_axis("list")
+    gain = Difference.of(hits["five highest lifts"], hits["most popular"])
     lift, different, popularity = (table.loc[name] for name in table.index)
     short = np.mean([len(names) < options.n_recommended for names in distinct.values()])
     figures = [
@@ -67,7 +75,7 @@ def products(shop: Shop, splits: Splits, options: Options) -> Result:
             "share of lists that name a product twice",
             float(np.mean([len(distinct[customer]) < len(names) for customer, names in lists.items()])),
             NAN,
-            "Several rules lead to one product; the document's own lists show it. "
+            "Several rules lead to one product; the case study's own lists show it. "
             f"{short:.0%} of lists hold fewer than {options.n_recommended} different products.",
             "share",
         ),
@@ -76,9 +84,8 @@ def products(shop: Shop, splits: Splits, options: Options) -> Result:
             f"hit rate@{options.n_recommended} in the next {splits.horizon_days} days; honest: of the best-sellers",
             lift["hit_rate"],
             popularity["hit_rate"],
-            f"Of {len(judged):,} customers who come back: the same list for all is hit more often."
-            if popularity["hit_rate"] > lift["hit_rate"]
-            else f"Of {len(judged):,} customers who come back.",
+            f"Of {len(judged):,} customers who come back: lists by lift are hit by {gain.mean:+.1%} of them more "
+            f"({gain.low:+.1%} to {gain.high:+.1%}).",
             "share",
         ),
         Figure(
@@ -98,14 +105,17 @@ def products(shop: Shop, splits: Splits, options: Options) -> Result:
             "share",
         ),
     ]
-    better = popularity["hit_rate"] > lift["hit_rate"]
     return Result(
         part="products",
         title="What: five products by lift",
         faults={},
         verdict=f"Lists by lift are hit by {lift['hit_rate']:.1%} of the customers who come back, the "
         f"{options.n_recommended} best-selling products by {popularity['hit_rate']:.1%}: "
-        + ("lift prefers what is rare." if better else "on these data lists by lift hold."),
+        + gain.say(
+            "on these data lists by lift hold.",
+            "lift prefers what is rare.",
+            "which of them is hit more often cannot be told from these data.",
+        ),
         figures=figures,
         params={
             "most_products": options.most_products,
@@ -123,7 +133,7 @@ def products(shop: Shop, splits: Splits, options: Options) -> Result:
             f"Rules are made of the {options.most_products} products on most customer-days, which puts the least "
             f"support at {least:.4f}, and hold at most {options.max_length} products: on all products Apriori takes "
             "tens of GB. mlxtend's fpgrowth finds the same item sets as its apriori.",
-            "The document gives no least support, and no figure of how good the lists are.",
+            "The case study gives no least support, and no figure of how good the lists are.",
         ),
     )
 
@@ -197,15 +207,10 @@ def _products_of(lines: pd.DataFrame) -> dict[str, Basket]:
     return lines.groupby("customer_id")["product_id"].agg(frozenset).to_dict()
 
 
-def _judged(
-    lists: Mapping[str, Sequence[str]], bought: Mapping[str, Basket], judged: Sequence[str], support: pd.Series
-) -> dict[str, float]:
-    """hit_rate over the customers judged, and mean_support of what is named."""
+def _mean_support(lists: Mapping[str, Sequence[str]], judged: Sequence[str], support: pd.Series) -> float:
+    """Of what is named to the customers judged; NaN where nothing is."""
     named = [product for customer in judged for product in lists[customer]]
-    return {
-        "hit_rate": float(np.mean([not bought[customer].isdisjoint(lists[customer]) for customer in judged])),
-        "mean_support": float(support[named].mean()) if named else NAN,
-    }
+    return float(support[named].mean()) if named else NAN
 
 
 def _shown(rules: pd.DataFrame) -> pd.DataFrame:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.stats import norm
 
 from features.errors import InputError, did_you_mean
 
@@ -109,6 +112,33 @@ class Result:
                 )
         figures = [replace(figure, reported=float(reported.get(figure.name, NAN))) for figure in self.figures]
         return replace(self, figures=figures)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What one way has more than another on the same customers, on average, with its 95% interval.
+
+    Attributes
+    ----------
+    mean, low, high : float
+        mean +- 1.96 standard errors of the mean; the interval is of no width where all customers differ alike.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, one: ArrayLike, other: ArrayLike) -> Self:
+        """The difference of paired values, one a customer: arrays of shape (n_customers,)."""
+        each = np.asarray(one, dtype=float) - np.asarray(other, dtype=float)
+        error = each.std(ddof=1) / math.sqrt(len(each)) if len(each) > 1 else math.inf
+        width = norm.ppf(0.975) * error
+        return cls(float(each.mean()), float(each.mean() - width), float(each.mean() + width))
+
+    def say(self, more: str, less: str, neither: str) -> str:
+        """The words for what is shown."""
+        return more if self.low > 0 else less if self.high < 0 else neither
 
 
 @dataclass(frozen=True)

@@ -129,13 +129,13 @@ def segments(shop: Shop, splits: Splits, options: Options) -> Result:
             f"share of spend of {top}; honest: of the next {splits.horizon_days} days",
             tiers["spend_share"].iloc[:N_TOP].sum(),
             later.top_share,
-            f"The document says over half; spend so far is in the score. Of the next {splits.horizon_days} days as "
+            f"The case study says over half; spend so far is in the score. Of the next {splits.horizon_days} days as "
             f"many customers, ranked by spend so far alone, make {later.top_share_naive:.1%}.",
             "share",
         ),
         Figure(
             "top_tiers_mean_amount_share",
-            f"{top}'s share of the tiers' mean amounts of an order, as the document's picture may have it",
+            f"{top}'s share of the tiers' mean amounts of an order, as the case study's picture may have it",
             tiers["mean_amount_share"].iloc[:N_TOP].sum(),
             NAN,
             "Shares of means add up to 1 whatever the tiers' sizes; they are no shares of spend.",
@@ -182,9 +182,9 @@ def segments(shop: Shop, splits: Splits, options: Options) -> Result:
             "frequency is orders - 1, monetary the mean value of an order, recency the days since the last purchase; "
             "BG/NBD gets purchase days, first to last purchase and T, as several orders on a day leave it without an "
             "estimate.",
-            "The document gives no scaling and no cut points. Columns are scaled to [0, 1], which comes nearest to its "
-            "weights; scores are 1 to 4 by quartile, few days since the last purchase high; tiers are equal parts of "
-            "the final score.",
+            "The case study gives no scaling and no cut points. Columns are scaled to [0, 1], which comes nearest to "
+            "its weights; scores are 1 to 4 by quartile, few days since the last purchase high; tiers are equal parts "
+            "of the final score.",
         ),
     )
 
