@@ -37,8 +37,10 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence
 STYLE = f"""
 body {{ margin: 0; background: #f5f6f8; color: #1f2430;
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif, {FAMILY} }}
-main {{ max-width: 48rem; margin: 0 auto; padding: 1.5rem 1.25rem 3rem; background: #fff; min-height: 100vh }}
+main {{ max-width: 64rem; margin: 0 auto; padding: 1.5rem 1.25rem 3rem; background: #fff; min-height: 100vh }}
 h1 {{ font-size: 1.5rem; line-height: 1.35; margin: .4rem 0 1rem }}
+/* Tables take the page's width, lines of text no more than the eye follows. */
+h1, h2, h3, p, nav, figure {{ max-width: 48rem }}
 h2 {{ font-size: 1.1rem; margin: 2.2rem 0 .4rem }} p {{ margin: .4rem 0 .8rem }} a {{ color: #1d5a9e }}
 .eyebrow, .note, .caption, figcaption, .foot {{ color: #555b66; font-size: .875rem }} .foot {{ margin-top: 2.5rem }}
 .lead {{ font-size: 1.0625rem }}
@@ -53,6 +55,7 @@ th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px sol
   font-variant-numeric: tabular-nums }}
 th {{ color: #555b66; font-weight: 500 }} .number {{ text-align: right }}
 @media (max-width: 30rem) {{ h1 {{ font-size: 1.25rem }} }}
+@media print {{ .scroll {{ overflow: visible; background: none }} table {{ font-size: .7rem }} }}
 """
 PAGE = """<!doctype html>
 <html lang="en">

@@ -64,6 +64,8 @@ nav ol { columns: 2; column-gap: 2rem; padding-left: 1.3rem; margin: 0; font-siz
 .lead { border-left: 4px solid #2563a8; padding-left: .8rem } .caption { margin: 1.4rem 0 .3rem }
 figure { margin: 1.4rem 0 } figcaption { margin-top: .2rem } img { max-width: 100%; height: auto; display: block }
 table { font-size: .875rem; line-height: 1.4 } td:not(.number) { min-width: 5rem }
-@media (max-width: 38rem) { nav ol { columns: 1 } }
+/* On a phone a picture keeps a size at which its words can be read, and is moved sideways. */
+@media (max-width: 38rem) { nav ol { columns: 1 } figure { overflow-x: auto } img { max-width: none; width: 36rem }
+  figcaption { position: sticky; left: 0 } }
 @media print { nav { display: none } figure, table { break-inside: avoid } }
 """

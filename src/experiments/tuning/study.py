@@ -29,7 +29,7 @@ from tqdm import tqdm
 from experiments.addresses import exclusive
 from experiments.processes import is_gone, is_here, mark
 from experiments.tuning.storage import ended, fail, fail_stale_trials, heartbeats, may_finish, new_trial, open_storage
-from features.errors import InputError, UnsuitableDataError, check_type
+from features.errors import InputError, UnsuitableDataError, check_type, listing
 
 logger = logging.getLogger(__name__)
 
@@ -220,11 +220,11 @@ def best(study: optuna.Study) -> FrozenTrial:
         return max(within, key=lambda trial: (trial.value, -trial.number))
     if complete:
         nearest = min(complete, key=lambda trial: max(trial.constraints.values()))
-        outside = {name: round(excess, 4) for name, excess in nearest.constraints.items() if excess > 0}
+        outside = [f"{name} by {excess:.3g}" for name, excess in nearest.constraints.items() if excess > 0]
         raise UnsuitableDataError(
             f"none of {len(complete)} complete trials is within the task's guards",
             where=f"study {study.study_name}",
-            found=f"trial {nearest.number} comes nearest; outside its guard by: {outside}",
+            found=f"trial {nearest.number} comes nearest, outside the guard on {listing(outside)}",
             hint="give more trials (tuning.n_trials), widen search.space, or relax task.guards",
         )
     hint = "the whole traceback is in the trial's run in MLflow; mend the cause and use another tuning.study_name"
