@@ -329,7 +329,7 @@ def test_where_no_trial_is_within_the_guards_the_naive_model_is_used_without_a_l
     for _ in range(2):  # nothing changes by asking again
         done = run("run", *guarded, "report.sections=[verdicts]")
         assert "clv: none: no model was found to be judged: none of 1 complete trials is within" in done.stdout
-        assert "comes nearest; outside its guard by: {'total_ratio': " in done.stdout
+        assert "comes nearest, outside the guard on total_ratio by " in done.stdout
         assert "in use without a look: version 1, naive_" in done.stdout
         champion = client(workspace).get_model_version_by_alias(NAME, "champion")
         assert (int(champion.version), champion.tags["kind"], champion.tags["verdict"]) == (1, "naive", "none")

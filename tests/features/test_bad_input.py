@@ -86,7 +86,7 @@ class TestConfig:
             ({"customer": "CustomerID"}, ["unknown key", "did you mean 'customer_id'"]),
             ({"timestamp": None}, ["data.tables.transactions.columns.timestamp is not set"]),
             ({"quantity": None}, ["data.tables.transactions.columns.quantity is not set"]),
-            ({"amount": "UnitPrice"}, ["both amount and unit_price"]),
+            ({"amount": "UnitPrice"}, ["both amount and unit_price", "unit_price: null"]),
         ],
     )
     def test_of_the_columns(self, online_retail, tmp_path, changes, words):

@@ -287,7 +287,12 @@ def _columns(name: str, entry: Any, where: str) -> dict[str, str]:
     if UNIT_PRICE in mapped:
         required[required.index("amount")] = "quantity"
         if "amount" in mapped:
-            raise InputError(f"{where} maps both amount and {UNIT_PRICE}", where=where, expected="one of them")
+            raise InputError(
+                f"{where} maps both amount and {UNIT_PRICE}",
+                where=where,
+                expected="one of them",
+                hint=f"write {UNIT_PRICE}: null (a config that begins from files has it) or leave out amount",
+            )
     check_keys(mapped, known, required, where)
     return mapped
 
@@ -439,7 +444,7 @@ def _can_read(kind: dt.DataType, wanted: dt.DataType, config: TableConfig) -> bo
 def _expected(config: TableConfig, column: str) -> str:
     wanted = _type(config.name, column)
     if wanted.is_timestamp() and config.date_format:
-        return f"times written as date_format {config.date_format!r} says"
+        return f"times written as date_format {config.date_format!r} says; ISO 8601 where it is null"
     if wanted.is_timestamp():
         return "times such as 2017-10-03 14:05:00; otherwise declare date_format, such as '%m/%d/%Y %H:%M'"
     if wanted.is_numeric():

@@ -433,7 +433,7 @@ def _write(name: str, raw: Raw, engine: DuckDB, path: Path) -> tuple[int, list[D
             f"no row of {name} is left after its rules",
             where=raw.where,
             found=", ".join(f"{rule}: {counts[rule]['rows']:,} rows" for rule in counts),
-            hint="check the rules in the data config",
+            hint="check the rules in the data config, and what they go by: cancelled_order_prefix, non_product_codes",
         )
     for column, text in raw.texts.items():
         if counts[""][column]:
