@@ -45,6 +45,14 @@ def test_the_page_needs_no_network_and_escapes() -> None:
     assert '<p class="plain" lang="ko">고객님</p>' in html
 
 
+def test_every_table_and_picture_has_a_file_of_its_own_in_its_section() -> None:
+    names = ["At Risk", "at_risk", "../../VIP", "VIP/A", "골드"]
+    tables = [Table(name, pd.DataFrame({"x": [place]})) for place, name in enumerate(names)]
+    files = Section("personas", "Who", [*tables, Picture("at_risk", Figure(), "")]).files(Table)
+    assert list(files) == [f"personas/{name}" for name in ("at_risk", "at_risk_2", "vip", "vip_a", "골드")]
+    assert list(files.values()) == tables
+
+
 def test_only_the_hangul_of_the_text_is_embedded() -> None:
     few, more = embedded("plain 고객"), embedded("plain 고객님 안녕하세요")
     assert embedded("plain") == ""

@@ -430,12 +430,11 @@ def _keep(material: Material, name: str, html: str, sections: list[Section]) -> 
     with answering(project.client):
         runs = Runs(project.client, f"{project.shop.staged.shop}-report")
         run_id = runs.start("report", {"kind": "report", "sections": ",".join(s.name for s in sections)})
-        parts = [(section.name, part) for section in sections for part in section.parts]
         runs.log_artifacts(
             run_id,
             texts={name: html, **project.texts},
-            tables={f"{section}/{part.name}": part.frame for section, part in parts if isinstance(part, Table)},
-            figures={f"{section}/{part.name}": part.png for section, part in parts if isinstance(part, Picture)},
+            tables={name: part.frame for section in sections for name, part in section.files(Table).items()},
+            figures={name: part.png for section in sections for name, part in section.files(Picture).items()},
         )
         runs.log_data(run_id, project.data_input, context="report")
         for study in material.studies:

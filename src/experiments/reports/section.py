@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
+from typing import TypeVar
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -83,6 +86,7 @@ class Picture:
 
 
 Part = Text | Heading | Table | Picture
+Kept = TypeVar("Kept", Table, Picture)
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,16 @@ class Section:
     name: str
     title: str
     parts: Sequence[Part]
+
+    def files(self, kind: type[Kept]) -> dict[str, Kept]:
+        """Its tables, or its pictures, by their files: groups may be called `../VIP`, or alike but for case."""
+        named: dict[str, Kept] = {}
+        for part in self.parts:
+            if isinstance(part, kind):
+                stem = re.sub(r"\W+", "_", part.name.lower()).strip("_")
+                free = (stem if n == 1 else f"{stem}_{n}" for n in count(1))
+                named[next(name for name in free if name not in named)] = part
+        return {f"{self.name}/{name}": part for name, part in named.items()}
 
 
 def number(value: object) -> str:
