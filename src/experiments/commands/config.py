@@ -159,6 +159,7 @@ class ReportConfig:
     n_pairs: int
 
     def __post_init__(self) -> None:
+        _in_range("report.sections", self.sections, "at least one", len(self.sections) >= 1)
         _in_range("report.min_support", self.min_support, "between 0 and 1", 0 <= self.min_support <= 1)
         _in_range("report.min_baskets", self.min_baskets, "at least 1", self.min_baskets >= 1)
         _in_range("report.n_pairs", self.n_pairs, "at least 1", self.n_pairs >= 1)
@@ -371,7 +372,9 @@ def explain(error: Exception, config: DictConfig | None) -> InputError:
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         return InputError(
-            f"there is no {group}={option}", where=f"conf/{group}/", hint=did_you_mean(option, error.options)
+            f"there is no {group}={option}",
+            where=f"conf/{group}/",
+            hint=f"{did_you_mean(option, error.options)} (a file of your own is found by --config-dir)",
         )
     if isinstance(error, MissingMandatoryValue):
         key = getattr(error, "full_key", None) or said
