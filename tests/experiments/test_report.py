@@ -37,6 +37,7 @@ def test_a_report_has_every_section_and_is_kept_in_mlflow(run: Run, workspace: P
     assert not any("mlflow.log-model.history" in run.data.tags or run.outputs.model_outputs for run in runs)
     kept = next(run for run in runs if run.data.tags.get("kind") == "report")
     assert kept.info.status == "FINISHED"
+    assert kept.data.params["clv"] == "cdnow-clv version 1"
     names = {
         file.path
         for folder in ("", "figures/tiers", "tables/tiers")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -55,7 +56,8 @@ def main(config: Config) -> None:
     project = Project(config)
     path = report(project, Path(config.output or config.report.output))
     print(f"report in {path}: open it in a browser")
-    print(f"next: {project.again('ui')}\n    has its pictures and tables, as artifacts of the run `report`")
+    print(f"next: {project.again('ui')}")
+    print(f"    has its pictures and tables, in the newest run of {project.shop.staged.shop}-report")
 
 
 class Material:
@@ -428,8 +430,13 @@ def _keep(material: Material, name: str, html: str, sections: list[Section]) -> 
 
     project = material.project
     with answering(project.client):
+        told = {"as_of": str(material.as_of), "sections": ",".join(section.name for section in sections)}
+        with suppress(InputError):  # nothing is in use yet
+            champions = find_champions(project, check=False).items()
+            told |= {question: f"{version.name} version {version.number}" for question, version in champions}
         runs = Runs(project.client, f"{project.shop.staged.shop}-report")
-        run_id = runs.start("report", {"kind": "report", "sections": ",".join(s.name for s in sections)})
+        run_id = runs.start(f"report as of {material.as_of}", {"kind": "report"})
+        runs.log(run_id, params=told)
         runs.log_artifacts(
             run_id,
             texts={name: html, **project.texts},
