@@ -80,7 +80,7 @@ def test_the_first_rule_that_fits_counts_and_who_may_have_bought_before_the_data
 )
 def test_bad_rules_are_refused(stages, problem):
     with pytest.raises(InputError, match=problem):
-        options(stages)
+        options(stages).check()
 
 
 def panel(stages: dict[str, str], spend: dict[str, float], last: dict[str, int]) -> pd.DataFrame:

@@ -59,13 +59,27 @@ def test_a_section_that_fails_costs_no_other(run: Run, workspace: Path, monkeypa
     assert 'id="tiers"' in html
 
 
+def test_wrong_rules_of_groups_cost_only_the_sections_that_need_them(run: Run, workspace: Path) -> None:
+    wrong_stage = "lifecycle.stages.at_risk.days_since_last_purchase=[70,119]"
+    run("report", *QUICK, "report.sections=[tiers,value,lifecycle]", "tiers.value.cut_points=[0.5,0.2]", wrong_stage)
+    html = (workspace / "outputs" / "report.html").read_text()
+    told = dict(re.findall(r'<section id="(\w+)">(.*?)</section>', html, re.DOTALL))
+    assert "Left out" not in told["tiers"]
+    assert "Left out: cut points do not rise" in told["value"]
+    assert "Left out: customers with days_since_last_purchase between 59 and 70" in told["lifecycle"]
+    run("report", *QUICK, "report.sections=[tiers,lifecycle]", "tiers.cut_points=[0.4,0.2,0.6,0.8]")
+    html = (workspace / "outputs" / "report.html").read_text()
+    told = dict(re.findall(r'<section id="(\w+)">(.*?)</section>', html, re.DOTALL))
+    assert "Left out: cut points do not rise" in told["tiers"]
+    assert "Left out" not in told["lifecycle"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
         ("report.sections=[tires]", "did you mean 'tiers'"),
         ("output=report.pdf", "ends in .html"),
         ("output=mlflow.db/report.html", "cannot be written"),
-        ("tiers.cut_points=[0.4,0.2,0.6,0.8]", "do not rise"),
         ("personas.min_cell=1", "at least 2"),
         ("report.languages=[kor]", "did you mean 'ko'"),
         ("report.hypotheses=[weekend]", "did you mean"),

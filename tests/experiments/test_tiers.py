@@ -13,7 +13,7 @@ import pytest
 from experiments.analysis import tiers as analysis
 from experiments.analysis.groups import cut, movements, row_shares
 from experiments.analysis.tiers import TierOptions, choose, fit_weights, levels
-from experiments.analysis.value import ValueOptions, pareto, value_table
+from experiments.analysis.value import ValueOptions, pareto, value_table, value_tiers
 from experiments.reports.fonts import use_in_pictures
 from experiments.reports.section import Picture, Text
 from experiments.reports.tiers import tiers_section, value_tier_parts
@@ -155,11 +155,27 @@ def test_thresholds_of_the_score_rise_while_tiers_are_named_from_the_best():
         ({"rivals": {"mine": {"T": "much"}}}, "wrong type"),
         ({"rivals": {"equal": {"T": 1}}}, "is taken"),
         ({"n_levels": 1}, "n_levels is out of range"),
+        ({"horizon_days": 0}, "horizon_days is out of range"),
     ],
 )
 def test_bad_options_are_refused(changes, problem):
     with pytest.raises(InputError, match=problem):
-        options(**changes)
+        options(**changes).check()
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"cut_points": [0.5, 0.2]}, "do not rise"),
+        ({"names": ["high", " ", "low"]}, "each its own"),
+        ({"top_share": 1.0}, "top_share is out of range"),
+    ],
+)
+def test_bad_options_of_value_tiers_cost_no_other_tiers(changes, problem):
+    chosen = options(value=dataclasses.replace(options().value, **changes))
+    chosen.check()
+    with pytest.raises(InputError, match=problem):
+        value_tiers(pd.Series([3.0, 2.0, 1.0]), chosen.value)
 
 
 def test_those_who_are_new_have_a_row_of_their_own_and_nobody_vanishes():

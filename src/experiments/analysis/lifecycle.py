@@ -24,6 +24,8 @@ SPENT, LAST_BOUGHT = "total_spend", "days_since_last_purchase"
 class LifecycleOptions:
     """Rules of the stages, and the periods. Values and their meaning are in conf/lifecycle/.
 
+    They are checked where stages are asked for, not when they are read: who tunes a model asks for none.
+
     Attributes
     ----------
     stages : dict of stage to {feature: [lowest, highest]}
@@ -37,7 +39,13 @@ class LifecycleOptions:
     period_days: int
     n_periods: int
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse rules that leave customers out, contradict each other or name what is no feature.
+
+        Raises
+        ------
+        InputError
+        """
         for key in ("period_days", "n_periods"):
             if getattr(self, key) < 1:
                 raise InputError(
@@ -349,9 +357,12 @@ def lifecycle(shop: Shop, until: date, options: LifecycleOptions, now: date | No
 
     Raises
     ------
+    InputError
+        If the rules do not go together.
     InsufficientDataError
         If not even one period ends by `until`.
     """
+    options.check()
     cutoffs, now = _cutoffs(shop, until, options), now or shop.staged.end
     names = list(dict.fromkeys([*options.features, SPENT, LAST_BOUGHT]))
     days = sorted({*cutoffs, now})

@@ -41,6 +41,8 @@ DECIMALS = 9  # of a score: equal scores must be equal whatever the order in whi
 class TierOptions:
     """What customers are scored by, and how tiers are cut. Values and their meaning are in conf/tiers/.
 
+    They are checked where tiers are asked for, not when they are read: who tunes a model asks for none.
+
     Attributes
     ----------
     variables : list of str
@@ -73,7 +75,13 @@ class TierOptions:
     horizon_days: int
     value: ValueOptions
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse options that do not go together; those of the value tiers have a check of their own.
+
+        Raises
+        ------
+        InputError
+        """
         if self.features:
             resolve(self.features, "tiers.variables")
         if not self.variables or len(set(self.variables)) < len(self.variables):
@@ -194,7 +202,13 @@ def variables(shop: Shop, cutoff: date, options: TierOptions) -> tuple[pd.DataFr
     Returns
     -------
     (DataFrame indexed by customer_id, Series of spend, notes)
+
+    Raises
+    ------
+    InputError
+        If the options do not go together, or no variable is left.
     """
+    options.check()
     wanted = dict.fromkeys([*options.features, "total_spend", *(CLV_READS if CLV in options.variables else ())])
     X = shop.features(list(wanted), [cutoff]).droplevel("cutoff")
     values, notes = X[options.features].copy(), ()
@@ -248,7 +262,14 @@ def restricted(weights: Mapping[str, float] | pd.Series, present: Sequence[str])
 
 
 def equal(options: TierOptions) -> pd.Series:
-    """The same weight for each variable."""
+    """The same weight for each variable.
+
+    Raises
+    ------
+    InputError
+        If the options do not go together.
+    """
+    options.check()
     return restricted(dict.fromkeys(options.variables, 1.0), options.variables)
 
 

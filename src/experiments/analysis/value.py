@@ -33,7 +33,13 @@ class ValueOptions:
     top_share: float
     revenue_share: float
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse names and cut points that do not go together, and shares out of range.
+
+        Raises
+        ------
+        InputError
+        """
         check_cuts(self.names, self.cut_points, "tiers.value")
         for name in ("top_share", "revenue_share"):
             share = getattr(self, name)
@@ -87,7 +93,14 @@ def pareto(spend: pd.Series, top_share: float, revenue_share: float) -> Pareto:
 
 
 def value_tiers(spend: pd.Series, options: ValueOptions) -> pd.Series:
-    """The tier of each customer by what he spent; equal spend is never torn apart."""
+    """The tier of each customer by what he spent; equal spend is never torn apart.
+
+    Raises
+    ------
+    InputError
+        If the options do not go together.
+    """
+    options.check()
     return cut(spend, options.names, options.cut_points)
 
 
