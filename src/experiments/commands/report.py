@@ -400,6 +400,19 @@ SECTIONS: Mapping[str, Callable[[Material], Section]] = {
 }
 
 
+TITLES: Mapping[str, str] = {  # of sections that are left out; those that are made bring their own, which are the same
+    "verdicts": "What can be foretold, and what cannot",
+    "tiers": "Tiers of customers",
+    "personas": "Who they are",
+    "behaviour": "BEH",
+    "hypotheses": "HYP",
+    "value": "What they are worth",
+    "return": "Who will come back",
+    "lifecycle": "Stages of a customer's life",
+    "as_reported": "AS",
+}
+
+
 def report(project: Project, path: Path) -> Path:
     """Write the page, keep it in MLflow with its pictures and tables, and return where it is.
 
@@ -453,7 +466,7 @@ def _section(name: str, material: Material) -> Section:
         section = SECTIONS[name](material)
     except InputError as error:
         logger.warning("%s is left out: %s", name, error.sentence)
-        return Section(name, name.replace("_", " ").capitalize(), [left_out(error)])
+        return Section(name, TITLES[name], [left_out(error)])
     logger.info("%s in %.1f s", name, time.monotonic() - begun)
     return section
 
