@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from experiments.commands.report import SECTIONS
+from experiments.commands.report import SECTIONS, TITLES
 from features.errors import InputError
 from workplace import QUICK
 
@@ -21,7 +22,9 @@ def test_a_report_has_every_section_and_is_kept_in_mlflow(run: Run, workspace: P
     done = run("report", *QUICK, "output=pages/it.html")
     html = (workspace / "pages" / "it.html").read_text()
     assert "pages/it.html" in done.stdout
-    assert re.findall(r'<section id="(\w+)">', html) == list(SECTIONS)
+    titles = re.findall(r'<section id="(\w+)"><h2>(.*?)</h2>', html)
+    assert list(TITLES) == list(SECTIONS)
+    assert {name: unescape(title) for name, title in titles} == TITLES, "a section has one title, made or left out"
     assert "Left out: category needs" not in html, "a habit that needs a table costs the persona a sentence, no more"
     for said in ("VIP", "At Risk", "clv: strong", "of the revenue before", "kept sealed its total was"):
         assert said.lower() in html.lower()
@@ -56,6 +59,7 @@ def test_a_section_that_fails_costs_no_other(run: Run, workspace: Path, monkeypa
     html = (workspace / "outputs" / "report.html").read_text()
     assert "behaviour is left out: a category was seen once" in done.stderr
     assert "Left out: a category was seen once" in html
+    assert '<section id="behaviour"><h2>What the tiers buy, and when</h2>' in html
     assert 'id="tiers"' in html
 
 

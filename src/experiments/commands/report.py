@@ -333,7 +333,7 @@ def value(material: Material) -> Section:
         )
     except InputError as error:
         parts.append(left_out(error))
-    return Section("value", "What they are worth", parts)
+    return Section("value", TITLES["value"], parts)
 
 
 def come_back(material: Material) -> Section:
@@ -350,7 +350,7 @@ def come_back(material: Material) -> Section:
         model=in_use(material, question),
         about=material.about_tiers,
     )
-    return Section("return", "Who will come back", parts)
+    return Section("return", TITLES["return"], parts)
 
 
 def in_use(material: Material, question: str) -> InUse:
@@ -400,16 +400,16 @@ SECTIONS: Mapping[str, Callable[[Material], Section]] = {
 }
 
 
-TITLES: Mapping[str, str] = {  # of sections that are left out; those that are made bring their own, which are the same
+TITLES: Mapping[str, str] = {  # of those that are left out, too: the same as those that are made have
     "verdicts": "What can be foretold, and what cannot",
     "tiers": "Tiers of customers",
     "personas": "Who they are",
-    "behaviour": "BEH",
-    "hypotheses": "HYP",
+    "behaviour": "What the tiers buy, and when",
+    "hypotheses": "What was believed of the tiers",
     "value": "What they are worth",
     "return": "Who will come back",
     "lifecycle": "Stages of a customer's life",
-    "as_reported": "AS",
+    "as_reported": "The case study as reported",
 }
 
 
