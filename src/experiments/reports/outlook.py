@@ -95,7 +95,7 @@ def value_parts(
     )
     return [
         Text(lead, "lead"),
-        Text(f"{model.standing} Trust the order of the tiers more than the amounts. {about}".strip()),
+        Text(_joined(model.standing, "Trust the order of the tiers more than the amounts.", about)),
         Table("expected_value", shown, f"Expected spend in {horizon_days} days, {currency}, by {model}."),
         Picture(
             "expected_value",
@@ -153,8 +153,8 @@ def return_parts(
         }
     )
     return [
-        Text(f"{lead} {at_stake}".strip(), "lead"),
-        Text(f"{_lately(history, horizon_days)} {model.standing} {about}".strip()),
+        Text(_joined(lead, at_stake), "lead"),
+        Text(_joined(_lately(history, horizon_days), model.standing, about)),
         Table("return", shown, f"Purchase within {horizon_days} days, by {model}."),
         Picture(
             "return",
@@ -198,6 +198,10 @@ def _lately(history: pd.DataFrame, horizon_days: int) -> str:
         f"In the {horizon_days} days before, {number(int(bought.sum()))} of the {len(known):,} customers that there "
         f"were then bought ({percent(bought.mean())})."
     )
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def probabilities_figure(p: pd.Series, groups: pd.Series, *, horizon_days: int) -> Figure:
