@@ -13,6 +13,7 @@ from experiments.commands.config import Config, of_task, typed
 from experiments.commands.project import Project
 from experiments.models import MODELS, PROBABILITIES, SEGMENTATIONS
 from experiments.tuning.space import Space
+from features.errors import InputError
 from features.groups import resolve
 from workplace import ROOT
 
@@ -42,6 +43,8 @@ def task_of(option: str) -> list[str]:
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_names_only_what_there_is(option: str) -> None:
     config = composed(*task_of(option), option)
+    for rules in (config.tiers, config.tiers.value, config.lifecycle):
+        rules.check()
     known = {name: model().get_params() for name, model in {**MODELS, **SEGMENTATIONS, **PROBABILITIES}.items()}
     resolve(config.features.names)
     Space(config.search.models, config.search.space).check(known)
@@ -92,6 +95,13 @@ def test_saved_questions_about_absence_differ_in_whom_they_judge() -> None:
     assert everybody["event"] == active["event"] == "inactivity"
     assert (everybody["active_within_days"], active["active_within_days"]) == (None, 28)
     assert composed("task=repurchase", "task.horizon_days=90").task["horizon_days"] == 90
+
+
+def test_wrong_tiers_and_stages_stop_no_command_that_asks_for_none() -> None:
+    config = composed("tiers.cut_points=[0.4,0.2]", "tiers.value.names=[]", "lifecycle.period_days=0")
+    for options in (config.tiers, config.tiers.value, config.lifecycle):
+        with pytest.raises(InputError):
+            options.check()
 
 
 def test_a_password_from_the_environment_is_on_no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:

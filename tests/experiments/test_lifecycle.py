@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -80,7 +81,7 @@ def test_the_first_rule_that_fits_counts_and_who_may_have_bought_before_the_data
 )
 def test_bad_rules_are_refused(stages, problem):
     with pytest.raises(InputError, match=problem):
-        options(stages)
+        options(stages).check()
 
 
 def panel(stages: dict[str, str], spend: dict[str, float], last: dict[str, int]) -> pd.DataFrame:
@@ -147,28 +148,52 @@ def shop(store, tmp_path) -> Shop:
     return store.open(tmp_path)
 
 
-def test_a_shops_lifecycle_ends_by_the_sealed_cutoff_but_for_the_stages_of_today(shop):
-    sealed = date(2019, 10, 3)
+def test_a_shops_forecast_is_of_what_was_done_until_now_and_its_back_test_ends_by_the_sealed_cutoff(shop):
+    sealed, now = date(2019, 10, 3), date(2020, 1, 1)
     found = lifecycle(shop, sealed, options())
-    assert found.cutoffs[-1] == sealed
+    assert found.cutoffs[-1] == found.now == shop.staged.end == now
     assert found.cutoffs[0] >= date(2019, 2, 1)  # after the burn-in of 31 days
-    assert (found.backtest.index + pd.Timedelta(days=DAYS)).max() <= sealed
+    ends = found.backtest.index + pd.Timedelta(days=DAYS)
+    assert sealed - timedelta(days=DAYS) < ends.max() <= sealed
     assert found.present.sum() == shop.staged.customers
-    spent = shop.features(["total_spend"], [found.cutoffs[0], sealed])["total_spend"].groupby("cutoff").sum()
+    spent = shop.features(["total_spend"], [found.cutoffs[0], now])["total_spend"].groupby("cutoff").sum()
     assert sum(at.spend.sum() for at in found.periods) == pytest.approx(spent.iloc[1] - spent.iloc[0])
-    section = lifecycle_section(found, options(), currency="USD")
-    assert section.parts[0].kind == "lead"
-    last = found.periods[-1].spend.sum()
-    assert f"from {found.cutoffs[-2]}, brought" in section.parts[1].text
-    assert f"buyers and {last:,.0f} USD." in section.parts[1].text
-    assert [part.name for part in section.parts if isinstance(part, Picture)] == ["stages", "transitions", "backtest"]
+    np.testing.assert_allclose(found.averages.shares, average(found.periods[-3:]).shares)
+    earlier = lifecycle(shop, sealed, options(), found.cutoffs[-2])
+    assert earlier.periods[-1].spend.sum() == pytest.approx(found.periods[-2].spend.sum())
+    # the same forecast, made as far ahead of its period, is what the back-test judges
+    tested = lifecycle(shop, now, options()).backtest
+    assert tested["revenue_forecast"].iloc[-1] == pytest.approx(earlier.forecast.revenue)
+    assert tested["active_forecast"].iloc[-1] == pytest.approx(earlier.forecast.active)
+
+
+def test_the_sentences_say_what_was_counted(shop):
+    found = lifecycle(shop, date(2019, 10, 3), options())
+    errors = {"revenue": (0.1, 0.2), "active": (0.3, -0.04)}
+    told = pd.DataFrame({name: [10.0, 10.0] for name in found.backtest}, index=found.backtest.index[:2])
+    for what, (own, naive) in errors.items():
+        told[f"{what}_error"], told[f"{what}_naive_error"] = [own, -own], [naive, 0.0]
+    section = lifecycle_section(dataclasses.replace(found, backtest=told), options(), currency="USD")
+    lead, coming, off = (part.text for part in section.parts if isinstance(part, Text) and part.kind != "note")
+    new = int(found.present["new"])
+    assert lead.startswith(f"On 2020-01-01 the shop's {found.present.sum():,} customers are new {new:,} (")
+    last = found.periods[-1]
+    assert coming.startswith("If they go on as in the 3 periods of 28 days before 2020-01-01, the 28 days from then on")
+    assert f"bring {found.forecast.active:,.0f} buyers, {found.forecast.buyers[ARRIVALS]:,.0f} of them new" in coming
+    assert f"and {found.forecast.revenue:,.0f} USD." in coming
+    assert f"from 2019-12-04, brought {last.buyers.sum():,.0f} buyers and {last.spend.sum():,.0f} USD." in coming
+    assert "over 2 periods such forecasts were off by 10% of the revenue and 30% of the buyers on average" in off
+    assert "as much as in the period before was off by 10% of the revenue and 2% of the buyers." in off
+    names = ["stages", "transitions", "backtest"]
+    assert [part.name for part in section.parts if isinstance(part, Picture)] == names
 
 
 def test_a_history_too_short_for_a_back_test_says_so(shop):
-    found = lifecycle(shop, date(2019, 3, 20), options())
+    found = lifecycle(shop, date(2019, 3, 27), options())
     section = lifecycle_section(found, options(), currency="USD")
     assert found.backtest.empty
+    assert any("before those kept sealed, and there are 1." in note for note in found.notes)
     assert any("too short for a back-test" in part.text for part in section.parts if isinstance(part, Text))
     assert "backtest" not in [part.name for part in section.parts if isinstance(part, Picture | Table)]
     with pytest.raises(InsufficientDataError, match="no period of 28 days"):
-        lifecycle(shop, date(2019, 2, 10), options())
+        lifecycle(shop, date(2019, 2, 10), options(), date(2019, 2, 10))

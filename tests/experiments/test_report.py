@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
+from datetime import date
+from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mlflow import MlflowClient
 
-from experiments.commands.report import SECTIONS
+from experiments.commands.report import SECTIONS, TITLES, Material
 from features.errors import InputError
 from workplace import QUICK
 
@@ -21,9 +24,11 @@ def test_a_report_has_every_section_and_is_kept_in_mlflow(run: Run, workspace: P
     done = run("report", *QUICK, "output=pages/it.html")
     html = (workspace / "pages" / "it.html").read_text()
     assert "pages/it.html" in done.stdout
-    assert re.findall(r'<section id="(\w+)">', html) == list(SECTIONS)
+    titles = re.findall(r'<section id="(\w+)"><h2>(.*?)</h2>', html)
+    assert list(TITLES) == list(SECTIONS)
+    assert {name: unescape(title) for name, title in titles} == TITLES, "a section has one title, made or left out"
     assert "Left out: category needs" not in html, "a habit that needs a table costs the persona a sentence, no more"
-    for said in ("VIP", "At Risk", "clv: strong", "of the revenue before"):
+    for said in ("VIP", "At Risk", "clv: strong", "of the revenue before", "kept sealed its total was"):
         assert said.lower() in html.lower()
     client = MlflowClient(f"sqlite:///{workspace}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("cdnow-report").experiment_id])
@@ -48,6 +53,15 @@ def test_a_report_has_every_section_and_is_kept_in_mlflow(run: Run, workspace: P
     assert any(name.startswith("tables/tiers/") for name in names)
 
 
+def test_what_todays_tiers_leave_out_is_on_the_page_and_not_in_the_log_alone() -> None:
+    said = "clv is left out at 2020-01-01: the fit did not converge."
+    material = SimpleNamespace(
+        as_of=date(2020, 1, 1), weighing=SimpleNamespace(used="equal"), tiers=SimpleNamespace(notes=(said,))
+    )
+    told = Material.about_tiers.fget(material)
+    assert told == f"Tiers are those of 2020-01-01, the day of this report, by equal weights. {said}"
+
+
 def test_a_section_that_fails_costs_no_other(run: Run, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(material: object) -> None:
         raise InputError("a category was seen once", where="behaviour", hint="look again")
@@ -57,7 +71,23 @@ def test_a_section_that_fails_costs_no_other(run: Run, workspace: Path, monkeypa
     html = (workspace / "outputs" / "report.html").read_text()
     assert "behaviour is left out: a category was seen once" in done.stderr
     assert "Left out: a category was seen once" in html
+    assert '<section id="behaviour"><h2>What the tiers buy, and when</h2>' in html
     assert 'id="tiers"' in html
+
+
+def test_wrong_rules_of_groups_cost_only_the_sections_that_need_them(run: Run, workspace: Path) -> None:
+    wrong_stage = "lifecycle.stages.at_risk.days_since_last_purchase=[70,119]"
+    run("report", *QUICK, "report.sections=[tiers,value,lifecycle]", "tiers.value.cut_points=[0.5,0.2]", wrong_stage)
+    html = (workspace / "outputs" / "report.html").read_text()
+    told = dict(re.findall(r'<section id="(\w+)">(.*?)</section>', html, re.DOTALL))
+    assert "Left out" not in told["tiers"]
+    assert "Left out: cut points do not rise" in told["value"]
+    assert "Left out: customers with days_since_last_purchase between 59 and 70" in told["lifecycle"]
+    run("report", *QUICK, "report.sections=[tiers,lifecycle]", "tiers.cut_points=[0.4,0.2,0.6,0.8]")
+    html = (workspace / "outputs" / "report.html").read_text()
+    told = dict(re.findall(r'<section id="(\w+)">(.*?)</section>', html, re.DOTALL))
+    assert "Left out: cut points do not rise" in told["tiers"]
+    assert "Left out" not in told["lifecycle"]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +96,6 @@ def test_a_section_that_fails_costs_no_other(run: Run, workspace: Path, monkeypa
         ("report.sections=[tires]", "did you mean 'tiers'"),
         ("output=report.pdf", "ends in .html"),
         ("output=mlflow.db/report.html", "cannot be written"),
-        ("tiers.cut_points=[0.4,0.2,0.6,0.8]", "do not rise"),
         ("personas.min_cell=1", "at least 2"),
         ("report.languages=[kor]", "did you mean 'ko'"),
         ("report.hypotheses=[weekend]", "did you mean"),

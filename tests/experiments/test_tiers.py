@@ -12,10 +12,10 @@ import pytest
 
 from experiments.analysis import tiers as analysis
 from experiments.analysis.groups import cut, movements, row_shares
-from experiments.analysis.tiers import TierOptions, choose, fit_weights, levels
-from experiments.analysis.value import ValueOptions, pareto, value_table
+from experiments.analysis.tiers import TierOptions, Tiers, Weighing, choose, fit_weights, levels
+from experiments.analysis.value import ValueOptions, pareto, value_table, value_tiers
 from experiments.reports.fonts import use_in_pictures
-from experiments.reports.section import Picture, Text
+from experiments.reports.section import Picture, Section, Table, Text
 from experiments.reports.tiers import tiers_section, value_tier_parts
 from features.errors import InputError
 from features.shop import Shop
@@ -155,11 +155,27 @@ def test_thresholds_of_the_score_rise_while_tiers_are_named_from_the_best():
         ({"rivals": {"mine": {"T": "much"}}}, "wrong type"),
         ({"rivals": {"equal": {"T": 1}}}, "is taken"),
         ({"n_levels": 1}, "n_levels is out of range"),
+        ({"horizon_days": 0}, "horizon_days is out of range"),
     ],
 )
 def test_bad_options_are_refused(changes, problem):
     with pytest.raises(InputError, match=problem):
-        options(**changes)
+        options(**changes).check()
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"cut_points": [0.5, 0.2]}, "do not rise"),
+        ({"names": ["high", " ", "low"]}, "each its own"),
+        ({"top_share": 1.0}, "top_share is out of range"),
+    ],
+)
+def test_bad_options_of_value_tiers_cost_no_other_tiers(changes, problem):
+    chosen = options(value=dataclasses.replace(options().value, **changes))
+    chosen.check()
+    with pytest.raises(InputError, match=problem):
+        value_tiers(pd.Series([3.0, 2.0, 1.0]), chosen.value)
 
 
 def test_those_who_are_new_have_a_row_of_their_own_and_nobody_vanishes():
@@ -186,7 +202,7 @@ def test_pareto_of_five_customers_by_hand():
 
 def test_value_tiers_count_shares_of_customers_from_the_best():
     past = pd.Series(np.arange(10, 0, -1.0))
-    table = value_table(past, past * 0, options().value)
+    table = value_table(value_tiers(past, options().value), past, past * 0)
     assert table["customers"].tolist() == [2, 3, 5]
     np.testing.assert_allclose(table["past_share"], [19 / 55, 21 / 55, 15 / 55])
     assert table["next_share"].isna().all()  # nobody spent anything
@@ -207,6 +223,11 @@ def test_a_shop_gets_tiers_whose_weights_are_learnt_before_they_are_tested(shop)
     np.testing.assert_allclose(table[["customers_share", "past_share", "next_share"]].sum(), 1)
     assert table.loc["VIP", "next_mean_spend"] > table.loc["At Risk", "next_mean_spend"]
     assert weighing.comparison.index.tolist() == ["learnt", "equal", "circular", "clv alone"]
+    over = weighing.comparison["gini"]
+    np.testing.assert_allclose(weighing.comparison["clv_gain"].dropna(), over["clv alone"] - over.drop("clv alone"))
+    assert (weighing.comparison["clv_gain_low"] <= weighing.comparison["clv_gain_high"]).tolist() == [True] * 3 + [
+        False
+    ]
     for name, weights in weighing.weights.items():
         assert weights.min() >= 0, name
         assert weights.sum() == pytest.approx(1), name
@@ -224,6 +245,131 @@ def test_clv_is_left_out_with_a_line_where_its_fit_is_refused(shop, monkeypatch)
     assert "clv is left out at 2019-07-05: the fit did not converge." in tiers.notes
     comparison = analysis.test(shop, TESTED_AT, {"equal": tiers.weights}, options(), **DRAWS)
     assert comparison.index.tolist() == ["equal"]
+
+
+# What the page says, of ten customers counted by hand
+
+SPEND = pd.Series([400.0, 200, 100, 100, 50, 50, 40, 30, 20, 10])  # of 1,000
+AFTER = pd.Series([0.0, 100, 0, 0, 60, 0, 20, 10, 5, 5])  # of 200
+
+
+def in_tiers(names: list[str], cutoff=TESTED_AT, weights=None) -> Tiers:
+    tier = pd.Series(pd.Categorical(names, NAMES, ordered=True))
+    weights = pd.Series(weights or {"frequency": 0.5, "T": 0.5})
+    values = pd.DataFrame({name: np.arange(10.0) for name in weights.index})
+    return Tiers(tier, SPEND, cutoff, weights, values, SPEND)
+
+
+BEFORE = in_tiers(["VIP", "VIP", "Gold", "Silver", *["Bronze"] * 5, "At Risk"], LEARNT_AT)
+NOW = in_tiers(["VIP", "Gold", "Gold", "Silver", *["Bronze"] * 2, *["At Risk"] * 4])
+
+
+def weighed(used="learnt", clv_low=0.02) -> Weighing:
+    comparison = pd.DataFrame(
+        {
+            "gini": [0.5, 0.4, 0.6],
+            "low": 0.3,
+            "high": 0.7,
+            "gain": [np.nan, 0.1, -0.1],
+            "gain_low": [np.nan, 0.05, -0.2],
+            "gain_high": [np.nan, 0.15, 0.02],
+            "clv_gain": [0.1, 0.2, np.nan],
+            "clv_gain_low": [clv_low, 0.1, np.nan],
+            "clv_gain_high": [0.18, 0.3, np.nan],
+        },
+        index=["learnt", "equal", "clv alone"],
+    )
+    weights = {
+        "learnt": pd.Series({"clv": 0.5, "frequency": 0.4, "T": 0.1}),
+        "equal": pd.Series({"frequency": 1 / 3, "T": 1 / 3, "clv": 1 / 3}),
+    }
+    return Weighing(LEARNT_AT, TESTED_AT, weights, comparison, used)
+
+
+def section_of(following=AFTER, weighing: Weighing | None = None) -> Section:
+    return tiers_section(BEFORE, NOW, following, weighing or weighed(), horizon_days=90, currency="USD")
+
+
+def said(parts) -> list[str]:
+    return [part.text for part in parts if isinstance(part, Text)]
+
+
+def frame(parts, name: str) -> pd.DataFrame:
+    return next(part.frame for part in parts if isinstance(part, Table) and part.name == name)
+
+
+def test_the_first_lines_count_customers_and_revenue_before_and_after_and_say_why_that_day():
+    lead, day, moved, *_ = said(section_of().parts)
+    assert lead == (
+        "VIP and Gold, 30% of the customers on 2019-07-05, made 70% of the revenue before that day and 50% in the 90 "
+        "days after it."
+    )
+    assert day.startswith("2019-07-05 is the last day of which the 90 days that followed may be looked at")
+    assert "behaviour and hypotheses are of tiers by equal ones" in day
+    assert "behaviour" not in said(section_of(weighing=weighed("equal")).parts)[1]
+    assert "60% are in the same tier on 2019-07-05, and of the VIP customers 50%. 0 customers are new" in moved
+    table = frame(section_of().parts, "tiers")
+    assert table["share of customers"].tolist() == ["10%", "20%", "10%", "20%", "40%"]
+    assert table["share of revenue after"].tolist() == ["0%", "50%", "0%", "30%", "20%"]
+    assert table["bought after"].tolist() == ["0%", "50%", "0%", "50%", "100%"]
+
+
+def test_weights_are_shown_as_the_tiers_have_them_of_the_variables_that_there_are_in_their_order():
+    weights = frame(section_of().parts, "weights")  # clv was refused
+    assert weights.index.tolist() == ["frequency", "T"]
+    assert weights["learnt *"].tolist() == ["0.800", "0.200"]
+    assert weights["equal"].tolist() == ["0.500", "0.500"]
+
+
+def test_what_clv_alone_gains_over_the_weights_in_use_has_its_interval():
+    assert "than the weights in use, by +0.100 (0.020 to 0.180) of the Gini;" in " ".join(said(section_of().parts))
+    unsure = said(section_of(weighing=weighed(clv_low=-0.01)).parts)
+    assert "by estimate: +0.100 (-0.010 to 0.180) of the Gini, which may be chance;" in " ".join(unsure)
+
+
+def test_the_decision_on_weights_says_which_are_better():
+    assert "learnt weights are used, as they are shown to be better than equal ones" in " ".join(
+        said(section_of().parts)
+    )
+    kept = weighed("equal")
+    assert "as the learnt ones are not shown to be better" in " ".join(said(section_of(weighing=kept).parts))
+    kept.comparison.loc["equal", ["gain_low", "gain", "gain_high"]] = -0.3, -0.2, -0.1
+    assert "as the learnt ones are worse here" in " ".join(said(section_of(weighing=kept).parts))
+
+
+def test_value_tiers_are_told_by_hand():
+    parts = value_tier_parts(NOW, AFTER, options().value, horizon_days=90)
+    assert said(parts)[0] == (
+        "The best 20% of customers made 60% of the revenue before 2019-07-05; 40% of customers made 80% of it."
+    )
+    assert "Those who were high then made 50% of the revenue in the 90 days that followed." in said(parts)[1]
+    assert "The 20% who turned out best in those days made 80%" in said(parts)[1]
+    assert "2019-07-05 is the last day" in said(parts)[1]
+
+
+def test_where_nobody_buys_afterwards_the_page_says_so_and_shows_no_nan(tmp_path):
+    weighing = weighed("equal")
+    weighing.comparison.loc[:] = np.nan
+    parts = section_of(AFTER * 0, weighing).parts
+    assert said(parts)[0].endswith("of the revenue before that day; nobody spent anything in the 90 days after it.")
+    valued = value_tier_parts(NOW, AFTER * 0, options().value, horizon_days=90)
+    assert said(valued)[1].endswith("Nobody spent anything in the 90 days that followed.")
+    for part in [*parts, *valued]:
+        if isinstance(part, Text):
+            assert "nan" not in part.text
+        if isinstance(part, Table):
+            assert not part.frame.astype(str).isin(["nan", "+nan", "nan to nan"]).any(axis=None)
+        if isinstance(part, Picture):
+            part.figure.savefig(tmp_path / f"{part.name}.png")
+
+
+def test_a_tie_that_moves_customers_between_tiers_is_noted(shop):
+    tied = analysis.assign(
+        shop, TESTED_AT, {"left_truncated": 1}, options(variables=["left_truncated"], reversed=[], rivals={})
+    )
+    assert analysis.TIES in tied.notes
+    even = options(variables=["total_spend"], reversed=[], rivals={}, n_levels=1000, cut_points=[0.5], names=["a", "b"])
+    assert analysis.TIES not in analysis.assign(shop, TESTED_AT, {"total_spend": 1}, even).notes
 
 
 def test_sections_draw_empty_tiers_and_names_in_hangul(shop, tmp_path):

@@ -24,6 +24,8 @@ SPENT, LAST_BOUGHT = "total_spend", "days_since_last_purchase"
 class LifecycleOptions:
     """Rules of the stages, and the periods. Values and their meaning are in conf/lifecycle/.
 
+    They are checked where stages are asked for, not when they are read: who tunes a model asks for none.
+
     Attributes
     ----------
     stages : dict of stage to {feature: [lowest, highest]}
@@ -37,7 +39,13 @@ class LifecycleOptions:
     period_days: int
     n_periods: int
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse rules that leave customers out, contradict each other or name what is no feature.
+
+        Raises
+        ------
+        InputError
+        """
         for key in ("period_days", "n_periods"):
             if getattr(self, key) < 1:
                 raise InputError(
@@ -147,21 +155,17 @@ class Lifecycle:
     Attributes
     ----------
     cutoffs : tuple of datetime.date
-        Ascending, `period_days` apart.
+        Ascending, `period_days` apart; the last is now.
     stages : DataFrame
         Customers in each stage at each cutoff: indexed by cutoff, a column for each stage.
     periods : tuple of Period
         One fewer than cutoffs.
     averages : Averages
         Over the last `n_periods`.
-    now : datetime.date
-        The end of the data.
-    present : Series
-        Customers in each stage then.
     forecast : Forecast
-        Of the period that begins then.
+        Of the period that begins now.
     backtest : DataFrame
-        As `backtest` returns it.
+        As `backtest` returns it, of the periods that ended before the sealed window.
     notes : tuple of str
     """
 
@@ -169,11 +173,18 @@ class Lifecycle:
     stages: pd.DataFrame
     periods: tuple[Period, ...]
     averages: Averages
-    now: date
-    present: pd.Series
     forecast: Forecast
     backtest: pd.DataFrame
     notes: tuple[str, ...]
+
+    @property
+    def now(self) -> date:
+        return self.cutoffs[-1]
+
+    @property
+    def present(self) -> pd.Series:
+        """Customers in each stage now."""
+        return self.stages.iloc[-1].rename("customers")
 
 
 @dataclass(frozen=True)
@@ -341,65 +352,67 @@ def lifecycle(shop: Shop, until: date, options: LifecycleOptions, now: date | No
     ----------
     shop : Shop
     until : datetime.date
-        What happens from then on teaches and tests nothing: the sealed cutoff. The stages at the end of the data, which
-        the forecast starts from, are known there as any other feature is.
+        What happens from then on tests nothing: the sealed cutoff.
     options : LifecycleOptions
     now : datetime.date, optional
-        Whose stages are the present ones; the end of the data where not given.
+        The forecast's period begins then; the end of the data where not given.
 
     Raises
     ------
+    InputError
+        If the rules do not go together.
     InsufficientDataError
-        If not even one period ends by `until`.
+        If there is not even one period.
     """
-    cutoffs, now = _cutoffs(shop, until, options), now or shop.staged.end
-    names = list(dict.fromkeys([*options.features, SPENT, LAST_BOUGHT]))
-    days = sorted({*cutoffs, now})
-    X = shop.features(names, days)
+    options.check()
+    cutoffs = _cutoffs(shop, now or shop.staged.end, options)
+    X = shop.features(list(dict.fromkeys([*options.features, SPENT, LAST_BOUGHT])), list(cutoffs))
     X["stage"] = stage_of(X, options)
-    at: Mapping[date, pd.DataFrame] = {day: X.xs(pd.Timestamp(day), level="cutoff") for day in days}
+    at: Mapping[date, pd.DataFrame] = {day: X.xs(pd.Timestamp(day), level="cutoff") for day in cutoffs}
+    stages = pd.DataFrame({day: at[day]["stage"].value_counts(sort=False) for day in cutoffs}).T
     periods = [period(at[a], at[b], a, b) for a, b in pairwise(cutoffs)]
+    # Each forecast of the back-test averages the periods just before its own, and so does the one that is shown, or
+    # the back-test would be of another forecast. Those periods lie within the sealed window, whose days are known by
+    # now as those behind any feature: they choose and register nothing, and no forecast is judged on them.
     averages = average(periods[-options.n_periods :])
-    present = at[now]["stage"].value_counts(sort=False).rename("customers")
-    tested = backtest(periods, options.n_periods)
+    testing = [past for past in periods if past.end <= until]
+    tested = backtest(testing, options.n_periods)
     return Lifecycle(
         cutoffs=cutoffs,
-        stages=pd.DataFrame({day: at[day]["stage"].value_counts(sort=False) for day in cutoffs}).T,
+        stages=stages,
         periods=tuple(periods),
         averages=averages,
-        now=now,
-        present=present,
-        forecast=forecast(present, averages),
+        forecast=forecast(stages.iloc[-1], averages),
         backtest=tested,
-        notes=tuple(_notes(shop, periods, averages, tested, options)),
+        notes=tuple(_notes(shop, periods, len(testing), averages, options)),
     )
 
 
-def _cutoffs(shop: Shop, until: date, options: LifecycleOptions) -> tuple[date, ...]:
-    """Back from `until` by periods, as long as those who appear are new: from the end of the burn-in on."""
+def _cutoffs(shop: Shop, now: date, options: LifecycleOptions) -> tuple[date, ...]:
+    """Back from now by periods, as long as those who appear are new: from the end of the burn-in on."""
     first = shop.tables.start + timedelta(days=max(shop.tables.burn_in_days, options.period_days))
-    n = (until - first).days // options.period_days
+    n = (now - first).days // options.period_days
     if n < 1:
         raise InsufficientDataError(
             f"there is no period of {options.period_days} days to see customers move in",
-            where=f"{first} (after the burn-in) to {until}",
+            where=f"{first} (after the burn-in) to {now}",
             expected=f"{options.period_days} days or more",
-            found=f"{(until - first).days} days",
+            found=f"{(now - first).days} days",
             hint="choose a shorter lifecycle.period_days",
         )
-    return tuple(until - timedelta(days=options.period_days * step) for step in range(n, -1, -1))
+    return tuple(now - timedelta(days=options.period_days * step) for step in range(n, -1, -1))
 
 
 def _notes(
-    shop: Shop, periods: Sequence[Period], averages: Averages, tested: pd.DataFrame, options: LifecycleOptions
+    shop: Shop, periods: Sequence[Period], n_testing: int, averages: Averages, options: LifecycleOptions
 ) -> list[str]:
     notes = []
     if len(periods) < options.n_periods:
         notes.append(f"Averages are over {len(periods)} periods: there are no more before {periods[-1].end}.")
-    if tested.empty:
+    if n_testing <= options.n_periods:
         notes.append(
             f"The history is too short for a back-test: it takes {options.n_periods + 1} periods of "
-            f"{options.period_days} days, and there are {len(periods)}."
+            f"{options.period_days} days before those kept sealed, and there are {n_testing}."
         )
     empty = [stage.replace("_", " ") for stage in options.stages if not periods[0].counts.loc[stage].sum()]
     if empty:

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
-from experiments.analysis.groups import BY, check_cuts, cut, movements, shares
-from experiments.analysis.value import ValueOptions
+from experiments.analysis.groups import BY, check_cuts, cut, movements
+from experiments.analysis.value import ValueOptions, value_table
 from experiments.evaluation.bootstrap import paired_bootstrap
 from experiments.evaluation.metrics import gini
 from experiments.models.probabilistic import BGNBD
@@ -34,12 +34,16 @@ CLV = "clv"  # the one variable that is no feature
 CLV_READS = ("frequency", "recency", "T", "monetary_value")
 LEARNT, EQUAL, CLV_ALONE = "learnt", "equal", "clv alone"
 NEW_CUSTOMERS = "new since"
+FAR_OFF = 0.01  # of the customers: a tier's share that differs so much from the cut points is told
+TIES = "Customers of equal scores are in one tier, so that shares of customers differ from the cut points."
 DECIMALS = 9  # of a score: equal scores must be equal whatever the order in which they were added up
 
 
 @dataclass
 class TierOptions:
     """What customers are scored by, and how tiers are cut. Values and their meaning are in conf/tiers/.
+
+    They are checked where tiers are asked for, not when they are read: who tunes a model asks for none.
 
     Attributes
     ----------
@@ -73,7 +77,13 @@ class TierOptions:
     horizon_days: int
     value: ValueOptions
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse options that do not go together; those of the value tiers have a check of their own.
+
+        Raises
+        ------
+        InputError
+        """
         if self.features:
             resolve(self.features, "tiers.variables")
         if not self.variables or len(set(self.variables)) < len(self.variables):
@@ -194,7 +204,13 @@ def variables(shop: Shop, cutoff: date, options: TierOptions) -> tuple[pd.DataFr
     Returns
     -------
     (DataFrame indexed by customer_id, Series of spend, notes)
+
+    Raises
+    ------
+    InputError
+        If the options do not go together, or no variable is left.
     """
+    options.check()
     wanted = dict.fromkeys([*options.features, "total_spend", *(CLV_READS if CLV in options.variables else ())])
     X = shop.features(list(wanted), [cutoff]).droplevel("cutoff")
     values, notes = X[options.features].copy(), ()
@@ -248,7 +264,14 @@ def restricted(weights: Mapping[str, float] | pd.Series, present: Sequence[str])
 
 
 def equal(options: TierOptions) -> pd.Series:
-    """The same weight for each variable."""
+    """The same weight for each variable.
+
+    Raises
+    ------
+    InputError
+        If the options do not go together.
+    """
+    options.check()
     return restricted(dict.fromkeys(options.variables, 1.0), options.variables)
 
 
@@ -267,7 +290,11 @@ def assign(shop: Shop, cutoff: date, weights: Mapping[str, float] | pd.Series, o
     used = restricted(weights, list(values))
     final = score(levels(values, options.reversed, options.n_levels), used).rename("score")
     tier = cut(final, options.names, options.cut_points, options.by)
-    empty = [str(name) for name, customers in tier.value_counts().items() if not customers]
+    customers = tier.value_counts(sort=False)
+    wanted = np.diff([0.0, *options.cut_points, 1.0])
+    if options.by == "quantile" and np.abs(customers / len(tier) - wanted).max() > max(FAR_OFF, 1 / len(tier)):
+        notes += (TIES,)
+    empty = [str(name) for name, n in customers.items() if not n]
     if empty:
         notes += (f"Nobody is in {', '.join(empty)} at {cutoff}: no score lies between its cut points.",)
     return Tiers(tier, final, cutoff, used, values, spend, notes)
@@ -344,7 +371,8 @@ def test(
     Returns
     -------
     DataFrame indexed by weighting
-        gini, low, high of it; gain, gain_low, gain_high of the first weighting over it (NaN for itself).
+        gini, low, high of it; gain, gain_low, gain_high of the first weighting over it, and clv_gain, clv_gain_low,
+        clv_gain_high of clv alone over it (NaN for itself, and where there is no clv).
     """
     values, _, _ = variables(shop, cutoff, options)
     spend = following_spend(shop, cutoff, options.horizon_days).reindex(values.index)
@@ -353,15 +381,15 @@ def test(
     if CLV in values:
         rankings[CLV_ALONE] = values[CLV]
     draws = paired_bootstrap(gini, spend, rankings, values.index, n_resamples=n_resamples, seed=seed)
-    first = next(iter(rankings))
-    rows = {}
+    rows: dict[str, dict[str, float]] = {}
     for name in rankings:
         low, high = draws[name].interval(confidence)
-        gain = draws.gain(first, name)
-        bounds = gain.interval(confidence) if name != first else (np.nan, np.nan)
-        rows[name] = (draws[name].estimate, low, high, gain.estimate if name != first else np.nan, *bounds)
-    columns = ["gini", "low", "high", "gain", "gain_low", "gain_high"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("weighting")
+        rows[name] = {"gini": draws[name].estimate, "low": low, "high": high}
+        for column, other in (("gain", next(iter(rankings))), ("clv_gain", CLV_ALONE)):
+            gain = draws.gain(other, name) if other in rankings and other != name else None
+            low, high = gain.interval(confidence) if gain else (np.nan, np.nan)
+            rows[name] |= {column: gain.estimate if gain else np.nan, f"{column}_low": low, f"{column}_high": high}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("weighting")
 
 
 def choose(comparison: pd.DataFrame) -> str:
@@ -412,35 +440,16 @@ def weigh(
 
 
 def tier_table(tiers: Tiers, following: pd.Series) -> pd.DataFrame:
-    """What each tier holds, and what it went on to spend.
+    """What each tier holds, and what it went on to spend: see `value_table`; and mean_<variable> for each variable.
 
     Parameters
     ----------
     tiers : Tiers
     following : Series indexed by customer_id
         Spend in the window from the cutoff on.
-
-    Returns
-    -------
-    DataFrame indexed by tier, all of them
-        customers, customers_share, past_share and next_share (of revenue), next_mean_spend, buyers_share (who spent
-        anything in the window), and mean_<variable> for each variable.
     """
-    following = following.reindex(tiers.tier.index)
-    rows = pd.DataFrame({"past": tiers.spend, "following": following, "bought": following > 0})
-    groups = rows.groupby(tiers.tier, observed=False)
-    customers = groups.size()
-    return pd.DataFrame(
-        {
-            "customers": customers,
-            "customers_share": shares(customers),
-            "past_share": shares(groups["past"].sum()),
-            "next_share": shares(groups["following"].sum()),
-            "next_mean_spend": groups["following"].mean(),
-            "buyers_share": groups["bought"].mean(),
-            **tiers.values.groupby(tiers.tier, observed=False).mean().add_prefix("mean_"),
-        }
-    )
+    means = tiers.values.groupby(tiers.tier, observed=False).mean().add_prefix("mean_")
+    return value_table(tiers.tier, tiers.spend, following).join(means)
 
 
 def migration(before: Tiers, after: Tiers) -> pd.DataFrame:

@@ -33,7 +33,13 @@ class ValueOptions:
     top_share: float
     revenue_share: float
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse names and cut points that do not go together, and shares out of range.
+
+        Raises
+        ------
+        InputError
+        """
         check_cuts(self.names, self.cut_points, "tiers.value")
         for name in ("top_share", "revenue_share"):
             share = getattr(self, name)
@@ -87,33 +93,42 @@ def pareto(spend: pd.Series, top_share: float, revenue_share: float) -> Pareto:
 
 
 def value_tiers(spend: pd.Series, options: ValueOptions) -> pd.Series:
-    """The tier of each customer by what he spent; equal spend is never torn apart."""
+    """The tier of each customer by what he spent; equal spend is never torn apart.
+
+    Raises
+    ------
+    InputError
+        If the options do not go together.
+    """
+    options.check()
     return cut(spend, options.names, options.cut_points)
 
 
-def value_table(past: pd.Series, following: pd.Series, options: ValueOptions) -> pd.DataFrame:
-    """What each value tier held, and what it went on to spend.
+def value_table(groups: pd.Series, past: pd.Series, following: pd.Series) -> pd.DataFrame:
+    """What each group of customers held, and what it went on to spend.
 
     Parameters
     ----------
-    past : Series indexed by customer_id
-        Spend before a cutoff: what the tiers are cut by.
-    following : Series, same index
-        Spend in the window that follows.
+    groups : Series of categories, indexed by customer_id
+    past, following : Series, same customers
+        Spend before a cutoff, and in the window that follows.
 
     Returns
     -------
-    DataFrame indexed by tier, all of `options.names`
-        customers, customers_share, past_share, next_share (of revenue), next_mean_spend.
+    DataFrame indexed by tier, all categories
+        customers, customers_share, past_share and next_share (of revenue), next_mean_spend, buyers_share (who spent
+        anything in the window).
     """
-    groups = pd.DataFrame({"past": past, "following": following}).groupby(value_tiers(past, options), observed=False)
-    customers, spent = groups.size(), groups.sum()
+    rows = pd.DataFrame({"past": past, "following": following}).reindex(groups.index)
+    of = rows.assign(bought=rows["following"] > 0).groupby(groups, observed=False)
+    customers = of.size()
     return pd.DataFrame(
         {
             "customers": customers,
             "customers_share": shares(customers),
-            "past_share": shares(spent["past"]),
-            "next_share": shares(spent["following"]),
-            "next_mean_spend": groups["following"].mean(),
+            "past_share": shares(of["past"].sum()),
+            "next_share": shares(of["following"].sum()),
+            "next_mean_spend": of["following"].mean(),
+            "buyers_share": of["bought"].mean(),
         }
     ).rename_axis("tier")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -29,10 +30,11 @@ from experiments.commands.score import verdicts as in_words
 from experiments.evaluation.splits import Splits
 from experiments.reports.as_reported import as_reported_section
 from experiments.reports.behaviour import behaviour_section
+from experiments.reports.decision import in_words as rule_in_words
 from experiments.reports.fonts import use_in_pictures
 from experiments.reports.hypotheses import hypotheses_section
 from experiments.reports.lifecycle import lifecycle_section
-from experiments.reports.outlook import return_parts, value_parts
+from experiments.reports.outlook import InUse, return_parts, value_parts
 from experiments.reports.page import page
 from experiments.reports.personas import Pair, Wording, persona_parts
 from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, percent
@@ -42,6 +44,9 @@ from experiments.tasks.repurchase import Repurchase
 from features.behaviour import baskets
 from features.errors import InputError, did_you_mean
 from features.writing import replacing
+
+if TYPE_CHECKING:
+    from experiments.tracking.registry import Version
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +95,17 @@ class Material:
         return scored(self.project)
 
     @cached_property
+    def champions(self) -> dict[str, Version]:
+        """What is in use for each question.
+
+        Raises
+        ------
+        InputError
+            If nothing is.
+        """
+        return find_champions(self.project, check=False)
+
+    @cached_property
     def splits(self) -> Splits:
         """Cutoffs for outcomes over the longer of the tiers' and the task's horizon: the sealed window stays shut."""
         return self.project.splits_over(max(self.config.tiers.horizon_days, self.project.task.horizon_days))
@@ -116,6 +132,12 @@ class Material:
     def tiers(self) -> Tiers:
         """Today's tiers."""
         return self.tiers_at(self.as_of)
+
+    @property
+    def about_tiers(self) -> str:
+        """Of which day today's tiers are, and what was left out of them."""
+        told = f"Tiers are those of {self.as_of}, the day of this report, by {self.weighing.used} weights."
+        return " ".join([told, *self.tiers.notes])
 
     @cached_property
     def tested_tiers(self) -> tuple[Tiers, pd.Series]:
@@ -192,11 +214,9 @@ def verdicts(material: Material) -> Section:
     from experiments.tracking.registry import Registry
 
     project = material.project
-    champions = find_champions(project, check=False)
-    said, answers = in_words(champions), []
-    for question, version in champions.items():
-        own = int(version.tags.get("instead_of", version.number))  # a naive model stands for the candidate that lost
-        registry = Registry(project.client, version.name)
+    said, answers = in_words(material.champions), []
+    for question, version in material.champions.items():
+        own, registry = _judged(version), Registry(project.client, version.name)
         looks = [Look(entry, fresh=False) for entry in registry.ledger()]
         judged = [look for look in looks if look.version == own and look.entry["decision"] and look.outcome]
         last = judged[-1] if judged else None
@@ -305,18 +325,17 @@ def value(material: Material) -> Section:
         scores = material.scores
         if "clv" not in scores:
             raise InputError("how valuable customers will be was not asked", hint=material.project.again("run"))
-        first = scores.iloc[0]
         parts += value_parts(
             scores["clv"],
             material.tiers.tier,
-            horizon_days=int(first["clv_horizon_days"]),
+            horizon_days=int(scores["clv_horizon_days"].iloc[0]),
             currency=material.shop.staged.currency,
-            model=first["clv_model"],
-            is_naive=find_champions(material.project, check=False)["clv"].is_naive,
+            model=in_use(material, "clv"),
+            about=material.about_tiers,
         )
     except InputError as error:
         parts.append(left_out(error))
-    return Section("value", "What they are worth", parts)
+    return Section("value", TITLES["value"], parts)
 
 
 def come_back(material: Material) -> Section:
@@ -324,15 +343,38 @@ def come_back(material: Material) -> Section:
     question = next((name for name in Repurchase.names() if f"p_{name}" in scores), None)
     if question is None:
         raise InputError("whether customers come back was not asked", hint=material.project.again("run"))
-    first, p = scores.iloc[0], scores[f"p_{question}"]
+    p = scores[f"p_{question}"]
     parts = return_parts(
         p if question.startswith("repurchase") else 1 - p,
         material.tiers.tier,
-        scores["total_spend"],
-        horizon_days=int(first[f"{question}_horizon_days"]),
-        model=first[f"{question}_model"],
+        scores,
+        horizon_days=int(scores[f"{question}_horizon_days"].iloc[0]),
+        model=in_use(material, question),
+        about=material.about_tiers,
     )
-    return Section("return", "Who will come back", parts)
+    return Section("return", TITLES["return"], parts)
+
+
+def in_use(material: Material, question: str) -> InUse:
+    """What foretells the answer to a question, and what its total was in the sealed window, where it was looked at."""
+    from experiments.tracking.registry import Registry
+
+    version, client = material.champions[question], material.project.client
+    looked_at = Registry(client, version.name).get(_judged(version))
+    logged = client.get_run(looked_at.run_id).data.metrics
+    model = version.tags["model"]
+    return InUse(
+        name=rule_in_words(model),
+        version=f"{version.name}, version {version.number}",
+        is_naive=version.is_naive,
+        is_judged=any(metric.startswith("sealed/") for metric in logged),
+        total_ratio=logged.get(f"sealed/{model}/total_ratio" if version.is_naive else "sealed/total_ratio", math.nan),
+    )
+
+
+def _judged(version: Version) -> int:
+    """The number of the version that was looked at: a naive model stands for the candidate that lost."""
+    return int(version.tags.get("instead_of", version.number))
 
 
 def stages(material: Material) -> Section:
@@ -357,6 +399,19 @@ SECTIONS: Mapping[str, Callable[[Material], Section]] = {
     "return": come_back,
     "lifecycle": stages,
     "as_reported": reproduce,
+}
+
+
+TITLES: Mapping[str, str] = {  # of those that are left out, too: the same as those that are made have
+    "verdicts": "What can be foretold, and what cannot",
+    "tiers": "Tiers of customers",
+    "personas": "Who they are",
+    "behaviour": "What the tiers buy, and when",
+    "hypotheses": "What was believed of the tiers",
+    "value": "What they are worth",
+    "return": "Who will come back",
+    "lifecycle": "Stages of a customer's life",
+    "as_reported": "The case study as reported",
 }
 
 
@@ -413,7 +468,7 @@ def _section(name: str, material: Material) -> Section:
         section = SECTIONS[name](material)
     except InputError as error:
         logger.warning("%s is left out: %s", name, error.sentence)
-        return Section(name, name.replace("_", " ").capitalize(), [left_out(error)])
+        return Section(name, TITLES[name], [left_out(error)])
     logger.info("%s in %.1f s", name, time.monotonic() - begun)
     return section
 

@@ -15,8 +15,6 @@ from experiments.reports.figures import BLUE, GREY, ORANGE, dress, require
 from experiments.reports.groups import movements_figure
 from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, number, percent
 
-NEARER = 0.9  # of the other's mean error, above which the two are called alike
-
 
 def lifecycle_section(found: Lifecycle, options: LifecycleOptions, *, currency: str) -> Section:
     """Who is in which stage, how customers move, what the next period holds, and how far such forecasts were off.
@@ -28,7 +26,7 @@ def lifecycle_section(found: Lifecycle, options: LifecycleOptions, *, currency: 
     currency : str
     """
     days, told = options.period_days, found.forecast
-    until, n, last = found.cutoffs[-1], min(options.n_periods, len(found.periods)), found.periods[-1]
+    n, last = min(options.n_periods, len(found.periods)), found.periods[-1]
     present = ", ".join(
         f"{_worded(stage)} {customers:,} ({percent(customers / max(int(found.present.sum()), 1))})"
         for stage, customers in found.present.items()
@@ -36,7 +34,7 @@ def lifecycle_section(found: Lifecycle, options: LifecycleOptions, *, currency: 
     parts: list[Part] = [
         Text(f"On {found.now} the shop's {found.present.sum():,} customers are {present}.", "lead"),
         Text(
-            f"If they go on as in the {n} periods of {days} days before {until}, the {days} days from {found.now} "
+            f"If they go on as in the {n} periods of {days} days before {found.now}, the {days} days from then on "
             f"bring {number(round(told.active))} buyers, {number(round(float(told.buyers[ARRIVALS])))} of them new, "
             f"and {number(round(told.revenue))} {currency}. The last of those periods, from {last.start}, brought "
             f"{number(round(float(last.buyers.sum())))} buyers and {number(round(float(last.spend.sum())))} {currency}."
@@ -45,7 +43,7 @@ def lifecycle_section(found: Lifecycle, options: LifecycleOptions, *, currency: 
         Picture(
             "stages",
             stages_figure(found.stages),
-            f"How many customers were in each stage, every {days} days until {until}.",
+            f"How many customers were in each stage, every {days} days until {found.now}.",
         ),
         Table(
             "next_period", _next(found), f"On {found.now}, and what the {days} days from then on are expected to bring."
@@ -56,7 +54,7 @@ def lifecycle_section(found: Lifecycle, options: LifecycleOptions, *, currency: 
             movements_figure(
                 found.averages.counts.rename(index=_worded, columns=_worded),
                 title="From stage to stage",
-                subtitle=f"share of each row, and customers, over {n} periods of {days} days until {until}",
+                subtitle=f"share of each row, and customers, over {n} periods of {days} days until {found.now}",
                 xlabel=f"stage {days} days later",
                 ylabel="stage",
             ),
@@ -78,7 +76,11 @@ def lifecycle_section(found: Lifecycle, options: LifecycleOptions, *, currency: 
                 "What happened in each period, what the stages at its start foretold, and what the period before would "
                 "have.",
             ),
-            Table("backtest", _errors(found.backtest), "Forecast over truth, less 1: above 0 is too high."),
+            Table(
+                "backtest",
+                _errors(found.backtest),
+                "Forecast over truth, less 1: above 0 is too high. Days kept sealed test no forecast.",
+            ),
         ]
     parts += [Text(note, "note") for note in found.notes]
     parts += [
@@ -147,20 +149,20 @@ def backtest_figure(backtest: pd.DataFrame, *, currency: str, period_days: int) 
 
 
 def _verdict(backtest: pd.DataFrame) -> str:
-    """How far off, and whether the last period would have been nearer."""
+    """How far off such forecasts were, and how far the last period would have been."""
     if backtest.empty:
         return "How far off that may be cannot be said: the history is too short for a back-test."
-    off, nearer = [], []
-    for what, label in (("revenue", "revenue"), ("active", "buyers")):
-        own, naive = (float(backtest[f"{what}{kind}"].abs().mean()) for kind in ("_error", "_naive_error"))
-        off.append(f"{percent(own)} of the {label} ({percent(naive)})")
-        winner = "the stages were" if own < NEARER * naive else "the last period was" if naive < NEARER * own else ""
-        nearer.append(f"for the {label} " + (f"{winner} nearer" if winner else "neither was nearer"))
-    periods = f"{len(backtest)} periods" if len(backtest) > 1 else "the one period"
+    own, naive = (
+        " and ".join(
+            f"{percent(float(backtest[f'{what}{kind}'].abs().mean()))} of the {label}"
+            for what, label in (("revenue", "revenue"), ("active", "buyers"))
+        )
+        for kind in ("_error", "_naive_error")
+    )
+    periods = f"{len(backtest)} periods" if len(backtest) > 1 else "one period"
     return (
-        f"In the back-test over {periods} such forecasts were off by {' and '.join(off)} on average; in brackets, by "
-        f"how much the period before would have been: {', '.join(nearer)}. The stages say where revenue comes "
-        "from; for how much, take what was nearer."
+        f"In the back-test over {periods} such forecasts were off by {own} on average; to expect as much as in the "
+        f"period before was off by {naive}. The stages say where revenue comes from."
     )
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -12,10 +16,49 @@ from experiments.reports.groups import shares_figure
 from experiments.reports.section import Part, Picture, Table, Text, enumerated, number, percent
 
 AT_STAKE = 0.25  # share of the best customers that is least likely to come back
+LIKELY = 0.5  # mean probability from which they are rather expected than missed
+
+
+@dataclass(frozen=True)
+class InUse:
+    """What foretells, as a reader is told of it.
+
+    Attributes
+    ----------
+    name : str
+        In words: "spend in the last 91 days".
+    version : str
+        Where to find it: "store-clv, version 2".
+    is_naive : bool
+        Whether it is a simple rule, in use because nothing better was shown.
+    is_judged : bool
+        Whether it, or the model in whose place it is used, was looked at in the sealed window.
+    total_ratio : float
+        Its total there over what came; NaN where it is not known.
+    """
+
+    name: str
+    version: str
+    is_naive: bool
+    is_judged: bool
+    total_ratio: float = math.nan
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.version})"
+
+    @property
+    def standing(self) -> str:
+        """What is known of it, in a sentence or two."""
+        if not self.is_judged:
+            return "How good that is was never looked at on days kept sealed."
+        said = ["No model was shown to do better."] if self.is_naive else []
+        if math.isfinite(self.total_ratio):
+            said.append(f"On the days kept sealed its total was {self.total_ratio:.2f} times what came.")
+        return " ".join(said)
 
 
 def value_parts(
-    clv: pd.Series, groups: pd.Series, *, horizon_days: int, currency: str, model: str, is_naive: bool
+    clv: pd.Series, groups: pd.Series, *, horizon_days: int, currency: str, model: InUse, about: str
 ) -> list[Part]:
     """Predicted value by group.
 
@@ -24,18 +67,21 @@ def value_parts(
     clv, groups : Series indexed customer_id
         Predicted spend, and the group of each customer, a categorical.
     horizon_days : int
-    currency, model : str
-    is_naive : bool
-        Whether the model is a simple rule, in use because nothing better was shown.
+    currency : str
+    model : InUse
+    about : str
+        Of which day the groups are.
     """
     table = clv.groupby(groups.reindex(clv.index), observed=False).agg(["size", "sum", "mean"])
     drawn = pd.DataFrame({"customers": shares(table["size"]), "expected": shares(table["sum"])})
-    top = clv.nlargest(max(1, len(clv) // 10)).sum() / clv.sum()
-    total = f"{number(float(clv.sum()))} {currency}"
+    total = float(clv.sum())
+    top = clv.nlargest(max(1, len(clv) // 10)).sum() / (total or np.nan)
+    rounded = f"{number(float(f'{total:.2g}'))} {currency}"  # two digits are more than it is right by
     lead = (
-        f"Reckoned by a simple rule, all customers together spend {total} in the next {horizon_days} days"
-        if is_naive
-        else f"In the next {horizon_days} days all customers together are expected to spend {total}"
+        f"Reckoned by a simple rule ({model.name}), all customers together spend some {rounded} in the next "
+        f"{horizon_days} days"
+        if model.is_naive
+        else f"In the next {horizon_days} days all customers together are expected to spend some {rounded}"
     )
     lead += f"; the tenth with the highest expectation {percent(top)} of it."
     shown = pd.DataFrame(
@@ -47,10 +93,9 @@ def value_parts(
             "share of expected spend": drawn["expected"].map(percent).to_numpy(),
         }
     )
-    rule = "No model was shown to do better. Trust the order of the tiers more than the amounts."
     return [
         Text(lead, "lead"),
-        *([Text(rule)] if is_naive else []),
+        Text(_joined(model.standing, "Trust the order of the tiers more than the amounts.", about)),
         Table("expected_value", shown, f"Expected spend in {horizon_days} days, {currency}, by {model}."),
         Picture(
             "expected_value",
@@ -66,34 +111,39 @@ def value_parts(
 
 
 def return_parts(
-    p: pd.Series, groups: pd.Series, spend: pd.Series, *, horizon_days: int, model: str, most_at_stake: int = 2
+    p: pd.Series,
+    groups: pd.Series,
+    history: pd.DataFrame,
+    *,
+    horizon_days: int,
+    model: InUse,
+    about: str,
+    most_at_stake: int = 2,
 ) -> list[Part]:
     """Probability to come back by group, and what is at stake.
 
     Parameters
     ----------
-    p, groups, spend : Series indexed customer_id
-        Probability of a purchase within the horizon, group (a categorical, the best first), spend so far.
+    p, groups : Series indexed customer_id
+        Probability of a purchase within the horizon, and group (a categorical, the best first).
+    history : DataFrame indexed customer_id
+        total_spend, T and days_since_last_purchase of each, on the same day.
     horizon_days : int
-    model : str
+    model : InUse
+    about : str
+        Of which day the groups are.
     most_at_stake : int
         How many of the best groups count as worth keeping.
     """
     of = groups.reindex(p.index)
     table = p.groupby(of, observed=False).agg(["size", "mean", "sum"])
-    best = of.isin(of.cat.categories[:most_at_stake])
+    best = [str(name) for name in of.cat.categories[:most_at_stake]]
     lead = (
-        f"Of {len(p):,} customers some {number(round(float(p.sum())))} are expected to buy within {horizon_days} days, "
-        f"{percent(p.mean())} of them."
+        f"Of {len(p):,} customers some {number(round(float(p.sum())))} ({percent(p.mean())}) are expected to buy "
+        f"within {horizon_days} days"
     )
-    if best.any():
-        slipping = best & (p < p[best].quantile(AT_STAKE))
-        named = enumerated([str(name) for name in of.cat.categories[:most_at_stake]])
-        lead += (
-            f" The quarter of {named} that is least likely to ({number(int(slipping.sum()))} customers, "
-            f"{percent(p[slipping].mean())} on average) brought {percent(spend[slipping].sum() / spend.sum())} of past "
-            "revenue: look after them first."
-        )
+    lead += f", reckoned by a simple rule ({model.name})." if model.is_naive else "."
+    at_stake = _at_stake(p[of.isin(best)], history["total_spend"], enumerated(best))
     shown = pd.DataFrame(
         {
             "tier": table.index.astype(str),
@@ -103,14 +153,55 @@ def return_parts(
         }
     )
     return [
-        Text(lead, "lead"),
+        Text(_joined(lead, at_stake), "lead"),
+        Text(_joined(_lately(history, horizon_days), model.standing, about)),
         Table("return", shown, f"Purchase within {horizon_days} days, by {model}."),
         Picture(
             "return",
             probabilities_figure(p, of, horizon_days=horizon_days),
             "Probability to buy again: a dot is a tier's middle customer, lines hold its middle half and middle 90%.",
         ),
+        Text(
+            "The stages of a customer's life foretell buyers in another way, by what customers of each stage did in "
+            "earlier periods, and count newcomers: the two need not agree.",
+            "note",
+        ),
     ]
+
+
+def _at_stake(p: pd.Series, spend: pd.Series, named: str) -> str:
+    """What the quarter of some customers that is least likely to come back brought; nothing where p is one for all."""
+    n = round(AT_STAKE * len(p))
+    if not n or p.min() == p.max():
+        return ""
+    order = pd.DataFrame({"p": p, "spend": -spend.reindex(p.index)}).sort_values(["p", "spend"])
+    quarter = order.index[:n]
+    if p[quarter].mean() >= LIKELY:
+        return (
+            f"Even the quarter of {named} that is least likely to ({number(n)} customers) does so with a probability "
+            f"of {percent(p[quarter].mean())} on average."
+        )
+    return (
+        f"The quarter of {named} that is least likely to ({number(n)} customers, {percent(p[quarter].mean())} on "
+        "average; of those alike, the ones who spent most) brought "
+        f"{percent(spend[quarter].sum() / (spend.sum() or np.nan))} of past revenue: look after them first."
+    )
+
+
+def _lately(history: pd.DataFrame, horizon_days: int) -> str:
+    """How many bought in the window of the same length that has just ended: told of customers, to judge no model."""
+    known = history[history["T"] >= horizon_days]  # T counts from the first purchase to the day before this one
+    if known.empty:
+        return ""
+    bought = known["days_since_last_purchase"] < horizon_days
+    return (
+        f"In the {horizon_days} days before, {number(int(bought.sum()))} of the {len(known):,} customers that there "
+        f"were then bought ({percent(bought.mean())})."
+    )
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def probabilities_figure(p: pd.Series, groups: pd.Series, *, horizon_days: int) -> Figure:

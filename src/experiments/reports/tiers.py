@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.analysis.groups import row_shares
-from experiments.analysis.tiers import CLV_ALONE, EQUAL, LEARNT, Tiers, Weighing, migration, tier_table
-from experiments.analysis.value import ValueOptions, pareto, value_table
+from experiments.analysis.tiers import (
+    CLV_ALONE,
+    EQUAL,
+    LEARNT,
+    Tiers,
+    Weighing,
+    migration,
+    restricted,
+    tier_table,
+)
+from experiments.analysis.value import ValueOptions, pareto, value_table, value_tiers
 from experiments.reports.figures import BLUE, GREY, ORANGE, dress, require
 from experiments.reports.groups import customers_figure, movements_figure, shares_figure
 from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, number, percent
 
 FEW_IN_TOP = 2  # tiers whose share of revenue is told first
+DAY = (
+    "{cutoff} is the last day of which the {days} days that followed may be looked at: those after are kept sealed, to "
+    "judge models by."
+)
 
 
 def tiers_section(
@@ -38,6 +49,7 @@ def tiers_section(
     columns = {"customers_share": "customers", "past_share": "revenue before", "next_share": "revenue after"}
     parts: list[Part] = [
         Text(_lead(table, tiers.cutoff, horizon_days), "lead"),
+        Text(_of_which_day(tiers, weighing, horizon_days)),
         Text(_staying(moved, before, tiers)),
         Picture(
             "sizes",
@@ -76,14 +88,8 @@ def tiers_section(
         Heading("Which weights"),
         Text(_decision(weighing, horizon_days)),
     ]
-    if CLV_ALONE in weighing.comparison.index and weighing.comparison.loc[CLV_ALONE, "gini"] > _used(weighing)["gini"]:
-        parts.append(
-            Text(
-                f"To pick customers one by one, clv alone ranks better here (Gini "
-                f"{number(float(weighing.comparison.loc[CLV_ALONE, 'gini']))}); the score keeps what can be explained "
-                "to those who work with the tiers."
-            )
-        )
+    if _used(weighing)["clv_gain"] > 0:
+        parts.append(Text(_clv_alone(_used(weighing))))
     parts += [
         Picture(
             "weightings",
@@ -91,7 +97,9 @@ def tiers_section(
             "How well each weighting ranks customers by what they went on to spend: 1 is the perfect order, 0 a random "
             "one. Lines are intervals over which customers there are.",
         ),
-        Table("weights", _weights(weighing), "Weights of the variables' scores; what the tiers use is marked by *."),
+        Table(
+            "weights", _weights(weighing, tiers), "Weights of the variables' scores; what the tiers use is marked by *."
+        ),
         Table("comparison", _comparison(weighing), f"Spend in the {window}, ranked by each weighting."),
     ]
     notes = [
@@ -120,20 +128,23 @@ def value_tier_parts(tiers: Tiers, following: pd.Series, options: ValueOptions, 
     past, following = tiers.spend, following.reindex(tiers.spend.index)
     shares = {"before": past, "after": following}
     before, after = (pareto(spend, options.top_share, options.revenue_share) for spend in shares.values())
-    table = value_table(past, following, options)
+    table = value_table(value_tiers(past, options), past, following)
     best, top = table.index[0], percent(options.top_share)
     kept = float(table["next_share"].iloc[0])
+    followed = (
+        f"Those who were {best} then made {percent(kept)} of the revenue in the {horizon_days} days that followed. "
+        f"The {top} who turned out best in those days made {percent(after.revenue_of_top)}, but nobody knew them "
+        "before: what past spend tells is the first figure."
+        if following.sum() > 0
+        else f"Nobody spent anything in the {horizon_days} days that followed."
+    )
     return [
         Text(
             f"The best {top} of customers made {percent(before.revenue_of_top)} of the revenue before {tiers.cutoff}; "
             f"{percent(before.customers_behind)} of customers made {percent(options.revenue_share)} of it.",
             "lead",
         ),
-        Text(
-            f"Those who were {best} then made {percent(kept)} of the revenue in the {horizon_days} days that followed. "
-            f"The {top} who turned out best in those days made {percent(after.revenue_of_top)}, but nobody knew them "
-            "before: what past spend tells is the first figure."
-        ),
+        Text(f"{DAY.format(cutoff=tiers.cutoff, days=horizon_days)} {followed}"),
         Picture(
             "value_tiers",
             shares_figure(
@@ -170,7 +181,7 @@ def weightings_figure(comparison: pd.DataFrame, *, used: str, horizon_days: int)
         axes.plot([row["low"], row["high"]], [place, place], color=color, linewidth=2.2, solid_capstyle="butt")
         axes.scatter(row["gini"], place, color=color, s=54, zorder=3)
         axes.annotate(
-            f"{row['gini']:.3f}",
+            _three(row["gini"]),
             (row["gini"], place),
             xytext=(0, 8),
             textcoords="offset points",
@@ -193,10 +204,34 @@ def weightings_figure(comparison: pd.DataFrame, *, used: str, horizon_days: int)
 def _lead(table: pd.DataFrame, cutoff: object, horizon_days: int) -> str:
     top = table.iloc[: min(FEW_IN_TOP, len(table) - 1) or 1]
     names = " and ".join(str(name) for name in top.index)
+    customers, before, after = top[["customers_share", "past_share", "next_share"]].sum(min_count=1)
+    followed = (
+        f" and {percent(after)} in the {horizon_days} days after it."
+        if np.isfinite(after)
+        else f"; nobody spent anything in the {horizon_days} days after it."
+    )
     return (
-        f"{names}, {percent(top['customers_share'].sum())} of the customers on {cutoff}, made "
-        f"{percent(top['past_share'].sum())} of the revenue before that day and {percent(top['next_share'].sum())} in "
-        f"the {horizon_days} days after it."
+        f"{names}, {percent(customers)} of the customers on {cutoff}, made {percent(before)} of the revenue before "
+        f"that day{followed}"
+    )
+
+
+def _of_which_day(tiers: Tiers, weighing: Weighing, horizon_days: int) -> str:
+    said = f"{DAY.format(cutoff=tiers.cutoff, days=horizon_days)} Personas and expectations are of today's tiers"
+    if weighing.used != LEARNT:
+        return f"{said}, by the same weights."
+    return (
+        f"{said}, by the same weights; behaviour and hypotheses are of tiers by equal ones, as the learnt ones come "
+        "from days that those sections tell of."
+    )
+
+
+def _clv_alone(used: pd.Series) -> str:
+    gain = f"{used['clv_gain']:+.3f} ({_interval(used['clv_gain_low'], used['clv_gain_high'])}) of the Gini"
+    return (
+        "To pick customers one by one, clv alone ranks better here than the weights in use, by "
+        + (gain if used["clv_gain_low"] > 0 else f"estimate: {gain}, which may be chance")
+        + "; the score keeps what can be explained to those who work with the tiers."
     )
 
 
@@ -221,7 +256,7 @@ def _decision(weighing: Weighing, horizon_days: int) -> str:
     learnt, equal = (float(weighing.comparison.loc[name, "gini"]) for name in (LEARNT, EQUAL))
     figures = (
         f"ranked by learnt weights, the spend in the {horizon_days} days after {weighing.tested_at} has a Gini of "
-        f"{number(learnt)}, by equal ones {number(equal)}: a gain of {gain['gain']:+.3f} "
+        f"{number(learnt)}, by equal ones {number(equal)}: a gain of {_three(gain['gain'], '+')} "
         f"({_interval(gain['gain_low'], gain['gain_high'])})"
     )
     if weighing.used == LEARNT:
@@ -253,11 +288,13 @@ def _readable(table: pd.DataFrame, currency: str, horizon_days: int) -> pd.DataF
     return _readable_shares(table).rename(columns={**renamed, "mean_clv": f"clv in {horizon_days} days ({currency})"})
 
 
-def _weights(weighing: Weighing) -> pd.DataFrame:
-    marked: Mapping[str, pd.Series] = {
-        f"{name} *" if name == weighing.used else name: weights for name, weights in weighing.weights.items()
+def _weights(weighing: Weighing, tiers: Tiers) -> pd.DataFrame:
+    """Weights as the tiers have them: of the variables that there are."""
+    marked = {
+        f"{name} *" if name == weighing.used else name: restricted(weights, list(tiers.weights.index))
+        for name, weights in weighing.weights.items()
     }
-    return pd.DataFrame(marked).fillna(0.0).map(lambda weight: f"{weight:.3f}").rename_axis("variable")
+    return pd.DataFrame(marked).map(lambda weight: f"{weight:.3f}").rename_axis("variable")
 
 
 def _comparison(weighing: Weighing) -> pd.DataFrame:
@@ -265,9 +302,9 @@ def _comparison(weighing: Weighing) -> pd.DataFrame:
     first = table.index[0]
     rows = {
         name: {
-            "Gini": f"{row['gini']:.3f}",
+            "Gini": _three(row["gini"]),
             "interval": _interval(row["low"], row["high"]),
-            f"gain of {first} over it": "-" if name == first else f"{row['gain']:+.3f}",
+            f"gain of {first} over it": _three(row["gain"], "+"),
             "interval of the gain": "-" if name == first else _interval(row["gain_low"], row["gain_high"]),
         }
         for name, row in table.iterrows()
@@ -276,4 +313,8 @@ def _comparison(weighing: Weighing) -> pd.DataFrame:
 
 
 def _interval(low: float, high: float) -> str:
-    return f"{low:.3f} to {high:.3f}"
+    return f"{_three(low)} to {_three(high)}"
+
+
+def _three(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.3f}" if np.isfinite(value) else "-"

@@ -118,7 +118,7 @@ def gains_figure(answers: Sequence[Answer]) -> Figure:
 def _rows(answers: Sequence[Answer]) -> pd.DataFrame:
     rows = []
     for answer in answers:
-        row = {"question": answer.question, "verdict": answer.verdict, "in use": answer.tags["model"]}
+        row = {"question": answer.question, "verdict": answer.verdict, "in use": in_words(answer.tags["model"])}
         row |= dict.fromkeys(("judged", "figure", "interval", "nearest simple rule", "its figure", "sealed days"), "-")
         if (decision := answer.decision) is not None:
             row |= {

@@ -1,0 +1,59 @@
+"""Which naive model is put to use where nothing better was shown."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from experiments.commands import candidate
+from experiments.commands.config import typed
+from experiments.commands.project import Project
+from experiments.models.naive import PastTotal
+from workplace import ROOT
+
+LIFETIME, LATELY, TOTAL = "naive_lifetime_rate", "naive_last_91_days_rate", "naive_past_total"
+
+
+@pytest.fixture
+def chosen(monkeypatch: pytest.MonkeyPatch):
+    """Of some validated figures, the model that is put to use; what there is already is not fitted again."""
+    monkeypatch.setattr(candidate, "_digest", lambda project, kind, name, params: name)
+    monkeypatch.setattr("experiments.tracking.store.exclusive", lambda client, name: nullcontext())
+    tagged = {}
+    registry = SimpleNamespace(
+        find=lambda digest: SimpleNamespace(name=digest, number=1),
+        tag=lambda number, tags: tagged.update(tags),
+    )
+
+    def choose(task: str, validated: dict[str, dict[str, float]]) -> str:
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            config = typed(compose("config", [f"task={task}"]))
+        project = SimpleNamespace(
+            task=Project(config).task, splits=None, client=None, registered_name="shop", registry=registry
+        )
+        version = candidate.make_naive(project, {}, validated, {"reason": "none was shown"})
+        assert tagged == {"reason": "none was shown"}
+        return version.name
+
+    return choose
+
+
+def clv(**figures: tuple[float, float]) -> dict[str, dict[str, float]]:
+    return {name: {"gini": gini, "total_ratio": ratio} for name, (gini, ratio) in figures.items()}
+
+
+def test_within_the_guards_the_naive_model_that_ranks_best_is_used(chosen):
+    assert chosen("clv", clv(**{LIFETIME: (0.5, 0.9), LATELY: (0.6, 1.2), TOTAL: (0.55, 1.0)})) == LATELY
+
+
+def test_outside_of_them_the_one_that_is_least_so_whatever_its_rank(chosen):
+    assert chosen("clv", clv(**{LIFETIME: (0.4, 1.1), LATELY: (0.9, 3.0), TOTAL: (0.8, 0.2)})) == LIFETIME
+    assert chosen("clv", clv(**{LIFETIME: (0.9, 5.0), LATELY: (0.8, 3.0), TOTAL: (0.4, 1.3)})) == TOTAL
+
+
+def test_a_model_that_only_ranks_foretells_no_amount_and_is_not_used(chosen, monkeypatch):
+    monkeypatch.setattr(PastTotal, "ranking_only", True)
+    assert chosen("clv", clv(**{LIFETIME: (0.4, 1.1), LATELY: (0.3, 1.0), TOTAL: (0.9, 1.0)})) == LIFETIME
