@@ -10,6 +10,7 @@ from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
@@ -30,6 +31,10 @@ def test_a_report_has_every_section_and_is_kept_in_mlflow(run: Run, workspace: P
     assert "Left out: category needs" not in html, "a habit that needs a table costs the persona a sentence, no more"
     for said in ("VIP", "At Risk", "clv: strong", "of the revenue before", "kept sealed its total was"):
         assert said.lower() in html.lower()
+    customers = pd.read_csv(workspace / "outputs" / "customers.csv", index_col="customer_id")
+    assert list(customers) == ["tier", "tier_score", "value_tier", "stage"]
+    assert len(customers) == 2357
+    assert customers.notna().all(axis=None)
     client = MlflowClient(f"sqlite:///{workspace}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("cdnow-report").experiment_id])
     studies = {run.data.tags["case_study"]: run for run in runs if "case_study" in run.data.tags}

@@ -254,6 +254,19 @@ def stage_of(X: pd.DataFrame, options: LifecycleOptions) -> pd.Series:
     return pd.Series(pd.Categorical.from_codes(code, names, ordered=True), index=X.index, name="stage")
 
 
+def in_stages(shop: Shop, cutoffs: Sequence[date], options: LifecycleOptions) -> pd.DataFrame:
+    """The stage of each customer at each cutoff, and the features that tell it: indexed (customer_id, cutoff).
+
+    Raises
+    ------
+    InputError
+        If the rules do not go together.
+    """
+    options.check()
+    X = shop.features(list(dict.fromkeys([*options.features, SPENT, LAST_BOUGHT])), list(cutoffs))
+    return X.assign(stage=stage_of(X, options))
+
+
 def period(before: pd.DataFrame, after: pd.DataFrame, start: date, end: date) -> Period:
     """What happened between two cutoffs, from what was known at each.
 
@@ -366,8 +379,7 @@ def lifecycle(shop: Shop, until: date, options: LifecycleOptions, now: date | No
     """
     options.check()
     cutoffs = _cutoffs(shop, now or shop.staged.end, options)
-    X = shop.features(list(dict.fromkeys([*options.features, SPENT, LAST_BOUGHT])), list(cutoffs))
-    X["stage"] = stage_of(X, options)
+    X = in_stages(shop, cutoffs, options)
     at: Mapping[date, pd.DataFrame] = {day: X.xs(pd.Timestamp(day), level="cutoff") for day in cutoffs}
     stages = pd.DataFrame({day: at[day]["stage"].value_counts(sort=False) for day in cutoffs}).T
     periods = [period(at[a], at[b], a, b) for a, b in pairwise(cutoffs)]

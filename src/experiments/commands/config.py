@@ -151,6 +151,7 @@ class AuditConfig:
 @dataclass
 class ReportConfig:
     output: str
+    customers: str | None
     sections: list[str]
     languages: list[str]
     hypotheses: list[str] | None

@@ -20,8 +20,9 @@ from experiments.analysis.as_reported.study import as_reported
 from experiments.analysis.associations import pairs
 from experiments.analysis.behaviour import BehaviourOptions, Window, observe
 from experiments.analysis.hypotheses import assess, named_times
-from experiments.analysis.lifecycle import lifecycle
+from experiments.analysis.lifecycle import in_stages, lifecycle
 from experiments.analysis.tiers import Tiers, Weighing, assign, equal, following_spend, weigh
+from experiments.analysis.value import value_tiers
 from experiments.commands.config import Config, every
 from experiments.commands.output import check_writable
 from experiments.commands.project import Project
@@ -155,6 +156,12 @@ class Material:
         """The days since then."""
         options, early = self.config.evaluation, self.early_tiers
         return Window(self.shop, early.tier, early.cutoff, self.as_of, options.n_resamples, options.seed)
+
+    @cached_property
+    def stages(self) -> pd.Series:
+        """Today's stages."""
+        found = in_stages(self.shop, [self.as_of], self.config.lifecycle)
+        return found["stage"].droplevel("cutoff")
 
     def check_as_of(self) -> None:
         """Refuse a day so early that tiers were not yet tested by then.
@@ -446,6 +453,13 @@ def report(project: Project, path: Path) -> Path:
             found=path.suffix or "none",
         )
     check_writable(path, "report.output")
+    customers = Path(project.config.report.customers) if project.config.report.customers else None
+    if customers is not None:
+        if customers.suffix != ".csv":
+            raise InputError(
+                f"{customers} is no list", where="report.customers", expected="a file that ends in .csv, or null"
+            )
+        check_writable(customers, "report.customers")
     use_in_pictures()
     material = Material(project)
     material.check_as_of()
@@ -459,7 +473,34 @@ def report(project: Project, path: Path) -> Path:
     with replacing(path) as partial:
         partial.write_text(html, encoding="utf-8")
     _keep(material, path.name, html, sections)
+    groups = groups_of_customers(material) if customers is not None else pd.DataFrame()
+    if customers is not None and len(groups.columns):
+        customers.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(customers) as partial:
+            groups.to_csv(partial)
+        logger.info("which customer is in which tier and stage: %s", customers)
     return path
+
+
+def groups_of_customers(material: Material) -> pd.DataFrame:
+    """Today's tier of each customer, its score, the value tier and the stage: those whose sections are in the report.
+
+    Returns
+    -------
+    DataFrame indexed by customer_id
+    """
+    columns: Mapping[str, tuple[str, Callable[[], pd.Series]]] = {
+        "tier": ("tiers", lambda: material.tiers.tier),
+        "tier_score": ("tiers", lambda: material.tiers.score),
+        "value_tier": ("value", lambda: value_tiers(material.tiers.spend, material.config.tiers.value)),
+        "stage": ("lifecycle", lambda: material.stages),
+    }
+    found = {}
+    for name, (section, column) in columns.items():
+        if section in material.config.report.sections:
+            with suppress(InputError):  # which that section has told
+                found[name] = column()
+    return pd.DataFrame(found).rename_axis("customer_id")
 
 
 def _section(name: str, material: Material) -> Section:
