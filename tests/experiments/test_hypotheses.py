@@ -364,9 +364,15 @@ def test_no_verdict_says_other_than_the_interval_beside_it(monkeypatch, simulate
             finding.verdict == "undecided" and finding.p_value < 0.025 for finding in findings
         )
     assert len(seen) == 6, seen
-    monkeypatch.undo()
-    with pytest.raises(InputError, match="too few resamples"):
-        assess(the_four(), Window(window.shop, TIERS, AS_OF, END, 300, 0, 10), AS_OF, confidence=0.95)
+    sure = [Part(name, Distribution(0.2, np.full(2000, 0.2)), {}) for name in NAMES]  # alike in each resample
+    monkeypatch.setattr(Weekday, "parts", lambda *_: (sure, []))
+    findings = assess({"sure": hypotheses["0"]}, window, AS_OF, confidence=0.95)
+    assert findings[0].verdict == "undecided"
+    assert not any("nan" in str(cell) for cell in _tables(findings, window)[1].to_numpy().flat)
+
+
+def _tables(findings, window) -> list[pd.DataFrame]:
+    return [part.frame for part in hypotheses_section(findings, [], window).parts if isinstance(part, Table)]
 
 
 def test_sections_say_whose_tiers_these_are_and_what_they_hold_back(simulated):
@@ -410,6 +416,16 @@ def test_sections_say_whose_tiers_these_are_and_what_they_hold_back(simulated):
     ):
         with pytest.raises(InputError, match="nobody with a tier on 2019-04-01 bought"):
             look(Window(shop, nobody, AS_OF, END, **OPTIONS))
+
+
+def test_a_tier_without_any_is_no_sure_effect(simulated):
+    """None in the lowest tier by chance: all resamples agree that the ratio is infinite."""
+    config = the_four()["dearer_categories"]
+    found = assessed(simulated.shop(7, dear=(0.3, 0, 0)), {"dear": config})["dear"]
+    assert "dear_share has no ratio from tier to tier" in found.message
+    assert "found: means from 0 to 0." in found.message
+    ranked = config | {"parameters": config["parameters"] | {"compare": "ranks"}}
+    assert assessed(simulated.shop(7, dear=(0.3, 0, 0)), {"dear": ranked})["dear"].verdict == "holds"
 
 
 def test_a_shop_without_coupons_is_told_so(simulated):

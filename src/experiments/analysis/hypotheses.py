@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.stats import norm
 
 from experiments.analysis.behaviour import COUNTED, LEAST_DAYS_OF_A_MONTH, Window
 from experiments.evaluation.bootstrap import Distribution, paired_bootstrap
@@ -42,6 +43,7 @@ TOGETHER = "these tiers together"  # a part that is told beside the others and c
 COMPARED = ("means", "ranks")
 NEWTON_STEPS = 20
 LARGEST_RISE = np.log(100.0)  # stands for an infinite one
+NO_SPREAD = 1e-9  # standard errors below it are those of draws that are all alike
 LEAST_WEEKS = 8  # a bootstrap of fewer shows effects where there are none
 LEAST_WEEKS_OF_A_SIDE = 4  # a month
 
@@ -201,8 +203,13 @@ class Trend:
         options = {"n_resamples": window.n_resamples, "seed": window.seed}
         metric = spearman if self.is_correlation else log_rise
         effect = paired_bootstrap(metric, frame["value"], {column: rank}, frame.index, **options)[column]
-        if np.isnan(effect.estimate):
-            raise InputError(f"{column} has no ratio: its sum is not above 0", hint="parameters.compare: ranks")
+        if not abs(effect.estimate) < LARGEST_RISE:  # of which resamples would be as sure as of any other
+            raise InputError(
+                f"{column} has no ratio from tier to tier",
+                expected=f"means above 0, the highest less than {np.exp(LARGEST_RISE):.0f} times the lowest",
+                found=f"means from {means.min():.3g} to {means.max():.3g}",
+                hint="parameters.compare: ranks",
+            )
         details = {
             "customers": len(frame),
             "left out": int(window.tiers.isin(tiers).sum()) - len(frame),
@@ -716,7 +723,9 @@ def named_times(hypotheses: Mapping[str, object]) -> dict[str, set[int]]:
 def assess(hypotheses: Mapping[str, object], window: Window, tiers_as_of: date, *, confidence: float) -> list[Finding]:
     """Test hypotheses about tiers on what happened in a window, and correct them for the number of their claims.
 
-    Intervals and p-values are Bonferroni's: with n claims in all, each end of an interval has the level alpha / n.
+    An interval is the estimate -/+ z standard errors of its draws, on the scale on which 0 is no effect, with z the
+    normal quantile of 1 - alpha / n (Bonferroni for n claims in all), and p-values are those that agree with it: so far
+    out quantiles of a few thousand draws would be chance. No spread at all is no certainty, and gives no interval.
 
     Parameters
     ----------
@@ -737,8 +746,8 @@ def assess(hypotheses: Mapping[str, object], window: Window, tiers_as_of: date, 
     Raises
     ------
     InputError
-        If the window begins before the tiers were known, or is not covered by the data; if nobody in the tiers bought
-        in it; or if there are too few resamples for so many claims.
+        If the window begins before the tiers were known, or is not covered by the data, or if nobody in the tiers
+        bought in it.
     """
     if window.start < tiers_as_of:
         raise InputError(
@@ -751,15 +760,7 @@ def assess(hypotheses: Mapping[str, object], window: Window, tiers_as_of: date, 
     window.shop.tables.check_window(window.start, window.end)
     _ = window.buyers
     tested: dict[str, _Tested | Finding] = {name: _tested(name, config, window) for name, config in hypotheses.items()}
-    alpha = (1 - confidence) / 2
     n_claims = sum(len(result.claims) for result in tested.values() if isinstance(result, _Tested))
-    if n_claims >= alpha * (window.n_resamples + 1):
-        raise InputError(
-            f"too few resamples to correct for {n_claims} claims",
-            where="evaluation.n_resamples",
-            expected=f"at least {n_claims / alpha:.0f}",
-            found=str(window.n_resamples),
-        )
     return [
         _finding(result, n_claims, confidence) if isinstance(result, _Tested) else result for result in tested.values()
     ]
@@ -786,36 +787,38 @@ def _tested(name: str, config: object, window: Window) -> _Tested | Finding:
 
 def _finding(tested: _Tested, n_claims: int, confidence: float) -> Finding:
     """Read the verdict off the intervals: shown where each part's is above no effect, refuted where one is too low."""
-    hypothesis, claims = tested.hypothesis, tested.claims
-    level = 1 - (1 - confidence) / n_claims
-    lows, highs = np.transpose([part.effect.interval(level) for part in claims])
-    estimates = np.array([part.effect.estimate for part in claims])
-    if highs.min() < hypothesis.threshold:
-        verdict, decisive = FAILS, claims[highs.argmin()]
-    elif not lows.min() > 0:
-        verdict, decisive = UNDECIDED, claims[lows.argmin()]
+    hypothesis = tested.hypothesis
+    found = pd.DataFrame(
+        {
+            "effect": [part.effect.estimate for part in tested.parts],
+            "error": [part.effect.standard_error for part in tested.parts],
+        },
+        index=pd.Index([part.name for part in tested.parts], name="part"),
+    )
+    error = found.pop("error").where(lambda error: error > NO_SPREAD, np.inf)
+    z = norm.isf((1 - confidence) / 2 / n_claims)
+    found["low"], found["high"] = found["effect"] - z * error, found["effect"] + z * error
+    found["p_value"] = np.minimum(n_claims * norm.sf(found["effect"] / error), 1.0)
+    found.loc[found.index == TOGETHER, "p_value"] = np.nan
+    claims = found[found.index != TOGETHER]
+    if claims["high"].min() < hypothesis.threshold:
+        verdict, decisive = FAILS, claims["high"].idxmin()
+    elif claims["low"].min() <= 0:
+        verdict, decisive = UNDECIDED, claims["low"].idxmin()
     else:
-        verdict, decisive = UNDECIDED, claims[estimates.argmin()]
-        if estimates.min() >= hypothesis.threshold:
-            verdict = HOLDS
-    rows = []
-    for part in tested.parts:
-        low, high = sorted(hypothesis.readable(end) for end in part.effect.interval(level))
-        p_value = min(1.0, n_claims * part.effect.p_at_most(0.0)) if part.name != TOGETHER else np.nan
-        row = {"part": part.name, "effect": hypothesis.readable(part.effect.estimate), "low": low, "high": high}
-        rows.append({**row, "p_value": p_value, **part.details})
-    parts = pd.DataFrame(rows).set_index("part")
+        verdict = HOLDS if claims["effect"].min() >= hypothesis.threshold else UNDECIDED
+        decisive = claims["effect"].idxmin()
+    ends = ("low", "high") if hypothesis.direction == "higher" else ("high", "low")
+    found["effect"], found["low"], found["high"] = (found[name].map(hypothesis.readable) for name in ("effect", *ends))
     return Finding(
         name=hypothesis.name,
         statement=hypothesis.statement,
         verdict=verdict,
         hypothesis=hypothesis,
-        decisive=decisive.name,
-        effect=parts.at[decisive.name, "effect"],
-        low=parts.at[decisive.name, "low"],
-        high=parts.at[decisive.name, "high"],
-        p_value=parts["p_value"].max(),
-        parts=parts,
+        decisive=str(decisive),
+        **found.loc[decisive, ["effect", "low", "high"]],
+        p_value=claims["p_value"].max(),
+        parts=found.join(pd.DataFrame([part.details for part in tested.parts], index=found.index)),
         notes=tuple(tested.notes),
         confidence=confidence,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -148,9 +149,9 @@ def _is_trend(finding: Finding) -> bool:
 def _effect(finding: Finding, effect: float) -> str:
     """A share more as it is read, "+12%", or a rank correlation, "+0.12"."""
     assert finding.hypothesis is not None
-    if finding.hypothesis.test.is_correlation:
+    if finding.hypothesis.test.is_correlation and math.isfinite(effect):
         return f"{effect:+.2f}"
-    return ("+" if effect >= 0 else "") + percent(effect)
+    return ("+" if 0 <= effect < math.inf else "") + percent(effect)
 
 
 def _with_interval(finding: Finding) -> str:
