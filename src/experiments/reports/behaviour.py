@@ -74,8 +74,8 @@ def who(window: Window) -> str:
     share = window.orders[window.buyers.index].sum() / window.orders.sum()
     return (
         f"These are {len(window.tiers):,} of {seen:,} customers, who made {percent(share)} of the orders since, by the "
-        f"tier that they had on {window.start}: early enough for what came after to tell about tiers that it did not "
-        "make. All scores weigh the same here, as weights are learnt from later purchases; where other sections use "
+        f"tier that they had on {window.start}: an early day, as only purchases that did not make the tiers can test "
+        "them. All scores weigh the same here, as weights are learnt from later purchases; where other sections use "
         "learnt weights, a customer may have another tier there."
     )
 
