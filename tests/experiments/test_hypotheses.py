@@ -14,10 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from hydra import initialize_config_dir
 
 from experiments.analysis.associations import pairs
 from experiments.analysis.behaviour import BehaviourOptions, Window, daily_rates, observe
-from experiments.analysis.hypotheses import TOGETHER, assess, log_rate_ratio, named_times, relative_rise
+from experiments.analysis.hypotheses import TOGETHER, Part, Weekday, assess, log_rate_ratio, log_rise, named_times
+from experiments.commands.config import every
+from experiments.evaluation.bootstrap import Distribution
 from experiments.evaluation.metrics import spearman
 from experiments.reports.behaviour import behaviour_section
 from experiments.reports.fonts import use_in_pictures
@@ -33,7 +36,7 @@ NAMES = ["VIP", "Gold", "Silver"]
 KIND = pd.CategoricalDtype(NAMES, ordered=True)
 START, AS_OF, END = date(2019, 1, 1), date(2019, 4, 1), date(2020, 1, 1)
 CATEGORIES = {f"category {i}": price for i, price in enumerate((2, 3, 5, 8, 60, 90))}
-OPTIONS = {"n_resamples": 500, "seed": 0}
+OPTIONS = {"n_resamples": 500, "seed": 0, "min_customers": 10}
 
 
 def the_four() -> dict[str, dict]:
@@ -47,7 +50,9 @@ class Simulated:
         self.engine = open_engine("duckdb", threads=2, memory_limit="1GiB", temp_directory=str(folder / "spill"))
         self.folder, self.n = folder, 0
 
-    def shop(self, seed, *, weekend=1.0, summer=1.0, dear=(0.3, 0.3, 0.3), used=(0.3, 0.3, 0.3), without=()):
+    def shop(
+        self, seed, *, weekend=1.0, summer=1.0, dear=(0.3, 0.3, 0.3), used=(0.3, 0.3, 0.3), coupons=True, without=()
+    ):
         rng = np.random.default_rng(seed)
         days = pd.date_range(START, END, inclusive="left")
         factor = np.where(days.day_of_week >= 5, weekend, 1.0) * np.where(days.month.isin([6, 7, 8]), summer, 1.0)
@@ -68,7 +73,7 @@ class Simulated:
                     "amount": [Decimal(int(CATEGORIES[name])) for name in names[category]],
                     "product_id": names[category],
                     "quantity": Decimal(1),
-                    "coupon_status": status,
+                    "coupon_status": status if coupons else None,
                 }
             ),
             "products": pd.DataFrame({"product_id": names, "category": names}),
@@ -118,7 +123,7 @@ def test_planted_effects_are_found_and_their_size_is_told(simulated):
         assert ((parts["low"] < truth) & (truth < parts["high"])).sum() >= 2  # of three intervals of 95%
         assert found[name].effect == parts["effect"].min()
     dear = found["dearer_categories"]
-    assert dear.low < 1.0 < dear.high  # .45 against .15, around a mean of .3
+    assert dear.low < 2.0 < dear.high  # .45 is three times .15
     assert dear.parts.loc["dear_share", "mean of VIP"] == pytest.approx(0.45, abs=0.04)
     assert "category 5, category 4" in dear.notes[0]
     # A lower rate than stated refutes, and holds where the statement says lower.
@@ -133,11 +138,13 @@ def test_intervals_hold_no_effect_where_none_was_planted(simulated):
     for seed in range(20):
         shop = simulated.shop(seed)
         for name, config in the_four().items():
-            [finding] = assess({name: config}, Window(shop, two, AS_OF, END, 200, 0), AS_OF, confidence=0.95)
+            [finding] = assess({name: config}, Window(shop, two, AS_OF, END, 200, 0, 10), AS_OF, confidence=0.95)
             first = finding.parts.iloc[0]
             assert first["low"] <= first["effect"] <= first["high"]
             missed[name] += bool(first["low"] > 0 or first["high"] < 0)
-    assert max(missed.values()) <= 4, missed  # of 20 intervals of 95%; 5 or more have a probability of 1 in 390
+    assert max(missed.values()) <= 4, (
+        missed
+    )  # of 20 intervals of 95% at least; 5 or more have a probability below 1 in 390
 
 
 def test_a_share_of_few_purchases_does_not_rise_by_ranks_alone():
@@ -147,7 +154,7 @@ def test_a_share_of_few_purchases_does_not_rise_by_ranks_alone():
     bought = np.array([3, 10, 40])[rank]
     shares = [rng.binomial(bought, 0.1) / bought for _ in range(40)]
     assert min(spearman(share, rank) for share in shares) > 0.15
-    rises = [relative_rise(share, rank) for share in shares]
+    rises = [log_rise(share, rank) for share in shares]
     assert abs(np.mean(rises)) < 3 * np.std(rises) / np.sqrt(len(rises))
 
 
@@ -173,7 +180,7 @@ def test_a_trend_is_no_season_and_a_season_beside_a_trend_is_found():
     ],
 )
 def test_months_run_in_the_order_of_time_within_a_year(monkeypatch, start, end, months):
-    window = Window(None, TIERS, start, end, 20, 0)
+    window = Window(None, TIERS, start, end, 20, 0, 10)
     days = pd.date_range(start, end, inclusive="left")
     counts = pd.DataFrame(1.0, index=days, columns=pd.CategoricalIndex(NAMES, dtype=KIND)).mul(days.month, axis=0)
     monkeypatch.setattr(Window, "counts", {"orders": counts})
@@ -235,18 +242,18 @@ def test_each_mistake_is_told_and_the_others_are_tested(simulated, caplog):
     without = assessed(simulated.shop(1, without=("products",)))
     assert [name for name, finding in without.items() if finding.verdict == "not tested"] == ["dearer_categories"]
     empty = assessed(simulated.shop(1), tiers=TIERS.cat.add_categories(["At Risk"]))
-    assert "tier At Risk holds no customers" in empty["weekends"].message
-    assert empty["coupon_use"].verdict != "not tested"
-    assert "Nobody is in At Risk." in empty["coupon_use"].notes
+    for finding in empty.values():
+        assert finding.verdict != "not tested"
+        assert "Left out, as fewer than 10 customers are too few to tell: At Risk (0)." in finding.notes
 
 
 def test_sections_hold_what_is_known_and_say_what_is_missing(simulated):
-    options = BehaviourOptions(min_support=0.0, min_baskets=1, n_pairs=4, min_customers=10, confidence=0.95)
+    options = BehaviourOptions(min_support=0.0, min_baskets=1, n_pairs=4, confidence=0.95)
     marked = named_times(the_four() | {"mistaken": {"test": "?"}})
     assert marked == {"month": {6, 7, 8}, "day_of_week": {5, 6}}
 
     def section_of(shop: Shop, tiers: pd.Series) -> Section:
-        return behaviour_section(observe(Window(shop, tiers, AS_OF, END, 50, 0), options), marked, seed=0)
+        return behaviour_section(observe(Window(shop, tiers, AS_OF, END, 50, 0, 10), options), marked, seed=0)
 
     shop = simulated.shop(0, weekend=1.6)
     korean = TIERS.cat.rename_categories({"VIP": "최상위"}).cat.add_categories(["nobody"])
@@ -263,16 +270,190 @@ def test_sections_hold_what_is_known_and_say_what_is_missing(simulated):
     assert any(isinstance(part, Text) and part.text.startswith("What they buy is left out:") for part in narrow.parts)
 
     found = list(assessed(shop, the_four() | {"mistaken": {"test": "?"}}).values())
-    verdicts = next(part for part in hypotheses_section(found, []).parts if isinstance(part, Table)).frame
+    window = Window(shop, TIERS, AS_OF, END, **OPTIONS)
+    verdicts = next(part for part in hypotheses_section(found, [], window).parts if isinstance(part, Table)).frame
     assert list(verdicts["case study"]) == ["held", "rejected", "held", "rejected", "-"]
     assert verdicts.loc["mistaken", "verdict"] == "not tested"
     assert verdicts["verdict"].iloc[3] == "holds"
     assert all(re.fullmatch(r"-|< \.001|\.\d{3}|1\.000", p) for p in verdicts["p"]), verdicts["p"]
-    lead = hypotheses_section(found, []).parts[0].text
+    lead = hypotheses_section(found, [], window).parts[0].text
     assert re.fullmatch(r"Of 5 hypotheses \d .*(holds|hold).* and 1 is not tested\.", lead), lead
-    assert [part.text for part in hypotheses_section([], []).parts] == ["No hypothesis was stated."]
-    texts = [part for part in hypotheses_section(found, ["en", "ko"]).parts if isinstance(part, Text)]
+    assert [part.text for part in hypotheses_section([], [], window).parts] == ["No hypothesis was stated."]
+    texts = [part for part in hypotheses_section(found, ["en", "ko"], window).parts if isinstance(part, Text)]
     assert [part.text for part in texts if part.lang == "ko"] == [h["statement"]["ko"] for h in the_four().values()]
+
+
+def test_a_trend_says_how_many_times_as_much_the_top_has_by_hand():
+    assert np.exp(log_rise([1.0, 2.0, 4.0, 16.0], [0, 1, 2, 4])) == pytest.approx(16)  # nobody is at 3
+    assert np.exp(log_rise([1.0, 3.0, 8.0, 8.0, 8.0], [0, 0, 1, 1, 1])) == pytest.approx(4)
+    weights = np.array([[1, 1, 1, 1, 1], [2, 0, 1, 0, 0], [1, 1, 0, 0, 0], [0, 0, 3, 0, 1]])
+    of_each = np.exp(log_rise([1.0, 3.0, 8.0, 0.0, 0.0], [0, 0, 1, 1, 1], weights=weights))
+    assert of_each[:2].tolist() == pytest.approx([4 / 3, 8])
+    assert np.exp(log_rise([0.0, 0.0, 5.0], [0, 1, 2])) == pytest.approx(100), "infinite: the low tiers have none"
+    assert np.isnan(log_rise([-3.0, 1.0], [0, 1]))
+
+
+def test_the_effect_of_two_tiers_is_the_ratio_of_the_means_beside_it(simulated):
+    two = TIERS[TIERS != "Gold"]
+    found = assessed(simulated.shop(2, dear=(0.45, 0.3, 0.15)), tiers=two, n_resamples=400)["dearer_categories"]
+    means = found.parts.loc["dear_share"]
+    assert found.effect == pytest.approx(means["mean of VIP"] / means["mean of Silver"] - 1)
+    assert "mean of Gold" not in means
+    assert "Gold (0)" in found.notes[0]
+
+
+def test_a_tier_of_few_is_left_out_and_a_window_of_few_weeks_is_not_tested(simulated):
+    shop = simulated.shop(3)
+    few = pd.concat([TIERS[TIERS != "Silver"], TIERS[TIERS == "Silver"].head(9)])
+    for name, finding in assessed(shop, tiers=few).items():
+        assert finding.verdict != "not tested"
+        assert re.search(r"too few to tell: Silver \(\d\)\.", finding.notes[0]), finding.notes
+        assert not any("Silver" in str(label) for label in [*finding.parts.index, *finding.parts.columns]), name
+    alone = assessed(shop, tiers=few[few != "Gold"])
+    assert {finding.verdict for finding in alone.values()} == {"not tested"}
+    assert "found: fewer in Gold (0), Silver (" in alone["coupon_use"].message
+
+    for end, found in ((AS_OF + timedelta(days=7), "1, 1 of them"), (AS_OF + timedelta(days=49), "7, 7 of them")):
+        [finding] = assess(
+            {"w": the_four()["weekends"]}, Window(shop, TIERS, AS_OF, end, **OPTIONS), AS_OF, confidence=0.95
+        )
+        assert finding.verdict == "not tested"
+        assert found in finding.message, finding.message
+    cut = Window(shop, TIERS, AS_OF, date(2019, 6, 15), **OPTIONS)  # weeks of June: 27 May, 3, 10 June
+    [finding] = assess({"s": the_four()["common_season"]}, cut, AS_OF, confidence=0.95)
+    assert "found: 11, 3 of them with days of June" in finding.message
+
+
+def test_no_verdict_says_other_than_the_interval_beside_it(monkeypatch, simulated):
+    """Tiers whose effects are drawn at random: weak, strong, narrow and wide ones in each hypothesis."""
+    window = Window(simulated.shop(4), TIERS, AS_OF, END, 2000, 0, 10)
+    rng = np.random.default_rng(0)
+    hypotheses = {str(i): the_four()["weekends"] for i in range(5)}
+    hypotheses |= {f"{name} lower": config | {"direction": "lower"} for name, config in hypotheses.items()}
+    seen = set()
+    for _ in range(6):
+        parts_of = []
+        for centre in rng.uniform(-0.4, 0.4, len(hypotheses)):
+            estimates = centre + rng.normal(0, 0.1, 3)
+            spreads = rng.choice([0.01, 0.03, 0.1, 0.3], 3)
+            drawn = [Distribution(e, e + s * rng.normal(size=2000)) for e, s in zip(estimates, spreads, strict=True)]
+            parts_of.append(
+                [Part(name, effect, {}) for name, effect in zip([*NAMES[:2], TOGETHER], drawn, strict=True)]
+            )
+        monkeypatch.setattr(Weekday, "parts", lambda *_, left=parts_of: (left.pop(), ["-"]))
+        findings = assess(hypotheses, window, AS_OF, confidence=0.95)
+        for finding in findings:
+            sign, matters = (1, 0.1) if finding.hypothesis.direction == "higher" else (-1, -0.1)
+            claims = finding.parts.drop(TOGETHER)
+            shown = (sign * claims[["low", "high"]] > 0).all(axis=1)
+            far = sign * claims[["low", "high"]] < sign * matters
+            assert ((claims["p_value"] < 0.025) == shown).all()
+            own = claims.loc[finding.decisive]
+            assert (finding.effect, finding.low, finding.high) == tuple(own[["effect", "low", "high"]])
+            if finding.verdict == "holds":
+                assert shown.all()
+                assert (sign * claims["effect"] >= sign * matters).all()
+            elif finding.verdict == "does not hold":
+                assert far.loc[finding.decisive].all()
+            else:
+                assert not far.all(axis=1).any()
+                assert not shown[finding.decisive] or sign * own["effect"] < sign * matters
+            seen.add((finding.verdict, sign))
+        texts = [part.text for part in hypotheses_section(findings, [], window).parts if isinstance(part, Text)]
+        assert sum("an effect is shown, but" in text for text in texts) == sum(
+            finding.verdict == "undecided" and finding.p_value < 0.025 for finding in findings
+        )
+    assert len(seen) == 6, seen
+    sure = [Part(name, Distribution(0.2, np.full(2000, 0.2)), {}) for name in NAMES]  # alike in each resample
+    monkeypatch.setattr(Weekday, "parts", lambda *_: (sure, []))
+    findings = assess({"sure": hypotheses["0"]}, window, AS_OF, confidence=0.95)
+    assert findings[0].verdict == "undecided"
+    assert not any("nan" in str(cell) for cell in _tables(findings, window)[1].to_numpy().flat)
+
+
+def _tables(findings, window) -> list[pd.DataFrame]:
+    return [part.frame for part in hypotheses_section(findings, [], window).parts if isinstance(part, Table)]
+
+
+def test_sections_say_whose_tiers_these_are_and_what_they_hold_back(simulated):
+    shop, two = simulated.shop(5), TIERS[TIERS != "Silver"]
+    lines = shop.engine.frame(shop.tables.transactions.select("customer_id", "timestamp"))
+    later = lines[lines["timestamp"] >= pd.Timestamp(AS_OF)]["customer_id"]
+    window = Window(shop, two, AS_OF, END, **OPTIONS)
+    counted = {"en": "?"}, {"column": "orders", "absent": 0, "parameters": {"compare": "ranks"}}
+    own = the_four()["coupon_use"] | {"statement": counted[0], **counted[1]}
+    sections = [
+        hypotheses_section(assess({"own": own}, window, AS_OF, confidence=0.95), [], window),
+        behaviour_section(observe(window, BehaviourOptions(0.0, 1, 4, 0.95)), named_times({}), seed=0),
+    ]
+    share = f"{later.isin(two.index).mean():.0%}"
+    for section in sections:
+        texts = " ".join(part.text for part in section.parts if isinstance(part, Text))
+        assert f"160 of {len(set(later) | set(two.index))} customers, who made {share} of the orders since" in texts
+        assert "weigh the same" in texts
+    captions = [part.caption for part in sections[0].parts if isinstance(part, Table)]
+    assert "counts as 0" in captions[1]
+    assert "left out" not in captions[1]
+
+    cut = Window(shop, TIERS, date(2019, 8, 19), date(2019, 9, 13), **OPTIONS)
+    few = pd.concat([TIERS[TIERS == "VIP"], TIERS[TIERS == "Gold"].head(4)])
+    for window, said, pictures in (
+        (cut, "Orders a day by month are left out: no month has 14 days", ["coupons", "weekdays"]),
+        (Window(shop, few, AS_OF, END, **OPTIONS), "", ["coupons", "months", "weekdays"]),
+    ):
+        parts = behaviour_section(observe(window, BehaviourOptions(0.0, 1, 4, 0.95)), named_times({}), seed=0).parts
+        names = [part.name for part in parts if isinstance(part, Picture)]
+        assert names == ["categories", "associations", *pictures]
+        assert any(said in part.text for part in parts if isinstance(part, Text))
+    caption = next(part.caption for part in parts if isinstance(part, Picture))
+    assert "VIP: category" in caption
+    assert "Gold:" not in caption, "four customers are a hidden cell"
+
+    nobody = TIERS.rename(lambda customer: f"gone {customer}")
+    for look in (
+        lambda window: observe(window, BehaviourOptions(0.0, 1, 4, 0.95)),
+        lambda window: assess(the_four(), window, AS_OF, confidence=0.95),
+    ):
+        with pytest.raises(InputError, match="nobody with a tier on 2019-04-01 bought"):
+            look(Window(shop, nobody, AS_OF, END, **OPTIONS))
+
+
+def test_a_tier_without_any_is_no_sure_effect(simulated):
+    """None in the lowest tier by chance: all resamples agree that the ratio is infinite."""
+    config = the_four()["dearer_categories"]
+    found = assessed(simulated.shop(7, dear=(0.3, 0, 0)), {"dear": config})["dear"]
+    assert "dear_share has no ratio from tier to tier" in found.message
+    assert "found: means from 0 to 0." in found.message
+    ranked = config | {"parameters": config["parameters"] | {"compare": "ranks"}}
+    assert assessed(simulated.shop(7, dear=(0.3, 0, 0)), {"dear": ranked})["dear"].verdict == "holds"
+
+
+def test_a_shop_without_coupons_is_told_so(simulated):
+    found = assessed(simulated.shop(6, coupons=False), {"coupon_use": the_four()["coupon_use"]})["coupon_use"]
+    assert found.message.startswith("nothing is recorded of coupons (where: transactions.coupon_status")
+
+
+def test_a_file_that_cannot_be_read_is_told_with_its_line(simulated, tmp_path):
+    (tmp_path / "hypotheses").mkdir()
+    (tmp_path / "hypotheses" / "broken.yaml").write_text('statement: {en: "?"}\ntest: {a: b\ndirection: higher\n')
+    (tmp_path / "hypotheses" / "list.yaml").write_text("- a\n")
+    (tmp_path / "hypotheses" / "nowhere.yaml").write_text("statement: ${nothing.there}\n")
+    (tmp_path / "hypotheses" / "weekends.yaml").write_text((CONF / "weekends.yaml").read_text(encoding="utf-8"))
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        there = every("hypotheses")
+    assert named_times(there)["day_of_week"] == {5, 6}
+    shop = simulated.shop(0, weekend=1.6)
+    window = Window(shop, TIERS, AS_OF, END, **OPTIONS)
+    findings = {finding.name: finding for finding in assess(there, window, AS_OF, confidence=0.95)}
+    assert list(findings) == ["broken", "list", "nowhere", "weekends"]
+    assert "hypotheses/broken.yaml, line 3" in findings["broken"].message
+    assert "hypotheses/list.yaml" in findings["list"].message
+    assert "nothing.there" in findings["nowhere"].message
+    assert findings["weekends"].verdict == "holds"
+    table = next(
+        part for part in hypotheses_section(list(findings.values()), [], window).parts if isinstance(part, Table)
+    )
+    assert table.frame.loc["broken", "verdict"] == "not tested"
 
 
 def test_lift_by_hand():

@@ -36,6 +36,8 @@ class Window:
     start, end : datetime.date
     n_resamples, seed : int
         Of the weeks, or customers.
+    min_customers : int
+        Fewest customers of what is told or tested.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class Window:
     end: date
     n_resamples: int
     seed: int
+    min_customers: int
 
     def __post_init__(self) -> None:
         if not (isinstance(self.tiers.dtype, pd.CategoricalDtype) and len(self.tiers.cat.categories) > 1):
@@ -75,10 +78,28 @@ class Window:
         weeks = (days - pd.to_timedelta(days.day_of_week, unit="D")).strftime("%Y-%m-%d")
         return np.concatenate(list(resample_weights(weeks.to_numpy(str), self.n_resamples, self.seed))).astype(float)
 
-    def filled_tiers(self) -> list[str]:
-        """The tiers that hold customers, best first."""
-        held = self.tiers.value_counts()
-        return [tier for tier in self.tiers.cat.categories if held[tier] > 0]
+    @cached_property
+    def orders(self) -> pd.Series:
+        """Orders of each customer who bought in the window, those of no tier too, indexed by customer_id."""
+        return self.shop.during(["orders"], self.start, self.end)["orders"]
+
+    @cached_property
+    def buyers(self) -> pd.Series:
+        """Those of `tiers` who bought in the window.
+
+        Raises
+        ------
+        InputError
+            If nobody did.
+        """
+        bought = self.tiers[self.tiers.index.isin(self.orders.index)]
+        if bought.empty:
+            raise InputError(
+                f"nobody with a tier on {self.start} bought from then until before {self.end}",
+                expected="a window in which customers of the tiers buy",
+                found=f"{len(self.tiers):,} customers with a tier",
+            )
+        return bought
 
 
 def daily_rates(window: Window, measure: str, by: str, confidence: float) -> pd.DataFrame:
@@ -130,8 +151,6 @@ class BehaviourOptions:
         Fewest such baskets.
     n_pairs : int
         Most pairs of a tier.
-    min_customers : int
-        Fewest customers of what is told.
     confidence : float
         Of the bands.
     level : str
@@ -141,7 +160,6 @@ class BehaviourOptions:
     min_support: float
     min_baskets: int
     n_pairs: int
-    min_customers: int
     confidence: float
     level: str = "category"
 
@@ -186,7 +204,14 @@ class Behaviour:
 
 
 def observe(window: Window, options: BehaviourOptions) -> Behaviour:
-    """See what the tiers did. What another table than the transactions would tell is not known where it is missing."""
+    """See what the tiers did. What another table than the transactions would tell is not known where it is missing.
+
+    Raises
+    ------
+    InputError
+        If nobody in the tiers bought in the window.
+    """
+    _ = window.buyers
 
     def of_tiers(expression: Callable[..., object], **terms: object) -> pd.DataFrame:
         return window.shop.behaviour(partial(expression, **terms), window.tiers, window.start, window.end)
@@ -199,7 +224,7 @@ def observe(window: Window, options: BehaviourOptions) -> Behaviour:
             of_tiers(behaviour.baskets, level=options.level),
             min_support=options.min_support,
             min_baskets=options.min_baskets,
-            min_customers=options.min_customers,
+            min_customers=window.min_customers,
             most=options.n_pairs,
         )
         return Assortment(values, together)

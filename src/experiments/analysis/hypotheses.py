@@ -2,7 +2,8 @@
 
 A hypothesis says what to measure, in which direction, and the smallest effect that matters; its test gives an effect
 with an interval. It holds where an effect is shown and the estimate matters; it does not hold where the effect is shown
-to be smaller than that; else it is undecided. All hypotheses of a report are corrected together (Holm).
+to be smaller than that; else it is undecided. Verdicts are read off intervals that hold for all claims of a report at
+once, so that no verdict says other than the interval beside it.
 """
 
 from __future__ import annotations
@@ -16,16 +17,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.stats import norm
 
 from experiments.analysis.behaviour import COUNTED, LEAST_DAYS_OF_A_MONTH, Window
 from experiments.evaluation.bootstrap import Distribution, paired_bootstrap
-from experiments.evaluation.decision import holm
 from experiments.evaluation.metrics import checked, ratio, spearman, value
 from features import behaviour
 from features.errors import InputError, check_type, did_you_mean, listing
@@ -39,9 +39,13 @@ logger = logging.getLogger(__name__)
 HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "does not hold", "undecided", "not tested"
 DIRECTIONS = ("higher", "lower")
 REPORTED = ("held", "rejected")
-TOGETHER = "all together"  # a part that is told beside the others and claims nothing
+TOGETHER = "these tiers together"  # a part that is told beside the others and claims nothing
 COMPARED = ("means", "ranks")
 NEWTON_STEPS = 20
+LARGEST_RISE = np.log(100.0)  # stands for an infinite one
+NO_SPREAD = 1e-9  # standard errors below it are those of draws that are all alike
+LEAST_WEEKS = 8  # a bootstrap of fewer shows effects where there are none
+LEAST_WEEKS_OF_A_SIDE = 4  # a month
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,12 @@ def coupon_rate(window: Window, *, of: str, status: str) -> tuple[pd.Series, lis
     share = window.shop.behaviour(
         partial(behaviour.coupon_share, status=status, of=of), window.tiers, window.start, window.end
     )
+    if share.empty:
+        raise InputError(
+            "nothing is recorded of coupons",
+            where="transactions.coupon_status, transactions.coupon_discount",
+            expected="either of them in some lines",
+        )
     if not share["share"].any():
         raise InputError(
             f"no coupon has the status {status}",
@@ -139,8 +149,8 @@ class Trend:
     columns : sequence of str
         Measures (`MEASURES`) or features of the project over the window; all must rise.
     compare : str
-        "means": how much more the top tier has than the bottom tier, on a straight line over the tiers, as a share of
-        the mean of all. "ranks": Spearman's rank correlation with the tier, for amounts with long tails.
+        "means": how much more the top tier has than the bottom tier, as a share of what the bottom tier has, on a trend
+        through all tiers (`log_rise`). "ranks": Spearman's rank correlation with the tier, for amounts with long tails.
     parameters : mapping
         Of the measures.
     absent : float, optional
@@ -159,21 +169,21 @@ class Trend:
 
     def parts(self, window: Window) -> tuple[list[Part], list[str]]:
         """A part for each column, and what there is to say of them."""
-        tiers = window.filled_tiers()
-        if len(tiers) < 2:
-            raise InputError("a trend needs tiers", expected="at least 2 that hold customers", found=listing(tiers))
-        parts, notes, missing = [], _of_empty(window), []
+        parts: list[Part] = []
+        notes: list[str] = []
+        missing = []
         for column in self.columns:
             try:
                 values, said = self._values(column, window)
-                parts.append(self._part(column, values, window, tiers))
-                notes += said
+                part, of_tiers = self._part(column, values, window)
+                parts.append(part)
+                notes += [*of_tiers, *said]
             except InputError as error:  # another column may be there
                 missing.append(error)
                 notes.append(f"{column} is left out: {error.problem}.")
         if not parts:
             raise missing[0]
-        return parts, notes
+        return parts, list(dict.fromkeys(notes))
 
     def _values(self, column: str, window: Window) -> tuple[pd.Series, list[str]]:
         if column not in MEASURES:
@@ -181,42 +191,65 @@ class Trend:
         known = _parameters(MEASURES[column])
         return MEASURES[column](window, **{name: self.parameters[name] for name in known})
 
-    def _part(self, column: str, values: pd.Series, window: Window, tiers: Sequence[str]) -> Part:
-        frame = pd.DataFrame({"tier": window.tiers, "value": values.reindex(window.tiers.index)})
-        frame = frame.dropna(subset="tier").assign(value=lambda rows: rows["value"].astype(float))
-        everybody = len(frame)
+    def _part(self, column: str, values: pd.Series, window: Window) -> tuple[Part, list[str]]:
+        frame = pd.DataFrame({"tier": window.tiers, "value": values.reindex(window.tiers.index).astype(float)})
         frame = frame.dropna() if self.absent is None else frame.fillna({"value": self.absent})
-        if len(frame) < 3 or frame["value"].nunique() < 2 or frame["tier"].nunique() < 2:
-            raise InputError(
-                f"{column} does not differ between customers of several tiers",
-                found=f"{frame['value'].nunique()} values among {len(frame)} customers who bought",
-            )
+        tiers, notes = _large_enough(frame["tier"], window)
+        frame = frame[frame["tier"].isin(tiers)]
+        if frame["value"].nunique() < 2:
+            raise InputError(f"{column} does not differ between customers", found=f"{len(frame)} customers")
         rank = -frame["tier"].cat.codes.to_numpy(float)
         means = frame.groupby("tier", observed=True)["value"].mean()
         options = {"n_resamples": window.n_resamples, "seed": window.seed}
-        metric = spearman if self.is_correlation else relative_rise
+        metric = spearman if self.is_correlation else log_rise
         effect = paired_bootstrap(metric, frame["value"], {column: rank}, frame.index, **options)[column]
+        if not abs(effect.estimate) < LARGEST_RISE:  # of which resamples would be as sure as of any other
+            raise InputError(
+                f"{column} has no ratio from tier to tier",
+                expected=f"means above 0, the highest less than {np.exp(LARGEST_RISE):.0f} times the lowest",
+                found=f"means from {means.min():.3g} to {means.max():.3g}",
+                hint="parameters.compare: ranks",
+            )
         details = {
             "customers": len(frame),
-            "left out": everybody - len(frame),
+            "left out": int(window.tiers.isin(tiers).sum()) - len(frame),
             "rank correlation": spearman(frame["value"], rank),
-            **{f"mean of {tier}": means.get(tier, np.nan) for tier in tiers},
+            **{f"mean of {tier}": means[tier] for tier in tiers},
         }
-        return Part(column, effect, details)
+        return Part(column, effect, details), notes
 
 
-def relative_rise(y: ArrayLike, rank: ArrayLike, *, weights: ArrayLike | None = None) -> float | np.ndarray:
-    """Slope of y on the rank by least squares x (highest - lowest rank) / mean of y; takes weights as a metric does.
+def log_rise(y: ArrayLike, rank: ArrayLike, *, weights: ArrayLike | None = None) -> float | np.ndarray:
+    """log of how many times as much the highest rank has as the lowest, on a trend through all: b of log E y = a + b x.
 
-    >>> relative_rise([1.0, 3.0], [0, 1])
-    1.0
+    x is the rank, moved and scaled to [0, 1]. Fitted by Poisson's quasi-likelihood: with two ranks it is the log
+    ratio of their means, whatever the distribution; takes weights as a metric does.
+
+    Returns
+    -------
+    float, or array of shape (n_resamples,)
+        Within log 100 on both sides, as where one end alone has anything the ratio is infinite. NaN where the sum of y
+        is not above 0.
+
+    Examples
+    --------
+    >>> round(float(np.exp(log_rise([1.0, 2.0, 4.0], [0, 1, 2]))), 6)
+    4.0
     """
     y, rank, w = checked(y, rank, weights)
-    size = w.sum(axis=-1, keepdims=True)
-    mean = ratio((w * y).sum(axis=-1), size[:, 0])
-    from_mean = rank - ratio((w * rank).sum(axis=-1, keepdims=True), size)
-    slope = ratio((w * from_mean * y).sum(axis=-1), (w * from_mean**2).sum(axis=-1))
-    return value(ratio(slope * np.ptp(rank), mean))
+    ranks, at = np.unique(rank, return_inverse=True)
+    x = (ranks - ranks[0]) / np.ptp(ranks)
+    of_rank = np.eye(len(ranks))[at]
+    sizes, sums = w @ of_rank, (w * y) @ of_rank
+    total = sums.sum(axis=-1)
+    wanted = ratio(sums @ x, total)  # mean of x, each counted by its y, which the fit reproduces
+    beta = np.zeros(len(total))
+    for _ in range(NEWTON_STEPS):
+        fitted = sizes * np.exp(np.outer(beta, x))
+        mean = ratio(fitted @ x, fitted.sum(axis=-1))
+        variance = ratio(fitted @ x**2, fitted.sum(axis=-1)) - mean**2
+        beta = np.clip(beta + np.clip(ratio(wanted - mean, variance), -1.0, 1.0), -LARGEST_RISE, LARGEST_RISE)
+    return value(np.where(total > 0, beta, np.nan))
 
 
 @dataclass(frozen=True)
@@ -244,7 +277,7 @@ class Season:
             )
 
     def parts(self, window: Window) -> tuple[list[Part], list[str]]:
-        counts = window.counts[self.measure]
+        counts, notes = _daily(window, self.measure)
         inside = np.asarray(counts.index.month.isin(list(self.months)))
         names = [calendar.month_name[month] for month in sorted(self.months)]
         parts = _ratios(window, counts, inside, self.against_trend, " and ".join(names))
@@ -253,7 +286,7 @@ class Season:
             dataclasses.replace(part, details={**part.details, "peak": _peak(months[part.name])}) for part in parts
         ]
         peaks = {part.details["peak"] for part in parts[:-1]}
-        notes = [
+        notes += [
             f"All tiers peak in {peaks.pop()}."
             if len(peaks) == 1
             else "The month with the highest rate: "
@@ -286,29 +319,59 @@ class Weekday:
         return [WEEKDAYS.index(day.lower()) for day in self.days]
 
     def parts(self, window: Window) -> tuple[list[Part], list[str]]:
-        counts = window.counts[self.measure]
+        counts, notes = _daily(window, self.measure)
         inside = np.asarray(counts.index.day_of_week.isin(self.numbers()))
         parts = _ratios(window, counts, inside, False, " and ".join(day.capitalize() for day in self.days))
         total = counts.sum(axis=1).groupby(counts.index.day_of_week).mean()
         high, low = (calendar.day_name[int(day)] for day in (total.idxmax(), total.idxmin()))
-        return parts, [f"Over all tiers {high} is the busiest day and {low} the quietest."]
+        return parts, [*notes, f"Over all tiers {high} is the busiest day and {low} the quietest."]
+
+
+def _daily(window: Window, measure: str) -> tuple[pd.DataFrame, list[str]]:
+    """Days by the tiers that are large enough, and what there is to say of the others."""
+    tiers, notes = _large_enough(window.buyers, window)
+    return window.counts[measure][tiers], notes
+
+
+def _large_enough(tiers: pd.Series, window: Window) -> tuple[list[str], list[str]]:
+    """Of the tiers of those who count: which hold enough to be resampled, best first, and a note of the others.
+
+    Raises
+    ------
+    InputError
+        If there are not two.
+    """
+    held = tiers.value_counts().reindex(tiers.cat.categories)
+    large = [tier for tier in held.index if held[tier] >= window.min_customers]
+    small = listing((f"{tier} ({held[tier]})" for tier in held.index if tier not in large), limit=20)
+    if len(large) < 2:
+        raise InputError(
+            "too few customers bought",
+            expected=f"at least {window.min_customers} in at least 2 tiers",
+            found=f"fewer in {small}",
+            hint="tiers as of a later day hold more of them",
+        )
+    too_few = f"Left out, as fewer than {window.min_customers} customers are too few to tell: {small}."
+    return large, [too_few] if small else []
 
 
 def _ratios(window: Window, counts: pd.DataFrame, inside: np.ndarray, against_trend: bool, when: str) -> list[Part]:
     """A part for each tier, and one for all together: the log of the rate on days inside over that on the others."""
-    if not inside.any() or inside.all():
+    weeks = counts.index.to_period("W-SUN")
+    of_sides = [weeks[side].nunique() for side in (inside, ~inside)]
+    if weeks.nunique() < LEAST_WEEKS or min(of_sides) < LEAST_WEEKS_OF_A_SIDE:
         raise InputError(
-            f"the window from {window.start} until before {window.end} holds "
-            + ("no other days" if inside.all() else f"no day of {when}"),
+            f"the window from {window.start} until before {window.end} has too few weeks",
+            expected=f"at least {LEAST_WEEKS}, {LEAST_WEEKS_OF_A_SIDE} of them with days of {when}, and with others",
+            found=f"{weeks.nunique()}, {of_sides[0]} of them with days of {when}, {of_sides[1]} with others",
             hint="tiers as of an earlier day leave more days to test them on",
         )
-    empty = [tier for tier in counts.columns if tier not in window.filled_tiers()]
     silent = [
         tier for tier in counts.columns if min(counts.loc[inside, tier].sum(), counts.loc[~inside, tier].sum()) <= 0
     ]
-    if empty or silent:
+    if silent:
         raise InputError(
-            f"tier {listing(empty)} holds no customers" if empty else f"tier {listing(silent)} bought on one side only",
+            f"tier {listing(silent)} bought on one side only",
             expected=f"customers in every tier who buy both in {when} and else",
             hint="what is said of all tiers can only be tested where each has some",
         )
@@ -368,12 +431,6 @@ def _peak(rates: pd.DataFrame) -> str:
     return calendar.month_name[int((whole if len(whole) else rates)["mean"].idxmax())]
 
 
-def _of_empty(window: Window) -> list[str]:
-    filled = window.filled_tiers()
-    empty = [tier for tier in window.tiers.cat.categories if tier not in filled]
-    return [f"Nobody is in {listing(empty)}."] if empty else []
-
-
 TESTS: Mapping[str, type[Trend | Season | Weekday]] = {"trend": Trend, "season": Season, "weekday": Weekday}
 
 
@@ -409,14 +466,16 @@ class Hypothesis:
     note: str | None = None
 
     @classmethod
-    def from_config(cls, name: str, config: Mapping[str, Any]) -> Hypothesis:
-        """Read what `hypotheses/<name>.yaml` says, in conf/ or a folder of the user's.
+    def from_config(cls, name: str, config: object) -> Hypothesis:
+        """Read what `hypotheses/<name>.yaml` says, in conf/ or a folder of the user's; or raise why it cannot be read.
 
         Raises
         ------
         InputError
             For a key, test, column or parameter that is unknown, missing or of the wrong type.
         """
+        if isinstance(config, InputError):
+            raise config
         where = f"hypotheses/{name}.yaml"
         try:
             return cls._read(name, config)
@@ -427,7 +486,7 @@ class Hypothesis:
             ) from error
 
     @classmethod
-    def _read(cls, name: str, config: Mapping[str, Any]) -> Hypothesis:
+    def _read(cls, name: str, config: object) -> Hypothesis:
         if not isinstance(config, Mapping):
             raise InputError("a hypothesis is a mapping", expected="statement: …, test: …", found=repr(config))
         required = [key for key, annotation in KEYS.items() if "None" not in annotation]
@@ -436,6 +495,13 @@ class Hypothesis:
         if not config["smallest_effect"] > 0:
             raise InputError(
                 "an effect that matters is above 0", where="smallest_effect", found=str(config["smallest_effect"])
+            )
+        if config["direction"] == "lower" and not config["smallest_effect"] < 1:
+            raise InputError(
+                "nothing is lower by more than all of it",
+                where="smallest_effect",
+                expected="less than 1",
+                found=str(config["smallest_effect"]),
             )
         return cls(
             name=name,
@@ -451,12 +517,14 @@ class Hypothesis:
     @property
     def threshold(self) -> float:
         """The smallest effect on the scale of the parts' distributions."""
-        return self.smallest_effect if isinstance(self.test, Trend) else float(np.log1p(self.smallest_effect))
+        if self.test.is_correlation:
+            return self.smallest_effect
+        return float(np.log1p(self.smallest_effect) if self.direction == "higher" else -np.log1p(-self.smallest_effect))
 
     def readable(self, effect: float) -> float:
         """An effect of the distributions' scale as it is read: higher above 0, a share more or a rank correlation."""
         effect = effect if self.direction == "higher" else -effect
-        return float(effect) if isinstance(self.test, Trend) else float(np.expm1(effect))
+        return float(effect) if self.test.is_correlation else float(np.expm1(effect))
 
     def check_tables(self, shop: Shop) -> None:
         """Raise an InputError where the shop lacks a table that the hypothesis needs."""
@@ -587,25 +655,28 @@ class Finding:
     verdict : str
         "holds", "does not hold", "undecided" or "not tested".
     hypothesis : Hypothesis or None
+    decisive : str
+        The part that the verdict rests on: all parts must show their effect, and one that lacks it refutes it.
     effect, low, high : float
-        Of the part with the smallest effect, as it is read: all parts must show theirs.
+        Of that part, as it is read.
     p_value : float
-        Of no effect at all, or one in the other direction, in some part; corrected for the report's hypotheses.
+        Of no effect at all, or one in the other direction, in some part; corrected as the intervals are.
     parts : DataFrame
-        A row for each part, by name: effect, low, high, p_value (corrected for the parts), and details. Of ratios the
-        last is of all tiers together.
+        A row for each part, by name: effect, low, high, p_value, and details. Of ratios the last is of all tiers
+        together, without p_value.
     notes : tuple of str
         Sentences.
     message : str or None
         Why it was not tested.
     confidence : float
-        Of the intervals.
+        Of all intervals of the report at once.
     """
 
     name: str
     statement: Mapping[str, str]
     verdict: str
     hypothesis: Hypothesis | None = None
+    decisive: str = ""
     effect: float = np.nan
     low: float = np.nan
     high: float = np.nan
@@ -618,7 +689,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class _Tested:
-    """A hypothesis' parts, in its direction, and the p-values of its claims before they are corrected."""
+    """A hypothesis and its parts, in its direction."""
 
     hypothesis: Hypothesis
     parts: Sequence[Part]
@@ -629,25 +700,13 @@ class _Tested:
         """The parts of which each must show its effect."""
         return [part for part in self.parts if part.name != TOGETHER]
 
-    def p_values(self) -> dict[str, float]:
-        """Of no effect, and of at least the smallest that matters.
 
-        The statement is about all parts: it is shown where each is, which needs no correction for their number
-        (intersection-union test: Berger 1982), and refuted where one is, which does.
-        """
-        absent = [part.effect.p_at_least(self.hypothesis.threshold) for part in self.claims]
-        return {
-            "effect": max(part.effect.p_at_most(0.0) for part in self.claims),
-            "absence": min(holm(absent, [1.0] * len(absent))),
-        }
-
-
-def named_times(hypotheses: Mapping[str, Mapping[str, Any]]) -> dict[str, set[int]]:
+def named_times(hypotheses: Mapping[str, object]) -> dict[str, set[int]]:
     """The times that hypotheses speak of: `month`, 1 to 12, and `day_of_week`, 0 for Monday.
 
     Parameters
     ----------
-    hypotheses : mapping of name to mapping
+    hypotheses : mapping
         As of `assess`; those that cannot be read speak of none.
     """
     named: dict[str, set[int]] = {"month": set(), "day_of_week": set()}
@@ -661,21 +720,23 @@ def named_times(hypotheses: Mapping[str, Mapping[str, Any]]) -> dict[str, set[in
     return named
 
 
-def assess(
-    hypotheses: Mapping[str, Mapping[str, Any]], window: Window, tiers_as_of: date, *, confidence: float
-) -> list[Finding]:
-    """Test hypotheses about tiers on what happened in a window, and correct them for their number.
+def assess(hypotheses: Mapping[str, object], window: Window, tiers_as_of: date, *, confidence: float) -> list[Finding]:
+    """Test hypotheses about tiers on what happened in a window, and correct them for the number of their claims.
+
+    An interval is the estimate -/+ z standard errors of its draws, on the scale on which 0 is no effect, with z the
+    normal quantile of 1 - alpha / n (Bonferroni for n claims in all), and p-values are those that agree with it: so far
+    out quantiles of a few thousand draws would be chance. No spread at all is no certainty, and gives no interval.
 
     Parameters
     ----------
     hypotheses : mapping of name to mapping
-        As their files say.
+        As their files say; or an InputError, why a file cannot be read.
     window : Window
         It must not begin before `tiers_as_of`.
     tiers_as_of : datetime.date
         The cutoff that the tiers were made at.
     confidence : float
-        Of the intervals, such as .95; a claim has half of the rest as its level.
+        Of all intervals at once, such as .95; half of the rest is alpha.
 
     Returns
     -------
@@ -685,7 +746,8 @@ def assess(
     Raises
     ------
     InputError
-        If the window begins before the tiers were known, or is not covered by the data.
+        If the window begins before the tiers were known, or is not covered by the data, or if nobody in the tiers
+        bought in it.
     """
     if window.start < tiers_as_of:
         raise InputError(
@@ -696,19 +758,15 @@ def assess(
             hint="let the window begin at the tiers' cutoff",
         )
     window.shop.tables.check_window(window.start, window.end)
+    _ = window.buyers
     tested: dict[str, _Tested | Finding] = {name: _tested(name, config, window) for name, config in hypotheses.items()}
-    alpha = (1 - confidence) / 2
-    done = [result for result in tested.values() if isinstance(result, _Tested)]
-    claims = [result.p_values() for result in done]
-    corrected = {claim: holm([p[claim] for p in claims], [alpha] * len(claims)) for claim in ("effect", "absence")}
-    findings = {
-        result.hypothesis.name: _finding(result, {claim: p[i] for claim, p in corrected.items()}, alpha)
-        for i, result in enumerate(done)
-    }
-    return [result if isinstance(result, Finding) else findings[name] for name, result in tested.items()]
+    n_claims = sum(len(result.claims) for result in tested.values() if isinstance(result, _Tested))
+    return [
+        _finding(result, n_claims, confidence) if isinstance(result, _Tested) else result for result in tested.values()
+    ]
 
 
-def _tested(name: str, config: Mapping[str, Any], window: Window) -> _Tested | Finding:
+def _tested(name: str, config: object, window: Window) -> _Tested | Finding:
     hypothesis = None
     try:
         hypothesis = Hypothesis.from_config(name, config)
@@ -727,30 +785,40 @@ def _tested(name: str, config: Mapping[str, Any], window: Window) -> _Tested | F
     return _Tested(hypothesis, parts, notes)
 
 
-def _finding(tested: _Tested, p_values: Mapping[str, float], alpha: float) -> Finding:
-    hypothesis, confidence = tested.hypothesis, 1 - 2 * alpha
-    of_parts = holm([part.effect.p_at_most(0.0) for part in tested.claims], [alpha] * len(tested.claims))
-    rows = []
-    for part, p_value in zip_longest(tested.parts, of_parts, fillvalue=np.nan):
-        ends = sorted(hypothesis.readable(end) for end in part.effect.interval(confidence))
-        row = {"part": part.name, "effect": hypothesis.readable(part.effect.estimate), "low": ends[0], "high": ends[1]}
-        rows.append({**row, "p_value": p_value, **part.details})
-    estimates = [part.effect.estimate for part in tested.claims]
-    least = rows[int(np.argmin(estimates))]
-    if p_values["effect"] < alpha and min(estimates) >= hypothesis.threshold:
-        verdict = HOLDS
+def _finding(tested: _Tested, n_claims: int, confidence: float) -> Finding:
+    """Read the verdict off the intervals: shown where each part's is above no effect, refuted where one is too low."""
+    hypothesis = tested.hypothesis
+    found = pd.DataFrame(
+        {
+            "effect": [part.effect.estimate for part in tested.parts],
+            "error": [part.effect.standard_error for part in tested.parts],
+        },
+        index=pd.Index([part.name for part in tested.parts], name="part"),
+    )
+    error = found.pop("error").where(lambda error: error > NO_SPREAD, np.inf)
+    z = norm.isf((1 - confidence) / 2 / n_claims)
+    found["low"], found["high"] = found["effect"] - z * error, found["effect"] + z * error
+    found["p_value"] = np.minimum(n_claims * norm.sf(found["effect"] / error), 1.0)
+    found.loc[found.index == TOGETHER, "p_value"] = np.nan
+    claims = found[found.index != TOGETHER]
+    if claims["high"].min() < hypothesis.threshold:
+        verdict, decisive = FAILS, claims["high"].idxmin()
+    elif claims["low"].min() <= 0:
+        verdict, decisive = UNDECIDED, claims["low"].idxmin()
     else:
-        verdict = FAILS if p_values["absence"] < alpha else UNDECIDED
+        verdict = HOLDS if claims["effect"].min() >= hypothesis.threshold else UNDECIDED
+        decisive = claims["effect"].idxmin()
+    ends = ("low", "high") if hypothesis.direction == "higher" else ("high", "low")
+    found["effect"], found["low"], found["high"] = (found[name].map(hypothesis.readable) for name in ("effect", *ends))
     return Finding(
         name=hypothesis.name,
         statement=hypothesis.statement,
         verdict=verdict,
         hypothesis=hypothesis,
-        effect=least["effect"],
-        low=least["low"],
-        high=least["high"],
-        p_value=p_values["effect"],
-        parts=pd.DataFrame(rows).set_index("part"),
+        decisive=str(decisive),
+        **found.loc[decisive, ["effect", "low", "high"]],
+        p_value=claims["p_value"].max(),
+        parts=found.join(pd.DataFrame([part.details for part in tested.parts], index=found.index)),
         notes=tuple(tested.notes),
         confidence=confidence,
     )

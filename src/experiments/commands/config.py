@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import logging
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,8 +27,6 @@ from experiments.analysis.as_reported.options import PARTS, Options
 from experiments.analysis.lifecycle import LifecycleOptions
 from experiments.analysis.tiers import TierOptions
 from features.errors import InputError, check_type, did_you_mean, first_line, listing
-
-logger = logging.getLogger(__name__)
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
@@ -324,24 +321,23 @@ def of_task(task: str, given: Sequence[str]) -> tuple[Config, list[str]]:
         raise explain(error, None) from error
 
 
-def every(group: str) -> dict[str, dict[str, Any]]:
+def every(group: str) -> dict[str, object]:
     """All files of a group of configuration, by name: those of conf/, and of the command's own `--config-dir`.
 
-    One that cannot be read is left out, with a line that says so.
+    In place of one that cannot be read stands an InputError that says why.
     """
     names = sorted(GlobalHydra.instance().config_loader().get_group_options(group))
-    found = {}
+    found: dict[str, object] = {}
     for name in names:
+        where = f"{group}/{name}.yaml"
         try:
             content = OmegaConf.to_object(compose(f"{group}/{name}"))
+            found[name] = cast(dict[str, object], content).get(group)
+        except yaml.MarkedYAMLError as error:
+            line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+            found[name] = InputError(f"it is no YAML: {error.problem}", where=f"{where}{line}")
         except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-            logger.warning("%s/%s.yaml is left out: %s", group, name, first_line(error))
-            continue
-        content = cast(dict[str, Any], content).get(group)
-        if isinstance(content, dict):
-            found[name] = content
-        else:
-            logger.warning("%s/%s.yaml is left out: it is no mapping", group, name)
+            found[name] = InputError(f"it cannot be read: {first_line(error)}", where=where)
     return found
 
 

@@ -155,7 +155,8 @@ class Material:
     def window(self) -> Window:
         """The days since then."""
         options, early = self.config.evaluation, self.early_tiers
-        return Window(self.shop, early.tier, early.cutoff, self.as_of, options.n_resamples, options.seed)
+        few = self.config.personas.min_cell
+        return Window(self.shop, early.tier, early.cutoff, self.as_of, options.n_resamples, options.seed, few)
 
     @cached_property
     def stages(self) -> pd.Series:
@@ -183,8 +184,8 @@ class Material:
             )
 
     @cached_property
-    def hypotheses(self) -> dict[str, dict[str, Any]]:
-        """Those that the configuration names, or all, as their files say.
+    def hypotheses(self) -> dict[str, Any]:
+        """Those that the configuration names, or all, as `assess` takes them.
 
         Raises
         ------
@@ -309,7 +310,6 @@ def behave(material: Material) -> Section:
             min_support=report.min_support,
             min_baskets=report.min_baskets,
             n_pairs=report.n_pairs,
-            min_customers=material.config.personas.min_cell,
             confidence=options.confidence,
         ),
     )
@@ -319,7 +319,7 @@ def behave(material: Material) -> Section:
 def hypothesise(material: Material) -> Section:
     confidence = material.config.evaluation.confidence
     findings = assess(material.hypotheses, material.window, material.early_tiers.cutoff, confidence=confidence)
-    return hypotheses_section(findings, material.config.report.languages)
+    return hypotheses_section(findings, material.config.report.languages, material.window)
 
 
 def value(material: Material) -> Section:

@@ -13,7 +13,13 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.analysis.behaviour import Assortment, Behaviour, BehaviourOptions
+from experiments.analysis.behaviour import (
+    LEAST_DAYS_OF_A_MONTH,
+    Assortment,
+    Behaviour,
+    BehaviourOptions,
+    Window,
+)
 from experiments.reports.figures import BLUE, DARK, GREEN, GREY, ORANGE, dress, require
 from experiments.reports.section import Part, Picture, Section, Table, Text, enumerated, fine_percent, percent
 from features import behaviour
@@ -38,22 +44,21 @@ def behaviour_section(found: Behaviour, marked: Mapping[str, Collection[int]], *
         Of the network's layout.
     """
     window = found.window
-    parts: list[Part] = [
-        Text(
-            f"{len(window.tiers):,} customers by the tier that they had on {window.start}, and what they bought from "
-            f"then until before {window.end}."
-        )
-    ]
+    parts: list[Part] = [Text(f"What they bought from {window.start} until before {window.end}. {who(window)}")]
     if isinstance(found.assortment, InputError):
         parts.append(Text(f"What they buy is left out: {found.assortment.sentence}", "note"))
     else:
-        parts += _assortment(found.assortment, found.options, seed)
+        parts += _assortment(found.assortment, found.options, window.min_customers, seed)
     if isinstance(found.coupons, InputError):
         parts.append(Text(f"Coupons are left out: {found.coupons.sentence}", "note"))
     else:
         parts.append(Picture("coupons", coupons_figure(found.coupons), _caption_of_coupons(found.coupons)))
     confidence = found.options.confidence
     for name, by, of in (("months", "month", "month"), ("weekdays", "day_of_week", "day of the week")):
+        if found.rates[by].empty:
+            few = f"no month has {LEAST_DAYS_OF_A_MONTH} days of the window"
+            parts.append(Text(f"Orders a day by {of} are left out: {few}.", "note"))
+            continue
         figure = rates_figure(found.rates[by], by=by, marked=marked[by], confidence=confidence)
         caption = (
             f"Orders a day by {of}, per tier, each on its own scale. Bands are {confidence:.0%} intervals over "
@@ -63,15 +68,26 @@ def behaviour_section(found: Behaviour, marked: Mapping[str, Collection[int]], *
     return Section("behaviour", "What the tiers buy, and when", parts)
 
 
-def _assortment(known: Assortment, options: BehaviourOptions, seed: int) -> list[Part]:
-    few = options.min_customers
+def who(window: Window) -> str:
+    """Whose tiers a section looks at, how many of the shop's customers they are, and which tiers, of which day."""
+    seen = len(window.tiers.index.union(window.orders.index))
+    share = window.orders[window.buyers.index].sum() / window.orders.sum()
+    return (
+        f"These are {len(window.tiers):,} of {seen:,} customers, who made {percent(share)} of the orders since, by the "
+        f"tier that they had on {window.start}: an early day, as only purchases that did not make the tiers can test "
+        "them. All scores weigh the same here, as weights are learnt from later purchases; where other sections use "
+        "learnt weights, a customer may have another tier there."
+    )
+
+
+def _assortment(known: Assortment, options: BehaviourOptions, few: int, seed: int) -> list[Part]:
     without = [tier for tier in known.values["group"].cat.categories if not (known.pairs["group"] == tier).any()]
     none = f" No pair of {enumerated(without)} is so frequent, and more so than by chance." if without else ""
     return [
         Picture(
             "categories",
             categories_figure(known.values, min_customers=few),
-            f"{_caption_of_categories(known.values)} Cells under {few} customers are not shown.",
+            f"{_caption_of_categories(known.values, few)} Cells under {few} customers are not shown.",
         ),
         Picture(
             "associations",
@@ -343,13 +359,13 @@ def _pairs_as_read(table: pd.DataFrame) -> pd.DataFrame:
     ).set_axis(pd.Index(table["group"].astype(str), name="tier"))
 
 
-def _caption_of_categories(values: pd.DataFrame) -> str:
-    shares, _, _, overall = _shares(values)
-    bought = [tier for tier in shares if shares[tier].any()]
-    first = [f"{tier}: {shares[tier].idxmax()} ({fine_percent(shares[tier].max())})" for tier in bought]
+def _caption_of_categories(values: pd.DataFrame, min_customers: int) -> str:
+    shares, _, customers, overall = _shares(values)
+    shown = shares.where(customers >= min_customers).dropna(axis="columns", how="all")
+    first = [f"{tier}: {shown[tier].idxmax()} ({fine_percent(shown[tier].max())})" for tier in shown]
     return (
         "Which share of a tier's units falls on which category, coloured by how it differs from that of all tiers. "
-        f"Largest: {', '.join(first)}; of all, {overall.idxmax()} ({fine_percent(overall.max())})."
+        f"Largest: {', '.join([*first, f'of all, {overall.idxmax()} ({fine_percent(overall.max())})'])}."
     )
 
 

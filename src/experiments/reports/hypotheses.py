@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
 
-from experiments.analysis.hypotheses import FAILS, HOLDS, NOT_TESTED, TOGETHER, UNDECIDED, Finding, Trend
+from experiments.analysis.behaviour import Window
+from experiments.analysis.hypotheses import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Finding, Trend
+from experiments.reports.behaviour import who
 from experiments.reports.section import Heading, Part, Section, Table, Text, enumerated, percent
 
 TITLE = "What was believed of the tiers"
@@ -20,7 +23,7 @@ VERDICTS = {
 }
 
 
-def hypotheses_section(findings: Sequence[Finding], languages: Sequence[str]) -> Section:
+def hypotheses_section(findings: Sequence[Finding], languages: Sequence[str], window: Window) -> Section:
     """A table of verdicts, then for each hypothesis what was found, in words and by tier.
 
     Parameters
@@ -29,6 +32,8 @@ def hypotheses_section(findings: Sequence[Finding], languages: Sequence[str]) ->
         As `assess` returns them.
     languages : sequence of str
         Those in which statements are told beside English, where a hypothesis has them.
+    window : Window
+        That they were tested on.
     """
     counts = Counter(finding.verdict for finding in findings)
     if not findings:
@@ -37,12 +42,14 @@ def hypotheses_section(findings: Sequence[Finding], languages: Sequence[str]) ->
     summary = enumerated([f"{n} {of_one if n == 1 else of_several}" for n, (of_one, of_several) in found])
     parts: list[Part] = [
         Text(f"Of {len(findings)} hypotheses {summary}.", kind="lead"),
+        Text(who(window)),
         Table("verdicts", _verdicts(findings), "What was claimed, and what these data say."),
         Text(
-            "The tiers were made before the purchases that test them. A hypothesis holds where an effect is shown and "
-            "large enough to matter, does not hold where it is shown to be smaller, and is undecided where these data "
-            "cannot tell. p-values are of no effect, corrected for the number of hypotheses (Holm); .025 and less "
-            "shows one. A window that has each season once cannot tell a season from a year.",
+            "A hypothesis holds where an effect is shown and large enough to matter, does not hold where it is shown "
+            "to be smaller, and is undecided where these data cannot tell. It is about every tier and measure of its "
+            "table; told is the one that decides. p-values are of no effect; they and the intervals are corrected for "
+            "how many are tested in this section (Bonferroni). A window that has each season once cannot tell a season "
+            "from a year.",
             kind="note",
         ),
     ]
@@ -86,18 +93,17 @@ def _sentence(finding: Finding) -> str:
     assert hypothesis is not None
     matters = _effect(finding, hypothesis.smallest_effect).lstrip("+")
     verdict = {HOLDS: "This holds", FAILS: "This does not hold"}.get(finding.verdict, "Undecided")
-    if isinstance(hypothesis.test, Trend):
-        subject = "from the lowest tier to the highest, " + (
+    if _is_trend(finding):
+        subject = "from the lowest tier to the highest, on a trend through all tiers, " + (
             "the rank correlation is" if hypothesis.test.is_correlation else "the mean changes by"
         )
-        least = ", in the weakest of the measures" if len(finding.parts) > 1 else ""
     else:
         subject = "the rate a day differs by"
-        least = f", in the tier where it is least ({_least(finding)})" if len(finding.parts) > 1 else ""
+    kind = "measure" if _is_trend(finding) else "tier"
+    decides = f" in {finding.decisive}, the {kind} that decides" if len(finding.parts) > 1 else ""
     reason = {
         HOLDS: f"it is shown to be there, and estimated at no less than the {matters} that matters",
-        FAILS: f"an effect of {matters}, which would matter, is ruled out"
-        + (", in one of them at least" if len(finding.parts) > 1 else ""),
+        FAILS: f"an effect of {matters}, which would matter, is ruled out",
     }.get(
         finding.verdict,
         f"an effect is shown, but whether it reaches the {matters} that matters is not"
@@ -105,20 +111,14 @@ def _sentence(finding: Finding) -> str:
         else f"neither an effect nor the absence of one of {matters} is shown",
     )
     reported = f" The case study: {hypothesis.reported}." if hypothesis.reported else ""
-    return f"{verdict}: {subject} {_with_interval(finding)}{least}; {reason}.{reported}"
-
-
-def _least(finding: Finding) -> str:
-    assert finding.hypothesis is not None
-    effects = finding.parts["effect"].drop(TOGETHER)
-    return str(effects.idxmin() if finding.hypothesis.direction == "higher" else effects.idxmax())
+    return f"{verdict}: {subject} {_with_interval(finding)}{decides}; {reason}.{reported}"
 
 
 def _by_part(finding: Finding) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "effect": [_effect(finding, effect) for effect in finding.parts["effect"]],
-            f"{finding.confidence:.0%} interval": [
+            "interval": [
                 f"{_effect(finding, low)} to {_effect(finding, high)}"
                 for low, high in zip(finding.parts["low"], finding.parts["high"], strict=True)
             ],
@@ -131,9 +131,11 @@ def _by_part(finding: Finding) -> pd.DataFrame:
 
 
 def _caption(finding: Finding) -> str:
-    if _is_trend(finding):
-        return "Means are over the customers of a tier who bought; those who did not are left out."
     test = finding.hypothesis.test if finding.hypothesis else None
+    if isinstance(test, Trend) and test.absent is not None:
+        return f"Means are over all customers of a tier; one who bought nothing counts as {test.absent:g}."
+    if isinstance(test, Trend):
+        return "Means are over the customers of a tier who bought; those who did not are left out."
     trend = (
         " The effect allows for a steady growth or decline of the tier." if getattr(test, "against_trend", 0) else ""
     )
@@ -147,9 +149,9 @@ def _is_trend(finding: Finding) -> bool:
 def _effect(finding: Finding, effect: float) -> str:
     """A share more as it is read, "+12%", or a rank correlation, "+0.12"."""
     assert finding.hypothesis is not None
-    if finding.hypothesis.test.is_correlation:
+    if finding.hypothesis.test.is_correlation and math.isfinite(effect):
         return f"{effect:+.2f}"
-    return ("+" if effect >= 0 else "") + percent(effect)
+    return ("+" if 0 <= effect < math.inf else "") + percent(effect)
 
 
 def _with_interval(finding: Finding) -> str:
