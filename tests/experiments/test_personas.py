@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
+from scipy.stats import norm
 
 from experiments.analysis.personas import Persona, Personas, over_index
 from experiments.commands.config import CONF
@@ -13,12 +16,13 @@ from experiments.reports.personas import Pair, Wording, persona_parts
 from experiments.reports.section import Heading, Table, Text
 from features.errors import InputError
 
-GROUPS = ["Gold", "Silver"]
+GROUPS = ["Gold", "Silver", "Bronze", "At Risk", "VIP"]
 
 
 def groups_of(*sizes: int) -> pd.Series:
-    labels = np.repeat(GROUPS, sizes)
-    return pd.Series(pd.Categorical(labels, GROUPS, ordered=True), index=[f"c{i}" for i in range(len(labels))])
+    names = GROUPS[: len(sizes)]
+    labels = np.repeat(names, sizes)
+    return pd.Series(pd.Categorical(labels, names, ordered=True), index=[f"c{i}" for i in range(len(labels))])
 
 
 def counts_of(groups: pd.Series, rates: dict[str, dict[str, float]], seed: int) -> pd.DataFrame:
@@ -53,6 +57,62 @@ def test_whoever_buys_twice_as_much_of_everything_does_as_all_do() -> None:
     counts = counts_of(groups, {"Gold": {value: 2 * rate for value, rate in once.items()}, "Silver": once}, seed=1)
     table = over_index(counts, groups, q=0.05, min_cell=10)
     assert table["index"].between(90, 110).all()
+
+
+def test_few_customers_who_all_agree_are_not_sure_by_hand() -> None:
+    """All 12 of a group are of a kind, and 73 of the other 88."""
+    groups = groups_of(12, 88)
+    counts = pd.DataFrame({"customer_id": groups.index, "value": np.repeat(["a", "b"], [85, 15]), "n": 1})
+    gold = over_index(counts, groups, q=0.05, min_cell=10).set_index(["group", "value"]).loc[("Gold", "a")]
+    z = norm.isf(0.05 / 4 / 2)  # two groups and two values are four comparisons, of which none finds anything
+    binomial = 0.85 * 0.15
+    variance = 12 * binomial * (1 / 12 - 1 / 100) ** 2 + (73 * 15 / 88) / 100**2
+    assert gold["index"] == pytest.approx(100 / 0.85)
+    assert gold["high"] == pytest.approx(100 / 0.85)
+    assert gold["low"] == pytest.approx(100 / 0.85 / (1 + z**2 * variance / binomial))
+
+
+def test_what_is_too_rare_to_be_shown_counts_as_compared() -> None:
+    groups = groups_of(30, 300)
+    rare = pd.DataFrame({"customer_id": groups.index, "value": [f"v{i % 30}" for i in range(330)], "n": 1})
+    counts = pd.concat([rare, pd.DataFrame({"customer_id": groups.index, "value": "tea", "n": 1})[15:65]])
+    few, many = (
+        over_index(c, groups, q=0.05, min_cell=12).iloc[0] for c in (counts.replace(r"v\d+", "v", regex=True), counts)
+    )
+    assert few["value"] == many["value"] == "tea"
+    assert few["share"] == many["share"]
+    assert many["low"] < few["low"]
+
+
+def kinds(rng: np.random.Generator, group: np.ndarray) -> np.ndarray:
+    """Of every customer one of two kinds."""
+    return np.eye(2, dtype=int)[(rng.random(len(group)) < 0.15).astype(int)]
+
+
+def months(rng: np.random.Generator, group: np.ndarray) -> np.ndarray:
+    """Some two orders each, over the months."""
+    return rng.poisson(rng.gamma(2.0, 1 / 12, size=(len(group), 1)), (len(group), 12))
+
+
+def bundles(rng: np.random.Generator, group: np.ndarray) -> np.ndarray:
+    """Orders of four lines of a category; some groups order often, some hardly."""
+    volume = np.array([8.0, 3.0, 1.0, 0.5, 0.3])[group] * rng.gamma(2.0, 0.5, len(group))
+    return 4 * rng.poisson(volume[:, None] * 3 / 20, (len(group), 20))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "drawn"), [((12, 1000), kinds), ((30,) * 5, kinds), ((30,) * 5, months), ((60,) * 5, bundles)]
+)
+def test_chance_alone_is_rarely_named_in_small_groups_either(
+    sizes: tuple[int, ...], drawn: Callable[[np.random.Generator, np.ndarray], np.ndarray]
+) -> None:
+    groups, named = groups_of(*sizes), 0
+    for seed in range(40):
+        n = drawn(np.random.default_rng(seed), groups.cat.codes.to_numpy())
+        wide = pd.DataFrame(n, index=groups.index).add_prefix("v").rename_axis("customer_id").reset_index()
+        counts = wide.melt("customer_id", var_name="value", value_name="n").query("n > 0")
+        named += bool((over_index(counts, groups, q=0.05, min_cell=10)["low"] > 100).any())
+    assert named <= 4, "some 1 of 40 names anything above 100"
 
 
 def test_chance_alone_is_rarely_named_and_a_planted_habit_always() -> None:
