@@ -44,10 +44,9 @@ def weekday(window: Tables) -> ir.Table:
 
 
 def coupon(window: Tables) -> ir.Table:
-    """Lines with whether a coupon was used for any of their order: a discount by one, or the status Used."""
+    """Lines with whether a coupon was used: a discount by one, or the status Used."""
     lines = window.transactions
-    used = purchases.coupon_used(lines).fill_null(False).any().over(group_by=["customer_id", "order_id"])
-    return lines.mutate(value=used.ifelse("used", "not used"))
+    return lines.mutate(value=purchases.coupon_used(lines).fill_null(False).ifelse("used", "not used"))
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ ASPECTS: Mapping[str, Aspect] = {
     "price": Aspect(price, of="lines"),
     "month": Aspect(month, of="orders"),
     "weekday": Aspect(weekday, of="orders"),
-    "coupon": Aspect(coupon, of="orders"),
+    "coupon": Aspect(coupon, of="lines"),  # a large order has a coupon on some line more often than a small one
 }
 
 

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
+from scipy.stats import norm
 
-from experiments.analysis.personas import Persona, Personas, over_index
+from experiments.analysis.personas import OTHER, Persona, Personas, describe, habits, over_index
 from experiments.commands.config import CONF
-from experiments.reports.personas import Pair, Wording, persona_parts
+from experiments.commands.report import describe_groups
+from experiments.reports.personas import Wording, persona_parts
 from experiments.reports.section import Heading, Table, Text
 from features.errors import InputError
+from features.shop import Shop
+from merchandise_store import Store
 
-GROUPS = ["Gold", "Silver"]
+GROUPS = ["Gold", "Silver", "Bronze", "At Risk", "VIP"]
 
 
 def groups_of(*sizes: int) -> pd.Series:
-    labels = np.repeat(GROUPS, sizes)
-    return pd.Series(pd.Categorical(labels, GROUPS, ordered=True), index=[f"c{i}" for i in range(len(labels))])
+    names = GROUPS[: len(sizes)]
+    labels = np.repeat(names, sizes)
+    return pd.Series(pd.Categorical(labels, names, ordered=True), index=[f"c{i}" for i in range(len(labels))])
 
 
 def counts_of(groups: pd.Series, rates: dict[str, dict[str, float]], seed: int) -> pd.DataFrame:
@@ -53,6 +63,62 @@ def test_whoever_buys_twice_as_much_of_everything_does_as_all_do() -> None:
     counts = counts_of(groups, {"Gold": {value: 2 * rate for value, rate in once.items()}, "Silver": once}, seed=1)
     table = over_index(counts, groups, q=0.05, min_cell=10)
     assert table["index"].between(90, 110).all()
+
+
+def test_few_customers_who_all_agree_are_not_sure_by_hand() -> None:
+    """All 12 of a group are of a kind, and 73 of the other 88."""
+    groups = groups_of(12, 88)
+    counts = pd.DataFrame({"customer_id": groups.index, "value": np.repeat(["a", "b"], [85, 15]), "n": 1})
+    gold = over_index(counts, groups, q=0.05, min_cell=10).set_index(["group", "value"]).loc[("Gold", "a")]
+    z = norm.isf(0.05 / 4 / 2)  # two groups and two values are four comparisons, of which none finds anything
+    binomial = 0.85 * 0.15
+    variance = 12 * binomial * (1 / 12 - 1 / 100) ** 2 + (73 * 15 / 88) / 100**2
+    assert gold["index"] == pytest.approx(100 / 0.85)
+    assert gold["high"] == pytest.approx(100 / 0.85)
+    assert gold["low"] == pytest.approx(100 / 0.85 / (1 + z**2 * variance / binomial))
+
+
+def test_what_is_too_rare_to_be_shown_counts_as_compared() -> None:
+    groups = groups_of(30, 300)
+    rare = pd.DataFrame({"customer_id": groups.index, "value": [f"v{i % 30}" for i in range(330)], "n": 1})
+    counts = pd.concat([rare, pd.DataFrame({"customer_id": groups.index, "value": "tea", "n": 1})[15:65]])
+    few, many = (
+        over_index(c, groups, q=0.05, min_cell=12).iloc[0] for c in (counts.replace(r"v\d+", "v", regex=True), counts)
+    )
+    assert few["value"] == many["value"] == "tea"
+    assert few["share"] == many["share"]
+    assert many["low"] < few["low"]
+
+
+def kinds(rng: np.random.Generator, group: np.ndarray) -> np.ndarray:
+    """Of every customer one of two kinds."""
+    return np.eye(2, dtype=int)[(rng.random(len(group)) < 0.15).astype(int)]
+
+
+def months(rng: np.random.Generator, group: np.ndarray) -> np.ndarray:
+    """Some two orders each, over the months."""
+    return rng.poisson(rng.gamma(2.0, 1 / 12, size=(len(group), 1)), (len(group), 12))
+
+
+def bundles(rng: np.random.Generator, group: np.ndarray) -> np.ndarray:
+    """Orders of four lines of a category; some groups order often, some hardly."""
+    volume = np.array([8.0, 3.0, 1.0, 0.5, 0.3])[group] * rng.gamma(2.0, 0.5, len(group))
+    return 4 * rng.poisson(volume[:, None] * 3 / 20, (len(group), 20))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "drawn"), [((12, 1000), kinds), ((30,) * 5, kinds), ((30,) * 5, months), ((60,) * 5, bundles)]
+)
+def test_chance_alone_is_rarely_named_in_small_groups_either(
+    sizes: tuple[int, ...], drawn: Callable[[np.random.Generator, np.ndarray], np.ndarray]
+) -> None:
+    groups, named = groups_of(*sizes), 0
+    for seed in range(40):
+        n = drawn(np.random.default_rng(seed), groups.cat.codes.to_numpy())
+        wide = pd.DataFrame(n, index=groups.index).add_prefix("v").rename_axis("customer_id").reset_index()
+        counts = wide.melt("customer_id", var_name="value", value_name="n").query("n > 0")
+        named += bool((over_index(counts, groups, q=0.05, min_cell=10)["low"] > 100).any())
+    assert named <= 4, "some 1 of 40 names anything above 100"
 
 
 def test_chance_alone_is_rarely_named_and_a_planted_habit_always() -> None:
@@ -93,36 +159,157 @@ def wordings() -> dict[str, Wording]:
 
 def test_personas_are_told_in_the_languages_asked_for(wordings: dict[str, Wording]) -> None:
     gold = persona("Gold", [("category", "Tea & co"), ("month", "6"), ("weekday", "4"), ("gender", "F")])
-    found = Personas([gold], {"Silver": 3})
-    pairs = {"Gold": Pair("tea", "cups", 2.52)}
+    found = Personas([gold], {"Silver": 3, "Bronze": 0})
     strategy = {"Gold": {"en": "Give tea.", "ko": "차 증정"}}
-    parts = persona_parts(found, pairs, wordings, ["en", "ko"], strategy, "EUR", "tier")
+    parts = persona_parts(found, wordings, ["en", "ko"], strategy, "EUR", "tier")
     texts = {(part.lang, i): part.text for i, part in enumerate(parts) if isinstance(part, Text)}
     said = {
         language: " ".join(text for (lang, _), text in texts.items() if lang == language) for language in (None, "ko")
     }
     assert parts[0] == Heading("Gold")
-    for word in ("1,234", "70%", "Tea & co", "June", "Fridays", "Gender", "2.52 times", "Give tea.", "Silver"):
-        assert word in said[None]
-    for word in ("1,234명", "6월", "금요일", "성별", "2.52배", "차 증정"):
+    assert parts[1].text == (
+        "1,234 customers, 50% of all, bring 70% of revenue: 3.21 orders each, 40.0 EUR an order. Buy more than others "
+        "of: Tea & co. Buy more than others in: June. Buy more than others on: Fridays. Gender: more often F."
+    )
+    assert parts[2] == Text("→ Give tea.")
+    assert parts[-1].text.endswith("without telling of persons: Silver."), "of nobody there is nothing to hide"
+    for word in ("1,234명", "6월", "금요일", "성별", "차 증정"):
         assert word in said["ko"]
     [table] = [part for part in parts if isinstance(part, Table)]
     assert list(table.frame) == ["aspect", "value", "index", "interval", "share", "share of all", "customers"]
     assert list(table.frame.iloc[0, -3:]) == ["30%", "1.2%", 20]
-    english = persona_parts(found, pairs, wordings, ["en"], strategy, "EUR", "tier")
+    english = persona_parts(found, wordings, ["en"], strategy, "EUR", "tier")
     assert [part for part in english if isinstance(part, Text)] == [
         part for part in parts if isinstance(part, Text) and part.lang is None
     ]
-    nothing = wordings["en"].describe(persona("Gold", []), None, "EUR")
+    nothing = wordings["en"].describe(persona("Gold", []), "EUR")
     assert len(nothing) == 2
 
 
 def test_a_wrong_sentence_names_what_can_be_filled_in(wordings: dict[str, Wording]) -> None:
-    content = {**vars(wordings["en"]), "pair": "{a} with {c}"}
+    content = {**vars(wordings["en"]), "facts": "{n} customers"}
     wrong = Wording.from_config("en", content)
-    with pytest.raises(InputError, match="a, b, lift"):
-        wrong.describe(persona("Gold", []), Pair("tea", "cups", 2.0), "EUR")
-    with pytest.raises(InputError, match="did you mean 'pair'"):
-        Wording.from_config("en", {**content, "pairs": ""})
-    with pytest.raises(InputError, match="lacks 'pair'"):
-        Wording.from_config("en", {key: value for key, value in content.items() if key != "pair"})
+    with pytest.raises(InputError, match="customers, share, revenue_share"):
+        wrong.describe(persona("Gold", []), "EUR")
+    with pytest.raises(InputError, match="did you mean 'facts'"):
+        Wording.from_config("en", {**content, "fact": ""})
+    with pytest.raises(InputError, match="lacks 'other'"):
+        Wording.from_config("en", {key: value for key, value in content.items() if key != "other"})
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "said"),
+    [
+        ("values", None, "names with a text each"),
+        ("habits", {"category": None}, "names with a text each"),
+        ("months", list(range(12)), "a list of texts"),
+        ("weekdays", ["Mon"], "are not 7"),
+        ("nothing", None, "a text"),
+    ],
+)
+def test_what_is_no_sentence_is_refused(wordings: dict[str, Wording], key: str, given: object, said: str) -> None:
+    with pytest.raises(InputError, match=rf"(?s)personas\.wording\.en\.{key}.*{said}"):
+        Wording.from_config("en", {**vars(wordings["en"]), key: given})
+
+
+# A shop
+
+
+DAYS = date(2019, 3, 1), date(2019, 7, 1)
+
+
+@pytest.fixture
+def shop(store: Store, tmp_path: Path) -> Shop:
+    """Of 41 customers 20 order twice, for 30, 20 four times, for 10, and one once. Two lines lie outside of the days.
+
+    A coupon was used for 10 of the 40 lines of the first and 12 of the 80 of the next: maybe by chance.
+    """
+    lines = []
+    for i in range(20):
+        for month in (3, 4):
+            lines.append((i, month, "Office", 30, "Used" if month == 3 and i < 10 else "Not Used"))
+        for j, month in enumerate((5, 5, 6, 6)):
+            used = "Used" if j == 0 and i < 12 else "Not Used"
+            lines.append((20 + i, month, "Bags" if j < 3 else "Drinkware", 10, used))
+    lines += [(40, 5, "Lifestyle", 500, "Clicked"), (40, 7, "Lifestyle", 900, "Used"), (0, 2, "Office", 900, "Used")]
+    store.write(
+        "sales",
+        [f"{c},{n},2019{m:02}04,{name},Thing,{name},1,{price},0,{u}" for n, (c, m, name, price, u) in enumerate(lines)],
+    )
+    store.write("customers", [f"{i},{'F' if i < 20 else 'M'},Chicago,12" for i in range(41)])
+    return store.open(tmp_path)
+
+
+def test_habits_by_hand(shop: Shop) -> None:
+    found = habits(shop, *DAYS, largest=2)
+    assert set(found) == {"category", "price", "month", "weekday", "coupon", "gender"}, "all live in one region"
+    sums = {aspect: counts.groupby("value")["n"].sum().to_dict() for aspect, counts in found.items()}
+    assert sums["category"] == {"Bags": 60, "Office": 40, OTHER: 21}
+    assert sums["coupon"] == {"used": 22, "not used": 99}
+    assert sums["gender"] == {"F": 20, "M": 21}
+    own = found["coupon"].set_index(["customer_id", "value"])["n"]
+    assert own["20"].to_dict() == {"used": 1, "not used": 3}
+
+
+def tiers_of(sizes: dict[str, int]) -> pd.Series:
+    names = list(sizes)
+    labels = np.repeat(names, list(sizes.values()))
+    return pd.Series(pd.Categorical(labels, names, ordered=True), index=[str(i) for i in range(len(labels))])
+
+
+TIERS = tiers_of({"VIP": 20, "Gold": 20, "Silver": 0, "Bronze": 1})
+
+
+def test_personas_by_hand(shop: Shop) -> None:
+    options = {"q": 0.05, "min_cell": 10, "min_index": 110, "most": 1}
+    counts = habits(shop, *DAYS, largest=30)
+    found = describe(shop, TIERS, counts, *DAYS, **options)
+    vip, gold = found.personas
+    assert found.too_small == {"Silver": 0, "Bronze": 1}
+    assert (vip.group, vip.customers, gold.group, gold.customers) == ("VIP", 20, "Gold", 20)
+    assert vip.facts == pytest.approx(
+        {"share": 20 / 41, "revenue_share": 0.48, "orders_per_customer": 2.0, "average_order_value": 30.0}
+    )
+    assert gold.facts["revenue_share"] == pytest.approx(800 / 2500)
+    assert gold.facts["average_order_value"] == pytest.approx(10.0)
+    named = dict(zip(vip.stands_out["aspect"], vip.stands_out["value"], strict=True))
+    assert named["category"] == "Office"
+    assert named["gender"] == "F"
+    assert "coupon" not in named, "25% of lines against 18%, which chance may have made"
+    office = vip.stands_out.set_index("aspect").loc["category"]
+    assert office["index"] == pytest.approx(100 * 121 / 40)
+    assert office["customers"] == 20
+    assert len(vip.values("month")) == 1, "of March and April"
+    all_named = describe(shop, TIERS, counts, *DAYS, **{**options, "most": 4})
+    assert all_named.personas[0].values("month") == ["3", "4"]
+    assert all_named.personas[1].values("category") == ["Bags", "Drinkware"]
+    much = describe(shop, TIERS, counts, *DAYS, **{**options, "min_index": 200})
+    assert "category" in set(much.personas[0].stands_out["aspect"])
+    assert "category" not in set(much.personas[1].stands_out["aspect"]), "an index of 151"
+
+
+def test_a_strategy_for_nobody_is_told(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    options = OmegaConf.load(CONF / "personas" / "default.yaml")
+    strategy = {"VIP": {"en": "Thank them."}, "Platnum": {"en": "Give a card."}}
+    options = SimpleNamespace(**{**OmegaConf.to_object(options), "strategy": strategy})
+    report = SimpleNamespace(languages=["en"])
+    material = SimpleNamespace(
+        shop=shop,
+        as_of=DAYS[1],
+        tiers=SimpleNamespace(tier=TIERS),
+        scores=pd.DataFrame(index=TIERS.index),
+        config=SimpleNamespace(personas=options, report=report),
+    )
+    section = describe_groups(material)
+    texts = [part.text for part in section.parts if isinstance(part, Text)]
+    assert "→ Thank them." in texts
+    assert "Platnum is no tier or segment, which are VIP, Gold, Silver and Bronze" in caplog.text
+    assert "VIP is no tier" not in caplog.text
+
+
+def test_the_case_studys_advice_says_whose_it_is() -> None:
+    strategy = OmegaConf.to_object(OmegaConf.load(CONF / "personas" / "default.yaml"))["strategy"]
+    assert strategy
+    for told in strategy.values():
+        assert "case study" in told["en"]
+        assert "사례 연구" in told["ko"]

@@ -12,6 +12,7 @@ from simulated import engine, open_shop, simulate
 
 from features import behaviour
 from features.errors import InputError
+from features.occasions import occasions
 from features.shop import Shop
 
 START, END = date(2020, 3, 1), date(2020, 7, 1)
@@ -115,6 +116,8 @@ def test_an_order_has_one_coupon_status_and_a_shop_without_statuses_has_discount
     worded = Shop(None, open_shop({"transactions": frame}, tmp_path / "worded", shop.engine), shop.engine, tmp_path)
     coupons = worded.behaviour(behaviour.by_coupon, TIERS, START, END).set_index("status")["orders"]
     assert coupons.to_dict() == {"Used": 1, "Clicked": 1, "Not used": 1}  # nothing is known of order d
+    lines_by_coupon = shop.engine.frame(occasions(worded.tables.between(START, END), "coupon")).set_index("value")["n"]
+    assert lines_by_coupon.to_dict() == {"used": 1, "not used": 5}  # not by order: large ones use a coupon more often
     with pytest.raises(InputError, match="products"):
         worded.behaviour(behaviour.by_value, TIERS, START, END)
 

@@ -17,7 +17,6 @@ import pandas as pd
 from experiments.analysis import personas
 from experiments.analysis.as_reported.result import Result
 from experiments.analysis.as_reported.study import as_reported
-from experiments.analysis.associations import pairs
 from experiments.analysis.behaviour import BehaviourOptions, Window, observe
 from experiments.analysis.hypotheses import assess, named_times
 from experiments.analysis.lifecycle import in_stages, lifecycle
@@ -37,12 +36,11 @@ from experiments.reports.hypotheses import hypotheses_section
 from experiments.reports.lifecycle import lifecycle_section
 from experiments.reports.outlook import InUse, return_parts, value_parts
 from experiments.reports.page import page
-from experiments.reports.personas import Pair, Wording, persona_parts
-from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, percent
+from experiments.reports.personas import Wording, persona_parts
+from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, enumerated, percent
 from experiments.reports.tiers import tiers_section, value_tier_parts
 from experiments.reports.verdicts import Answer, verdicts_section
 from experiments.tasks.repurchase import Repurchase
-from features.behaviour import baskets
 from features.errors import InputError, did_you_mean
 from features.writing import replacing
 
@@ -200,22 +198,6 @@ class Material:
                 )
         return there if names is None else {name: there[name] for name in names}
 
-    def pairs(self, groups: pd.Series) -> dict[str, Pair]:
-        """The categories that each group buys together more often than chance would have it, before all others."""
-        tables = self.shop.tables
-        if tables.products is None:
-            return {}
-        options = self.config.report
-        bought = self.shop.behaviour(baskets, groups, tables.start, self.as_of)
-        found = pairs(
-            bought,
-            min_support=options.min_support,
-            min_baskets=options.min_baskets,
-            min_customers=self.config.personas.min_cell,
-            most=1,
-        )
-        return {str(row.group): Pair(row.a, row.b, row.lift) for row in found.itertuples()}
-
 
 def verdicts(material: Material) -> Section:
     from experiments.tracking.gate import Look
@@ -262,6 +244,11 @@ def describe_groups(material: Material) -> Section:
         grouped["segment"] = pd.Series(labels, index=segments.index)
     except InputError as error:
         logger.warning("personas of segments are left out: %s", error.problem)
+    names = [str(name) for groups in grouped.values() for name in groups.cat.categories]
+    if unused := options.strategy.keys() - names:
+        logger.warning(
+            "personas.strategy: %s is no tier or segment, which are %s", ", ".join(sorted(unused)), enumerated(names)
+        )
     counts = personas.habits(shop, shop.tables.start, material.as_of, options.largest)
     parts: list[Part] = []
     for kind, groups in grouped.items():
@@ -282,7 +269,6 @@ def describe_groups(material: Material) -> Section:
                 parts.append(Text(BINS, "note"))
         parts += persona_parts(
             found,
-            material.pairs(groups),
             wordings,
             material.config.report.languages,
             options.strategy,

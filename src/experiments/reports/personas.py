@@ -21,8 +21,6 @@ class Wording:
         Takes customers, share, revenue_share, orders, value, currency.
     nothing : str
         Where nothing stands out.
-    pair : str
-        What is bought together: takes a, b, lift.
     habits : mapping of aspect to sentence
         Takes values.
     other : str
@@ -34,7 +32,6 @@ class Wording:
 
     facts: str
     nothing: str
-    pair: str
     habits: Mapping[str, str]
     other: str
     months: Sequence[str]
@@ -48,15 +45,26 @@ class Wording:
         Raises
         ------
         InputError
-            If some are missing or unknown.
+            If some are missing or unknown, or are no texts.
         """
         known, where = cls.__annotations__, f"personas.wording.{language}"
         for key in content.keys() - known.keys():
             raise InputError(f"{where} has no {key!r}", where=where, hint=did_you_mean(key, known))
         for key in known.keys() - content.keys():
             raise InputError(f"{where} lacks {key!r}", where=where, expected=", ".join(known))
+        for key, value in content.items():
+            kind = {"habits": dict, "values": dict, "months": list, "weekdays": list}.get(key, str)
+            if not isinstance(value, kind) or not all(
+                isinstance(text, str) for text in (value.values() if kind is dict else value)
+            ):
+                raise InputError(
+                    f"{where}.{key} is not what sentences are made of",
+                    where=f"{where}.{key}",
+                    expected={str: "a text", list: "a list of texts", dict: "names with a text each"}[kind],
+                    found=str(value),
+                )
         for key, n in (("months", 12), ("weekdays", 7)):
-            if not isinstance(content[key], list) or len(content[key]) != n:
+            if len(content[key]) != n:
                 raise InputError(f"{where}.{key} are not {n}", where=f"{where}.{key}", found=str(content[key]))
         return cls(**content)
 
@@ -68,7 +76,7 @@ class Wording:
             return self.weekdays[int(value)]
         return self.values.get(value, value)
 
-    def describe(self, persona: Persona, pair: Pair | None, currency: str) -> list[str]:
+    def describe(self, persona: Persona, currency: str) -> list[str]:
         """The sentences about a persona."""
         facts = persona.facts
         said = [
@@ -88,23 +96,11 @@ class Wording:
             said.append(_filled(self.habits.get(aspect, self.other), aspect=called, values=values))
         if len(said) == 1:
             said.append(self.nothing)
-        if pair is not None:
-            said.append(_filled(self.pair, a=pair.a, b=pair.b, lift=pair.lift))
         return said
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two categories that are bought together."""
-
-    a: str
-    b: str
-    lift: float
 
 
 def persona_parts(
     personas: Personas,
-    pairs: Mapping[str, Pair],
     wordings: Mapping[str, Wording],
     languages: Sequence[str],
     strategy: Mapping[str, Mapping[str, str]],
@@ -116,7 +112,6 @@ def persona_parts(
     Parameters
     ----------
     personas : Personas
-    pairs : mapping of group to what it buys together
     wordings : mapping of language to its sentences
         English among them, which tables are in.
     languages : sequence of str
@@ -130,7 +125,7 @@ def persona_parts(
     for persona in personas.personas:
         parts.append(Heading(persona.group))
         for language in languages:
-            text = " ".join(wordings[language].describe(persona, pairs.get(persona.group), currency))
+            text = " ".join(wordings[language].describe(persona, currency))
             todo = strategy.get(persona.group, {}).get(language)
             lang = None if language == "en" else language
             parts.append(Text(text, lang=lang))
