@@ -1,4 +1,7 @@
-"""What customers' lines and orders are made of, counted: categories, price bands, months, days of the week, coupons."""
+"""What customers' lines and orders are made of, counted.
+
+Categories, pairs of categories in one order, price bands, months, days of the week, coupons.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from features.errors import InputError, did_you_mean
 from features.groups import purchases
 from features.tables import Tables
 
+OTHER = ""  # the values of an aspect that are too rare to be told of, in one
 BANDS = ("cheap", "middle", "dear")
 
 
@@ -19,6 +23,14 @@ def category(window: Tables) -> ir.Table:
     """Lines with their product's category, those of unknown category left out."""
     lines = window.transactions.inner_join(window.present()["products"], "product_id")
     return lines.filter(lines.category.notnull()).mutate(value=lines.category)
+
+
+def pair(window: Tables) -> ir.Table:
+    """Pairs of categories that lie in one order, each once an order: "bread + tea"."""
+    held = category(window).select("customer_id", "order_id", "category").distinct()
+    other = held.view()
+    both = held.join(other, [held.order_id == other.order_id, held.category < other.category])
+    return both.select("customer_id", value=held.category + " + " + other.category)
 
 
 def price(window: Tables) -> ir.Table:
@@ -70,6 +82,7 @@ class Aspect:
 
 ASPECTS: Mapping[str, Aspect] = {
     "category": Aspect(category, of="lines", needs=("products",)),
+    "pair": Aspect(pair, of="lines", needs=("products",)),
     "price": Aspect(price, of="lines"),
     "month": Aspect(month, of="orders"),
     "weekday": Aspect(weekday, of="orders"),
@@ -77,8 +90,11 @@ ASPECTS: Mapping[str, Aspect] = {
 }
 
 
-def occasions(window: Tables, aspect: str) -> ir.Table:
+def occasions(window: Tables, aspect: str, largest: int) -> ir.Table:
     """How many of a customer's lines, or orders, have which value of an aspect: customer_id, value, n.
+
+    Of an aspect with more values than `largest` the commonest are kept apart, of equally common ones the first by
+    name, and the rest is one, OTHER.
 
     Raises
     ------
@@ -92,7 +108,20 @@ def occasions(window: Tables, aspect: str) -> ir.Table:
         raise InputError(f"{aspect} needs the table {', '.join(absent)}, which this shop does not have")
     lines = ASPECTS[aspect].lines(window)
     n = lines.count() if ASPECTS[aspect].of == "lines" else lines.order_id.nunique()
-    return lines.group_by("customer_id", "value").agg(n=n)
+    return _commonest(lines.group_by("customer_id", "value").agg(n=n), largest)
+
+
+def facts(people: ir.Table, name: str, largest: int) -> ir.Table:
+    """Of whom a fact is known, in the form of `occasions`, each customer once: customer_id, value, n = 1."""
+    known = people.filter(people[name].notnull())
+    return _commonest(known.select("customer_id", value=known[name], n=ibis.literal(1)), largest)
+
+
+def _commonest(counts: ir.Table, largest: int) -> ir.Table:
+    totals = counts.group_by("value").agg(total=counts.n.sum())
+    common = totals.order_by([ibis.desc("total"), "value"]).limit(largest)
+    counts = counts.mutate(value=counts.value.isin(common.value).ifelse(counts.value, OTHER))
+    return counts.group_by("customer_id", "value").agg(n=counts.n.sum())
 
 
 def orders(window: Tables) -> ir.Table:

@@ -12,7 +12,7 @@ from simulated import engine, open_shop, simulate
 
 from features import behaviour
 from features.errors import InputError
-from features.occasions import occasions
+from features.occasions import OTHER, occasions
 from features.shop import Shop
 
 START, END = date(2020, 3, 1), date(2020, 7, 1)
@@ -93,6 +93,23 @@ def test_shares_are_of_what_a_customer_bought(shop):
     assert len(baskets) == len(rows[["customer_id", "day", "value"]].drop_duplicates())
 
 
+def test_pairs_are_counted_once_an_order_and_the_rare_ones_are_one(shop):
+    rows = lines().dropna(subset="value")[["customer_id", "order_id", "value"]].drop_duplicates()
+    both = rows.merge(rows, on=["customer_id", "order_id"])
+    both = both[both["value_x"] < both["value_y"]]
+    named = both["value_x"] + " + " + both["value_y"]
+    expected = named.groupby([both["customer_id"], named]).size()
+    window = shop.tables.between(START, END)
+    all_pairs = shop.engine.frame(occasions(window, "pair", largest=1000)).set_index(["customer_id", "value"])["n"]
+    assert len(expected) > 20
+    assert all_pairs[all_pairs.index.isin(expected.index)].to_dict() == expected.to_dict()
+    few = shop.engine.frame(occasions(window, "pair", largest=2))
+    totals = all_pairs.groupby("value").sum()
+    common = sorted(totals.index, key=lambda name: (-totals[name], name))[:2]
+    assert set(few["value"]) == {*common, OTHER}
+    assert few["n"].sum() == all_pairs.sum()
+
+
 def test_an_order_has_one_coupon_status_and_a_shop_without_statuses_has_discounts(shop, tmp_path):
     rows = lines()
     used = rows["coupon_discount"].astype(float).gt(0).groupby([rows["customer_id"], rows["order_id"]]).any()
@@ -116,7 +133,8 @@ def test_an_order_has_one_coupon_status_and_a_shop_without_statuses_has_discount
     worded = Shop(None, open_shop({"transactions": frame}, tmp_path / "worded", shop.engine), shop.engine, tmp_path)
     coupons = worded.behaviour(behaviour.by_coupon, TIERS, START, END).set_index("status")["orders"]
     assert coupons.to_dict() == {"Used": 1, "Clicked": 1, "Not used": 1}  # nothing is known of order d
-    lines_by_coupon = shop.engine.frame(occasions(worded.tables.between(START, END), "coupon")).set_index("value")["n"]
+    counts = occasions(worded.tables.between(START, END), "coupon", largest=30)
+    lines_by_coupon = shop.engine.frame(counts).set_index("value")["n"]
     assert lines_by_coupon.to_dict() == {"used": 1, "not used": 5}  # not by order: large ones use a coupon more often
     with pytest.raises(InputError, match="products"):
         worded.behaviour(behaviour.by_value, TIERS, START, END)

@@ -12,13 +12,12 @@ import pandas as pd
 from scipy.stats import norm
 
 from features.errors import InputError
-from features.occasions import ASPECTS, occasions, orders
+from features.occasions import ASPECTS, OTHER, facts, occasions, orders
 from features.shop import Shop
 from features.tables import SPECS
 
 logger = logging.getLogger(__name__)
 
-OTHER = ""  # what is too rare to be told of, in one
 COLUMNS = ["group", "value", "customers", "share", "share_of_all", "index", "low", "high"]
 DEMOGRAPHICS = tuple(
     name for name, column in SPECS["customers"].columns.items() if name != "customer_id" and not column.after_the_fact
@@ -107,31 +106,23 @@ def over_index(counts: pd.DataFrame, groups: pd.Series, *, q: float, min_cell: i
 def habits(shop: Shop, start: date, end: date, largest: int) -> dict[str, pd.DataFrame]:
     """What the shop's tables tell of customers in [start, end): counts of each aspect, as for `over_index`.
 
-    Of an aspect with more values than `largest` the commonest are kept apart, and the rest is one, OTHER. What needs a
-    table that the shop does not have is left out, with a line that says so. Who customers are is of unknown date, and
-    told where it is known.
+    Values of an aspect beyond the `largest` ones are OTHER. What needs a table that the shop does not have is left out,
+    with a line that says so. Who customers are is of unknown date, and told where it is known.
     """
     window = shop.tables.between(start, end)
     found = {}
     for aspect in ASPECTS:
         try:
-            found[aspect] = shop.engine.frame(occasions(window, aspect))
+            found[aspect] = shop.engine.frame(occasions(window, aspect, largest))
         except InputError as error:
             logger.warning("personas: %s", error.problem)
     if window.customers is None:
         logger.warning("personas: who customers are is left out, as this shop has no table customers")
     else:
-        people = shop.engine.frame(window.customers.select("customer_id", *DEMOGRAPHICS))
-        for aspect in DEMOGRAPHICS:
-            known = people[["customer_id", aspect]].dropna().set_axis(["customer_id", "value"], axis=1)
-            found[aspect] = known.assign(n=1)
-    kept = {}
-    for aspect, counts in found.items():
-        common = counts.groupby("value")["n"].sum().nlargest(largest).index
-        if len(common) > 1:  # of one value there is nothing to tell
-            counts = counts.assign(value=counts["value"].where(counts["value"].isin(common), OTHER))
-            kept[aspect] = counts.groupby(["customer_id", "value"], as_index=False)["n"].sum()
-    return kept
+        found |= {name: shop.engine.frame(facts(window.customers, name, largest)) for name in DEMOGRAPHICS}
+    return {
+        aspect: counts for aspect, counts in found.items() if counts["value"].nunique() > 1
+    }  # one value of all says nothing
 
 
 @dataclass(frozen=True)
