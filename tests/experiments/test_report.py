@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from experiments.commands.report import SECTIONS, TITLES, Material
+from experiments.commands.report import SECTIONS, Material
+from experiments.reports.section import TITLES
 from features.errors import InputError
 from workplace import QUICK
 

@@ -51,8 +51,8 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".html", ".htm")
 BINS = (
-    "These segments are equal parts of the customers by what they had spent when the parts were made. Spend so far "
-    "only grows, so that the higher parts hold more of them by now."
+    "These segments are parts of the customers by what they have spent so far, a day of the data: equal when the parts "
+    "were made, larger or smaller since."
 )
 
 
@@ -250,7 +250,7 @@ def describe_groups(material: Material) -> Section:
             "personas.strategy: %s is no tier or segment, which are %s", ", ".join(sorted(unused)), enumerated(names)
         )
     counts = personas.habits(shop, shop.tables.start, material.as_of, options.largest)
-    parts: list[Part] = []
+    parts: list[Part] = [Text(material.about_tiers)]
     for kind, groups in grouped.items():
         found = personas.describe(
             shop,
@@ -285,7 +285,7 @@ def describe_groups(material: Material) -> Section:
             "note",
         )
     )
-    return Section("personas", "Who they are", parts)
+    return Section("personas", parts)
 
 
 def behave(material: Material) -> Section:
@@ -328,7 +328,7 @@ def value(material: Material) -> Section:
         )
     except InputError as error:
         parts.append(left_out(error))
-    return Section("value", TITLES["value"], parts)
+    return Section("value", parts)
 
 
 def come_back(material: Material) -> Section:
@@ -345,7 +345,7 @@ def come_back(material: Material) -> Section:
         model=in_use(material, question),
         about=material.about_tiers,
     )
-    return Section("return", TITLES["return"], parts)
+    return Section("return", parts)
 
 
 def in_use(material: Material, question: str) -> InUse:
@@ -392,19 +392,6 @@ SECTIONS: Mapping[str, Callable[[Material], Section]] = {
     "return": come_back,
     "lifecycle": stages,
     "as_reported": reproduce,
-}
-
-
-TITLES: Mapping[str, str] = {  # of those that are left out, too: the same as those that are made have
-    "verdicts": "What can be foretold, and what cannot",
-    "tiers": "Tiers of customers",
-    "personas": "Who they are",
-    "behaviour": "What the tiers buy, and when",
-    "hypotheses": "What was believed of the tiers",
-    "value": "What they are worth",
-    "return": "Who will come back",
-    "lifecycle": "Stages of a customer's life",
-    "as_reported": "The case study as reported",
 }
 
 
@@ -495,7 +482,7 @@ def _section(name: str, material: Material) -> Section:
         section = SECTIONS[name](material)
     except InputError as error:
         logger.warning("%s is left out: %s", name, error.sentence)
-        return Section(name, TITLES[name], [left_out(error)])
+        return Section(name, [left_out(error)])
     logger.info("%s in %.1f s", name, time.monotonic() - begun)
     return section
 

@@ -18,6 +18,7 @@ from experiments.commands.output import check_output, write
 from experiments.commands.project import Project
 from experiments.models import MODELS
 from experiments.models.probabilistic import DAYS_PER_WEEK, BuyTillYouDie
+from experiments.reports.decision import in_words
 from experiments.tasks import TASKS
 from features.engines import Engine, batches
 from features.errors import InputError, UnsuitableDataError
@@ -103,7 +104,7 @@ def verdicts(champions: Mapping[str, Version]) -> dict[str, str]:
     said = {}
     for task, version in champions.items():
         statement = version.tags.get("statement", f"{UNJUDGED}: version {version.number} was never judged")
-        instead = f"; {version.tags['model']} is used instead" if version.is_naive else ""
+        instead = f"; {in_words(version.tags['model'])} is used instead" if version.is_naive else ""
         by_hand = (
             f"; made champion by hand: {version.tags['override_reason']}" if "override_reason" in version.tags else ""
         )

@@ -37,7 +37,7 @@ def as_reported_section(results: Sequence[Result | Skipped]) -> Section:
         )
         parts += DRAWN[result.part](result)
         parts += [Text(note, "note") for note in result.notes]
-    return Section("as_reported", "The case study as reported", parts)
+    return Section("as_reported", parts)
 
 
 def comparison(figures: Sequence[Figure]) -> pd.DataFrame:

@@ -65,7 +65,7 @@ def behaviour_section(found: Behaviour, marked: Mapping[str, Collection[int]], *
             "resampled weeks: where they overlap widely, a peak may be chance."
         )
         parts.append(Picture(name, figure, caption))
-    return Section("behaviour", "What the tiers buy, and when", parts)
+    return Section("behaviour", parts)
 
 
 def who(window: Window) -> str:

@@ -13,7 +13,6 @@ from experiments.analysis.hypotheses import FAILS, HOLDS, NOT_TESTED, UNDECIDED,
 from experiments.reports.behaviour import who
 from experiments.reports.section import Heading, Part, Section, Table, Text, enumerated, percent
 
-TITLE = "What was believed of the tiers"
 # As said of one, and of several.
 VERDICTS = {
     HOLDS: ("holds", "hold"),
@@ -37,7 +36,7 @@ def hypotheses_section(findings: Sequence[Finding], languages: Sequence[str], wi
     """
     counts = Counter(finding.verdict for finding in findings)
     if not findings:
-        return Section("hypotheses", TITLE, [Text("No hypothesis was stated.", kind="note")])
+        return Section("hypotheses", [Text("No hypothesis was stated.", kind="note")])
     found = [(counts[verdict], words) for verdict, words in VERDICTS.items() if counts[verdict]]
     summary = enumerated([f"{n} {of_one if n == 1 else of_several}" for n, (of_one, of_several) in found])
     parts: list[Part] = [
@@ -55,7 +54,7 @@ def hypotheses_section(findings: Sequence[Finding], languages: Sequence[str], wi
     ]
     for finding in findings:
         parts += [Heading(finding.statement["en"]), *_paragraphs(finding, languages)]
-    return Section("hypotheses", TITLE, parts)
+    return Section("hypotheses", parts)
 
 
 def _verdicts(findings: Sequence[Finding]) -> pd.DataFrame:

@@ -93,7 +93,7 @@ def lifecycle_section(found: Lifecycle, options: LifecycleOptions, *, currency: 
             "note",
         )
     ]
-    return Section("lifecycle", "Stages of a customer's life", parts)
+    return Section("lifecycle", parts)
 
 
 def stages_figure(stages: pd.DataFrame) -> Figure:

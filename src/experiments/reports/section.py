@@ -85,6 +85,18 @@ class Picture:
         return png(self.figure)
 
 
+TITLES = {  # of the sections of a report, in the order of reading
+    "verdicts": "What can be foretold, and what cannot",
+    "tiers": "Tiers of customers",
+    "personas": "Who they are",
+    "behaviour": "What the tiers buy, and when",
+    "hypotheses": "What was believed of the tiers",
+    "value": "What they are worth",
+    "return": "Who will come back",
+    "lifecycle": "Stages of a customer's life",
+    "as_reported": "The case study as reported",
+}
+
 Part = Text | Heading | Table | Picture
 Kept = TypeVar("Kept", Table, Picture)
 
@@ -96,15 +108,17 @@ class Section:
     Attributes
     ----------
     name : str
-        Its anchor, and the folder of its files: a word.
-    title : str
-        As a marketer reads it.
+        One of TITLES; its anchor, and the folder of its files.
     parts : sequence of Part
     """
 
     name: str
-    title: str
     parts: Sequence[Part]
+
+    @property
+    def title(self) -> str:
+        """As a marketer reads it, whether there is something in it or it was left out."""
+        return TITLES[self.name]
 
     def files(self, kind: type[Kept]) -> dict[str, Kept]:
         """Its tables, or its pictures, by their files: groups may be called `../VIP`, or alike but for case."""

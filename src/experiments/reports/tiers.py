@@ -111,7 +111,7 @@ def tiers_section(
         *tiers.notes,
     ]
     parts += [Text(note, "note") for note in dict.fromkeys(notes)]
-    return Section("tiers", "Tiers of customers", parts)
+    return Section("tiers", parts)
 
 
 def value_tier_parts(tiers: Tiers, following: pd.Series, options: ValueOptions, *, horizon_days: int) -> list[Part]:

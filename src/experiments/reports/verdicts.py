@@ -85,7 +85,7 @@ def verdicts_section(answers: Sequence[Answer]) -> Section:
             "note",
         )
     )
-    return Section("verdicts", "What can be foretold, and what cannot", parts)
+    return Section("verdicts", parts)
 
 
 def gains_figure(answers: Sequence[Answer]) -> Figure:
