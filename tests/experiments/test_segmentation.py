@@ -79,7 +79,9 @@ MADE = {
     **{algorithm: lambda algorithm=algorithm: Segmentation(algorithm=algorithm) for algorithm in ALGORITHMS},
     "outliers": lambda: Segmentation(outlier_quantile=0.97, variables=[*VARIABLES, "T", "clv"]),
     "quantile_bins": QuantileBins,
+    "quantile_bins_rate": lambda: QuantileBins(by="total_spend_rate"),
 }
+CUT_BY = {"quantile_bins": "total_spend", "quantile_bins_rate": "total_spend_rate"}
 
 
 @pytest.fixture(scope="module")
@@ -141,13 +143,13 @@ class TestEverySegmentation:
         before = X.copy(deep=True)
         MADE[name]().fit(X, y).predict(X)
         pd.testing.assert_frame_equal(X, before)
-        missing = "total_spend_rate" if name == "quantile_bins" else "monetary_value"
+        missing = CUT_BY.get(name, "monetary_value")
         with pytest.raises(InputError, match=f"missing feature {missing}"):
             fitted[name].outputs(X.drop(columns=missing))
 
     def test_rows_without_a_number_are_refused_by_column(self, name, fitted):
-        broken = X.assign(total_spend_rate=np.nan, T=np.inf)
-        with pytest.raises(InputError, match="total_spend_rate" if name == "quantile_bins" else "T has values"):
+        broken = X.assign(total_spend=np.nan, total_spend_rate=np.nan, T=np.inf)
+        with pytest.raises(InputError, match=CUT_BY.get(name, "T has values")):
             fitted[name].outputs(broken)
 
 
@@ -222,24 +224,28 @@ class TestVariables:
 
 
 def test_quantile_bins_hold_equal_parts_and_ties_share_a_bin():
-    totals = pd.DataFrame({"total_spend_rate": np.arange(100.0)})
+    totals = pd.DataFrame({"total_spend": np.arange(100.0), "total_spend_rate": np.arange(100.0) / 90})
     spend = np.arange(100.0)[::-1]
-    model = QuantileBins(5).fit(totals, spend)
-    assert np.array_equal(model.segment(totals), np.repeat([1, 2, 3, 4, 5], 20))
-    np.testing.assert_allclose(np.unique(model.predict(totals)), [9.5, 29.5, 49.5, 69.5, 89.5])
-    assert model.is_naive
-    # Of a shop that goes on as it was, watched twice as long, nobody changes bins.
-    steady = pd.DataFrame({"total_spend": np.arange(100.0) * 2, "total_spend_rate": np.arange(100.0) * 2 / 2})
-    assert np.array_equal(model.segment(steady), model.segment(totals))
+    by_total, by_rate = (QuantileBins(by, 5).fit(totals, spend) for by in ("total_spend", "total_spend_rate"))
+    for model in (by_total, by_rate):
+        assert np.array_equal(model.segment(totals), np.repeat([1, 2, 3, 4, 5], 20))
+        np.testing.assert_allclose(np.unique(model.predict(totals)), [9.5, 29.5, 49.5, 69.5, 89.5])
+        assert model.is_naive
+    # Of a shop that goes on as it was, watched twice as long, totals outgrow their edges.
+    later = totals.assign(total_spend=2 * totals["total_spend"])
+    assert np.array_equal(by_rate.segment(later), by_rate.segment(totals))
+    assert (by_total.segment(later) == 5).sum() == 60
     # 70 of 100 customers spent the same: quantiles at .2, .4, .6 coincide.
-    tied = pd.DataFrame({"total_spend_rate": [*[1.0] * 70, *range(2, 32)]})
-    model = QuantileBins(5).fit(tied, tied["total_spend_rate"])
+    tied = pd.DataFrame({"total_spend": [*[1.0] * 70, *range(2, 32)]})
+    model = QuantileBins(n_clusters=5).fit(tied, tied["total_spend"])
     assert pd.Series(model.segment(tied)).value_counts().sort_index().tolist() == [20, 10, 70]
-    assert QuantileBins(4).fit(tied.clip(upper=2), tied["total_spend_rate"]).segments_.tolist() == [2, 1]
+    assert QuantileBins().fit(tied.clip(upper=2), tied["total_spend"]).segments_.tolist() == [2, 1]
     with pytest.raises(InputError, match="does not tell customers apart"):
-        QuantileBins(4).fit(tied * 0, tied["total_spend_rate"])
+        QuantileBins().fit(tied * 0, tied["total_spend"])
     with pytest.raises(InputError, match="n_clusters"):
-        QuantileBins(1).fit(tied, tied["total_spend_rate"])
+        QuantileBins(n_clusters=1).fit(tied, tied["total_spend"])
+    with pytest.raises(InputError, match="did you mean 'total_spend'"):
+        QuantileBins("total_spent").fit(tied, tied["total_spend"])
 
 
 @pytest.mark.parametrize(

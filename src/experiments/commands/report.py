@@ -51,8 +51,8 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".html", ".htm")
 BINS = (
-    "These segments are parts of the customers by what they have spent so far, a day of the data: equal when the parts "
-    "were made, larger or smaller since."
+    "These segments are parts of the customers by what they have spent so far: equal when the parts were made, larger "
+    "or smaller since."
 )
 
 
@@ -134,9 +134,8 @@ class Material:
 
     @property
     def about_tiers(self) -> str:
-        """Of which day today's tiers are, and what was left out of them."""
-        told = f"Tiers are those of {self.as_of}, the day of this report, by {self.weighing.used} weights."
-        return " ".join([told, *self.tiers.notes])
+        """Of which day today's tiers are."""
+        return f"Tiers are those of {self.as_of}, the day of this report, by {self.weighing.used} weights."
 
     @cached_property
     def tested_tiers(self) -> tuple[Tiers, pd.Series]:
@@ -250,7 +249,7 @@ def describe_groups(material: Material) -> Section:
             "personas.strategy: %s is no tier or segment, which are %s", ", ".join(sorted(unused)), enumerated(names)
         )
     counts = personas.habits(shop, shop.tables.start, material.as_of, options.largest)
-    parts: list[Part] = [Text(material.about_tiers)]
+    parts: list[Part] = [Text(" ".join([material.about_tiers, *material.tiers.notes]))]
     for kind, groups in grouped.items():
         found = personas.describe(
             shop,
@@ -265,7 +264,7 @@ def describe_groups(material: Material) -> Section:
         )
         if kind == "segment":
             parts.append(Heading("The same of the segments"))
-            if material.scores["segmentation_model"].iloc[0] == "quantile_bins":
+            if material.scores["segmentation_model"].iloc[0].startswith("quantile_bins"):
                 parts.append(Text(BINS, "note"))
         parts += persona_parts(
             found,

@@ -33,7 +33,11 @@ PROBABILITIES: Mapping[str, Callable[..., Model]] = {
     "probability_blend": probability_blend,
 }
 
-SEGMENTATIONS: Mapping[str, Callable[..., Segments]] = {"segmentation": Segmentation, "quantile_bins": QuantileBins}
+SEGMENTATIONS: Mapping[str, Callable[..., Segments]] = {
+    "segmentation": Segmentation,
+    "quantile_bins": QuantileBins,
+    "quantile_bins_rate": partial(QuantileBins, by="total_spend_rate"),
+}
 
 __all__ = [
     "BGNBD",

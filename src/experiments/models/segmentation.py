@@ -28,7 +28,7 @@ from features.errors import InputError, UnsuitableDataError, did_you_mean, listi
 ALGORITHMS = ("kmeans", "gaussian_mixture", "agglomerative", "hdbscan")
 SCALINGS = ("none", "standard", "minmax", "log_standard")
 DERIVED = ("clv", "p_alive")
-BY = "total_spend_rate"  # what quantile bins are cut by
+SPENT = ("total_spend", "total_spend_rate")  # what quantile bins are cut by
 OUTLIER_COLUMNS = ("frequency", "monetary_value", "total_spend")
 MOST_ROWS = 10_000  # that algorithms which compare all pairs of rows learn from
 
@@ -415,24 +415,28 @@ class Segmentation(Segments):
 class QuantileBins(Segments):
     """Customers in equal parts by what they spent so far: what a marketer would do without a model.
 
-    Edges are quantiles of total_spend_rate over the latest cutoff's customers: of what was spent so far as a rate,
-    since totals grow and would outgrow the edges by the next cutoff. Equal values share a bin, so that there may
-    be fewer bins than asked for. Bins are numbered by mean `y`, from 1 = most valuable.
+    Edges are quantiles over the latest cutoff's customers. Totals grow and outgrow their edges by the next cutoff;
+    spend a day of the data has the same order at one cutoff, and edges that last if the shop goes on as it was. Equal
+    values share a bin, so that there may be fewer bins than asked for. Bins are numbered by mean `y`, from 1 = most
+    valuable.
 
     Parameters
     ----------
+    by : {"total_spend", "total_spend_rate"}
+        Feature that is cut.
     n_clusters : int >= 2
         Bins asked for.
 
     Attributes
     ----------
     edges_ : array of shape (n_bins - 1,)
-        Highest value of each bin but the last, in currency a day.
+        Highest value of each bin but the last, in the feature's unit.
     """
 
     is_naive: ClassVar[bool] = True
 
-    def __init__(self, n_clusters: int = 4) -> None:
+    def __init__(self, by: str = "total_spend", n_clusters: int = 4) -> None:
+        self.by = by
         self.n_clusters = n_clusters
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
@@ -444,24 +448,29 @@ class QuantileBins(Segments):
             If all customers spent the same so far.
         """
         _check_at_least("n_clusters", self.n_clusters, 2)
+        if self.by not in SPENT:
+            raise InputError(f"bins are not cut by {self.by!r}", where="by", hint=did_you_mean(str(self.by), SPENT))
         X, y = _latest(X, y)
-        rate = finite_columns(X, [BY])[BY].to_numpy()
+        spent = self._spent(X)
         shares = np.arange(1, self.n_clusters) / self.n_clusters
-        edges = np.unique(np.quantile(rate, shares, method="inverted_cdf"))
-        self.edges_ = edges[edges < rate.max()]
+        edges = np.unique(np.quantile(spent, shares, method="inverted_cdf"))
+        self.edges_ = edges[edges < spent.max()]
         if not len(self.edges_):
             raise UnsuitableDataError(
-                f"{BY} does not tell customers apart",
-                where=f"column {BY}",
+                f"{self.by} does not tell customers apart",
+                where=f"column {self.by}",
                 expected="quantiles that differ",
-                found=listing(np.unique(rate)),
+                found=listing(np.unique(spent)),
                 hint="raise n_clusters, or use a later cutoff",
             )
         self._learn_spend(self._cells(X), y)
         return self
 
     def _cells(self, X: pd.DataFrame) -> np.ndarray:
-        return np.searchsorted(self.edges_, finite_columns(X, [BY])[BY].to_numpy())
+        return np.searchsorted(self.edges_, self._spent(X))
+
+    def _spent(self, X: pd.DataFrame) -> np.ndarray:
+        return finite_columns(X, [self.by])[self.by].to_numpy()
 
     def get_state(self) -> dict[str, Any]:
         return {**super().get_state(), "edges": self.edges_.tolist()}

@@ -20,6 +20,7 @@ RIVALS = {
     "naive_visits": "visits in the last 91 days",
     "naive_constant": "one probability for all",
     "quantile_bins": "equal parts by what was spent so far",
+    "quantile_bins_rate": "equal parts by spend a day",
     "champion": "the model in use",
 }
 MEANING = {

@@ -116,9 +116,9 @@ def interval(shop: Shop, splits: Splits, options: Options) -> Result:
         faults=faults,
         verdict=(f"The interval is {arithmetic}: predicting it from these is arithmetic. " if found else "")
         + f"Without them R2 is {_r2(y, uninformed):.2f}. The wait for the next purchase is told "
-        + wait.gain.say("better by a model", "worse by a model", "by a model not measurably better")
-        + f" than by one number for all (its error is smaller by {wait.gain.mean:.2f} days, {wait.gain.low:.2f} to "
-        f"{wait.gain.high:.2f}).",
+        + wait.excess.say("worse by a model", "better by a model", "by a model not measurably better")
+        + f" than by one number for all: by the model the error is {wait.excess.mean:+.2f} days "
+        f"({wait.excess.low:+.2f} to {wait.excess.high:+.2f}).",
         figures=figures,
         params={
             "features": ", ".join(X),
@@ -217,8 +217,8 @@ class Wait:
         Who come back.
     interval, model, median : float
         By the average interval, by a model of the wait, by the median wait for all.
-    gain : Difference
-        Of the errors by the median and by the model.
+    excess : Difference
+        Of the errors by the model over those by the median.
     cutoffs : str
     """
 
@@ -226,7 +226,7 @@ class Wait:
     interval: float
     model: float
     median: float
-    gain: Difference
+    excess: Difference
     cutoffs: str
 
 
@@ -251,7 +251,7 @@ def _wait(shop: Shop, splits: Splits, options: Options) -> Wait:
         interval=float(mae(y_now, average_interval(customers_now.rows.loc[y_now.index]))),
         model=float(mae(y_now, predicted)),
         median=float(mae(y_now, np.full(len(y_now), y_then.median()))),
-        gain=Difference.of((y_now - y_then.median()).abs(), (y_now - predicted).abs()),
+        excess=Difference.of((y_now - predicted).abs(), (y_now - y_then.median()).abs()),
         cutoffs=f"{then}, {now}",
     )
 

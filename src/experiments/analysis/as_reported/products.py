@@ -84,7 +84,7 @@ def products(shop: Shop, splits: Splits, options: Options) -> Result:
             f"hit rate@{options.n_recommended} in the next {splits.horizon_days} days; honest: of the best-sellers",
             lift["hit_rate"],
             popularity["hit_rate"],
-            f"Of {len(judged):,} customers who come back: lists by lift are hit by {gain.mean:+.1%} of them more "
+            f"Of {len(judged):,} customers who come back: the lists' rate less the best-sellers' is {gain.mean:+.1%} "
             f"({gain.low:+.1%} to {gain.high:+.1%}).",
             "share",
         ),
