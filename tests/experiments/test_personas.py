@@ -15,7 +15,7 @@ from scipy.stats import norm
 
 from experiments.analysis.personas import OTHER, Persona, Personas, describe, habits, over_index
 from experiments.commands.config import CONF
-from experiments.commands.report import describe_groups
+from experiments.commands.report import BINS, describe_groups
 from experiments.reports.personas import Wording, persona_parts
 from experiments.reports.section import Heading, Table, Text
 from features.errors import InputError
@@ -288,7 +288,9 @@ def test_personas_by_hand(shop: Shop) -> None:
     assert "category" not in set(much.personas[1].stands_out["aspect"]), "an index of 151"
 
 
-def test_a_strategy_for_nobody_is_told(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_strategy_for_nobody_is_told_and_of_which_day_groups_are(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
     options = OmegaConf.load(CONF / "personas" / "default.yaml")
     strategy = {"VIP": {"en": "Thank them."}, "Platnum": {"en": "Give a card."}}
     options = SimpleNamespace(**{**OmegaConf.to_object(options), "strategy": strategy})
@@ -296,14 +298,18 @@ def test_a_strategy_for_nobody_is_told(shop: Shop, caplog: pytest.LogCaptureFixt
     material = SimpleNamespace(
         shop=shop,
         as_of=DAYS[1],
-        tiers=SimpleNamespace(tier=TIERS),
-        scores=pd.DataFrame(index=TIERS.index),
+        tiers=SimpleNamespace(tier=TIERS, notes=["Customers of equal scores are in one tier."]),
+        about_tiers="Tiers are those of 2019-07-01.",
+        scores=pd.DataFrame({"segment": 1.0}, index=TIERS.index),
+        champions={"segmentation": SimpleNamespace(tags={"model": "quantile_bins_rate"})},
         config=SimpleNamespace(personas=options, report=report),
     )
     section = describe_groups(material)
     texts = [part.text for part in section.parts if isinstance(part, Text)]
+    assert texts[0] == "Tiers are those of 2019-07-01. Customers of equal scores are in one tier."
+    assert BINS in texts
     assert "→ Thank them." in texts
-    assert "Platnum is no tier or segment, which are VIP, Gold, Silver and Bronze" in caplog.text
+    assert "Platnum is no tier or segment, which are VIP, Gold, Silver, Bronze and Segment 1" in caplog.text
     assert "VIP is no tier" not in caplog.text
 
 

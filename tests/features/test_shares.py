@@ -209,7 +209,7 @@ def test_feature_sets_for_segments_are_built_on_the_complete_journey(basis, comp
     tables = complete_journey.open(engine)
     names = expand(names, tables.as_of(cutoff), engine)
     X = snapshot(tables, names, [cutoff], engine, cache=tmp_path, digest=complete_journey.digest)
-    assert X.shape == (2_447, {"value": 6, "products": 18, "brands": 8, "behaviour": 21}[basis])
+    assert X.shape == (2_447, {"value": 7, "products": 19, "brands": 9, "behaviour": 22}[basis])
     same_for_all = {"top_channel_share"} if basis == "behaviour" else set()  # the source knows no channels
     assert set(X.columns[X.nunique() == 1]) == same_for_all
 

@@ -264,7 +264,7 @@ def describe_groups(material: Material) -> Section:
         )
         if kind == "segment":
             parts.append(Heading("The same of the segments"))
-            if material.scores["segmentation_model"].iloc[0].startswith("quantile_bins"):
+            if material.champions["segmentation"].tags["model"].startswith("quantile_bins"):
                 parts.append(Text(BINS, "note"))
         parts += persona_parts(
             found,
