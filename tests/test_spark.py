@@ -116,10 +116,10 @@ def test_what_groups_of_customers_did_is_equal(shops: dict[str, Shop]) -> None:
     if tables.products is not None:
         values = shops["duckdb"].behaviour(behaviour.by_value, groups, middle, tables.end)["value"]
         asked += [behaviour.by_value, behaviour.baskets, partial(behaviour.value_share, values=list(values[:3]))]
-        aspects.append("category")
+        aspects += ["category", "pair"]
     for expression in asked:
         assert_same_rows({on: shop.behaviour(expression, groups, middle, tables.end) for on, shop in shops.items()})
-    for expression in (orders, *(partial(occasions, aspect=aspect) for aspect in aspects)):
+    for expression in (orders, *(partial(occasions, aspect=aspect, largest=3) for aspect in aspects)):
         window = {on: shop.tables.between(middle, tables.end) for on, shop in shops.items()}
         assert_same_rows({on: shop.engine.frame(expression(window[on])) for on, shop in shops.items()})
     assert_same_rows(
