@@ -298,7 +298,7 @@ def test_a_strategy_for_nobody_is_told_and_of_which_day_groups_are(
     material = SimpleNamespace(
         shop=shop,
         as_of=DAYS[1],
-        tiers=SimpleNamespace(tier=TIERS, notes=["Customers of equal scores are in one tier."]),
+        tiers=SimpleNamespace(tier=TIERS, notes=["clv is left out: the fit did not converge."]),
         about_tiers="Tiers are those of 2019-07-01.",
         scores=pd.DataFrame({"segment": 1.0}, index=TIERS.index),
         champions={"segmentation": SimpleNamespace(tags={"model": "quantile_bins_rate"})},
@@ -306,7 +306,7 @@ def test_a_strategy_for_nobody_is_told_and_of_which_day_groups_are(
     )
     section = describe_groups(material)
     texts = [part.text for part in section.parts if isinstance(part, Text)]
-    assert texts[0] == "Tiers are those of 2019-07-01. Customers of equal scores are in one tier."
+    assert texts[0] == "Tiers are those of 2019-07-01. clv is left out: the fit did not converge."
     assert BINS in texts
     assert "→ Thank them." in texts
     assert "Platnum is no tier or segment, which are VIP, Gold, Silver, Bronze and Segment 1" in caplog.text

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
-from datetime import date
 from html import unescape
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from experiments.commands.report import SECTIONS, Material
+from experiments.commands.report import SECTIONS
 from experiments.reports.section import TITLES
 from features.errors import InputError
 from workplace import QUICK
@@ -57,15 +55,6 @@ def test_a_report_has_every_section_and_is_kept_in_mlflow(run: Run, workspace: P
     assert "it.html" in names
     assert any(name.startswith("figures/tiers/") for name in names)
     assert any(name.startswith("tables/tiers/") for name in names)
-
-
-def test_what_todays_tiers_leave_out_is_on_the_page_and_not_in_the_log_alone() -> None:
-    said = "clv is left out at 2020-01-01: the fit did not converge."
-    material = SimpleNamespace(
-        as_of=date(2020, 1, 1), weighing=SimpleNamespace(used="equal"), tiers=SimpleNamespace(notes=(said,))
-    )
-    told = Material.about_tiers.fget(material)
-    assert told == f"Tiers are those of 2020-01-01, the day of this report, by equal weights. {said}"
 
 
 def test_a_section_that_fails_costs_no_other(run: Run, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
