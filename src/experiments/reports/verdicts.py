@@ -122,7 +122,7 @@ def _rows(answers: Sequence[Answer]) -> pd.DataFrame:
         row |= dict.fromkeys(("judged", "figure", "interval", "nearest simple rule", "its figure", "sealed days"), "-")
         if (decision := answer.decision) is not None:
             row |= {
-                "judged": answer.judged,
+                "judged": in_words(answer.judged),
                 "figure": f"{decision.metric} {short(decision.estimate)}",
                 "interval": " to ".join(map(short, decision.interval)),
                 "nearest simple rule": in_words(decision.naive),
