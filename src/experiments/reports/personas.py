@@ -134,7 +134,7 @@ def persona_parts(
         if len(persona.stands_out):
             parts.append(
                 Table(
-                    f"{kind}_{_word(persona.group)}",
+                    f"{kind}_{persona.group}",
                     _index_table(persona, wordings["en"]),
                     "Index against all customers, 100 is as usual.",
                 )
@@ -157,10 +157,6 @@ def _index_table(persona: Persona, wording: Wording) -> Any:
     )[["aspect", "value", "index", "interval", "share", "share_of_all", "customers"]].rename(
         columns={"share_of_all": "share of all"}
     )
-
-
-def _word(group: str) -> str:
-    return group.lower().replace(" ", "_")
 
 
 def _filled(sentence: str, **values: object) -> str:
