@@ -40,9 +40,9 @@ from lifetimes import BetaGeoFitter, ModifiedBetaGeoFitter
 from lifetimes.utils import summary_data_from_transaction_data
 
 from experiments.evaluation.bootstrap import paired_bootstrap
-from experiments.evaluation.decision import alpha_of_look, decide
 from experiments.evaluation.metrics import gini
-from experiments.models.probabilistic import BGNBD, DAYS_PER_WEEK, MBGNBD
+from experiments.gate.rule import alpha_of_look, decide
+from experiments.models.buy_till_you_die import BGNBD, DAYS_PER_WEEK, MBGNBD
 from experiments.tracking.packaging import synthetic_rows
 from experiments.tracking.runs import Runs
 from experiments.tracking.store import connect
@@ -242,7 +242,7 @@ def trials(folder: Path) -> Iterator[Result]:
         return open_study(name, StudyOptions(n_trials=n_trials, storage=f"{folder}/{name}.journal", **options), name)
 
     def tracked() -> None:
-        from experiments.commands.tune import record
+        from experiments.workflow.tune import record
 
         optimize(study(), distance, n_trials, lambda trial: runs.log_trial(parent, record(trial, 0)), quiet=True)
 

@@ -32,9 +32,9 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from omegaconf import OmegaConf
 from optuna.storages.journal import JournalFileBackend
 
-from experiments.commands import output
 from experiments.commands.main import COMMANDS, run
 from experiments.tracking.store import connect
+from experiments.workflow import output
 from features.sources import cdnow, complete_journey, staging
 from merchandise_store import ROWS, Store
 from online_retail import LINES, OnlineRetail

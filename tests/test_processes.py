@@ -10,8 +10,8 @@ import pytest
 from joblib import cpu_count
 
 from experiments import processes
-from experiments.commands.run import n_processes
 from experiments.processes import SHARED, THREADS, sharing_cores, to_the_end
+from experiments.workflow.run import n_processes
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_what_the_user_said_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_question_has_a_process_for_each_core_unless_it_is_said_how_many(
     configured: int | None, engine: str, workers: int, wanted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("experiments.commands.run.cpu_count", lambda: 16)
+    monkeypatch.setattr("experiments.workflow.run.cpu_count", lambda: 16)
     config = SimpleNamespace(processes=configured, engine={"name": engine}, tuning=SimpleNamespace(workers=workers))
     assert n_processes(config) == wanted
 

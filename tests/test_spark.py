@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
-from features import behaviour, targets
+from features import group_totals, outcomes
 from features.engines import Engine, open_engine
-from features.groups import FAMILIES, PARAMETRISED
-from features.groups.purchases import square
+from features.families import FAMILIES, PARAMETRISED
+from features.families.purchases import square
 from features.occasions import occasions, orders
 from features.shop import Shop
 from features.tables import MOMENT, MONEY
@@ -96,7 +96,7 @@ def test_snapshots_and_targets_of_every_source_are_equal(shops: dict[str, Shop])
     assert all(found["spark"] == found["duckdb"] for found in valued.values())
     names += [feature for found in valued.values() for feature in found["duckdb"]]
     assert_equal({on: shop.features(names, [cutoff]) for on, shop in shops.items()})
-    for expression in (partial(targets.spend, discount_rate=0.1), targets.purchase_days):
+    for expression in (partial(outcomes.spend, discount_rate=0.1), outcomes.purchase_days):
         assert_equal({on: shop.target(expression, [cutoff], 60, "y").to_frame() for on, shop in shops.items()})
 
 
@@ -111,11 +111,20 @@ def test_what_groups_of_customers_did_is_equal(shops: dict[str, Shop]) -> None:
     middle = tables.start + (tables.end - tables.start) / 2
     buyers = shops["duckdb"].features(["frequency"], [middle]).droplevel("cutoff").index
     groups = pd.Series(pd.Categorical(np.where(np.arange(len(buyers)) % 2, "odd", "even")), index=buyers)
-    asked = [behaviour.by_day, behaviour.by_coupon, partial(behaviour.by_coupon, of="lines"), behaviour.coupon_share]
+    asked = [
+        group_totals.by_day,
+        group_totals.by_coupon,
+        partial(group_totals.by_coupon, of="lines"),
+        group_totals.coupon_share,
+    ]
     aspects = ["price", "month", "weekday", "coupon"]
     if tables.products is not None:
-        values = shops["duckdb"].behaviour(behaviour.by_value, groups, middle, tables.end)["value"]
-        asked += [behaviour.by_value, behaviour.baskets, partial(behaviour.value_share, values=list(values[:3]))]
+        values = shops["duckdb"].behaviour(group_totals.by_value, groups, middle, tables.end)["value"]
+        asked += [
+            group_totals.by_value,
+            group_totals.baskets,
+            partial(group_totals.value_share, values=list(values[:3])),
+        ]
         aspects += ["category", "pair"]
     for expression in asked:
         assert_same_rows({on: shop.behaviour(expression, groups, middle, tables.end) for on, shop in shops.items()})

@@ -12,7 +12,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import InputError, did_you_mean
-from features.groups import purchases
+from features.families import purchases
 from features.tables import Tables
 
 OTHER = ""  # the values of an aspect that are too rare to be told of, in one

@@ -83,7 +83,7 @@ class Shop:
     def behaviour(
         self, expression: Callable[[Tables, ir.Table], ir.Table], groups: pd.Series, start: date, end: date
     ) -> pd.DataFrame:
-        """What groups of customers did in [start, end), as an expression of `features.behaviour` tells.
+        """What groups of customers did in [start, end), as an expression of `features.group_totals` tells.
 
         Parameters
         ----------

@@ -21,7 +21,7 @@ import pyarrow.dataset as ds
 
 from features.engines import Engine
 from features.errors import InputError, listing
-from features.groups import PARAMETRISED, Family, is_wildcard, resolve, spelling
+from features.families import PARAMETRISED, Family, is_wildcard, resolve, spelling
 from features.memory import check_memory
 from features.tables import SPECS, Tables, parse_day
 
@@ -244,7 +244,7 @@ def target(
     tables, cutoffs, engine, cache, digest
         As for `snapshot`, so that both have the same rows.
     expression : callable
-        `(future, eligible) -> ibis table` of customer_id and y, such as those of `features.targets`.
+        `(future, eligible) -> ibis table` of customer_id and y, such as those of `features.outcomes`.
     horizon_days : int
         Days in the window, at least 1.
     name : str

@@ -15,14 +15,14 @@ from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from experiments.analysis.as_reported.options import PARTS, Options
-from experiments.analysis.as_reported.products import mine, recommend
-from experiments.analysis.as_reported.result import Difference, Result, Skipped
-from experiments.analysis.as_reported.segments import VARIABLES
-from experiments.analysis.as_reported.study import as_reported
-from experiments.commands.config import typed
+from experiments.case_study.options import PARTS, Options
+from experiments.case_study.products import mine, recommend
+from experiments.case_study.result import Difference, Result, Skipped
+from experiments.case_study.section import as_reported_section
+from experiments.case_study.segments import VARIABLES
+from experiments.case_study.study import as_reported
+from experiments.commands.compose import typed
 from experiments.evaluation.splits import Splits, make_splits
-from experiments.reports.as_reported import as_reported_section
 from experiments.reports.section import Picture, Table, Text
 from experiments.tracking.registry import Registry
 from experiments.tracking.runs import Runs

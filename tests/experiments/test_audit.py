@@ -21,7 +21,7 @@ from experiments.tasks import TASKS
 from experiments.tasks.base import Dataset
 from experiments.tasks.clv import CustomerValue
 from experiments.tasks.segmentation import CustomerSegments
-from features.groups import FAMILIES, Family
+from features.families import FAMILIES, Family
 from features.shop import Shop
 from features.tampering import Tamperer
 from merchandise_store import Store, sales_of_a_year

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 from hydra import compose, initialize_config_dir
 
-from experiments.commands import candidate
-from experiments.commands.config import typed
-from experiments.commands.project import Project
-from experiments.models.naive import PastTotal
+from experiments.commands.compose import typed
+from experiments.models.baselines import PastTotal
+from experiments.workflow import candidate
+from experiments.workflow.session import Session
 from workplace import ROOT
 
 LIFETIME, LATELY, TOTAL = "naive_lifetime_rate", "naive_last_91_days_rate", "naive_past_total"
@@ -20,7 +20,7 @@ LIFETIME, LATELY, TOTAL = "naive_lifetime_rate", "naive_last_91_days_rate", "nai
 @pytest.fixture
 def chosen(monkeypatch: pytest.MonkeyPatch):
     """Of some validated figures, the model that is put to use; what there is already is not fitted again."""
-    monkeypatch.setattr(candidate, "_digest", lambda project, kind, name, params: name)
+    monkeypatch.setattr(candidate, "_digest", lambda session, kind, name, params: name)
     monkeypatch.setattr("experiments.tracking.store.exclusive", lambda client, name: nullcontext())
     tagged = {}
     registry = SimpleNamespace(
@@ -31,10 +31,10 @@ def chosen(monkeypatch: pytest.MonkeyPatch):
     def choose(task: str, validated: dict[str, dict[str, float]]) -> str:
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             config = typed(compose("config", [f"task={task}"]))
-        project = SimpleNamespace(
-            task=Project(config).task, splits=None, client=None, registered_name="shop", registry=registry
+        session = SimpleNamespace(
+            task=Session(config).task, splits=None, client=None, registered_name="shop", registry=registry
         )
-        version = candidate.make_naive(project, {}, validated, {"reason": "none was shown"})
+        version = candidate.make_naive(session, {}, validated, {"reason": "none was shown"})
         assert tagged == {"reason": "none was shown"}
         return version.name
 

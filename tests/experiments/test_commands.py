@@ -22,11 +22,11 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
-from experiments.commands import promote
 from experiments.commands.main import expand
-from experiments.reports.decision import RIVALS
+from experiments.gate.decision_page import RIVALS
 from experiments.tracking.registry import Registry
 from experiments.tracking.runs import Runs, TrialRecord
+from experiments.workflow import promote
 from workplace import BIN, QUICK, ROOT, environment, experiments
 
 NAME = "cdnow-clv"
@@ -365,7 +365,7 @@ def test_several_questions_are_judged_together_and_a_killed_run_goes_on(
     workspace: Path, run: Run, three_questions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as killed:
-        killed.setattr("experiments.tracking.gate.settle", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        killed.setattr("experiments.gate.ledger.settle", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
         run(*three_questions, code=130)
     for name in (NAME, "cdnow-segmentation"):
         model = client(workspace).get_registered_model(name)
@@ -511,17 +511,17 @@ def test_mlprojects_one_parameter_for_all_overrides_is_split_and_empty_ones_are_
 
 
 def test_every_command_is_an_mlproject_entry_point(tmp_path: Path, finished_run: tuple[Path, str]) -> None:
-    project = tmp_path / "project"
-    project.mkdir()
-    shutil.copy(ROOT / "MLproject", project)
-    shutil.copytree(finished_run[0] / ".cache", project / ".cache")
+    session = tmp_path / "session"
+    session.mkdir()
+    shutil.copy(ROOT / "MLproject", session)
+    shutil.copytree(finished_run[0] / ".cache", session / ".cache")
     done = subprocess.run(
         [
             *(str(BIN / "mlflow"), "run", ".", "-e", "tune", "--env-manager", "local"),
             *("-P", "task=clv", "-P", "data=cdnow", "-P", "experiment=clv_quick", "-P", "n_trials=2"),
             *("-P", "overrides=search.models=[bg_nbd] evaluation.n_validation=1 evaluation.n_controls=1"),
         ],
-        cwd=project,
+        cwd=session,
         env=environment(),
         capture_output=True,
         text=True,
@@ -529,10 +529,10 @@ def test_every_command_is_an_mlproject_entry_point(tmp_path: Path, finished_run:
     )
     assert done.returncode == 0, done.stderr
     assert "cdnow-clv version 1 (bg_nbd)" in done.stdout
-    (study,) = kind(project, "study")
+    (study,) = kind(session, "study")
     assert study.data.tags["mlflow_project_run"]
     assert study.info.status == "FINISHED"
-    assert len(kind(project, "trial")) == 2
+    assert len(kind(session, "trial")) == 2
     import yaml
 
     from experiments.commands.main import COMMANDS

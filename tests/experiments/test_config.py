@@ -8,13 +8,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from experiments.commands import main
-from experiments.commands.audit import asking
-from experiments.commands.config import Config, of_task, typed
-from experiments.commands.project import Project
+from experiments.commands.compose import of_task, typed
 from experiments.models import MODELS, PROBABILITIES, SEGMENTATIONS
 from experiments.tuning.space import Space
+from experiments.workflow.audit import asking
+from experiments.workflow.config import Config
+from experiments.workflow.session import Session
 from features.errors import InputError
-from features.groups import resolve
+from features.families import resolve
 from workplace import ROOT
 
 CONF = ROOT / "conf"
@@ -50,7 +51,7 @@ def test_every_option_composes_and_names_only_what_there_is(option: str) -> None
     Space(config.search.models, config.search.space).check(known)
     assert set(config.model.params) <= set(known[config.model.name])
     task = {**config.task, "variables": None} if "variables" in config.task else config.task
-    candidates = Project(dataclasses.replace(config, task=task)).task.candidates()
+    candidates = Session(dataclasses.replace(config, task=task)).task.candidates()
     assert {config.model.name, *config.search.models} <= set(candidates)
 
 
@@ -67,11 +68,11 @@ def test_a_saved_combination_gives_other_tasks_all_but_what_belongs_to_its_own()
 
 def test_an_audit_asks_each_task_as_given_and_the_configured_one_as_it_is() -> None:
     given = ["data=cdnow", "experiment=gone_after_active", "evaluation.seed=7", "task.horizon_days=14"]
-    project = Project(composed(*given), given)
-    project.shop = None
-    assert asking(project, "repurchase") is project
+    session = Session(composed(*given), given)
+    session.shop = None
+    assert asking(session, "repurchase") is session
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        other = asking(project, "clv")
+        other = asking(session, "clv")
     assert (other.config.task["horizon_days"], other.config.evaluation.seed) == (90, 7)
     assert "experiment=gone_after_active" in other.overrides
 
@@ -109,7 +110,7 @@ def test_a_password_from_the_environment_is_on_no_command_line(monkeypatch: pyte
     asked = []
     monkeypatch.setenv("PASSWORD", "se'c,ret")
     monkeypatch.setattr(
-        "experiments.commands.data.main", lambda config: asked.append((config, Project(config).arguments))
+        "experiments.workflow.data.main", lambda config: asked.append((config, Session(config).arguments))
     )
     assert main.run(["data", "data=cdnow", "tuning.storage=postgresql://fleet:${oc.env:PASSWORD}@db/studies"]) == 0
     ((config, arguments),) = asked

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from experiments.evaluation.bootstrap import Distribution, Draws
-from experiments.evaluation.decision import Decision, alpha_of_look, correct, decide, holm
-from experiments.reports.decision import decision_page, figure, statement
+from experiments.gate.decision_page import decision_page, figure, statement
+from experiments.gate.rule import Decision, alpha_of_look, correct, decide, holm
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.normal(size=4000)

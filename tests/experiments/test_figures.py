@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from experiments.evaluation.metrics import calibration_table, cumulative_gain
-from experiments.evaluation.probability import reliability_table
+from experiments.evaluation.probability_metrics import reliability_table
 from experiments.reports.figures import calibration_figure, cumulative_gain_figure, reliability_figure
 from features.errors import InputError
 

@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from experiments.evaluation.decision import Comparison, Decision, Outcome, correct
-from experiments.tracking import gate, packaging
+from experiments.gate import ledger
+from experiments.gate.rule import Comparison, Decision, Outcome, correct
+from experiments.tracking import packaging
 from experiments.tracking.registry import LONGEST_TAG, Registry
 from experiments.tracking.store import connect
 from features.errors import InputError
@@ -25,7 +26,7 @@ from workplace import QUICK, environment
 
 NAME = "shop-clv"
 TAGS = {"target": "spend", "ranking_only": "false"}
-WINDOW = gate.Window(start="2017-10-03", end="2018-01-01", rule="r")
+WINDOW = ledger.Window(start="2017-10-03", end="2018-01-01", rule="r")
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +63,12 @@ def decided(promote: bool) -> Decision:
     )
 
 
-def look(registry: Registry, number: int, promote: bool, window: gate.Window = WINDOW) -> gate.Look:
-    taken = gate.look(
+def look(registry: Registry, number: int, promote: bool, window: ledger.Window = WINDOW) -> ledger.Look:
+    taken = ledger.look(
         registry, registry.get(number), registry.champion(), window, lambda alpha: decided(promote), ["clv"]
     )
     (outcome,) = correct([taken.decision])
-    return gate.settle(registry, registry.get(number), taken, outcome, "in words")
+    return ledger.settle(registry, registry.get(number), taken, outcome, "in words")
 
 
 def champion(registry: Registry) -> int | None:
@@ -92,11 +93,11 @@ def test_a_look_is_counted_even_if_it_dies_and_overlapping_windows_count_togethe
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        gate.look(registry, registry.get(1), None, WINDOW, dies, ["clv"])
+        ledger.look(registry, registry.get(1), None, WINDOW, dies, ["clv"])
     assert look(registry, 1, promote=False).number == 2
-    a_day_later = gate.Window(start="2017-10-04", end="2018-01-02", rule="r")
+    a_day_later = ledger.Window(start="2017-10-04", end="2018-01-02", rule="r")
     assert look(registry, 2, promote=False, window=a_day_later).number == 3
-    next_quarter = gate.Window(start="2018-01-02", end="2018-04-02", rule="r")
+    next_quarter = ledger.Window(start="2018-01-02", end="2018-04-02", rule="r")
     assert look(registry, 2, promote=False, window=next_quarter).number == 1
 
 
@@ -104,7 +105,7 @@ def test_a_decision_stands_until_rule_or_champion_change(registry: Registry) -> 
     assert look(registry, 1, promote=False).fresh
     assert not look(registry, 1, promote=True).fresh
     assert champion(registry) is None
-    assert look(registry, 1, promote=True, window=gate.Window(WINDOW.start, WINDOW.end, rule="milder")).fresh
+    assert look(registry, 1, promote=True, window=ledger.Window(WINDOW.start, WINDOW.end, rule="milder")).fresh
     assert champion(registry) == 1
 
 
@@ -126,18 +127,18 @@ def test_a_champion_that_changed_meanwhile_stops_the_promotion(registry: Registr
         registry.crown(3, "by someone on another machine")
         return decided(True)
 
-    taken = gate.look(registry, registry.get(1), None, WINDOW, overtaken, ["clv"])
+    taken = ledger.look(registry, registry.get(1), None, WINDOW, overtaken, ["clv"])
     with pytest.raises(InputError, match="changed while version 1 was judged"):
-        gate.settle(registry, registry.get(1), taken, correct([taken.decision])[0], "in words")
+        ledger.settle(registry, registry.get(1), taken, correct([taken.decision])[0], "in words")
     assert champion(registry) == 3
 
 
 def test_what_came_of_a_look_beside_other_tasks_stands(registry: Registry) -> None:
-    taken = gate.look(registry, registry.get(1), None, WINDOW, lambda alpha: decided(True), ["clv", "segmentation"])
+    taken = ledger.look(registry, registry.get(1), None, WINDOW, lambda alpha: decided(True), ["clv", "segmentation"])
     assert taken.outcome is None
     assert champion(registry) is None  # a look alone crowns nobody
     refused = Outcome(False, "weak", ("not beside the others",))
-    gate.settle(registry, registry.get(1), taken, refused, "in words")
+    ledger.settle(registry, registry.get(1), taken, refused, "in words")
     again = look(registry, 1, promote=True)
     assert (again.fresh, again.outcome, champion(registry)) == (False, refused, None)
     assert registry.get(1).tags["verdict"] == "weak"
@@ -158,7 +159,7 @@ def test_a_ledger_holds_decisions_of_any_length_and_each_reason_once(
     )
     candidate = registry.get(1)
 
-    def judged(registry: Registry, *, killed: bool = False) -> gate.Look:
+    def judged(registry: Registry, *, killed: bool = False) -> ledger.Look:
         with monkeypatch.context() as patched:
             if killed:  # as the ledger would be where a process ends between two pieces
                 pieces = iter([True, True, False])
@@ -168,7 +169,7 @@ def test_a_ledger_holds_decisions_of_any_length_and_each_reason_once(
                     "set_registered_model_tag",
                     lambda *tag: write(*tag) if next(pieces) else (_ for _ in ()).throw(KeyboardInterrupt),
                 )
-            return gate.look(registry, candidate, None, WINDOW, lambda alpha: long, ["clv"])
+            return ledger.look(registry, candidate, None, WINDOW, lambda alpha: long, ["clv"])
 
     with pytest.raises(KeyboardInterrupt):
         judged(registry, killed=True)
@@ -176,11 +177,11 @@ def test_a_ledger_holds_decisions_of_any_length_and_each_reason_once(
     taken = judged(registry)
     (outcome,) = correct([taken.decision])
     beside_others = replace(outcome, reasons=(*outcome.reasons, "not beside the others"))
-    gate.settle(registry, candidate, taken, beside_others, "in words")
+    ledger.settle(registry, candidate, taken, beside_others, "in words")
     tags = registry.client.get_registered_model(registry.name).tags
     assert max(map(len, tags.values())) <= LONGEST_TAG
     assert max(map(len, registry.get(1).tags.values())) <= LONGEST_TAG
-    again = gate.look(registry, candidate, None, WINDOW, lambda alpha: one, ["clv"])
+    again = ledger.look(registry, candidate, None, WINDOW, lambda alpha: one, ["clv"])
     assert (again.fresh, again.decision, again.outcome) == (False, taken.decision, beside_others)
     assert [comparison.rival for comparison in again.decision.comparisons] == [rival.rival for rival in rivals]
     assert "".join(value for key, value in tags.items() if ".0002" in key).count(long.reasons[-1]) == 1
@@ -189,7 +190,7 @@ def test_a_ledger_holds_decisions_of_any_length_and_each_reason_once(
         raise AssertionError("the window was opened")
 
     with pytest.raises(InputError, match=r"too long for the ledger(.|\n)*at most 4,000 characters"):
-        gate.look(registry, registry.get(2), None, WINDOW, opens, ["task" * 1000])
+        ledger.look(registry, registry.get(2), None, WINDOW, opens, ["task" * 1000])
 
 
 def test_a_look_stands_after_the_naive_model_took_the_place_of_its_candidate(registry: Registry) -> None:

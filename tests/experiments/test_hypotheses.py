@@ -16,15 +16,15 @@ import pytest
 import yaml
 from hydra import initialize_config_dir
 
-from experiments.analysis.associations import pairs
-from experiments.analysis.behaviour import BehaviourOptions, Window, daily_rates, observe
-from experiments.analysis.hypotheses import TOGETHER, Part, Weekday, assess, log_rate_ratio, log_rise, named_times
-from experiments.commands.config import every
+from experiments.commands.compose import every
+from experiments.description.associations import pairs
+from experiments.description.hypotheses import TOGETHER, Part, Weekday, assess, log_rate_ratio, log_rise, named_times
+from experiments.description.hypotheses_section import hypotheses_section
+from experiments.description.purchasing import BehaviourOptions, Window, daily_rates, observe
+from experiments.description.purchasing_section import behaviour_section
 from experiments.evaluation.bootstrap import Distribution
 from experiments.evaluation.metrics import spearman
-from experiments.reports.behaviour import behaviour_section
 from experiments.reports.fonts import use_in_pictures
-from experiments.reports.hypotheses import hypotheses_section
 from experiments.reports.section import Picture, Section, Table, Text
 from features.engines import open_engine
 from features.errors import InputError

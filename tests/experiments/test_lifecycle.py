@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.analysis.lifecycle import (
+from experiments.description.lifecycle import (
     ARRIVALS,
     LifecycleOptions,
     average,
@@ -20,7 +20,7 @@ from experiments.analysis.lifecycle import (
     period,
     stage_of,
 )
-from experiments.reports.lifecycle import lifecycle_section
+from experiments.description.lifecycle_section import lifecycle_section
 from experiments.reports.section import Picture, Table, Text
 from features.errors import InputError, InsufficientDataError
 from features.shop import Shop

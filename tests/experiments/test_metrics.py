@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import auc, mean_absolute_error, mean_squared_error
 
 from experiments.evaluation.bootstrap import Distribution, paired_bootstrap, resample_weights
-from experiments.evaluation.clusters import explained_deviance
+from experiments.evaluation.cluster_metrics import explained_deviance
 from experiments.evaluation.metrics import (
     SPEND_METRICS,
     calibration_table,
@@ -27,7 +27,7 @@ from experiments.evaluation.metrics import (
     top_decile_lift,
     total_ratio,
 )
-from experiments.evaluation.probability import probability_metrics
+from experiments.evaluation.probability_metrics import probability_metrics
 from features.errors import InputError
 from simulated_gains import coverage
 

@@ -14,7 +14,7 @@ from scipy.integrate import quad
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from experiments.evaluation.probability import log_loss, roc_auc
+from experiments.evaluation.probability_metrics import log_loss, roc_auc
 from experiments.models import (
     MODELS,
     PROBABILITIES,
@@ -25,8 +25,8 @@ from experiments.models import (
     dump,
     load,
 )
-from experiments.models.probabilistic import PROBABILISTIC
-from experiments.models.probability import calibration_map
+from experiments.models.buy_till_you_die import PROBABILISTIC
+from experiments.models.probabilities import calibration_map
 from features.errors import InputError
 from workplace import outputs_apart
 

@@ -8,10 +8,10 @@ import warnings
 import pandas as pd
 import pytest
 
-from experiments.evaluation.decision import Comparison, Decision
-from experiments.reports.outlook import InUse, return_parts, value_parts
+from experiments.description.value_section import InUse, return_parts, value_parts
+from experiments.gate.results_section import Answer, verdicts_section
+from experiments.gate.rule import Comparison, Decision
 from experiments.reports.section import Part, Picture, Table, Text
-from experiments.reports.verdicts import Answer, verdicts_section
 
 RULE = InUse("all that was spent so far", "shop-clv, version 2", is_naive=True, is_judged=True, total_ratio=1.312)
 MODEL = InUse("lightgbm", "shop-clv, version 1", is_naive=False, is_judged=True)

@@ -13,11 +13,11 @@ import pytest
 from omegaconf import OmegaConf
 from scipy.stats import norm
 
-from experiments.analysis.personas import OTHER, Persona, Personas, describe, habits, over_index
-from experiments.commands.config import CONF
-from experiments.commands.report import BINS, describe_groups
-from experiments.reports.personas import Wording, persona_parts
+from experiments.commands.compose import CONF
+from experiments.description.personas import OTHER, Persona, Personas, describe, habits, over_index
+from experiments.description.personas_section import Wording, persona_parts
 from experiments.reports.section import Heading, Table, Text
+from experiments.workflow.report import BINS, describe_groups
 from features.errors import InputError
 from features.shop import Shop
 from merchandise_store import Store

@@ -11,7 +11,7 @@ import sklearn.metrics
 from scipy.stats import binomtest
 
 from experiments.evaluation.metrics import gini
-from experiments.evaluation.probability import (
+from experiments.evaluation.probability_metrics import (
     expected_calibration_error,
     probability_metrics,
     reliability_table,

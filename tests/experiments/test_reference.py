@@ -11,7 +11,7 @@ import pytest
 from lifetimes.utils import calibration_and_holdout_data
 
 from experiments.models import BGNBD, MBGNBD, ParetoNBD
-from experiments.models.probabilistic import PROBABILISTIC
+from experiments.models.buy_till_you_die import PROBABILISTIC
 
 HOLDOUT_DAYS = 273  # 1997-10-01 to 1998-06-30, 39 weeks
 

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from experiments.commands.report import SECTIONS
 from experiments.reports.section import TITLES
+from experiments.workflow.report import SECTIONS
 from features.errors import InputError
 from workplace import QUICK
 

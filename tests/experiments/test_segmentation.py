@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score, d2_tweedie_score, silhouette_score
 
 from experiments.evaluation.bootstrap import paired_bootstrap
-from experiments.evaluation.clusters import (
+from experiments.evaluation.cluster_metrics import (
     bootstrap_ari,
     calinski_harabasz,
     davies_bouldin,
@@ -31,7 +31,7 @@ from experiments.evaluation.clusters import (
 )
 from experiments.models import SEGMENTATIONS, QuantileBins, Segmentation, dump, load
 from experiments.models.segmentation import ALGORITHMS, SCALINGS, match_labels
-from experiments.reports.clusters import elbow_figure, pca_figure, profile_figure, sizes_figure
+from experiments.reports.cluster_charts import elbow_figure, pca_figure, profile_figure, sizes_figure
 from features.errors import InputError
 from workplace import outputs_apart
 

@@ -11,9 +11,9 @@ import pytest
 
 from experiments.evaluation.controls import permuted_within_cutoff
 from experiments.evaluation.metrics import gini
+from experiments.gate.standing import control_metrics, permuted_metric, stand
 from experiments.models import Constant, LightGBMSpend
 from experiments.tasks.base import Dataset, Evaluation, Task
-from experiments.tasks.standing import control_metrics, permuted_metric, stand
 from features.errors import UnsuitableDataError
 
 CUTOFFS = (date(2017, 3, 1), date(2017, 4, 1), date(2017, 5, 1))

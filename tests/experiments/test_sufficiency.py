@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.tasks.sufficiency import COUNTS, check_minimum, check_sufficiency, check_tables, count
+from experiments.gate.sufficiency import COUNTS, check_minimum, check_sufficiency, check_tables, count
 from features.errors import InputError, InsufficientDataError
 
 

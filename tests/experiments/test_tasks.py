@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
-from experiments.commands.config import typed
-from experiments.commands.project import Project
+from experiments.commands.compose import typed
 from experiments.evaluation.bootstrap import paired_bootstrap
 from experiments.models.base import Model
 from experiments.tasks import TASKS
 from experiments.tasks.base import Dataset, Evaluation, Task, build, naive_models, validate
 from experiments.tuning.objective import ValidationObjective
 from experiments.tuning.space import Space
+from experiments.workflow.session import Session
 from features.errors import InputError
 from workplace import ROOT
 
@@ -26,39 +26,39 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="module", params=sorted(TASKS))
-def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Session:
     cache = tmp_path_factory.mktemp("cache")
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return Project(typed(compose("config", ["data=cdnow", f"task={request.param}", f"cache={cache}"])))
+        return Session(typed(compose("config", ["data=cdnow", f"task={request.param}", f"cache={cache}"])))
 
 
 @pytest.fixture(scope="module")
-def fitted(project: Project) -> tuple[Model, Dataset, Dataset]:
+def fitted(session: Session) -> tuple[Model, Dataset, Dataset]:
     """The configured model, fitted; its training rows; the last validation cutoff's rows."""
-    training, cutoff = project.splits.folds()[-1]
-    dataset = project.dataset([*training, cutoff])
+    training, cutoff = session.splits.folds()[-1]
+    dataset = session.dataset([*training, cutoff])
     train = dataset.at(*training)
-    return build(project.task, project.config.model.name, {}).fit(train.X, train.y), train, dataset.at(cutoff)
+    return build(session.task, session.config.model.name, {}).fit(train.X, train.y), train, dataset.at(cutoff)
 
 
-def test_features_lie_before_and_targets_after_the_cutoff(project: Project) -> None:
-    cutoff = project.splits.validation[-1]
-    whole = project.dataset([cutoff])
-    tables = project.shop.tables
-    lines = project.shop.engine.frame(tables.transactions.select("customer_id", "timestamp", "amount"))
-    end = pd.Timestamp(cutoff + timedelta(days=project.task.horizon_days))
+def test_features_lie_before_and_targets_after_the_cutoff(session: Session) -> None:
+    cutoff = session.splits.validation[-1]
+    whole = session.dataset([cutoff])
+    tables = session.shop.tables
+    lines = session.shop.engine.frame(tables.transactions.select("customer_id", "timestamp", "amount"))
+    end = pd.Timestamp(cutoff + timedelta(days=session.task.horizon_days))
     later = lines[(lines.timestamp >= pd.Timestamp(cutoff)) & (lines.timestamp < end)]
     spent = later.groupby("customer_id").amount.sum().astype(float)
-    if project.task.name == "repurchase":
+    if session.task.name == "repurchase":
         spent = (later.groupby("customer_id").size() > 0).astype(float)
     customers = whole.X.index.get_level_values("customer_id")
     assert set(customers) == set(lines[lines.timestamp < pd.Timestamp(cutoff)].customer_id)
     np.testing.assert_allclose(whole.y.to_numpy(), spent.reindex(customers, fill_value=0.0).to_numpy())
-    assert (whole.X["T"] <= (cutoff - project.splits.earliest + timedelta(days=60)).days).all()
+    assert (whole.X["T"] <= (cutoff - session.splits.earliest + timedelta(days=60)).days).all()
 
 
-def test_task_names_what_it_promises(project: Project, fitted: tuple[Model, Dataset, Dataset]) -> None:
-    task, (model, _, rows) = project.task, fitted
+def test_task_names_what_it_promises(session: Session, fitted: tuple[Model, Dataset, Dataset]) -> None:
+    task, (model, _, rows) = session.task, fitted
     candidates = {name: candidate() for name, candidate in task.candidates().items()}
     naive = naive_models(task, {})
     assert naive
@@ -68,14 +68,14 @@ def test_task_names_what_it_promises(project: Project, fitted: tuple[Model, Data
     np.testing.assert_array_equal(judged, model.predict(rows.X))
     metrics = task.evaluate(model, rows).metrics
     assert {task.objective, task.primary_metric, *task.guards} <= set(metrics)
-    assert set(task.needs) <= set(project.shop.tables.present())
+    assert set(task.needs) <= set(session.shop.tables.present())
     assert task.primary_metric not in task.ability  # which is in a marketer's words
 
 
 def test_primary_metric_is_the_one_that_the_gate_resamples(
-    project: Project, fitted: tuple[Model, Dataset, Dataset]
+    session: Session, fitted: tuple[Model, Dataset, Dataset]
 ) -> None:
-    task, (model, train, rows) = project.task, fitted
+    task, (model, train, rows) = session.task, fitted
     evaluation = task.evaluate(model, rows)
     assert task.metric()(rows.y, evaluation.prediction) == evaluation.metrics[task.primary_metric]
     naive = next(iter(naive_models(task, model.get_params()).values()))().fit(train.X, train.y)
@@ -91,24 +91,24 @@ def test_primary_metric_is_the_one_that_the_gate_resamples(
     assert np.isfinite(draws.gain("model", "naive").draws).all()
 
 
-def test_diagnosis_is_made_of_numbers_and_tables(project: Project, fitted: tuple[Model, Dataset, Dataset]) -> None:
+def test_diagnosis_is_made_of_numbers_and_tables(session: Session, fitted: tuple[Model, Dataset, Dataset]) -> None:
     model, _, rows = fitted
-    diagnosis = project.task.diagnose(model, rows)
+    diagnosis = session.task.diagnose(model, rows)
     if diagnosis is None:
         pytest.skip("this task has none")
     assert all(np.isfinite(value) for value in diagnosis.metrics.values())
     assert not any(table.empty for table in diagnosis.tables.values())
 
 
-def test_aligned_models_agree_with_the_champion(project: Project, fitted: tuple[Model, Dataset, Dataset]) -> None:
+def test_aligned_models_agree_with_the_champion(session: Session, fitted: tuple[Model, Dataset, Dataset]) -> None:
     model, train, rows = fitted
-    if not project.task.keeps_labels:
+    if not session.task.keeps_labels:
         pytest.skip("this task has no labels to keep")
-    again = build(project.task, project.config.model.name, {}).fit(train.X, train.y)
+    again = build(session.task, session.config.model.name, {}).fit(train.X, train.y)
     numbers = sorted(set(again.segment(rows.X)))
     again.relabel(dict(zip(numbers, reversed(numbers), strict=True)))
     assert (again.segment(rows.X) != model.segment(rows.X)).any()
-    project.task.align(again, rows.X, model, rows.X)
+    session.task.align(again, rows.X, model, rows.X)
     np.testing.assert_array_equal(again.segment(rows.X), model.segment(rows.X))
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.analysis import tiers as analysis
-from experiments.analysis.groups import cut, movements, row_shares
-from experiments.analysis.tiers import TierOptions, Tiers, Weighing, choose, fit_weights, levels
-from experiments.analysis.value import ValueOptions, pareto, value_table, value_tiers
+from experiments.description import tiers as analysis
+from experiments.description.groups import cut, movements, row_shares
+from experiments.description.tiers import TierOptions, Tiers, Weighing, choose, fit_weights, levels
+from experiments.description.tiers_section import tiers_section, value_tier_parts
+from experiments.description.value import ValueOptions, pareto, value_table, value_tiers
 from experiments.reports.fonts import use_in_pictures
 from experiments.reports.section import Picture, Section, Table, Text
-from experiments.reports.tiers import tiers_section, value_tier_parts
 from features.errors import InputError
 from features.shop import Shop
 from merchandise_store import sales_of_a_year

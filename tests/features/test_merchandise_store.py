@@ -12,7 +12,7 @@ import pytest
 import yaml
 from test_bad_input import refused
 
-from features.profile import profile
+from features.data_profile import profile
 from features.snapshot import snapshot
 from features.sources import stage
 from merchandise_store import NAMES, ROWS, Store

@@ -19,8 +19,8 @@ from simulated import CUTOFF, END, engine, open_shop, simulate, with_another_fut
 from test_groups import FEATURE_SETS, VALUED
 
 from features.errors import InputError
-from features.groups import PARAMETRISED, describe, resolve, spelling
-from features.groups.habits import HOURS, WEEKDAYS
+from features.families import PARAMETRISED, describe, resolve, spelling
+from features.families.habits import HOURS, WEEKDAYS
 from features.snapshot import WILDCARD_LIMIT, definition_hash, expand, row_per_customer, snapshot
 
 HARD_VALUES = [

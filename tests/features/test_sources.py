@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features import checks
-from features.profile import describe, missing_tables, profile
+from features.data_profile import describe, missing_tables, profile
 from features.sources import stage
 from features.sources.staging import Drop, package_folder
 from features.tables import SPECS

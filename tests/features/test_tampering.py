@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from simulated import CUTOFF, END, engine, open_shop, simulate
 
-from features.audit import all_features, contradictions, descriptive, moving_features
-from features.groups import FAMILIES, PARAMETRISED, Family, feature_families
+from features.families import FAMILIES, PARAMETRISED, Family, feature_families
+from features.leakage import all_features, contradictions, descriptive, moving_features
 from features.tables import SPECS, midnight
 from features.tampering import TAMPERINGS, Tamperer
 

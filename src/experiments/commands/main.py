@@ -121,14 +121,14 @@ def _run_with_hydra(command: str, arguments: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from experiments.commands.config import CONF, explain, typed
+    from experiments.commands.compose import CONF, explain, typed
 
     raised: list[Exception] = []
     codes = [0]  # --cfg and the like run no job
 
     def job(config: DictConfig) -> None:
         try:
-            codes.append(importlib.import_module(f"experiments.commands.{command}").main(typed(config)) or 0)
+            codes.append(importlib.import_module(f"experiments.workflow.{command}").main(typed(config)) or 0)
         except Exception as error:  # raised again below: Hydra would print its own words first
             raised.append(error)
 
@@ -162,7 +162,7 @@ def _check_choices(arguments: Sequence[str]) -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import ChoiceSweep, Glob, QuotedString
 
-    from experiments.commands.config import CONF
+    from experiments.commands.compose import CONF
 
     texts = [text for text in arguments if "=" in text and not text.startswith("-")]
     for text, override in zip(texts, OverridesParser.create().parse_overrides(texts), strict=True):
@@ -184,7 +184,7 @@ def _not_utf8(arguments: Sequence[str]) -> Iterator[Path]:
     """The configuration files that are not encoded in UTF-8; Hydra does not say which one it read."""
     import argparse
 
-    from experiments.commands.config import CONF
+    from experiments.commands.compose import CONF
 
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--config-dir", "-cd")
@@ -202,7 +202,7 @@ def _valid_config(arguments: Sequence[str]) -> DictConfig:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
 
-    from experiments.commands.config import CONF
+    from experiments.commands.compose import CONF
 
     choices = [
         argument

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from experiments.models.base import Model, dump, load
+from experiments.models.baselines import Constant, NaiveSpend, PastTotal
 from experiments.models.blend import Blend, ProbabilityBlend, blend, probability_blend
 from experiments.models.boosting import LightGBMProbability, LightGBMSpend
-from experiments.models.naive import Constant, NaiveSpend, PastTotal
-from experiments.models.probabilistic import BGNBD, MBGNBD, PROBABILISTIC, ParetoNBD
-from experiments.models.probability import LogisticRFM, NaiveProbability, PurchaseProbability, Recalibrated
+from experiments.models.buy_till_you_die import BGNBD, MBGNBD, PROBABILISTIC, ParetoNBD
+from experiments.models.probabilities import LogisticRFM, NaiveProbability, PurchaseProbability, Recalibrated
 from experiments.models.segmentation import QuantileBins, Segmentation, Segments
 
 MODELS: Mapping[str, Callable[..., Model]] = {

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from features.errors import InputError, UnsuitableDataError, did_you_mean, listing
-from features.targets import DAYS_PER_YEAR, check_money_terms
+from features.outcomes import DAYS_PER_YEAR, check_money_terms
 
 # Terms that a task sets on its models (conf/task/), and what a model made by hand starts from.
 HORIZON_DAYS = 90.0

@@ -11,8 +11,8 @@ from sklearn.base import clone
 
 from experiments.models.base import DISCOUNT_RATE, HORIZON_DAYS, MARGIN, Model, check_terms
 from experiments.models.boosting import LightGBM, LightGBMProbability, LightGBMSpend
-from experiments.models.probabilistic import PROBABILISTIC, BuyTillYouDie
-from experiments.models.probability import EVENT, PurchaseProbability
+from experiments.models.buy_till_you_die import PROBABILISTIC, BuyTillYouDie
+from experiments.models.probabilities import EVENT, PurchaseProbability
 from features.errors import InputError, did_you_mean
 
 

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import ThreadpoolController
 
 from experiments.models.base import HORIZON_DAYS, Model, finite_columns, require_columns
-from experiments.models.probabilistic import MBGNBD
+from experiments.models.buy_till_you_die import MBGNBD
 from features.errors import InputError, UnsuitableDataError, did_you_mean, listing
 
 ALGORITHMS = ("kmeans", "gaussian_mixture", "agglomerative", "hdbscan")

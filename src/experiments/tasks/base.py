@@ -18,6 +18,13 @@ from features.shop import Shop
 
 Build = Callable[[], Model]
 
+COUNTS: Mapping[str, str] = {
+    "customers": "customers who are judged",
+    "repeat_customers": "of them with purchases on two days or more",
+    "positives": "of them with a target above 0",
+    "negatives": "of them with a target of 0",
+}
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -164,6 +171,22 @@ def check_guards(guards: Mapping[str, Sequence[float]], metrics: Iterable[str]) 
                 expected="[lowest, highest]",
                 found=str(bounds),
             )
+
+
+def check_minimum(minimum: Mapping[str, int]) -> None:
+    """Refuse a minimum of what is not counted, or one that is no count.
+
+    Raises
+    ------
+    InputError
+    """
+    for name, number in minimum.items():
+        where = f"task.minimum.{name}"
+        if name not in COUNTS:
+            raise InputError(f"{name!r} is not counted", where="task.minimum", hint=did_you_mean(name, COUNTS))
+        check_type(number, "int", where)
+        if number < 0:
+            raise InputError("there is no such minimum", where=where, expected=">= 0", found=str(number))
 
 
 def excess(task: Task, metrics: Mapping[str, float]) -> dict[str, float]:

@@ -13,9 +13,8 @@ import pandas as pd
 from experiments.evaluation.metrics import SPEND_METRICS, calibration_table, cumulative_gain
 from experiments.models import MODELS
 from experiments.models.base import Model, check_terms
-from experiments.tasks.base import Build, Dataset, Evaluation, Task, check_guards, check_primary_metric
-from experiments.tasks.sufficiency import check_minimum
-from features import targets
+from experiments.tasks.base import Build, Dataset, Evaluation, Task, check_guards, check_minimum, check_primary_metric
+from features import outcomes
 from features.shop import Shop
 
 # Metrics of which more is better, and what that means; errors in currency are won by predicting zero.
@@ -83,7 +82,7 @@ class CustomerValue(Task):
         return HIGHER_IS_BETTER[self.primary_metric]
 
     def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
-        spend = partial(targets.spend, discount_rate=self.discount_rate, margin=self.margin)
+        spend = partial(outcomes.spend, discount_rate=self.discount_rate, margin=self.margin)
         return Dataset(
             X=shop.features(features, cutoffs),
             y=shop.target(spend, cutoffs, self.horizon_days, self.target),

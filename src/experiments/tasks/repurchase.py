@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from experiments.evaluation.probability import (
+from experiments.evaluation.probability_metrics import (
     expected_calibration_error,
     log_loss,
     probability_metrics,
@@ -21,17 +21,25 @@ from experiments.evaluation.probability import (
 )
 from experiments.models import PROBABILITIES
 from experiments.models.base import Model, check_terms, require_columns
-from experiments.models.probability import Recalibrated, calibration_map, check_event, recalibrated
-from experiments.tasks.base import Build, Dataset, Evaluation, Task, Validation, check_guards, check_primary_metric
-from experiments.tasks.sufficiency import check_minimum
-from features import targets
+from experiments.models.probabilities import Recalibrated, calibration_map, check_event, recalibrated
+from experiments.tasks.base import (
+    Build,
+    Dataset,
+    Evaluation,
+    Task,
+    Validation,
+    check_guards,
+    check_minimum,
+    check_primary_metric,
+)
+from features import outcomes
 from features.errors import InputError
 from features.shop import Shop
 
 logger = logging.getLogger(__name__)
 
 HIGHER_IS_BETTER = ("roc_auc", "average_precision")
-TARGETS = {"purchase": targets.purchased, "inactivity": targets.inactive}
+TARGETS = {"purchase": outcomes.purchased, "inactivity": outcomes.inactive}
 NAMES = {"purchase": "repurchase", "inactivity": "inactivity"}
 OF_ACTIVE = "_of_active"
 ABILITIES = {"purchase": "tells who will come back", "inactivity": "tells who will stay away"}

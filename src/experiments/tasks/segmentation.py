@@ -10,13 +10,12 @@ from typing import ClassVar
 
 import pandas as pd
 
-from experiments.evaluation import clusters
+from experiments.evaluation import cluster_metrics
 from experiments.models import SEGMENTATIONS
 from experiments.models.base import Model, check_terms
 from experiments.models.segmentation import Segmentation, Segments, match_labels
-from experiments.tasks.base import Build, Dataset, Evaluation, Task, check_guards
-from experiments.tasks.sufficiency import check_minimum
-from features import targets
+from experiments.tasks.base import Build, Dataset, Evaluation, Task, check_guards, check_minimum
+from features import outcomes
 from features.errors import InputError, did_you_mean
 from features.shop import Shop
 
@@ -105,7 +104,7 @@ class CustomerSegments(Task):
     def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
         return Dataset(
             X=shop.features(features, cutoffs),
-            y=shop.target(targets.spend, cutoffs, self.horizon_days, self.target),
+            y=shop.target(outcomes.spend, cutoffs, self.horizon_days, self.target),
         )
 
     def candidates(self) -> Mapping[str, Build]:
@@ -116,37 +115,39 @@ class CustomerSegments(Task):
         }
 
     def metric(self) -> Callable[..., float]:
-        return clusters.explained_deviance
+        return cluster_metrics.explained_deviance
 
     def evaluate(self, model: Model, dataset: Dataset) -> Evaluation:
         """Explained deviance; for clusters also their geometry, and how stable they are when learnt anew."""
         prediction = pd.Series(model.predict(dataset.X), index=dataset.y.index, name="prediction")
-        metrics = {"explained_deviance": clusters.explained_deviance(dataset.y, prediction)}
+        metrics = {"explained_deviance": cluster_metrics.explained_deviance(dataset.y, prediction)}
         if isinstance(model, Segmentation):
             metrics |= self._geometry(model, dataset.X)
         return Evaluation(y=dataset.y, prediction=prediction, metrics=metrics)
 
     def _geometry(self, model: Segmentation, X: pd.DataFrame) -> dict[str, float]:
         Z, labels = model.transform(X), model.segment(X)
-        silhouette = clusters.silhouette(Z, labels, seed=self.seed)
-        null = float(clusters.silhouette_null(model.cluster, Z, n_repeats=self.n_nulls, seed=self.seed).mean())
-        ari_mean, ari_p05 = clusters.bootstrap_ari(model.cluster, Z, n_resamples=self.n_resamples, seed=self.seed)
+        silhouette = cluster_metrics.silhouette(Z, labels, seed=self.seed)
+        null = float(cluster_metrics.silhouette_null(model.cluster, Z, n_repeats=self.n_nulls, seed=self.seed).mean())
+        ari_mean, ari_p05 = cluster_metrics.bootstrap_ari(
+            model.cluster, Z, n_resamples=self.n_resamples, seed=self.seed
+        )
         return {
             "silhouette": silhouette,
             "silhouette_null": null,
             "silhouette_over_null": silhouette - null,
-            "davies_bouldin": clusters.davies_bouldin(Z, labels),
-            "calinski_harabasz": clusters.calinski_harabasz(Z, labels),
+            "davies_bouldin": cluster_metrics.davies_bouldin(Z, labels),
+            "calinski_harabasz": cluster_metrics.calinski_harabasz(Z, labels),
             "ari_mean": ari_mean,
             "ari_p05": ari_p05,
-            "smallest_share": clusters.smallest_share(labels),
+            "smallest_share": cluster_metrics.smallest_share(labels),
         }
 
     def diagnose(self, model: Model, dataset: Dataset) -> Evaluation:
         """What a person looks at once: the surrogate beside its null, importances, elbow, profiles, sizes, map."""
         assert isinstance(model, Segmentation)
         Z, labels = model.transform(dataset.X), model.segment(dataset.X)
-        surrogate = clusters.surrogate(model.cluster, Z, labels, seed=self.seed)
+        surrogate = cluster_metrics.surrogate(model.cluster, Z, labels, seed=self.seed)
         return Evaluation(
             y=dataset.y,
             prediction=pd.Series(model.predict(dataset.X), index=dataset.y.index),
@@ -157,10 +158,10 @@ class CustomerSegments(Task):
             },
             tables={
                 "importances": surrogate.importances,
-                "elbow": clusters.elbow(model.cluster, Z, ELBOW, seed=self.seed),
-                "profile": clusters.profile(model.values(dataset.X), labels),
-                "sizes": clusters.sizes(labels, dataset.y),
-                "map": clusters.principal_components(Z, labels, seed=self.seed),
+                "elbow": cluster_metrics.elbow(model.cluster, Z, ELBOW, seed=self.seed),
+                "profile": cluster_metrics.profile(model.values(dataset.X), labels),
+                "sizes": cluster_metrics.sizes(labels, dataset.y),
+                "map": cluster_metrics.principal_components(Z, labels, seed=self.seed),
             },
         )
 

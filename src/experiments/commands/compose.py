@@ -1,0 +1,247 @@
+"""Compose the configuration with Hydra, check it, and explain what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigKeyError,
+    InterpolationKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+    ValidationError,
+)
+
+from experiments.workflow.config import Config
+from experiments.workflow.session import Session
+from features.errors import InputError, did_you_mean, first_line, listing
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
+
+
+def typed(config: DictConfig) -> Config:
+    """Resolve the composed configuration and check its types.
+
+    Raises
+    ------
+    InputError
+        For a value of the wrong type or one that is still missing.
+    """
+    if HydraConfig.initialized():
+        _check_mappings(config, HydraConfig.get().runtime)
+    try:
+        OmegaConf.resolve(config)
+        return cast(Config, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), config)))
+    except OmegaConfBaseException as error:
+        raise explain(error, config) from error
+
+
+OF_THE_TASK = ("task", "features", "search", "model")  # groups that each task picks by itself
+OF_ONE_TASK = ("task.", *OF_THE_TASK[1:])
+
+
+def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
+    """The configurations of the tasks that `run` goes through, each with the overrides that give it.
+
+    With `task=` or a saved combination (`experiment=`) that is the configuration as it was composed; else one is
+    composed anew for each of `tasks`, from the same overrides.
+
+    Raises
+    ------
+    InputError
+        If several tasks are named and an override belongs to one, or one of them is not there.
+    """
+    given = typed_overrides()
+    if not config.tasks:  # the report alone
+        return []
+    if any(text.startswith(("task=", "experiment=")) for text in given):
+        return [(config, given)]
+    own = [text for text in given if text.lstrip("+~").startswith(OF_ONE_TASK)]
+    if own and len(config.tasks) > 1:
+        raise InputError(
+            f"{listing(own)} belongs to one task, and {len(config.tasks)} are run",
+            where="command",
+            expected=f"task=… beside it, or tasks that are one; they are {', '.join(config.tasks)}",
+            hint=f"add task={config.task.get('name')}, or another of them",
+        )
+    return [of_task(task, given) for task in config.tasks]
+
+
+def typed_overrides() -> list[str]:
+    """The command's overrides as they were typed: `${oc.env:PASSWORD}` is no password yet."""
+    if not HydraConfig.initialized():
+        return []
+    raw = OmegaConf.to_container(HydraConfig.instance().cfg.hydra.overrides.task, resolve=False)
+    return cast(list[str], raw)
+
+
+def config_folders() -> list[str]:
+    """Return the configuration folders given by `--config-dir`."""
+    if not HydraConfig.initialized():
+        return []
+    folders = [s.path for s in HydraConfig.get().runtime.config_sources if s.provider == "command-line"]
+    return [folder.removeprefix("file://") for folder in folders]
+
+
+def session_of(config: Config, overrides: Sequence[str] | None = None) -> Session:
+    """Return the session of a configuration, with the overrides that give it where they are not the command's own."""
+    return Session(config, typed_overrides() if overrides is None else overrides, config_folders())
+
+
+def of_task(task: str, given: Sequence[str]) -> tuple[Config, list[str]]:
+    """The configuration that some overrides give for another task, and the overrides with that task.
+
+    Of a saved combination (`experiment=`), which is of one task, another takes all but what belongs to that task.
+
+    Raises
+    ------
+    InputError
+        If there is no such task, or the overrides do not go with it.
+    """
+    overrides = [*given, f"task={task}"]
+    own = [text for text in overrides if not text.startswith("experiment=")]
+    try:
+        config = compose("config", overrides)
+        if own != overrides:
+            alone = compose("config", own)
+            for group in OF_THE_TASK:
+                config[group] = alone[group]
+        return typed(config), overrides
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, None) from error
+
+
+def every(group: str) -> dict[str, object]:
+    """All files of a group of configuration, by name: those of conf/, and of the command's own `--config-dir`.
+
+    In place of one that cannot be read stands an InputError that says why.
+    """
+    names = sorted(GlobalHydra.instance().config_loader().get_group_options(group))
+    found: dict[str, object] = {}
+    for name in names:
+        where = f"{group}/{name}.yaml"
+        try:
+            content = OmegaConf.to_object(compose(f"{group}/{name}"))
+            found[name] = cast(dict[str, object], content).get(group)
+        except yaml.MarkedYAMLError as error:
+            line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+            found[name] = InputError(f"it is no YAML: {error.problem}", where=f"{where}{line}")
+        except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+            found[name] = InputError(f"it cannot be read: {first_line(error)}", where=where)
+    return found
+
+
+def _check_mappings(config: DictConfig, composed: Any) -> None:
+    """Refuse a file that holds a list or a value where a group's keys belong."""
+    folders = [Path(source.path) for source in composed.config_sources if source.schema == "file"]
+    for group, option in composed.choices.items():
+        content = config._get_node(group) if group in config else None
+        if content is not None and not isinstance(content, DictConfig):
+            files = (folder / group / f"{option}.yaml" for folder in folders)
+            raise InputError(
+                f"{group}={option} is no mapping",
+                where=next((str(file) for file in files if file.exists()), "configuration"),
+                expected="lines of `key: value`",
+                found=str(content),
+            )
+
+
+def explain(error: Exception, config: DictConfig | None) -> InputError:
+    """Turn an error of Hydra or OmegaConf into one that says what to do.
+
+    Parameters
+    ----------
+    error : exception
+    config : DictConfig or None
+        The configuration without the user's overrides, whose keys may be near the one mistyped.
+    """
+    said = first_line(error)
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        return InputError(
+            f"there is no {group}={option}",
+            where=f"conf/{group}/",
+            hint=f"{did_you_mean(option, error.options)} (a file of your own is found by --config-dir)",
+        )
+    if isinstance(error, MissingMandatoryValue):
+        key = getattr(error, "full_key", None) or said
+        return InputError(f"{key} has no value", where="configuration", hint=f"give it after the command: {key}=…")
+    if isinstance(error, InterpolationKeyError) and "'features.variables'" in said:
+        return InputError(
+            "the chosen features name no `variables:` to cluster on",
+            where="features.variables, which task.variables refers to",
+            expected=f"one of the sets that do: {', '.join(_sets_with_variables())}",
+            hint="give features=… one of these, or name some of the features yourself: 'task.variables=[…]'",
+        )
+    if isinstance(error, ValidationError):
+        key = getattr(error, "full_key", None) or "configuration"
+        expected = "a list, such as '[a, b]'" if "ListConfig" in said else None
+        found = None if expected else said
+        return InputError(f"{key} has a value of the wrong type", where=key, expected=expected, found=found)
+    absent = re.search(r"In '([^']+)': Could not (?:load|find) '([^']+)'", str(error))
+    if absent:
+        group, _, option = absent.group(2).partition("/")
+        known = [path.stem for path in (CONF / group).glob("*.yaml")]
+        return InputError(
+            f"there is no {group}={option}", where=f"defaults of {absent.group(1)}", hint=did_you_mean(option, known)
+        )
+    unknown = _unknown_key(error)
+    if unknown is not None:
+        known = sorted(_keys(config)) if config is not None else []
+        return InputError(f"there is no key {unknown!r}", where="configuration", hint=_nearest_key(unknown, known))
+    override = getattr(error, "override", None)
+    return InputError(
+        f"the override {override} cannot be read" if override else "the configuration cannot be read",
+        where="configuration",
+        found=" ".join(str(error).split())[:300],
+        hint="`experiments <command> --cfg job` shows what is composed; quote values with commas, brackets or blanks",
+    )
+
+
+def _sets_with_variables() -> list[str]:
+    files = sorted((CONF / "features").glob("*.yaml"))
+    return [file.stem for file in files if "variables" in OmegaConf.load(file)]
+
+
+def _unknown_key(error: Exception) -> str | None:
+    override = re.search(r"Could not override '([^']+)'", str(error))
+    if override:
+        return override.group(1)
+    group = re.search(
+        r"Could not (?:override|append) '?([\w./@-]+)'?\.?\s*\n?No match in the defaults list", str(error)
+    )
+    if group:
+        return group.group(1)
+    if isinstance(error, ConfigKeyError):
+        return str(getattr(error, "full_key", None) or getattr(error, "key", ""))
+    cause = error.__cause__
+    return _unknown_key(cause) if isinstance(cause, (HydraException, OmegaConfBaseException)) else None
+
+
+def _nearest_key(unknown: str, known: Sequence[str]) -> str:
+    """Near keys by whole path, else by last part, else what stands beside it."""
+    near = difflib.get_close_matches(unknown, known, n=3, cutoff=0.6)
+    last = unknown.rpartition(".")[2]
+    near += [key for key in known if difflib.SequenceMatcher(None, key.rpartition(".")[2], last).ratio() > 0.8]
+    if near:
+        return f"did you mean {' or '.join(dict.fromkeys(near[:3]))}?"
+    return "`experiments <command> --cfg job` prints all keys"
+
+
+def _keys(config: Any, prefix: str = "") -> Iterator[str]:
+    for key in config:
+        name = f"{prefix}{key}"
+        yield name
+        value = config._get_node(key)
+        if isinstance(value, DictConfig) and not value._is_none():
+            yield from _keys(value, f"{name}.")

@@ -1,0 +1,219 @@
+"""Is what a task asks for an outcome? Whether its target moves with its window alone, and is no formula of features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import count
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from experiments.evaluation.cluster_metrics import surrogate
+from experiments.evaluation.identities import MOST_NAMED, best_fit, identities
+from experiments.models import Segmentation
+from experiments.models.base import Model
+from experiments.tasks.base import Dataset, Task
+from features.errors import InputError, InsufficientDataError, listing
+from features.families import resolve
+from features.leakage import Finding, Movement, differences, leak
+from features.shop import Shop
+from features.tampering import TAMPERINGS, Tamperer, splice, tampered_shop
+
+ACCUSING_LOSS = 0.01
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is too good to be a prediction (conf/audit/).
+
+    Attributes
+    ----------
+    max_r2 : float
+        Out of fold, of a target by features.
+    max_labels_known : float
+        Of the labels outside of the largest cluster, the share that a classifier finds again.
+    min_rows, min_distinct : int
+        Rows, and different values among them, that must bear a formula out.
+    n_folds : int
+    seed : int
+    """
+
+    max_r2: float
+    max_labels_known: float
+    min_rows: int
+    min_distinct: int
+    n_folds: int
+    seed: int
+
+
+def audit_task(
+    task: Task, shop: Shop, features: Sequence[str], tamperer: Tamperer, cutoffs: Sequence[date], limits: Limits
+) -> Iterator[Finding]:
+    """Change the future of a task's features and all but the window of its target; look for a formula of the target."""
+    dataset = task.dataset(shop, features, cutoffs)
+    moved, comparisons, silent = _movements(task, shop, features, tamperer, dataset, cutoffs)
+    for what, movements in moved.items():
+        yield leak(f"task {task.name}: {what}", movements)
+    if not moved:
+        yield Finding(
+            "future changed",
+            f"task {task.name}",
+            "clean",
+            f"{comparisons:,} comparisons of {dataset.X.shape[1]} features, and of {task.target} with all changed "
+            "outside its window",
+            comparisons,
+        )
+    if silent:
+        yield Finding(
+            "read from",
+            f"task {task.name}: {task.target}",
+            "descriptive",
+            f"does not move where its window is emptied ({listing(silent)}): it is no outcome, never to be promoted",
+            fails=True,
+        )
+    yield audit_formula(f"task {task.name}: {task.target}", dataset.X, dataset.y, limits, fails=True)
+
+
+def _movements(
+    task: Task,
+    shop: Shop,
+    features: Sequence[str],
+    tamperer: Tamperer,
+    dataset: Dataset,
+    cutoffs: Sequence[date],
+) -> tuple[dict[str, list[Movement]], int, list[date]]:
+    """What moves of a task's features and target, how much was compared, and where emptying the window moves nothing.
+
+    All tables are changed at once; only where something moves, each in turn, to name the one.
+    """
+    horizon = timedelta(days=task.horizon_days)
+    number = count()
+    moved: dict[str, list[Movement]] = {}
+    silent = []
+    comparisons = 0
+
+    def changed(cutoff: date, tables: Sequence[str], how: str, part: str) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+        """Features (part X) or target (y, or y with its window emptied) before and after, and how many rows changed."""
+        end = cutoff + horizon
+        periods = {"X": [(cutoff, None)], "y": [(None, cutoff), (end, None)], "window": [(cutoff, end)]}[part]
+        engine, rows = tamperer.change(tables, how, *periods)
+        other = tampered_shop(shop, engine, tamperer.folder / f"{task.name}-{next(number)}")
+        spliced = splice(other, shop) if part == "X" else splice(shop, other)
+        then, now = dataset.at(cutoff), task.dataset(spliced, features, [cutoff])
+        if part == "X":
+            return then.X, now.X, rows
+        same = then.y.index.intersection(now.y.index)  # who is eligible is a matter of the past
+        return then.y[same].to_frame(task.target), now.y[same].to_frame(task.target), rows
+
+    for cutoff in cutoffs:
+        for how in tqdm(TAMPERINGS, f"{task.name} at {cutoff}", unit=" tamperings"):
+            for part in ("X", "y"):
+                before, after, _ = changed(cutoff, tamperer.names, how, part)
+                comparisons += before.shape[1]
+                if not any(differences(before, after)):
+                    continue
+                for table in tamperer.names:
+                    before, after, rows = changed(cutoff, [table], how, part)
+                    for what, customers, example in differences(before, after):
+                        movement = Movement(what, cutoff, table, how, rows, customers, len(before), example)
+                        moved.setdefault(what, []).append(movement)
+        before, after, _ = changed(cutoff, tamperer.names, "delete", "window")
+        if before.nunique().iloc[0] > 1 and not any(differences(before, after)):
+            silent.append(cutoff)
+    return moved, comparisons, silent
+
+
+def audit_formula(subject: str, X: pd.DataFrame, y: pd.Series, limits: Limits, *, fails: bool) -> Finding:
+    """Whether a target is given by features: exactly, or by a fit that is too good."""
+    if y.nunique() < 2:
+        return Finding("formula", subject, "not checked", f"the same for all {len(y):,} rows", checks=0)
+    customers = y.index.get_level_values("customer_id")
+    if customers.nunique() < limits.min_rows:
+        few = f"{customers.nunique():,} customers, fewer than audit.min_rows={limits.min_rows}"
+        return Finding("formula", subject, "not checked", few, checks=0)
+    exact = identities(X, y, min_rows=limits.min_rows, min_distinct=limits.min_distinct, seed=limits.seed)
+    fit = best_fit(X, y, customers, explained_above=limits.max_r2, n_folds=limits.n_folds, seed=limits.seed)
+    fitted = f"out-of-fold R2 {fit.r2:.3f} ({fit.model})"
+    if exact:
+        arithmetic = " and = ".join(identity.arithmetic for identity in exact)
+        on = f"on {exact[0].rows:,} of {len(y):,} rows" if exact[0].rows < len(y) else f"on all {len(y):,} rows"
+        figures = f"= {arithmetic}, exactly, {on}; {fitted}"
+        return Finding("formula", subject, "circular", figures, len(y), fails)
+    if len(fit.losses):
+        guilty = fit.losses[fit.losses > ACCUSING_LOSS].index[: 2 * MOST_NAMED]
+        figures = f"predicted nearly perfectly from {listing(guilty)}: {fitted}"
+        return Finding("formula", subject, "circular", figures, len(y), fails)
+    figures = f"no arithmetic of {X.shape[1]} features or of two of them gives it; {fitted}, {len(y):,} rows"
+    return Finding("formula", subject, "clean", figures, len(y))
+
+
+def audit_feature(
+    subject: str,
+    shop: Shop,
+    cutoffs: Sequence[date],
+    limits: Limits,
+    *,
+    target: str,
+    features: Sequence[str],
+    above_zero: str | None,
+) -> Finding:
+    """Whether a target that is a feature itself is given by others at the same cutoffs.
+
+    Parameters
+    ----------
+    target, features : str, sequence of str
+    above_zero : str or None
+        Only rows where this feature is above 0.
+
+    Raises
+    ------
+    InsufficientDataError
+        If the shop lacks the tables that they take.
+    """
+    present = set(shop.tables.present())
+    named = each_once([target, above_zero, *features])
+    usable = {name for family, names in resolve(named).items() if present.issuperset(family.needs) for name in names}
+    known = [feature for feature in features if feature in usable and feature != target]
+    lacking = sorted({target, above_zero or target} - usable)
+    if lacking or not known:
+        raise InsufficientDataError(f"the shop lacks the tables of {listing(lacking or features)}")
+    rows = shop.features([feature for feature in named if feature in usable], cutoffs)
+    if above_zero:
+        rows = rows[rows[above_zero] > 0]
+    return audit_formula(f"{subject}: {target}", rows[known], rows[target], limits, fails=False)
+
+
+def each_once(names: Iterable[str | None]) -> list[str]:
+    """The names that there are, in their order."""
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def audit_labels(subject: str, model: Model, dataset: Dataset, limits: Limits) -> Finding:
+    """How well a classifier finds cluster labels again from the variables that made them, beside its null.
+
+    Raises
+    ------
+    InsufficientDataError
+        If the model gives no labels, or one alone.
+    """
+    if not isinstance(model, Segmentation):
+        raise InsufficientDataError(f"{type(model).__name__} gives no cluster labels")
+    try:
+        model.fit(dataset.X, dataset.y)
+    except InputError as error:
+        raise InsufficientDataError(error.problem) from error
+    Z, labels = model.transform(dataset.X), model.segment(dataset.X)
+    found = surrogate(model.cluster, Z, labels, n_folds=limits.n_folds, seed=limits.seed)
+    largest = float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+    if largest == 1:
+        raise InsufficientDataError("all customers are in one cluster")
+    known = 1 - (1 - found.accuracy) / (1 - largest)
+    figures = (
+        f"a classifier finds {found.accuracy:.1%} of the labels again from {listing(Z.columns)}, which made them; "
+        f"{found.null_accuracy:.1%} where those columns are permuted; the largest cluster alone is {largest:.1%}"
+    )
+    circular = known > limits.max_labels_known
+    return Finding("formula", subject, "circular" if circular else "clean", figures, len(labels))

@@ -1,0 +1,59 @@
+"""The figures of an evaluation: whatever its tables allow, the model beside the naive one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from experiments.reports.cluster_charts import elbow_figure, pca_figure, profile_figure, sizes_figure
+from experiments.reports.figures import (
+    calibration_figure,
+    comparison_figure,
+    cumulative_gain_figure,
+    reliability_figure,
+)
+
+
+def draw(
+    tables: Mapping[str, Mapping[str, pd.DataFrame]], *, currency: str, horizon_days: int, window: str
+) -> dict[str, Figure]:
+    """Draw the tables that an evaluation has.
+
+    Parameters
+    ----------
+    tables : mapping of model to mapping of table name to frame
+        As `Evaluation.tables`; the model in question first, then those it is compared with.
+    currency : str
+    horizon_days : int
+    window : str
+        What the figures are about, such as "validation from 2017-07-05"; written below each.
+
+    Returns
+    -------
+    dict of table name to figure
+    """
+    own = next(iter(tables.values()))
+    figures = {}
+    if "calibration" in own:
+        figures["calibration"] = calibration_figure(own["calibration"], currency=currency, horizon_days=horizon_days)
+    if "cumulative_gain" in own:
+        curves = {model: named["cumulative_gain"] for model, named in tables.items()}
+        figures["cumulative_gain"] = cumulative_gain_figure(
+            {**curves, "perfect": own["perfect_gain"]}, horizon_days=horizon_days
+        )
+    if "comparison" in own:
+        figures["comparison"] = comparison_figure(own["comparison"])
+    if "reliability" in own:
+        figures["reliability"] = reliability_figure(
+            {model: named["reliability"] for model, named in tables.items()}, horizon_days=horizon_days
+        )
+    if "elbow" in own:
+        figures["elbow"] = elbow_figure(own["elbow"], chosen=len(own["sizes"]))
+        figures["map"] = pca_figure(own["map"])
+        figures["profile"] = profile_figure(own["profile"])
+        figures["sizes"] = sizes_figure(own["sizes"], currency=currency, horizon_days=horizon_days)
+    for figure in figures.values():
+        figure.supxlabel(f"{next(iter(tables))}: {window}", x=0.99, ha="right", fontsize=8, color="#555b66")
+    return figures

@@ -1,0 +1,222 @@
+"""The configuration's types. Values and their meaning are in conf/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.case_study.options import PARTS, Options
+from experiments.description.lifecycle import LifecycleOptions
+from experiments.description.tiers import TierOptions
+from features.errors import InputError, check_type, did_you_mean
+
+
+def _in_range(key: str, value: object, expected: str, right: bool) -> None:
+    if not right:
+        raise InputError(f"{key} is out of range", where=key, expected=expected, found=str(value))
+
+
+@dataclass
+class FeaturesConfig:
+    names: list[str]
+    variables: list[str] | None = None  # few sets name any
+
+
+@dataclass
+class ModelConfig:
+    name: str
+    params: dict[str, Any]
+
+
+@dataclass
+class SearchConfig:
+    models: list[str]
+    space: dict[str, Any]
+
+
+@dataclass
+class EvaluationConfig:
+    step_days: int
+    min_history_days: int
+    n_validation: int
+    n_origins: int
+    n_resamples: int
+    n_controls: int
+    confidence: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        _in_range("evaluation.n_origins", self.n_origins, "at least 1", self.n_origins >= 1)
+        _in_range("evaluation.n_resamples", self.n_resamples, "at least 1", self.n_resamples >= 1)
+        _in_range("evaluation.n_controls", self.n_controls, "at least 1", self.n_controls >= 1)
+        _in_range("evaluation.confidence", self.confidence, "between 0 and 1", 0 < self.confidence < 1)
+        _in_range("evaluation.seed", self.seed, "at least 0", self.seed >= 0)
+
+
+@dataclass
+class TuningConfig:
+    n_trials: int
+    study_name: str | None
+    seed: int
+    storage: str
+    workers: int
+    heartbeat_interval: int
+    grace_period: int
+    sampler: dict[str, Any]
+    pruner: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        _in_range("tuning.workers", self.workers, "at least 1", self.workers >= 1)
+        _in_range("tuning.heartbeat_interval", self.heartbeat_interval, "at least 1", self.heartbeat_interval >= 1)
+        _in_range(
+            "tuning.grace_period",
+            self.grace_period,
+            f"more than heartbeat_interval={self.heartbeat_interval}",
+            self.grace_period > self.heartbeat_interval,
+        )
+        _in_range("tuning.n_trials", self.n_trials, "at least 1", self.n_trials >= 1)
+        _in_range("tuning.seed", self.seed, "at least 0", self.seed >= 0)
+
+
+@dataclass
+class TrackingConfig:
+    uri: str | None
+
+
+@dataclass
+class SuspectConfig:
+    meaning: str
+    target: str | None = None  # this, or labels
+    labels: str | None = None
+    above_zero: str | None = None
+    features: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.target is None) == (self.labels is None):
+            raise InputError(
+                "a suspect has a target, which is a feature, or labels, which a task gives",
+                where="audit.suspects",
+                expected="target: or labels:",
+                found=f"target: {self.target}, labels: {self.labels}",
+            )
+        if self.target is not None and not self.features:
+            raise InputError(
+                f"nothing is named that could give {self.target} away", where="audit.suspects", expected="features: […]"
+            )
+
+
+@dataclass
+class AuditConfig:
+    cutoffs: list[str] | None
+    max_r2: float
+    max_labels_known: float
+    min_rows: int
+    min_distinct: int
+    n_folds: int
+    seed: int
+    suspects: dict[str, SuspectConfig]
+
+    def __post_init__(self) -> None:
+        _in_range("audit.max_r2", self.max_r2, "between 0 and 1", 0 < self.max_r2 < 1)
+        _in_range("audit.max_labels_known", self.max_labels_known, "between 0 and 1", 0 < self.max_labels_known < 1)
+        _in_range("audit.min_rows", self.min_rows, "at least 3", self.min_rows >= 3)
+        _in_range("audit.min_distinct", self.min_distinct, "at least 2", self.min_distinct >= 2)
+        _in_range("audit.n_folds", self.n_folds, "at least 2", self.n_folds >= 2)
+        _in_range("audit.seed", self.seed, "at least 0", self.seed >= 0)
+
+
+@dataclass
+class ReportConfig:
+    output: str
+    customers: str | None
+    sections: list[str]
+    languages: list[str]
+    hypotheses: list[str] | None
+    min_support: float
+    min_baskets: int
+    n_pairs: int
+
+    def __post_init__(self) -> None:
+        _in_range("report.sections", self.sections, "at least one", len(self.sections) >= 1)
+        _in_range("report.min_support", self.min_support, "between 0 and 1", 0 <= self.min_support <= 1)
+        _in_range("report.min_baskets", self.min_baskets, "at least 1", self.min_baskets >= 1)
+        _in_range("report.n_pairs", self.n_pairs, "at least 1", self.n_pairs >= 1)
+
+
+@dataclass
+class PersonasConfig:
+    q: float
+    min_cell: int
+    min_index: float
+    most: int
+    largest: int
+    strategy: dict[str, dict[str, str]]
+    wording: dict[str, dict[str, Any]]
+
+    def __post_init__(self) -> None:
+        _in_range("personas.q", self.q, "between 0 and 1", 0 < self.q < 1)
+        _in_range("personas.min_cell", self.min_cell, "at least 2", self.min_cell >= 2)
+        _in_range("personas.min_index", self.min_index, "at least 100", self.min_index >= 100)
+        _in_range("personas.most", self.most, "at least 1", self.most >= 1)
+        _in_range("personas.largest", self.largest, "at least 2", self.largest >= 2)
+
+
+@dataclass
+class AsReportedConfig(Options):
+    def __post_init__(self) -> None:
+        for part in self.parts:
+            if part not in PARTS:
+                raise InputError(
+                    f"the case study has no part {part!r}",
+                    where="as_reported.parts",
+                    hint=did_you_mean(part, PARTS),
+                )
+        _in_range("as_reported.parts", self.parts, "each part once", len(set(self.parts)) == len(self.parts))
+        for key in ("outlier_quantile", "test_share"):
+            value = getattr(self, key)
+            _in_range(f"as_reported.{key}", value, "between 0 and 1", 0 < value < 1)
+        least = {"clv_days": 1, "n_clusters": 2, "n_seeds": 2, "n_splits": 1, "n_folds": 2}
+        least |= {"most_products": 2, "max_length": 2, "n_recommended": 1, "min_rows": 3, "min_distinct": 2, "seed": 0}
+        for key, lowest in least.items():
+            _in_range(f"as_reported.{key}", getattr(self, key), f"at least {lowest}", getattr(self, key) >= lowest)
+        most = self.most_clusters
+        _in_range("as_reported.most_clusters", most, f"at least n_clusters={self.n_clusters}", most >= self.n_clusters)
+        names = self.tiers
+        _in_range("as_reported.tiers", names, "at least 3, each once", len(set(names)) == len(names) >= 3)
+        for shop, parts in self.reported.items():
+            for part in PARTS:
+                for name, value in (parts.get(part) or {}).items():
+                    check_type(value, "float", f"as_reported.reported.{shop}.{part}.{name}")
+
+
+@dataclass
+class Config:
+    """One command's configuration, resolved."""
+
+    data: dict[str, Any]
+    task: dict[str, Any]
+    features: FeaturesConfig
+    model: ModelConfig
+    search: SearchConfig
+    evaluation: EvaluationConfig
+    audit: AuditConfig
+    report: ReportConfig
+    personas: PersonasConfig
+    tiers: TierOptions
+    lifecycle: LifecycleOptions
+    as_reported: AsReportedConfig
+    tuning: TuningConfig
+    tracking: TrackingConfig
+    engine: dict[str, Any]
+    tasks: list[str]
+    processes: int | None
+    cache: str
+    cutoff: str | None
+    as_of: str | None
+    output: str | None
+    version: int | None
+    reason: str | None
+    rollback: bool
+
+    def __post_init__(self) -> None:
+        _in_range("processes", self.processes, "at least 1, or null", self.processes is None or self.processes >= 1)

@@ -1,0 +1,231 @@
+"""What every command works with, opened when first needed: shop, task, cutoffs, runs, registry."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shlex
+import subprocess
+from collections.abc import Sequence
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from experiments.addresses import masked
+from experiments.evaluation.splits import Splits, make_splits
+from experiments.gate.sufficiency import check_sufficiency, check_tables, count
+from experiments.tasks import TASKS
+from experiments.tasks.base import Dataset, Task
+from experiments.workflow.config import Config
+from features.engines import open_engine
+from features.errors import InputError, check_type, did_you_mean
+from features.shop import Shop
+from features.snapshot import definition_hash
+
+if TYPE_CHECKING:  # MLflow takes seconds to import, and not every command needs it
+    from experiments.tracking.registry import Registry
+    from experiments.tracking.runs import DataInput, Runs
+    from experiments.tracking.store import MlflowClient
+
+
+LASTING = ("data", "task", "features", "experiment", "evaluation", "tracking", "engine", "cache")
+
+
+class Session:
+    """One command's configuration and what it opens.
+
+    Parameters
+    ----------
+    config : Config
+    overrides : sequence of str
+        Overrides on the command line that give this configuration.
+    folders : sequence of str
+        Configuration folders beside conf/.
+    """
+
+    def __init__(self, config: Config, overrides: Sequence[str] = (), folders: Sequence[str] = ()) -> None:
+        self.config = config
+        self.overrides = list(overrides)
+        self.folders = list(folders)
+        self.cache = Path(config.cache)
+
+    @cached_property
+    def shop(self) -> Shop:
+        return Shop.open(self.config.data, open_engine(**self.config.engine), self.cache)
+
+    @cached_property
+    def task(self) -> Task:
+        options = dict(self.config.task)
+        name = options.pop("name", None)
+        if name not in TASKS:
+            raise InputError(f"there is no task {name!r}", where="task.name", hint=did_you_mean(str(name), TASKS))
+        known = {field.name: field.type for field in dataclasses.fields(TASKS[name])}
+        for option, value in options.items():
+            if option not in known:
+                raise InputError(
+                    f"{name} has no option {option!r}", where=f"task.{option}", hint=did_you_mean(option, known)
+                )
+            check_type(value, str(known[option]), f"task.{option}")
+        if options.get("variables"):
+            options["variables"] = self._expand(options["variables"])
+        return TASKS[name](**options)
+
+    @cached_property
+    def features(self) -> list[str]:
+        """Names of the features, wildcards expanded by what was known at the first possible cutoff."""
+        return self._expand(self.config.features.names)
+
+    def _expand(self, names: Sequence[str]) -> list[str]:
+        staged = self.shop.staged
+        first = staged.start + timedelta(days=self.config.evaluation.min_history_days)
+        return self.shop.expand(names, min(first, staged.end))  # `splits` says what is wrong with one beyond the end
+
+    @property
+    def registered_name(self) -> str:
+        return f"{self.shop.staged.shop}-{self.task.name}"
+
+    @cached_property
+    def splits(self) -> Splits:
+        return self.splits_over(self.task.horizon_days)
+
+    def splits_over(self, horizon_days: int) -> Splits:
+        """Cutoffs of training, validation and the sealed window, for outcomes over so many days."""
+        options = self.config.evaluation
+        staged = self.shop.staged
+        return make_splits(
+            staged.start,
+            staged.end,
+            horizon_days=horizon_days,
+            step_days=options.step_days,
+            min_history_days=options.min_history_days,
+            n_validation=options.n_validation,
+        )
+
+    def dataset(self, cutoffs: Sequence[date], features: Sequence[str] | None = None) -> Dataset:
+        """Features and target at some cutoffs, from the cache where they were computed before."""
+        return self.task.dataset(self.shop, features or self.features, sorted(cutoffs))
+
+    @cached_property
+    def training(self) -> Dataset:
+        """Features and target at all cutoffs before the sealed one.
+
+        Raises
+        ------
+        InsufficientDataError
+            If a window holds less than the task needs.
+        """
+        check_tables(self.task, self.shop.tables.present())
+        check_sufficiency(self.task, self.counts)
+        return self.dataset(self.splits.cutoffs())
+
+    @cached_property
+    def counts(self) -> pd.DataFrame:
+        """What the windows of the folds hold: see `sufficiency.count`. Of a fold's training cutoffs, the last."""
+        days = sorted({day for training, cutoff in self.splits.folds() for day in (max(training), cutoff)})
+        rows = self.task.judged_rows(self.dataset(days, ["frequency", "days_since_last_purchase"]))
+        counts = count(rows.X["frequency"], rows.y)
+        return counts.reindex(pd.DatetimeIndex(days, name="cutoff"), fill_value=0)  # also where nobody is judged
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        from experiments.tracking.store import connect
+
+        return connect(self.config.tracking.uri)
+
+    @cached_property
+    def runs(self) -> Runs:
+        from experiments.tracking.runs import Runs
+
+        runs = Runs(self.client, self.registered_name)
+        runs.end_orphans()
+        return runs
+
+    @cached_property
+    def registry(self) -> Registry:
+        from experiments.tracking.registry import Registry
+
+        return Registry(self.client, self.registered_name)
+
+    @cached_property
+    def data_input(self) -> DataInput:
+        from experiments.tracking.runs import DataInput
+
+        staged = self.shop.staged
+        return DataInput(
+            name=staged.shop,
+            digest=staged.digest,
+            source=self.config.data["source"],
+            profile={
+                "first_day": staged.start,
+                "end": staged.end,
+                "customers": staged.customers,
+                **{f"{table}_rows": rows for table, rows in staged.rows.items()},
+            },
+        )
+
+    @cached_property
+    def lineage(self) -> dict[str, str]:
+        """Tags that say what a model was made for and from; models that differ in them are not compared."""
+        staged = self.shop.staged
+        return {
+            "shop": staged.shop,
+            "task": self.task.name,
+            "target": self.task.target,
+            "horizon_days": str(self.task.horizon_days),
+            "currency": staged.currency,
+            "population": self.task.population,
+            "features": json.dumps(self.features),
+            "feature_hash": definition_hash(self.features),
+            "data_digest": staged.digest,
+            "git_commit": git_commit(),
+        }
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """The resolved configuration, and the overrides that led to it, as artifacts."""
+        return {
+            "config.yaml": masked(yaml.safe_dump(dataclasses.asdict(self.config), sort_keys=False, allow_unicode=True)),
+            "overrides.txt": masked("".join(f"{override}\n" for override in self.overrides)),
+        }
+
+    @property
+    def arguments(self) -> list[str]:
+        """What gives another command this configuration."""
+        return [*self._folder_arguments, *self.overrides]
+
+    def again(self, command: str) -> str:
+        """A command to type next, with the choices of this one: data, task, configuration folder, store, ..."""
+        given = [
+            text for text in self.overrides if text.lstrip("+~").startswith(LASTING) and not text.startswith("tasks=")
+        ]
+        return masked(" ".join(["experiments", command, *map(shlex.quote, [*self._folder_arguments, *given])]))
+
+    @property
+    def _folder_arguments(self) -> list[str]:
+        return [f"--config-dir={folder}" for folder in self.folders]
+
+
+def digest(content: Any) -> str:
+    """A short hash of something that JSON can hold."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def git_commit() -> str:
+    """The commit of the code, marked where the work tree differs from it; `unknown` outside a checkout."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return f"{commit}-modified" if git("status", "--porcelain", "--untracked-files=no") else commit
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

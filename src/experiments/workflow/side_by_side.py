@@ -1,0 +1,147 @@
+"""Questions searched side by side: those that come later by `experiments tune` in processes of their own.
+
+Each question has a study, draws, runs and models of its own, so that what comes out does not depend on when it is
+searched, or where.
+"""
+
+from __future__ import annotations
+
+import _thread
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from threading import Event, Thread
+
+from tqdm import tqdm
+
+from experiments.commands.main import INTERRUPTED, USAGE_ERROR, run
+from experiments.processes import sharing_cores
+from experiments.workflow.session import Session
+
+logger = logging.getLogger(__name__)
+
+BAR_SECONDS = "15"  # between two states of a progress bar, each of which is a line here
+
+
+@contextmanager
+def side_by_side(sessions: Sequence[Session], n_processes: int) -> Iterator[Iterator[Session]]:
+    """The sessions in an order to search them in, each when no other process is at it.
+
+    This process begins with the first, the others with the last. What another process has searched is given last: a
+    search then finds its study and candidate, and goes on from there if that process failed or was killed.
+
+    Parameters
+    ----------
+    sessions : sequence of Session
+    n_processes : int
+        This one counted.
+    """
+    n_others = min(n_processes, len(sessions)) - 1
+    if n_others < 1:
+        yield iter(sessions)
+        return
+    helpers = _Helpers(sessions)
+    with ThreadPoolExecutor(n_others) as pool, ExitStack() as shared:
+        shared.enter_context(sharing_cores(n_others + 1))
+        ended = [pool.submit(helpers.search) for _ in range(n_others)]
+
+        def in_turn() -> Iterator[Session]:
+            own = []
+            while helpers.waiting:
+                try:
+                    own.append(helpers.waiting.popleft())
+                except IndexError:  # another took it in this moment
+                    break
+                yield own[-1]
+            for helper in ended:
+                helper.result()
+            shared.close()  # whoever failed left its work to this process alone
+            for session in sessions:
+                if session not in own:
+                    logger.info("%s was searched meanwhile: what was found is taken from there", session.task.name)
+                    yield session
+
+        try:
+            yield in_turn()
+        finally:
+            helpers.stop()
+
+
+class _Helpers:
+    """Threads that each watch one process after the other, and show what it says."""
+
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        self.waiting = deque(sessions)
+        command = [sys.executable, "-P", "-m", __name__, "tune"]
+        self._commands: Mapping[Session, Sequence[str]] = {
+            session: [*command, *session.arguments] for session in sessions
+        }
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = Event()
+
+    def search(self) -> None:
+        """Search the last of those that wait, until there is none."""
+        while not self._stopped.is_set():
+            try:
+                session = self.waiting.pop()
+            except IndexError:
+                return
+            self._search(session)
+
+    def _search(self, session: Session) -> None:
+        name = session.task.name
+        with subprocess.Popen(
+            self._commands[session],
+            stdin=subprocess.PIPE,  # see `main`
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env={"TQDM_MININTERVAL": BAR_SECONDS, **os.environ},
+            start_new_session=True,  # an interrupt from the keyboard is this process's to answer
+        ) as process:
+            self._running.add(process)
+            if self._stopped.is_set():
+                _close_input(process)
+            assert process.stderr is not None
+            for line in process.stderr:
+                if line.strip():
+                    with tqdm.external_write_mode(file=sys.stderr):
+                        logger.info("%s | %s", name, line.rstrip())
+        self._running.discard(process)
+        if process.returncode not in (0, USAGE_ERROR, INTERRUPTED):
+            logger.warning("the search of %s ended with code %d, and goes on here", name, process.returncode)
+
+    def stop(self) -> None:
+        """Begin no other search, and interrupt those that run: the same command goes on from there."""
+        self._stopped.set()
+        for process in list(self._running):
+            _close_input(process)
+
+
+def _close_input(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+
+
+def main() -> None:
+    """A command that is interrupted when its standard input ends: the process that began it wants that, or is gone."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it was told to take no notice of interrupts
+
+    def watch() -> None:
+        while os.read(0, 1024):  # not by sys.stdin, whose lock this thread would take along into the interpreter's end
+            pass
+        _thread.interrupt_main()
+
+    Thread(target=watch, daemon=True).start()
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""`experiments tune`: search models and parameters, refit the best."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from experiments.addresses import exclusive, masked
+from experiments.commands.compose import session_of
+from experiments.processes import to_the_end
+from experiments.tasks.base import mean_metrics, naive_models
+from experiments.tuning import storage
+from experiments.tuning.objective import ValidationObjective
+from experiments.tuning.space import Space, tuned
+from experiments.tuning.storage import begun, ended, fail_stale_trials
+from experiments.tuning.study import (
+    WRITING_TIME,
+    StudyOptions,
+    best,
+    finished,
+    lacks_writer,
+    open_study,
+    optimize,
+)
+from experiments.tuning.workers import check_memory_of_workers, optimize_with_workers
+from experiments.workflow.candidate import make_candidate
+from experiments.workflow.config import Config, TuningConfig
+from experiments.workflow.session import Session, digest
+
+if TYPE_CHECKING:
+    from experiments.tracking.registry import Version
+    from experiments.tracking.runs import Runs, TrialRecord
+
+logger = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 1  # between two looks for the runs that others write
+
+
+def main(config: Config) -> None:
+    session = session_of(config)
+    version = tune(session)
+    print(f"{version.name} version {version.number} ({version.tags['model']})")
+    print(f"next: {session.again('promote')}, or {session.again('ui')} to compare its trials")
+
+
+def tune(session: Session) -> Version:
+    """Run the study until it has its trials, wherever an earlier command left it, and refit the best.
+
+    Optuna's storage is the truth: trials that finished without leaving a run in MLflow, because their
+    process was killed in between, get it now. The same command on other machines works on the same study.
+    """
+    from experiments.tracking.store import answering
+
+    with answering(session.client), storage.answering(session.config.tuning.storage):
+        return _tune(session)
+
+
+def _tune(session: Session) -> Version:
+    task, options = session.task, session.config.tuning
+    space = Space(session.config.search.models, session.config.search.space)
+    space.check({name: model().get_params() for name, model in task.candidates().items()})
+
+    champion = session.registry.champion()
+    if champion is not None and champion.tags["target"] != task.target:
+        logger.warning(
+            "the champion, version %d, is for another target (%s): promote will not compare the two",
+            champion.number,
+            champion.tags["target"],
+        )
+    folds = session.splits.folds()
+    dataset = session.training
+    for naive in naive_models(task, {}).values():  # a feature that they lack is better missed now than after the study
+        naive().fit(dataset.X, dataset.y)
+    logger.info("%d rows of %d features at %d cutoffs", len(dataset.X), dataset.X.shape[1], dataset.X.index.levshape[1])
+
+    check_memory_of_workers(options.workers, *dataset.X.shape)
+    identity = study_identity(session)
+    name = options.study_name or f"{session.registered_name}-{identity[:8]}"
+    join = partial(open_study, name, study_options(options), identity)
+    study = join()
+    runs = session.runs
+    alone = partial(exclusive, options.storage, f"study {name}")
+    with alone():  # or two that begin it at once would make two parents
+        tags = {**session.lineage, "storage": masked(options.storage)}
+        parent = runs.resume_study(name, study.user_attrs["begun"], tags)
+    status = "FAILED"
+    try:
+        with alone():
+            runs.log(
+                parent,
+                params={
+                    "n_features": len(session.features),
+                    "training_cutoffs": ", ".join(map(str, session.splits.training)),
+                    "validation_cutoffs": ", ".join(map(str, session.splits.validation)),
+                    "seed": options.seed,
+                },
+            )
+            runs.log_data(parent, session.data_input, context="tuning")
+            runs.log_artifacts(parent, texts=session.texts)
+            settle(study, runs, parent, options.seed)
+        objective = ValidationObjective(task, space, dataset, folds)
+
+        def log_trial(trial: Any) -> None:
+            with to_the_end():
+                runs.log_trial(parent, record(trial, options.seed))
+
+        done = len(finished(study))
+        if done >= options.n_trials:
+            logger.info("the study has %d finished trials: tuning.n_trials=%d asks for no more", done, options.n_trials)
+        if options.workers == 1:
+            optimize(study, objective, options.n_trials, log_trial)
+        else:
+            optimize_with_workers(join, objective, options.n_trials, options.workers, log_trial)
+        with alone():  # of several machines one refits, and the others find that it has
+            settle_all(study, runs, parent, options.seed)
+            runs.end_refits(parent)
+            chosen = best(study)
+            model, params = tuned(chosen.params)
+            logger.info("best of %d trials: trial %d, %s", len(finished(study)), chosen.number, model)
+            version = make_candidate(session, model, params, parent)
+        runs.log(
+            parent,
+            metrics={f"valid/{task.objective}": chosen.value},
+            tags={"best_trial": str(chosen.number), "model": model, "version": str(version.number)},
+        )
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        runs.finish(parent, status)
+    return version
+
+
+def study_options(options: TuningConfig) -> StudyOptions:
+    """What the configuration says of the study itself."""
+    return StudyOptions(**{field.name: getattr(options, field.name) for field in dataclasses.fields(StudyOptions)})
+
+
+def settle(study: Any, runs: Runs, parent: str, seed: int) -> set[int]:
+    """End the trials that nobody works on, and see that each finished one has one run, unless others write it.
+
+    Returns
+    -------
+    set of int
+        Trials that finished and whose run is still to be written.
+    """
+    fail_stale_trials(study)
+    trials = finished(study)
+    written = runs.settle_trials(parent, [record(trial, seed) for trial in trials if lacks_writer(trial)])
+    return {trial.number for trial in trials} - written
+
+
+def settle_all(study: Any, runs: Runs, parent: str, seed: int) -> None:
+    """Settle until each finished trial has its run; what others do not write in time is written here."""
+    deadline = time.monotonic() + 2 * WRITING_TIME  # clocks may differ by as much again
+    while missing := settle(study, runs, parent, seed):
+        if time.monotonic() > deadline:
+            logger.warning("no run yet for trials %s: the same command will write them", sorted(missing))
+            return
+        time.sleep(SETTLE_SECONDS)
+
+
+def study_identity(session: Session) -> str:
+    """A hash of all that makes trials comparable: data, features, cutoffs, task, space, seed, sampler, code."""
+    from experiments.tracking.packaging import code_digest
+
+    config = session.config
+    return digest(
+        [
+            session.lineage["data_digest"],
+            session.lineage["feature_hash"],
+            session.features,
+            config.task,
+            [config.search.models, config.search.space],
+            session.splits.folds(),
+            [config.tuning.seed, config.tuning.sampler, config.tuning.pruner],
+            code_digest(),
+        ]
+    )
+
+
+def record(trial: Any, seed: int) -> TrialRecord:
+    """What MLflow is to know of an Optuna trial."""
+    from experiments.tracking.runs import TrialRecord
+
+    folds = trial.user_attrs.get("fold_metrics", [])
+    return TrialRecord(
+        number=trial.number,
+        state={"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed"),
+        params=trial.params,
+        metrics=mean_metrics(folds),
+        fold_metrics=folds,
+        started=datetime.fromtimestamp(begun(trial)),
+        ended=datetime.fromtimestamp(ended(trial)),
+        seed=seed,
+        traceback=trial.user_attrs.get("traceback"),
+    )

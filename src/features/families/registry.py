@@ -1,0 +1,210 @@
+"""What a family of features declares, and the one list of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import ibis.expr.types as ir
+
+from features.errors import InputError, did_you_mean, listing
+from features.families import spelling
+from features.tables import Tables
+
+Build = Callable[[Tables], ir.Table]
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Features that are computed together.
+
+    Attributes
+    ----------
+    name : str
+        The function's name.
+    needs : tuple of str
+        Canonical tables it reads.
+    features : mapping of str to str
+        Feature to its meaning, with the unit and what a customer gets who has nothing to count.
+    build : callable
+        `(past: Tables) -> ibis table` with the columns customer_id and the features, at most one row
+        per customer. The cutoff is `past.end`. Nulls and missing customers mean `fallbacks`.
+    fallbacks : mapping of str to float
+        Value of a feature where the family has none; 0 for features not named here.
+    undated : bool
+        Made of facts of unknown date, which may have been recorded after the cutoff.
+    complete : bool
+        Has a row for everyone who bought before the cutoff, so that nobody else need be looked up.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    features: Mapping[str, str]
+    build: Build
+    fallbacks: Mapping[str, float] = field(default_factory=dict)
+    undated: bool = False
+    complete: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Parametrised:
+    """Features that are named `<name>.<value>`, one for each value that the data hold: `store_share.330`.
+
+    `<name>.*` stands for the values with most spend at some cutoff (`snapshot.expand`).
+
+    Attributes
+    ----------
+    name : str
+        What precedes the point.
+    needs : tuple of str
+        Canonical tables that are read.
+    meaning : str
+        As in `Family.features`, with `{value}` where the value belongs.
+    example : str
+        A value, spelled as in a name (`spelling.spell`).
+    build : callable
+        `(past, values) -> ibis table` as `Family.build`; `values` is the value of each wanted feature.
+    largest : callable
+        `(past, limit) -> ibis table` of value and amount, the largest first.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    meaning: str
+    example: str
+    build: Callable[[Tables, Mapping[str, str]], ir.Table]
+    largest: Callable[[Tables, int], ir.Table]
+
+    def family(self, names: Iterable[str]) -> Family:
+        """The family of the features of these names.
+
+        Raises
+        ------
+        InputError
+            If a name holds no value, or one that is not spelled as `spelling.spell` does.
+        """
+        values = {name: self._value(name) for name in names}
+        meanings = {name: self.meaning.format(value=value) for name, value in values.items()}
+        return Family(self.name, self.needs, meanings, lambda past: self.build(past, values))
+
+    def _value(self, name: str) -> str:
+        text = name.partition(".")[2]
+        value = text if text == "*" else spelling.read(text)
+        if value is None:
+            raise InputError(
+                f"{name!r} does not spell a value",
+                where="features.names",
+                expected=f"such as {self.name}.{self.example}, or {self.name}.* for the values with most spend",
+                hint=f"write {self.name}.{spelling.spell(text)}" if text else None,
+            )
+        return value
+
+
+FAMILIES: dict[str, Family] = {}
+PARAMETRISED: dict[str, Parametrised] = {}
+
+
+def family(
+    *,
+    needs: tuple[str, ...],
+    features: Mapping[str, str],
+    fallbacks: Mapping[str, float] | None = None,
+    undated: bool = False,
+    complete: bool = False,
+) -> Callable[[Build], Build]:
+    """Register a function as a family of features (see `Family`)."""
+
+    def register(build: Build) -> Build:
+        taken = features.keys() & feature_families()
+        if taken:
+            raise ValueError(f"features registered twice: {listing(sorted(taken))}")
+        FAMILIES[build.__name__] = Family(build.__name__, needs, features, build, fallbacks or {}, undated, complete)
+        return build
+
+    return register
+
+
+def parametrised(features: Parametrised) -> None:
+    """Register features that are named by a value."""
+    if features.name in PARAMETRISED:
+        raise ValueError(f"features registered twice: {features.name}")
+    PARAMETRISED[features.name] = features
+
+
+def feature_families() -> dict[str, Family]:
+    """Family of every feature that takes no value, by the feature's name."""
+    return {feature: family for family in FAMILIES.values() for feature in family.features}
+
+
+def is_wildcard(name: str) -> bool:
+    """Whether a name stands for the largest values: `store_share.*`."""
+    return name.endswith(".*")
+
+
+def resolve(names: Iterable[str], where: str = "features.names") -> dict[Family, list[str]]:
+    """The named features by family, both in the registry's order; those named by a value come last, by name.
+
+    Parameters
+    ----------
+    names : iterable of str
+    where : str
+        Configuration key that they stand under, for the message.
+
+    Raises
+    ------
+    InputError
+        If there is no name, a name twice, one that no family declares, or one that does not spell a value.
+    """
+    names = list(names)
+    known = feature_families()
+    valued = sorted(name for name in names if "." in name and name.partition(".")[0] in PARAMETRISED)
+    unknown = [name for name in names if name not in known and name not in valued]
+    if unknown:
+        value = unknown[0].partition(".")[2] or "*"
+        raise InputError(
+            f"there is no feature {unknown[0]!r}",
+            where=where,
+            found=listing(unknown),
+            hint=did_you_mean(unknown[0], [*known, *(f"{base}.{value}" for base in PARAMETRISED)]),
+        )
+    # In SQL, columns whose names differ in case only are the same column.
+    lowered = [name.lower() for name in names]
+    repeated = sorted({name for name in names if lowered.count(name.lower()) > 1})
+    if repeated or not names:
+        raise InputError(
+            "a feature is named more than once" if repeated else "no feature is named",
+            where=where,
+            expected="each feature once, upper and lower case alike",
+            found=listing(repeated) or "an empty list",
+        )
+    chosen = {family: [feature for feature in family.features if feature in names] for family in FAMILIES.values()}
+    for base in PARAMETRISED.values():
+        own = base.family(name for name in valued if name.partition(".")[0] == base.name)
+        chosen[own] = list(own.features)
+    return {family: features for family, features in chosen.items() if features}
+
+
+def describe(names: Iterable[str]) -> dict[str, str]:
+    """The meaning of each named feature.
+
+    >>> describe(["frequency"])
+    {'frequency': 'purchase days - 1'}
+    """
+    names = list(names)
+    meanings = {
+        feature: family.features[feature] + (" (fact of unknown date)" if family.undated else "")
+        for family, chosen in resolve(names).items()
+        for feature in chosen
+    }
+    return {name: meanings[name] for name in names}
+
+
+def last_day(past: Tables) -> date:
+    """The last included day, to which T and all days since something are counted."""
+    return past.end - timedelta(days=1)
+
+
+def days_of_data(past: Tables) -> int:
+    """Days that the window holds."""
+    return (past.end - past.start).days

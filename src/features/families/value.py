@@ -1,0 +1,78 @@
+"""What customers spent: totals, averages, spread, rates and their trend, in the shop's currency."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import ibis
+import ibis.expr.types as ir
+
+from features.families import purchases
+from features.families.registry import days_of_data, family, last_day
+from features.tables import Tables
+
+SPEND_WINDOWS_DAYS = (7, 28, 91)
+
+
+@family(
+    needs=("transactions",),
+    complete=True,
+    features={
+        "total_spend": "spend before the cutoff",
+        "average_order_value": "mean value of all orders",
+        "max_order_value": "value of the largest order",
+        "first_day_spend": "spend on the first purchase day",
+        "purchase_day_value_std": "sample standard deviation of the value of purchase days; 0 for one purchase day",
+        "spend_last_7_days": "spend in the last 7 days before the cutoff",
+        "spend_last_28_days": "spend in the last 28 days before the cutoff",
+        "spend_last_91_days": "spend in the last 91 days before the cutoff, or in all days of data where fewer",
+        "total_spend_rate": "spend a day over all days of data: total_spend / days from the data's start to the cutoff",
+        "lifetime_spend_rate": "spend a day since the first purchase day: total_spend / (T + 1)",
+        "last_28_days_spend_rate": "spend a day over the last 28 days before the cutoff (all days of data where fewer)",
+        "last_91_days_spend_rate": "spend a day over the last 91 days before the cutoff (all days of data where fewer)",
+        "spend_trend": "last_28_days_spend_rate / last_91_days_spend_rate, 1 is steady; 0 for no spend in 91 days",
+    },
+)
+def value(past: Tables) -> ir.Table:
+    """Spend in all and in windows that end at the cutoff.
+
+    Sums, also of squares, are taken in DECIMAL and become double afterwards.
+    """
+    orders = purchases.by_order(past)
+    days = purchases.by_day(past)
+    per_order = orders.group_by("customer_id").agg(orders=orders.count(), max_order_value=orders.amount.max())
+    windows = {
+        f"spend_last_{n}_days": days.amount.sum(where=days.day >= ibis.literal(past.end - timedelta(days=n)))
+        for n in SPEND_WINDOWS_DAYS
+    }
+    per_day = days.group_by("customer_id").agg(
+        first=days.day.min(),
+        days=days.count(),
+        total=days.amount.sum(),
+        squares=purchases.square(days.amount).sum(),
+        first_day_spend=days.amount.argmin(days.day),
+        **windows,
+    )
+    money = ["total", "squares", "first_day_spend", "max_order_value", *windows]
+    customers = per_day.inner_join(per_order, "customer_id")
+    customers = customers.mutate(**{name: customers[name].cast("float64") for name in money})
+
+    variance = (customers.squares - customers.total * customers.total / customers.days) / (customers.days - 1).nullif(0)
+
+    def rate(n: int) -> ir.FloatingValue:
+        return customers[f"spend_last_{n}_days"].fill_null(0.0) / min(n, days_of_data(past))
+
+    return customers.select(
+        "customer_id",
+        "max_order_value",
+        "first_day_spend",
+        *windows,
+        total_spend=customers.total,
+        average_order_value=customers.total / customers.orders,
+        purchase_day_value_std=ibis.greatest(variance, 0.0).sqrt(),
+        total_spend_rate=customers.total / days_of_data(past),
+        lifetime_spend_rate=customers.total / (ibis.literal(last_day(past)).delta(customers["first"], unit="day") + 1),
+        last_28_days_spend_rate=rate(28),
+        last_91_days_spend_rate=rate(91),
+        spend_trend=rate(28) / rate(91).nullif(0.0),
+    )
