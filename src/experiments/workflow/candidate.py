@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from experiments.evaluation.metrics import outside
 from experiments.gate.standing import stand
 from experiments.models.base import Model
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
-from experiments.tasks.base import build, naive_models, outside_guards
 from experiments.workflow.session import Session, digest
 from features.families import describe
 
@@ -45,7 +45,7 @@ def make_candidate(session: Session, name: str, params: Mapping[str, Any], paren
     """
     from experiments.tracking.store import answering, exclusive
 
-    build(session.task, name, params)  # a wrong name or parameter is better seen before the features are built
+    session.task.build(name, params)  # a wrong name or parameter is better seen before the features are built
     one_writer = exclusive(session.client, f"{session.registered_name} candidates")  # or two would register the same
     with answering(session.client), one_writer:
         return _make_candidate(session, name, params, parent)
@@ -66,15 +66,15 @@ def _make_candidate(session: Session, name: str, params: Mapping[str, Any], pare
     logger.info("validating %s beside the naive models and the controls", name)
     options = session.config.evaluation
     standing = stand(task, name, params, dataset, splits.folds(), n_controls=options.n_controls, seed=options.seed)
-    naive = standing.best_naive
+    naive = standing.best_baseline
 
     logger.info("refitting on the windows of %s", ", ".join(map(str, refit)))
     train = dataset.at(*refit)
-    model = task.recalibrate(build(task, name, params).fit(train.X, train.y), standing.validation)
+    model = task.recalibrate(task.build(name, params).fit(train.X, train.target), standing.validation)
     latest = train.at(max(refit))
     champion = session.registry.champion() if task.keeps_labels else None
     if champion is not None and champion.has_current_code:
-        task.align(model, latest.X, champion.estimator, session.shop.features(champion.features, [max(refit)]))
+        model = task.align(model, latest.X, champion.estimator, session.shop.features(champion.features, [max(refit)]))
     diagnosis = task.diagnose(model, latest)
     diagnosed = diagnosis.metrics if diagnosis else {}
 
@@ -114,14 +114,14 @@ def _make_candidate(session: Session, name: str, params: Mapping[str, Any], pare
             **(diagnosis.tables if diagnosis else {}),
         }
         figures = draw(
-            {name: tables, naive: standing.naive[naive].last.tables},
+            {name: tables, naive: standing.baselines[naive].last.tables},
             currency=session.shop.staged.currency,
             horizon_days=task.horizon_days,
             window=f"validation from {splits.validation[-1]}",
         )
         pictures = {figure_name: png(figure) for figure_name, figure in figures.items()}
         runs.log_artifacts(run_id, texts=session.texts, tables=tables, figures=pictures)
-        uri = packaging.log_model(run_id, model, session.features, task.outputs)
+        uri = packaging.log_model(run_id, model, session.features, list(task.outputs))
         version = session.registry.register(uri, run_id, tags)
     return _kept(session, version, run_id)
 
@@ -159,11 +159,11 @@ def make_naive(
     from experiments.tracking.store import exclusive
 
     task, splits = session.task, session.splits
-    naive = {name: build() for name, build in naive_models(task, params).items()}
+    naive = {name: build() for name, build in task.baselines(params).items()}
     usable = [name for name, model in naive.items() if not model.ranking_only]
 
     def merit(rival: str) -> tuple[float, float]:
-        return -outside_guards(task, validated[rival]), validated[rival][task.primary_metric]
+        return -outside(task.guards, validated[rival]), validated[rival][task.primary_metric]
 
     name = max(usable, key=merit)
     own = naive[name].get_params(deep=False)
@@ -174,7 +174,7 @@ def make_naive(
             session.registry.tag(existing.number, tags)
             return existing
         train = session.training.at(*splits.refit())
-        model = naive[name].fit(train.X, train.y)
+        model = naive[name].fit(train.X, train.target)
         runs = session.runs
         described = {**_tags(session, "naive", name, model, own, naive_digest, name), **tags}
         run_id = runs.start(f"naive {name}", described, parent)
@@ -187,7 +187,7 @@ def make_naive(
             )
             runs.log_data(run_id, session.data_input, context="training")
             runs.log_artifacts(run_id, texts=session.texts)
-            uri = packaging.log_model(run_id, model, session.features, task.outputs)
+            uri = packaging.log_model(run_id, model, session.features, list(task.outputs))
             version = session.registry.register(uri, run_id, described)
         return _kept(session, version, run_id)
 
@@ -229,10 +229,11 @@ def _tags(
         **session.lineage,
         "kind": kind,
         "model": name,
-        "objective": task.objective,
+        "objective": task.objective_metric,
         "params": json.dumps(dict(params)),
         "naive": best_naive,
-        "judged": task.judged,
+        "judged": ",".join(task.judged),
+        "label": task.candidates()[name].label,
         "models_digest": packaging.models_digest(),
         "ranking_only": str(model.ranking_only).lower(),
         "trained_through": str(max(splits.refit()) + timedelta(days=task.horizon_days)),

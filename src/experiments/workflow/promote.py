@@ -8,7 +8,6 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,12 +17,12 @@ import pandas as pd
 from experiments.commands.compose import session_of
 from experiments.evaluation.bootstrap import paired_bootstrap
 from experiments.evaluation.controls import permuted_within_cutoff
+from experiments.evaluation.validation import Evaluation, validate
 from experiments.gate.decision_page import decision_page, statement
 from experiments.gate.rule import BACKTEST_ORIGINS, Decision, correct, decide
-from experiments.gate.standing import CONSTANT, PERMUTED, control_metrics, naive_metrics
+from experiments.gate.standing import CONSTANT, PERMUTED, baseline_metrics, control_metrics
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
-from experiments.tasks.base import Evaluation, build, naive_models, validate
 from experiments.workflow.candidate import make_naive
 from experiments.workflow.config import Config
 from experiments.workflow.session import Session, digest
@@ -167,7 +166,7 @@ def _look(session: Session, candidate: Version, rival: Version | None, together:
 
     window = Window(
         start=str(splits.sealed),
-        end=str(splits.sealed + timedelta(days=task.horizon_days)),
+        end=str(splits.sealed_end),
         rule=digest([RULE, session.config.evaluation.n_origins, task.primary_metric, task.min_effect, task.guards]),
     )
     return look(session.registry, candidate, session.registry.champion(), window, judge, together)
@@ -180,7 +179,7 @@ def use_naive(session: Session, candidate: Version, look: Look) -> None:
     verdict = "refused" if shown else look.outcome.verdict
     reason = f"version {candidate.number} was not promoted ({look.outcome.verdict}) and there was no champion"
     logged = session.runs.metrics(candidate.run_id)
-    validated = {name: naive_metrics(logged, name) for name in naive_models(session.task, candidate.params)}
+    validated = {name: baseline_metrics(logged, name) for name in session.task.baselines(candidate.params)}
     tags = {
         "verdict": verdict,
         "reason": reason,
@@ -213,8 +212,10 @@ def use_naive_unjudged(session: Session, refusal: InputError) -> None:
         if session.registry.champion() is not None:
             return
         folds = session.splits.folds()
-        naive = naive_models(session.task, {})
-        validated = {name: validate(session.task, build, session.training, folds) for name, build in naive.items()}
+        naive = session.task.baselines({})
+        validated = {
+            name: validate(session.task.evaluate, build, session.training, folds) for name, build in naive.items()
+        }
         reason = f"there was no candidate and no champion: {_why(refusal)}"
         tags = {"verdict": "none", "reason": reason, "statement": unjudged(refusal)}
         version = make_naive(session, {}, {name: outcome.metrics for name, outcome in validated.items()}, tags)
@@ -238,9 +239,9 @@ class SealedEvaluations:
     naive: Mapping[str, Evaluation]
     champion: Evaluation | None
 
-    def predictions(self) -> dict[str, np.ndarray]:
+    def predictions(self) -> dict[str, pd.Series | pd.DataFrame]:
         everyone = {CANDIDATE: self.candidate, **self.naive, **({CHAMPION: self.champion} if self.champion else {})}
-        return {name: evaluation.prediction.to_numpy() for name, evaluation in everyone.items()}
+        return {name: evaluation.prediction for name, evaluation in everyone.items()}
 
 
 def evaluate_sealed(session: Session, candidate: Version, champion: Version | None) -> SealedEvaluations:
@@ -248,12 +249,12 @@ def evaluate_sealed(session: Session, candidate: Version, champion: Version | No
 
     A champion that predicts what one of the naive models does, as when that one is in use, is not compared twice.
     """
-    task, sealed = session.task, session.splits.sealed
-    dataset = session.dataset([sealed], candidate.features)
+    task, sealed = session.task, session.splits.sealed_cutoffs
+    dataset = session.dataset(sealed, candidate.features)
     train = session.dataset(session.splits.refit(), candidate.features)
-    rivals = {name: naive() for name, naive in naive_models(task, candidate.params).items()}
-    naive = {name: task.evaluate(model.fit(train.X, train.y), dataset) for name, model in rivals.items()}
-    own = task.evaluate(champion, session.dataset([sealed], champion.features)) if champion else None
+    rivals = {name: naive() for name, naive in task.baselines(candidate.params).items()}
+    naive = {name: task.evaluate(model.fit(train.X, train.target), dataset) for name, model in rivals.items()}
+    own = task.evaluate(champion, session.dataset(sealed, champion.features)) if champion else None
     if own and any(np.array_equal(own.prediction, other.prediction) for other in naive.values()):
         own = None
     return SealedEvaluations(candidate=task.evaluate(candidate.estimator, dataset), naive=naive, champion=own)
@@ -271,22 +272,21 @@ def backtest(session: Session, candidate: Version, sealed: SealedEvaluations) ->
         The sealed window last; NaN where a model refused what there was to learn from.
     """
     task = session.task
-    metric = task.metric()
-    models = {CANDIDATE: partial(build, task, candidate.tags["model"], candidate.params)}
-    models |= naive_models(task, candidate.params)
+    models = {CANDIDATE: partial(task.build, candidate.tags["model"], candidate.params)}
+    models |= task.baselines(candidate.params)
     gains = {}
-    for training, cutoff in session.splits.origins(session.config.evaluation.n_origins - 1):
-        dataset = session.dataset([*training, cutoff], candidate.features)
-        train, held_out = dataset.at(*training), task.judged_rows(dataset.at(cutoff))
+    for training, cutoffs in session.splits.origins(session.config.evaluation.n_origins - 1):
+        dataset = session.dataset([*training, *cutoffs], candidate.features)
+        train, held_out = dataset.at(*training), task.judged_rows(dataset.at(*cutoffs))
         try:
             figures = {
-                name: metric(held_out.y, untrained().fit(train.X, train.y).predict(held_out.X))
+                name: task.metric(held_out.target, task.predict(untrained().fit(train.X, train.target), held_out.X))
                 for name, untrained in models.items()
             }
         except UnsuitableDataError as error:
-            logger.warning("no back-test from %s: %s", cutoff, error.problem)
+            logger.warning("no back-test from %s: %s", cutoffs[0], error.problem)
             figures = dict.fromkeys(models, math.nan)
-        gains[str(cutoff)] = {name: figures[CANDIDATE] - figures[name] for name in sealed.naive}
+        gains[str(cutoffs[0])] = {name: figures[CANDIDATE] - figures[name] for name in sealed.naive}
     own = sealed.candidate.metrics[task.primary_metric]
     last = {name: own - evaluation.metrics[task.primary_metric] for name, evaluation in sealed.naive.items()}
     return {**gains, str(session.splits.sealed): last}
@@ -299,10 +299,10 @@ def compare(session: Session, candidate: Version, sealed: SealedEvaluations, alp
     """
     task, options, y = session.task, session.config.evaluation, sealed.candidate.y
     draws = paired_bootstrap(
-        task.metric(),
-        y.to_numpy(),
+        task.metric,
+        y,
         sealed.predictions(),
-        y.index.get_level_values("customer_id").to_numpy(),
+        y.index.get_level_values(task.grain.resampled).to_numpy(),
         n_resamples=max(options.n_resamples, math.ceil(TAIL_DRAWS * n_tasks / alpha)),
         seed=options.seed,
     )
@@ -351,26 +351,31 @@ def log_look(session: Session, candidate: Version, sealed: SealedEvaluations, de
         candidate.run_id,
         tables={
             **{f"sealed_{name}": table for name, table in own.tables.items()},
-            "sealed_predictions": pd.DataFrame(
-                {
-                    "customer_id": own.y.index.get_level_values("customer_id"),
-                    "actual": own.y.to_numpy(),
-                    **sealed.predictions(),
-                }
-            ),
+            "sealed_predictions": _side_by_side({"actual": own.y, **sealed.predictions()}),
         },
         figures={f"sealed_{name}": png(figure) for name, figure in figures.items()},
     )
 
 
+def _side_by_side(columns: Mapping[str, pd.Series | pd.DataFrame]) -> pd.DataFrame:
+    """Put outcomes and predictions of the same rows into one table, the rows' key first."""
+    named = {name: values for name, values in columns.items() if isinstance(values, pd.Series)}
+    for name, values in columns.items():
+        if isinstance(values, pd.DataFrame):
+            named |= {f"{name}.{column}": values[column] for column in values}
+    return pd.DataFrame(named).reset_index().drop(columns="cutoff")
+
+
 def sealed_controls(session: Session, candidate: Evaluation) -> dict[str, float]:
     """The primary metric in the sealed window of one prediction for all, and of the candidate on permuted targets."""
     options, y, prediction = session.config.evaluation, candidate.y, candidate.prediction
-    metric, name = session.task.metric(), session.task.primary_metric
+    task, name = session.task, session.task.primary_metric
     draws = range(options.seed, options.seed + options.n_controls)
-    permuted = np.array([metric(permuted_within_cutoff(y, seed), prediction) for seed in draws])
+    permuted = np.array([task.metric(permuted_within_cutoff(y, seed), prediction) for seed in draws])
     return {
-        f"sealed/control/{CONSTANT}/{name}": metric(y, np.full(len(y), float(y.mean()))),
+        f"sealed/control/{CONSTANT}/{name}": task.metric(
+            y, task.predict(task.control().fit(y.to_frame(), y), y.to_frame())
+        ),
         **control_metrics(f"sealed/control/{PERMUTED}/{name}", permuted),
     }
 
@@ -434,7 +439,7 @@ def describe(session: Session, look: Look) -> str:
 
 
 def _newest(session: Session) -> Version:
-    versions = [version for version in session.registry.versions() if not version.is_naive]
+    versions = [version for version in session.registry.versions() if not version.is_baseline]
     if not versions:
         raise InputError(
             f"{session.registry.name} has no version to promote",
@@ -449,7 +454,7 @@ def _check_candidate(session: Session, candidate: Version, champion: Version | N
     from experiments.gate.ledger import check_features
 
     by_hand = f"promote by hand: {session.again('promote')} version={candidate.number} reason='…'"
-    if candidate.is_naive:
+    if candidate.is_baseline:
         raise InputError(
             f"version {candidate.number} is a naive model, which candidates are compared with",
             where=candidate.name,
