@@ -189,7 +189,7 @@ def find_champions(session: Session, check: bool = True) -> dict[str, Version]:
     InputError
         If none has one, or one reads features that the code in use computes in another way.
     """
-    from experiments.gate.ledger import check_features
+    from experiments.gate.admission import check_features
     from experiments.tracking.registry import Registry
 
     champions = {}
