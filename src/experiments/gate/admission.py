@@ -45,11 +45,11 @@ def check_judgeable(
     """
     check_comparable(candidate, rival or candidate, lineage)
     check_is_candidate(candidate, tune=tune, by_hand=by_hand)
-    check_features(candidate, definition_hash(candidate.features), f"{tune} builds on today's")
     check_descriptive(candidate)
-    if rival is not None:
-        check_features(rival, definition_hash(rival.features), f"the champion cannot be scored any more: {by_hand}")
     versions = [candidate, *([rival] if rival else [])]
+    ways_out = (f"{tune} builds on today's", f"the champion cannot be scored any more: {by_hand}")
+    for version, way_out in zip(versions, ways_out, strict=False):
+        check_features(version, way_out)
     for version in versions:
         if version.tags["trained_through"] > str(sealed_from):
             raise InputError(
@@ -122,7 +122,7 @@ def check_is_candidate(version: Version, *, tune: str, by_hand: str) -> None:
         )
 
 
-def check_features(version: Version, current_hash: str, way_out: str) -> None:
+def check_features(version: Version, way_out: str) -> None:
     """Refuse a model whose features the code in use computes in another way than when it was trained.
 
     Parameters
@@ -134,12 +134,13 @@ def check_features(version: Version, current_hash: str, way_out: str) -> None:
     ------
     InputError
     """
-    if version.tags["feature_hash"] != current_hash:
+    current = definition_hash(version.features)
+    if version.tags["feature_hash"] != current:
         raise InputError(
             f"the features of {version.name} version {version.number} are defined otherwise in the code in use",
             where="feature_hash",
             expected=version.tags["feature_hash"][:12],
-            found=current_hash[:12],
+            found=current[:12],
             hint=f"{way_out}; or check out the commit {version.tags.get('git_commit', 'that it was trained with')}",
         )
 
