@@ -29,11 +29,6 @@ class Model(RegressorMixin, BaseEstimator):
     `X` is a frame of float64 features indexed (customer_id, cutoff), `y` a series with the same index.
     `predict` needs the columns only, in any order, and returns an array with one value per row. Neither
     the order of rows nor that of columns changes a fit.
-
-    Attributes
-    ----------
-    ranking_only : bool
-        Predictions order customers but are no amounts of money.
     """
 
     _classes: ClassVar[dict[str, type[Model]]] = {}
@@ -41,10 +36,6 @@ class Model(RegressorMixin, BaseEstimator):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         Model._classes[cls.__name__] = cls
-
-    @property
-    def ranking_only(self) -> bool:
-        return False
 
     def outputs(self, X: pd.DataFrame) -> np.ndarray:
         """All that the model says of each row, as the task names it: shape (n_rows, n_outputs)."""
