@@ -359,7 +359,7 @@ def dictionary() -> str:
             "## Canonical tables",
             *canonical_tables(),
             "## Grains",
-            "A grain says what a row is. Rows exist only as of the cutoff. A finer grain gets the features of coarser ones "
+            "A grain says what a row is. Rows exist only as of the cutoff. A finer grain gets features of coarser ones "
             "by the key columns that they share.",
             grains(),
             "## Features",
