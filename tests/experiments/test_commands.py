@@ -443,7 +443,7 @@ def test_no_search_outlives_the_run_that_began_it(workspace: Path, sent: signal.
     while "repurchase | cdnow-repurchase" not in errors.read_text() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert "repurchase | cdnow-repurchase" in errors.read_text()
-    (search,) = (child for child in psutil.Process(process.pid).children() if "tune" in child.cmdline())
+    (search,) = (child for child in psutil.Process(process.pid).children() if "cdnow-repurchase" in child.cmdline())
     process.send_signal(sent)
     assert process.wait(timeout=60) == (130 if sent == signal.SIGINT else -signal.SIGKILL)
     deadline = time.monotonic() + 60

@@ -22,6 +22,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from experiments.tasks import TASKS
 from experiments.workflow.config import Config
 from experiments.workflow.session import Session
 from features.errors import InputError, did_you_mean, first_line, listing
@@ -96,6 +97,34 @@ def config_folders() -> list[str]:
 def session_of(config: Config, overrides: Sequence[str] | None = None) -> Session:
     """Return the session of a configuration, with the overrides that give it where they are not the command's own."""
     return Session(config, typed_overrides() if overrides is None else overrides, config_folders())
+
+
+def reporting(config: Config) -> Session:
+    """Return the session of the command's configuration, with the hypotheses that a report tests."""
+    return Session(config, typed_overrides(), config_folders(), hypotheses=every("hypotheses"))
+
+
+def sessions_of_each_task(config: Config) -> list[Session]:
+    """Return the sessions of the tasks that `run` goes through: see `of_each_task`."""
+    return [session_of(own, overrides) for own, overrides in of_each_task(config)]
+
+
+def each_task_beside(session: Session) -> dict[str, Session | InputError]:
+    """Return a session of each task on the same shop: its own features, model and options, all else as given.
+
+    In place of a task that the session's overrides do not go with stands an InputError that says why.
+    """
+    asked: dict[str, Session | InputError] = {}
+    kept = [
+        text for text in session.overrides if text.lstrip("+~").partition("=")[0].partition(".")[0] not in OF_THE_TASK
+    ]
+    for name in TASKS:
+        try:
+            own = name == session.config.task["name"]
+            asked[name] = session if own else session_of(*of_task(name, kept))
+        except InputError as error:
+            asked[name] = error
+    return asked
 
 
 def of_task(task: str, given: Sequence[str]) -> tuple[Config, list[str]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
-import logging
 import os
 import re
 import shlex
@@ -13,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiments.processes import exit_code, log_to_stderr, settle_environment
 from features.errors import InputError, did_you_mean, listing
 
 if TYPE_CHECKING:
@@ -30,9 +29,6 @@ COMMANDS = {
     "report": "one page for the marketer: verdicts, tiers, personas, hypotheses: output=x.html",
     "ui": "open the MLflow UI on the store in use",
 }
-USAGE_ERROR, INTERRUPTED = 2, 130
-# No space, no permission, no such folder, a file where a folder should be: the user's to mend, at whatever line.
-MENDABLE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EDQUOT}
 
 
 def main() -> None:
@@ -42,34 +38,20 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code: its own, 0 in general, 2 for a user's mistake, 130 when interrupted."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a trial, with a server
-    os.environ.setdefault("GOMP_SPINCOUNT", "300")  # threads that wait longer by spinning starve those they wait for
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing, and the message is ours
-    _log_to_stderr()
-    try:
-        if not arguments or arguments[0] in ("-h", "--help", "help"):
-            print(usage())
-            return 0
-        command, *rest = arguments
-        if command not in COMMANDS:
-            raise InputError(
-                f"there is no command {command!r}", where="experiments", hint=did_you_mean(command, COMMANDS)
-            )
-        return _run_with_hydra(command, one_task(expand(rest)))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE_ERROR
-    except OSError as error:
-        if error.errno not in MENDABLE:
-            raise
-        where, hint = error.filename or "disk", "mend that, and give the same command again"
-        print(f"error: {InputError(error.strerror, where=where, hint=hint)}", file=sys.stderr)
-        return USAGE_ERROR
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return INTERRUPTED
+    settle_environment()
+    log_to_stderr()
+    return exit_code(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    command, *rest = arguments
+    if command not in COMMANDS:
+        raise InputError(f"there is no command {command!r}", where="experiments", hint=did_you_mean(command, COMMANDS))
+    return _run_with_hydra(command, one_task(expand(rest)))
 
 
 def usage() -> str:
@@ -128,7 +110,7 @@ def _run_with_hydra(command: str, arguments: list[str]) -> int:
 
     def job(config: DictConfig) -> None:
         try:
-            codes.append(importlib.import_module(f"experiments.workflow.{command}").main(typed(config)) or 0)
+            codes.append(importlib.import_module(f"experiments.commands.{command}").main(typed(config)) or 0)
         except Exception as error:  # raised again below: Hydra would print its own words first
             raised.append(error)
 
@@ -216,14 +198,3 @@ def _valid_config(arguments: Sequence[str]) -> DictConfig:
             return compose("config", choices)
         except HydraException:
             return compose("config")
-
-
-def _log_to_stderr() -> None:
-    """Show what the project's own code reports, not what its libraries do."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    for name in ("experiments", "features"):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(logging.INFO)
-        logger.propagate = False

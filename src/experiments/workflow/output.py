@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -16,6 +18,14 @@ from features.errors import InputError, listing
 from features.writing import replacing
 
 WRITERS = {".parquet": pq.ParquetWriter, ".csv": CSVWriter}
+
+
+class Written(NamedTuple):
+    """A file of rows that was written, and the cutoff that they are of."""
+
+    path: Path
+    rows: int
+    cutoff: date
 
 
 def check_output(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`experiments promote`: the only command that opens the sealed window."""
+"""The gate: the only part of the workflow that opens the sealed window."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from experiments.commands.compose import session_of
 from experiments.evaluation.bootstrap import paired_bootstrap
 from experiments.evaluation.controls import permuted_within_cutoff
 from experiments.gate.decision_page import decision_page, statement
@@ -25,7 +24,6 @@ from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
 from experiments.tasks.base import Evaluation, build, naive_models, validate
 from experiments.workflow.candidate import make_naive
-from experiments.workflow.config import Config
 from experiments.workflow.session import Session, digest
 from features.errors import InputError, UnsuitableDataError, listing
 from features.leakage import descriptive
@@ -42,37 +40,30 @@ TAIL_DRAWS = 20  # resamples beyond a bound at least, or its level would be a fi
 RULE = "a median gain above 0 over the origins of a back-test"  # what was decided by another is judged again
 
 
-def main(config: Config) -> None:
+def move_by_hand(session: Session, version: int | None, reason: str | None, rollback: bool) -> str:
+    """Move the alias without a look at the sealed window."""
     from experiments.tracking.store import answering, exclusive
 
-    session = session_of(config)
-    if config.rollback and config.version is not None:
-        raise InputError("rollback=true and version=… exclude each other", where="promote", hint="give one of them")
-    if config.rollback or config.reason:
-        with answering(session.client), exclusive(session.client, session.registered_name):
-            print(_by_hand(session))
-        return
-    candidate = session.registry.get(config.version) if config.version is not None else None
-    print(describe(session, promote(session, candidate)))
+    with answering(session.client), exclusive(session.client, session.registered_name):
+        return _by_hand(session, version, reason, rollback)
 
 
-def _by_hand(session: Session) -> str:
-    """Move the alias without a look at the sealed window."""
-    registry, config = session.registry, session.config
-    if config.rollback:
-        before, now = registry.roll_back(config.reason or "rolled back by hand")
+def _by_hand(session: Session, number: int | None, reason: str | None, rollback: bool) -> str:
+    registry = session.registry
+    if rollback:
+        before, now = registry.roll_back(reason or "rolled back by hand")
         return f"{registry.name}: champion is version {now} again (was {before})"
-    if config.version is None:
+    if number is None:
         raise InputError("a reason without a version", where="promote", hint="say which: version=3 reason='…'")
-    version = registry.get(config.version)
+    version = registry.get(number)
     champion = registry.champion()
     if champion is not None and champion.number == version.number:
         return f"{registry.name}: version {version.number} is the champion already"
     check_descriptive(version)
     version.check_loads()
-    registry.crown(version.number, f"by hand: {config.reason}")
-    registry.tag(version.number, {"gate": "bypassed", "override_reason": str(config.reason)})
-    return f"{registry.name}: champion is version {version.number}, by hand: {config.reason}"
+    registry.crown(version.number, f"by hand: {reason}")
+    registry.tag(version.number, {"gate": "bypassed", "override_reason": str(reason)})
+    return f"{registry.name}: champion is version {version.number}, by hand: {reason}"
 
 
 def promote(session: Session, candidate: Version | None = None) -> Look:

@@ -1,23 +1,18 @@
-"""`experiments run`: the whole road for each question in turn, a table of what came out, and the report."""
+"""The whole road for each task: tuned side by side, judged together, and a table of what came out."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from joblib import cpu_count
 
-from experiments.commands.compose import of_each_task, session_of
 from experiments.gate.decision_page import figure, statement
 from experiments.workflow.config import Config
 from experiments.workflow.promote import describe, in_use, promote_together, unjudged, use_naive_unjudged
-from experiments.workflow.report import report
-from experiments.workflow.score import find_champions, score
 from experiments.workflow.session import Session
 from experiments.workflow.side_by_side import side_by_side
 from experiments.workflow.tune import tune
@@ -58,46 +53,46 @@ class Answer:
         return self.session.task.name
 
     @property
+    def is_searched(self) -> bool:
+        """Whether something can be in use for it."""
+        return self.candidate is not None or self.is_unjudged
+
+    @property
     def is_skipped(self) -> bool:
         return self.refusal is not None and not self.is_unjudged
 
 
-def main(config: Config) -> None:
-    begun = time.monotonic()
-    sessions = [session_of(own, overrides) for own, overrides in of_each_task(config)]
+def run(sessions: Sequence[Session], processes: int | None = None) -> list[Answer]:
+    """Tune a model for each task, and let the gate judge all of them together.
+
+    Parameters
+    ----------
+    sessions : sequence of Session
+        One for each task, on the same data.
+    processes : int, optional
+        How many tasks are searched side by side, each in a process of its own; by the number of cores when left out.
+
+    Returns
+    -------
+    list of Answer
+        In the order of the sessions.
+
+    Raises
+    ------
+    InputError
+        If no task can be answered with these data: why the first cannot.
+    """
     check_names(sessions)
-    if sessions:
-        _ = sessions[0].shop  # staged once, before several processes ask for it
-    with side_by_side(sessions, n_processes(config)) as in_turn:
+    if not sessions:
+        return []
+    _ = sessions[0].shop  # staged once, before several processes ask for it
+    with side_by_side(sessions, processes or n_processes(sessions[0].config)) as in_turn:
         answers = sorted((search(session) for session in in_turn), key=lambda answer: sessions.index(answer.session))
     judge(answers)
     refusals = [answer.refusal for answer in answers if answer.is_skipped and answer.refusal is not None]
-    if refusals and len(refusals) == len(answers):
+    if len(refusals) == len(answers):
         raise refusals[0]
-    for answer in answers:
-        if answer.look is not None:
-            print(f"{describe(answer.session, answer.look)}\n")
-    if answers:
-        print(f"{summary(answers)}\n")
-
-    asked = session_of(config)
-    searched = [answer.session for answer in answers if answer.candidate is not None or answer.is_unjudged]
-    served = [session for session in searched if session.registry.champion() is not None]
-    if served:
-        path, customers = score(served[0])
-        champions = find_champions(served[0]).values()
-        print(f"{customers:,} customers in {path}, by {', '.join(f'{v.name} version {v.number}' for v in champions)}")
-    elif answers:
-        print("no champion, so nothing was scored")
-    print(f"report in {report(asked, Path(config.report.output))}")
-    print(f"done in {time.monotonic() - begun:.0f} s; next:")
-    print(f"  {asked.again('ui')}\n      compare the trials in MLflow")
-    for session in searched:
-        print(f"  {session.again('tune')} tuning.n_trials={2 * session.config.tuning.n_trials}")
-        print("      search on from here")
-    for session in served:
-        print(f"  mlflow models serve -m models:/{session.registered_name}@champion --env-manager local -p 5001")
-        print("      answer rows of features")
+    return answers
 
 
 def n_processes(config: Config) -> int:
@@ -105,6 +100,12 @@ def n_processes(config: Config) -> int:
     if config.processes is not None:
         return config.processes
     return 1 if config.engine["name"] == "spark" else max(1, cpu_count() // config.tuning.workers)
+
+
+def answers_text(answers: Sequence[Answer]) -> str:
+    """Return each decision in a few lines, and below them a table of all."""
+    decisions = [describe(answer.session, answer.look) for answer in answers if answer.look is not None]
+    return "\n\n".join([*decisions, summary(answers)])
 
 
 def check_names(sessions: Sequence[Session]) -> None:

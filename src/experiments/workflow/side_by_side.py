@@ -1,6 +1,6 @@
-"""Questions searched side by side: those that come later by `experiments tune` in processes of their own.
+"""Tasks searched side by side, the later ones in processes of their own.
 
-Each question has a study, draws, runs and models of its own, so that what comes out does not depend on when it is
+Each task has a study, draws, runs and models of its own, so that what comes out does not depend on when it is
 searched, or where.
 """
 
@@ -9,20 +9,22 @@ from __future__ import annotations
 import _thread
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from io import TextIOWrapper
 from threading import Event, Thread
 
 from tqdm import tqdm
 
-from experiments.commands.main import INTERRUPTED, USAGE_ERROR, run
-from experiments.processes import sharing_cores
+from experiments.processes import INTERRUPTED, USAGE_ERROR, exit_code, log_to_stderr, settle_environment, sharing_cores
 from experiments.workflow.session import Session
+from experiments.workflow.tune import tune
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +80,8 @@ class _Helpers:
 
     def __init__(self, sessions: Sequence[Session]) -> None:
         self.waiting = deque(sessions)
-        command = [sys.executable, "-P", "-m", __name__, "tune"]
-        self._commands: Mapping[Session, Sequence[str]] = {
-            session: [*command, *session.arguments] for session in sessions
-        }
-        self._running: set[subprocess.Popen[str]] = set()
+        self._given = {session: pickle.dumps(session) for session in sessions}  # before they have opened anything
+        self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = Event()
 
     def search(self) -> None:
@@ -97,20 +96,22 @@ class _Helpers:
     def _search(self, session: Session) -> None:
         name = session.task.name
         with subprocess.Popen(
-            self._commands[session],
+            [sys.executable, "-P", "-m", __name__, session.registered_name],  # the name is for those who list processes
             stdin=subprocess.PIPE,  # see `main`
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
             env={"TQDM_MININTERVAL": BAR_SECONDS, **os.environ},
             start_new_session=True,  # an interrupt from the keyboard is this process's to answer
         ) as process:
             self._running.add(process)
+            assert process.stdin is not None
+            assert process.stderr is not None
+            with suppress(BrokenPipeError):  # it ended: its exit code says how
+                process.stdin.write(self._given[session])
+                process.stdin.flush()
             if self._stopped.is_set():
                 _close_input(process)
-            assert process.stderr is not None
-            for line in process.stderr:
+            for line in TextIOWrapper(process.stderr, errors="replace"):
                 if line.strip():
                     with tqdm.external_write_mode(file=sys.stderr):
                         logger.info("%s | %s", name, line.rstrip())
@@ -125,14 +126,18 @@ class _Helpers:
             _close_input(process)
 
 
-def _close_input(process: subprocess.Popen[str]) -> None:
+def _close_input(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
     process.stdin.close()
 
 
 def main() -> None:
-    """A command that is interrupted when its standard input ends: the process that began it wants that, or is gone."""
+    """Search the session that comes by standard input, until that ends: the other process wants so, or is gone."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it was told to take no notice of interrupts
+    settle_environment()
+    log_to_stderr()
+    with open(0, "rb", closefd=False) as given:
+        session = pickle.load(given)
 
     def watch() -> None:
         while os.read(0, 1024):  # not by sys.stdin, whose lock this thread would take along into the interpreter's end
@@ -140,7 +145,7 @@ def main() -> None:
         _thread.interrupt_main()
 
     Thread(target=watch, daemon=True).start()
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(exit_code(lambda: tune(session)))
 
 
 if __name__ == "__main__":
