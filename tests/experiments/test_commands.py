@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
-from experiments.commands.main import expand
+from experiments.commands.overrides import expand
 from experiments.gate.decision_page import RIVALS
 from experiments.tracking.registry import Registry
 from experiments.tracking.runs import Runs, TrialRecord

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from hydra import compose
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
+from hydra.initialize import get_gh_backup, restore_gh_from_backup
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigKeyError,
@@ -22,12 +25,12 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from experiments.commands.overrides import CONF, check_choices, hydra_arguments
+from experiments.processes import settle_environment
 from experiments.tasks import TASKS
-from experiments.workflow.config import Config
+from experiments.workflow.config import Config, in_folder
 from experiments.workflow.session import Session
 from features.errors import InputError, did_you_mean, first_line, listing
-
-CONF = Path(__file__).resolve().parents[3] / "conf"
 
 
 def typed(config: DictConfig) -> Config:
@@ -99,6 +102,53 @@ def session_of(config: Config, overrides: Sequence[str] | None = None) -> Sessio
     return Session(config, typed_overrides() if overrides is None else overrides, config_folders())
 
 
+def open_session(
+    data: str | None = None,
+    task: str | None = None,
+    folder: str | Path = ".",
+    overrides: Sequence[str] = (),
+    config_dir: str | Path | None = None,
+) -> Session:
+    """Open a session: one task on one shop's data, configured by conf/ and what is given here.
+
+    Parameters
+    ----------
+    data : str, optional
+        A file of conf/data/; the default of conf/config.yaml when left out, as for the task.
+    task : str, optional
+        A file of conf/task/.
+    folder : path
+        Where cache, studies, MLflow's store and outputs are; made when it is absent.
+    overrides : sequence of str
+        Further choices, as they are typed after a command: "features=rfm", "tuning.n_trials=50".
+    config_dir : path, optional
+        A folder with configuration files of your own, which is searched beside conf/.
+
+    Returns
+    -------
+    Session
+        Nothing is read or computed yet.
+
+    Raises
+    ------
+    InputError
+        For a choice or key that does not exist, or a value of the wrong type.
+    """
+    settle_environment()
+    given = hydra_arguments([*(f"{key}={name}" for key, name in (("data", data), ("task", task)) if name), *overrides])
+    folders = [str(Path(config_dir).resolve())] if config_dir else []
+    search = [f"hydra.searchpath=[{', '.join(f'file://{path}' for path in folders)}]"] if folders else []
+    there = Path(folder).resolve()
+    there.mkdir(parents=True, exist_ok=True)
+    with _composing():
+        with explained([*given, *(f"--config-dir={path}" for path in folders)]):
+            config = compose("config", [*search, *given])
+        config, hypotheses = typed(config), every("hypotheses")
+    if there == Path().resolve():
+        return Session(config, given, folders, hypotheses=hypotheses)
+    return Session(in_folder(config, there), given, folders, there, hypotheses)
+
+
 def reporting(config: Config) -> Session:
     """Return the session of the command's configuration, with the hypotheses that a report tests."""
     return Session(config, typed_overrides(), config_folders(), hypotheses=every("hypotheses"))
@@ -168,6 +218,78 @@ def every(group: str) -> dict[str, object]:
         except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
             found[name] = InputError(f"it cannot be read: {first_line(error)}", where=where)
     return found
+
+
+@contextmanager
+def _composing() -> Iterator[None]:
+    """Let Hydra compose from conf/, and leave it afterwards as it was: others in this process may use it."""
+    before = get_gh_backup()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            yield
+    finally:
+        restore_gh_from_backup(before)
+
+
+def valid_config(arguments: Sequence[str]) -> DictConfig:
+    """The configuration that the choices of groups alone give, for the keys that it has."""
+    choices = [
+        argument
+        for argument in arguments
+        if (CONF / argument.partition("=")[0]).is_dir()
+        and (CONF / argument.replace("=", "/")).with_suffix(".yaml").exists()
+    ]
+    with _composing():
+        try:
+            return compose("config", choices)
+        except HydraException:
+            return compose("config")
+
+
+@contextmanager
+def explained(arguments: Sequence[str]) -> Iterator[None]:
+    """Say in the user's words what is wrong with a configuration while it is composed.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Overrides and flags that it is composed from; choices that cannot name a file are refused at once.
+
+    Raises
+    ------
+    InputError
+        In place of an error of Hydra, of OmegaConf or of a file that cannot be read.
+    """
+    try:
+        check_choices(arguments)
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, valid_config(arguments)) from error
+    except yaml.YAMLError as error:
+        raise InputError(
+            "a configuration file is no YAML", where="configuration", found=" ".join(str(error).split())
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            "a configuration file is not encoded in UTF-8",
+            where=listing(_not_utf8(arguments)),
+            expected="YAML in UTF-8",
+            found=f"the bytes {error.object[error.start : error.end].hex(' ')}",
+            hint="save it as UTF-8",
+        ) from error
+
+
+def _not_utf8(arguments: Sequence[str]) -> Iterator[Path]:
+    """The configuration files that are not encoded in UTF-8; Hydra does not say which one it read."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--config-dir", "-cd")
+    folder = parser.parse_known_args(arguments)[0].config_dir
+    for path in sorted(Path(folder or CONF).rglob("*.yaml")):
+        try:
+            path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            yield path
 
 
 def _check_mappings(config: DictConfig, composed: Any) -> None:

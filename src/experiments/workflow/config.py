@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from experiments.case_study.options import PARTS, Options
@@ -220,3 +221,11 @@ class Config:
 
     def __post_init__(self) -> None:
         _in_range("processes", self.processes, "at least 1, or null", self.processes is None or self.processes >= 1)
+
+
+def in_folder(config: Config, folder: Path) -> Config:
+    """Return a configuration whose cache, studies and spilled data are in a folder, unless their paths are absolute."""
+    engine = {name: str(folder / value) if name == "temp_directory" else value for name, value in config.engine.items()}
+    storage = config.tuning.storage
+    tuning = replace(config.tuning, storage=storage if "://" in storage else str(folder / storage))
+    return replace(config, cache=str(folder / config.cache), engine=engine, tuning=tuning)

@@ -171,11 +171,19 @@ class Session:
         counts = count(rows.X["frequency"], rows.y)
         return counts.reindex(pd.DatetimeIndex(days, name="cutoff"), fill_value=0)  # also where nobody is judged
 
-    @cached_property
+    @property
     def client(self) -> MlflowClient:
+        """The connected store, which MLflow's own functions use from here on: they know one at a time."""
+        from experiments.tracking.store import use
+
+        use(self._client)
+        return self._client
+
+    @cached_property
+    def _client(self) -> MlflowClient:
         from experiments.tracking.store import connect
 
-        return connect(self.config.tracking.uri)
+        return connect(self.config.tracking.uri, self.folder)
 
     @cached_property
     def runs(self) -> Runs:
