@@ -48,7 +48,7 @@ from experiments.tracking.runs import Runs
 from experiments.tracking.store import connect
 from experiments.tuning.study import StudyOptions, open_study, optimize
 from features.engines import DuckDB
-from features.snapshot import row_per_customer
+from features.snapshot import feature_rows
 from features.sources import stage
 from features.sources.staging import Staged
 from features.writing import replacing
@@ -165,7 +165,7 @@ def by_lifetimes(path: Path, cutoff: date) -> pd.DataFrame:
 
 
 def by_this_project(shop: Staged, names: list[str], on: DuckDB) -> pd.DataFrame:
-    return on.frame(row_per_customer(shop.open(on).as_of(shop.end), names)).set_index("customer_id")
+    return on.frame(feature_rows(shop.open(on).as_of(shop.end), names)).set_index("customer_id")
 
 
 def features(folder: Path) -> Iterator[Result]:
@@ -289,7 +289,7 @@ def trials(folder: Path) -> Iterator[Result]:
 
 
 def run(folder: Path) -> Iterator[Result]:
-    """Three questions from raw files to the report, side by side and one after the other."""
+    """Three tasks from raw files to the report, side by side and one after the other."""
     seconds = []
     for n_processes in (2, 1):  # once each: a run takes minutes
         own = folder / str(n_processes)
@@ -459,7 +459,7 @@ def streams(folder: Path) -> Iterator[Result]:
 
 
 def decision(folder: Path) -> Iterator[Result]:
-    """The gate's comparison of a candidate with three naive models and a champion, on simulated predictions."""
+    """The gate's comparison of a candidate with three baselines and a champion, on simulated predictions."""
     options = yaml.safe_load((ROOT / "conf" / "evaluation" / "default.yaml").read_text())
     names = ("candidate", "naive_lifetime_rate", "naive_last_91_days_rate", "naive_past_total", "champion")
     rng = np.random.default_rng(0)

@@ -132,7 +132,7 @@ def check_reach(session: Session) -> None:
             where="tracking.uri",
             expected=f"a server that they reach, as engine.master={master} works on other machines",
             found=session.client.tracking_uri,
-            hint="start mlflow server and give tracking.uri=http://…: see the README, Many hands",
+            hint="start mlflow server and give tracking.uri=http://…: see docs/operations.md",
         )
 
 
