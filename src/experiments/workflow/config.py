@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,27 @@ class FeaturesConfig:
 @dataclass
 class ModelConfig:
     name: str
-    params: dict[str, Any]
+    params: dict[str, Any] = field(default_factory=dict)  # those that differ from the model's defaults
 
 
 @dataclass
 class SearchConfig:
     models: list[str]
     space: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        self.space = {model: flat(ranges) for model, ranges in self.space.items()}
+
+
+def flat(ranges: Any) -> Any:
+    """Return ranges with those of a model's part, `part: {parameter: range}`, named `part__parameter`."""
+    if not isinstance(ranges, dict):
+        return ranges  # the search says what is wrong with it
+    named: dict[str, Any] = {}
+    for name, given in ranges.items():
+        is_part = isinstance(given, dict) and given and all(isinstance(value, dict) for value in given.values())
+        named |= {f"{name}__{parameter}": value for parameter, value in given.items()} if is_part else {name: given}
+    return named
 
 
 @dataclass
