@@ -66,19 +66,20 @@ def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
         If several tasks are named and an override belongs to one, or one of them is not there.
     """
     given = typed_overrides()
-    if not config.tasks:  # the report alone
+    tasks = list(TASKS) if config.tasks is None else config.tasks
+    if not tasks:  # the report alone
         return []
     if any(text.startswith(("task=", "experiment=")) for text in given):
         return [(config, given)]
     own = [text for text in given if text.lstrip("+~").startswith(OF_ONE_TASK)]
-    if own and len(config.tasks) > 1:
+    if own and len(tasks) > 1:
         raise InputError(
-            f"{listing(own)} belongs to one task, and {len(config.tasks)} are run",
+            f"{listing(own)} belongs to one task, and {len(tasks)} are run",
             where="command",
-            expected=f"task=… beside it, or tasks that are one; they are {', '.join(config.tasks)}",
+            expected=f"task=… beside it, or tasks that are one; they are {', '.join(tasks)}",
             hint=f"add task={config.task.get('name')}, or another of them",
         )
-    return [of_task(task, given) for task in config.tasks]
+    return [of_task(task, given) for task in tasks]
 
 
 def typed_overrides() -> list[str]:

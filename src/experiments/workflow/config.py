@@ -223,7 +223,7 @@ class Config:
     tuning: TuningConfig
     tracking: TrackingConfig
     engine: dict[str, Any]
-    tasks: list[str]
+    tasks: list[str] | None
     processes: int | None
     cache: str
     cutoff: str | None

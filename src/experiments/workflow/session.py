@@ -265,6 +265,7 @@ def git_commit() -> str:
         ).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", __file__)  # installed, it may lie in a repository of other code
         commit = git("rev-parse", "HEAD")
         return f"{commit}-modified" if git("status", "--porcelain", "--untracked-files=no") else commit
     except (OSError, subprocess.SubprocessError):
