@@ -484,7 +484,7 @@ def decision(folder: Path) -> Iterator[Result]:
         judge = partial(
             decide,
             candidate="candidate",
-            naive=names[1:4],
+            baselines=names[1:4],
             champion="champion",
             metric="gini",
             min_effect=0.005,
@@ -493,7 +493,6 @@ def decision(folder: Path) -> Iterator[Result]:
             metrics={"total_ratio": 1.0},
             guards={"total_ratio": (0.8, 1.25)},
             backtest={},
-            ranking_only=False,
         )
         seconds[customers] = timed({"ours": lambda resample=resample, judge=judge: judge(resample())}, rounds=3)["ours"]
     small, large = seconds.values()

@@ -11,8 +11,9 @@ import pandas as pd
 from joblib import cpu_count
 
 from experiments.gate.decision_page import figure, statement
+from experiments.workflow.baseline import unjudged, use_baseline_unjudged
 from experiments.workflow.config import Config
-from experiments.workflow.promote import describe, in_use, promote_together, unjudged, use_naive_unjudged
+from experiments.workflow.promote import decision_text, in_use, promote_together
 from experiments.workflow.session import Session
 from experiments.workflow.side_by_side import side_by_side
 from experiments.workflow.tune import tune
@@ -104,7 +105,7 @@ def n_processes(config: Config) -> int:
 
 def answers_text(answers: Sequence[Answer]) -> str:
     """Return each decision in a few lines, and below them a table of all."""
-    decisions = [describe(answer.session, answer.look) for answer in answers if answer.look is not None]
+    decisions = [decision_text(answer.session, answer.look) for answer in answers if answer.look is not None]
     return "\n\n".join([*decisions, summary(answers)])
 
 
@@ -145,7 +146,7 @@ def search(session: Session) -> Answer:
         logger.warning("%s has no candidate: %s", session.task.name, error.problem)
         refusal = error
     try:
-        use_naive_unjudged(session, refusal)
+        use_baseline_unjudged(session, refusal)
         return Answer(session, refusal=refusal, is_unjudged=True)
     except UnsuitableDataError as error:
         logger.warning("%s is skipped: %s", session.task.name, error.problem)
