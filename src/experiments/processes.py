@@ -14,9 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from joblib import cpu_count
-from threadpoolctl import threadpool_info, threadpool_limits
-
 from features.errors import InputError
 
 USAGE_ERROR, INTERRUPTED = 2, 130
@@ -130,12 +127,21 @@ def _started(pid: int) -> str | None:
     return "running"  # a system without /proc: the pid alone must do
 
 
+def cpu_count() -> int:
+    """Return the number of cores that this process may use, as joblib counts them."""
+    from joblib import cpu_count as usable
+
+    return usable()
+
+
 @contextmanager
 def sharing_cores(n_processes: int) -> Iterator[None]:
     """Leave each process its share of the cores: this one, and those that it starts, which may share on.
 
     What was told otherwise, by one of `THREADS` in the environment, stays.
     """
+    from threadpoolctl import threadpool_info, threadpool_limits
+
     share = str(max(1, cpu_count() // n_processes))
     before = dict(os.environ)
     ours = [name for name in THREADS if name not in before or name in before.get(SHARED, "").split()]

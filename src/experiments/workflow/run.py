@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from joblib import cpu_count
 
 from experiments.gate.decision_page import figure, statement
+from experiments.processes import cpu_count
 from experiments.workflow.baseline import unjudged, use_baseline_unjudged
 from experiments.workflow.config import Config
 from experiments.workflow.promote import decision_text, in_use, promote_together
