@@ -1,4 +1,4 @@
-"""Compose the configuration with Hydra, check it, and explain what is wrong with it."""
+"""Compose the configuration with Hydra, check it, and explain mistakes in it."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ OF_ONE_TASK = ("task.", *OF_THE_TASK[1:])
 
 
 def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
-    """The configurations of the tasks that `run` goes through, each with the overrides that give it.
+    """Return the configuration of each task that `run` goes through, with the overrides that give it.
 
-    With `task=` or a saved combination (`experiment=`) that is the configuration as it was composed; else one is
-    composed anew for each of `tasks`, from the same overrides.
+    With `task=` or a saved combination (`experiment=`) that is the configuration as composed. Otherwise one is composed
+    for each of `tasks`, from the same overrides.
 
     Raises
     ------
     InputError
-        If several tasks are named and an override belongs to one, or one of them is not there.
+        If an override belongs to one of several tasks, or a task does not exist.
     """
     given = typed_overrides()
     tasks = list(TASKS) if config.tasks is None else config.tasks
@@ -76,14 +76,14 @@ def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
         raise InputError(
             f"{listing(own)} belongs to one task, and {len(tasks)} are run",
             where="command",
-            expected=f"task=… beside it, or tasks that are one; they are {', '.join(tasks)}",
+            expected=f"task=… beside it, or a single task in tasks=[…]; tasks are {', '.join(tasks)}",
             hint=f"add task={config.task.get('name')}, or another of them",
         )
     return [of_task(task, given) for task in tasks]
 
 
 def typed_overrides() -> list[str]:
-    """The command's overrides as they were typed: `${oc.env:PASSWORD}` is no password yet."""
+    """Return the command's overrides as they were typed, with `${oc.env:PASSWORD}` not resolved."""
     if not HydraConfig.initialized():
         return []
     raw = OmegaConf.to_container(HydraConfig.instance().cfg.hydra.overrides.task, resolve=False)
@@ -163,7 +163,7 @@ def sessions_of_each_task(config: Config) -> list[Session]:
 def each_task_beside(session: Session) -> dict[str, Session | InputError]:
     """Return a session of each task on the same shop: its own features, model and options, all else as given.
 
-    In place of a task that the session's overrides do not go with stands an InputError that says why.
+    An InputError stands in place of a task that the session's overrides do not suit, and says why.
     """
     asked: dict[str, Session | InputError] = {}
     kept = [
@@ -179,14 +179,14 @@ def each_task_beside(session: Session) -> dict[str, Session | InputError]:
 
 
 def of_task(task: str, given: Sequence[str]) -> tuple[Config, list[str]]:
-    """The configuration that some overrides give for another task, and the overrides with that task.
+    """Return the configuration that some overrides give for another task, and the overrides with that task.
 
-    Of a saved combination (`experiment=`), which is of one task, another takes all but what belongs to that task.
+    A saved combination (`experiment=`) is of one task. Another task takes all of it but what belongs to that task.
 
     Raises
     ------
     InputError
-        If there is no such task, or the overrides do not go with it.
+        If the task does not exist, or the overrides do not suit it.
     """
     overrides = [*given, f"task={task}"]
     own = [text for text in overrides if not text.startswith("experiment=")]
@@ -202,9 +202,9 @@ def of_task(task: str, given: Sequence[str]) -> tuple[Config, list[str]]:
 
 
 def every(group: str) -> dict[str, object]:
-    """All files of a group of configuration, by name: those of conf/, and of the command's own `--config-dir`.
+    """Return all files of a group of the configuration, by name: those of conf/ and of `--config-dir`.
 
-    In place of one that cannot be read stands an InputError that says why.
+    An InputError stands in place of a file that cannot be read, and says why.
     """
     names = sorted(GlobalHydra.instance().config_loader().get_group_options(group))
     found: dict[str, object] = {}
@@ -215,7 +215,7 @@ def every(group: str) -> dict[str, object]:
             found[name] = cast(dict[str, object], content).get(group)
         except yaml.MarkedYAMLError as error:
             line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-            found[name] = InputError(f"it is no YAML: {error.problem}", where=f"{where}{line}")
+            found[name] = InputError(f"it is not valid YAML: {error.problem}", where=f"{where}{line}")
         except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
             found[name] = InputError(f"it cannot be read: {first_line(error)}", where=where)
     return found
@@ -223,7 +223,7 @@ def every(group: str) -> dict[str, object]:
 
 @contextmanager
 def _composing() -> Iterator[None]:
-    """Let Hydra compose from conf/, and leave it afterwards as it was: others in this process may use it."""
+    """Let Hydra compose from conf/, and restore its state afterwards: other code in this process may use Hydra."""
     before = get_gh_backup()
     GlobalHydra.instance().clear()
     try:
@@ -234,7 +234,7 @@ def _composing() -> Iterator[None]:
 
 
 def valid_config(arguments: Sequence[str]) -> DictConfig:
-    """The configuration that the choices of groups alone give, for the keys that it has."""
+    """Return the configuration that the choices of groups give without other overrides, for its keys."""
     choices = [
         argument
         for argument in arguments
@@ -250,12 +250,12 @@ def valid_config(arguments: Sequence[str]) -> DictConfig:
 
 @contextmanager
 def explained(arguments: Sequence[str]) -> Iterator[None]:
-    """Say in the user's words what is wrong with a configuration while it is composed.
+    """Explain what is wrong with a configuration while it is composed.
 
     Parameters
     ----------
     arguments : sequence of str
-        Overrides and flags that it is composed from; choices that cannot name a file are refused at once.
+        Overrides and flags that it is composed from.
 
     Raises
     ------
@@ -269,7 +269,7 @@ def explained(arguments: Sequence[str]) -> Iterator[None]:
         raise explain(error, valid_config(arguments)) from error
     except yaml.YAMLError as error:
         raise InputError(
-            "a configuration file is no YAML", where="configuration", found=" ".join(str(error).split())
+            "a configuration file is not valid YAML", where="configuration", found=" ".join(str(error).split())
         ) from error
     except UnicodeDecodeError as error:
         raise InputError(
@@ -282,7 +282,7 @@ def explained(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def _not_utf8(arguments: Sequence[str]) -> Iterator[Path]:
-    """The configuration files that are not encoded in UTF-8; Hydra does not say which one it read."""
+    """Find the configuration files that are not encoded in UTF-8: Hydra does not name the one it read."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--config-dir", "-cd")
     folder = parser.parse_known_args(arguments)[0].config_dir
@@ -301,7 +301,7 @@ def _check_mappings(config: DictConfig, composed: Any) -> None:
         if content is not None and not isinstance(content, DictConfig):
             files = (folder / group / f"{option}.yaml" for folder in folders)
             raise InputError(
-                f"{group}={option} is no mapping",
+                f"{group}={option} is not a mapping",
                 where=next((str(file) for file in files if file.exists()), "configuration"),
                 expected="lines of `key: value`",
                 found=str(content),
@@ -309,13 +309,13 @@ def _check_mappings(config: DictConfig, composed: Any) -> None:
 
 
 def explain(error: Exception, config: DictConfig | None) -> InputError:
-    """Turn an error of Hydra or OmegaConf into one that says what to do.
+    """Turn an error of Hydra or OmegaConf into an InputError.
 
     Parameters
     ----------
     error : exception
     config : DictConfig or None
-        The configuration without the user's overrides, whose keys may be near the one mistyped.
+        The configuration without the user's overrides: its keys are compared with a mistyped one.
     """
     said = first_line(error)
     if isinstance(error, MissingConfigException) and error.options is not None:
@@ -323,7 +323,7 @@ def explain(error: Exception, config: DictConfig | None) -> InputError:
         return InputError(
             f"there is no {group}={option}",
             where=f"conf/{group}/",
-            hint=f"{did_you_mean(option, error.options)} (a file of your own is found by --config-dir)",
+            hint=f"{did_you_mean(option, error.options)} (--config-dir adds a folder of your own files)",
         )
     if isinstance(error, MissingMandatoryValue):
         key = getattr(error, "full_key", None) or said
@@ -381,7 +381,7 @@ def _unknown_key(error: Exception) -> str | None:
 
 
 def _nearest_key(unknown: str, known: Sequence[str]) -> str:
-    """Near keys by whole path, else by last part, else what stands beside it."""
+    """Return a hint with keys whose path or last part is similar."""
     near = difflib.get_close_matches(unknown, known, n=3, cutoff=0.6)
     last = unknown.rpartition(".")[2]
     near += [key for key in known if difflib.SequenceMatcher(None, key.rpartition(".")[2], last).ratio() > 0.8]

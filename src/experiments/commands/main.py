@@ -1,4 +1,4 @@
-"""`experiments <command> [overrides]`: takes the command's word off and hands the rest to Hydra."""
+"""`experiments <command> [overrides]`: run one command, which Hydra configures."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 COMMANDS = {
-    "run": "the whole road: stage, tune, promote, score, report, and a table of what came out",
-    "data": "stage and check the tables; print what is there and what each task could use",
+    "run": "do everything for each task: stage, tune, promote, score, report; print a table of the results",
+    "data": "stage and check the tables; print what they hold and what each task can use",
     "features": "write one row of features per customer: cutoff=2017-10-03 output=x.parquet",
-    "audit": "change the future and see that nothing moves; name targets that are formulas; exit code 1 when one leaks",
+    "audit": "check that no feature or target depends on the future; exit code 1 if one does",
     "train": "fit one model with given parameters and register it: model=lightgbm model.params.num_leaves=31",
     "tune": "search models and parameters, refit the best and register it: tuning.n_trials=50",
-    "promote": "gate the newest version on the sealed window, or version=3 reason='…', or rollback=true",
+    "promote": "gate the newest version on the sealed window; or version=3 reason='…'; or rollback=true",
     "score": "score every customer with the champions: as_of=2018-01-01 output=x.parquet",
-    "report": "one page for the marketer: verdicts, tiers, personas, hypotheses: output=x.html",
+    "report": "write one page for the marketer: verdicts, tiers, personas, hypotheses: output=x.html",
     "ui": "open the MLflow UI on the store in use",
 }
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code: its own, 0 in general, 2 for a user's mistake, 130 when interrupted."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing, and the message is ours
+    """Run one command and return its exit code: its own, usually 0; 2 for a user's mistake; 130 when interrupted."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises, and this project words the message
     settle_environment()
     log_to_stderr()
     return exit_code(lambda: _run(arguments))
@@ -52,12 +52,12 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def usage() -> str:
-    """The commands, a line each."""
+    """Return a line for each command."""
     lines = "\n".join(f"  {name:<9} {text}" for name, text in COMMANDS.items())
     return (
         f"usage: experiments <command> [key=value ...]\n\n{lines}\n\n"
-        "Keys are those of conf/: `task=` picks the question, `data=` the shop, `experiment=` a saved combination.\n"
-        "Hydra's own flags work after the command: --cfg job prints the configuration, --info what it is made of."
+        "Keys are those of conf/: `task=` picks the task, `data=` the shop, `experiment=` a saved combination.\n"
+        "Hydra's flags work after the command: --cfg job prints the configuration, --info its sources."
     )
 
 
@@ -74,7 +74,7 @@ def _run_with_hydra(command: str, given: Sequence[str]) -> int:
     def job(config: DictConfig) -> None:
         try:
             codes.append(importlib.import_module(f"experiments.commands.{command}").main(typed(config)) or 0)
-        except Exception as error:  # raised again below: Hydra would print its own words first
+        except Exception as error:  # raised again below: Hydra would print its own message first
             raised.append(error)
 
     words, sys.argv = sys.argv, [f"experiments {command}", *arguments]

@@ -1,4 +1,4 @@
-"""What is typed after a command, as Hydra takes it."""
+"""Arguments of a command, as they are typed and as Hydra takes them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def hydra_arguments(arguments: Sequence[str]) -> list[str]:
 def expand(arguments: Sequence[str]) -> list[str]:
     """Split `overrides="a=1 b=2"` and leave out keys without a value.
 
-    An MLproject can pass several overrides in one parameter only, and an optional parameter only as
-    an empty one; an empty value leaves the configured one.
+    An MLproject passes several overrides as one parameter, and an optional parameter that is not given as an empty one.
+    A key with an empty value keeps its configured value.
     """
     expanded: list[str] = []
     for argument in arguments:
@@ -33,19 +33,19 @@ def expand(arguments: Sequence[str]) -> list[str]:
             expanded += [_quoted(argument)] if argument != "reason=" else []
         elif not re.fullmatch(r"[\w.@/]+=", argument):
             expanded.append(argument)
-    # Hydra wants its flags before the overrides, people write them anywhere.
+    # Hydra expects flags before overrides; people write them anywhere.
     overrides = [text for text in expanded if "=" in text and not text.startswith("-")]
     return [text for text in expanded if text not in overrides] + overrides
 
 
 def one_task(arguments: Sequence[str]) -> list[str]:
-    """`tasks=[x]` as `task=x`, to which overrides of that task belong."""
+    """Write `tasks=[x]` as `task=x`, so that overrides of that task go with it."""
     named = [re.fullmatch(r"tasks=\[\s*([\w-]+)\s*\]", argument) for argument in arguments]
     return [f"task={one[1]}" if one else text for text, one in zip(arguments, named, strict=True)]
 
 
 def _quoted(argument: str) -> str:
-    """A reason is free text: in quotes, Hydra takes commas and apostrophes for what they are."""
+    """Quote free text, so that Hydra reads commas and apostrophes as text."""
     key, _, text = argument.partition("=")
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return argument
@@ -53,12 +53,12 @@ def _quoted(argument: str) -> str:
 
 
 def _of_model(argument: str) -> str:
-    """A model's parameters have their defaults in its signature: conf/model/ need not name one that is set."""
+    """Let `model.params.x=…` add a key: defaults stand in the model's signature, not in conf/model/."""
     return re.sub(r"^(?=model\.params(\.\w+)?=)", "++", argument)
 
 
 def check_choices(arguments: Sequence[str]) -> None:
-    """Refuse what cannot name a file of a group, such as data=3: Hydra would end in a traceback."""
+    """Refuse a value that cannot name a file of a group, such as data=3, for which Hydra has no message."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import ChoiceSweep, Glob, QuotedString
 
@@ -70,7 +70,7 @@ def check_choices(arguments: Sequence[str]) -> None:
         if (CONF / group).is_dir() and not all(isinstance(name, str | QuotedString | Glob) for name in names):
             known = [path.stem for path in (CONF / group).glob("*.yaml")]
             raise InputError(
-                f"{text} names no configuration",
+                f"{text} does not name a configuration file",
                 where=f"conf/{group}/",
                 expected="the name of a file there",
                 found=text.partition("=")[2],

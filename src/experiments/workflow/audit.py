@@ -1,7 +1,8 @@
-"""The future is changed, and nothing may move; targets that are formulas are named.
+"""Audit of a shop: features and targets are checked for leaks, targets for formulas of features.
 
-A finding fails where a feature moves with the future, where a task's target moves with anything but its window, or
-where it is a formula of its features. What is merely descriptive is reported, and refused by the gate.
+The future is changed, and no feature may change with it. A finding fails if a feature does, if a task's target depends
+on days outside of its window, or if it is a formula of its features. Features that are merely descriptive are reported;
+the gate refuses them.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def findings_text(findings: Sequence[Finding]) -> str:
     """Return the findings as a table, and below it the subjects that leak."""
     wrong = failing(findings)
     return (
-        f"{findings_table(findings)}\n\n{len(wrong)} that could be promoted must not be: {listing(wrong)}"
+        f"{findings_table(findings)}\n\n{len(wrong)} could be promoted and must not be: {listing(wrong)}"
         if wrong
         else f"{findings_table(findings)}\n\nnothing that could be promoted leaks"
     )
@@ -123,7 +124,7 @@ def _findings(session: Session, tasks: Mapping[str, Session | InputError], folde
 
 
 def limits_of(config: AuditConfig) -> Limits:
-    """What the configuration takes for too good."""
+    """Return the configured limits of what is too good to be a prediction."""
     return Limits(**{field.name: getattr(config, field.name) for field in dataclasses.fields(Limits)})
 
 
@@ -135,7 +136,7 @@ def _of_task(tasks: Mapping[str, Session | InputError], name: str) -> Session:
 
 
 def cutoffs_of(session: Session) -> list[date]:
-    """The configured days, or the first and last of training and validation; none that opens the sealed window.
+    """Return the configured days, or the first and last of training and validation: the sealed window stays closed.
 
     Raises
     ------
@@ -177,7 +178,7 @@ def check_suspects(suspects: Mapping[str, SuspectConfig]) -> None:
 def _suspect(
     session: Session, tasks: Mapping[str, Session | InputError], subject: str, suspect: SuspectConfig, limits: Limits
 ) -> Finding:
-    """What a suspect is found to be: a feature given by others, or labels that are found again."""
+    """Audit a suspect: a feature that others may give, or labels that may be found again."""
     if suspect.labels:
         asked = _of_task(tasks, suspect.labels)
         model = build(asked.task, asked.config.model.name, asked.config.model.params)

@@ -1,4 +1,4 @@
-"""The configuration's types. Values and their meaning are in conf/."""
+"""Types and ranges of the configuration. Values and their meaning are in conf/."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _in_range(key: str, value: object, expected: str, right: bool) -> None:
 @dataclass
 class FeaturesConfig:
     names: list[str]
-    variables: list[str] | None = None  # few sets name any
+    variables: list[str] | None = None  # only some sets have them
 
 
 @dataclass
@@ -101,7 +101,7 @@ class TrackingConfig:
 @dataclass
 class SuspectConfig:
     meaning: str
-    target: str | None = None  # this, or labels
+    target: str | None = None  # either this or labels
     labels: str | None = None
     above_zero: str | None = None
     features: list[str] | None = None
@@ -109,14 +109,14 @@ class SuspectConfig:
     def __post_init__(self) -> None:
         if (self.target is None) == (self.labels is None):
             raise InputError(
-                "a suspect has a target, which is a feature, or labels, which a task gives",
+                "a suspect needs either a target, which is a feature, or labels, which a task gives",
                 where="audit.suspects",
                 expected="target: or labels:",
                 found=f"target: {self.target}, labels: {self.labels}",
             )
         if self.target is not None and not self.features:
             raise InputError(
-                f"nothing is named that could give {self.target} away", where="audit.suspects", expected="features: […]"
+                f"no features are named to predict {self.target} from", where="audit.suspects", expected="features: […]"
             )
 
 
@@ -206,7 +206,7 @@ class AsReportedConfig(Options):
 
 @dataclass
 class Config:
-    """One command's configuration, resolved."""
+    """The whole configuration, resolved."""
 
     data: dict[str, Any]
     task: dict[str, Any]

@@ -1,4 +1,4 @@
-"""The whole road for each task: tuned side by side, judged together, and a table of what came out."""
+"""All tasks of a shop: tuned side by side, judged together, summarised in a table."""
 
 from __future__ import annotations
 
@@ -28,19 +28,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Answer:
-    """What became of one question.
+    """Result of one task.
 
     Attributes
     ----------
     session : Session
     candidate : Version or None
     look : Look or None
-        At the candidate; there is none at one that was rolled back, or that the gate cannot judge.
+        The gate's look at the candidate. None if it was rolled back before, or if the gate cannot judge it.
     refusal : InputError or None
-        Why there is no candidate, or no look at it.
+        The reason why there is no candidate, or no look at it.
     is_unjudged : bool
-        Whether no model does with the data: what is in use then, the naive model or a champion before it, was not
-        looked at.
+        Whether no model suits the data. A baseline or an earlier champion is in use then, without a look.
     """
 
     session: Session
@@ -97,7 +96,7 @@ def run(sessions: Sequence[Session], processes: int | None = None) -> list[Answe
 
 
 def n_processes(config: Config) -> int:
-    """How many processes search questions: as configured, else as many as there are cores for."""
+    """Return how many processes search tasks: as configured, else as many as there are cores for."""
     if config.processes is not None:
         return config.processes
     return 1 if config.engine["name"] == "spark" else max(1, cpu_count() // config.tuning.workers)
@@ -110,7 +109,7 @@ def answers_text(answers: Sequence[Answer]) -> str:
 
 
 def check_names(sessions: Sequence[Session]) -> None:
-    """Refuse two configurations of one question: they would share its models, ledger and champion.
+    """Refuse two configurations of one task: they would share its models, ledger and champion.
 
     Raises
     ------
@@ -128,7 +127,7 @@ def check_names(sessions: Sequence[Session]) -> None:
 
 
 def search(session: Session) -> Answer:
-    """A candidate for a question; else the naive model in its place, or why these data do not allow it."""
+    """Return a candidate for a task, else the baseline in its place, else why these data do not allow the task."""
     try:
         splits = session.splits
         logger.info(
@@ -154,7 +153,7 @@ def search(session: Session) -> Answer:
 
 
 def judge(answers: Sequence[Answer]) -> None:
-    """Let the gate judge all candidates together, but those that were rolled back."""
+    """Let the gate judge all candidates together, except those that were rolled back."""
     judged = [(a, a.candidate) for a in answers if a.candidate is not None and "rolled_back" not in a.candidate.tags]
     ends = promote_together([(answer.session, candidate) for answer, candidate in judged])
     for (answer, _), end in zip(judged, ends, strict=True):
@@ -166,10 +165,10 @@ def judge(answers: Sequence[Answer]) -> None:
 
 
 def summary(answers: Sequence[Answer]) -> str:
-    """One line a task: winner, figure with interval, nearest naive model, verdict, what is in use; then in words."""
+    """Return a line for each task: winner, figure with interval, nearest baseline, verdict, model in use; then text."""
     rows, words = [], []
     for answer in answers:
-        row = dict.fromkeys(("task", "winner", "sealed figure", "nearest naive", "verdict", "in use"), "-")
+        row = dict.fromkeys(("task", "winner", "sealed figure", "nearest baseline", "verdict", "in use"), "-")
         row["task"] = answer.name
         if answer.candidate is not None or answer.is_unjudged:
             row["in use"] = in_use(answer.session)
@@ -181,7 +180,7 @@ def summary(answers: Sequence[Answer]) -> str:
             low, high = map(figure, decision.interval)
             row |= {
                 "sealed figure": f"{decision.metric} {figure(decision.estimate)} [{low}, {high}]",
-                "nearest naive": f"{figure(decision.nearest.estimate)} {decision.naive}",
+                "nearest baseline": f"{figure(decision.nearest.estimate)} {decision.naive}",
                 "verdict": outcome.verdict,
             }
             words.append(f"{answer.name}: {statement(answer.session.task.ability, decision, outcome)}")

@@ -1,7 +1,6 @@
 """Tasks searched side by side, the later ones in processes of their own.
 
-Each task has a study, draws, runs and models of its own, so that what comes out does not depend on when it is
-searched, or where.
+Each task has its own study, draws, runs and models, so the result does not depend on when or where it is searched.
 """
 
 from __future__ import annotations
@@ -28,21 +27,21 @@ from experiments.workflow.tune import tune
 
 logger = logging.getLogger(__name__)
 
-BAR_SECONDS = "15"  # between two states of a progress bar, each of which is a line here
+BAR_SECONDS = "15"  # between two states of a progress bar: each is a line of this log
 
 
 @contextmanager
 def side_by_side(sessions: Sequence[Session], n_processes: int) -> Iterator[Iterator[Session]]:
-    """The sessions in an order to search them in, each when no other process is at it.
+    """Yield the sessions in the order in which this process searches them, while others search the rest.
 
-    This process begins with the first, the others with the last. What another process has searched is given last: a
-    search then finds its study and candidate, and goes on from there if that process failed or was killed.
+    This process begins with the first session, the others with the last. Sessions that another process has searched
+    come last: the search then finds their study and candidate, and continues if that process failed or was killed.
 
     Parameters
     ----------
     sessions : sequence of Session
     n_processes : int
-        This one counted.
+        Including this one.
     """
     n_others = min(n_processes, len(sessions)) - 1
     if n_others < 1:
@@ -66,7 +65,7 @@ def side_by_side(sessions: Sequence[Session], n_processes: int) -> Iterator[Iter
             shared.close()  # whoever failed left its work to this process alone
             for session in sessions:
                 if session not in own:
-                    logger.info("%s was searched meanwhile: what was found is taken from there", session.task.name)
+                    logger.info("%s was searched by another process, whose study is read", session.task.name)
                     yield session
 
         try:
@@ -76,7 +75,7 @@ def side_by_side(sessions: Sequence[Session], n_processes: int) -> Iterator[Iter
 
 
 class _Helpers:
-    """Threads that each watch one process after the other, and show what it says."""
+    """Threads, each of which starts one process after the other and relays its log."""
 
     def __init__(self, sessions: Sequence[Session]) -> None:
         self.waiting = deque(sessions)
@@ -85,7 +84,7 @@ class _Helpers:
         self._stopped = Event()
 
     def search(self) -> None:
-        """Search the last of those that wait, until there is none."""
+        """Search the last waiting session, until none waits."""
         while not self._stopped.is_set():
             try:
                 session = self.waiting.pop()
@@ -117,10 +116,10 @@ class _Helpers:
                         logger.info("%s | %s", name, line.rstrip())
         self._running.discard(process)
         if process.returncode not in (0, USAGE_ERROR, INTERRUPTED):
-            logger.warning("the search of %s ended with code %d, and goes on here", name, process.returncode)
+            logger.warning("the search of %s ended with code %d and continues here", name, process.returncode)
 
     def stop(self) -> None:
-        """Begin no other search, and interrupt those that run: the same command goes on from there."""
+        """Start no other search, and interrupt running ones: the same command continues them."""
         self._stopped.set()
         for process in list(self._running):
             _close_input(process)
@@ -132,8 +131,11 @@ def _close_input(process: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
-    """Search the session that comes by standard input, until that ends: the other process wants so, or is gone."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it was told to take no notice of interrupts
+    """Search the session that standard input holds.
+
+    The input ends when the process that started this one wants it to stop, or is gone: that interrupts the search.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # even if interrupts were ignored when it was started
     settle_environment()
     log_to_stderr()
     with open(0, "rb", closefd=False) as given:
