@@ -9,7 +9,8 @@ from hydra import compose, initialize_config_dir
 
 from experiments.commands import main
 from experiments.commands.compose import each_task_beside, of_task, session_of, typed
-from experiments.models import MODELS, PROBABILITIES, SEGMENTATIONS
+from experiments.models import CANDIDATES
+from experiments.tasks import TASKS
 from experiments.tuning.space import Space
 from experiments.workflow.config import Config
 from experiments.workflow.session import Session
@@ -31,11 +32,17 @@ def composed(*overrides: str) -> Config:
         return typed(compose("config", list(overrides)))
 
 
+def candidates(task: str) -> set[str]:
+    config = composed(f"task={task}")
+    options = {**config.task, "variables": None} if "variables" in config.task else config.task
+    return set(Session(dataclasses.replace(config, task=options)).task.candidates())
+
+
 def task_of(option: str) -> list[str]:
     """Models and search spaces belong to a task; everything else goes with any."""
     group, _, name = option.partition("=")
-    for task, models in {"segmentation": SEGMENTATIONS, "repurchase": PROBABILITIES}.items():
-        if group in ("model", "search") and name in {*models, task}:
+    for task in TASKS:
+        if group in ("model", "search") and name in {*candidates(task), task}:
             return [f"task={task}"]
     return []
 
@@ -45,7 +52,7 @@ def test_every_option_composes_and_names_only_what_there_is(option: str) -> None
     config = composed(*task_of(option), option)
     for rules in (config.tiers, config.tiers.value, config.lifecycle):
         rules.check()
-    known = {name: model().get_params() for name, model in {**MODELS, **SEGMENTATIONS, **PROBABILITIES}.items()}
+    known = {name: candidate.build().get_params() for name, candidate in CANDIDATES.items()}
     resolve(config.features.names)
     Space(config.search.models, config.search.space).check(known)
     assert set(config.model.params) <= set(known[config.model.name])

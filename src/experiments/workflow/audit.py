@@ -20,7 +20,6 @@ import pyarrow as pa
 from experiments.gate.circularity import Limits, audit_feature, audit_labels, audit_task, each_once
 from experiments.gate.sufficiency import check_tables
 from experiments.tasks import TASKS
-from experiments.tasks.base import build
 from experiments.workflow.config import AuditConfig, SuspectConfig
 from experiments.workflow.output import WRITERS, check_output
 from experiments.workflow.session import Session
@@ -181,7 +180,7 @@ def _suspect(
     """Audit a suspect: a feature that others may give, or labels that may be found again."""
     if suspect.labels:
         asked = _of_task(tasks, suspect.labels)
-        model = build(asked.task, asked.config.model.name, asked.config.model.params)
+        model = asked.task.build(asked.config.model.name, asked.config.model.params)
         try:
             dataset = asked.dataset([cutoffs_of(asked)[-1]])
         except InputError as error:

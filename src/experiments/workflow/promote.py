@@ -18,7 +18,7 @@ from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
 from experiments.workflow.baseline import use_baseline
 from experiments.workflow.session import Session, digest
-from features.errors import InputError, listing
+from features.errors import InputError, UnsuitableDataError, listing
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
@@ -128,10 +128,16 @@ def promote_together(candidates: Sequence[tuple[Session, Version]]) -> list[Look
             except InputError as error:
                 ends[session] = error
         together = [session.task.name for session, _, _ in judged]
-        looks = [take_look(session, candidate, rival, together) for session, candidate, rival in judged]
-        outcomes = _corrected(looks, together)
-        for (session, candidate, _), look, outcome in zip(judged, looks, outcomes, strict=True):
-            ends[session] = conclude(session, candidate, look, outcome)
+        looks: dict[Session, Look] = {}
+        for session, candidate, rival in judged:
+            try:
+                looks[session] = take_look(session, candidate, rival, together)
+            except UnsuitableDataError as error:  # the primary metric is undefined in the sealed window
+                ends[session] = error
+        outcomes = _corrected(list(looks.values()), together) if looks else []
+        candidate_of = dict(candidates)
+        for (session, look), outcome in zip(looks.items(), outcomes, strict=True):
+            ends[session] = conclude(session, candidate_of[session], look, outcome)
     return [ends[session] for session, _ in candidates]
 
 
@@ -197,7 +203,7 @@ def _one_at_a_time(sessions: Iterable[Session]) -> Iterator[None]:
 
 
 def _newest(session: Session) -> Version:
-    versions = [version for version in session.registry.versions() if not version.is_naive]
+    versions = [version for version in session.registry.versions() if not version.is_baseline]
     if not versions:
         raise InputError(
             f"{session.registry.name} has no version to promote",
@@ -223,7 +229,6 @@ def _decide(session: Session, sealed: SealedEvaluations, alpha: float, n_tasks: 
     draws = resample(
         task,
         sealed,
-        unit="customer_id",
         n_resamples=enough_resamples(options.n_resamples, alpha, n_tasks),
         seed=options.seed,
     )

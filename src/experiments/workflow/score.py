@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from experiments.gate.decision_page import in_words
-from experiments.models import MODELS
 from experiments.models.buy_till_you_die import DAYS_PER_WEEK, BuyTillYouDie
+from experiments.models.registry import CANDIDATES
 from experiments.tasks import TASKS
 from experiments.workflow.output import Written, check_output, write
 from experiments.workflow.session import Session
@@ -110,7 +109,7 @@ def verdicts(champions: Mapping[str, Version]) -> dict[str, str]:
     said = {}
     for task, version in champions.items():
         statement = version.tags.get("statement", f"{UNJUDGED}: version {version.number} was never judged")
-        instead = f"; {in_words(version.tags['model'])} is used instead" if version.is_naive else ""
+        instead = f"; {version.label} is used instead" if version.is_baseline else ""
         by_hand = (
             f"; made champion by hand: {version.tags['override_reason']}" if "override_reason" in version.tags else ""
         )
@@ -218,8 +217,10 @@ def purchasing(rows: Path, engine: Engine, horizon_days: int) -> BuyTillYouDie |
     histories = combinations(rows, HISTORY, engine)
     x, t_x, T = (histories[name] for name in HISTORY)
     try:
-        return MODELS[PURCHASING_MODEL](horizon_days=horizon_days).fit_purchases(
-            x, t_x / DAYS_PER_WEEK, T / DAYS_PER_WEEK, weights=histories["customers"]
+        return (
+            CANDIDATES[PURCHASING_MODEL]
+            .build(horizon_days=horizon_days)
+            .fit_purchases(x, t_x / DAYS_PER_WEEK, T / DAYS_PER_WEEK, weights=histories["customers"])
         )
     except UnsuitableDataError as error:
         logger.warning("p_alive and expected_purchases stay empty: %s", error.problem)
