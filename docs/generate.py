@@ -19,9 +19,11 @@ from typing import Any
 from unittest.mock import patch
 
 import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from experiments.commands.compose import CONF
-from experiments.models import MODELS, PROBABILITIES, SEGMENTATIONS
+from experiments.models import Candidate, Model
 from experiments.tasks import TASKS
 from experiments.workflow import config as schema
 from features.engines import DuckDB, Spark
@@ -200,15 +202,20 @@ def ranges() -> Mapping[str, str]:
         schema.Config.__post_init__(SimpleNamespace(**top))
         for group in typing.get_type_hints(schema.Config):
             kind = schema_of(group)
-            if hasattr(kind, "__post_init__"):
-                content = yaml.safe_load((CONF / group / "default.yaml").read_text())
+            default = CONF / group / "default.yaml"
+            if hasattr(kind, "__post_init__") and default.exists():
+                content = yaml.safe_load(default.read_text())
                 kind.__post_init__(SimpleNamespace(**{key: _number(value) for key, value in content.items()}))
     return found
 
 
 def _number(value: object) -> object:
     """Return a value that can be compared in place of a reference to another."""
-    return 1 if isinstance(value, str) and value.startswith("${") else value
+    return 1 if _is_reference(value) else value
+
+
+def _is_reference(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("${")
 
 
 # Markdown
@@ -293,23 +300,38 @@ def feature_sets() -> Iterator[str]:
 def models() -> Iterator[str]:
     """Write each candidate with its parameters."""
     yield "`experiments train model=…` fits one candidate, and `model.params.<parameter>=…` sets a parameter."
-    kinds = {**MODELS, **PROBABILITIES, **SEGMENTATIONS}
+    known = candidates()
     for path in files("model"):
-        text = path.read_text()
-        own = (
-            dataclasses.replace(key, path=key.path[1:])
-            for key in keys(text)
-            if key.path[0] == "params" and len(key.path) > 1
-        )
         yield f"### model={path.stem}"
-        yield header(text)
-        yield table(HEAD, key_rows("model.params", own, kinds[path.stem]))
+        yield header(path.read_text())
+        yield table(HEAD, parameter_rows(known[path.stem]))
+
+
+def candidates() -> dict[str, Candidate]:
+    """Return the candidates of all tasks, each with its task's terms."""
+    found: dict[str, Candidate] = {}
+    for name, task in TASKS.items():
+        options = yaml.safe_load((CONF / "task" / f"{name}.yaml").read_text())
+        stated = {key: value for key, value in options.items() if key not in ("defaults", "name")}
+        found |= task(**{key: None if _is_reference(value) else value for key, value in stated.items()}).candidates()
+    return found
+
+
+def parameter_rows(candidate: Candidate) -> Iterator[list[str]]:
+    model, known = candidate.build(), candidate.parameters()
+    for name, value in known.items():
+        part, _, own = name.rpartition("__")
+        stated, meaning = declared(type(known[part] if part else model), [own])
+        if not isinstance(value, Model):
+            yield [code(f"model.params.{name}"), stated, code(flow(value)), meaning]
 
 
 def searches() -> Iterator[str]:
-    for path in files("search"):
+    for path in sorted((CONF / "search").glob("*.yaml")):
         text = path.read_text()
-        content = yaml.safe_load(text)
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            content = OmegaConf.to_container(compose(f"search/{path.stem}").search)
+        content["space"] = {model: schema.flat(space) for model, space in content["space"].items()}
         yield f"### search={path.stem}"
         yield header(text)
         yield f"`search.models`: {', '.join(map(code, content['models']))}"
