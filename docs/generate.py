@@ -23,7 +23,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from experiments.commands.compose import CONF
-from experiments.models import Candidate, Model
+from experiments.models import CANDIDATES, Candidate, Model
+from experiments.models.buy_till_you_die import BuyTillYouDie
 from experiments.tasks import TASKS
 from experiments.workflow import config as schema
 from features.engines import DuckDB, Spark
@@ -322,6 +323,8 @@ def parameter_rows(candidate: Candidate) -> Iterator[list[str]]:
     for name, value in known.items():
         part, _, own = name.rpartition("__")
         stated, meaning = declared(type(known[part] if part else model), [own])
+        if isinstance(value, BuyTillYouDie):  # which is set by its name
+            stated, value = "str", next(kind for kind, other in CANDIDATES.items() if other.build is type(value))
         if not isinstance(value, Model):
             yield [code(f"model.params.{name}"), stated, code(flow(value)), meaning]
 
