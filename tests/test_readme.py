@@ -1,8 +1,10 @@
-"""The README's commands, one after the other in one folder, as a new user types them."""
+"""The commands of README and the guides: composed as they are typed, and (slow) run one after the other in one folder."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,20 +13,29 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.projects.utils import load_project
 
+from experiments.commands import compose, main
+from experiments.workflow.config import Config
+from experiments.workflow.session import Session
 from workplace import ROOT, environment
 
-README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SERVERS = ("experiments ui", "mlflow models serve")  # tests/experiments/test_serving.py runs these
 
 
 def blocks() -> list[str]:
-    return re.findall(r"^```sh\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    return [
+        block
+        for page in PAGES
+        for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    ]
 
 
-def script() -> str:
+def script(first: str = "set -eu") -> str:
+    """Return all blocks as one script without the servers, after the given first lines."""
     lines = [line for line in "".join(blocks()).splitlines() if not line.startswith(SERVERS)]
-    return "\n".join(["set -eu", *lines])
+    return "\n".join([first, *lines])
 
 
 def write_online_retail(path: Path) -> None:
@@ -52,11 +63,63 @@ def write_online_retail(path: Path) -> None:
     ).to_csv(path, index=False, date_format="%m/%d/%Y %H:%M")
 
 
-def test_readme_commands_work_in_their_order(tmp_path: Path) -> None:
+# In place of the two programs: a line of arguments, each ended by a zero byte, as bash hands them over.
+RECORDING = r"""set -eu
+record() { printf '%s\0' "$@" >> typed; printf '\n\0' >> typed; }
+experiments() { record experiments "$@"; }
+mlflow() { record mlflow "$@"; }
+"""
+
+
+def typed(folder: Path) -> list[list[str]]:
+    """Return the commands that the blocks give to `experiments`; files that a block writes are written to the folder."""
+    subprocess.run(["bash", "-c", script(RECORDING)], cwd=folder, check=True)
+    lines = [line.split("\0")[:-1] for line in (folder / "typed").read_text().split("\n\0")[:-1]]
+    return [of_the_project(words) if words[0] == "mlflow" else words for words in lines]
+
+
+def of_the_project(words: list[str]) -> list[str]:
+    """Return the command that `mlflow run . -e tune -P n_trials=2` gives."""
+    assert words[1:3] == ["run", "."]
+    given = dict(parameter.split("=", 1) for flag, parameter in zip(words, words[1:], strict=False) if flag == "-P")
+    entry_point = load_project(str(ROOT)).get_entry_point(words[words.index("-e") + 1])
+    return shlex.split(entry_point.compute_command(given, None))
+
+
+class Composed(Exception):
+    """Stands in for a command's work."""
+
+
+def test_commands_compose_and_name_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    configs: list[Config] = []
+    check = compose.typed
+
+    def stop(config: object) -> None:
+        configs.append(check(config))
+        raise Composed
+
+    monkeypatch.setattr(compose, "typed", stop)
+    commands = typed(tmp_path)
+    assert len(commands) > 20
+    for words in commands:
+        with subtests.test(shlex.join(words)):
+            with pytest.raises(Composed):
+                main.run(words[1:])
+            config = configs.pop()
+            variables = {"variables": None} if "variables" in config.task else {}  # wildcards need the data
+            candidates = Session(dataclasses.replace(config, task={**config.task, **variables})).task.candidates()
+            assert {config.model.name, *config.search.models} <= set(candidates)
+
+
+@pytest.mark.slow
+def test_commands_work_in_their_order(tmp_path: Path) -> None:
     shutil.copy(ROOT / "MLproject", tmp_path)
     write_online_retail(tmp_path / "online_retail.csv")
     done = subprocess.run(
-        ["bash", "-c", script()], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=900
+        ["bash", "-c", script()], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=1800
     )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     for name in ("features.parquet", "customer_360.parquet", "autumn.csv"):
@@ -84,6 +147,19 @@ def test_servers_of_the_readme_are_those_that_are_tested() -> None:
     assert '"ui"' in served
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#][^)]*)\)", README))
-def test_links_of_the_readme_lead_somewhere(link: str) -> None:
-    assert (ROOT / link).exists()
+def links() -> list[tuple[Path, str]]:
+    """Each link of a page to a file, without the part after #."""
+    return [
+        (page, link)
+        for page in [*PAGES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "adr").glob("*.md"))]
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text())
+    ]
+
+
+@pytest.mark.parametrize(("page", "link"), links(), ids=lambda value: getattr(value, "name", value))
+def test_links_lead_somewhere(page: Path, link: str) -> None:
+    assert (page.parent / link).exists()
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 200
