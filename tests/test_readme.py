@@ -1,4 +1,4 @@
-"""The commands of README and the guides: composed as they are typed, and (slow) run one after the other in one folder."""
+"""The commands of README and the guides: composed as typed, and (slow) run one after the other in one folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ mlflow() { record mlflow "$@"; }
 
 
 def typed(folder: Path) -> list[list[str]]:
-    """Return the commands that the blocks give to `experiments`; files that a block writes are written to the folder."""
+    """Return the commands that the blocks give to `experiments`; write the files that they write to the folder."""
     subprocess.run(["bash", "-c", script(RECORDING)], cwd=folder, check=True)
     lines = [line.split("\0")[:-1] for line in (folder / "typed").read_text().split("\n\0")[:-1]]
     return [of_the_project(words) if words[0] == "mlflow" else words for words in lines]
@@ -81,37 +82,34 @@ def typed(folder: Path) -> list[list[str]]:
 def of_the_project(words: list[str]) -> list[str]:
     """Return the command that `mlflow run . -e tune -P n_trials=2` gives."""
     assert words[1:3] == ["run", "."]
-    given = dict(parameter.split("=", 1) for flag, parameter in zip(words, words[1:], strict=False) if flag == "-P")
+    given = dict(parameter.split("=", 1) for flag, parameter in pairwise(words) if flag == "-P")
     entry_point = load_project(str(ROOT)).get_entry_point(words[words.index("-e") + 1])
     return shlex.split(entry_point.compute_command(given, None))
 
 
-class Composed(Exception):
-    """Stands in for a command's work."""
+class ComposedError(Exception):
+    """End of a command whose configuration is composed, in place of its work."""
 
 
-def test_commands_compose_and_name_what_there_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
-) -> None:
+def test_commands_compose_and_name_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     configs: list[Config] = []
     check = compose.typed
 
     def stop(config: object) -> None:
         configs.append(check(config))
-        raise Composed
+        raise ComposedError
 
     monkeypatch.setattr(compose, "typed", stop)
     commands = typed(tmp_path)
     assert len(commands) > 20
     for words in commands:
-        with subtests.test(shlex.join(words)):
-            with pytest.raises(Composed):
-                main.run(words[1:])
-            config = configs.pop()
-            variables = {"variables": None} if "variables" in config.task else {}  # wildcards need the data
-            candidates = Session(dataclasses.replace(config, task={**config.task, **variables})).task.candidates()
-            assert {config.model.name, *config.search.models} <= set(candidates)
+        with pytest.raises(ComposedError):
+            main.run(words[1:])
+        config = configs.pop()
+        variables = {"variables": None} if "variables" in config.task else {}  # wildcards need the data
+        candidates = Session(dataclasses.replace(config, task={**config.task, **variables})).task.candidates()
+        assert {config.model.name, *config.search.models} <= set(candidates), shlex.join(words)
 
 
 @pytest.mark.slow
