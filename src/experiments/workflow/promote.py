@@ -20,7 +20,7 @@ from experiments.reports.model_charts import draw
 from experiments.workflow.baseline import use_baseline
 from experiments.workflow.config import Config
 from experiments.workflow.session import Session, digest
-from features.errors import InputError, listing
+from features.errors import InputError, UnsuitableDataError, listing
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
@@ -147,10 +147,16 @@ def promote_together(candidates: Sequence[tuple[Session, Version]]) -> list[Look
             except InputError as error:
                 ends[session] = error
         together = [session.task.name for session, _, _ in judged]
-        looks = [take_look(session, candidate, rival, together) for session, candidate, rival in judged]
-        outcomes = _corrected(looks, together)
-        for (session, candidate, _), look, outcome in zip(judged, looks, outcomes, strict=True):
-            ends[session] = conclude(session, candidate, look, outcome)
+        looks: dict[Session, Look] = {}
+        for session, candidate, rival in judged:
+            try:
+                looks[session] = take_look(session, candidate, rival, together)
+            except UnsuitableDataError as error:  # the primary metric is undefined in the sealed window
+                ends[session] = error
+        outcomes = _corrected(list(looks.values()), together) if looks else []
+        candidate_of = dict(candidates)
+        for (session, look), outcome in zip(looks.items(), outcomes, strict=True):
+            ends[session] = conclude(session, candidate_of[session], look, outcome)
     return [ends[session] for session, _ in candidates]
 
 
@@ -216,7 +222,7 @@ def _one_at_a_time(sessions: Iterable[Session]) -> Iterator[None]:
 
 
 def _newest(session: Session) -> Version:
-    versions = [version for version in session.registry.versions() if not version.is_naive]
+    versions = [version for version in session.registry.versions() if not version.is_baseline]
     if not versions:
         raise InputError(
             f"{session.registry.name} has no version to promote",
@@ -242,7 +248,6 @@ def _decide(session: Session, sealed: SealedEvaluations, alpha: float, n_tasks: 
     draws = resample(
         task,
         sealed,
-        unit="customer_id",
         n_resamples=enough_resamples(options.n_resamples, alpha, n_tasks),
         seed=options.seed,
     )
