@@ -8,13 +8,13 @@ from datetime import date
 from typing import ClassVar
 
 import pandas as pd
-from features.grains import CUSTOMER, Grain
 
 from experiments.evaluation.metrics import Metric
 from experiments.evaluation.spend_metrics import SPEND_METRICS
 from experiments.models.registry import Candidate
 from experiments.tasks.base import Task
 from features import outcomes
+from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
 
 

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from features.grains import CUSTOMER, Grain
 
 from experiments.evaluation.metrics import Metric, check_guards, check_primary_metric, measure
 from experiments.evaluation.validation import Dataset, Evaluation, Validation
@@ -20,6 +19,7 @@ from experiments.models.baselines import Constant
 from experiments.models.registry import Candidate
 from experiments.reports.section import Section
 from features.errors import InputError, check_type, did_you_mean
+from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
 from features.shop import Shop
 

@@ -9,7 +9,6 @@ from functools import partial
 from typing import ClassVar
 
 import pandas as pd
-from features.grains import CUSTOMER, Grain
 
 from experiments.evaluation.metrics import Metric
 from experiments.evaluation.spend_metrics import SPEND_METRICS, calibration_table, cumulative_gain
@@ -17,6 +16,7 @@ from experiments.models.base import check_terms
 from experiments.models.registry import Candidate, choose
 from experiments.tasks.base import Task
 from features import outcomes
+from features.grains import CUSTOMER, Grain
 from features.outcomes import DAYS_PER_YEAR, Outcome
 
 

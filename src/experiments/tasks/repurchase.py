@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from features.grains import CUSTOMER, Grain
 
 from experiments.evaluation.metrics import Metric
 from experiments.evaluation.probability_metrics import (
@@ -27,6 +26,7 @@ from experiments.models.registry import Candidate, choose
 from experiments.tasks.base import Task
 from features import outcomes
 from features.errors import InputError
+from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from typing import Any, ClassVar
 
 import pandas as pd
-from features.grains import CUSTOMER, Grain
 
 from experiments.evaluation import cluster_metrics
 from experiments.evaluation.metrics import Metric
@@ -20,6 +19,7 @@ from experiments.models.segments import Segments, match_labels
 from experiments.tasks.base import Expand, Task
 from features import outcomes
 from features.errors import InputError, did_you_mean
+from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
 
 OBJECTIVES = ("explained_deviance", "silhouette")
