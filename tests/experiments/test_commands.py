@@ -24,7 +24,7 @@ import yaml
 from mlflow import MlflowClient
 
 from experiments.commands.main import COMMANDS, expand
-from experiments.gate.decision_page import RIVALS
+from experiments.models.registry import label_of
 from experiments.tracking.registry import Registry
 from experiments.tracking.runs import Runs, TrialRecord
 from experiments.workflow import promote
@@ -320,7 +320,7 @@ def test_where_nothing_is_promoted_the_naive_model_is_used_until_it_is_beaten(
     assert set(table["clv_verdict"].to_pylist()) == {"refused"}
     in_words = table.schema.metadata[b"clv_verdict"].decode()
     assert in_words.startswith("strong: ranks customers better than ")
-    assert in_words.endswith(f"{RIVALS[naive.tags['model']]} is used instead")
+    assert in_words.endswith(f"{label_of(naive.tags['model'])} is used instead")
 
     assert "version 1: promoted" in run("promote", *QUICK).stdout
     assert int(client(workspace).get_model_version_by_alias(NAME, "champion").version) == 1
@@ -347,7 +347,7 @@ def test_where_no_trial_is_within_the_guards_the_naive_model_is_used_without_a_l
     assert not [tag for tag in client(workspace).get_registered_model(NAME).tags if tag.startswith("look")]
     table = pq.read_table(workspace / "outputs" / "customer_360.parquet")
     assert set(table["clv_verdict"].to_pylist()) == {"none"}
-    assert table.schema.metadata[b"clv_verdict"].decode().endswith(f"{RIVALS[champion.tags['model']]} is used instead")
+    assert table.schema.metadata[b"clv_verdict"].decode().endswith(f"{label_of(champion.tags['model'])} is used instead")
 
 
 # Several questions in one run
