@@ -12,11 +12,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from experiments.commands import main
-from experiments.commands.compose import of_task, session_of, typed
+from experiments.commands.compose import each_task_beside, of_task, session_of, typed
 from experiments.models.registry import Candidate
 from experiments.tasks import TASKS
 from experiments.tuning.space import Space
-from experiments.workflow.audit import asking
 from experiments.workflow.config import Config
 from experiments.workflow.session import Session
 from features.errors import InputError
@@ -98,10 +97,10 @@ def test_a_saved_combination_gives_other_tasks_all_but_what_belongs_to_its_own()
 def test_an_audit_asks_each_task_as_given_and_the_configured_one_as_it_is() -> None:
     given = ["data=cdnow", "experiment=gone_after_active", "evaluation.seed=7", "task.horizon_days=14"]
     session = Session(composed(*given), given)
-    session.shop = None
-    assert asking(session, "repurchase") is session
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        other = asking(session, "clv")
+        asked = each_task_beside(session)
+    assert asked["repurchase"] is session
+    other = asked["clv"]
     assert (other.config.task["horizon_days"], other.config.evaluation.seed) == (90, 7)
     assert "experiment=gone_after_active" in other.overrides
 
@@ -139,7 +138,7 @@ def test_a_password_from_the_environment_is_on_no_command_line(monkeypatch: pyte
     asked = []
     monkeypatch.setenv("PASSWORD", "se'c,ret")
     monkeypatch.setattr(
-        "experiments.workflow.data.main", lambda config: asked.append((config, session_of(config).arguments))
+        "experiments.commands.data.main", lambda config: asked.append((config, session_of(config).overrides))
     )
     assert main.run(["data", "data=cdnow", "tuning.storage=postgresql://fleet:${oc.env:PASSWORD}@db/studies"]) == 0
     ((config, arguments),) = asked
