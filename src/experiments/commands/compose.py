@@ -39,15 +39,20 @@ def typed(config: DictConfig) -> Config:
     Raises
     ------
     InputError
-        For a value of the wrong type or one that is still missing.
+        For a value of the wrong type or one that is still missing, or a model's parameter that does not exist.
     """
     if HydraConfig.initialized():
         _check_mappings(config, HydraConfig.get().runtime)
     try:
         OmegaConf.resolve(config)
-        return cast(Config, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), config)))
+        checked = cast(Config, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), config)))
     except OmegaConfBaseException as error:
         raise explain(error, config) from error
+    if checked.model.params:
+        from experiments.models.registry import CANDIDATES, build  # seconds to import, and mostly not needed
+
+        build(CANDIDATES, checked.model.name, checked.model.params, "the project")
+    return checked
 
 
 OF_THE_TASK = ("task", "features", "search", "model")  # groups that each task picks by itself
