@@ -147,9 +147,12 @@ def test_a_password_from_the_environment_is_on_no_command_line(monkeypatch: pyte
     assert arguments == ["data=cdnow", "tuning.storage=postgresql://fleet:${oc.env:PASSWORD}@db/studies"]
 
 
-def test_a_models_file_repeats_no_default_of_its_signature() -> None:
-    for path in sorted((CONF / "model").glob("*.yaml")):
+def test_every_candidate_has_a_file_that_repeats_no_default_of_its_signature() -> None:
+    files = sorted((CONF / "model").glob("*.yaml"))
+    assert {path.stem for path in files} == set(CANDIDATES)
+    for path in files:
         content = yaml.safe_load(path.read_text())
+        assert content["name"] == path.stem
         defaults = CANDIDATES[content["name"]].parameters()
         assert all(value != defaults[name] for name, value in content.get("params", {}).items()), path
 
