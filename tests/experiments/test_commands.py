@@ -443,7 +443,8 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_no_search_outlives_the_run_that_began_it(workspace: Path, sent: signal.Signals) -> None:
     errors = workspace / "errors.txt"
     process = subprocess.Popen(
