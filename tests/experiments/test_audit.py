@@ -195,6 +195,7 @@ class PastRate(CustomerSegments):
         return Dataset(X, (X["total_spend"] / (X["T"] + 1)).to_frame("y"))
 
 
+@pytest.mark.slow
 def test_cheats_fail_the_command_by_name(audited: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = {}
     look = Tamperer.__init__

@@ -23,6 +23,7 @@ from features.errors import InputError
 from features.families import resolve
 from workplace import ROOT
 
+pytestmark = pytest.mark.usefixtures("quick_composition")
 CONF = ROOT / "conf"
 READ_ALL = {"hypotheses"}  # folders of which every file is read and none picked
 OPTIONS = sorted(
