@@ -127,7 +127,7 @@ def missing_tables(needs: Mapping[str, Iterable[str]], present: Iterable[str]) -
     return {task: tuple(table for table in tables if table not in present) for task, tables in needs.items()}
 
 
-def describe(profile: Profile, needs: Mapping[str, Iterable[str]] | None = None) -> str:
+def profile_text(profile: Profile, needs: Mapping[str, Iterable[str]] | None = None) -> str:
     """The profile as text, with what each task could use when `needs` (task -> tables) is given."""
     last_day = profile.end - timedelta(days=1)
     lines = [

@@ -165,7 +165,7 @@ def _values(window: Tables, level: str) -> ir.Table:
         raise InputError(
             f"nothing is known of the {level} of products",
             expected="the table products",
-            found=f"the tables {', '.join(window.present())}",
+            found=f"the tables {', '.join(window)}",
             hint="add the table to the source",
         )
     if level not in LEVELS:

@@ -21,7 +21,7 @@ BANDS = ("cheap", "middle", "dear")
 
 def category(window: Tables) -> ir.Table:
     """Lines with their product's category, those of unknown category left out."""
-    lines = window.transactions.inner_join(window.present()["products"], "product_id")
+    lines = window.transactions.inner_join(window["products"], "product_id")
     return lines.filter(lines.category.notnull()).mutate(value=lines.category)
 
 
@@ -103,7 +103,7 @@ def occasions(window: Tables, aspect: str, largest: int) -> ir.Table:
     """
     if aspect not in ASPECTS:
         raise InputError(f"there is no aspect {aspect!r} of purchases", hint=did_you_mean(aspect, ASPECTS))
-    absent = [table for table in ASPECTS[aspect].needs if table not in window.present()]
+    absent = [table for table in ASPECTS[aspect].needs if table not in window]
     if absent:
         raise InputError(f"{aspect} needs the table {', '.join(absent)}, which this shop does not have")
     lines = ASPECTS[aspect].lines(window)

@@ -26,7 +26,7 @@ from features.families import PARAMETRISED, Family, is_wildcard, resolve, spelli
 from features.grains import CUSTOMER, Grain
 from features.memory import check_memory
 from features.outcomes import Outcome
-from features.tables import SPECS, Tables, parse_day
+from features.tables import Tables, blank_tables, parse_day
 
 logger = logging.getLogger(__name__)
 
@@ -148,27 +148,26 @@ def _families(tables: Tables, names: Sequence[str], grain: Grain) -> dict[Family
 
 
 def _check_grain(tables: Tables, grain: Grain) -> None:
-    absent = [table for table in grain.needs if table not in tables.present()]
+    absent = grain.lacks(tables)
     if absent:
         raise InputError(
             f"the grain {grain.name} needs tables that this shop does not have: {', '.join(absent)}",
             where="grain",
-            expected=f"the tables {', '.join(grain.needs)}",
-            found=f"the tables {', '.join(tables.present())}",
+            expected=f"the tables {', '.join(dict.fromkeys([*grain.needs, *absent]))}",
+            found=f"the tables {', '.join(tables)}",
             hint="add the tables to the source",
         )
 
 
 def _check_needs(tables: Tables, families: Mapping[Family, Sequence[str]]) -> None:
-    present = tables.present()
-    absent = dict.fromkeys(table for family in families for table in family.needs if table not in present)
+    absent = dict.fromkeys(table for family in families for table in family.needs if table not in tables)
     if absent:
         useless = [name for family, chosen in families.items() if absent.keys() & set(family.needs) for name in chosen]
         raise InputError(
             f"{len(useless)} of the named features need tables that this shop does not have: {', '.join(absent)}",
             where="features.names",
             expected=f"the tables {', '.join(absent)}",
-            found=f"the tables {', '.join(present)}",
+            found=f"the tables {', '.join(tables)}",
             hint=f"add the tables to the source, or leave out {', '.join(useless)}",
         )
 
@@ -386,13 +385,8 @@ def gather(paths: Mapping[date, Path], columns: Sequence[str], grain: Grain = CU
 
 def _blank(horizon: timedelta = timedelta(days=90)) -> tuple[Tables, Tables]:
     """Past and future of a shop that has every table and no data, for compiling definitions."""
-    start, cutoff = date(2000, 1, 1), date(2001, 1, 1)
-    blank = Tables(
-        start=start,
-        end=cutoff + horizon,
-        burn_in_days=30,
-        **{name: ibis.table(spec.schema, name=name) for name, spec in SPECS.items()},
-    )
+    cutoff = date(2001, 1, 1)
+    blank = blank_tables(date(2000, 1, 1), cutoff + horizon)
     return blank.as_of(cutoff), blank.between(cutoff, cutoff + horizon)
 
 

@@ -17,7 +17,7 @@ from lifetimes.utils import summary_data_from_transaction_data
 from simulated import BURN_IN_DAYS, CUTOFF, START, engine, open_shop, simulate, with_another_future
 
 from features.errors import InputError
-from features.families import FAMILIES, PARAMETRISED, describe, feature_families, resolve
+from features.families import FAMILIES, PARAMETRISED, feature_families, feature_meanings, resolve
 from features.grains import CUSTOMER
 from features.snapshot import feature_rows
 from features.tables import SPECS, Tables
@@ -285,8 +285,8 @@ def test_feature_sets_in_conf_name_known_features_and_what_they_need():
     sets = {path.stem: yaml.safe_load(path.read_text())["names"] for path in FEATURE_SETS.glob("*.yaml")}
     assert {"rfm", "transactions", "full"} <= sets.keys()
     for names in sets.values():
-        assert all(describe(names).values())
+        assert all(feature_meanings(names).values())
     for of_any_shop in ("rfm", "transactions", "segment_value", "segment_behaviour"):
         assert {family.needs for family in resolve(sets[of_any_shop])} == {("transactions",)}
     assert set(ALL) - set(sets["full"]) == {"is_female", "total_spend_rate", *FAMILIES["habits"].features}
-    assert "unknown date" in describe(["age_band_start"])["age_band_start"]
+    assert "unknown date" in feature_meanings(["age_band_start"])["age_band_start"]

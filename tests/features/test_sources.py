@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features import checks
-from features.data_profile import describe, missing_tables, profile
+from features.data_profile import missing_tables, profile, profile_text
 from features.sources import stage
 from features.sources.staging import Drop, package_folder
 from features.tables import SPECS
@@ -70,7 +70,7 @@ class TestCompleteJourney:
         assert found.absent == ("marketing_spend", "taxes")
         needs = {"clv": ["transactions"], "spend_mix": ["transactions", "marketing_spend"]}
         assert missing_tables(needs, found.rows) == {"clv": (), "spend_mix": ("marketing_spend",)}
-        text = describe(found, needs)
+        text = profile_text(found, needs)
         assert "2,469" in text
         assert "lacks marketing_spend" in text
 

@@ -17,7 +17,7 @@ from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
 from experiments.tasks.base import build, naive_models, outside_guards
 from experiments.workflow.session import Session, digest
-from features.families import describe
+from features.families import feature_meanings
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
@@ -106,7 +106,7 @@ def _make_candidate(session: Session, name: str, params: Mapping[str, Any], pare
             f"cutoff, in training as in validation. `promote` adds `sealed/…`.",
         )
         runs.log_data(run_id, session.data_input, context="training")
-        meanings = pd.DataFrame(describe(session.features).items(), columns=["feature", "meaning"])
+        meanings = pd.DataFrame(feature_meanings(session.features).items(), columns=["feature", "meaning"])
         tables = {
             "features": meanings,
             "comparison": standing.table(),

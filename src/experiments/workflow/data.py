@@ -9,14 +9,16 @@ from experiments.gate.sufficiency import check_sufficiency
 from experiments.tasks import TASKS
 from experiments.workflow.config import Config
 from experiments.workflow.session import Session
-from features.data_profile import describe, profile
+from features.data_profile import profile, profile_text
 from features.errors import InputError, listing
 
 
 def main(config: Config) -> None:
     session = session_of(config)
     shop = session.shop
-    print(describe(profile(shop.staged, shop.tables, shop.engine), {name: task.needs for name, task in TASKS.items()}))
+    print(
+        profile_text(profile(shop.staged, shop.tables, shop.engine), {name: task.needs for name, task in TASKS.items()})
+    )
     try:
         splits = session.splits
         print(

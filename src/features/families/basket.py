@@ -81,7 +81,7 @@ def category_mix(past: Tables) -> ir.Table:
     category_concentration is the sum over categories of squared spend shares: 1 for one category, 1/k
     for k equal ones.
     """
-    lines = past.transactions.inner_join(past.present()["products"], "product_id")
+    lines = past.transactions.inner_join(past["products"], "product_id")
     categories = _spend_mix(lines, "category")
     departments = _spend_mix(lines, "department").rename(
         departments="groups", department_total="total", department_largest="largest", department_squares="squares"

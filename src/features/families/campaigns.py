@@ -34,8 +34,7 @@ def campaigns(past: Tables) -> ir.Table:
     today = ibis.literal(last_day(past))
     recently = ibis.literal(past.end - timedelta(days=RECENT_DAYS))
 
-    tables = past.present()
-    replies = tables["responses"]
+    replies = past["responses"]
     replies = replies.mutate(day=replies.responded_at.date())
     per_reply = replies.group_by("customer_id").agg(
         responses=replies.count(),
@@ -43,9 +42,9 @@ def campaigns(past: Tables) -> ir.Table:
         last_response=replies.day.max(),
     )
     answered = replies.select("customer_id", "campaign_id").distinct().mutate(answered=True)
-    ends = tables["campaigns"].select("campaign_id", "ends_at")
+    ends = past["campaigns"].select("campaign_id", "ends_at")
     contacts = (
-        tables["contacts"]
+        past["contacts"]
         .left_join(ends, "campaign_id")
         .drop("campaign_id_right")
         .left_join(answered, ["customer_id", "campaign_id"])

@@ -37,7 +37,7 @@ _BANDS = {
 )
 def profile(past: Tables) -> ir.Table:
     """Numbers read out of what the source recorded about a customer, at an unknown date."""
-    people = past.present()["customers"]
+    people = past["customers"]
     numbers = {name: _band_start(people[column]) for name, column in _BANDS.items()}
     statements = {
         "is_homeowner": people.home_ownership.lower().contains("owner"),

@@ -195,10 +195,10 @@ def resolve(names: Iterable[str], where: str = "features.names") -> dict[Family,
     return {family: features for family, features in chosen.items() if features}
 
 
-def describe(names: Iterable[str]) -> dict[str, str]:
+def feature_meanings(names: Iterable[str]) -> dict[str, str]:
     """The meaning of each named feature.
 
-    >>> describe(["frequency"])
+    >>> feature_meanings(["frequency"])
     {'frequency': 'purchase days - 1'}
     """
     names = list(names)

@@ -21,7 +21,7 @@ def spend(past: Tables, column: str) -> ir.Table:
     """One row per customer and value: customer_id, value (underscores for spaces), amount (DECIMAL)."""
     lines = past.transactions
     if column not in SPECS["transactions"].columns:
-        lines = lines.inner_join(past.present()["products"], "product_id")
+        lines = lines.inner_join(past["products"], "product_id")
     lines = lines.filter(lines[column].notnull())
     return lines.group_by("customer_id", value=lines[column].replace(" ", "_")).agg(
         amount=lines.amount.sum().cast(MONEY)

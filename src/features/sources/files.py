@@ -154,8 +154,8 @@ class Files:
             table = _pick(_read(config, engine, scratch), config)
         texts = {column: RAW_PREFIX + source for column, source in config.columns.items()}
         typed = {column: self._typed(config, column, table[text]) for column, text in texts.items()}
-        if config.name == "transactions":
-            typed.setdefault("line_number", ibis.row_number() + 1)  # in the order of the files
+        for column in _counted(config.name):
+            typed.setdefault(column, ibis.row_number() + 1)  # in the order of the files
         table = table.mutate(**typed)
         if UNIT_PRICE in typed:
             table = table.mutate(amount=table.quantity * table.unit_price)
@@ -214,7 +214,7 @@ class Files:
             if "quantity" in mapped:
                 predicates["negative_quantity"] = table.quantity < 0, "quantity"
             predicates["zero_price"] = table.amount == 0, "order_id"
-        order = table.line_number if config.name == "transactions" else None
+        order = [table[column] for column in _counted(config.name)]
         repeats = ibis.row_number().over(group_by=[table[column] for column in mapped], order_by=order)
         predicates["duplicate_rows"] = repeats > 0, SPECS[config.name].key[0]
         for name, (meets, shows) in predicates.items():
@@ -278,10 +278,9 @@ def _table_config(name: str, entry: Any, root: Path) -> TableConfig:
 
 def _columns(name: str, entry: Any, where: str) -> dict[str, str]:
     known = list(SPECS[name].columns)
-    required = [column for column, spec in SPECS[name].columns.items() if spec.required]
+    required = [column for column, spec in SPECS[name].columns.items() if spec.required and not spec.counted]
     if name == "transactions":
         known.append(UNIT_PRICE)
-        required.remove("line_number")
     check_keys(entry, known, required=(), where=where)
     mapped = {str(column): str(source).strip() for column, source in entry.items() if source is not None}
     if UNIT_PRICE in mapped:
@@ -295,6 +294,11 @@ def _columns(name: str, entry: Any, where: str) -> dict[str, str]:
             )
     check_keys(mapped, known, required, where)
     return mapped
+
+
+def _counted(name: str) -> list[str]:
+    """Return the columns of a table that number the source's rows."""
+    return [column for column, spec in SPECS[name].columns.items() if spec.counted]
 
 
 def _find(path: Any, root: Path, where: str) -> Iterator[Path]:

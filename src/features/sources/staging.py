@@ -363,8 +363,9 @@ def _digest(source: Source, config: Mapping[str, Any]) -> str:
     digest = hashlib.blake2b(digest_size=32)
     digest.update(json.dumps(config, sort_keys=True, default=str).encode())
     digest.update(source.content().encode())
-    contract = Path(canonical.__file__)
-    for code in (Path(inspect.getfile(type(source))), Path(__file__), contract, contract.with_name("checks.py")):
+    contract = Path(canonical.__file__).parent
+    checks = contract.with_name("checks.py")
+    for code in (Path(inspect.getfile(type(source))), Path(__file__), checks, *sorted(contract.glob("*.py"))):
         digest.update(code.read_bytes())
     return digest.hexdigest()
 

@@ -1,0 +1,17 @@
+"""Contacts: whom a campaign addressed."""
+
+from __future__ import annotations
+
+from features.tables.base import MOMENT, Column, TableSpec
+
+TABLE = TableSpec(
+    meaning="one row per customer addressed by a campaign",
+    key=("campaign_id", "customer_id"),
+    known_at="contacted_at",
+    columns={
+        "campaign_id": Column("string", "which campaign", required=True),
+        "customer_id": Column("string", "who", required=True),
+        "contacted_at": Column(MOMENT, "when; the campaign's start where no day is recorded", required=True),
+        "channel": Column("string", "through what"),
+    },
+)

@@ -1,0 +1,18 @@
+"""Responses: what customers did about a campaign."""
+
+from __future__ import annotations
+
+from features.tables.base import MOMENT, Column, TableSpec
+
+TABLE = TableSpec(
+    meaning="one row per recorded response to a campaign",
+    key=("campaign_id", "customer_id", "discount_id", "responded_at"),
+    known_at="responded_at",
+    columns={
+        "campaign_id": Column("string", "which campaign", required=True),
+        "customer_id": Column("string", "who", required=True),
+        "responded_at": Column(MOMENT, "when", required=True),
+        "discount_id": Column("string", "coupon redeemed"),
+        "kind": Column("string", "redemption, click, ..."),
+    },
+)
