@@ -35,7 +35,7 @@ from optuna.storages.journal import JournalFileBackend
 from experiments.commands.main import COMMANDS, run
 from experiments.tracking.store import connect
 from experiments.workflow import output
-from features.sources import cdnow, complete_journey, staging
+from features.sources import cdnow, complete_journey, reading
 from merchandise_store import ROWS, Store
 from online_retail import LINES, OnlineRetail
 
@@ -503,7 +503,7 @@ def test_of_files_inside_a_package(
 def test_of_a_package_that_is_not_installed(
     refused: Refused, monkeypatch: pytest.MonkeyPatch, source: str, package: str
 ) -> None:
-    monkeypatch.setattr(staging, "find_spec", lambda name: None)
+    monkeypatch.setattr(reading, "find_spec", lambda name: None)
     refused(f"data data={source}", f"the package {package} is not installed")
 
 

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import ibis
 
 from features.engines import Engine
-from features.sources.staging import Drop, Staged
+from features.sources.staged import Drop, Staged
 from features.tables import SPECS, Tables
 
 

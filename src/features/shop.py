@@ -17,7 +17,7 @@ from features.engines import Engine
 from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
 from features.sources import stage
-from features.sources.staging import Staged
+from features.sources.staged import Staged
 from features.tables import Tables
 
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.models import ModelSignature, infer_signature
 from simulated import CUTOFF, END, engine, open_shop, simulate, with_another_future
-from test_groups import FEATURE_SETS, VALUED
+from test_families import FEATURE_SETS, VALUED
 
 from features.errors import InputError
 from features.families import PARAMETRISED, feature_meanings, resolve, spelling

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from features import checks
 from features.data_profile import missing_tables, profile, profile_text
 from features.sources import stage
-from features.sources.staging import Drop, package_folder
+from features.sources.reading import package_folder
+from features.sources.staged import Drop
 from features.tables import SPECS
 from online_retail import LINES, data_config
 
@@ -67,7 +68,16 @@ class TestCompleteJourney:
         found = profile(complete_journey, complete_journey.open(engine), engine)
         assert (found.days, found.orders, found.repeat_customers) == (365, 155_848, 2_435)
         assert found.left_truncated_customers == 1_983  # first seen in January
-        assert found.absent == ("marketing_spend", "taxes")
+        assert found.absent == (
+            "consents",
+            "events",
+            "identities",
+            "marketing_spend",
+            "messages",
+            "stock",
+            "surveys",
+            "taxes",
+        )
         needs = {"clv": ["transactions"], "spend_mix": ["transactions", "marketing_spend"]}
         assert missing_tables(needs, found.rows) == {"clv": (), "spend_mix": ("marketing_spend",)}
         text = profile_text(found, needs)

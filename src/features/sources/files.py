@@ -18,18 +18,9 @@ import ibis.expr.types as ir
 
 from features.engines import DuckDB, staging_engine
 from features.errors import InputError, did_you_mean, listing
-from features.sources.staging import (
-    RAW_PREFIX,
-    Raw,
-    Rule,
-    ShopConfig,
-    check_keys,
-    check_timezone,
-    hash_files,
-    query,
-    readable,
-    sql_literal,
-)
+from features.sources.raw import RAW_PREFIX, Raw, Rule
+from features.sources.reading import hash_files, query, readable, sql_literal
+from features.sources.shop_config import ShopConfig, check_keys, check_timezone
 from features.tables import MOMENT, SPECS
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".gz": "csv", ".parquet": "parquet", ".pq": "parquet"}

@@ -20,7 +20,9 @@ import pandas as pd
 
 from features.engines import DuckDB
 from features.errors import InputError, listing
-from features.sources.staging import RAW_PREFIX, Raw, ShopConfig, hash_files, query, readable
+from features.sources.raw import RAW_PREFIX, Raw
+from features.sources.reading import hash_files, query, readable
+from features.sources.shop_config import ShopConfig
 from features.tables import MONEY, QUANTITY
 
 logger = logging.getLogger(__name__)
