@@ -31,6 +31,8 @@ class Grain:
         Index level that a bootstrap draws: "customer_id", or "cutoff" for the steps of a series, drawn in blocks.
     needs : tuple of str
         Canonical tables that `rows` cannot do without.
+    block : int
+        Resampled units in a row that a bootstrap draws together: a week of a series resembles the week before.
     needs_one_of : tuple of str
         Canonical tables of which `rows` needs at least one.
     step_days : int, optional
@@ -43,6 +45,7 @@ class Grain:
     resampled: str
     needs: tuple[str, ...] = ("transactions",)
     step_days: int | None = None
+    block: int = 1
     needs_one_of: tuple[str, ...] = ()
 
     @property
@@ -117,9 +120,9 @@ MESSAGE = Grain("message", ("customer_id", "message_id"), messages, "customer_id
 PROSPECT = Grain("prospect", ("customer_id",), prospects, "customer_id", needs_one_of=KNOWN_FROM)
 SESSION = Grain("session", ("customer_id", "session_id"), sessions, "customer_id", needs=("events",))
 CATEGORY_WEEK = Grain(
-    "category_week", ("category",), categories, "cutoff", needs=("transactions", "products"), step_days=7
+    "category_week", ("category",), categories, "cutoff", needs=("transactions", "products"), step_days=7, block=4
 )
-CHANNEL_DAY = Grain("channel_day", ("channel",), channels, "cutoff", needs=("marketing_spend",), step_days=1)
+CHANNEL_DAY = Grain("channel_day", ("channel",), channels, "cutoff", needs=("marketing_spend",), step_days=1, block=7)
 
 GRAINS: Mapping[str, Grain] = {
     grain.name: grain

@@ -80,16 +80,6 @@ class Shop:
             grain=grain,
         )
 
-    def target(
-        self,
-        expression: Callable[[Tables, ir.Table], ir.Table],
-        cutoffs: Sequence[date],
-        horizon_days: int,
-        name: str,
-    ) -> pd.Series:
-        """The outcome of one column y of customers, as a Series of that name."""
-        return self.outcome(Outcome(name, ("y",), expression), cutoffs, horizon_days)["y"].rename(name)
-
     def behaviour(
         self, expression: Callable[[Tables, ir.Table], ir.Table], groups: pd.Series, start: date, end: date
     ) -> pd.DataFrame:

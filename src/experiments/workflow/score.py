@@ -14,16 +14,15 @@ import pandas as pd
 import pyarrow as pa
 
 from experiments.commands.compose import session_of
-from experiments.gate.decision_page import in_words
-from experiments.models import MODELS
 from experiments.models.buy_till_you_die import DAYS_PER_WEEK, BuyTillYouDie
+from experiments.models.registry import CANDIDATES
 from experiments.tasks import TASKS
 from experiments.workflow.config import Config
 from experiments.workflow.output import check_output, write
 from experiments.workflow.session import Session
 from features.engines import Engine, batches
 from features.errors import InputError, UnsuitableDataError
-from features.snapshot import combinations, definition_hash
+from features.snapshot import combinations
 from features.tables import parse_day
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def verdicts(champions: Mapping[str, Version]) -> dict[str, str]:
     said = {}
     for task, version in champions.items():
         statement = version.tags.get("statement", f"{UNJUDGED}: version {version.number} was never judged")
-        instead = f"; {in_words(version.tags['model'])} is used instead" if version.is_naive else ""
+        instead = f"; {version.label} is used instead" if version.is_baseline else ""
         by_hand = (
             f"; made champion by hand: {version.tags['override_reason']}" if "override_reason" in version.tags else ""
         )
@@ -127,7 +126,7 @@ def check_reach(session: Session) -> None:
             where="tracking.uri",
             expected=f"a server that they reach, as engine.master={master} works on other machines",
             found=session.client.tracking_uri,
-            hint="start mlflow server and give tracking.uri=http://…: see the README, Many hands",
+            hint="start mlflow server and give tracking.uri=http://…: see docs/operations.md",
         )
 
 
@@ -189,7 +188,7 @@ def find_champions(session: Session, check: bool = True) -> dict[str, Version]:
     InputError
         If none has one, or one reads features that the code in use computes in another way.
     """
-    from experiments.gate.ledger import check_features
+    from experiments.gate.admission import check_features
     from experiments.tracking.registry import Registry
 
     champions = {}
@@ -197,7 +196,7 @@ def find_champions(session: Session, check: bool = True) -> dict[str, Version]:
         version = Registry(session.client, f"{session.shop.staged.shop}-{task}").champion()
         if version is not None:
             if check:
-                check_features(version, definition_hash(version.features), f"{session.again('tune')}, then promote")
+                check_features(version, f"{session.again('tune')}, then promote")
             champions[task] = version
     if not champions:
         raise InputError(
@@ -213,8 +212,10 @@ def purchasing(rows: Path, engine: Engine, horizon_days: int) -> BuyTillYouDie |
     histories = combinations(rows, HISTORY, engine)
     x, t_x, T = (histories[name] for name in HISTORY)
     try:
-        return MODELS[PURCHASING_MODEL](horizon_days=horizon_days).fit_purchases(
-            x, t_x / DAYS_PER_WEEK, T / DAYS_PER_WEEK, weights=histories["customers"]
+        return (
+            CANDIDATES[PURCHASING_MODEL]
+            .build(horizon_days=horizon_days)
+            .fit_purchases(x, t_x / DAYS_PER_WEEK, T / DAYS_PER_WEEK, weights=histories["customers"])
         )
     except UnsuitableDataError as error:
         logger.warning("p_alive and expected_purchases stay empty: %s", error.problem)
