@@ -22,7 +22,6 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.dataset as ds
-from joblib import cpu_count
 from tqdm import tqdm
 
 from features.errors import InputError, check_type, did_you_mean, first_line
@@ -309,6 +308,8 @@ def _leave(lock: IO[str]) -> None:
 
 def staging_engine(scratch: Path) -> DuckDB:
     """The engine that stages raw files: DuckDB whatever the features run on, and in UTC wherever it stands."""
+    from joblib import cpu_count  # takes a while to import, which a shop staged before need not wait for
+
     engine = DuckDB(threads=cpu_count(), memory_limit="3GiB", temp_directory=str(scratch))
     engine.connection.raw_sql("SET TimeZone = 'UTC'")
     return engine

