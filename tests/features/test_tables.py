@@ -130,11 +130,16 @@ class TestFiles:
         assert staged.rows == {"transactions": 4, **dict.fromkeys(NEW, 2)}
         tables = staged.open(engine(tmp_path))
         assert set(tables) == {"transactions", *NEW}
-        frames = {name: pd.read_parquet(staged.folder / f"{name}.parquet") for name in NEW}
+        frames = {
+            name: pd.read_parquet(staged.folder / f"{name}.parquet").sort_values(list(SPECS[name].key)) for name in NEW
+        }
         assert list(frames["events"]["event_number"]) == [1, 2]
-        assert frames["messages"]["opened_at"].notna().tolist() == [True, False]
-        assert frames["consents"]["ends_at"].isna().tolist() == [True, False]
-        assert frames["surveys"]["score"].tolist() == [9.0, 10.0]
+        assert frames["messages"].set_index("message_id")["opened_at"].notna().to_dict() == {"m1": True, "m2": False}
+        assert frames["consents"].set_index("customer_id")["ends_at"].isna().to_dict() == {
+            "17850": True,
+            "13047": False,
+        }
+        assert frames["surveys"].set_index("customer_id")["score"].to_dict() == {"17850": 9.0, "13047": 10.0}
         assert [float(units) for units in frames["stock"]["units"]] == [7.0, 3.0]
 
     @pytest.mark.parametrize(
