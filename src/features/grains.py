@@ -50,7 +50,7 @@ class Grain:
 
     @property
     def index(self) -> list[str]:
-        """Names of the index levels of a frame of such rows."""
+        """Return the names of the index levels of a frame of such rows."""
         return [*self.key, "cutoff"]
 
     def lacks(self, tables: Collection[str]) -> list[str]:

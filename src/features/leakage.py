@@ -1,8 +1,8 @@
-"""Does a number come from the past alone? What it is read from, and whether another future moves it.
+"""The audit for leakage: what a feature is read from, and whether another future moves it.
 
 Features are built from `tables.as_of(cutoff)`, so that an honest one passes by construction. The audit is for the one
 that is not: it reads the tables by another way, asks the clock, or takes a fact that was measured after the cutoff. So
-other rows are put in place of those that an expression names in the end, by whatever way it came to them.
+the audit puts other rows in place of those that an expression reads in the end, however it came to them.
 
 Where the line is. A fact of unknown date (a region, an age band) may have been recorded after the cutoff, but need not
 have been: its family declares it `undated`, its meaning says so, and it may be used. *Descriptive*, and never promoted,
@@ -45,16 +45,16 @@ class Finding:
     Attributes
     ----------
     check : str
-        What was done.
+        Kind of check.
     subject : str
-        To what.
+        Feature, rows, task or fact that was checked.
     finding : str
         "clean", "leaks", "circular", "descriptive", "contradicted" or "not checked".
     figures : str
     checks : int
         Comparisons behind it.
     fails : bool
-        Whether what could be promoted is wrong: the command ends with exit code 1.
+        True if something that could be promoted is wrong: the command ends with exit code 1.
     """
 
     check: str
@@ -154,7 +154,7 @@ def all_features(tables: Tables, cutoff: date, engine: Engine, grain: Grain = CU
 
 @dataclass(frozen=True)
 class Movement:
-    """Something that moved when it should not have.
+    """A value that moved when it should not have.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ class Movement:
         A feature, or the target.
     cutoff : datetime.date
     table, how : str
-        What was changed after the cutoff (of a target: outside its window), and how.
+        The table that was changed after the cutoff (for a target: outside its window), and the tampering.
     rows : int
         Rows of the table that were changed.
     moved, customers : int
@@ -188,7 +188,7 @@ class Movement:
 
 
 def differences(before: pd.DataFrame, after: pd.DataFrame) -> Iterator[tuple[str, int, str]]:
-    """The columns that are not the same to the bit: name, number of rows, an example.
+    """Yield the columns that are not the same to the bit: name, number of rows, an example.
 
     Rows that only one of the frames has differ in every column.
     """
@@ -281,7 +281,7 @@ def _frame(expression: ir.Table, engine: Engine | Tampered, grain: Grain) -> pd.
 
 
 def leak(subject: str, movements: Sequence[Movement]) -> Finding:
-    """What moved, by which tamperings."""
+    """Return the finding of a leak: what moved, by which tamperings."""
     ways = Counter(f"{movement.how} {movement.table}" for movement in movements)
     figures = f"{movements[0]}; moves with {listing(ways)}"
     return Finding("future changed", subject, "leaks", figures, len(movements), fails=True)
@@ -297,7 +297,7 @@ def audit_features(tamperer: Tamperer, cutoffs: Sequence[date]) -> Iterator[Find
 
 
 def _audit_rows(tamperer: Tamperer, cutoffs: Sequence[date]) -> Iterator[Finding]:
-    """Audit which rows each grain has: a row that exists only because of the future is a leak, whatever it holds."""
+    """Audit the rows of each grain: a row that exists only because of the future is a leak."""
     clean, comparisons = [], 0
     for grain in grains_of(tamperer.tables):
         reason = _reason_of_rows(grain)
@@ -375,7 +375,7 @@ class Contradiction:
 
 
 def contradictions(tables: Tables, engine: Engine) -> list[Contradiction]:
-    """Durations measured at the end of the data (`tenure_months`) against the time since the first purchase.
+    """Compare durations measured at the end of the data (`tenure_months`) with the time since the first purchase.
 
     A duration of m months lasts less than m + 1; it is contradicted by a first purchase m + 1 months or more before
     the end of the data. Every such column that has a value is listed, with 0 where nothing contradicts it.
@@ -405,7 +405,7 @@ def contradictions(tables: Tables, engine: Engine) -> list[Contradiction]:
 
 
 def audit_facts(tables: Tables, engine: Engine) -> Iterator[Finding]:
-    """Every static fact that is a duration, against the past."""
+    """Audit every static fact that is a duration against the past."""
     for fact in contradictions(tables, engine):
         share = fact.contradicted / fact.customers
         yield Finding(
@@ -413,6 +413,6 @@ def audit_facts(tables: Tables, engine: Engine) -> Iterator[Finding]:
             f"{fact.table}.{fact.column}",
             "contradicted" if fact.contradicted else "clean",
             f"{fact.contradicted:,} of {fact.customers:,} customers ({share:.1%}) bought before it says they could"
-            + (f", {fact.example}; it is no feature (measured after the fact)" if fact.contradicted else ""),
+            + (f", {fact.example}; it is not a feature (measured after the fact)" if fact.contradicted else ""),
             checks=fact.customers,
         )

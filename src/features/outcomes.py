@@ -23,7 +23,7 @@ OF_PURCHASES = ("customer_id", "product_id")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happens to each row of a grain after its cutoff.
+    """The definition of what happens to each row of a grain after its cutoff.
 
     Attributes
     ----------

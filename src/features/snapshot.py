@@ -84,7 +84,7 @@ def expand(names: Sequence[str], past: Tables, engine: Engine) -> list[str]:
     past : Tables
         `tables.as_of(cutoff)`: what comes later does not choose features.
     engine : Engine
-        Where the values are summed.
+        Sums the values.
 
     Returns
     -------
@@ -116,13 +116,13 @@ def _largest(wildcard: str, past: Tables, engine: Engine) -> list[str]:
             where="features.names",
             expected="lines with an amount and such a value",
             found=f"none from {past.start} until before {past.end}",
-            hint=f"leave out {wildcard}, or let the source tell",
+            hint=f"leave out {wildcard}, or add such values to the source",
         )
     return [f"{base.name}.{spelling.spell(value)}" for value in values]
 
 
 def _families(tables: Tables, names: Sequence[str], grain: Grain) -> dict[Family, list[str]]:
-    """The named features by family, if they can be built from these tables for rows of the grain."""
+    """Return the named features by family, if these tables allow them for rows of the grain."""
     families = resolve(names)
     wildcards = [name for name in names if is_wildcard(name)]
     if wildcards:
@@ -209,7 +209,7 @@ def snapshot(
     cutoffs : sequence of datetime.date
         Exclusive midnights in the shop's time zone.
     engine : Engine
-        Where the expressions run.
+        Runs the expressions.
     cache : Path
         Folder of built snapshots: one Parquet file per cutoff, never built twice.
     digest : str
@@ -258,7 +258,7 @@ def snapshot_files(
 
 
 def combinations(path: Path, columns: Sequence[str], engine: Engine) -> pd.DataFrame:
-    """The distinct values of some columns of a snapshot's file, and how many `customers` have each."""
+    """Return the distinct values of some columns of a snapshot's file, and the number of `customers` of each."""
     rows = engine.read(path, "rows_of_a_snapshot")
     return engine.frame(rows.group_by(list(columns)).agg(customers=rows.count()))
 
@@ -295,7 +295,9 @@ def outcome(
         If a window is not covered by the data, or the grain needs a table that the shop lacks.
     """
     if horizon_days < 1:
-        raise InputError(f"horizon_days={horizon_days} is no horizon", expected="a whole number of days, at least 1")
+        raise InputError(
+            f"horizon_days={horizon_days} is not a valid horizon", expected="a whole number of days, at least 1"
+        )
     _check_grain(tables, grain)
     horizon = timedelta(days=horizon_days)
     days = _days(cutoffs)
@@ -384,7 +386,7 @@ def gather(paths: Mapping[date, Path], columns: Sequence[str], grain: Grain = CU
 
 
 def _blank(horizon: timedelta = timedelta(days=90)) -> tuple[Tables, Tables]:
-    """Past and future of a shop that has every table and no data, for compiling definitions."""
+    """Return past and future of a shop that has every table and no data, for compiling definitions."""
     cutoff = date(2001, 1, 1)
     blank = blank_tables(date(2000, 1, 1), cutoff + horizon)
     return blank.as_of(cutoff), blank.between(cutoff, cutoff + horizon)

@@ -1,4 +1,4 @@
-"""Other rows in place of those there are: a shop whose tables are deleted, poisoned or shuffled over some period."""
+"""Tampering: a shop with other rows, whose tables are deleted, poisoned or shuffled over some period."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Period = tuple[date | None, date | None]  # [start, end) of the days on which ro
 
 
 class Tampered:
-    """An engine on which some tables hold other rows, whoever reads them.
+    """An engine on which some tables hold other rows for every reader.
 
     Parameters
     ----------
     engine : Engine
     instead : mapping of table to table
-        What is read in place of each; with the same columns.
+        Read in place of each; with the same columns.
     """
 
     def __init__(self, engine: Engine, instead: Mapping[ir.Table, ir.Table]) -> None:
@@ -58,7 +58,7 @@ class Tampered:
 
 
 class Tamperer:
-    """Makes engines on which rows of some periods are deleted, poisoned or shuffled; writes each changed table once.
+    """Maker of engines on which rows of some periods are deleted, poisoned or shuffled; writes a changed table once.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Tamperer:
 
     @property
     def names(self) -> list[str]:
-        """The tables that can be changed: dated ones, and those with columns measured after the fact."""
+        """Return the tables that can be changed: dated ones, and those with columns measured after the fact."""
         return [
             name
             for name in self.tables
@@ -85,14 +85,14 @@ class Tamperer:
         ]
 
     def change(self, names: Sequence[str], how: str, *periods: Period) -> tuple[Tampered, int]:
-        """An engine on which the named tables are changed, and how many rows that are.
+        """Return an engine on which the named tables are changed, and the number of changed rows.
 
         Parameters
         ----------
         names : sequence of str
             Tables.
         how : {"delete", "poison", "shuffle"}
-            delete: the rows are gone; of the past the first row of each customer stays, as whoever bought is
+            delete: the rows are gone; of the past the first row of each customer stays, as every buyer is
             eligible. poison: numbers are (x + 1) x 1000, texts reversed, moments other than the row's own 1,000 days
             later, and ids swapped between rows. shuffle: the values of each column are dealt anew among the rows.
         *periods : pair of date
@@ -168,7 +168,7 @@ def _within(moment: ir.Value, period: Period) -> ir.Value:
 def _changed(
     spec: TableSpec, rows: ir.Table, how: str, columns: Sequence[str], number: int, *, keep_customers: bool
 ) -> ir.Table:
-    """The rows with these columns changed; of what is known from the start, customers stay known."""
+    """Change these columns of the rows; of what is known from the start, customers stay known."""
     if how == "delete":
         if len(columns) < len(rows.columns):
             return rows.mutate(**{column: ibis.null(rows[column].type()) for column in columns})
@@ -180,7 +180,7 @@ def _changed(
     position = ibis.row_number().over(ordered)
 
     def turned(values: ir.Value, by: int) -> ir.Value:
-        """The value of the row that stands so many places further on, around the end."""
+        """Return the value of the row that is this many places further on, around the end."""
         by %= number
         if by == 0:
             return values
@@ -222,10 +222,10 @@ class SplicedShop(Shop):
 
 
 def splice(past: Shop, future: Shop) -> SplicedShop:
-    """A shop with the features of one and the outcomes of another."""
+    """Return a shop with the features of one and the outcomes of another."""
     return SplicedShop(past.staged, past.tables, past.engine, past.cache, past, future)
 
 
 def tampered_shop(shop: Shop, engine: Tampered, cache: Path) -> Shop:
-    """The shop on a tampered engine, with a cache of its own."""
+    """Return the shop on a tampered engine, with a cache of its own."""
     return dataclasses.replace(shop, engine=engine, cache=cache)

@@ -1,4 +1,4 @@
-"""Grains: which rows exist as of a cutoff, what features they get, and what the audit makes of a leak in each."""
+"""Grains: the rows that exist as of a cutoff, their features and outcomes, and the audit of each."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_a_finer_grain_gets_the_customers_own_features_and_fallbacks_where_there
     strangers = rows[~rows["customer_id"].isin(own.index)]
     assert (strangers[["frequency", "T", "total_spend"]] == 0).all(axis=None)
     if grain in (PROSPECT, CONTACT):
-        assert (strangers["contacts"] > 0).any()  # whoever was addressed has contacts, purchase or not
+        assert (strangers["contacts"] > 0).any()  # contacts count without a purchase, too
 
 
 def test_features_of_rows_that_a_grain_does_not_know_are_refused(shop, counting):
@@ -315,7 +315,7 @@ def test_a_grain_whose_rows_read_the_future_is_found_by_the_audit(shop, on, tmp_
 
 
 def test_a_leak_through_a_value_that_became_known_later_than_its_row_is_found(shop, on, tmp_path, monkeypatch):
-    """Whether a message of before the cutoff was ever opened is not known at the cutoff."""
+    """At the cutoff nobody knows whether a message sent before it will ever be opened."""
     whole = shop["messages"]
 
     def ever_opened(past):

@@ -1,4 +1,4 @@
-"""How often customers were addressed by campaigns, and whether they responded."""
+"""Campaigns that addressed customers, and customers' responses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LONG_AGO_DAYS = 365  # the same at every cutoff, so that "never" does not depend
     fallbacks={"days_since_last_contact": LONG_AGO_DAYS, "days_since_last_response": LONG_AGO_DAYS},
 )
 def campaigns(past: Tables) -> ir.Table:
-    """Contacts and responses; a campaign's end is known from its start."""
+    """Count contacts and responses; a campaign's end is known from its start."""
     today = ibis.literal(last_day(past))
     recently = ibis.literal(past.end - timedelta(days=RECENT_DAYS))
 

@@ -1,4 +1,4 @@
-"""One file per shop; `stage` turns any of them into canonical Parquet."""
+"""Sources, one file per shop; `stage` turns any of them into canonical Parquet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The days and customers of staged transactions, and a refusal of those that nothing can be learned from."""
+"""The days and customers of staged transactions, and a refusal of transactions that no model can be trained on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LAST_YEAR = 2200
 
 
 def extent(transactions: ir.Table, where: str) -> tuple[date, date, int]:
-    """First day, day after the last, and customers; refuse what nothing can be learned from."""
+    """Return first day, day after the last, and customers; refuse transactions that no model can be trained on."""
     shared = (
         transactions.group_by("order_id")
         .aggregate(customers=transactions.customer_id.nunique())
@@ -41,7 +41,7 @@ def extent(transactions: ir.Table, where: str) -> tuple[date, date, int]:
             where=where,
             expected=f"years below {LAST_YEAR}",
             found=str(row["last"]),
-            hint="a placeholder for an unknown day? mend the source",
+            hint="see whether it stands for an unknown day, and correct it at the source",
         )
     start, end = row["first"].date(), row["last"].date() + timedelta(days=1)
     if row["customers"] == 1:

@@ -22,13 +22,13 @@ class Rule:
     Attributes
     ----------
     name : str
-        As the drops report it.
+        Name in the report of drops.
     meets : ibis boolean column
         Over `Raw.table`; null counts as false.
     drop : bool
         Leave the rows out and count them; or else refuse the file.
     meaning : str
-        What such a row is.
+        Meaning of such a row.
     shows : str
         Column of `Raw.table` whose values the refusal shows.
     """
@@ -80,10 +80,10 @@ class Source(Protocol):
     optional: ClassVar[tuple[str, ...]]
 
     def __init__(self, shop: ShopConfig, options: Mapping[str, Any]) -> None:
-        """`options` holds all required and optional keys, None where an optional one is not given."""
+        """Take all required and optional keys, None where an optional one is not given."""
 
     def content(self) -> str:
-        """Digest of all that the source reads."""
+        """Return a digest of all that the source reads."""
 
     def tables(self, engine: DuckDB, scratch: Path) -> Mapping[str, Raw]:
-        """Canonical name -> raw table; `scratch` is a folder for files that last as long as staging."""
+        """Return canonical name -> raw table; `scratch` is a folder for files that last as long as staging."""

@@ -1,4 +1,4 @@
-"""How sources reach and read raw files, and errors of DuckDB in the user's words."""
+"""Reading raw files, and errors of DuckDB in the user's words."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from features import tables as canonical
 from features.engines import DuckDB
 from features.errors import InputError
 
-# What the user can mend: a file that DuckDB cannot read, a query that it does not understand. Not: no memory left.
+# Errors that the user can correct: a file that DuckDB cannot read, a query that it does not understand. Not among them:
+# no memory left.
 UNREADABLE = (duckdb.ProgrammingError, duckdb.DataError, duckdb.IOException, duckdb.NotSupportedError)
 
 
 def package_folder(name: str) -> Path:
-    """Where an installed package keeps its files; it is not imported, as only its data are wanted."""
+    """Return the folder of an installed package, without importing it, as only its data are wanted."""
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise InputError(f"the package {name} is not installed", hint="install the project with its dependencies")
@@ -28,19 +29,19 @@ def package_folder(name: str) -> Path:
 
 
 def sql_literal(text: object) -> str:
-    """A path or name as a string of SQL."""
+    """Quote a path or name as a string of SQL."""
     return "'" + str(text).replace("'", "''") + "'"
 
 
 def query(engine: DuckDB, name: str, sql: str) -> ir.Table:
-    """A query in DuckDB's own words as a table; as a view, so that nothing translates it on the way."""
+    """Open a query in DuckDB's own words as a table; as a view, so that nothing translates it on the way."""
     view = f"raw_{name}"
     engine.connection.raw_sql(f"CREATE TEMP VIEW {view} AS ({sql})")
     return engine.connection.table(view)
 
 
 def hash_files(files: Iterable[Path]) -> str:
-    """Digest of the files' names and content, in the order given.
+    """Hash the files' names and content, in the order given.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def readable(where: str) -> Iterator[None]:
     Raises
     ------
     InputError
-        In place of DuckDB's own error, where the user can mend the cause.
+        In place of DuckDB's own error, where the user can correct the cause.
     """
     try:
         yield
@@ -84,7 +85,7 @@ def _explain(message: str, where: str) -> InputError:
         )
     if "No magic bytes" in message or "too small to be a Parquet" in message:
         return InputError(
-            "the file is no complete Parquet file",
+            "the file is not a complete Parquet file",
             where=where,
             expected="Parquet that ends with its footer",
             found=message.splitlines()[0],

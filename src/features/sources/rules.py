@@ -1,4 +1,4 @@
-"""Rules of a raw table: which rows stay out of the canonical one, counted, and which stop staging."""
+"""Rules of a raw table: rows that stay out of the canonical one, counted, and rows that stop staging."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> tuple[in
 
 
 def _count(ruled: ir.Table, raw: Raw) -> dict[str, dict[str, int]]:
-    """Rows and unreadable values per rule; the rows that meet none are under the empty name."""
+    """Count rows and unreadable values per rule; the rows that meet none are under the empty name."""
     unreadable = {
         column: (ruled[text].notnull() & ruled[column].isnull()).cast("int64").sum()
         for column, text in raw.texts.items()
@@ -64,7 +64,7 @@ def _count(ruled: ir.Table, raw: Raw) -> dict[str, dict[str, int]]:
 
 
 def _conform(table: ir.Table, spec: TableSpec) -> ir.Table:
-    """The canonical columns in their order; a null of the right type where the source has none.
+    """Select the canonical columns in their order; a null of the right type where the source has none.
 
     A missing required column stays missing, for the check to name.
     """
@@ -88,7 +88,7 @@ def _refusal(name: str, rule: Rule, met: ir.Table, rows: int, where: str) -> Inp
         f"{rows:,} rows of {name} meet the rule {rule.name}: {rule.meaning}",
         where=where,
         found=f"{rule.shows} = {', '.join(values)}{', ...' if rows > len(values) else ''}",
-        hint=f"data.rules.{rule.name}=drop leaves such rows out and counts them; or mend the source",
+        hint=f"data.rules.{rule.name}=drop leaves such rows out and counts them; or correct the source",
     )
 
 

@@ -1,4 +1,4 @@
-"""The part of a data config that every shop has, and checks of configs."""
+"""The shared keys of data configs, and checks of configs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHARED = ("source", "shop", "currency", "timezone", "burn_in_days")
 
 @dataclass(frozen=True)
 class ShopConfig:
-    """What the data config says of every shop.
+    """The part of a data config that every shop has.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ def shop_config(config: Mapping[str, Any]) -> ShopConfig:
         )
     if not re.fullmatch(r"[A-Z]{3}", str(currency)):
         raise InputError(
-            f"data.currency={currency} is no currency code",
+            f"data.currency={currency} is not a valid currency code",
             where="data.currency",
             expected="three capital letters of ISO 4217, such as USD, EUR or KRW",
             found=str(currency),
@@ -61,7 +61,7 @@ def shop_config(config: Mapping[str, Any]) -> ShopConfig:
     check_timezone(timezone, "data.timezone")
     if not isinstance(burn_in, int) or isinstance(burn_in, bool) or burn_in < 0:
         raise InputError(
-            f"data.burn_in_days={burn_in} is no number of days",
+            f"data.burn_in_days={burn_in} is not a valid number of days",
             where="data.burn_in_days",
             expected="a whole number, at least 0",
             found=repr(burn_in),
@@ -70,7 +70,7 @@ def shop_config(config: Mapping[str, Any]) -> ShopConfig:
 
 
 def check_keys(config: object, known: Iterable[str], required: Iterable[str], where: str) -> None:
-    """Refuse what is no mapping, unknown keys, and missing values as Hydra leaves them (`???`) or as nulls.
+    """Refuse anything but a mapping, unknown keys, and missing values as Hydra leaves them (`???`) or as nulls.
 
     Raises
     ------
@@ -80,7 +80,10 @@ def check_keys(config: object, known: Iterable[str], required: Iterable[str], wh
     known = list(known)
     if not isinstance(config, Mapping):
         raise InputError(
-            f"{where} is no mapping", where=where, expected=f"keys such as {listing(known)}", found=repr(config)
+            f"{where} is not a valid mapping",
+            where=where,
+            expected=f"keys such as {listing(known)}",
+            found=repr(config),
         )
     for key in config:
         if key not in known:

@@ -20,7 +20,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Drop:
-    """How many rows of a raw table one rule left out."""
+    """The number of rows of a raw table that one rule left out."""
 
     table: str
     rule: str
@@ -63,7 +63,7 @@ class Staged:
     drops: tuple[Drop, ...]
 
     def open(self, engine: Engine) -> Tables:
-        """The canonical tables on an engine, under their canonical names: one shop per engine."""
+        """Open the canonical tables on an engine, under their canonical names: one shop per engine."""
         read = {name: engine.read(self.folder / f"{name}.parquet", table=name) for name in self.rows}
         return Tables(start=self.start, end=self.end, burn_in_days=self.burn_in_days, **read)
 
@@ -84,7 +84,7 @@ def read_manifest(folder: Path) -> Staged:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a staged folder has its manifest and all the tables that it names, with as many rows."""
+    """Tell whether a staged folder has its manifest and all the tables that it names, with as many rows."""
     try:
         staged = read_manifest(folder)
         return all(pq.read_metadata(folder / f"{name}.parquet").num_rows == rows for name, rows in staged.rows.items())
@@ -95,7 +95,7 @@ def is_whole(folder: Path) -> bool:
 def publish(partial: Path, folder: Path) -> None:
     """Put the finished folder in its place in one step."""
     if folder.exists() and not is_whole(folder):
-        shutil.rmtree(folder)  # somebody took a file away or damaged it: it is no staged folder any more
+        shutil.rmtree(folder)  # somebody took a file away or damaged it: it is not a staged folder any more
     try:
         partial.rename(folder)
     except OSError:

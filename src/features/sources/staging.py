@@ -1,8 +1,8 @@
-"""Raw files to canonical Parquet: the road that all shops share.
+"""Staging: from raw files to canonical Parquet, the same for all shops.
 
 A source renames and types its raw columns and declares which rows it leaves out. `stage_source` applies
 the rules, counts what they drop, checks what is left and puts the Parquet files in place, whole or not at
-all. Staging is no feature, so that it may use what DuckDB alone offers.
+all. Staging is not a feature, so it may use what only DuckDB offers.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def parse_day(text: object, what: str = "cutoff") -> date:
     Raises
     ------
     InputError
-        If the text is no such day.
+        If the text is not such a day.
     """
     if isinstance(text, datetime):
         return text.date()
@@ -66,14 +66,17 @@ def parse_day(text: object, what: str = "cutoff") -> date:
         return date.fromisoformat(str(text))
     except ValueError:
         raise InputError(
-            f"{what}={text} is no day", expected="YYYY-MM-DD", found=str(text), hint=f"write it as {what}=2017-10-03"
+            f"{what}={text} is not a valid day",
+            expected="YYYY-MM-DD",
+            found=str(text),
+            hint=f"write it as {what}=2017-10-03",
         ) from None
 
 
 class Tables(Mapping[str, ir.Table]):
     """A shop's canonical tables over the days [start, end).
 
-    Whatever reads customers' past takes `as_of(cutoff)`, whatever reads their future takes
+    Features read customers' past from `as_of(cutoff)`, outcomes read their future from
     `between(start, end)`. As both only ever narrow the window, nothing that holds the past can reach
     what came later: leakage is ruled out by construction.
 

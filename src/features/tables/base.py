@@ -68,10 +68,10 @@ class TableSpec:
 
     @property
     def known_later(self) -> dict[str, str]:
-        """Columns that become known after their row, each with the column of the moment at which it does."""
+        """Return the columns that become known after their row, each with the column of that moment."""
         return {name: column.known_at for name, column in self.columns.items() if column.known_at}
 
     @property
     def is_about_customers(self) -> bool:
-        """True if a row belongs to a customer."""
+        """Tell whether a row belongs to a customer."""
         return "customer_id" in self.columns

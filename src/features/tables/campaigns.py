@@ -1,4 +1,4 @@
-"""Campaigns: when each ran."""
+"""Campaigns: the start and end of each."""
 
 from __future__ import annotations
 

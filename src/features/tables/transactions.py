@@ -1,4 +1,4 @@
-"""Transactions: what customers bought, line by line."""
+"""Transactions: purchases, line by line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TABLE = TableSpec(
         "timestamp": Column(MOMENT, "when, in the shop's time zone", required=True),
         "amount": Column(MONEY, "what the shop takes for the line, after discounts", required=True, minimum=0),
         "product_id": Column("string", "what was bought"),
-        "quantity": Column(QUANTITY, "units; null where the source's figure is no count of units", minimum=0),
+        "quantity": Column(QUANTITY, "units; null where the source's figure does not count units", minimum=0),
         "list_amount": Column(MONEY, "the line at regular price, before discounts", minimum=0),
         "coupon_discount": Column(MONEY, "value of the coupons used on the line", minimum=0),
         "coupon_status": Column("string", "what became of the offered coupon, as the source words it"),
