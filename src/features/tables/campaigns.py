@@ -9,7 +9,7 @@ TABLE = TableSpec(
     key=("campaign_id",),
     known_at="starts_at",
     columns={
-        "campaign_id": Column("string", "which", required=True),
+        "campaign_id": Column("string", "campaign", required=True),
         "kind": Column("string", "as the source words it"),
         "starts_at": Column(MOMENT, "first moment", required=True),
         "ends_at": Column(MOMENT, "first moment after it", required=True),

@@ -1,4 +1,4 @@
-"""Contacts: whom a campaign addressed."""
+"""Contacts: customers addressed by campaigns."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ TABLE = TableSpec(
     key=("campaign_id", "customer_id"),
     known_at="contacted_at",
     columns={
-        "campaign_id": Column("string", "which campaign", required=True),
-        "customer_id": Column("string", "who", required=True),
-        "contacted_at": Column(MOMENT, "when; the campaign's start where no day is recorded", required=True),
-        "channel": Column("string", "through what"),
+        "campaign_id": Column("string", "campaign", required=True),
+        "customer_id": Column("string", "customer addressed", required=True),
+        "contacted_at": Column(
+            MOMENT, "time of the contact; the campaign's start where no day is recorded", required=True
+        ),
+        "channel": Column("string", "e-mail, post, push, ... as the source words it"),
     },
 )

@@ -1,4 +1,4 @@
-"""Customers: what the shop knows about each."""
+"""Customers: facts about each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ TABLE = TableSpec(
     meaning="one row per customer, facts of unknown date",
     key=("customer_id",),
     columns={
-        "customer_id": Column("string", "who", required=True),
+        "customer_id": Column("string", "customer", required=True),
         "gender": Column("string", "as the source words it"),
         "region": Column("string", "as the source words it"),
         "age_band": Column("string", "years, a band such as 45-54 or 65+"),

@@ -1,11 +1,11 @@
-"""Discounts: coupons and price cuts, and what they hold for."""
+"""Discounts: coupons and price cuts, with the products and days that they hold for."""
 
 from __future__ import annotations
 
 from features.tables.base import MOMENT, Column, TableSpec
 
 TABLE = TableSpec(
-    meaning="one row per coupon or price cut and what it holds for",
+    meaning="one row per coupon or price cut and product or category that it holds for",
     key=("discount_id", "campaign_id", "product_id", "category", "starts_at"),
     known_at="starts_at",
     columns={

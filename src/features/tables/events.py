@@ -10,15 +10,15 @@ TABLE = TableSpec(
     known_at="occurred_at",
     columns={
         "event_number": Column("int64", "counts the source's events", required=True, minimum=0, counted=True),
-        "customer_id": Column("string", "who; a visitor's own id while the customer is unknown", required=True),
-        "occurred_at": Column(MOMENT, "when, in the shop's time zone", required=True),
+        "customer_id": Column("string", "customer; a visitor's own id while the customer is unknown", required=True),
+        "occurred_at": Column(MOMENT, "time of the event, in the shop's time zone", required=True),
         "kind": Column("string", "view, cart, remove, favourite, purchase, ... as the source words it", required=True),
         "session_id": Column("string", "visit that the event is part of"),
         "product_id": Column("string", "product that it is about"),
         "quantity": Column(QUANTITY, "units put into the cart, taken out or bought", minimum=0),
         "order_id": Column("string", "order that it led to"),
         "page": Column("string", "page or screen"),
-        "channel": Column("string", "through what the visitor came"),
+        "channel": Column("string", "channel by which the visitor came"),
         "device": Column("string", "as the source words it"),
     },
 )

@@ -1,4 +1,4 @@
-"""Identities: which ids of other systems are the same customer."""
+"""Identities: ids of other systems that belong to the same customer."""
 
 from __future__ import annotations
 

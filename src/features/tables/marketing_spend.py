@@ -1,4 +1,4 @@
-"""Marketing spend: what the shop paid for each channel, day by day."""
+"""Marketing spend: money paid for each channel, day by day."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TABLE = TableSpec(
     known_at="spent_at",
     columns={
         "spent_at": Column(MOMENT, "day, at midnight", required=True),
-        "channel": Column("string", "where it went", required=True),
-        "amount": Column(MONEY, "what was spent", required=True, minimum=0),
+        "channel": Column("string", "channel paid", required=True),
+        "amount": Column(MONEY, "money spent", required=True, minimum=0),
     },
 )

@@ -1,4 +1,4 @@
-"""Responses: what customers did about a campaign."""
+"""Responses: reactions of customers to campaigns."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ TABLE = TableSpec(
     key=("campaign_id", "customer_id", "discount_id", "responded_at"),
     known_at="responded_at",
     columns={
-        "campaign_id": Column("string", "which campaign", required=True),
-        "customer_id": Column("string", "who", required=True),
-        "responded_at": Column(MOMENT, "when", required=True),
+        "campaign_id": Column("string", "campaign", required=True),
+        "customer_id": Column("string", "customer who responded", required=True),
+        "responded_at": Column(MOMENT, "time of the response", required=True),
         "discount_id": Column("string", "coupon redeemed"),
         "kind": Column("string", "redemption, click, ..."),
     },

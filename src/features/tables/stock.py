@@ -1,4 +1,4 @@
-"""Stock: how much of each product there was to sell."""
+"""Stock: units of each product there were to sell."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ TABLE = TableSpec(
     key=("product_id", "store_id", "counted_at"),
     known_at="counted_at",
     columns={
-        "product_id": Column("string", "which product", required=True),
-        "counted_at": Column(MOMENT, "when it was counted; a day at midnight", required=True),
+        "product_id": Column("string", "product", required=True),
+        "counted_at": Column(MOMENT, "time of the count; a day at midnight", required=True),
         "units": Column(QUANTITY, "units there to sell", required=True, minimum=0),
         "store_id": Column("string", "store or warehouse; null for all of the shop"),
     },
