@@ -17,11 +17,17 @@ import yaml
 from hydra import initialize_config_dir
 
 from experiments.commands.compose import every
-from experiments.description.associations import pairs
-from experiments.description.hypotheses import TOGETHER, Part, Weekday, assess, log_rate_ratio, log_rise, named_times
-from experiments.description.hypotheses_section import hypotheses_section
-from experiments.description.purchasing import BehaviourOptions, Window, daily_rates, observe
-from experiments.description.purchasing_section import behaviour_section
+from experiments.description.purchasing.associations import pairs
+from experiments.description.hypotheses.claims import TOGETHER, Claim
+from experiments.description.hypotheses.declaration import named_times
+from experiments.description.hypotheses.rate_ratio import log_rate_ratio
+from experiments.description.hypotheses.section import hypothesis_parts
+from experiments.description.hypotheses.trend import log_rise
+from experiments.description.hypotheses.verdict import assess
+from experiments.description.hypotheses.weekday import Weekday
+from experiments.description.purchasing.behaviour import BehaviourOptions, daily_rates, observe
+from experiments.description.purchasing.section import behaviour_parts
+from experiments.description.purchasing.window import Window
 from experiments.evaluation.bootstrap import Distribution
 from experiments.evaluation.metrics import spearman
 from experiments.reports.fonts import use_in_pictures

@@ -20,7 +20,7 @@ from experiments.description.lifecycle import (
     period,
     stage_of,
 )
-from experiments.description.lifecycle_section import lifecycle_section
+from experiments.description.lifecycle.section import lifecycle_parts
 from experiments.reports.section import Picture, Table, Text
 from features.errors import InputError, InsufficientDataError
 from features.shop import Shop

@@ -8,13 +8,14 @@ import warnings
 import pandas as pd
 import pytest
 
-from experiments.description.value_section import InUse, return_parts, value_parts
-from experiments.gate.results_section import Answer, verdicts_section
+from experiments.description.value_section import return_parts, value_parts
+from experiments.gate.results_section import Answer, result_parts
 from experiments.gate.rule import Comparison, Decision
+from experiments.reports.material import InUse
 from experiments.reports.section import Part, Picture, Table, Text
 
-RULE = InUse("all that was spent so far", "shop-clv, version 2", is_naive=True, is_judged=True, total_ratio=1.312)
-MODEL = InUse("lightgbm", "shop-clv, version 1", is_naive=False, is_judged=True)
+RULE = InUse("all that was spent so far", "shop-clv, version 2", is_baseline=True, is_judged=True, total_ratio=1.312)
+MODEL = InUse("lightgbm", "shop-clv, version 1", is_baseline=False, is_judged=True)
 TIERS = ["VIP", "Gold", "Silver"]
 
 

@@ -14,10 +14,11 @@ from omegaconf import OmegaConf
 from scipy.stats import norm
 
 from experiments.commands.compose import CONF
-from experiments.description.personas import OTHER, Persona, Personas, describe, habits, over_index
-from experiments.description.personas_section import Wording, persona_parts
+from experiments.description.personas.over_index import over_index
+from experiments.description.personas.personas import Persona, Personas, habits, make_personas
+from experiments.description.personas.section import PERSONAS, persona_parts
+from experiments.description.personas.wording import Wording
 from experiments.reports.section import Heading, Table, Text
-from experiments.workflow.report import BINS, describe_groups
 from features.errors import InputError
 from features.shop import Shop
 from merchandise_store import Store
@@ -182,7 +183,7 @@ def test_personas_are_told_in_the_languages_asked_for(wordings: dict[str, Wordin
     assert [part for part in english if isinstance(part, Text)] == [
         part for part in parts if isinstance(part, Text) and part.lang is None
     ]
-    nothing = wordings["en"].describe(persona("Gold", []), "EUR")
+    nothing = wordings["en"].sentences(persona("Gold", []), "EUR")
     assert len(nothing) == 2
 
 
@@ -190,7 +191,7 @@ def test_a_wrong_sentence_names_what_can_be_filled_in(wordings: dict[str, Wordin
     content = {**vars(wordings["en"]), "facts": "{n} customers"}
     wrong = Wording.from_config("en", content)
     with pytest.raises(InputError, match="customers, share, revenue_share"):
-        wrong.describe(persona("Gold", []), "EUR")
+        wrong.sentences(persona("Gold", []), "EUR")
     with pytest.raises(InputError, match="did you mean 'facts'"):
         Wording.from_config("en", {**content, "fact": ""})
     with pytest.raises(InputError, match="lacks 'other'"):
@@ -263,7 +264,7 @@ TIERS = tiers_of({"VIP": 20, "Gold": 20, "Silver": 0, "Bronze": 1})
 def test_personas_by_hand(shop: Shop) -> None:
     options = {"q": 0.05, "min_cell": 10, "min_index": 110, "most": 1}
     counts = habits(shop, *DAYS, largest=30)
-    found = describe(shop, TIERS, counts, *DAYS, **options)
+    found = make_personas(shop, TIERS, counts, *DAYS, **options)
     vip, gold = found.personas
     assert found.too_small == {"Silver": 0, "Bronze": 1}
     assert (vip.group, vip.customers, gold.group, gold.customers) == ("VIP", 20, "Gold", 20)
@@ -280,10 +281,10 @@ def test_personas_by_hand(shop: Shop) -> None:
     assert office["index"] == pytest.approx(100 * 121 / 40)
     assert office["customers"] == 20
     assert len(vip.values("month")) == 1, "of March and April"
-    all_named = describe(shop, TIERS, counts, *DAYS, **{**options, "most": 4})
+    all_named = make_personas(shop, TIERS, counts, *DAYS, **{**options, "most": 4})
     assert all_named.personas[0].values("month") == ["3", "4"]
     assert all_named.personas[1].values("category") == ["Bags", "Drinkware"]
-    much = describe(shop, TIERS, counts, *DAYS, **{**options, "min_index": 200})
+    much = make_personas(shop, TIERS, counts, *DAYS, **{**options, "min_index": 200})
     assert "category" in set(much.personas[0].stands_out["aspect"])
     assert "category" not in set(much.personas[1].stands_out["aspect"]), "an index of 151"
 

@@ -10,11 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.description import tiers as analysis
-from experiments.description.groups import cut, movements, row_shares
-from experiments.description.tiers import TierOptions, Tiers, Weighing, choose, fit_weights, levels
-from experiments.description.tiers_section import tiers_section, value_tier_parts
-from experiments.description.value import ValueOptions, pareto, value_table, value_tiers
+from experiments.description.groups import cut, movements
+from experiments.description.tiers import scores
+from experiments.description.tiers.assignment import TIES, Tiers, assign, migration, tier_table
+from experiments.description.tiers.options import TierOptions
+from experiments.description.tiers.scores import equal, levels, restricted, score, variables
+from experiments.description.tiers.section import tier_parts
+from experiments.description.tiers.weights import Weighing, choose, compare_weightings, fit_weights, following_spend, learn_weights, weigh
+from experiments.description.value.section import value_tier_parts
+from experiments.description.value.value_tiers import ValueOptions, pareto, value_table, value_tiers
+from experiments.evaluation.shares import row_shares
 from experiments.reports.fonts import use_in_pictures
 from experiments.reports.section import Picture, Section, Table, Text
 from features.errors import InputError

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from experiments.case_study.customers import customers_at
-from experiments.case_study.options import Options
+from experiments.case_study.options import CaseStudyOptions
 from experiments.case_study.result import NAN, Difference, Figure, Result
 from experiments.evaluation.identities import identities
 from experiments.evaluation.metrics import mae, rmse
@@ -30,14 +30,14 @@ AFTER_THE_FACT = "tenure"
 FORMULA = ("recency", "frequency", "T", "clv", "purchases_per_month")  # what the interval is made of, and made of that
 
 
-def interval(shop: Shop, splits: Splits, options: Options) -> Result:
+def interval(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
     """The average interval as of the end of the data; days to the next purchase after an earlier cutoff.
 
     Parameters
     ----------
     shop : Shop
     splits : Splits
-    options : Options
+    options : CaseStudyOptions
     """
     rows = customers_at(shop, shop.staged.end, options.outlier_quantile).usual(options.clv_days)
     X, y = inputs(shop, rows), average_interval(rows)
@@ -183,7 +183,7 @@ def _model(X: pd.DataFrame, seed: int) -> Pipeline:
     return make_pipeline(columns, GradientBoostingRegressor(random_state=seed))
 
 
-def _by_split(X: pd.DataFrame, y: pd.Series, options: Options) -> pd.DataFrame:
+def _by_split(X: pd.DataFrame, y: pd.Series, options: CaseStudyOptions) -> pd.DataFrame:
     """Errors on the rows of several random splits: rmse and mae by `split`."""
 
     def errors(split: int) -> dict[str, float]:
@@ -197,7 +197,7 @@ def _by_split(X: pd.DataFrame, y: pd.Series, options: Options) -> pd.DataFrame:
     return pd.DataFrame(rows).rename_axis("split")
 
 
-def _out_of_fold(X: pd.DataFrame, y: pd.Series, options: Options) -> np.ndarray:
+def _out_of_fold(X: pd.DataFrame, y: pd.Series, options: CaseStudyOptions) -> np.ndarray:
     folds = KFold(options.n_folds, shuffle=True, random_state=options.seed)
     with parallel_config("threading", n_jobs=-1):  # trees grow without Python's lock
         return cross_val_predict(_model(X, options.seed), X, y, cv=folds)
@@ -230,7 +230,7 @@ class Wait:
     cutoffs: str
 
 
-def _wait(shop: Shop, splits: Splits, options: Options) -> Wait:
+def _wait(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Wait:
     training, now = splits.folds()[-1]
     then = max(training)
     customers_then, customers_now = (customers_at(shop, day, options.outlier_quantile) for day in (then, now))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from experiments.case_study.options import Options
+from experiments.case_study.options import CaseStudyOptions
 from experiments.case_study.result import NAN, Difference, Figure, Result
 from experiments.evaluation.splits import Splits
 from features.errors import InputError
@@ -24,14 +24,14 @@ N_SHOWN = 20
 Basket = frozenset[str]
 
 
-def products(shop: Shop, splits: Splits, options: Options) -> Result:
+def products(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
     """Rules of what is bought on one day before a cutoff, and who buys what they name in the days after it.
 
     Parameters
     ----------
     shop : Shop
     splits : Splits
-    options : Options
+    options : CaseStudyOptions
     """
     cutoff = splits.validation[-1]
     lines = shop.engine.frame(purchases.by_product(shop.tables.as_of(cutoff)))
@@ -138,7 +138,7 @@ def products(shop: Shop, splits: Splits, options: Options) -> Result:
     )
 
 
-def mine(lines: pd.DataFrame, support: pd.Series, options: Options) -> tuple[pd.DataFrame, float]:
+def mine(lines: pd.DataFrame, support: pd.Series, options: CaseStudyOptions) -> tuple[pd.DataFrame, float]:
     """Rules of lift above 1, the highest first, and the least support.
 
     Parameters
@@ -147,7 +147,7 @@ def mine(lines: pd.DataFrame, support: pd.Series, options: Options) -> tuple[pd.
         customer_id, day, product_id, each once.
     support : Series
         Of each product, the highest first.
-    options : Options
+    options : CaseStudyOptions
     """
     frequent = support.index[: options.most_products]
     least = float(support[frequent[-1]])

@@ -12,7 +12,7 @@ from lightgbm import LGBMClassifier
 from sklearn.model_selection import train_test_split
 
 from experiments.case_study.customers import customers_at
-from experiments.case_study.options import Options
+from experiments.case_study.options import CaseStudyOptions
 from experiments.case_study.result import NAN, Figure, Result
 from experiments.evaluation import cluster_metrics
 from experiments.evaluation.metrics import spearman
@@ -34,14 +34,14 @@ N_SCORES = 4
 N_TOP = 2  # tiers that are said to make over half of the spend
 
 
-def segments(shop: Shop, splits: Splits, options: Options) -> Result:
+def segments(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
     """Segments as of the end of the data, their weights and tiers; what they say of the next period at an earlier one.
 
     Parameters
     ----------
     shop : Shop
     splits : Splits
-    options : Options
+    options : CaseStudyOptions
     """
     everybody = customers_at(shop, shop.staged.end, options.outlier_quantile)
     rows, outlier, kept = everybody.rows, everybody.outlier, everybody.usual(options.clv_days)
@@ -196,7 +196,7 @@ def variables(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({name: rows[feature] for name, feature in VARIABLES.items()})
 
 
-def taught_by_seed(values: pd.DataFrame, spend: pd.Series, options: Options) -> pd.DataFrame:
+def taught_by_seed(values: pd.DataFrame, spend: pd.Series, options: CaseStudyOptions) -> pd.DataFrame:
     """What a classifier of cluster labels finds, anew for each seed: of clusters, of the split and of its trees.
 
     Returns
@@ -268,7 +268,7 @@ def tier_table(rows: pd.DataFrame, tier: pd.Series) -> pd.DataFrame:
     ).rename_axis("tier")
 
 
-def _clusters(options: Options, seed: int) -> Segmentation:
+def _clusters(options: CaseStudyOptions, seed: int) -> Segmentation:
     return Segmentation(
         n_clusters=options.n_clusters, scaling="minmax", variables=list(VARIABLES), with_value=False, seed=seed
     )
@@ -292,7 +292,7 @@ class Later:
     cutoffs: str
 
 
-def _later(shop: Shop, splits: Splits, options: Options) -> Later:
+def _later(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Later:
     training, now = splits.folds()[-1]
     then = max(training)
     customers_then, customers_now = (customers_at(shop, day, options.outlier_quantile) for day in (then, now))

@@ -113,15 +113,3 @@ def movements(before: pd.Series, after: pd.Series, arrivals: str) -> pd.DataFram
     then = before.astype(object).reindex(after.index).fillna(arrivals)
     counts = pd.crosstab(pd.Categorical(then, groups), pd.Categorical(after, after.cat.categories), dropna=False)
     return counts.rename_axis(index=None, columns=None).reindex(index=groups, columns=after.cat.categories)
-
-
-def row_shares(counts: pd.DataFrame) -> pd.DataFrame:
-    """Each row over its sum; NaN in the rows of nobody."""
-    totals = counts.sum(axis=1)
-    return counts.div(totals.where(totals > 0), axis=0)
-
-
-def shares(amounts: pd.Series) -> pd.Series:
-    """Each amount over their sum; NaN where that is 0."""
-    total = float(amounts.sum())
-    return amounts / (total or np.nan)

@@ -1,66 +1,28 @@
-"""What the models in use expect of each group of customers: its value, and who comes back."""
+"""What the models in use predict of each group of customers: its value, and its probability to return."""
 
 from __future__ import annotations
-
-import math
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from experiments.description.group_charts import shares_figure
-from experiments.description.groups import shares
+from experiments.evaluation.shares import shares
 from experiments.reports.figures import BLUE, dress
-from experiments.reports.section import Part, Picture, Table, Text, enumerated, number, percent
+from experiments.reports.group_charts import shares_figure
+from experiments.reports.material import InUse, Material
+from experiments.reports.section import Heading, Part, Picture, Table, Text, Topic, enumerated, joined, number, percent
+from experiments.tasks.repurchase import Repurchase
+from features.errors import InputError
 
 AT_STAKE = 0.25  # share of the best customers that is least likely to come back
 LIKELY = 0.5  # mean probability from which they are rather expected than missed
 
 
-@dataclass(frozen=True)
-class InUse:
-    """What foretells, as a reader is told of it.
-
-    Attributes
-    ----------
-    name : str
-        In words: "spend in the last 91 days".
-    version : str
-        Where to find it: "store-clv, version 2".
-    is_naive : bool
-        Whether it is a simple rule, in use because nothing better was shown.
-    is_judged : bool
-        Whether it, or the model in whose place it is used, was looked at in the sealed window.
-    total_ratio : float
-        Its total there over what came; NaN where it is not known.
-    """
-
-    name: str
-    version: str
-    is_naive: bool
-    is_judged: bool
-    total_ratio: float = math.nan
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.version})"
-
-    @property
-    def standing(self) -> str:
-        """What is known of it, in a sentence or two."""
-        if not self.is_judged:
-            return "How good that is was never looked at on days kept sealed."
-        said = ["No model was shown to do better."] if self.is_naive else []
-        if math.isfinite(self.total_ratio):
-            said.append(f"On the days kept sealed its total was {self.total_ratio:.2f} times what came.")
-        return " ".join(said)
-
-
 def value_parts(
     clv: pd.Series, groups: pd.Series, *, horizon_days: int, currency: str, model: InUse, about: str
 ) -> list[Part]:
-    """Predicted value by group.
+    """Return predicted value by group.
 
     Parameters
     ----------
@@ -77,35 +39,33 @@ def value_parts(
     total = float(clv.sum())
     top = clv.nlargest(max(1, len(clv) // 10)).sum() / (total or np.nan)
     rounded = f"{number(float(f'{total:.2g}'))} {currency}"  # two digits are more than it is right by
+    source = f"the baseline {model.name}" if model.is_baseline else model.name
     lead = (
-        f"Reckoned by a simple rule ({model.name}), all customers together spend some {rounded} in the next "
-        f"{horizon_days} days"
-        if model.is_naive
-        else f"In the next {horizon_days} days all customers together are expected to spend some {rounded}"
+        f"All customers together are predicted to spend about {rounded} in the next {horizon_days} days ({source}); "
+        f"the top tenth {percent(top)} of it. Address customers in the order of their expected spend."
     )
-    lead += f"; the tenth with the highest expectation {percent(top)} of it."
     shown = pd.DataFrame(
         {
             "tier": table.index.astype(str),
             "customers": table["size"].to_numpy(),
-            "expected spend each": table["mean"].to_numpy(),
+            "expected spend per customer": table["mean"].to_numpy(),
             "expected spend": table["sum"].to_numpy(),
             "share of expected spend": drawn["expected"].map(percent).to_numpy(),
         }
     )
     return [
         Text(lead, "lead"),
-        Text(_joined(model.standing, "Trust the order of the tiers more than the amounts.", about)),
-        Table("expected_value", shown, f"Expected spend in {horizon_days} days, {currency}, by {model}."),
+        Text(joined(model.standing, "The order of the tiers is more reliable than the amounts.", about)),
+        Table("expected_value", shown, f"Expected spend in {horizon_days} days, {currency}, predicted by {model}."),
         Picture(
             "expected_value",
             shares_figure(
                 drawn,
                 {"customers": "customers", "expected": "expected spend"},
-                title="Customers and what they are expected to spend",
+                title="Customers and expected spend",
                 subtitle=f"in {horizon_days} days",
             ),
-            "Share of customers, and of expected spend, in each tier.",
+            "Each tier's share of customers and of expected spend.",
         ),
     ]
 
@@ -120,7 +80,7 @@ def return_parts(
     about: str,
     most_at_stake: int = 2,
 ) -> list[Part]:
-    """Probability to come back by group, and what is at stake.
+    """Return the probability to buy again by group, and what is at stake.
 
     Parameters
     ----------
@@ -138,39 +98,41 @@ def return_parts(
     of = groups.reindex(p.index)
     table = p.groupby(of, observed=False).agg(["size", "mean", "sum"])
     best = [str(name) for name in of.cat.categories[:most_at_stake]]
+    source = f"the baseline {model.name}" if model.is_baseline else model.name
     lead = (
-        f"Of {len(p):,} customers some {number(round(float(p.sum())))} ({percent(p.mean())}) are expected to buy "
-        f"within {horizon_days} days"
+        f"About {number(round(float(p.sum())))} of {len(p):,} customers ({percent(p.mean())}) are predicted to buy "
+        f"within {horizon_days} days ({source})."
     )
-    lead += f", reckoned by a simple rule ({model.name})." if model.is_naive else "."
     at_stake = _at_stake(p[of.isin(best)], history["total_spend"], enumerated(best))
     shown = pd.DataFrame(
         {
             "tier": table.index.astype(str),
             "customers": table["size"].to_numpy(),
             "mean probability": table["mean"].map(percent).to_numpy(),
-            "expected to come back": table["sum"].round().astype(int).to_numpy(),
+            "expected buyers": table["sum"].round().astype(int).to_numpy(),
         }
     )
     return [
-        Text(_joined(lead, at_stake), "lead"),
-        Text(_joined(_lately(history, horizon_days), model.standing, about)),
-        Table("return", shown, f"Purchase within {horizon_days} days, by {model}."),
+        Text(joined(lead, at_stake), "lead"),
+        Text(joined(_lately(history, horizon_days), model.standing, about)),
+        Table("return", shown, f"Probability of a purchase within {horizon_days} days, predicted by {model}."),
         Picture(
             "return",
             probabilities_figure(p, of, horizon_days=horizon_days),
-            "Probability to buy again: a dot is a tier's middle customer, lines hold its middle half and middle 90%.",
+            "Probability of a purchase by tier. Dots: median; thick lines: middle 50% of customers; "
+            "thin lines: middle 90%.",
         ),
         Text(
-            "The stages of a customer's life foretell buyers in another way, by what customers of each stage did in "
-            "earlier periods, and count newcomers: the two need not agree.",
+            "The section on the lifecycle predicts buyers in another way: from what customers of each stage did in "
+            "earlier periods, new customers included. The two may differ.",
             "note",
         ),
     ]
 
 
 def _at_stake(p: pd.Series, spend: pd.Series, named: str) -> str:
-    """What the quarter of some customers that is least likely to come back brought; nothing where p is one for all."""
+    """Return what the quarter of customers that is least likely to return brought; nothing where "
+    "all have the same p."""
     n = round(AT_STAKE * len(p))
     if not n or p.min() == p.max():
         return ""
@@ -178,30 +140,26 @@ def _at_stake(p: pd.Series, spend: pd.Series, named: str) -> str:
     quarter = order.index[:n]
     if p[quarter].mean() >= LIKELY:
         return (
-            f"Even the quarter of {named} that is least likely to ({number(n)} customers) does so with a probability "
-            f"of {percent(p[quarter].mean())} on average."
+            f"Even the least likely quarter of {named} ({number(n)} customers) has a mean probability of "
+            f"{percent(p[quarter].mean())}: no campaign is needed to keep them."
         )
     return (
-        f"The quarter of {named} that is least likely to ({number(n)} customers, {percent(p[quarter].mean())} on "
-        "average; of those alike, the ones who spent most) brought "
-        f"{percent(spend[quarter].sum() / (spend.sum() or np.nan))} of past revenue: look after them first."
+        f"Look after the least likely quarter of {named} first ({number(n)} customers with a mean probability of "
+        f"{percent(p[quarter].mean())}; among equals, those who spent most): they brought "
+        f"{percent(spend[quarter].sum() / (spend.sum() or np.nan))} of past revenue."
     )
 
 
 def _lately(history: pd.DataFrame, horizon_days: int) -> str:
-    """How many bought in the window of the same length that has just ended: told of customers, to judge no model."""
+    """Return how many bought in the window of the same length that has just ended; it judges no model."""
     known = history[history["T"] >= horizon_days]  # T counts from the first purchase to the day before this one
     if known.empty:
         return ""
     bought = known["days_since_last_purchase"] < horizon_days
     return (
-        f"In the {horizon_days} days before, {number(int(bought.sum()))} of the {len(known):,} customers that there "
-        f"were then bought ({percent(bought.mean())})."
+        f"In the {horizon_days} days before, {number(int(bought.sum()))} of the {len(known):,} customers known at "
+        f"their start bought ({percent(bought.mean())})."
     )
-
-
-def _joined(*sentences: str) -> str:
-    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def probabilities_figure(p: pd.Series, groups: pd.Series, *, horizon_days: int) -> Figure:
@@ -219,9 +177,46 @@ def probabilities_figure(p: pd.Series, groups: pd.Series, *, horizon_days: int) 
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     dress(
         axes,
-        title="Who will come back",
-        subtitle="thick: the middle half of a tier's customers; thin: the middle 90%",
+        title="Return probability",
+        subtitle="dots: median; thick lines: middle 50% of a tier's customers; thin lines: middle 90%",
         xlabel=f"probability of a purchase within {horizon_days} days (%)",
         ylabel="",
     )
     return figure
+
+
+def _write_value(material: Material) -> list[Part]:
+    scores = material.scores
+    if "clv" not in scores:
+        raise InputError("the task clv has no model in use", hint=material.again("run"))
+    parts = value_parts(
+        scores["clv"],
+        material.groups,
+        horizon_days=int(scores["clv_horizon_days"].iloc[0]),
+        currency=material.shop.staged.currency,
+        model=material.in_use("clv"),
+        about=material.about_groups,
+    )
+    return [Heading("Predicted spend"), *parts]
+
+
+EXPECTED = Topic("value", "Expected value", 65, _write_value)
+
+
+def _write_return(material: Material) -> list[Part]:
+    scores = material.scores
+    task = next((name for name in Repurchase.names() if f"p_{name}" in scores), None)
+    if task is None:
+        raise InputError("the task repurchase has no model in use", hint=material.again("run"))
+    p = scores[f"p_{task}"]
+    return return_parts(
+        p if task.startswith("repurchase") else 1 - p,
+        material.groups,
+        scores,
+        horizon_days=int(scores[f"{task}_horizon_days"].iloc[0]),
+        model=material.in_use(task),
+        about=material.about_groups,
+    )
+
+
+RETURN = Topic("return", "Return probability", 70, _write_return)

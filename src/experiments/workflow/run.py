@@ -6,13 +6,12 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from joblib import cpu_count
 
-from experiments.commands.compose import of_each_task, session_of
+from experiments.commands.compose import every, of_each_task, session_of
 from experiments.gate.decision_page import figure, statement
 from experiments.workflow.config import Config
 from experiments.workflow.promote import describe, in_use, promote_together, unjudged, use_naive_unjudged
@@ -89,7 +88,7 @@ def main(config: Config) -> None:
         print(f"{customers:,} customers in {path}, by {', '.join(f'{v.name} version {v.number}' for v in champions)}")
     elif answers:
         print("no champion, so nothing was scored")
-    print(f"report in {report(asked, Path(config.report.output))}")
+    print(f"report in {report(asked, hypotheses=every('hypotheses'))}")
     print(f"done in {time.monotonic() - begun:.0f} s; next:")
     print(f"  {asked.again('ui')}\n      compare the trials in MLflow")
     for session in searched:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from experiments.description.groups import check_cuts, cut, shares
+from experiments.description.groups import check_cuts, cut
 from experiments.evaluation.metrics import cumulative_gain
+from experiments.evaluation.shares import shares
 from features.errors import InputError
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from experiments.description.groups import row_shares
+from experiments.evaluation.shares import row_shares
 from experiments.reports.figures import BLUE, DARK, GREY, ORANGE, dress, require
 from experiments.reports.section import percent
 
@@ -72,7 +72,7 @@ def movements_figure(counts: pd.DataFrame, *, title: str, subtitle: str, xlabel:
     Parameters
     ----------
     counts : DataFrame
-        As `analysis.groups.movements` returns it, or a sum of such.
+        As `description.groups.movements` returns it, or a sum of such.
     """
     require(counts, ())
     shares = row_shares(counts)
