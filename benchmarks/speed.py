@@ -48,7 +48,7 @@ from experiments.tracking.runs import Runs
 from experiments.tracking.store import connect
 from experiments.tuning.study import StudyOptions, open_study, optimize
 from features.engines import DuckDB
-from features.snapshot import row_per_customer
+from features.snapshot import feature_rows
 from features.sources import stage
 from features.sources.staging import Staged
 from features.writing import replacing
@@ -165,7 +165,7 @@ def by_lifetimes(path: Path, cutoff: date) -> pd.DataFrame:
 
 
 def by_this_project(shop: Staged, names: list[str], on: DuckDB) -> pd.DataFrame:
-    return on.frame(row_per_customer(shop.open(on).as_of(shop.end), names)).set_index("customer_id")
+    return on.frame(feature_rows(shop.open(on).as_of(shop.end), names)).set_index("customer_id")
 
 
 def features(folder: Path) -> Iterator[Result]:

@@ -29,7 +29,8 @@ from tqdm import tqdm
 from features.engines import Engine
 from features.errors import listing
 from features.families import PARAMETRISED, Family, feature_families, resolve
-from features.snapshot import expand, row_per_customer
+from features.grains import CUSTOMER, Grain
+from features.snapshot import expand, feature_rows
 from features.tables import SPECS, Tables
 from features.tampering import TAMPERINGS, Tampered, Tamperer
 
@@ -116,11 +117,15 @@ def _reason(family: Family) -> str | None:
     return None
 
 
-def all_features(tables: Tables, cutoff: date, engine: Engine) -> list[str]:
-    """Every feature that these tables allow, those named by a value for the values with most spend at the cutoff."""
+def all_features(tables: Tables, cutoff: date, engine: Engine, grain: Grain = CUSTOMER) -> list[str]:
+    """List the grain's own features that these tables allow; of those named by a value, the values with most spend."""
     past, present = tables.as_of(cutoff), set(tables.present())
-    names = [name for name, family in feature_families().items() if present.issuperset(family.needs)]
-    for base in PARAMETRISED.values():
+    names = [
+        name
+        for name, family in feature_families().items()
+        if family.grain == grain and present.issuperset(family.needs)
+    ]
+    for base in PARAMETRISED.values() if grain == CUSTOMER else ():
         if present.issuperset(base.needs) and not engine.frame(base.largest(past, 1)).empty:
             names.append(f"{base.name}.*")
     return expand(names, past, engine)
@@ -183,7 +188,7 @@ def differences(before: pd.DataFrame, after: pd.DataFrame) -> Iterator[tuple[str
 
 
 def moving_features(
-    tamperer: Tamperer, names: Sequence[str], cutoffs: Sequence[date]
+    tamperer: Tamperer, names: Sequence[str], cutoffs: Sequence[date], grain: Grain = CUSTOMER
 ) -> Iterator[tuple[int, list[Movement]]]:
     """Change each table in each way after each cutoff, and recompute the features that read it.
 
@@ -200,7 +205,7 @@ def moving_features(
         past = tamperer.tables.as_of(cutoff)
         families = resolve(names)
         read = {family: set(family.build(past).op().find(_LEAVES)) for family in families}
-        before = _rows(row_per_customer(past, names), tamperer.engine)
+        before = _rows(feature_rows(past, names, grain), tamperer.engine, grain)
         for table in tamperer.names:
             leaf = tamperer.tables.present()[table].op()
             readers = [name for family, chosen in families.items() if leaf in read[family] for name in chosen]
@@ -209,7 +214,7 @@ def moving_features(
                 found = []
                 if readers:
                     engine, rows = tamperer.change([table], how, (cutoff, None))
-                    after = _rows(row_per_customer(past, readers), engine)
+                    after = _rows(feature_rows(past, readers, grain), engine, grain)
                     found = [
                         Movement(what, cutoff, table, how, rows, moved, len(before), example)
                         for what, moved, example in differences(before[readers], after)
@@ -217,8 +222,8 @@ def moving_features(
                 yield len(names), found
 
 
-def _rows(expression: ir.Table, engine: Engine | Tampered) -> pd.DataFrame:
-    return engine.frame(expression).set_index("customer_id").sort_index()
+def _rows(expression: ir.Table, engine: Engine | Tampered, grain: Grain) -> pd.DataFrame:
+    return engine.frame(expression).set_index(list(grain.key)).sort_index()
 
 
 def leak(subject: str, movements: Sequence[Movement]) -> Finding:

@@ -10,7 +10,7 @@ import psutil
 from features.errors import InputError
 
 # A gathered frame of doubles is read, put together, sorted and handed to a model, which bins or scales it; each row has
-# its customer's id besides.
+# its ids besides.
 BYTES_OF_A_NUMBER = 6 * 8
 BYTES_OF_AN_ID = 200
 GROUP = Path("/sys/fs/cgroup")
@@ -27,16 +27,16 @@ def available_memory() -> int:
     return min(free, limit - used + int(reclaimable[1] if reclaimable else 0))
 
 
-def check_memory(rows: int, columns: int) -> None:
+def check_memory(rows: int, columns: int, ids: int = 1) -> None:
     """Refuse to gather more rows than memory holds.
 
-    rows x (columns x 48 + 200) bytes must be available: reading and fitting copy the doubles up to six times.
+    rows x (columns x 48 + ids x 200) bytes must be available: reading and fitting copy the doubles up to six times.
 
     Raises
     ------
     InputError
     """
-    of_a_row = columns * BYTES_OF_A_NUMBER + BYTES_OF_AN_ID
+    of_a_row = columns * BYTES_OF_A_NUMBER + ids * BYTES_OF_AN_ID
     needed, available = rows * of_a_row, available_memory()
     if needed > available:
         raise InputError(

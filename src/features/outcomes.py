@@ -1,6 +1,13 @@
-"""What is to be predicted: numbers about the days from the cutoff on."""
+"""Outcomes: numbers about the days from the cutoff on, which models learn to predict.
+
+The functions are of customers. Rows of a finer grain get the customer's; rows with a product get what the customer
+bought of it.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
@@ -11,6 +18,27 @@ from features.tables import Tables
 
 DAYS_PER_YEAR = 365
 DISCOUNTED_MONEY = "decimal(38, 8)"
+OF_PURCHASES = ("customer_id", "product_id")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happens to each row of a grain after its cutoff.
+
+    Attributes
+    ----------
+    name : str
+        Models of outcomes with different names are never compared.
+    columns : tuple of str
+        Numbers of the outcome: ("y",), ("days", "observed") where it may be censored, ("treated", "y") of a trial.
+    build : callable
+        `(future: Tables, rows: ibis table of the key) -> ibis table` of the key and the columns, with exactly the given
+        rows and no null. `future` is the window `tables.between(cutoff, cutoff + horizon)`.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    build: Callable[[Tables, ir.Table], ir.Table]
 
 
 def check_money_terms(margin: float, discount_rate: float) -> None:
@@ -28,8 +56,8 @@ def check_money_terms(margin: float, discount_rate: float) -> None:
         )
 
 
-def spend(future: Tables, eligible: ir.Table, *, discount_rate: float = 0.0, margin: float = 1.0) -> ir.Table:
-    """What each eligible customer brings in over the window.
+def spend(future: Tables, rows: ir.Table, *, discount_rate: float = 0.0, margin: float = 1.0) -> ir.Table:
+    """Compute what each row's customer brings in over the window.
 
     y = margin * sum over days of amount / (1 + discount_rate) ^ (days since the window's start / 365)
 
@@ -37,8 +65,8 @@ def spend(future: Tables, eligible: ir.Table, *, discount_rate: float = 0.0, mar
     ----------
     future : Tables
         The window, `tables.between(cutoff, cutoff + horizon)`.
-    eligible : ibis table
-        customer_id of those who bought before the cutoff.
+    rows : ibis table
+        Keys of the rows as of the cutoff, with a customer_id.
     discount_rate : float
         Yearly, at least 0: money of a year later is worth 1 / (1 + discount_rate) as much.
     margin : float
@@ -47,42 +75,59 @@ def spend(future: Tables, eligible: ir.Table, *, discount_rate: float = 0.0, mar
     Returns
     -------
     ibis table
-        customer_id and y in the shop's currency; 0 for customers who buy nothing.
+        The key and y in the shop's currency; 0 for rows without a purchase.
 
     Raises
     ------
     InputError
-        If a rate is out of its range.
+        If a rate is out of its range, or the rows have no customer.
     """
     check_money_terms(margin, discount_rate)
-    days = purchases.by_day(future)
+    days = _purchase_days(future, rows)
     later = days.day.delta(ibis.literal(future.start), unit="day")
     worth = days.amount.cast("float64") * ibis.literal(1.0 + discount_rate) ** (-later / DAYS_PER_YEAR)
     # Back to DECIMAL, or the order in which threads sum would show in the last bits.
     days = days.mutate(worth=worth.cast(DISCOUNTED_MONEY))
-    bought = days.group_by("customer_id").agg(y=days.worth.sum().cast("float64") * float(margin))
-    return _for_all(eligible, bought)
+    return _for_all(rows, days, days.worth.sum().cast("float64") * float(margin))
 
 
-def purchase_days(future: Tables, eligible: ir.Table) -> ir.Table:
-    """On how many days of the window each eligible customer buys: customer_id and y, 0 for none."""
-    days = purchases.by_day(future)
-    return _for_all(eligible, days.group_by("customer_id").agg(y=days.count().cast("float64")))
+def purchase_days(future: Tables, rows: ir.Table) -> ir.Table:
+    """Count the days of the window on which each row's customer buys: the key and y, 0 for none."""
+    days = _purchase_days(future, rows)
+    return _for_all(rows, days, days.count().cast("float64"))
 
 
-def purchased(future: Tables, eligible: ir.Table) -> ir.Table:
-    """Whether each eligible customer buys on any day of the window: customer_id and y, 1 or 0."""
-    days = purchase_days(future, eligible)
+def purchased(future: Tables, rows: ir.Table) -> ir.Table:
+    """Tell whether each row's customer buys on any day of the window: the key and y, 1 or 0."""
+    days = purchase_days(future, rows)
     return days.mutate(y=(days.y > 0).cast("float64"))
 
 
-def inactive(future: Tables, eligible: ir.Table) -> ir.Table:
-    """Whether each eligible customer buys on no day of the window: customer_id and y = 1 - that of `purchased`."""
-    bought = purchased(future, eligible)
+def inactive(future: Tables, rows: ir.Table) -> ir.Table:
+    """Tell whether each row's customer buys on no day of the window: the key and y = 1 - that of `purchased`."""
+    bought = purchased(future, rows)
     return bought.mutate(y=1.0 - bought.y)
 
 
-def _for_all(eligible: ir.Table, bought: ir.Table) -> ir.Table:
-    """One row per eligible customer; those first seen in the window have none."""
-    joined = eligible.left_join(bought, "customer_id")
-    return joined.select("customer_id", y=joined.y.fill_null(0.0))
+def _shared(rows: ir.Table) -> list[str]:
+    """Return the columns by which rows and purchases belong together."""
+    if "customer_id" not in rows.columns:
+        raise InputError(
+            "the outcome is of customers, and the rows have none",
+            where="outcome",
+            expected="a grain with customer_id in its key",
+            found=f"the key {', '.join(rows.columns)}",
+            hint="choose another grain, or write an outcome of these rows",
+        )
+    return [column for column in OF_PURCHASES if column in rows.columns]
+
+
+def _purchase_days(future: Tables, rows: ir.Table) -> ir.Table:
+    return purchases.by_day(future, _shared(rows))
+
+
+def _for_all(rows: ir.Table, days: ir.Table, y: ir.NumericScalar) -> ir.Table:
+    """Return a row for each of `rows`; those first seen in the window have none."""
+    shared = _shared(rows)
+    joined = rows.left_join(days.group_by(shared).agg(y=y), shared)
+    return joined.select(*rows.columns, y=joined.y.fill_null(0.0))

@@ -14,6 +14,8 @@ import pandas as pd
 
 from features import snapshot
 from features.engines import Engine
+from features.grains import CUSTOMER, Grain
+from features.outcomes import Outcome
 from features.sources import stage
 from features.sources.staging import Staged
 from features.tables import Tables
@@ -50,16 +52,33 @@ class Shop:
         """The names, wildcards replaced by the largest values as of the cutoff: see `snapshot.expand`."""
         return snapshot.expand(names, self.tables.as_of(cutoff), self.engine)
 
-    def features(self, names: Sequence[str], cutoffs: Sequence[date]) -> pd.DataFrame:
-        """The named features at each cutoff, indexed (customer_id, cutoff): see `snapshot.snapshot`."""
-        return snapshot.snapshot(self.tables, names, cutoffs, self.engine, cache=self.cache, digest=self.staged.digest)
+    def features(self, names: Sequence[str], cutoffs: Sequence[date], grain: Grain = CUSTOMER) -> pd.DataFrame:
+        """The named features at each cutoff, indexed (*grain.key, cutoff): see `snapshot.snapshot`."""
+        return snapshot.snapshot(
+            self.tables, names, cutoffs, self.engine, cache=self.cache, digest=self.staged.digest, grain=grain
+        )
 
-    def snapshot(self, names: Sequence[str], cutoff: date) -> Path:
+    def snapshot(self, names: Sequence[str], cutoff: date, grain: Grain = CUSTOMER) -> Path:
         """The named features at one cutoff as Parquet, not gathered: see `snapshot.snapshot_files`."""
         files = snapshot.snapshot_files(
-            self.tables, names, [cutoff], self.engine, cache=self.cache, digest=self.staged.digest
+            self.tables, names, [cutoff], self.engine, cache=self.cache, digest=self.staged.digest, grain=grain
         )
         return files[cutoff]
+
+    def outcome(
+        self, outcome: Outcome, cutoffs: Sequence[date], horizon_days: int, grain: Grain = CUSTOMER
+    ) -> pd.DataFrame:
+        """What happens in `horizon_days` from each cutoff, indexed as `features`: see `snapshot.outcome`."""
+        return snapshot.outcome(
+            self.tables,
+            outcome,
+            cutoffs,
+            horizon_days,
+            self.engine,
+            cache=self.cache,
+            digest=self.staged.digest,
+            grain=grain,
+        )
 
     def target(
         self,
@@ -68,17 +87,8 @@ class Shop:
         horizon_days: int,
         name: str,
     ) -> pd.Series:
-        """What happened in `horizon_days` from each cutoff: see `snapshot.target`."""
-        return snapshot.target(
-            self.tables,
-            expression,
-            cutoffs,
-            horizon_days,
-            self.engine,
-            cache=self.cache,
-            digest=self.staged.digest,
-            name=name,
-        )
+        """The outcome of one column y of customers, as a Series of that name."""
+        return self.outcome(Outcome(name, ("y",), expression), cutoffs, horizon_days)["y"].rename(name)
 
     def behaviour(
         self, expression: Callable[[Tables, ir.Table], ir.Table], groups: pd.Series, start: date, end: date
@@ -120,4 +130,4 @@ class Shop:
         nothing of the customer's own.
         """
         window = self.tables.between(start, end)
-        return self.engine.frame(snapshot.row_per_customer(window, list(names))).set_index("customer_id").sort_index()
+        return self.engine.frame(snapshot.feature_rows(window, list(names))).set_index("customer_id").sort_index()

@@ -1,6 +1,7 @@
-"""Feature names and cutoffs -> one row per customer and cutoff, cached; targets beside it.
+"""Feature names and cutoffs -> the rows of a grain at each cutoff, cached; outcomes beside them.
 
-A customer has a row at a cutoff if they bought before it. Everything is a double and nothing is null.
+A row exists at a cutoff if the grain has it as of then: a customer who bought before it. Every feature is a double and
+nothing is null.
 """
 
 from __future__ import annotations
@@ -22,52 +23,52 @@ import pyarrow.dataset as ds
 from features.engines import Engine
 from features.errors import InputError, listing
 from features.families import PARAMETRISED, Family, is_wildcard, resolve, spelling
+from features.grains import CUSTOMER, Grain
 from features.memory import check_memory
+from features.outcomes import Outcome
 from features.tables import SPECS, Tables, parse_day
 
 logger = logging.getLogger(__name__)
 
-INDEX = ["customer_id", "cutoff"]
 WILDCARD_LIMIT = 12
-Target = Callable[[Tables, ir.Table], ir.Table]
 
 
-def eligible(past: Tables) -> ir.Table:
-    """Who has a row at the cutoff `past.end`: customer_id of those who bought before it."""
-    return past.transactions.select("customer_id").distinct()
-
-
-def row_per_customer(past: Tables, names: Sequence[str]) -> ir.Table:
-    """Customer_id and the named features of every eligible customer, as an expression.
+def feature_rows(past: Tables, names: Sequence[str], grain: Grain = CUSTOMER) -> ir.Table:
+    """Return the key and the named features of every row of the grain, as an expression.
 
     Parameters
     ----------
     past : Tables
         `tables.as_of(cutoff)`.
     names : sequence of str
-        Features, in the order of the columns.
+        Features, in the order of the columns. Those of a coarser grain are joined by its key.
+    grain : Grain
 
     Returns
     -------
     ibis table
-        customer_id (string) and the features (float64), none of them null.
+        The key (string) and the features (float64), none of them null.
 
     Raises
     ------
     InputError
-        If a feature is unknown, named twice, a wildcard, or needs a table that the shop lacks.
+        If a feature is unknown, named twice, a wildcard, of rows that the grain does not know, or needs a table that
+        the shop lacks.
     """
-    families = _families(past, names)
-    first, *others = sorted(families, key=lambda family: not family.complete)
-    if first.complete:
-        rows = first.build(past).select("customer_id", *families[first])
+    families = _families(past, names, grain)
+    key = grain.key
+    first, *others = sorted(families, key=lambda family: not family.covers(grain))
+    if first.covers(grain):
+        rows = first.build(past).select(*key, *families[first])
     else:
-        rows, others = eligible(past), [first, *others]
+        rows, others = grain.rows(past), [first, *others]
     for family in others:
-        columns = family.build(past).select("customer_id", *families[family])
-        rows = rows.left_join(columns, "customer_id").drop("customer_id_right")
+        by = family.grain.key
+        rows = rows.left_join(family.build(past).select(*by, *families[family]), list(by))
+        for level in by:  # one at a time: Ibis keeps several in a set, whose order no process repeats
+            rows = rows.drop(f"{level}_right")
     fallbacks = {name: float(family.fallbacks.get(name, 0.0)) for family in families for name in families[family]}
-    return rows.select("customer_id", **{name: rows[name].cast("float64").fill_null(fallbacks[name]) for name in names})
+    return rows.select(*key, **{name: rows[name].cast("float64").fill_null(fallbacks[name]) for name in names})
 
 
 def expand(names: Sequence[str], past: Tables, engine: Engine) -> list[str]:
@@ -93,7 +94,7 @@ def expand(names: Sequence[str], past: Tables, engine: Engine) -> list[str]:
     Raises
     ------
     InputError
-        As `row_per_customer`, or if there is no value for a wildcard.
+        As `feature_rows`, or if there is no value for a wildcard.
     """
     wildcards = [name for name in names if is_wildcard(name)]
     if not wildcards:
@@ -120,8 +121,8 @@ def _largest(wildcard: str, past: Tables, engine: Engine) -> list[str]:
     return [f"{base.name}.{spelling.spell(value)}" for value in values]
 
 
-def _families(tables: Tables, names: Sequence[str]) -> dict[Family, list[str]]:
-    """The named features by family, if they can be built from these tables."""
+def _families(tables: Tables, names: Sequence[str], grain: Grain) -> dict[Family, list[str]]:
+    """The named features by family, if they can be built from these tables for rows of the grain."""
     families = resolve(names)
     wildcards = [name for name in names if is_wildcard(name)]
     if wildcards:
@@ -132,8 +133,30 @@ def _families(tables: Tables, names: Sequence[str]) -> dict[Family, list[str]]:
             found=listing(wildcards),
             hint="expand the names as of a cutoff, or name the values",
         )
+    foreign = [name for family, chosen in families.items() if not grain.takes(family.grain) for name in chosen]
+    if foreign:
+        raise InputError(
+            f"{foreign[0]} cannot be a feature of the grain {grain.name}",
+            where="features.names",
+            expected=f"features of {grain.name}, or of a grain whose key is among {', '.join(grain.key)}",
+            found=listing(foreign),
+            hint=f"leave out {', '.join(foreign)}",
+        )
+    _check_grain(tables, grain)
     _check_needs(tables, families)
     return families
+
+
+def _check_grain(tables: Tables, grain: Grain) -> None:
+    absent = [table for table in grain.needs if table not in tables.present()]
+    if absent:
+        raise InputError(
+            f"the grain {grain.name} needs tables that this shop does not have: {', '.join(absent)}",
+            where="grain",
+            expected=f"the tables {', '.join(grain.needs)}",
+            found=f"the tables {', '.join(tables.present())}",
+            hint="add the tables to the source",
+        )
 
 
 def _check_needs(tables: Tables, families: Mapping[Family, Sequence[str]]) -> None:
@@ -150,26 +173,33 @@ def _check_needs(tables: Tables, families: Mapping[Family, Sequence[str]]) -> No
         )
 
 
-def definition_hash(names: Iterable[str]) -> str:
-    """Fingerprint of what the named features mean, whatever the data.
+def definition_hash(names: Iterable[str], grain: Grain = CUSTOMER) -> str:
+    """Compute a fingerprint of what the named features of the grain's rows mean, whatever the data.
 
     SHA-256 of the SQL that the expressions compile to over empty canonical tables and a fixed window.
     It changes when an expression of one of the features' families changes; the order of names does not matter.
     """
     names = sorted(names)
-    return _definition_hash(tuple(names), tuple(resolve(names)))
+    return _definition_hash(tuple(names), tuple(resolve(names)), grain)
 
 
 @cache  # a command asks several times, and compiling takes half a second; a name means what its family builds
-def _definition_hash(names: tuple[str, ...], _families: tuple[Family, ...]) -> str:
+def _definition_hash(names: tuple[str, ...], _families: tuple[Family, ...], grain: Grain) -> str:
     past, _ = _blank()
-    return _sql_hash(row_per_customer(past, names))
+    return _sql_hash(feature_rows(past, names, grain))
 
 
 def snapshot(
-    tables: Tables, names: Sequence[str], cutoffs: Sequence[date], engine: Engine, *, cache: Path, digest: str
+    tables: Tables,
+    names: Sequence[str],
+    cutoffs: Sequence[date],
+    engine: Engine,
+    *,
+    cache: Path,
+    digest: str,
+    grain: Grain = CUSTOMER,
 ) -> pd.DataFrame:
-    """The named features of every eligible customer at every cutoff.
+    """Compute the named features of every row of the grain at every cutoff.
 
     Parameters
     ----------
@@ -185,11 +215,12 @@ def snapshot(
         Folder of built snapshots: one Parquet file per cutoff, never built twice.
     digest : str
         Fingerprint of the source's data.
+    grain : Grain
 
     Returns
     -------
     DataFrame
-        float64, finite; indexed (customer_id, cutoff) with the cutoff as Timestamp, sorted by it.
+        float64, finite; indexed (*grain.key, cutoff) with the cutoff as Timestamp, sorted by it.
 
     Raises
     ------
@@ -197,27 +228,34 @@ def snapshot(
         If a feature is unknown or lacks its table, or a cutoff lies outside the data.
     """
     names = list(names)
-    return gather(snapshot_files(tables, names, cutoffs, engine, cache=cache, digest=digest), names)
+    return gather(snapshot_files(tables, names, cutoffs, engine, cache=cache, digest=digest, grain=grain), names, grain)
 
 
 def snapshot_files(
-    tables: Tables, names: Sequence[str], cutoffs: Sequence[date], engine: Engine, *, cache: Path, digest: str
+    tables: Tables,
+    names: Sequence[str],
+    cutoffs: Sequence[date],
+    engine: Engine,
+    *,
+    cache: Path,
+    digest: str,
+    grain: Grain = CUSTOMER,
 ) -> dict[date, Path]:
-    """The rows of `snapshot` as Parquet, not gathered: a file, or a folder of files, for each cutoff.
+    """Write the rows of `snapshot` as Parquet, not gathered: a file, or a folder of files, for each cutoff.
 
-    Its columns are customer_id, by which the rows are ordered, and the features. Parameters and errors are those
+    Its columns are the key, by which the rows are ordered, and the features. Parameters and errors are those
     of `snapshot`.
     """
-    _families(tables, names)
+    _families(tables, names, grain)
     days = _days(cutoffs)
     for day in days:
         tables.check_cutoff(day)
 
     def rows(day: date) -> ir.Table:
-        return row_per_customer(tables.as_of(day), sorted(names))
+        return feature_rows(tables.as_of(day), sorted(names), grain)
 
-    key = (digest, tables.start, tables.burn_in_days, engine.name, definition_hash(names))
-    return _build(days, rows, key, engine, cache / "features")
+    key = (digest, tables.start, tables.burn_in_days, engine.name, definition_hash(names, grain))
+    return _build(days, rows, grain.key, key, engine, cache / "features")
 
 
 def combinations(path: Path, columns: Sequence[str], engine: Engine) -> pd.DataFrame:
@@ -226,42 +264,40 @@ def combinations(path: Path, columns: Sequence[str], engine: Engine) -> pd.DataF
     return engine.frame(rows.group_by(list(columns)).agg(customers=rows.count()))
 
 
-def target(
+def outcome(
     tables: Tables,
-    expression: Target,
+    asked: Outcome,
     cutoffs: Sequence[date],
     horizon_days: int,
     engine: Engine,
     *,
     cache: Path,
     digest: str,
-    name: str,
-) -> pd.Series:
-    """What every eligible customer does in the `horizon_days` from each cutoff on.
+    grain: Grain = CUSTOMER,
+) -> pd.DataFrame:
+    """Compute what happens to every row of the grain in the `horizon_days` from each cutoff on.
 
     Parameters
     ----------
-    tables, cutoffs, engine, cache, digest
+    tables, cutoffs, engine, cache, digest, grain
         As for `snapshot`, so that both have the same rows.
-    expression : callable
-        `(future, eligible) -> ibis table` of customer_id and y, such as those of `features.outcomes`.
+    asked : Outcome
     horizon_days : int
         Days in the window, at least 1.
-    name : str
-        Name of the series.
 
     Returns
     -------
-    Series
-        float64, finite; indexed like `snapshot`.
+    DataFrame
+        The outcome's columns, float64 and finite; indexed like `snapshot`.
 
     Raises
     ------
     InputError
-        If a window is not covered by the data.
+        If a window is not covered by the data, or the grain needs a table that the shop lacks.
     """
     if horizon_days < 1:
         raise InputError(f"horizon_days={horizon_days} is no horizon", expected="a whole number of days, at least 1")
+    _check_grain(tables, grain)
     horizon = timedelta(days=horizon_days)
     days = _days(cutoffs)
     for day in days:
@@ -269,11 +305,16 @@ def target(
         tables.check_window(day, day + horizon)
 
     def rows(day: date) -> ir.Table:
-        return expression(tables.between(day, day + horizon), eligible(tables.as_of(day)))
+        return _outcome_rows(asked, tables.as_of(day), tables.between(day, day + horizon), grain)
 
-    past, future = _blank(horizon)
-    key = (digest, tables.start, engine.name, horizon_days, _sql_hash(expression(future, eligible(past))))
-    return gather(_build(days, rows, key, engine, cache / "targets"), ["y"])["y"].rename(name)
+    definition = _sql_hash(_outcome_rows(asked, *_blank(horizon), grain))
+    key = (digest, tables.start, engine.name, horizon_days, definition)
+    return gather(_build(days, rows, grain.key, key, engine, cache / "outcomes"), asked.columns, grain)
+
+
+def _outcome_rows(asked: Outcome, past: Tables, future: Tables, grain: Grain) -> ir.Table:
+    built = asked.build(future, grain.rows(past))
+    return built.select(*grain.key, **{column: built[column].cast("float64") for column in asked.columns})
 
 
 def _days(cutoffs: Iterable[date]) -> list[date]:
@@ -284,48 +325,58 @@ def _days(cutoffs: Iterable[date]) -> list[date]:
 
 
 def _build(
-    days: Iterable[date], rows: Callable[[date], ir.Table], key: tuple[object, ...], engine: Engine, folder: Path
+    days: Iterable[date],
+    rows: Callable[[date], ir.Table],
+    order: Sequence[str],
+    key: tuple[object, ...],
+    engine: Engine,
+    folder: Path,
 ) -> dict[date, Path]:
     """Build the cutoffs that the folder lacks."""
     paths = {day: folder / f"{day}-{_hash(*key, day)[:24]}.parquet" for day in days}
     for day, path in paths.items():
         if not path.exists():
             started = perf_counter()
-            engine.write(rows(day).order_by("customer_id"), path)
+            engine.write(rows(day).order_by(list(order)), path)
             logger.info("%s at %s built in %.1f s", folder.name, day, perf_counter() - started)
     return paths
 
 
-def gather(paths: Mapping[date, Path], columns: Sequence[str]) -> pd.DataFrame:
+def gather(paths: Mapping[date, Path], columns: Sequence[str], grain: Grain = CUSTOMER) -> pd.DataFrame:
     """Read what `snapshot_files` wrote into memory, if it holds it.
 
     Parameters
     ----------
     paths : mapping of cutoff to Path
     columns : sequence of str
-        Those to read beside customer_id.
+        Those to read beside the key.
+    grain : Grain
+        Of the rows.
 
     Returns
     -------
     DataFrame
-        float64, finite; indexed (customer_id, cutoff), sorted by it.
+        float64, finite; indexed (*grain.key, cutoff), sorted by it.
 
     Raises
     ------
     InputError
         If memory does not hold the rows, or there is none.
     """
-    check_memory(sum(ds.dataset(path, format="parquet").count_rows() for path in paths.values()), len(columns))
-    wanted = ["customer_id", *columns]
+    rows = sum(ds.dataset(path, format="parquet").count_rows() for path in paths.values())
+    check_memory(rows, len(columns), ids=len(grain.key))
+    key, columns = list(grain.key), list(columns)
     parts = {
-        pd.Timestamp(day): pd.read_parquet(path, columns=wanted).set_index("customer_id") for day, path in paths.items()
+        pd.Timestamp(day): pd.read_parquet(path, columns=[*key, *columns]).set_index(key) for day, path in paths.items()
     }
-    frame = pd.concat(parts, names=["cutoff"]).reorder_levels(INDEX).sort_index()
+    frame = pd.concat(parts, names=["cutoff"]).reorder_levels(grain.index).sort_index()
     if frame.empty:
         raise InputError(
-            f"no customer bought before {max(paths)}",
+            f"no customer bought before {max(paths)}"
+            if grain == CUSTOMER
+            else f"the grain {grain.name} has no row before {max(paths)}",
             where="cutoffs",
-            expected="a cutoff after the first purchases",
+            expected="a cutoff after the first purchases" if grain == CUSTOMER else "a cutoff after the first rows",
         )
     bad = frame.columns[~np.isfinite(frame.to_numpy()).all(axis=0)]
     if len(bad):

@@ -14,8 +14,9 @@ import pandas as pd
 import pyarrow as pa
 
 from features.engines import Engine, RowFunction
+from features.grains import CUSTOMER, Grain
+from features.outcomes import Outcome
 from features.shop import Shop
-from features.snapshot import Target
 from features.tables import SPECS, Tables, TableSpec, midnight
 
 TAMPERINGS = ("delete", "poison", "shuffle")
@@ -183,20 +184,22 @@ def _changed(
 
 @dataclass(frozen=True)
 class SplicedShop(Shop):
-    """A shop whose features come from one shop and whose targets from another: one is tampered with, one is not."""
+    """A shop whose features come from one shop and whose outcomes from another: one is tampered with, one is not."""
 
     past: Shop
     future: Shop
 
-    def features(self, names: Sequence[str], cutoffs: Sequence[date]) -> pd.DataFrame:
-        return self.past.features(names, cutoffs)
+    def features(self, names: Sequence[str], cutoffs: Sequence[date], grain: Grain = CUSTOMER) -> pd.DataFrame:
+        return self.past.features(names, cutoffs, grain)
 
-    def target(self, expression: Target, cutoffs: Sequence[date], horizon_days: int, name: str) -> pd.Series:
-        return self.future.target(expression, cutoffs, horizon_days, name)
+    def outcome(
+        self, outcome: Outcome, cutoffs: Sequence[date], horizon_days: int, grain: Grain = CUSTOMER
+    ) -> pd.DataFrame:
+        return self.future.outcome(outcome, cutoffs, horizon_days, grain)
 
 
 def splice(past: Shop, future: Shop) -> SplicedShop:
-    """A shop with the features of one and the targets of another."""
+    """A shop with the features of one and the outcomes of another."""
     return SplicedShop(past.staged, past.tables, past.engine, past.cache, past, future)
 
 

@@ -18,7 +18,8 @@ from simulated import BURN_IN_DAYS, CUTOFF, START, engine, open_shop, simulate, 
 
 from features.errors import InputError
 from features.families import FAMILIES, PARAMETRISED, describe, feature_families, resolve
-from features.snapshot import eligible, row_per_customer
+from features.grains import CUSTOMER
+from features.snapshot import feature_rows
 from features.tables import SPECS, Tables
 
 ALL = list(feature_families())
@@ -27,7 +28,7 @@ FEATURE_SETS = Path(__file__).parents[2] / "conf" / "features"
 
 
 def rows(tables: Tables, on, names=ALL, cutoff=CUTOFF) -> pd.DataFrame:
-    return on.frame(row_per_customer(tables.as_of(cutoff), names)).set_index("customer_id").sort_index()
+    return on.frame(feature_rows(tables.as_of(cutoff), names)).set_index("customer_id").sort_index()
 
 
 @pytest.fixture
@@ -244,7 +245,7 @@ def test_what_comes_after_the_cutoff_changes_nothing(change, tmp_path, on):
 
 def test_families_return_what_they_declare_once_per_customer(tmp_path, on):
     past = open_shop(simulate(0), tmp_path, on).as_of(CUTOFF)
-    buyers = set(on.frame(eligible(past))["customer_id"])
+    buyers = set(on.frame(CUSTOMER.rows(past))["customer_id"])
     for family in FAMILIES.values():
         frame = on.frame(family.build(past))
         assert set(frame.columns) == {"customer_id", *family.features}, family.name
@@ -258,13 +259,13 @@ def test_mistaken_names_are_refused_with_advice(tmp_path, on):
     frames = simulate(0)
     past = open_shop({"transactions": frames["transactions"]}, tmp_path, on).as_of(CUTOFF)
     with pytest.raises(InputError, match="did you mean 'recency'"):
-        row_per_customer(past, ["frequency", "recencie"])
+        feature_rows(past, ["frequency", "recencie"])
     with pytest.raises(InputError, match="more than once"):
-        row_per_customer(past, ["frequency", "frequency"])
+        feature_rows(past, ["frequency", "frequency"])
     with pytest.raises(InputError, match="no feature"):
-        row_per_customer(past, [])
+        feature_rows(past, [])
     with pytest.raises(InputError, match="products, customers") as refused:
-        row_per_customer(past, ["is_female", "frequency", "top_category_share"])
+        feature_rows(past, ["is_female", "frequency", "top_category_share"])
     assert "leave out top_category_share, is_female" in refused.value.hint
 
 
@@ -277,7 +278,7 @@ def test_every_feature_compiles_for_other_engines(dialect, monkeypatch):
         monkeypatch.setattr(ibis.options, "pyspark", SparkOptions())
     tables = {name: ibis.table(spec.schema, name=name) for name, spec in SPECS.items()}
     past = Tables(start=START, end=CUTOFF, **tables)
-    assert "SELECT" in ibis.to_sql(row_per_customer(past, [*ALL, *VALUED]), dialect=dialect)
+    assert "SELECT" in ibis.to_sql(feature_rows(past, [*ALL, *VALUED]), dialect=dialect)
 
 
 def test_feature_sets_in_conf_name_known_features_and_what_they_need():

@@ -12,7 +12,7 @@ from simulated import CUTOFF, engine, open_shop
 
 from features import outcomes
 from features.errors import InputError
-from features.snapshot import eligible
+from features.grains import CUSTOMER
 
 HORIZON = timedelta(days=90)
 
@@ -39,7 +39,7 @@ def compute(tmp_path):
     shop = open_shop({"transactions": frame}, tmp_path, on)
 
     def values(expression):
-        table = expression(shop.between(CUTOFF, CUTOFF + HORIZON), eligible(shop.as_of(CUTOFF)))
+        table = expression(shop.between(CUTOFF, CUTOFF + HORIZON), CUSTOMER.rows(shop.as_of(CUTOFF)))
         return on.frame(table).set_index("customer_id")["y"].to_dict()
 
     return values

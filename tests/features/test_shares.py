@@ -21,7 +21,7 @@ from test_groups import FEATURE_SETS, VALUED
 from features.errors import InputError
 from features.families import PARAMETRISED, describe, resolve, spelling
 from features.families.habits import HOURS, WEEKDAYS
-from features.snapshot import WILDCARD_LIMIT, definition_hash, expand, row_per_customer, snapshot
+from features.snapshot import WILDCARD_LIMIT, definition_hash, expand, feature_rows, snapshot
 
 HARD_VALUES = [
     "SOFT DRINKS",
@@ -97,7 +97,7 @@ def test_shares_of_all_values_add_up_to_one_and_the_largest_is_the_top_share(see
     assert [len(names) for names in parts.values()] == [7, 3, 2]
     habits = {"days": [f"{day}_share" for day in WEEKDAYS], "parts": [f"{part}_share" for part in HOURS]}
     names = [name for some in (*parts.values(), *habits.values(), ["top_category_share"]) for name in some]
-    found = on.frame(row_per_customer(past, names)).set_index("customer_id")
+    found = on.frame(feature_rows(past, names)).set_index("customer_id")
     assert found.min(axis=None) >= 0
     assert found.max(axis=None) <= 1
     for some in parts.values():
@@ -117,7 +117,7 @@ def test_what_comes_after_the_cutoff_changes_neither_shares_nor_what_a_wildcard_
         (tmp_path / folder).mkdir()
         past = open_shop(frames, tmp_path / folder, on).as_of(CUTOFF)
         names = expand(["category_share.*", "store_share.*"], past, on)
-        frame = on.frame(row_per_customer(past, [*names, *VALUED, "coupon_used_share"]))
+        frame = on.frame(feature_rows(past, [*names, *VALUED, "coupon_used_share"]))
         seen.append(frame.set_index("customer_id").sort_index())
     pd.testing.assert_frame_equal(*seen, check_exact=True)
 

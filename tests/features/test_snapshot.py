@@ -17,11 +17,14 @@ from simulated import CUTOFF, END, START, engine, open_shop, simulate
 from features import outcomes
 from features.errors import InputError
 from features.families import FAMILIES, PARAMETRISED, feature_families
-from features.snapshot import definition_hash, snapshot, target
+from features.outcomes import Outcome
+from features.snapshot import definition_hash, outcome, snapshot
 
 ALL = list(feature_families())
 CUTOFFS = [date(2020, 4, 1), CUTOFF]
-discounted = partial(outcomes.spend, discount_rate=0.1)
+SPEND = Outcome("spend", ("y",), outcomes.spend)
+PURCHASE_DAYS = Outcome("purchase_days", ("y",), outcomes.purchase_days)
+DISCOUNTED = Outcome("spend", ("y",), partial(outcomes.spend, discount_rate=0.1))
 
 
 @pytest.fixture
@@ -56,12 +59,13 @@ def test_rows_are_the_customers_who_bought_before_each_cutoff(shop):
     assert set(lines["customer_id"]) > set(frame.index.get_level_values("customer_id"))
 
 
-def test_target_has_the_rows_of_the_snapshot(shop):
+def test_an_outcome_has_the_rows_of_the_snapshot(shop):
     frame = snapshot(shop.tables, ["T"], CUTOFFS, shop.engine, **shop.kept)
-    y = target(shop.tables, outcomes.spend, CUTOFFS, 28, shop.engine, name="spend", **shop.kept)
-    assert y.name == "spend"
+    found = outcome(shop.tables, SPEND, CUTOFFS, 28, shop.engine, **shop.kept)
+    assert list(found.columns) == ["y"]
+    assert found.index.equals(frame.index)
+    y = found["y"]
     assert y.dtype == np.float64
-    assert y.index.equals(frame.index)
     assert (y > 0).any()
     assert (y == 0).any()
 
@@ -76,7 +80,7 @@ def test_repeated_runs_on_two_threads_give_the_same_bits(tmp_path):
         kept = {"cache": tmp_path / f"cache {run}", "digest": "d"}
         runs.append(
             snapshot(tables, ALL, [CUTOFF], on, **kept).to_numpy().tobytes()
-            + target(tables, discounted, [CUTOFF], 90, on, name="y", **kept).to_numpy().tobytes()
+            + outcome(tables, DISCOUNTED, [CUTOFF], 90, on, **kept).to_numpy().tobytes()
         )
     assert len(set(runs)) == 1
 
@@ -87,22 +91,22 @@ def test_cache_is_read_and_never_rebuilt_whatever_the_order_of_names(shop):
     read = snapshot(shop.tables, names[::-1], CUTOFFS, ReadOnly(), **shop.kept)
     pd.testing.assert_frame_equal(read[names], built, check_exact=True)
     assert list(read.columns) == names[::-1]
-    y = target(shop.tables, outcomes.spend, CUTOFFS, 28, shop.engine, name="y", **shop.kept)
-    again = target(shop.tables, outcomes.spend, CUTOFFS, 28, ReadOnly(), name="y", **shop.kept)
-    pd.testing.assert_series_equal(y, again, check_exact=True)
+    y = outcome(shop.tables, SPEND, CUTOFFS, 28, shop.engine, **shop.kept)
+    again = outcome(shop.tables, SPEND, CUTOFFS, 28, ReadOnly(), **shop.kept)
+    pd.testing.assert_frame_equal(y, again, check_exact=True)
     assert all(path.suffix == ".parquet" for path in shop.kept["cache"].rglob("*") if path.is_file())
 
 
-def test_cache_tells_apart_data_names_cutoffs_horizons_and_targets(shop):
+def test_cache_tells_apart_data_names_cutoffs_horizons_and_outcomes(shop):
     snapshot(shop.tables, ["T"], [CUTOFF], shop.engine, **shop.kept)
-    target(shop.tables, outcomes.spend, [CUTOFF], 28, shop.engine, name="y", **shop.kept)
+    outcome(shop.tables, SPEND, [CUTOFF], 28, shop.engine, **shop.kept)
     requests = [
         partial(snapshot, shop.tables, ["T"], [CUTOFF], ReadOnly(), cache=shop.kept["cache"], digest="other"),
         partial(snapshot, shop.tables, ["T", "recency"], [CUTOFF], ReadOnly(), **shop.kept),
         partial(snapshot, shop.tables, ["T"], [CUTOFFS[0]], ReadOnly(), **shop.kept),
-        partial(target, shop.tables, outcomes.spend, [CUTOFF], 29, ReadOnly(), name="y", **shop.kept),
-        partial(target, shop.tables, discounted, [CUTOFF], 28, ReadOnly(), name="y", **shop.kept),
-        partial(target, shop.tables, outcomes.purchase_days, [CUTOFF], 28, ReadOnly(), name="y", **shop.kept),
+        partial(outcome, shop.tables, SPEND, [CUTOFF], 29, ReadOnly(), **shop.kept),
+        partial(outcome, shop.tables, DISCOUNTED, [CUTOFF], 28, ReadOnly(), **shop.kept),
+        partial(outcome, shop.tables, PURCHASE_DAYS, [CUTOFF], 28, ReadOnly(), **shop.kept),
     ]
     for request in requests:
         with pytest.raises(AssertionError, match="built again"):
@@ -110,15 +114,15 @@ def test_cache_tells_apart_data_names_cutoffs_horizons_and_targets(shop):
 
 
 def test_windows_outside_the_data_are_refused_even_when_cached(shop):
-    target(shop.tables, outcomes.spend, [CUTOFF], 90, shop.engine, name="y", **shop.kept)
+    outcome(shop.tables, SPEND, [CUTOFF], 90, shop.engine, **shop.kept)
     with pytest.raises(InputError, match="not covered"):
-        target(shop.tables.as_of(date(2020, 7, 1)), outcomes.spend, [CUTOFF], 90, shop.engine, name="y", **shop.kept)
+        outcome(shop.tables.as_of(date(2020, 7, 1)), SPEND, [CUTOFF], 90, shop.engine, **shop.kept)
     with pytest.raises(InputError, match="outside the data"):
         snapshot(shop.tables, ["T"], [START], shop.engine, **shop.kept)
     with pytest.raises(InputError, match="no cutoff"):
         snapshot(shop.tables, ["T"], [], shop.engine, **shop.kept)
     with pytest.raises(InputError, match="horizon_days=0"):
-        target(shop.tables, outcomes.spend, [CUTOFF], 0, shop.engine, name="y", **shop.kept)
+        outcome(shop.tables, SPEND, [CUTOFF], 0, shop.engine, **shop.kept)
     assert len(snapshot(shop.tables, ["T"], [END], shop.engine, **shop.kept)) == 60
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import ibis.expr.types as ir
 
 from features.tables import MONEY, Tables
@@ -20,13 +22,13 @@ def coupon_used(lines: ir.Table) -> ir.BooleanValue:
     return (lines.coupon_discount > 0) | (lines.coupon_status.lower() == "used")
 
 
-def by_day(tables: Tables) -> ir.Table:
-    """One row per customer and purchase day: customer_id, day, amount (DECIMAL).
+def by_day(tables: Tables, key: Sequence[str] = ("customer_id",)) -> ir.Table:
+    """One row per customer (or another key) and purchase day: customer_id, day, amount (DECIMAL).
 
     All orders of a day are one purchase (Fader & Hardie's convention, and lifetimes').
     """
     lines = tables.transactions
-    return lines.group_by("customer_id", day=lines.timestamp.date()).agg(amount=lines.amount.sum().cast(MONEY))
+    return lines.group_by(*key, day=lines.timestamp.date()).agg(amount=lines.amount.sum().cast(MONEY))
 
 
 def by_order(tables: Tables) -> ir.Table:

@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 
 from features.errors import InputError, did_you_mean, listing
 from features.families import spelling
+from features.grains import CUSTOMER, Grain
 from features.tables import Tables
 
 Build = Callable[[Tables], ir.Table]
@@ -28,14 +29,16 @@ class Family:
     features : mapping of str to str
         Feature to its meaning, with the unit and what a customer gets who has nothing to count.
     build : callable
-        `(past: Tables) -> ibis table` with the columns customer_id and the features, at most one row
-        per customer. The cutoff is `past.end`. Nulls and missing customers mean `fallbacks`.
+        `(past: Tables) -> ibis table` with the grain's key and the features, at most one row
+        per key. The cutoff is `past.end`. Nulls and missing rows mean `fallbacks`.
     fallbacks : mapping of str to float
         Value of a feature where the family has none; 0 for features not named here.
     undated : bool
         Made of facts of unknown date, which may have been recorded after the cutoff.
     complete : bool
-        Has a row for everyone who bought before the cutoff, so that nobody else need be looked up.
+        Has a row for each row of its grain and no other, so that `Grain.rows` need not be asked.
+    grain : Grain
+        Rows that the features are of. Finer grains, whose key holds this one's, get them by it.
     """
 
     name: str
@@ -45,11 +48,16 @@ class Family:
     fallbacks: Mapping[str, float] = field(default_factory=dict)
     undated: bool = False
     complete: bool = False
+    grain: Grain = CUSTOMER
+
+    def covers(self, grain: Grain) -> bool:
+        """Tell whether the family has exactly the rows of the grain."""
+        return self.complete and self.grain == grain
 
 
 @dataclass(frozen=True, eq=False)
 class Parametrised:
-    """Features that are named `<name>.<value>`, one for each value that the data hold: `store_share.330`.
+    """Features of customers that are named `<name>.<value>`, one for each value in the data: `store_share.330`.
 
     `<name>.*` stands for the values with most spend at some cutoff (`snapshot.expand`).
 
@@ -109,6 +117,7 @@ def family(
     *,
     needs: tuple[str, ...],
     features: Mapping[str, str],
+    grain: Grain = CUSTOMER,
     fallbacks: Mapping[str, float] | None = None,
     undated: bool = False,
     complete: bool = False,
@@ -119,7 +128,8 @@ def family(
         taken = features.keys() & feature_families()
         if taken:
             raise ValueError(f"features registered twice: {listing(sorted(taken))}")
-        FAMILIES[build.__name__] = Family(build.__name__, needs, features, build, fallbacks or {}, undated, complete)
+        name = build.__name__
+        FAMILIES[name] = Family(name, needs, features, build, fallbacks or {}, undated, complete, grain)
         return build
 
     return register
