@@ -120,8 +120,8 @@ def _notes(
         notes.append(f"Averages are over {len(periods)} periods: there are no more before {periods[-1].end}.")
     if n_testing <= options.n_periods:
         notes.append(
-            f"The history is too short for a back-test: it takes {options.n_periods + 1} periods of "
-            f"{options.period_days} days before those kept sealed, and there are {n_testing}."
+            f"The history is too short for a back-test: it needs {options.n_periods + 1} periods of "
+            f"{options.period_days} days before the sealed window, and there are {n_testing}."
         )
     empty = [stage.replace("_", " ") for stage in options.stages if not periods[0].counts.loc[stage].sum()]
     if empty:
