@@ -1,12 +1,13 @@
 # make run: the main job on real data.  make test: lint and all tests.  All build .venv first.
 # make test-fleet: eight workers on one study, by PostgreSQL (Debian: apt-get install postgresql) and an MLflow server.
 # make test-spark: that Spark gives what DuckDB gives (Debian: apt-get install openjdk-17-jre-headless).
+# make docs: docs/configuration.md and docs/data-dictionary.md, from the code and conf/.
 # make bench: how fast it is, into benchmarks/results.md.  make bench-faults: what SIGKILLs leave, benchmarks/faults.md.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: run test test-fleet test-spark bench bench-coverage bench-faults lint format lock clean
+.PHONY: run test test-fleet test-spark docs bench bench-coverage bench-faults lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -21,6 +22,9 @@ test-spark: $(INSTALLED)
 	@command -v java >/dev/null || { echo "Java 17 is missing: apt-get install openjdk-17-jre-headless"; exit 1; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.lock
 	$(BIN)/pytest -m spark tests/test_spark.py
+
+docs: $(INSTALLED)
+	$(BIN)/python docs/generate.py
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/speed.py

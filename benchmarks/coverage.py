@@ -14,7 +14,7 @@ REPEATS, RESAMPLES = 1000, 1000
 HEADING = f"""# How often intervals hold the truth
 
 Written by `benchmarks/coverage.py`: the share of {REPEATS:,} simulated samples whose 95% interval of {RESAMPLES:,}
-resamples holds the truth; these shares vary by .007 by chance. Spend is lognormal (sigma 1.5); gains are those of one
+resamples holds the truth; these shares vary by 0.007 by chance. Spend is lognormal (sigma 1.5); gains are those of one
 ranking over a worse one, with half of the customers not coming back.
 
 | figure | customers | BCa | percentile |

@@ -289,7 +289,7 @@ def trials(folder: Path) -> Iterator[Result]:
 
 
 def run(folder: Path) -> Iterator[Result]:
-    """Three questions from raw files to the report, side by side and one after the other."""
+    """Three tasks from raw files to the report, side by side and one after the other."""
     seconds = []
     for n_processes in (2, 1):  # once each: a run takes minutes
         own = folder / str(n_processes)
@@ -459,7 +459,7 @@ def streams(folder: Path) -> Iterator[Result]:
 
 
 def decision(folder: Path) -> Iterator[Result]:
-    """The gate's comparison of a candidate with three naive models and a champion, on simulated predictions."""
+    """The gate's comparison of a candidate with three baselines and a champion, on simulated predictions."""
     options = yaml.safe_load((ROOT / "conf" / "evaluation" / "default.yaml").read_text())
     names = ("candidate", "naive_lifetime_rate", "naive_last_91_days_rate", "naive_past_total", "champion")
     rng = np.random.default_rng(0)
@@ -484,7 +484,7 @@ def decision(folder: Path) -> Iterator[Result]:
         judge = partial(
             decide,
             candidate="candidate",
-            naive=names[1:4],
+            baselines=names[1:4],
             champion="champion",
             metric="gini",
             min_effect=0.005,
@@ -493,7 +493,6 @@ def decision(folder: Path) -> Iterator[Result]:
             metrics={"total_ratio": 1.0},
             guards={"total_ratio": (0.8, 1.25)},
             backtest={},
-            ranking_only=False,
         )
         seconds[customers] = timed({"ours": lambda resample=resample, judge=judge: judge(resample())}, rounds=3)["ours"]
     small, large = seconds.values()

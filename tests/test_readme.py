@@ -1,4 +1,4 @@
-"""The README's commands, one after the other in one folder, as a new user types them."""
+"""The commands of README and the guides, one after the other in one folder, as a new user types them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from mlflow import MlflowClient
 
 from workplace import ROOT, environment
 
-README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SERVERS = ("experiments ui", "mlflow models serve")  # tests/experiments/test_serving.py runs these
 
 
 def blocks() -> list[str]:
-    return re.findall(r"^```sh\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    return [
+        block
+        for page in PAGES
+        for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    ]
 
 
 def script() -> str:
@@ -56,7 +60,7 @@ def test_readme_commands_work_in_their_order(tmp_path: Path) -> None:
     shutil.copy(ROOT / "MLproject", tmp_path)
     write_online_retail(tmp_path / "online_retail.csv")
     done = subprocess.run(
-        ["bash", "-c", script()], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=900
+        ["bash", "-c", script()], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=1800
     )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     for name in ("features.parquet", "customer_360.parquet", "autumn.csv"):
@@ -84,6 +88,19 @@ def test_servers_of_the_readme_are_those_that_are_tested() -> None:
     assert '"ui"' in served
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#][^)]*)\)", README))
-def test_links_of_the_readme_lead_somewhere(link: str) -> None:
-    assert (ROOT / link).exists()
+def links() -> list[tuple[Path, str]]:
+    """Each link of a page to a file, without the part after #."""
+    return [
+        (page, link)
+        for page in [*PAGES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "adr").glob("*.md"))]
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text())
+    ]
+
+
+@pytest.mark.parametrize(("page", "link"), links(), ids=lambda value: getattr(value, "name", value))
+def test_links_lead_somewhere(page: Path, link: str) -> None:
+    assert (page.parent / link).exists()
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 200

@@ -365,7 +365,7 @@ def test_several_questions_are_judged_together_and_a_killed_run_goes_on(
     workspace: Path, run: Run, three_questions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as killed:
-        killed.setattr("experiments.gate.ledger.settle", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        killed.setattr(promote, "close_look", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
         run(*three_questions, code=130)
     for name in (NAME, "cdnow-segmentation"):
         model = client(workspace).get_registered_model(name)
@@ -375,8 +375,8 @@ def test_several_questions_are_judged_together_and_a_killed_run_goes_on(
         assert not look["outcome"]
         assert not model.aliases  # nobody is champion by a p-value that is not corrected
     checked = []
-    check = promote.rival_of
-    monkeypatch.setattr(promote, "rival_of", lambda *given: checked.append(given) or check(*given))
+    check = promote.checked_rival
+    monkeypatch.setattr(promote, "checked_rival", lambda *given: checked.append(given) or check(*given))
     done = run(*three_questions)
     assert len(checked) == 2  # each candidate once
     assert done.stdout.count("no further look was taken") == 2

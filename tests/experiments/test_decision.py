@@ -28,7 +28,7 @@ def decision(gain: float, se: float, *, champion_gain: float | None = None, **ch
         )
     arguments = {
         "candidate": "candidate",
-        "naive": ["naive"],
+        "baselines": ["naive"],
         "champion": "champion" if champion_gain is not None else None,
         "metric": "gini",
         "min_effect": 0.005,
@@ -36,7 +36,6 @@ def decision(gain: float, se: float, *, champion_gain: float | None = None, **ch
         "confidence": 0.95,
         "metrics": {"total_ratio": 1.0},
         "guards": {"total_ratio": (0.8, 1.25)},
-        "ranking_only": False,
     }
     earlier = {day: {"naive": value} for day, value in changes.pop("backtest", {"2017-07-05": 0.01}).items()}
     return decide(Draws(changes.pop("draws", draws)), **{**arguments, "backtest": earlier, **changes})
@@ -87,17 +86,16 @@ def test_candidate_must_beat_every_naive_model_and_is_judged_by_the_nearest() ->
         "strong": Distribution(0.549, np.full(4000, 0.549)),
         "candidate": Distribution(0.55, 0.55 + 0.003 * NOISE),
     }
-    outcome = decision(0.001, 0, draws=draws, naive=["weak", "strong"], backtest={})
+    outcome = decision(0.001, 0, draws=draws, baselines=["weak", "strong"], backtest={})
     assert (outcome.naive, outcome.nearest.estimate, outcome.verdict) == ("strong", 0.549, "undecided")
     assert not outcome.promote
     assert len(outcome.reasons) == 1
     assert "over strong" in outcome.reasons[0]
 
 
-def test_guard_and_ranking_only_refuse_what_the_gain_allows() -> None:
+def test_a_guard_refuses_what_the_gain_allows() -> None:
     outside = decision(0.05, 0.003, metrics={"total_ratio": 0.79})
     assert outside.reasons == ("total_ratio is 0.790, outside its guard [0.8, 1.25]",)
-    assert not decision(0.05, 0.003, ranking_only=True).promote
 
 
 def test_a_gain_that_is_no_number_promotes_nothing() -> None:
@@ -179,7 +177,7 @@ def test_a_verdict_is_a_sentence_with_its_figure(gain: float, se: float, said: s
         "naive_last_91_days_rate": Distribution(0.5, np.full(4000, 0.5)),
         "candidate": Distribution(0.5 + gain, 0.5 + gain + se * NOISE),
     }
-    outcome = decision(gain, se, draws=draws, naive=["naive_last_91_days_rate"], backtest={})
+    outcome = decision(gain, se, draws=draws, baselines=["naive_last_91_days_rate"], backtest={})
     assert statement("ranks customers", outcome, correct([outcome])[0]).startswith(said)
 
 

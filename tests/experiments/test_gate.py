@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,7 @@ import pytest
 from mlflow import MlflowClient
 
 from experiments.gate import ledger
+from experiments.gate.promotion import carry_out
 from experiments.gate.rule import Comparison, Decision, Outcome, correct
 from experiments.tracking import packaging
 from experiments.tracking.registry import LONGEST_TAG, Registry
@@ -25,7 +26,7 @@ from features.errors import InputError
 from workplace import QUICK, environment
 
 NAME = "shop-clv"
-TAGS = {"target": "spend", "ranking_only": "false"}
+TAGS = {"target": "spend"}
 WINDOW = ledger.Window(start="2017-10-03", end="2018-01-01", rule="r")
 
 
@@ -63,12 +64,25 @@ def decided(promote: bool) -> Decision:
     )
 
 
+def taken(
+    registry: Registry,
+    number: int,
+    decision: Decision,
+    window: ledger.Window = WINDOW,
+    together: Sequence[str] = ("clv",),
+) -> ledger.Look:
+    """Open a look and record this decision, unless one is recorded."""
+    look = ledger.open_look(registry, registry.get(number), registry.champion(), window, together)
+    return look if look.is_decided else ledger.record_decision(registry, look, decision)
+
+
 def look(registry: Registry, number: int, promote: bool, window: ledger.Window = WINDOW) -> ledger.Look:
-    taken = ledger.look(
-        registry, registry.get(number), registry.champion(), window, lambda alpha: decided(promote), ["clv"]
-    )
-    (outcome,) = correct([taken.decision])
-    return ledger.settle(registry, registry.get(number), taken, outcome, "in words")
+    """Take a look, close it and carry it out."""
+    opened = taken(registry, number, decided(promote), window)
+    (outcome,) = correct([opened.decision])
+    closed = ledger.close_look(registry, opened, outcome)
+    carry_out(registry, registry.get(number), closed, "in words")
+    return closed
 
 
 def champion(registry: Registry) -> int | None:
@@ -89,11 +103,7 @@ def test_a_store_is_made_by_one_process_at_a_time(tmp_path: Path, monkeypatch: p
 
 
 def test_a_look_is_counted_even_if_it_dies_and_overlapping_windows_count_together(registry: Registry) -> None:
-    def dies(alpha: float) -> Decision:
-        raise MemoryError
-
-    with pytest.raises(MemoryError):
-        ledger.look(registry, registry.get(1), None, WINDOW, dies, ["clv"])
+    ledger.open_look(registry, registry.get(1), None, WINDOW, ["clv"])  # and its process dies in the evaluation
     assert look(registry, 1, promote=False).number == 2
     a_day_later = ledger.Window(start="2017-10-04", end="2018-01-02", rule="r")
     assert look(registry, 2, promote=False, window=a_day_later).number == 3
@@ -123,22 +133,21 @@ def test_a_promotion_killed_before_the_alias_was_set_is_carried_out_later(
 
 
 def test_a_champion_that_changed_meanwhile_stops_the_promotion(registry: Registry) -> None:
-    def overtaken(alpha: float) -> Decision:
-        registry.crown(3, "by someone on another machine")
-        return decided(True)
-
-    taken = ledger.look(registry, registry.get(1), None, WINDOW, overtaken, ["clv"])
+    opened = ledger.open_look(registry, registry.get(1), None, WINDOW, ["clv"])
+    registry.crown(3, "by someone on another machine")
+    decision = ledger.record_decision(registry, opened, decided(True))
+    closed = ledger.close_look(registry, decision, correct([decision.decision])[0])
     with pytest.raises(InputError, match="changed while version 1 was judged"):
-        ledger.settle(registry, registry.get(1), taken, correct([taken.decision])[0], "in words")
+        carry_out(registry, registry.get(1), closed, "in words")
     assert champion(registry) == 3
 
 
 def test_what_came_of_a_look_beside_other_tasks_stands(registry: Registry) -> None:
-    taken = ledger.look(registry, registry.get(1), None, WINDOW, lambda alpha: decided(True), ["clv", "segmentation"])
-    assert taken.outcome is None
+    alone = taken(registry, 1, decided(True), together=["clv", "segmentation"])
+    assert alone.outcome is None
     assert champion(registry) is None  # a look alone crowns nobody
     refused = Outcome(False, "weak", ("not beside the others",))
-    ledger.settle(registry, registry.get(1), taken, refused, "in words")
+    carry_out(registry, registry.get(1), ledger.close_look(registry, alone, refused), "in words")
     again = look(registry, 1, promote=True)
     assert (again.fresh, again.outcome, champion(registry)) == (False, refused, None)
     assert registry.get(1).tags["verdict"] == "weak"
@@ -157,7 +166,6 @@ def test_a_ledger_holds_decisions_of_any_length_and_each_reason_once(
         n_naive=60,
         reasons=tuple(f"the gain over {rival.rival} is not shown" for rival in rivals),
     )
-    candidate = registry.get(1)
 
     def judged(registry: Registry, *, killed: bool = False) -> ledger.Look:
         with monkeypatch.context() as patched:
@@ -169,28 +177,26 @@ def test_a_ledger_holds_decisions_of_any_length_and_each_reason_once(
                     "set_registered_model_tag",
                     lambda *tag: write(*tag) if next(pieces) else (_ for _ in ()).throw(KeyboardInterrupt),
                 )
-            return ledger.look(registry, candidate, None, WINDOW, lambda alpha: long, ["clv"])
+            return taken(registry, 1, long)
 
     with pytest.raises(KeyboardInterrupt):
         judged(registry, killed=True)
     assert [past["decision"] for past in registry.ledger()] == [None]
-    taken = judged(registry)
-    (outcome,) = correct([taken.decision])
+    judged_again = judged(registry)
+    (outcome,) = correct([judged_again.decision])
     beside_others = replace(outcome, reasons=(*outcome.reasons, "not beside the others"))
-    ledger.settle(registry, candidate, taken, beside_others, "in words")
+    closed = ledger.close_look(registry, judged_again, beside_others)
+    carry_out(registry, registry.get(1), closed, "in words")
     tags = registry.client.get_registered_model(registry.name).tags
     assert max(map(len, tags.values())) <= LONGEST_TAG
     assert max(map(len, registry.get(1).tags.values())) <= LONGEST_TAG
-    again = ledger.look(registry, candidate, None, WINDOW, lambda alpha: one, ["clv"])
-    assert (again.fresh, again.decision, again.outcome) == (False, taken.decision, beside_others)
+    again = taken(registry, 1, one)
+    assert (again.fresh, again.decision, again.outcome) == (False, judged_again.decision, beside_others)
     assert [comparison.rival for comparison in again.decision.comparisons] == [rival.rival for rival in rivals]
     assert "".join(value for key, value in tags.items() if ".0002" in key).count(long.reasons[-1]) == 1
 
-    def opens(alpha: float) -> NoReturn:
-        raise AssertionError("the window was opened")
-
     with pytest.raises(InputError, match=r"too long for the ledger(.|\n)*at most 4,000 characters"):
-        ledger.look(registry, registry.get(2), None, WINDOW, opens, ["task" * 1000])
+        ledger.open_look(registry, registry.get(2), None, WINDOW, ["task" * 1000])
 
 
 def test_a_look_stands_after_the_naive_model_took_the_place_of_its_candidate(registry: Registry) -> None:
@@ -214,13 +220,6 @@ def test_rolling_back_goes_the_way_that_the_alias_went(registry: Registry) -> No
     assert champion(registry) == 1
     registry.crown(2, "back by hand")
     assert "rolled_back" not in registry.get(2).tags
-
-
-def test_a_model_that_only_ranks_is_never_champion(registry: Registry) -> None:
-    registry.tag(2, {"ranking_only": "true"})
-    with pytest.raises(InputError, match="only ranks customers"):
-        registry.crown(2, "by hand")
-    assert champion(registry) is None
 
 
 def test_a_version_predicts_with_the_code_that_it_carries(

@@ -15,6 +15,7 @@ from experiments.evaluation.bootstrap import Distribution, Draws
 
 POWER = 0.8
 BACKTEST_ORIGINS = 3  # wanted, the sealed window counted
+TAIL_DRAWS = 20  # resamples beyond a bound at least, or its level would be a fiction
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,18 @@ class Decision:
         gains = {claim: _largest(comparison.p_values[claim] for comparison in naive) for claim in ("gain", "effect")}
         return {**self.nearest.p_values, **gains}
 
+    def metrics(self) -> dict[str, float]:
+        """Return the figures of the decision as a run logs them: gains with their bounds, interval, back-test."""
+        metrics = {f"sealed/{self.metric}_low": self.interval[0], f"sealed/{self.metric}_high": self.interval[1]}
+        for comparison in self.comparisons:
+            metrics |= {
+                f"sealed/gain_over_{comparison.rival}": comparison.gain,
+                f"sealed/gain_over_{comparison.rival}_lower": comparison.lower,
+                f"sealed/gain_over_{comparison.rival}_upper": comparison.upper,
+            }
+        metrics |= {f"backtest/{day}/gain": gain for day, gain in self.backtest.items() if not math.isnan(gain)}
+        return {**metrics, "sealed/detectable_gain": self.nearest.detectable}
+
     @property
     def p_value(self) -> float:
         """Of the candidate being no better than every rival: the largest of the comparisons'."""
@@ -209,11 +222,20 @@ def alpha_of_look(look: int, alpha: float = 0.05) -> float:
     return alpha * 6 / (math.pi**2 * look**2)
 
 
+def enough_resamples(least: int, alpha: float, n_tasks: int) -> int:
+    """Return how many resamples show the smallest level that Holm's correction over the tasks tests at.
+
+    >>> enough_resamples(2000, 0.0304, 3), enough_resamples(2000, 0.0076, 3)
+    (2000, 7895)
+    """
+    return max(least, math.ceil(TAIL_DRAWS * n_tasks / alpha))
+
+
 def decide(
     draws: Draws,
     *,
     candidate: str,
-    naive: Sequence[str],
+    baselines: Sequence[str],
     champion: str | None,
     metric: str,
     min_effect: float,
@@ -222,7 +244,6 @@ def decide(
     metrics: Mapping[str, float],
     guards: Mapping[str, Sequence[float]],
     backtest: Mapping[str, Mapping[str, float]],
-    ranking_only: bool,
 ) -> Decision:
     """Apply the gate's rule.
 
@@ -235,8 +256,8 @@ def decide(
         The primary metric of every model on the same resamples of customers.
     candidate : str
         Which of them is judged.
-    naive : sequence of str
-        The naive models among them.
+    baselines : sequence of str
+        The baselines among them.
     champion : str or None
         The champion among them, if there is one.
     metric : str
@@ -253,8 +274,6 @@ def decide(
     backtest : mapping of day to mapping of naive model to float
         Gain over each from each origin, NaN where there was none to be had. The median of those over the naive model
         that comes nearest in the sealed window must be above 0.
-    ranking_only : bool
-        The candidate orders customers but its figures are no amounts.
     """
     comparisons = tuple(
         Comparison.of(
@@ -265,9 +284,9 @@ def decide(
             alpha=alpha,
             confidence=confidence,
         )
-        for rival in [*naive, *([champion] if champion else [])]
+        for rival in [*baselines, *([champion] if champion else [])]
     )
-    nearest = min(comparisons[: len(naive)], key=lambda comparison: comparison.gain)
+    nearest = min(comparisons[: len(baselines)], key=lambda comparison: comparison.gain)
     reasons = []
     for comparison in comparisons:
         if not comparison.lower > 0:  # NaN is no gain
@@ -288,8 +307,6 @@ def decide(
         reasons.append(
             f"the median gain over {nearest.rival} from {len(gains)} origins is {median(gains):+.4f}, not above 0"
         )
-    if ranking_only:
-        reasons.append("the model only ranks customers; a champion must predict amounts")
     decision = Decision(
         promote=not reasons,
         verdict="undecided",
@@ -302,7 +319,7 @@ def decide(
         interval=draws[candidate].interval(confidence),
         naive=nearest.rival,
         guards={name: (low, metrics[name], high) for name, (low, high) in guards.items()},
-        n_naive=len(naive),
+        n_naive=len(baselines),
         backtest=from_origins,
     )
     return dataclasses.replace(decision, verdict=nearest.verdict(decision.claims, alpha, min_effect))

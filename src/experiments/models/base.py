@@ -33,8 +33,6 @@ class Model(RegressorMixin, BaseEstimator):
     ----------
     is_naive : bool
         A rule that a marketer would apply by hand: what every other model is compared with.
-    ranking_only : bool
-        Predictions order customers but are no amounts of money.
     """
 
     is_naive: ClassVar[bool] = False
@@ -43,10 +41,6 @@ class Model(RegressorMixin, BaseEstimator):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         Model._classes[cls.__name__] = cls
-
-    @property
-    def ranking_only(self) -> bool:
-        return False
 
     def outputs(self, X: pd.DataFrame) -> np.ndarray:
         """All that the model says of each row, as the task names it: shape (n_rows, n_outputs)."""

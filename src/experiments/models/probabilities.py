@@ -247,10 +247,6 @@ class Recalibrated(Model):
         self.intercept = intercept
         self.slope = slope
 
-    @property
-    def ranking_only(self) -> bool:
-        return self.model.ranking_only
-
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
         """Fit the model; the map is given."""
         self.model_ = clone(self.model).fit(X, y)

@@ -172,20 +172,8 @@ class Registry:
             raise
 
     def crown(self, number: int, reason: str) -> None:
-        """Point the alias at a version and remember the one before; nothing happens to today's champion.
-
-        Raises
-        ------
-        InputError
-            If the version only ranks customers: a champion must predict amounts.
-        """
+        """Point the alias at a version and remember the one before; nothing happens to today's champion."""
         version, before = self.get(number), self.champion()
-        if version.tags.get("ranking_only") == "true":
-            raise InputError(
-                f"version {number} only ranks customers; a champion must predict amounts",
-                where=self.name,
-                hint="choose another version",
-            )
         if before is not None and before.number == number:
             return
         history = self.history()

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from experiments.gate.standing import stand
+from experiments.gate.standing import Standing, stand
 from experiments.models.base import Model
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
-from experiments.tasks.base import build, naive_models, outside_guards
+from experiments.tasks.base import Evaluation, Validation, build
 from experiments.workflow.session import Session, digest
 from features.families import describe
 
@@ -24,6 +25,44 @@ if TYPE_CHECKING:
     from experiments.tracking.runs import Runs
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A fitted model, what it was made from, and what its run keeps.
+
+    Attributes
+    ----------
+    kind : str
+        `refit` of a candidate, `naive` of a baseline.
+    name : str
+        Candidate of the task.
+    model : Model
+    params : mapping
+        That it was built with.
+    digest : str
+        See `made_from`.
+    tags : mapping
+        Of the run and the version, beside those that all have: see `register`.
+    logged : mapping of str to str
+        Parameters of the run.
+    metrics : mapping of str to float
+    note : str
+    tables : mapping of name to frame
+    figures : mapping of name to PNG
+    """
+
+    kind: str
+    name: str
+    model: Model
+    params: Mapping[str, Any]
+    digest: str
+    tags: Mapping[str, str]
+    logged: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    note: str
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    figures: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def make_candidate(session: Session, name: str, params: Mapping[str, Any], parent: str | None = None) -> Version:
@@ -43,157 +82,109 @@ def make_candidate(session: Session, name: str, params: Mapping[str, Any], paren
     Version
         The new version; or the one there is, if data, code, configuration and parameters are the same.
     """
-    from experiments.tracking.store import answering, exclusive
+    from experiments.tracking.store import answering
 
     build(session.task, name, params)  # a wrong name or parameter is better seen before the features are built
-    one_writer = exclusive(session.client, f"{session.registered_name} candidates")  # or two would register the same
-    with answering(session.client), one_writer:
-        return _make_candidate(session, name, params, parent)
+    with answering(session.client), one_writer(session):
+        own = made_from(session, "refit", name, params)
+        existing = session.registry.find(own)
+        if existing is not None:
+            logger.info("the same candidate is registered already: %s version %d", existing.name, existing.number)
+            return existing
+        standing = _validated(session, name, params)
+        model = _refitted(session, name, params, standing.validation)
+        diagnosis = session.task.diagnose(model, session.training.at(max(session.splits.refit())))
+        return register(session, _described(session, model, params, own, standing, diagnosis), parent)
 
 
-def _make_candidate(session: Session, name: str, params: Mapping[str, Any], parent: str | None) -> Version:
-    from experiments.tracking import packaging
-
-    task, splits = session.task, session.splits
-    refit = splits.refit()
-    candidate_digest = _digest(session, "refit", name, params)
-    existing = session.registry.find(candidate_digest)
-    if existing is not None:
-        logger.info("the same candidate is registered already: %s version %d", existing.name, existing.number)
-        return existing
-
-    dataset = session.training
+def _validated(session: Session, name: str, params: Mapping[str, Any]) -> Standing:
+    """Validate a candidate and all that it stands beside."""
     logger.info("validating %s beside the naive models and the controls", name)
     options = session.config.evaluation
-    standing = stand(task, name, params, dataset, splits.folds(), n_controls=options.n_controls, seed=options.seed)
-    naive = standing.best_naive
+    return stand(
+        session.task,
+        name,
+        params,
+        session.training,
+        session.splits.folds(),
+        n_controls=options.n_controls,
+        seed=options.seed,
+    )
 
+
+def _refitted(session: Session, name: str, params: Mapping[str, Any], validation: Validation) -> Model:
+    """Fit a candidate on all windows before the sealed one; its labels agree with the champion's."""
+    task, refit = session.task, session.splits.refit()
     logger.info("refitting on the windows of %s", ", ".join(map(str, refit)))
-    train = dataset.at(*refit)
-    model = task.recalibrate(build(task, name, params).fit(train.X, train.y), standing.validation)
-    latest = train.at(max(refit))
+    train = session.training.at(*refit)
+    model = task.recalibrate(build(task, name, params).fit(train.X, train.y), validation)
     champion = session.registry.champion() if task.keeps_labels else None
     if champion is not None and champion.has_current_code:
-        task.align(model, latest.X, champion.estimator, session.shop.features(champion.features, [max(refit)]))
-    diagnosis = task.diagnose(model, latest)
-    diagnosed = diagnosis.metrics if diagnosis else {}
-
-    tags = _tags(session, "refit", name, model, params, candidate_digest, naive)
-    runs = session.runs
-    run_id = runs.start(f"refit {name}", tags, parent)
-    with _ended(runs, run_id):
-        runs.log(
-            run_id,
-            params={
-                "model": name,
-                **{f"{name}.{param}": value for param, value in params.items()},
-                "training_cutoffs": ", ".join(map(str, refit)),
-                "validation_cutoffs": ", ".join(map(str, splits.validation)),
-                "seed": session.config.tuning.seed,
-            },
-            metrics={
-                **standing.metrics(),
-                **diagnosed,
-                **{
-                    f"control/{control}": {**standing.validation.metrics, **diagnosed}[null]
-                    for null, control in task.nulls.items()
-                },
-            },
-            note=f"{name} refitted on all windows before the sealed one ({splits.sealed}). "
-            f"`valid/…` is the mean over {len(splits.validation)} validation cutoff(s), "
-            f"`naive/…` the best naive model there ({naive}), `control/…` what there is to see without any "
-            f"signal: the same prediction for all, and {name} with the targets permuted among the customers of each "
-            f"cutoff, in training as in validation. `promote` adds `sealed/…`.",
-        )
-        runs.log_data(run_id, session.data_input, context="training")
-        meanings = pd.DataFrame(describe(session.features).items(), columns=["feature", "meaning"])
-        tables = {
-            "features": meanings,
-            "comparison": standing.table(),
-            **standing.validation.last.tables,
-            **(diagnosis.tables if diagnosis else {}),
-        }
-        figures = draw(
-            {name: tables, naive: standing.naive[naive].last.tables},
-            currency=session.shop.staged.currency,
-            horizon_days=task.horizon_days,
-            window=f"validation from {splits.validation[-1]}",
-        )
-        pictures = {figure_name: png(figure) for figure_name, figure in figures.items()}
-        runs.log_artifacts(run_id, texts=session.texts, tables=tables, figures=pictures)
-        uri = packaging.log_model(run_id, model, session.features, task.outputs)
-        version = session.registry.register(uri, run_id, tags)
-    return _kept(session, version, run_id)
+        latest = train.at(max(refit)).X
+        task.align(model, latest, champion.estimator, session.shop.features(champion.features, [max(refit)]))
+    return model
 
 
-def make_naive(
+def _described(
     session: Session,
+    model: Model,
     params: Mapping[str, Any],
-    validated: Mapping[str, Mapping[str, float]],
-    tags: Mapping[str, str],
-    parent: str | None = None,
-) -> Version:
-    """Fit the naive model that validated best on all windows before the sealed one, and register it.
+    own: str,
+    standing: Standing,
+    diagnosis: Evaluation | None,
+) -> Made:
+    """Gather what the run of a refitted candidate keeps."""
+    task, splits, name, naive = session.task, session.splits, standing.name, standing.best_naive
+    diagnosed = diagnosis.metrics if diagnosis else {}
+    nulls = {**standing.validation.metrics, **diagnosed}
+    tables = {
+        "features": pd.DataFrame(describe(session.features).items(), columns=["feature", "meaning"]),
+        "comparison": standing.table(),
+        **standing.validation.last.tables,
+        **(diagnosis.tables if diagnosis else {}),
+    }
+    figures = draw(
+        {name: tables, naive: standing.naive[naive].last.tables},
+        currency=session.shop.staged.currency,
+        horizon_days=task.horizon_days,
+        window=f"validation from {splits.validation[-1]}",
+    )
+    return Made(
+        kind="refit",
+        name=name,
+        model=model,
+        params=params,
+        digest=own,
+        tags={"naive": naive},
+        logged={
+            **{f"{name}.{param}": value for param, value in params.items()},
+            "validation_cutoffs": ", ".join(map(str, splits.validation)),
+            "seed": session.config.tuning.seed,
+        },
+        metrics={
+            **standing.metrics(),
+            **diagnosed,
+            **{f"control/{control}": nulls[null] for null, control in task.nulls.items()},
+        },
+        note=f"{name} refitted on all windows before the sealed one ({splits.sealed}). "
+        f"`valid/…` is the mean over {len(splits.validation)} validation cutoff(s), "
+        f"`naive/…` the best naive model there ({naive}), `control/…` what there is to see without any "
+        f"signal: the same prediction for all, and {name} with the targets permuted among the customers of each "
+        f"cutoff, in training as in validation. `promote` adds `sealed/…`.",
+        tables=tables,
+        figures={figure_name: png(figure) for figure_name, figure in figures.items()},
+    )
 
-    The one that is least outside the task's guards goes first: what is in use must not foretell three times the
-    revenue.
 
-    Parameters
-    ----------
-    session : Session
-    params : mapping
-        Of the candidate in whose place it is put to use: naive models share parameters with it.
-    validated : mapping of naive model to its metrics
-        Means over the validation cutoffs. A model that only ranks is not considered.
-    tags : mapping
-        More of the version's tags, such as its verdict.
-    parent : str, optional
-        Run of the study.
-
-    Returns
-    -------
-    Version
-        The new version; or the one there is, if nothing it is made from has changed.
-    """
-    from experiments.tracking import packaging
+def one_writer(session: Session) -> AbstractContextManager[None]:
+    """Lock the registering of versions, or two processes would register the same."""
     from experiments.tracking.store import exclusive
 
-    task, splits = session.task, session.splits
-    naive = {name: build() for name, build in naive_models(task, params).items()}
-    usable = [name for name, model in naive.items() if not model.ranking_only]
-
-    def merit(rival: str) -> tuple[float, float]:
-        return -outside_guards(task, validated[rival]), validated[rival][task.primary_metric]
-
-    name = max(usable, key=merit)
-    own = naive[name].get_params(deep=False)
-    with exclusive(session.client, f"{session.registered_name} candidates"):
-        naive_digest = _digest(session, "naive", name, own)
-        existing = session.registry.find(naive_digest)
-        if existing is not None:
-            session.registry.tag(existing.number, tags)
-            return existing
-        train = session.training.at(*splits.refit())
-        model = naive[name].fit(train.X, train.y)
-        runs = session.runs
-        described = {**_tags(session, "naive", name, model, own, naive_digest, name), **tags}
-        run_id = runs.start(f"naive {name}", described, parent)
-        with _ended(runs, run_id):
-            runs.log(
-                run_id,
-                params={"model": name, "training_cutoffs": ", ".join(map(str, splits.refit()))},
-                metrics={f"valid/{metric}": value for metric, value in validated[name].items()},
-                note=f"{name}, in use as long as nothing better is shown: {tags['reason']}.",
-            )
-            runs.log_data(run_id, session.data_input, context="training")
-            runs.log_artifacts(run_id, texts=session.texts)
-            uri = packaging.log_model(run_id, model, session.features, task.outputs)
-            version = session.registry.register(uri, run_id, described)
-        return _kept(session, version, run_id)
+    return exclusive(session.client, f"{session.registered_name} candidates")
 
 
-def _digest(session: Session, kind: str, name: str, params: Mapping[str, Any]) -> str:
-    """What tells one candidate from another: two of the same are registered once."""
+def made_from(session: Session, kind: str, name: str, params: Mapping[str, Any]) -> str:
+    """Hash what tells one version from another: two of the same are registered once."""
     from experiments.tracking import packaging
 
     return digest(
@@ -212,32 +203,54 @@ def _digest(session: Session, kind: str, name: str, params: Mapping[str, Any]) -
     )
 
 
-def _tags(
-    session: Session,
-    kind: str,
-    name: str,
-    model: Model,
-    params: Mapping[str, Any],
-    candidate_digest: str,
-    best_naive: str,
-) -> dict[str, str]:
-    """What a version was made from and for."""
+def register(session: Session, made: Made, parent: str | None) -> Version:
+    """Log a fitted model in a run of its own, and register it.
+
+    Parameters
+    ----------
+    session : Session
+    made : Made
+    parent : str or None
+        Run of the study.
+    """
+    from experiments.tracking import packaging
+
+    runs, tags = session.runs, {**_lineage_of(session, made), **made.tags}
+    run_id = runs.start(f"{made.kind} {made.name}", tags, parent)
+    with _ended(runs, run_id):
+        runs.log(
+            run_id,
+            params={
+                "model": made.name,
+                "training_cutoffs": ", ".join(map(str, session.splits.refit())),
+                **made.logged,
+            },
+            metrics=made.metrics,
+            note=made.note,
+        )
+        runs.log_data(run_id, session.data_input, context="training")
+        runs.log_artifacts(run_id, texts=session.texts, tables=made.tables, figures=made.figures)
+        uri = packaging.log_model(run_id, made.model, session.features, session.task.outputs)
+        version = session.registry.register(uri, run_id, tags)
+    return _first_of(session, version)
+
+
+def _lineage_of(session: Session, made: Made) -> dict[str, str]:
+    """Return tags that say what a version was made from and for."""
     from experiments.tracking import packaging
 
     task, splits = session.task, session.splits
     return {
         **session.lineage,
-        "kind": kind,
-        "model": name,
+        "kind": made.kind,
+        "model": made.name,
         "objective": task.objective,
-        "params": json.dumps(dict(params)),
-        "naive": best_naive,
+        "params": json.dumps(dict(made.params)),
         "judged": task.judged,
         "models_digest": packaging.models_digest(),
-        "ranking_only": str(model.ranking_only).lower(),
         "trained_through": str(max(splits.refit()) + timedelta(days=task.horizon_days)),
         "sealed_from": str(splits.sealed),
-        "candidate_digest": candidate_digest,
+        "candidate_digest": made.digest,
     }
 
 
@@ -251,18 +264,18 @@ def _ended(runs: Runs, run_id: str) -> Iterator[None]:
         raise
 
 
-def _kept(session: Session, version: Version, run_id: str) -> Version:
-    """The version, or of two that were registered at once the first; its run ends."""
+def _first_of(session: Session, version: Version) -> Version:
+    """Return the version, or of two that were registered at once the first; the run of the version ends."""
     runs, name = session.runs, version.tags["model"]
     first = session.registry.find(version.tags["candidate_digest"])
     assert first is not None
     if first.number < version.number:  # of two machines, whose locks do not reach each other, the first one's stays
         session.registry.delete(version.number)
-        runs.rename(run_id, f"{name}, as version {first.number}")
-        runs.finish(run_id)
+        runs.rename(version.run_id, f"{name}, as version {first.number}")
+        runs.finish(version.run_id)
         logger.info("another machine registered the same candidate first: %s version %d", first.name, first.number)
         return first
-    runs.rename(run_id, f"{name}, version {version.number}")
-    runs.finish(run_id)
+    runs.rename(version.run_id, f"{name}, version {version.number}")
+    runs.finish(version.run_id)
     logger.info("registered %s version %d", version.name, version.number)
     return version

@@ -13,8 +13,9 @@ from joblib import cpu_count
 
 from experiments.commands.compose import every, of_each_task, session_of
 from experiments.gate.decision_page import figure, statement
+from experiments.workflow.baseline import unjudged, use_baseline_unjudged
 from experiments.workflow.config import Config
-from experiments.workflow.promote import describe, in_use, promote_together, unjudged, use_naive_unjudged
+from experiments.workflow.promote import decision_text, in_use, promote_together
 from experiments.workflow.report import report
 from experiments.workflow.score import find_champions, score
 from experiments.workflow.session import Session
@@ -75,7 +76,7 @@ def main(config: Config) -> None:
         raise refusals[0]
     for answer in answers:
         if answer.look is not None:
-            print(f"{describe(answer.session, answer.look)}\n")
+            print(f"{decision_text(answer.session, answer.look)}\n")
     if answers:
         print(f"{summary(answers)}\n")
 
@@ -143,7 +144,7 @@ def search(session: Session) -> Answer:
         logger.warning("%s has no candidate: %s", session.task.name, error.problem)
         refusal = error
     try:
-        use_naive_unjudged(session, refusal)
+        use_baseline_unjudged(session, refusal)
         return Answer(session, refusal=refusal, is_unjudged=True)
     except UnsuitableDataError as error:
         logger.warning("%s is skipped: %s", session.task.name, error.problem)

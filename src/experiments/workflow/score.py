@@ -23,7 +23,7 @@ from experiments.workflow.output import check_output, write
 from experiments.workflow.session import Session
 from features.engines import Engine, batches
 from features.errors import InputError, UnsuitableDataError
-from features.snapshot import combinations, definition_hash
+from features.snapshot import combinations
 from features.tables import parse_day
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def check_reach(session: Session) -> None:
             where="tracking.uri",
             expected=f"a server that they reach, as engine.master={master} works on other machines",
             found=session.client.tracking_uri,
-            hint="start mlflow server and give tracking.uri=http://…: see the README, Many hands",
+            hint="start mlflow server and give tracking.uri=http://…: see docs/operations.md",
         )
 
 
@@ -189,7 +189,7 @@ def find_champions(session: Session, check: bool = True) -> dict[str, Version]:
     InputError
         If none has one, or one reads features that the code in use computes in another way.
     """
-    from experiments.gate.ledger import check_features
+    from experiments.gate.admission import check_features
     from experiments.tracking.registry import Registry
 
     champions = {}
@@ -197,7 +197,7 @@ def find_champions(session: Session, check: bool = True) -> dict[str, Version]:
         version = Registry(session.client, f"{session.shop.staged.shop}-{task}").champion()
         if version is not None:
             if check:
-                check_features(version, definition_hash(version.features), f"{session.again('tune')}, then promote")
+                check_features(version, f"{session.again('tune')}, then promote")
             champions[task] = version
     if not champions:
         raise InputError(

@@ -9,8 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from experiments.commands.compose import typed
-from experiments.models.baselines import PastTotal
-from experiments.workflow import candidate
+from experiments.workflow import baseline
 from experiments.workflow.session import Session
 from workplace import ROOT
 
@@ -20,7 +19,7 @@ LIFETIME, LATELY, TOTAL = "naive_lifetime_rate", "naive_last_91_days_rate", "nai
 @pytest.fixture
 def chosen(monkeypatch: pytest.MonkeyPatch):
     """Of some validated figures, the model that is put to use; what there is already is not fitted again."""
-    monkeypatch.setattr(candidate, "_digest", lambda session, kind, name, params: name)
+    monkeypatch.setattr(baseline, "made_from", lambda session, kind, name, params: name)
     monkeypatch.setattr("experiments.tracking.store.exclusive", lambda client, name: nullcontext())
     tagged = {}
     registry = SimpleNamespace(
@@ -34,7 +33,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch):
         session = SimpleNamespace(
             task=Session(config).task, splits=None, client=None, registered_name="shop", registry=registry
         )
-        version = candidate.make_naive(session, {}, validated, {"reason": "none was shown"})
+        version = baseline.make_baseline(session, {}, validated, {"reason": "none was shown"})
         assert tagged == {"reason": "none was shown"}
         return version.name
 
@@ -52,8 +51,3 @@ def test_within_the_guards_the_naive_model_that_ranks_best_is_used(chosen):
 def test_outside_of_them_the_one_that_is_least_so_whatever_its_rank(chosen):
     assert chosen("clv", clv(**{LIFETIME: (0.4, 1.1), LATELY: (0.9, 3.0), TOTAL: (0.8, 0.2)})) == LIFETIME
     assert chosen("clv", clv(**{LIFETIME: (0.9, 5.0), LATELY: (0.8, 3.0), TOTAL: (0.4, 1.3)})) == TOTAL
-
-
-def test_a_model_that_only_ranks_foretells_no_amount_and_is_not_used(chosen, monkeypatch):
-    monkeypatch.setattr(PastTotal, "ranking_only", True)
-    assert chosen("clv", clv(**{LIFETIME: (0.4, 1.1), LATELY: (0.3, 1.0), TOTAL: (0.9, 1.0)})) == LIFETIME

@@ -1,0 +1,183 @@
+"""Candidate, champion and baselines in the sealed window, on the same rows. Nothing else reads its outcomes."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from experiments.evaluation.bootstrap import Draws, paired_bootstrap
+from experiments.evaluation.controls import permuted_within_cutoff
+from experiments.evaluation.splits import Splits
+from experiments.gate.standing import CONSTANT, PERMUTED, control_metrics
+from experiments.tasks.base import Evaluation, Task, build, naive_models
+from features.errors import UnsuitableDataError
+from features.shop import Shop
+
+if TYPE_CHECKING:  # MLflow takes seconds to import
+    from experiments.tracking.registry import Version
+
+logger = logging.getLogger(__name__)
+
+CANDIDATE, CHAMPION = "candidate", "champion"
+
+
+@dataclass(frozen=True)
+class SealedEvaluations:
+    """Evaluations of all models that are compared, on the same rows of the sealed window.
+
+    Attributes
+    ----------
+    candidate : Evaluation
+    baselines : mapping of name to Evaluation
+    champion : Evaluation or None
+    backtest : mapping of day to mapping of baseline to float
+        The candidate's gain in the primary metric over each baseline, from several origins: see `backtest`.
+    controls : mapping of metric to float
+        See `sealed_controls`.
+    """
+
+    candidate: Evaluation
+    baselines: Mapping[str, Evaluation]
+    champion: Evaluation | None
+    backtest: Mapping[str, Mapping[str, float]]
+    controls: Mapping[str, float]
+
+    def rivals(self) -> dict[str, Evaluation]:
+        """Return the evaluations that the candidate is compared with: of all baselines, then of the champion."""
+        return {**self.baselines, **({CHAMPION: self.champion} if self.champion else {})}
+
+    def predictions(self) -> dict[str, np.ndarray]:
+        """Return the predictions of each model."""
+        everyone = {CANDIDATE: self.candidate, **self.rivals()}
+        return {name: evaluation.prediction.to_numpy() for name, evaluation in everyone.items()}
+
+    def metrics(self) -> dict[str, float]:
+        """Return all metrics under `sealed/`: the candidate's without a name, each rival's under its own."""
+        metrics = {f"sealed/{name}": value for name, value in self.candidate.metrics.items()}
+        for rival, evaluation in self.rivals().items():
+            metrics |= {f"sealed/{rival}/{name}": value for name, value in evaluation.metrics.items()}
+        return {**metrics, **{f"sealed/control/{name}": value for name, value in self.controls.items()}}
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the candidate's tables, and what every model predicted beside what happened."""
+        y = self.candidate.y
+        key = {level: y.index.get_level_values(level) for level in y.index.names if level != "cutoff"}
+        return {
+            **{f"sealed_{name}": table for name, table in self.candidate.tables.items()},
+            "sealed_predictions": pd.DataFrame({**key, "actual": y.to_numpy(), **self.predictions()}),
+        }
+
+
+def evaluate_sealed(
+    task: Task,
+    shop: Shop,
+    splits: Splits,
+    candidate: Version,
+    champion: Version | None,
+    *,
+    n_origins: int,
+    n_controls: int,
+    seed: int,
+) -> SealedEvaluations:
+    """Evaluate candidate, baselines and champion in the sealed window, each on its own features.
+
+    A champion that predicts what one of the baselines does, as when that one is in use, is not compared twice.
+
+    Parameters
+    ----------
+    task : Task
+    shop : Shop
+    splits : Splits
+    candidate : Version
+    champion : Version or None
+    n_origins : int
+        Of the back-test, the sealed window counted.
+    n_controls, seed : int
+        Permutations of the outcomes, and the seed of the first.
+    """
+    logger.info("opening the sealed window %s, %d days", splits.sealed, task.horizon_days)
+    dataset = task.dataset(shop, candidate.features, [splits.sealed])
+    train = task.dataset(shop, candidate.features, splits.refit())
+    fitted = {name: build().fit(train.X, train.y) for name, build in naive_models(task, candidate.params).items()}
+    baselines = {name: task.evaluate(model, dataset) for name, model in fitted.items()}
+    own = task.evaluate(candidate.estimator, dataset)
+    rival = None
+    if champion is not None:
+        rival = task.evaluate(champion, task.dataset(shop, champion.features, [splits.sealed]))
+        if any(np.array_equal(rival.prediction, other.prediction) for other in baselines.values()):
+            rival = None
+    primary = task.primary_metric
+    gains = {name: own.metrics[primary] - baseline.metrics[primary] for name, baseline in baselines.items()}
+    return SealedEvaluations(
+        candidate=own,
+        baselines=baselines,
+        champion=rival,
+        backtest={**backtest(task, shop, splits, candidate, n_origins - 1), str(splits.sealed): gains},
+        controls=sealed_controls(task, own, n_controls=n_controls, seed=seed),
+    )
+
+
+def backtest(task: Task, shop: Shop, splits: Splits, candidate: Version, n_origins: int) -> dict[str, dict[str, float]]:
+    """Compute the candidate's gain in the primary metric over each baseline, from origins before the sealed window.
+
+    At each of them its parameters are refitted, and the baselines too, on windows that ended by then. The parameters
+    themselves were chosen at the validation cutoffs among them.
+
+    Returns
+    -------
+    dict of day to dict of baseline to gain
+        NaN where a model refused what there was to learn from.
+    """
+    baselines, metric = naive_models(task, candidate.params), task.metric()
+    models = {CANDIDATE: partial(build, task, candidate.tags["model"], candidate.params), **baselines}
+    gains = {}
+    for training, cutoff in splits.origins(n_origins):
+        dataset = task.dataset(shop, candidate.features, [*training, cutoff])
+        train, held_out = dataset.at(*training), task.judged_rows(dataset.at(cutoff))
+        try:
+            figures = {
+                name: metric(held_out.y, untrained().fit(train.X, train.y).predict(held_out.X))
+                for name, untrained in models.items()
+            }
+        except UnsuitableDataError as error:
+            logger.warning("no back-test from %s: %s", cutoff, error.problem)
+            figures = dict.fromkeys(models, math.nan)
+        gains[str(cutoff)] = {name: figures[CANDIDATE] - figures[name] for name in baselines}
+    return gains
+
+
+def sealed_controls(task: Task, candidate: Evaluation, *, n_controls: int, seed: int) -> dict[str, float]:
+    """Compute the primary metric of one prediction for all, and of the candidate on permuted outcomes."""
+    metric, name, y = task.metric(), task.primary_metric, candidate.y
+    draws = range(seed, seed + n_controls)
+    permuted = np.array([metric(permuted_within_cutoff(y, draw), candidate.prediction) for draw in draws])
+    return {
+        f"{CONSTANT}/{name}": metric(y, np.full(len(y), float(y.mean()))),
+        **control_metrics(f"{PERMUTED}/{name}", permuted),
+    }
+
+
+def resample(task: Task, sealed: SealedEvaluations, *, unit: str, n_resamples: int, seed: int) -> Draws:
+    """Draw units with replacement, the same ones for every model, and compute the primary metric on each resample.
+
+    Parameters
+    ----------
+    unit : str
+        Level of the index that is resampled, such as customer_id.
+    """
+    y = sealed.candidate.y
+    return paired_bootstrap(
+        task.metric(),
+        y.to_numpy(),
+        sealed.predictions(),
+        y.index.get_level_values(unit).to_numpy(),
+        n_resamples=n_resamples,
+        seed=seed,
+    )

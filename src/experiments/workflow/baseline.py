@@ -1,0 +1,137 @@
+"""A baseline in use, where no better model was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from experiments.gate.decision_page import statement
+from experiments.gate.ledger import Look
+from experiments.gate.standing import naive_metrics
+from experiments.tasks.base import naive_models, outside_guards, validate
+from experiments.workflow.candidate import Made, made_from, one_writer, register
+from experiments.workflow.session import Session
+from features.errors import InputError
+
+if TYPE_CHECKING:
+    from experiments.tracking.registry import Version
+
+
+def use_baseline(session: Session, candidate: Version, look: Look) -> None:
+    """Register the best baseline and make it champion: nothing better was shown, and something must be used."""
+    assert look.outcome is not None
+    shown = look.outcome.verdict in ("strong", "weak")  # of a candidate that was refused for another reason
+    reason = f"version {candidate.number} was not promoted ({look.outcome.verdict}) and there was no champion"
+    logged = session.runs.metrics(candidate.run_id)
+    validated = {name: naive_metrics(logged, name) for name in naive_models(session.task, candidate.params)}
+    tags = {
+        "verdict": "refused" if shown else look.outcome.verdict,
+        "reason": reason,
+        "statement": statement(session.task.ability, look.decision, look.outcome),
+        "instead_of": str(candidate.number),
+    }
+    version = make_baseline(session, candidate.params, validated, tags, session.runs.parent(candidate.run_id))
+    session.registry.crown(version.number, f"gate: {reason}")
+
+
+def use_baseline_unjudged(session: Session, refusal: InputError) -> None:
+    """Make the best baseline champion where there is no candidate to judge; a champion that is there stays.
+
+    The sealed window stays closed: the version has validation's figures alone, and says why.
+
+    Parameters
+    ----------
+    session : Session
+    refusal : InputError
+        Why there is no candidate.
+
+    Raises
+    ------
+    UnsuitableDataError
+        If baselines refuse the data as well.
+    """
+    from experiments.tracking.store import answering, exclusive
+
+    with answering(session.client), exclusive(session.client, session.registered_name):
+        if session.registry.champion() is not None:
+            return
+        folds = session.splits.folds()
+        validated = {
+            name: validate(session.task, build, session.training, folds).metrics
+            for name, build in naive_models(session.task, {}).items()
+        }
+        reason = f"there was no candidate and no champion: {_why(refusal)}"
+        tags = {"verdict": "none", "reason": reason, "statement": unjudged(refusal)}
+        version = make_baseline(session, {}, validated, tags)
+        session.registry.crown(version.number, f"without a look: {reason}")
+
+
+def unjudged(refusal: InputError) -> str:
+    """Return the verdict in words where there is no candidate."""
+    return f"none: no model was found to be judged: {_why(refusal)}"
+
+
+def _why(refusal: InputError) -> str:
+    return f"{refusal.problem} ({refusal.found})" if refusal.found else refusal.problem
+
+
+def make_baseline(
+    session: Session,
+    params: Mapping[str, Any],
+    validated: Mapping[str, Mapping[str, float]],
+    tags: Mapping[str, str],
+    parent: str | None = None,
+) -> Version:
+    """Fit the baseline that validated best on all windows before the sealed one, and register it.
+
+    Parameters
+    ----------
+    session : Session
+    params : mapping
+        Of the candidate in whose place it is put to use: baselines share parameters with it.
+    validated : mapping of baseline to its metrics
+        Means over the validation cutoffs.
+    tags : mapping
+        More of the version's tags: its verdict, and the reason why it is in use.
+    parent : str, optional
+        Run of the study.
+
+    Returns
+    -------
+    Version
+        The new version; or the one there is, if nothing it is made from has changed.
+    """
+    name = best_baseline(session, validated)
+    baseline = naive_models(session.task, params)[name]()
+    own = baseline.get_params(deep=False)
+    with one_writer(session):
+        digest = made_from(session, "naive", name, own)
+        existing = session.registry.find(digest)
+        if existing is not None:
+            session.registry.tag(existing.number, tags)
+            return existing
+        train = session.training.at(*session.splits.refit())
+        made = Made(
+            kind="naive",
+            name=name,
+            model=baseline.fit(train.X, train.y),
+            params=own,
+            digest=digest,
+            tags={"naive": name, **tags},
+            logged={},
+            metrics={f"valid/{metric}": value for metric, value in validated[name].items()},
+            note=f"{name}, in use as long as nothing better is shown: {tags['reason']}.",
+        )
+        return register(session, made, parent)
+
+
+def best_baseline(session: Session, validated: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the baseline that validated best.
+
+    The one that is least outside the task's guards goes first: what is in use must not predict three times the revenue.
+    """
+    task = session.task
+    merit = {
+        name: (-outside_guards(task, metrics), metrics[task.primary_metric]) for name, metrics in validated.items()
+    }
+    return max(merit, key=lambda name: merit[name])
