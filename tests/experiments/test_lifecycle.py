@@ -64,12 +64,18 @@ def test_the_first_rule_that_fits_counts_and_who_may_have_bought_before_the_data
     [
         (STAGES | {"repeat": {"days_since": [0, 59]}}, "there is no feature 'days_since'"),
         (STAGES | {"at_risk": {"days_since_last_purchase": [70, 119]}}, "between 59 and 70 have no stage"),
-        (STAGES | {"at_risk": {"days_since_last_purchase": [119, 60]}}, "no range"),
-        (STAGES | {"at_risk": {"days_since_last_purchase": 60}}, "no range"),
-        (STAGES | {"at_risk": {"days_since_last_purchase": ["60", 119]}}, "no range"),
-        (STAGES | {"at_risk": {}}, "takes everybody"),
-        (STAGES | {"dormant": {"days_since_last_purchase": [120, None]}}, "takes whoever is left"),
-        ({"all": {}}, "two stages"),
+        (
+            STAGES | {"at_risk": {"days_since_last_purchase": [119, 60]}},
+            "range of days_since_last_purchase is not valid",
+        ),
+        (STAGES | {"at_risk": {"days_since_last_purchase": 60}}, "range of days_since_last_purchase is not valid"),
+        (
+            STAGES | {"at_risk": {"days_since_last_purchase": ["60", 119]}},
+            "range of days_since_last_purchase is not valid",
+        ),
+        (STAGES | {"at_risk": {}}, "takes every customer"),
+        (STAGES | {"dormant": {"days_since_last_purchase": [120, None]}}, "takes the remaining customers"),
+        ({"all": {}}, "at least two stages"),
         ({ARRIVALS: {"T": [0, 9]}, "rest": {}}, "is taken"),
     ],
 )

@@ -171,8 +171,9 @@ def test_personas_are_told_in_the_languages_asked_for(wordings: dict[str, Wordin
     }
     assert parts[0] == Heading("Gold")
     assert parts[1].text == (
-        "1,234 customers, 50.0% of all, bring 70.0% of revenue: 3.21 orders each, 40.0 EUR an order. Buy more than "
-        "others of: Tea & co. Buy more than others in: June. Buy more than others on: Fridays. Gender: more often F."
+        "1,234 customers, 50.0% of all, bring 70.0% of revenue: 3.21 orders each, 40.0 EUR an order. Categories "
+        "bought more than by others: Tea & co. Months with a higher share of purchases: June. Days with a higher share "
+        "of purchases: Fridays. Gender: more often F."
     )
     assert parts[2] == Text("→ Give tea.")
     assert parts[-1].text.endswith("could be identified: Silver."), "of nobody there is nothing to hide"

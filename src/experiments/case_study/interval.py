@@ -31,7 +31,7 @@ FORMULA = ("recency", "frequency", "T", "clv", "purchases_per_month")  # what th
 
 
 def interval(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
-    """The average interval as of the end of the data; days to the next purchase after an earlier cutoff.
+    """Reproduce the average interval at the end of the data, and predict days to the next purchase at a cutoff.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def interval(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
 
 
 def inputs(shop: Shop, rows: pd.DataFrame) -> pd.DataFrame:
-    """What the interval is predicted from, under the case study's names; unknown facts are 0 or "unknown"."""
+    """Return the inputs of the interval's model, under the case study's names; unknown facts are 0 or "unknown"."""
     months = (rows["T"] + 1) / DAYS_PER_MONTH
     X = pd.DataFrame(
         {
@@ -160,12 +160,12 @@ def inputs(shop: Shop, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def average_interval(rows: pd.DataFrame) -> pd.Series:
-    """(last - first) / (orders - 1), in days; 0 for one order."""
+    """Compute (last - first) / (orders - 1), in days; 0 for one order."""
     return (rows["recency"] / rows["repeat_orders"].where(rows["repeat_orders"] > 0)).fillna(0.0)
 
 
 def _facts(shop: Shop) -> pd.DataFrame:
-    """Facts of unknown date by customer_id, tenure among them: no feature, as it is measured after the fact."""
+    """Return facts of unknown date by customer_id, also tenure, which is measured after the fact and so no feature."""
     names = [*WORDS, "tenure_months"]
     people = shop.tables.present().get("customers")
     if people is None:
@@ -184,7 +184,7 @@ def _model(X: pd.DataFrame, seed: int) -> Pipeline:
 
 
 def _by_split(X: pd.DataFrame, y: pd.Series, options: CaseStudyOptions) -> pd.DataFrame:
-    """Errors on the rows of several random splits: rmse and mae by `split`."""
+    """Compute errors on the rows of several random splits: rmse and mae by `split`."""
 
     def errors(split: int) -> dict[str, float]:
         learnt, held, y_learnt, y_held = train_test_split(
@@ -257,7 +257,7 @@ def _wait(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Wait:
 
 
 def days_to_next_purchase(shop: Shop, cutoff: date, horizon_days: int) -> pd.Series:
-    """Days from the last day before the cutoff to the first purchase within the horizon, of those who make one."""
+    """Count days to the first purchase within the horizon, of customers who make one; 1 is the cutoff's day."""
     window = shop.tables.between(cutoff, cutoff + timedelta(days=horizon_days))
     days = shop.engine.frame(purchases.by_day(window))
     first = pd.to_datetime(days["day"]).groupby(days["customer_id"]).min()

@@ -23,7 +23,7 @@ WEIGHT = "weight_"
 
 
 class CaseStudyMaterial(Material, Protocol):
-    """What the section is made from, beside what any section reads."""
+    """Material of the section, in addition to that of any section."""
 
     @property
     def case_study_options(self) -> CaseStudyOptions: ...

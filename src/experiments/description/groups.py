@@ -33,11 +33,11 @@ def check_cuts(
     """
     if not names or len(set(names)) < len(names) or not all(name.strip() for name in names):
         raise InputError(
-            "the groups need names, each its own", where=f"{where}.names", expected="different names", found=str(names)
+            "the groups need different names", where=f"{where}.names", expected="different names", found=str(names)
         )
     if len(cut_points) != len(names) - 1:
         raise InputError(
-            f"{len(names)} groups have {len(names) - 1} borders, not {len(cut_points)}",
+            f"{len(names)} groups need {len(names) - 1} cut points, not {len(cut_points)}",
             where=f"{where}.cut_points",
             expected=f"{len(names) - 1} rising numbers for {listing(names, limit=len(names))}",
             found=str(list(cut_points)),
@@ -95,7 +95,7 @@ def cut(score: pd.Series, names: Sequence[str], cut_points: Sequence[float], by:
 
 
 def movements(before: pd.Series, after: pd.Series, arrivals: str) -> pd.DataFrame:
-    """How many customers went from which group to which.
+    """Count the customers who went from each group to each other one.
 
     Parameters
     ----------

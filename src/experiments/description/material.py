@@ -102,7 +102,7 @@ class TiersInTime:
 
 
 class DescriptionMaterial(Material, Protocol):
-    """What the sections of this room are made from, beside what any section reads."""
+    """Material of the sections of this room, in addition to that of any section."""
 
     @property
     def tiers(self) -> TiersInTime: ...

@@ -163,7 +163,7 @@ def _lately(history: pd.DataFrame, horizon_days: int) -> str:
 
 
 def probabilities_figure(p: pd.Series, groups: pd.Series, *, horizon_days: int) -> Figure:
-    """Quantiles of a probability by group, the best group on top."""
+    """Draw quantiles of a probability by group, the best group on top."""
     names = [name for name in groups.cat.categories if (groups == name).any()]
     figure = Figure(figsize=(6.8, 1.6 + 0.42 * len(names)), dpi=120, layout="constrained")
     axes = figure.add_subplot()

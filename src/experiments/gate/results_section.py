@@ -61,7 +61,7 @@ class Answer:
 
 
 class ResultsMaterial(Material, Protocol):
-    """What the section is made from, beside what any section reads."""
+    """Material of the section, in addition to that of any section."""
 
     @property
     def champions(self) -> Mapping[str, Version]:

@@ -43,7 +43,7 @@ class InUse:
 
     @property
     def standing(self) -> str:
-        """What is known of it, in a sentence or two."""
+        """Its evaluation in a sentence or two."""
         if not self.is_judged:
             return "It was never evaluated on the sealed window."
         said = ["No model was shown to beat it."] if self.is_baseline else []
@@ -53,7 +53,7 @@ class InUse:
 
 
 class Material(Protocol):
-    """What any section may be made from, computed when first needed; each may raise an InputError that says why not.
+    """Material of any section, computed when first needed; each attribute may raise an InputError that says why not.
 
     A room that needs more states so in a Protocol of its own.
     """
@@ -71,7 +71,7 @@ class Material(Protocol):
 
     @property
     def scores(self) -> pd.DataFrame:
-        """What the models in use predict of each customer at `as_of`, with the main features, indexed customer_id."""
+        """Predictions of the models in use at `as_of`, with the main features, indexed customer_id."""
 
     @property
     def groups(self) -> pd.Series:

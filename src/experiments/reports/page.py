@@ -13,7 +13,7 @@ from experiments.reports.section import Heading, Part, Picture, Record, Section,
 
 
 def page(title: str, about: str, sections: Sequence[Section]) -> str:
-    """The page, as HTML.
+    """Return the page as HTML.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class ReportMaterial:
-    """What the sections of one report are made from: see `reports.material.Material`, and what rooms add to it.
+    """Material of the sections of one report: see `reports.material.Material`, and what rooms add to it.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ class Claim:
 
 
 def large_enough(tiers: pd.Series, window: Window) -> tuple[list[str], list[str]]:
-    """Of the tiers of those who count: which hold enough to be resampled, best first, and a note of the others.
+    """Return the tiers that hold enough customers to be resampled, best first, and a note on the others.
 
     Raises
     ------
@@ -50,5 +50,5 @@ def large_enough(tiers: pd.Series, window: Window) -> tuple[list[str], list[str]
             found=f"fewer in {small}",
             hint="tiers as of a later day hold more of them",
         )
-    too_few = f"Left out, as fewer than {window.min_customers} customers are too few to tell: {small}."
+    too_few = f"Left out, because fewer than {window.min_customers} customers bought: {small}."
     return large, [too_few] if small else []

@@ -88,11 +88,11 @@ class Hypothesis:
         statement = statement_of(config)
         if not config["smallest_effect"] > 0:
             raise InputError(
-                "an effect that matters is above 0", where="smallest_effect", found=str(config["smallest_effect"])
+                "smallest_effect must be above 0", where="smallest_effect", found=str(config["smallest_effect"])
             )
         if config["direction"] == "lower" and not config["smallest_effect"] < 1:
             raise InputError(
-                "nothing is lower by more than all of it",
+                "nothing can be lower by 100% or more",
                 where="smallest_effect",
                 expected="less than 1",
                 found=str(config["smallest_effect"]),
@@ -116,7 +116,7 @@ class Hypothesis:
         return float(np.log1p(self.smallest_effect) if self.direction == "higher" else -np.log1p(-self.smallest_effect))
 
     def readable(self, effect: float) -> float:
-        """An effect of the distributions' scale as it is read: higher above 0, a share more or a rank correlation."""
+        """Return an effect as it is read: higher above 0, as a relative change or a rank correlation."""
         effect = effect if self.direction == "higher" else -effect
         return float(effect) if self.test.is_correlation else float(np.expm1(effect))
 
@@ -136,7 +136,9 @@ class Hypothesis:
 def statement_of(config: object) -> dict[str, str]:
     texts = config.get("statement") if isinstance(config, Mapping) else None
     if not isinstance(texts, Mapping) or "en" not in texts or not all(isinstance(text, str) for text in texts.values()):
-        raise InputError("a statement needs its English text", where="statement", expected="en: …", found=str(texts))
+        raise InputError(
+            "the English text of the statement is missing", where="statement", expected="en: …", found=str(texts)
+        )
     return {str(language): text for language, text in texts.items()}
 
 
@@ -170,10 +172,12 @@ def _test(config: Mapping[str, Any]) -> Trend | Season | Weekday:
         return kind(**given)
     columns = [column] if isinstance(column, str) else list(column or [])
     if not columns:
-        raise InputError("a trend needs something to measure", where="column", expected="a measure or a feature")
+        raise InputError("a trend needs a column to measure", where="column", expected="a measure or a feature")
     for name in columns:
         if not isinstance(name, str):
-            raise InputError("a column is no name", where="column", expected="a measure or a feature", found=str(name))
+            raise InputError(
+                "column is not a valid name", where="column", expected="a measure or a feature", found=str(name)
+            )
         if name not in MEASURES:
             _check_feature(name)
     known = {"compare": "str"}
@@ -187,7 +191,7 @@ def _test(config: Mapping[str, Any]) -> Trend | Season | Weekday:
     }
     check_keys(given, known, values, list(known), "parameters.")
     if not 0 < given.get("dearest", 0.5) < 1:
-        raise InputError("dearest is a share", where="parameters.dearest", expected="between 0 and 1")
+        raise InputError("dearest is not a valid share", where="parameters.dearest", expected="between 0 and 1")
     return Trend(columns, given["compare"], given, config.get("absent"))
 
 
@@ -201,11 +205,11 @@ def _check_feature(name: str) -> None:
             hint=f"{error.hint}; measures: {listing(MEASURES)}",
         ) from error
     if name.endswith(".*"):
-        raise InputError(f"{name} stands for several features", where="column", expected="one measure or feature")
+        raise InputError(f"{name} matches several features", where="column", expected="one measure or feature")
 
 
 def named_times(hypotheses: Mapping[str, object]) -> dict[str, set[int]]:
-    """The times that hypotheses speak of: `month`, 1 to 12, and `day_of_week`, 0 for Monday.
+    """Return the times that hypotheses are about: `month`, 1 to 12, and `day_of_week`, 0 for Monday.
 
     Parameters
     ----------

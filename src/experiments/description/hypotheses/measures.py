@@ -17,7 +17,7 @@ from features.errors import InputError, listing
 def dear_share(
     window: Window, *, level: str, measure: str, dearest: float, min_customers: int
 ) -> tuple[pd.Series, list[str]]:
-    """Share of a customer's units (spend) that falls on the dearest categories.
+    """Compute the share of a customer's units (spend) in the most expensive categories.
 
     A category's price is what was spent / the units it was spent on, over all lines of the window; the dear ones are
     the `dearest` share of the categories that at least `min_customers` customers bought. A share is no count: who buys
@@ -30,7 +30,7 @@ def dear_share(
     priced = priced.sort_index().sort_values("mean_unit_price", ascending=False, kind="stable")
     if len(priced) < 3:
         raise InputError(
-            f"too few values of {level} have a price to tell dear ones from others",
+            f"too few values of {level} have a price",
             where="parameters.min_customers",
             expected=f"at least 3 that {min_customers} customers bought",
             found=f"{len(priced)} of {len(rows)} that were bought",
@@ -38,13 +38,13 @@ def dear_share(
         )
     dear = list(priced.index[: max(1, round(dearest * len(priced)))])
     notes = [
-        f"Dear are {listing(dear)}: {len(dear)} of {len(priced)} with a price, from "
+        f"The most expensive are {listing(dear)}: {len(dear)} of {len(priced)} with a price, from "
         f"{priced.loc[dear[-1], 'mean_unit_price']:,.2f} {window.shop.staged.currency} a unit."
     ]
     if len(priced) < len(rows):
         notes.append(
-            f"{len(rows) - len(priced)} values of {level} count as not dear: fewer than {min_customers} customers "
-            "bought them, or their units are unknown."
+            f"{len(rows) - len(priced)} values of {level} do not count as expensive: fewer than {min_customers} "
+            "customers bought them, or their units are unknown."
         )
     share = window.shop.behaviour(
         partial(group_totals.value_share, values=dear, level=level, measure=measure),
@@ -56,13 +56,13 @@ def dear_share(
 
 
 def coupon_rate(window: Window, *, of: str, status: str) -> tuple[pd.Series, list[str]]:
-    """Share of a customer's orders (lines) that has a coupon status: see `group_totals.customer_coupons`."""
+    """Compute the share of a customer's orders (lines) that has a coupon status: see `group_totals.coupon_share`."""
     share = window.shop.behaviour(
         partial(group_totals.coupon_share, status=status, of=of), window.tiers, window.start, window.end
     )
     if share.empty:
         raise InputError(
-            "nothing is recorded of coupons",
+            "no coupons are recorded",
             where="transactions.coupon_status, transactions.coupon_discount",
             expected="either of them in some lines",
         )
@@ -82,7 +82,7 @@ MEASURES: Mapping[str, Callable[..., tuple[pd.Series, list[str]]]] = {
 
 
 def parameters_of(measure: Callable[..., Any]) -> dict[str, str]:
-    """Those that a configuration gives: of keywords, those that are not given already."""
+    """Return the parameters that a configuration gives: the keywords that have no value yet."""
     fixed = measure.keywords if isinstance(measure, partial) else {}
     signature = inspect.signature(measure).parameters.values()
     return {p.name: str(p.annotation) for p in signature if p.kind is p.KEYWORD_ONLY and p.name not in fixed}

@@ -17,7 +17,7 @@ LEAST_WEEKS_OF_A_SIDE = 4  # a month
 
 
 def daily_counts(window: Window, measure: str) -> tuple[pd.DataFrame, list[str]]:
-    """Days by the tiers that are large enough, and what there is to say of the others."""
+    """Return days by the tiers that are large enough, and notes on the others."""
     tiers, notes = large_enough(window.buyers, window)
     return window.counts[measure][tiers], notes
 
@@ -25,7 +25,7 @@ def daily_counts(window: Window, measure: str) -> tuple[pd.DataFrame, list[str]]
 def rate_ratios(
     window: Window, counts: pd.DataFrame, inside: np.ndarray, against_trend: bool, when: str
 ) -> list[Claim]:
-    """A part for each tier, and one for all together: the log of the rate on days inside over that on the others."""
+    """Return a claim for each tier and one for all: the log ratio of the rate inside to the rate outside."""
     weeks = counts.index.to_period("W-SUN")
     of_sides = [weeks[side].nunique() for side in (inside, ~inside)]
     if weeks.nunique() < LEAST_WEEKS or min(of_sides) < LEAST_WEEKS_OF_A_SIDE:
@@ -40,9 +40,9 @@ def rate_ratios(
     ]
     if silent:
         raise InputError(
-            f"tier {listing(silent)} bought on one side only",
-            expected=f"customers in every tier who buy both in {when} and else",
-            hint="what is said of all tiers can only be tested where each has some",
+            f"tier {listing(silent)} bought on only some of the compared days",
+            expected=f"customers in every tier who buy both in {when} and on other days",
+            hint="a claim about all tiers needs purchases of each tier on both kinds of days",
         )
     ratios = [_ratio(str(tier), counts[tier].to_numpy(), inside, window, against_trend) for tier in counts.columns]
     return [*ratios, _ratio(TOGETHER, counts.sum(axis=1).to_numpy(), inside, window, against_trend)]
@@ -58,7 +58,7 @@ def _ratio(name: str, y: np.ndarray, inside: np.ndarray, window: Window, against
 
 
 def log_rate_ratio(y: np.ndarray, inside: np.ndarray, weights: np.ndarray, *, against_trend: bool) -> np.ndarray:
-    """log of the mean of y inside over that outside, for each row of weights; beside a log-linear trend if asked for.
+    """Compute the log of the mean of y inside over that outside, for each row of weights, with or without a trend.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ from features.errors import InputError, listing
 
 @dataclass(frozen=True)
 class Season:
-    """Is the daily rate in some months above that in the others, in every tier? Weeks resampled.
+    """Test of a daily rate that is higher in some months than in the others, in every tier. Weeks are resampled.
 
     The ratio is that of rates a day, of all orders (units, spend, customers) of a tier. With `against_trend` a steady
     growth or decline of the tier is allowed for, by a Poisson regression log rate = a + b day + c [in those months], of
@@ -37,7 +37,10 @@ class Season:
         numbers = all(type(month) is int for month in self.months)
         if not numbers or not 1 <= len(set(self.months)) <= 11 or not set(self.months) <= set(range(1, 13)):
             raise InputError(
-                "months are no season", where="parameters.months", expected="1 to 11 of 1 … 12", found=str(self.months)
+                "months is not a valid season",
+                where="parameters.months",
+                expected="1 to 11 of 1 … 12",
+                found=str(self.months),
             )
 
     def parts(self, window: Window) -> tuple[list[Claim], list[str]]:

@@ -23,7 +23,7 @@ LARGEST_RISE = np.log(100.0)  # stands for an infinite one
 
 @dataclass(frozen=True)
 class Trend:
-    """Does what customers do rise with their tier? Customers are resampled.
+    """Test of a measure that rises with the tier. Customers are resampled.
 
     Customers who bought nothing in the window have no share or rate and are left out, unless `absent` gives their
     value. Resampling gives interval and p-value at once, so that they agree, and does not presume, as permuting would,
@@ -52,11 +52,11 @@ class Trend:
 
     @property
     def is_correlation(self) -> bool:
-        """Whether the effect is a rank correlation rather than a share more."""
+        """True where the effect is a rank correlation, False where it is a relative change."""
         return self.compare == "ranks"
 
     def parts(self, window: Window) -> tuple[list[Claim], list[str]]:
-        """A part for each column, and what there is to say of them."""
+        """Return a claim for each column, and notes."""
         parts: list[Claim] = []
         notes: list[str] = []
         missing = []
@@ -93,7 +93,7 @@ class Trend:
         effect = paired_bootstrap(metric, frame["value"], {column: rank}, frame.index, **options)[column]
         if not abs(effect.estimate) < LARGEST_RISE:  # of which resamples would be as sure as of any other
             raise InputError(
-                f"{column} has no ratio from tier to tier",
+                f"{column} has no ratio between tiers",
                 expected=f"means above 0, the highest less than {np.exp(LARGEST_RISE):.0f} times the lowest",
                 found=f"means from {means.min():.3g} to {means.max():.3g}",
                 hint="parameters.compare: ranks",
@@ -108,7 +108,7 @@ class Trend:
 
 
 def log_rise(y: ArrayLike, rank: ArrayLike, *, weights: ArrayLike | None = None) -> float | np.ndarray:
-    """log of how many times as much the highest rank has as the lowest, on a trend through all: b of log E y = a + b x.
+    """Compute the log ratio of the highest rank to the lowest on a trend through all: b of log E y = a + b x.
 
     x is the rank, moved and scaled to [0, 1]. Fitted by Poisson's quasi-likelihood: with two ranks it is the log
     ratio of their means, whatever the distribution; takes weights as a metric does.

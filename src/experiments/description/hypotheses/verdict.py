@@ -30,7 +30,7 @@ NO_SPREAD = 1e-9  # standard errors below it are those of draws that are all ali
 
 @dataclass(frozen=True)
 class Finding:
-    """What a hypothesis came to.
+    """Result of a hypothesis.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ def assess(hypotheses: Mapping[str, object], window: Window, tiers_as_of: date, 
     """
     if window.start < tiers_as_of:
         raise InputError(
-            "tiers are tested on days that they were made from",
+            "the window begins before the tiers were known",
             where="start",
             expected=f"a window from {tiers_as_of}, when the tiers were known, or later",
             found=f"one from {window.start}",

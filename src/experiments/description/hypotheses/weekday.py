@@ -18,7 +18,7 @@ from features.families.habits import WEEKDAYS
 
 @dataclass(frozen=True)
 class Weekday:
-    """Is the daily rate on some days of the week above that on the others, in every tier? Weeks resampled."""
+    """Test of a daily rate that is higher on some days of the week, in every tier. Weeks are resampled."""
 
     days: Sequence[str]
     measure: str
@@ -30,11 +30,11 @@ class Weekday:
             check_one_of(str(day).lower(), WEEKDAYS, "parameters.days")
         if not 0 < len(set(self.days)) < 7:
             raise InputError(
-                "nothing is left to compare with", where="parameters.days", expected="1 to 6 days", found=str(self.days)
+                "no day is left to compare with", where="parameters.days", expected="1 to 6 days", found=str(self.days)
             )
 
     def numbers(self) -> list[int]:
-        """The days, from 0 for Monday."""
+        """Return the days as numbers, 0 for Monday."""
         return [WEEKDAYS.index(day.lower()) for day in self.days]
 
     def parts(self, window: Window) -> tuple[list[Claim], list[str]]:
@@ -43,4 +43,4 @@ class Weekday:
         parts = rate_ratios(window, counts, inside, False, " and ".join(day.capitalize() for day in self.days))
         total = counts.sum(axis=1).groupby(counts.index.day_of_week).mean()
         high, low = (calendar.day_name[int(day)] for day in (total.idxmax(), total.idxmin()))
-        return parts, [*notes, f"Over all tiers {high} is the busiest day and {low} the quietest."]
+        return parts, [*notes, f"{high} is the busiest day over all tiers, {low} the quietest."]

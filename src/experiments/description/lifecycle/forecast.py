@@ -17,7 +17,7 @@ from experiments.evaluation.shares import row_shares
 
 @dataclass(frozen=True)
 class Period:
-    """What happened between two cutoffs.
+    """Movements, spend and buyers between two cutoffs.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Period:
 
 @dataclass(frozen=True)
 class Averages:
-    """What customers of each stage do in a period, averaged over some periods; all customers of all periods alike.
+    """Averages over some periods of what customers of each stage do; each customer of each period counts alike.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Averages:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a period is expected to hold.
+    """Forecast of a period.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Forecast:
 
 
 def period(before: pd.DataFrame, after: pd.DataFrame, start: date, end: date) -> Period:
-    """What happened between two cutoffs, from what was known at each.
+    """Compute movements, spend and buyers between two cutoffs, from what was known at each.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def period(before: pd.DataFrame, after: pd.DataFrame, start: date, end: date) ->
 
 
 def average(periods: Sequence[Period]) -> Averages:
-    """What customers of each stage do in a period, over all customers of these periods."""
+    """Average what customers of each stage do in a period, over all customers of these periods."""
     counts = sum((period.counts for period in periods[1:]), periods[0].counts)
     customers = counts.sum(axis=1)
     unseen = [str(stage) for stage in counts.columns if not customers[stage]]
@@ -126,7 +126,7 @@ def average(periods: Sequence[Period]) -> Averages:
 
 
 def forecast(present: pd.Series, averages: Averages) -> Forecast:
-    """What the next period holds, if customers of each stage do as on average.
+    """Forecast the next period, if customers of each stage behave as on average.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Stages, movements, back-test and forecast of a shop."""
+"""Compute stages, movements, back-test and forecast of a shop."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Lifecycle:
 
 
 def lifecycle(shop: Shop, until: date, options: LifecycleOptions, now: date | None = None) -> Lifecycle:
-    """Stages, movements, back-test and forecast of a shop.
+    """Compute stages, movements, back-test and forecast of a shop.
 
     Parameters
     ----------
@@ -98,12 +98,12 @@ def lifecycle(shop: Shop, until: date, options: LifecycleOptions, now: date | No
 
 
 def _cutoffs(shop: Shop, now: date, options: LifecycleOptions) -> tuple[date, ...]:
-    """Back from now by periods, as long as those who appear are new: from the end of the burn-in on."""
+    """Return cutoffs back from now by periods, down to the end of the burn-in: after it, who appears is new."""
     first = shop.tables.start + timedelta(days=max(shop.tables.burn_in_days, options.period_days))
     n = (now - first).days // options.period_days
     if n < 1:
         raise InsufficientDataError(
-            f"there is no period of {options.period_days} days to see customers move in",
+            f"the history is shorter than one period of {options.period_days} days",
             where=f"{first} (after the burn-in) to {now}",
             expected=f"{options.period_days} days or more",
             found=f"{(now - first).days} days",
@@ -126,12 +126,12 @@ def _notes(
     empty = [stage.replace("_", " ") for stage in options.stages if not periods[0].counts.loc[stage].sum()]
     if empty:
         notes.append(
-            f"On {periods[0].start}, {(periods[0].start - shop.tables.start).days} days into the data, nobody is "
-            f"{' or '.join(empty)}: the stages of the first periods tell of the data's beginning, not of customers."
+            f"On {periods[0].start}, {(periods[0].start - shop.tables.start).days} days into the data, no customer is "
+            f"{' or '.join(empty)}: stages of the first periods reflect the start of the data, not customers."
         )
     if averages.unseen:
         notes.append(
-            f"Nobody was {' or '.join(averages.unseen)} in the periods averaged: such customers are taken to stay so "
-            "and to buy nothing."
+            f"No customer was {' or '.join(averages.unseen)} in the averaged periods: such customers are assumed to "
+            "stay there and to buy nothing."
         )
     return notes

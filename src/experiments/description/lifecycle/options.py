@@ -49,14 +49,16 @@ class LifecycleOptions:
                 )
         if len(self.stages) < 2:
             raise InputError(
-                "a lifecycle has two stages or more", where="lifecycle.stages", found=", ".join(self.stages) or "none"
+                "a lifecycle needs at least two stages",
+                where="lifecycle.stages",
+                found=", ".join(self.stages) or "none",
             )
         if ARRIVALS in self.stages:
             raise InputError(f"the name {ARRIVALS!r} is taken", where="lifecycle.stages", expected="another name")
         *ruled, rest = self.stages
         if self.stages[rest]:
             raise InputError(
-                f"the last stage, {rest}, takes whoever is left: it has no ranges",
+                f"the last stage, {rest}, takes the remaining customers and must have no ranges",
                 where=f"lifecycle.stages.{rest}",
                 expected="{}",
                 found=str(self.stages[rest]),
@@ -65,7 +67,7 @@ class LifecycleOptions:
             where = f"lifecycle.stages.{stage}"
             if not self.stages[stage]:
                 raise InputError(
-                    f"the stage {stage} takes everybody: it has no ranges, and others follow",
+                    f"the stage {stage} has no ranges, so it takes every customer",
                     where=where,
                     expected="{feature: [lowest, highest]}",
                     found="{}",
@@ -74,7 +76,7 @@ class LifecycleOptions:
             for feature, ends in self.stages[stage].items():
                 if not _is_range(ends):
                     raise InputError(
-                        f"{feature} has no range there",
+                        f"the range of {feature} is not valid",
                         where=f"{where}.{feature}",
                         expected="[lowest, highest], null for an open side",
                         found=str(ends),
@@ -108,7 +110,7 @@ class LifecycleOptions:
 
 
 def _is_range(ends: object) -> bool:
-    """Whether it is a pair of numbers that do not fall, either of them None for an open side."""
+    """Check for a pair of numbers that do not fall, either of them None for an open side."""
     if not isinstance(ends, list) or len(ends) != 2:
         return False
     numbers = [end for end in ends if end is not None]

@@ -97,7 +97,7 @@ def lifecycle_parts(found: Lifecycle, options: LifecycleOptions, *, currency: st
 
 
 def stages_figure(stages: pd.DataFrame) -> Figure:
-    """Customers in each stage over time, stacked.
+    """Draw customers in each stage over time, stacked.
 
     Parameters
     ----------

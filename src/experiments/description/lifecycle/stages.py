@@ -15,7 +15,7 @@ SPENT, LAST_BOUGHT = "total_spend", "days_since_last_purchase"
 
 
 def stage_of(X: pd.DataFrame, options: LifecycleOptions) -> pd.Series:
-    """The stage of each customer: the first whose ranges all hold, else the last.
+    """Return the stage of each customer: the first whose ranges all hold, else the last.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def stage_of(X: pd.DataFrame, options: LifecycleOptions) -> pd.Series:
 
 
 def in_stages(shop: Shop, cutoffs: Sequence[date], options: LifecycleOptions) -> pd.DataFrame:
-    """The stage of each customer at each cutoff, and the features that tell it: indexed (customer_id, cutoff).
+    """Return each customer's stage at each cutoff and the features behind it: indexed (customer_id, cutoff).
 
     Raises
     ------

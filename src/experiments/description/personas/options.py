@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass
 class PersonaOptions:
-    """How groups of customers are described. Values and their meaning are in conf/personas/.
+    """Options of personas. Values and their meaning are in conf/personas/.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ COLUMNS = ["group", "value", "customers", "share", "share_of_all", "index", "low
 
 
 def over_index(counts: pd.DataFrame, groups: pd.Series, *, q: float, min_cell: int) -> pd.DataFrame:
-    """How often each group does something, against all customers.
+    """Compute how often each group does something, against all customers.
 
     share = n of the value / n of all values, over the group's customers, and index = 100 share / share of all
     customers: 100 is as usual. A share, not a count: whoever buys often does everything often.

@@ -22,7 +22,7 @@ DEMOGRAPHICS = tuple(
 
 
 def habits(shop: Shop, start: date, end: date, largest: int) -> dict[str, pd.DataFrame]:
-    """What the shop's tables tell of customers in [start, end): counts of each aspect, as for `over_index`.
+    """Count what customers did in [start, end): counts of each aspect, as `over_index` takes them.
 
     Values of an aspect beyond the `largest` ones are OTHER. What needs a table that the shop does not have is left out,
     with a line that says so. Who customers are is of unknown date, and told where it is known.
@@ -35,7 +35,7 @@ def habits(shop: Shop, start: date, end: date, largest: int) -> dict[str, pd.Dat
         except InputError as error:
             logger.warning("personas: %s", error.problem)
     if window.customers is None:
-        logger.warning("personas: who customers are is left out, as this shop has no table customers")
+        logger.warning("personas: demographics are left out, because the shop has no table customers")
     else:
         found |= {name: shop.engine.frame(facts(window.customers, name, largest)) for name in DEMOGRAPHICS}
     return {
@@ -63,7 +63,7 @@ class Persona:
     stands_out: pd.DataFrame
 
     def values(self, aspect: str) -> list[str]:
-        """What stands out of one aspect, the highest index first."""
+        """Return the values of one aspect that stand out, the highest index first."""
         return list(self.stands_out.loc[self.stands_out["aspect"] == aspect, "value"])
 
 

@@ -40,7 +40,7 @@ class Wording:
 
     @classmethod
     def from_config(cls, language: str, content: Mapping[str, Any]) -> Wording:
-        """The sentences of conf/personas/.
+        """Read the sentences of conf/personas/.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class Wording:
                 isinstance(text, str) for text in (value.values() if kind is dict else value)
             ):
                 raise InputError(
-                    f"{where}.{key} is not what sentences are made of",
+                    f"{where}.{key} is not valid",
                     where=f"{where}.{key}",
                     expected={str: "a text", list: "a list of texts", dict: "names with a text each"}[kind],
                     found=str(value),
@@ -69,7 +69,7 @@ class Wording:
         return cls(**content)
 
     def name(self, aspect: str, value: str) -> str:
-        """A value as it is called: months and days of the week are numbered."""
+        """Return the name of a value: months and days of the week are numbered."""
         if aspect == "month":
             return self.months[int(value) - 1]
         if aspect == "weekday":
@@ -104,7 +104,7 @@ def _filled(sentence: str, **values: object) -> str:
         return sentence.format(**values)
     except (KeyError, IndexError, ValueError) as error:
         raise InputError(
-            "a sentence cannot be filled in",
+            "a sentence has unknown placeholders",
             where="personas.wording",
             expected=f"braces around some of {', '.join(values)}",
             found=sentence,

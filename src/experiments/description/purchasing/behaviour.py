@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def daily_rates(window: Window, measure: str, by: str, confidence: float) -> pd.DataFrame:
-    """Rates a day by month or day of the week, per tier, with intervals over resampled weeks.
+    """Compute rates per day by month or day of the week and tier, with intervals over resampled weeks.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def daily_rates(window: Window, measure: str, by: str, confidence: float) -> pd.
 
 @dataclass(frozen=True)
 class BehaviourOptions:
-    """What is told of tiers' behaviour.
+    """Options of the section on purchasing behaviour.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class BehaviourOptions:
 
 @dataclass(frozen=True)
 class Assortment:
-    """What was bought, and what with what.
+    """Goods that were bought, and pairs that were bought together.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class Assortment:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What tiers did in a window.
+    """Purchasing behaviour of tiers in a window.
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ def observe(window: Window, options: BehaviourOptions) -> Behaviour:
     def assortment() -> Assortment:
         values = of_tiers(group_totals.by_value, level=options.level)
         if not values["units"].sum() > 0:
-            raise InputError(f"no quantity of any {options.level} is known")
+            raise InputError(f"the quantities of every {options.level} are unknown")
         together = pairs(
             of_tiers(group_totals.baskets, level=options.level),
             min_support=options.min_support,
@@ -150,7 +150,7 @@ def observe(window: Window, options: BehaviourOptions) -> Behaviour:
     def coupons() -> pd.DataFrame:
         statuses = of_tiers(group_totals.by_coupon, of="lines")
         if statuses.empty:
-            raise InputError("nothing is known of coupons")
+            raise InputError("no coupons are recorded")
         return statuses
 
     return Behaviour(

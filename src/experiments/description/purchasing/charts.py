@@ -25,7 +25,7 @@ WIDEST_EDGE = 5.0
 
 
 def categories_figure(values: pd.DataFrame, *, min_customers: int) -> Figure:
-    """Shares of units that fall on each category, by tier: the categories with most spend, the dearest on top.
+    """Draw the shares of units by category and tier: the categories with most spend, the most expensive on top.
 
     Colours tell a tier's share from that of all tiers together, up to half and double.
 
@@ -69,7 +69,7 @@ def categories_figure(values: pd.DataFrame, *, min_customers: int) -> Figure:
 
 
 def associations_figure(table: pd.DataFrame, values: pd.DataFrame, *, seed: int) -> Figure:
-    """Pairs bought on one day, a network for each tier; the wider an edge, the higher the lift.
+    """Draw pairs bought on one day, a network for each tier; the wider an edge, the higher the lift.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def associations_figure(table: pd.DataFrame, values: pd.DataFrame, *, seed: int)
 
 
 def coupons_figure(statuses: pd.DataFrame) -> Figure:
-    """What became of the coupons on a tier's lines, as shares.
+    """Draw the status of the coupons on each tier's lines, as shares.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def coupons_figure(statuses: pd.DataFrame) -> Figure:
 
 
 def rates_figure(rates: pd.DataFrame, *, by: str, marked: Collection[int], confidence: float) -> Figure:
-    """Orders a day by month or day of the week, a panel for each tier, with bands.
+    """Draw orders per day by month or day of the week, a panel for each tier, with bands.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def rates_figure(rates: pd.DataFrame, *, by: str, marked: Collection[int], confi
 
 
 def cut(name: str, longest: int = LONGEST_NAME) -> str:
-    """A name that fits beside a picture.
+    """Return a name cut to a length that fits beside a picture.
 
     >>> cut("SMOKED MEATS AND SAUSAGES OF ALL KINDS")
     'SMOKED MEATS AND SAUS…'
@@ -209,7 +209,7 @@ def cut(name: str, longest: int = LONGEST_NAME) -> str:
 
 
 def unit_shares(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame, pd.Series]:
-    """Shares of units by value and tier, mean price and share of all by value, customers by value and tier."""
+    """Return shares of units by value and tier, mean price by value, customers by both, and share of all by value."""
     units, customers = (
         values.pivot_table(index="value", columns="group", values=name, aggfunc="sum", observed=False).fillna(0.0)
         for name in ("units", "customers")
@@ -221,7 +221,7 @@ def unit_shares(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series, pd.DataF
 
 
 def _panels(n: int, *, height: float) -> tuple[Figure, Sequence[Axes], Axes | None]:
-    """A figure of n panels, two in a row, and the place that is left over where n is odd."""
+    """Return a figure of n panels, two in a row, and the panel that is left over where n is odd."""
     rows = -(-n // 2)
     figure = Figure(figsize=(WIDTH, 0.9 + height * rows), dpi=120, layout="constrained")
     panels = list(np.ravel(figure.subplots(rows, 2, squeeze=False)))
@@ -262,5 +262,5 @@ def _network(axes: Axes, own: pd.DataFrame, dear: set[str], highest: float, seed
 
 
 def _width(lift: float, highest: float) -> float:
-    """Of an edge: none at a lift of 1, where a pair meets by chance."""
+    """Return the width of an edge: the least at a lift of 1, where a pair is as frequent as by chance."""
     return 0.4 + WIDEST_EDGE * max(lift - 1.0, 0.0) / max(highest - 1.0, 1e-9)

@@ -21,7 +21,7 @@ LEAST_DAYS_OF_A_MONTH = 14  # of a month that the window cuts: fewer say nothing
 
 @dataclass(frozen=True)
 class Window:
-    """What tiers are looked at, and hypotheses tested on: a shop's days after the tiers were known.
+    """Days of a shop after the tiers were known, on which tiers are described and hypotheses tested.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Window:
     Raises
     ------
     InputError
-        If tiers are in no order.
+        If tiers must be ordered.
     """
 
     shop: Shop
@@ -51,7 +51,7 @@ class Window:
     def __post_init__(self) -> None:
         if not (isinstance(self.tiers.dtype, pd.CategoricalDtype) and len(self.tiers.cat.categories) > 1):
             found = str(self.tiers.dtype)
-            raise InputError("tiers are in no order", expected="a categorical of at least 2 tiers", found=found)
+            raise InputError("tiers must be ordered", expected="a categorical of at least 2 tiers", found=found)
         object.__setattr__(self, "tiers", self.tiers.dropna())
 
     @cached_property
@@ -68,7 +68,7 @@ class Window:
 
     @cached_property
     def week_weights(self) -> np.ndarray:
-        """How often each day is in each resample: calendar weeks, Monday to Sunday, are drawn with replacement."""
+        """Times that each day is in each resample: calendar weeks, Monday to Sunday, drawn with replacement."""
         days = pd.date_range(self.start, self.end, inclusive="left")
         weeks = (days - pd.to_timedelta(days.day_of_week, unit="D")).strftime("%Y-%m-%d")
         return np.concatenate(list(resample_weights(weeks.to_numpy(str), self.n_resamples, self.seed))).astype(float)
@@ -90,7 +90,7 @@ class Window:
         bought = self.tiers[self.tiers.index.isin(self.orders.index)]
         if bought.empty:
             raise InputError(
-                f"nobody with a tier on {self.start} bought from then until before {self.end}",
+                f"no customer with a tier on {self.start} bought from then until before {self.end}",
                 expected="a window in which customers of the tiers buy",
                 found=f"{len(self.tiers):,} customers with a tier",
             )

@@ -17,7 +17,7 @@ from features.shop import Shop
 
 NEW_CUSTOMERS = "new since"
 FAR_OFF = 0.01  # of the customers: a tier's share that differs so much from the cut points is told
-TIES = "Customers of equal scores are in one tier, so that shares of customers differ from the cut points."
+TIES = "Customers of equal scores are in the same tier, so shares of customers differ from the cut points."
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ def assign(shop: Shop, cutoff: date, weights: Mapping[str, float] | pd.Series, o
         notes += (TIES,)
     empty = [str(name) for name, n in customers.items() if not n]
     if empty:
-        notes += (f"Nobody is in {', '.join(empty)} at {cutoff}: no score lies between its cut points.",)
+        notes += (f"{', '.join(empty)}: no customers at {cutoff}, because no score lies between the cut points.",)
     return Tiers(tier, final, cutoff, used, values, spend, notes)
 
 
 def tier_table(tiers: Tiers, following: pd.Series) -> pd.DataFrame:
-    """What each tier holds, and what it went on to spend: see `value_table`; and mean_<variable> for each variable.
+    """Describe each tier by `value_table`, with mean_<variable> for each variable.
 
     Parameters
     ----------
@@ -89,5 +89,5 @@ def tier_table(tiers: Tiers, following: pd.Series) -> pd.DataFrame:
 
 
 def migration(before: Tiers, after: Tiers) -> pd.DataFrame:
-    """How many customers went from which tier to which: see `groups.movements`; the last row is the new customers'."""
+    """Count moves between tiers: see `groups.movements`; the last row holds the new customers."""
     return movements(before.tier, after.tier, NEW_CUSTOMERS)

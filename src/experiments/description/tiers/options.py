@@ -18,7 +18,7 @@ LEARNT, EQUAL, CLV_ALONE = "learnt", "equal", "clv alone"
 
 @dataclass
 class TierOptions:
-    """What customers are scored by, and how tiers are cut. Values and their meaning are in conf/tiers/.
+    """Variables that customers are scored by, and cut points of tiers. Values and their meaning are in conf/tiers/.
 
     They are checked where tiers are asked for, not when they are read: who tunes a model asks for none.
 
@@ -65,7 +65,7 @@ class TierOptions:
             resolve(self.features, "tiers.variables")
         if not self.variables or len(set(self.variables)) < len(self.variables):
             raise InputError(
-                "scores need variables, each once",
+                "tiers.variables is empty or has duplicates",
                 where="tiers.variables",
                 expected="names of features, or clv",
                 found=str(self.variables),
@@ -74,7 +74,7 @@ class TierOptions:
             unknown = [name for name in named if name not in self.variables]
             if unknown:
                 raise InputError(
-                    f"{unknown[0]!r} is none of the variables",
+                    f"{unknown[0]!r} is not one of the variables",
                     where=f"tiers.{key}",
                     expected=f"some of {listing(self.variables)}",
                     hint=did_you_mean(unknown[0], self.variables),
@@ -86,7 +86,7 @@ class TierOptions:
                 check_type(weight, "float", f"tiers.rivals.{name}.{variable}")
             if min(weights.values(), default=0) < 0 or not 0 < sum(weights.values()) < np.inf:
                 raise InputError(
-                    "weights are at least 0, and not all of them are",
+                    "the weights are not valid",
                     where=f"tiers.rivals.{name}",
                     expected="weights >= 0 with a sum above 0",
                     found=str(weights),

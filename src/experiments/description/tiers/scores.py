@@ -19,7 +19,7 @@ DECIMALS = 9  # of a score: equal scores must be equal whatever the order in whi
 
 
 def variables(shop: Shop, cutoff: date, options: TierOptions) -> tuple[pd.DataFrame, pd.Series, tuple[str, ...]]:
-    """The variables of every customer who bought before the cutoff, and what each had spent.
+    """Compute the variables of every customer who bought before the cutoff, and what each had spent.
 
     `clv` is fitted on the customers of this cutoff alone. Where the fit is refused, it is left out, and a note says so.
 
@@ -75,18 +75,18 @@ def levels(values: pd.DataFrame, reversed: Sequence[str], n_levels: int) -> pd.D
 
 
 def score(scored: pd.DataFrame, weights: pd.Series) -> pd.Series:
-    """The weighted mean of the scores."""
+    """Return the weighted mean of the scores."""
     return sum((scored[name] * weights[name] for name in scored), pd.Series(0.0, scored.index)).round(DECIMALS)
 
 
 def restricted(weights: Mapping[str, float] | pd.Series, present: Sequence[str]) -> pd.Series:
-    """Weights of the variables that there are, scaled to a sum of 1; equal ones where nothing is left of them."""
+    """Return the weights of the variables present, scaled to a sum of 1; equal weights where none is left."""
     kept = pd.Series(weights, dtype=float).reindex(list(present)).fillna(0.0)
     return (kept / kept.sum() if kept.sum() > 0 else kept + 1 / len(kept)).rename("weight")
 
 
 def equal(options: TierOptions) -> pd.Series:
-    """The same weight for each variable.
+    """Return the same weight for each variable.
 
     Raises
     ------

@@ -107,7 +107,7 @@ def tier_parts(
 
 
 def weightings_figure(comparison: pd.DataFrame, *, used: str, horizon_days: int) -> Figure:
-    """The Gini of each weighting with its interval, the one in use in colour.
+    """Draw the Gini of each weighting with its interval, the one in use in colour.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def _readable(table: pd.DataFrame, currency: str, horizon_days: int) -> pd.DataF
 
 
 def _weights(weighing: Weighing, tiers: Tiers) -> pd.DataFrame:
-    """Weights as the tiers have them: of the variables that there are."""
+    """Return the weights of the variables present, as the tiers use them."""
     marked = {
         f"{name} *" if name == weighing.used else name: restricted(weights, list(tiers.weights.index))
         for name, weights in weighing.weights.items()

@@ -50,13 +50,13 @@ class Weighing:
 
 
 def following_spend(shop: Shop, cutoff: date, horizon_days: int) -> pd.Series:
-    """Spend in the `horizon_days` from the cutoff, of those who bought before it: Series indexed by customer_id."""
+    """Return spend in the `horizon_days` from the cutoff of those who bought before it, indexed by customer_id."""
     spend = partial(outcomes.spend, discount_rate=0.0, margin=1.0)
     return shop.target(spend, [cutoff], horizon_days, "spend").droplevel("cutoff")
 
 
 def fit_weights(scored: pd.DataFrame, outcome: pd.Series) -> pd.Series | None:
-    """Non-negative least squares of the outcome's ranks on the scores, scaled to a sum of 1.
+    """Fit the outcome's ranks on the scores by non-negative least squares, scaled to a sum of 1.
 
     Ranks, ties at their mean, because a few big spenders rule a sum of squares of amounts: their scores would set the
     weights of all. What tiers are for is the order of customers, and that is what ranks are. Both sides are centred,
@@ -73,7 +73,7 @@ def fit_weights(scored: pd.DataFrame, outcome: pd.Series) -> pd.Series | None:
 
 
 def learn_weights(shop: Shop, cutoff: date, options: TierOptions) -> pd.Series:
-    """Weights from what customers spent in the `horizon_days` after the cutoff: see `fit_weights`.
+    """Learn weights from what customers spent in the `horizon_days` after the cutoff: see `fit_weights`.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def learn_weights(shop: Shop, cutoff: date, options: TierOptions) -> pd.Series:
     )
     if weights is None:
         raise InsufficientDataError(
-            f"no weights can be learnt: no score goes up with the spend in the {options.horizon_days} days that follow",
+            f"no weights can be learnt: no score rises with spend in the following {options.horizon_days} days",
             where=str(cutoff),
             expected="customers of higher scores who spend more",
         )
@@ -103,7 +103,7 @@ def compare_weightings(
     confidence: float,
     seed: int,
 ) -> pd.DataFrame:
-    """How well each weighting, and clv alone, ranks customers by what they spend after the cutoff.
+    """Compare how well each weighting, and clv alone, ranks customers by their spend after the cutoff.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def compare_weightings(
 
 
 def choose(comparison: pd.DataFrame) -> str:
-    """The rule: learnt weights where they are shown to beat equal ones, which cost nothing; else equal ones."""
+    """Choose learnt weights where they are shown to rank better than equal weights, else equal weights."""
     return LEARNT if LEARNT in comparison.index and comparison.loc[EQUAL, "gain_low"] > 0 else EQUAL
 
 
@@ -167,7 +167,7 @@ def weigh(
     """
     if (tested_at - learnt_at).days < options.horizon_days:
         raise InputError(
-            "the window that teaches reaches into the one that tests",
+            "the windows of learning and testing overlap",
             where="learnt_at, tested_at",
             expected=f"{options.horizon_days} days between them",
             found=f"{learnt_at} and {tested_at}",
@@ -177,7 +177,7 @@ def weigh(
     try:
         weights = {LEARNT: learn_weights(shop, learnt_at, options), **weights}
     except InsufficientDataError as error:
-        notes = (f"At {error.where} {error.problem}.",)
+        notes = (f"{error.where}: {error.problem}.",)
     comparison = compare_weightings(
         shop, tested_at, weights, options, n_resamples=n_resamples, confidence=confidence, seed=seed
     )
