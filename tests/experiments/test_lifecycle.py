@@ -197,5 +197,5 @@ def test_a_history_too_short_for_a_back_test_says_so(shop):
     assert any("before the sealed window, and there are 1." in note for note in found.notes)
     assert any("too short for a back-test" in part.text for part in parts if isinstance(part, Text))
     assert "backtest" not in [part.name for part in parts if isinstance(part, Picture | Table)]
-    with pytest.raises(InsufficientDataError, match="no period of 28 days"):
+    with pytest.raises(InsufficientDataError, match="shorter than one period of 28 days"):
         lifecycle(shop, date(2019, 2, 10), options(), date(2019, 2, 10))

@@ -243,7 +243,7 @@ def test_a_shop_gets_tiers_whose_weights_are_learnt_before_they_are_tested(shop)
     for name, weights in weighing.weights.items():
         assert weights.min() >= 0, name
         assert weights.sum() == pytest.approx(1), name
-    with pytest.raises(InputError, match="reaches into"):
+    with pytest.raises(InputError, match="windows of learning and testing overlap"):
         weigh(shop, LEARNT_AT, date(2019, 7, 4), chosen, **DRAWS)
 
 
