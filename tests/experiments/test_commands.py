@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
-from experiments.commands.main import expand
+from experiments.commands.overrides import expand
 from experiments.gate.decision_page import RIVALS
 from experiments.tracking.registry import Registry
 from experiments.tracking.runs import Runs, TrialRecord
@@ -51,7 +51,7 @@ def kind(folder: Path, of: str) -> list[mlflow.entities.Run]:
 
 def test_run_ends_with_a_table_and_the_next_commands(finished_run: tuple[Path, str]) -> None:
     _, printed = finished_run
-    for expected in ("task", "winner", "sealed figure", "nearest naive", "verdict", "in use", "version 1, "):
+    for expected in ("task", "winner", "sealed figure", "nearest baseline", "verdict", "in use", "version 1, "):
         assert expected in printed
     assert f"mlflow models serve -m models:/{NAME}@champion --env-manager local -p 5001" in printed
 
@@ -414,7 +414,7 @@ def test_a_question_searched_beside_another_comes_out_as_alone(workspace: Path, 
     done = experiments(folder, *two_questions(2))
     assert "repurchase | best of 2 trials" in done.stderr
     assert "rror" not in done.stderr
-    assert "goes on here" not in done.stderr
+    assert "continues here" not in done.stderr
     table = re.search(r"^task .*?(?=\n\n)", done.stdout, re.M | re.S)[0].splitlines()
     assert [row.split()[0] for row in table] == ["task", "clv", "repurchase"]
     run("tune", *SHORT, "task=repurchase", "tuning.n_trials=2", "tuning.storage=alone.journal")
@@ -443,7 +443,7 @@ def test_no_search_outlives_the_run_that_began_it(workspace: Path, sent: signal.
     while "repurchase | cdnow-repurchase" not in errors.read_text() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert "repurchase | cdnow-repurchase" in errors.read_text()
-    (search,) = (child for child in psutil.Process(process.pid).children() if "tune" in child.cmdline())
+    (search,) = (child for child in psutil.Process(process.pid).children() if "cdnow-repurchase" in child.cmdline())
     process.send_signal(sent)
     assert process.wait(timeout=60) == (130 if sent == signal.SIGINT else -signal.SIGKILL)
     deadline = time.monotonic() + 60

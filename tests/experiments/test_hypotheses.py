@@ -29,7 +29,7 @@ from experiments.description.purchasing.behaviour import BehaviourOptions, daily
 from experiments.description.purchasing.section import behaviour_parts
 from experiments.description.purchasing.window import Window
 from experiments.evaluation.bootstrap import Distribution
-from experiments.evaluation.metrics import spearman
+from experiments.evaluation.spend_metrics import spearman
 from experiments.reports.fonts import use_in_pictures
 from experiments.reports.section import Part, Picture, Table, Text
 from features.engines import open_engine

@@ -8,11 +8,12 @@ import warnings
 import pandas as pd
 import pytest
 
-from experiments.description.value_section import return_parts, value_parts
 from experiments.gate.results_section import Answer, result_parts
 from experiments.gate.rule import Comparison, Decision
 from experiments.reports.material import InUse
 from experiments.reports.section import Part, Picture, Table, Text
+from experiments.tasks.clv import value_parts
+from experiments.tasks.repurchase import return_parts
 
 RULE = InUse("all that was spent so far", "shop-clv, version 2", is_baseline=True, is_judged=True, total_ratio=1.312)
 MODEL = InUse("lightgbm", "shop-clv, version 1", is_baseline=False, is_judged=True)

@@ -161,11 +161,13 @@ def in_use(version: Version, client: MlflowClient) -> InUse:
     logged = client.get_run(evaluated.run_id).data.metrics
     model = version.tags["model"]
     return InUse(
-        name=in_words(model),
+        name=version.label,
         version=f"{version.name}, version {version.number}",
-        is_baseline=version.is_naive,
+        is_baseline=version.is_baseline,
         is_judged=any(metric.startswith("sealed/") for metric in logged),
-        total_ratio=logged.get(f"sealed/{model}/total_ratio" if version.is_naive else "sealed/total_ratio", math.nan),
+        total_ratio=logged.get(
+            f"sealed/{model}/total_ratio" if version.is_baseline else "sealed/total_ratio", math.nan
+        ),
     )
 
 

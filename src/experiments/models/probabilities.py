@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -53,6 +53,7 @@ class NaiveProbability(Model):
     Parameters
     ----------
     feature : str
+        Feature that is tabulated.
 
     Attributes
     ----------
@@ -63,8 +64,6 @@ class NaiveProbability(Model):
     ----------
     Oron & Flournoy (2017), Centered isotonic regression, Statistics in Biopharmaceutical Research 9(3).
     """
-
-    is_naive: ClassVar[bool] = True
 
     def __init__(self, feature: str = "days_since_last_purchase") -> None:
         self.feature = feature
@@ -111,8 +110,9 @@ class PurchaseProbability(Model):
     Parameters
     ----------
     purchases : {"bg_nbd", "mbg_nbd", "pareto_nbd"}
+        Model of the purchases.
     penalizer_coef : float
-        As `BuyTillYouDie`.
+        Keeps the purchase parameters from drifting, as in `BuyTillYouDie`; 0 gives the published estimates.
     horizon_days : float
     event : {"purchase", "inactivity"}
 

@@ -17,7 +17,8 @@ from experiments.description.personas.options import PersonaOptions
 from experiments.description.purchasing.behaviour import BehaviourOptions
 from experiments.evaluation.splits import Splits
 from experiments.reports.material import InUse
-from experiments.workflow.score import as_of, find_champions, scored, verdicts
+from experiments.tasks import TASKS
+from experiments.workflow.score import find_champions, scored, scoring_day, verdicts
 from experiments.workflow.session import Session
 from features.errors import InputError
 from features.shop import Shop
@@ -49,7 +50,7 @@ class ReportMaterial:
 
     @cached_property
     def as_of(self) -> date:
-        return as_of(self.session)
+        return scoring_day(self.session)
 
     @cached_property
     def splits(self) -> Splits:
@@ -133,14 +134,11 @@ class ReportMaterial:
 
     @cached_property
     def task_groups(self) -> Mapping[str, pd.Series]:
-        """The groups that tasks make, by task; empty, with a line that says so, where no model makes any."""
+        """The groups that tasks make, by task; none, with a line that says why, where customers cannot be scored."""
+        kinds = {name: kind for kind in TASKS.values() for name in kind.names()}
         try:
-            if "segment" not in self.scores:
-                raise InputError("the task segmentation has no model in use")
-            segments = self.scores["segment"].astype(int)
-            names = [f"Segment {number}" for number in sorted(segments.unique())]
-            labels = pd.Categorical("Segment " + segments.astype(str), names, ordered=True)
-            return {"segmentation": pd.Series(labels, index=segments.index, name="segment")}
+            found = {task: kinds[task].groups(self.scores) for task in self.champions}
         except InputError as error:
             logger.warning("personas of tasks' groups are left out: %s", error.problem)
             return {}
+        return {task: groups for task, groups in found.items() if groups is not None}

@@ -1,4 +1,4 @@
-"""`experiments promote`: the only command that opens the sealed window."""
+"""The gate: the only part of the workflow that opens the sealed window."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from experiments.commands.compose import session_of
 from experiments.gate.admission import check_descriptive, check_judgeable
 from experiments.gate.decision_page import decision_page, statement
 from experiments.gate.ledger import Look, Window, close_look, open_look, record_decision
@@ -18,31 +17,13 @@ from experiments.gate.sealed import CANDIDATE, CHAMPION, SealedEvaluations, eval
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
 from experiments.workflow.baseline import use_baseline
-from experiments.workflow.config import Config
 from experiments.workflow.session import Session, digest
-from features.errors import InputError, listing
+from features.errors import InputError, UnsuitableDataError, listing
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
 
 RULE = "a median gain above 0 over the origins of a back-test"  # what was decided by another is judged again
-
-
-def main(config: Config) -> None:
-    session = session_of(config)
-    if config.rollback and config.version is not None:
-        raise InputError("rollback=true and version=… exclude each other", where="promote", hint="give one of them")
-    if config.rollback:
-        before, now = roll_back(session, config.reason)
-        print(f"{session.registered_name}: champion is version {now} again (was {before})")
-    elif config.reason and config.version is None:
-        raise InputError("a reason without a version", where="promote", hint="say which: version=3 reason='…'")
-    elif config.reason and config.version is not None:
-        moved = promote_by_hand(session, config.version, config.reason)
-        said = f"champion is version {config.version}, by hand: {config.reason}"
-        print(f"{session.registered_name}: {said if moved else f'version {config.version} is the champion already'}")
-    else:
-        print(decision_text(session, promote(session, config.version)))
 
 
 def promote(session: Session, version: int | None = None) -> Look:
@@ -147,10 +128,16 @@ def promote_together(candidates: Sequence[tuple[Session, Version]]) -> list[Look
             except InputError as error:
                 ends[session] = error
         together = [session.task.name for session, _, _ in judged]
-        looks = [take_look(session, candidate, rival, together) for session, candidate, rival in judged]
-        outcomes = _corrected(looks, together)
-        for (session, candidate, _), look, outcome in zip(judged, looks, outcomes, strict=True):
-            ends[session] = conclude(session, candidate, look, outcome)
+        looks: dict[Session, Look] = {}
+        for session, candidate, rival in judged:
+            try:
+                looks[session] = take_look(session, candidate, rival, together)
+            except UnsuitableDataError as error:  # the primary metric is undefined in the sealed window
+                ends[session] = error
+        outcomes = _corrected(list(looks.values()), together) if looks else []
+        candidate_of = dict(candidates)
+        for (session, look), outcome in zip(looks.items(), outcomes, strict=True):
+            ends[session] = conclude(session, candidate_of[session], look, outcome)
     return [ends[session] for session, _ in candidates]
 
 
@@ -216,7 +203,7 @@ def _one_at_a_time(sessions: Iterable[Session]) -> Iterator[None]:
 
 
 def _newest(session: Session) -> Version:
-    versions = [version for version in session.registry.versions() if not version.is_naive]
+    versions = [version for version in session.registry.versions() if not version.is_baseline]
     if not versions:
         raise InputError(
             f"{session.registry.name} has no version to promote",
@@ -242,7 +229,6 @@ def _decide(session: Session, sealed: SealedEvaluations, alpha: float, n_tasks: 
     draws = resample(
         task,
         sealed,
-        unit="customer_id",
         n_resamples=enough_resamples(options.n_resamples, alpha, n_tasks),
         seed=options.seed,
     )

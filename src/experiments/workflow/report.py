@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from experiments.commands.compose import every, session_of
 from experiments.reports.fonts import use_in_pictures
 from experiments.reports.page import page
 from experiments.reports.section import Picture, Record, Section, Table
-from experiments.workflow.config import Config
 from experiments.workflow.material import ReportMaterial
 from experiments.workflow.output import check_writable
-from experiments.workflow.sections import choose, customer_columns, find_topics, write_sections
+from experiments.workflow.sections import choose, customer_columns, find_writers, write_sections
 from experiments.workflow.session import Session
 from features.errors import InputError, did_you_mean
 from features.writing import replacing
@@ -24,15 +22,7 @@ logger = logging.getLogger(__name__)
 SUFFIXES = (".html", ".htm")
 
 
-def main(config: Config) -> None:
-    session = session_of(config)
-    path = report(session, config.output, every("hypotheses"))
-    print(f"report in {path}: open it in a browser")
-    print(f"next: {session.again('ui')}")
-    print(f"    has its pictures and tables, in the newest run of {session.shop.staged.shop}-report")
-
-
-def report(session: Session, output: str | Path | None = None, hypotheses: Mapping[str, object] | None = None) -> Path:
+def report(session: Session, output: str | Path | None = None) -> Path:
     """Write the page, keep it in MLflow with its pictures and tables, and return where it is.
 
     A section that the data or the configuration do not allow says why, and the others are written.
@@ -41,9 +31,7 @@ def report(session: Session, output: str | Path | None = None, hypotheses: Mappi
     ----------
     session : Session
     output : path, optional
-        File that ends in .html; as configured (report.output) when left out.
-    hypotheses : mapping of name to mapping, optional
-        As their files in conf/hypotheses/ declare them; report.hypotheses chooses some.
+        File that ends in .html, in the session's folder; as configured (report.output) when left out.
 
     Returns
     -------
@@ -55,17 +43,19 @@ def report(session: Session, output: str | Path | None = None, hypotheses: Mappi
         If a section, a hypothesis or a language is unknown, or a file cannot be written.
     """
     options = session.config.report
-    path = Path(output or options.output)
-    customers = Path(options.customers) if options.customers else None
-    topics = choose(find_topics(), options.sections)
+    path = session.path(output or options.output)
+    customers = session.path(options.customers) if options.customers else None
+    writers = choose(find_writers(), options.sections)
     _check_languages(options.languages, session.config.personas.wording)
     _check_output(path, SUFFIXES, "report.output")
     if customers is not None:
         _check_output(customers, (".csv",), "report.customers")
     use_in_pictures()
-    material = ReportMaterial(session, _chosen(hypotheses or {}, options.hypotheses))
+    material = ReportMaterial(session, _chosen(session.hypotheses, options.hypotheses))
     _check_as_of(material)
-    sections = write_sections(topics, material)
+    sections = write_sections(writers, material)
+    if options.sections is None:
+        sections.sort(key=lambda section: section.order)
     staged = session.shop.staged
     about = f"{staged.shop.replace('_', ' ')}, {staged.start} to {material.as_of}, {staged.customers:,} customers"
     html = page("Customer report", about, sections)
@@ -74,7 +64,7 @@ def report(session: Session, output: str | Path | None = None, hypotheses: Mappi
         partial.write_text(html, encoding="utf-8")
     _keep(material, path.name, html, sections)
     if customers is not None:
-        columns = customer_columns(topics, material)
+        columns = customer_columns(writers, material)
         if len(columns.columns):
             customers.parent.mkdir(parents=True, exist_ok=True)
             with replacing(customers) as partial:

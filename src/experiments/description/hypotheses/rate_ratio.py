@@ -8,7 +8,7 @@ import pandas as pd
 from experiments.description.hypotheses.claims import TOGETHER, Claim, large_enough
 from experiments.description.purchasing.window import Window
 from experiments.evaluation.bootstrap import Distribution
-from experiments.evaluation.metrics import ratio
+from experiments.evaluation.weighted import ratio
 from features.errors import InputError, listing
 
 NEWTON_STEPS = 20

@@ -15,7 +15,8 @@ from experiments.description.hypotheses.measures import MEASURES, parameters_of
 from experiments.description.hypotheses.rate_ratio import NEWTON_STEPS
 from experiments.description.purchasing.window import Window
 from experiments.evaluation.bootstrap import paired_bootstrap
-from experiments.evaluation.metrics import checked, ratio, spearman, value
+from experiments.evaluation.spend_metrics import spearman
+from experiments.evaluation.weighted import checked, ratio, value
 from features.errors import InputError
 
 LARGEST_RISE = np.log(100.0)  # stands for an infinite one

@@ -13,7 +13,7 @@ import pandas as pd
 from experiments.description.purchasing.associations import pairs
 from experiments.description.purchasing.window import LEAST_DAYS_OF_A_MONTH, Window
 from experiments.evaluation.bootstrap import Distribution
-from experiments.evaluation.metrics import ratio
+from experiments.evaluation.weighted import ratio
 from features import group_totals
 from features.errors import InputError
 

@@ -18,7 +18,7 @@ from scipy.optimize import nnls
 from experiments.description.tiers.options import CLV, CLV_ALONE, EQUAL, LEARNT, TierOptions
 from experiments.description.tiers.scores import equal, levels, restricted, score, variables
 from experiments.evaluation.bootstrap import paired_bootstrap
-from experiments.evaluation.metrics import gini
+from experiments.evaluation.spend_metrics import gini
 from features import outcomes
 from features.errors import InputError, InsufficientDataError
 from features.shop import Shop
