@@ -6,7 +6,6 @@ What each source refuses in its rows stands in tests/features; here every comman
 from __future__ import annotations
 
 import errno
-import gc
 import io
 import json
 import os
@@ -117,15 +116,6 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     database = tmp_path_factory.mktemp("store") / "mlflow.db"
     connect(f"sqlite:///{database}")
     return database
-
-
-@pytest.fixture(scope="module", autouse=True)
-def rare_collections() -> Iterator[None]:
-    """What was imported stays: to look through it again and again for garbage takes seconds."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 read: dict[str, object] = {}

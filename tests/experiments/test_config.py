@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from experiments.commands import main
 from experiments.commands.compose import each_task_beside, of_task, session_of, typed
-from experiments.models import CANDIDATES
+from experiments.models.registry import Candidate
 from experiments.tasks import TASKS
 from experiments.tuning.space import Space
 from experiments.workflow.config import Config
@@ -32,33 +36,51 @@ def composed(*overrides: str) -> Config:
         return typed(compose("config", list(overrides)))
 
 
-def candidates(task: str) -> set[str]:
-    config = composed(f"task={task}")
-    options = {**config.task, "variables": None} if "variables" in config.task else config.task
-    return set(Session(dataclasses.replace(config, task=options)).task.candidates())
+@cache
+def of_task_alone(task: str) -> DictConfig:
+    """Return the configuration of a task as it is without any other choice."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", [f"task={task}"])
 
 
-def task_of(option: str) -> list[str]:
-    """Models and search spaces belong to a task; everything else goes with any."""
+@cache
+def parameters(task: str) -> Mapping[str, object]:
+    """Return the parameters of each of a task's candidates."""
+    return {name: candidate.build().get_params() for name, candidate in candidates(typed(of_task_alone(task))).items()}
+
+
+def candidates(config: Config) -> Mapping[str, Candidate]:
+    options = {**config.task, "variables": None} if "variables" in config.task else config.task  # they may need data
+    return Session(dataclasses.replace(config, task=options)).task.candidates()
+
+
+def task_of(option: str) -> str:
+    """Return the task that a model or search space belongs to; everything else goes with any."""
     group, _, name = option.partition("=")
-    for task in TASKS:
-        if group in ("model", "search") and name in {*candidates(task), task}:
-            return [f"task={task}"]
-    return []
+    return next((t for t in TASKS if group in ("model", "search") and name in {*parameters(t), t}), "clv")
+
+
+def chosen(option: str) -> Config:
+    """Return the configuration with an option: its own file is composed alone where it chooses no other file."""
+    group, _, name = option.partition("=")
+    if group in ("task", "data", "experiment"):
+        return composed(option)
+    config = deepcopy(of_task_alone(task_of(option)))
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config[group] = compose(f"{group}/{name}")[group]
+    return typed(config)
 
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_names_only_what_there_is(option: str) -> None:
-    config = composed(*task_of(option), option)
+    config = chosen(option)
     for rules in (config.tiers, config.tiers.value, config.lifecycle):
         rules.check()
-    known = {name: candidate.build().get_params() for name, candidate in CANDIDATES.items()}
     resolve(config.features.names)
+    known = {name: candidate.build().get_params() for name, candidate in candidates(config).items()}
     Space(config.search.models, config.search.space).check(known)
+    assert {config.model.name, *config.search.models} <= set(known)
     assert set(config.model.params) <= set(known[config.model.name])
-    task = {**config.task, "variables": None} if "variables" in config.task else config.task
-    candidates = Session(dataclasses.replace(config, task=task)).task.candidates()
-    assert {config.model.name, *config.search.models} <= set(candidates)
 
 
 def test_a_saved_combination_gives_other_tasks_all_but_what_belongs_to_its_own() -> None:
