@@ -350,7 +350,7 @@ def searches() -> Iterator[str]:
             content = OmegaConf.to_container(compose(f"search/{path.stem}"))["search"]
         yield f"### search={path.stem}"
         yield header(path.read_text())
-        yield f"`search.models`: {', '.join(map(code, content['models']))}"
+        yield f"`search.models`: {', '.join(map(code, content['models'])) or 'none'}"
         yield table(
             ("parameter", "range"),
             ([code(f"search.space.{name}"), code(flow(spec))] for name, spec in drawn(content["space"])),

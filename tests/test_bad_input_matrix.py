@@ -14,7 +14,6 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from copy import deepcopy
 from itertools import cycle
 from pathlib import Path
 from typing import NoReturn
@@ -25,10 +24,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy
-from hydra._internal.hydra import Hydra
 from ibis.backends.duckdb import Backend
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-from omegaconf import OmegaConf
 from optuna.storages.journal import JournalFileBackend
 
 from experiments.commands.main import COMMANDS, run
@@ -118,22 +115,8 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return database
 
 
-read: dict[str, object] = {}
-
-
-def read_once(file: object, load: Callable[[object], object] = OmegaConf.load) -> object:
-    """`OmegaConf.load` for commands that all read the same twenty files."""
-    if not isinstance(file, io.TextIOBase):
-        return load(file)
-    text = file.read()
-    if text not in read:
-        file.seek(0)
-        read[text] = load(file)
-    return deepcopy(read[text])
-
-
 @pytest.fixture(autouse=True)
-def working_folder(tmp_path: Path, new_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def working_folder(tmp_path: Path, new_store: Path, monkeypatch: pytest.MonkeyPatch, quick_composition: None) -> Path:
     """An empty folder with an empty MLflow store, where no command may become another process."""
     shutil.copy(new_store, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
@@ -143,8 +126,6 @@ def working_folder(tmp_path: Path, new_store: Path, monkeypatch: pytest.MonkeyPa
         pytest.fail(f"started {arguments}")
 
     monkeypatch.setattr(os, "execv", started)
-    monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)  # composes all to learn that this is no sweep: 0.2 s
-    monkeypatch.setattr(OmegaConf, "load", read_once)
     return tmp_path
 
 

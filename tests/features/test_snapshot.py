@@ -70,6 +70,7 @@ def test_an_outcome_has_the_rows_of_the_snapshot(shop):
     assert (y == 0).any()
 
 
+@pytest.mark.slow
 def test_repeated_runs_on_two_threads_give_the_same_bits(tmp_path):
     """Threads that sum doubles do not; 300,000 lines are several row groups, so that there are threads."""
     frames = simulate(seed=2, customers=300, lines=300_000)

@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
-from experiments.evaluation.splits import Splits
-from features.shop import Shop
+if TYPE_CHECKING:
+    from experiments.evaluation.splits import Splits
+    from features.shop import Shop
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from experiments.reports.figures import png
-from experiments.reports.material import Material
 from features.errors import InputError
+
+if TYPE_CHECKING:  # matplotlib takes a second to import, and not every command draws
+    from matplotlib.figure import Figure
+
+    from experiments.reports.material import Material
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +89,8 @@ class Picture:
     @cached_property
     def png(self) -> bytes:
         """As it is shown, drawn once."""
+        from experiments.reports.figures import png
+
         return png(self.figure)
 
 
@@ -113,7 +117,7 @@ class Record:
 
 Part = Text | Heading | Table | Picture | Record
 Kept = TypeVar("Kept", Table, Picture, Record)
-M = TypeVar("M", bound=Material)
+M = TypeVar("M", bound="Material")
 
 
 @dataclass(frozen=True)

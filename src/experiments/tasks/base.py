@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -14,15 +14,16 @@ import pandas as pd
 from experiments.evaluation.metrics import Metric, check_guards, check_primary_metric, measure
 from experiments.evaluation.validation import Dataset, Evaluation, Validation
 from experiments.models import registry
-from experiments.models.base import Model
-from experiments.models.baselines import Constant
 from experiments.models.registry import Candidate
-from experiments.reports.material import Material
-from experiments.reports.section import Section
 from features.errors import InputError, check_type, did_you_mean
 from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
 from features.shop import Shop
+
+if TYPE_CHECKING:  # scikit-learn and matplotlib take seconds to import, and not every command needs them
+    from experiments.models.base import Model
+    from experiments.reports.material import Material
+    from experiments.reports.section import Section
 
 Expand = Callable[[Sequence[str]], list[str]]
 
@@ -70,9 +71,9 @@ class Task(ABC):
     """Features that `judged_rows` and `counts` read."""
     counted: ClassVar[Mapping[str, str]] = {
         "customers": "customers who are judged",
-        "repeat_customers": "of them with purchases on two days or more",
-        "positives": "of them with a target above 0",
-        "negatives": "of them with a target of 0",
+        "repeat_customers": "rows of customers with purchases on two days or more",
+        "positives": "rows with a target above 0",
+        "negatives": "rows with a target of 0",
     }
     """What `counts` counts in each window, by the names that `minimum` may have."""
 
@@ -169,14 +170,11 @@ class Task(ABC):
         DataFrame indexed by cutoff, one column for each of `counted`
         """
         judged = self.judged_rows(dataset)
-        y = judged.y.iloc[:, 0]
-        rows = {
-            "customers": np.ones(len(y), dtype=bool),
-            "repeat_customers": judged.X["frequency"] > 0,
-            "positives": y > 0,
-            "negatives": y == 0,
-        }
-        return pd.DataFrame(rows, index=y.index).groupby("cutoff").sum()
+        y, units = judged.y.iloc[:, 0], judged.y.index.to_frame()[[self.grain.resampled, "cutoff"]]
+        rows = {"repeat_customers": judged.X["frequency"] > 0, "positives": y > 0, "negatives": y == 0}
+        counts = pd.DataFrame(rows, index=y.index).groupby(level="cutoff").sum()
+        counts.insert(0, "customers", units.drop_duplicates().groupby(level="cutoff").size())
+        return counts
 
     # What answers it
 
@@ -202,6 +200,8 @@ class Task(ABC):
 
     def control(self) -> Model:
         """Build the model that knows nothing of a row: the same prediction for all."""
+        from experiments.models.baselines import Constant
+
         return Constant()
 
     # How good the answer is
@@ -259,7 +259,8 @@ class Task(ABC):
     def outputs(self) -> Mapping[str, str]:
         """Columns of the scores, each with its meaning and unit."""
 
-    def customer_view(self, scores: pd.DataFrame) -> pd.DataFrame | None:
+    @classmethod
+    def customer_view(cls, scores: pd.DataFrame) -> pd.DataFrame | None:
         """Fold the scores into one row for each customer, for customer_360.
 
         Parameters
@@ -271,7 +272,7 @@ class Task(ABC):
         DataFrame indexed customer_id, or None
             The scores themselves where a row is a customer. None, for another grain, leaves customer_360 without them.
         """
-        return scores if self.grain == CUSTOMER else None
+        return scores if cls.grain == CUSTOMER else None
 
     @classmethod
     def groups(cls, scores: pd.DataFrame) -> pd.Series | None:

@@ -14,16 +14,14 @@ import pandas as pd
 from experiments.evaluation.metrics import Metric
 from experiments.evaluation.shares import shares
 from experiments.evaluation.spend_metrics import SPEND_METRICS, calibration_table, cumulative_gain
-from experiments.models.base import check_terms
 from experiments.models.registry import Candidate, choose
-from experiments.reports.group_charts import shares_figure
 from experiments.reports.material import InUse, Material
 from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, Topic, joined, number, percent
 from experiments.tasks.base import Task
 from features import outcomes
 from features.errors import InputError
 from features.grains import CUSTOMER, Grain
-from features.outcomes import DAYS_PER_YEAR, Outcome
+from features.outcomes import DAYS_PER_YEAR, Outcome, check_money_terms
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class CustomerValue(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_terms(self.horizon_days, self.margin, self.discount_rate)
+        check_money_terms(self.margin, self.discount_rate)
 
     @property
     def population(self) -> str:
@@ -134,6 +132,8 @@ def value_parts(
     about : str
         Of which day the groups are.
     """
+    from experiments.reports.group_charts import shares_figure  # matplotlib: not every command draws
+
     table = clv.groupby(groups.reindex(clv.index), observed=False).agg(["size", "sum", "mean"])
     drawn = pd.DataFrame({"customers": shares(table["size"]), "expected": shares(table["sum"])})
     total = float(clv.sum())

@@ -6,12 +6,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from experiments.evaluation.metrics import Metric
 from experiments.evaluation.probability_metrics import (
@@ -22,17 +20,19 @@ from experiments.evaluation.probability_metrics import (
     roc_auc,
 )
 from experiments.evaluation.validation import Dataset, Evaluation, Validation
-from experiments.models.base import Model, require_columns
-from experiments.models.probabilities import Recalibrated, calibration_map, check_event, recalibrated
 from experiments.models.registry import Candidate, choose
-from experiments.reports.figures import BLUE, dress
 from experiments.reports.material import InUse, Material
 from experiments.reports.section import Part, Picture, Section, Table, Text, Topic, enumerated, joined, number, percent
 from experiments.tasks.base import Task
 from features import outcomes
-from features.errors import InputError
+from features.errors import InputError, did_you_mean
 from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from experiments.models.base import Model
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,10 @@ class Repurchase(Task):
     history: ClassVar[tuple[str, ...]] = ("frequency", SINCE)
 
     def __post_init__(self) -> None:
-        check_event(self.event, where="task.event")
+        if self.event not in OUTCOMES:
+            raise InputError(
+                f"there is no event {self.event!r}", where="task.event", hint=did_you_mean(self.event, OUTCOMES)
+            )
         if self.active_within_days is not None and self.active_within_days < 1:
             raise InputError(
                 "active_within_days is out of range",
@@ -151,6 +154,8 @@ class Repurchase(Task):
 
     def judged_rows(self, dataset: Dataset) -> Dataset:
         """Return those who bought in the last `active_within_days`."""
+        from experiments.models.base import require_columns
+
         if self.active_within_days is None:
             return dataset
         since = require_columns(dataset.X, [SINCE])[SINCE]
@@ -158,6 +163,8 @@ class Repurchase(Task):
 
     def evaluate(self, model: Any, dataset: Dataset) -> Evaluation:
         """Predict and measure the judged customers; one-day, repeat and recently active ones also apart."""
+        from experiments.models.base import require_columns
+
         evaluation = super().evaluate(model, dataset)
         history = require_columns(self.judged_rows(dataset).X, ["frequency", SINCE])
         groups = {
@@ -181,6 +188,8 @@ class Repurchase(Task):
         shift need not be the next one's: the map is carried only where maps learnt in the same way from the cutoffs
         before would have lowered the log loss at the later ones, which a single cutoff cannot show.
         """
+        from experiments.models.probabilities import Recalibrated, recalibrated
+
         folds = [fold.evaluation for fold in validation.folds]
         later = folds[1:]
         moved = [
@@ -208,6 +217,8 @@ class Repurchase(Task):
 
 
 def _calibration_map(folds: Sequence[Evaluation]) -> tuple[float, float]:
+    from experiments.models.probabilities import calibration_map
+
     return calibration_map(
         np.concatenate([fold.y for fold in folds]), np.concatenate([fold.prediction for fold in folds])
     )
@@ -319,6 +330,11 @@ def _lately(history: pd.DataFrame, horizon_days: int) -> str:
 
 def probabilities_figure(p: pd.Series, groups: pd.Series, *, horizon_days: int) -> Figure:
     """Draw quantiles of a probability by group, the best group on top."""
+    from matplotlib.figure import Figure  # not every command draws
+    from matplotlib.ticker import PercentFormatter
+
+    from experiments.reports.figures import BLUE, dress
+
     names = [name for name in groups.cat.categories if (groups == name).any()]
     figure = Figure(figsize=(6.8, 1.6 + 0.42 * len(names)), dpi=120, layout="constrained")
     axes = figure.add_subplot()
