@@ -31,7 +31,7 @@ from optuna.storages.journal import JournalFileBackend
 from experiments.commands.main import COMMANDS, run
 from experiments.tracking.store import connect
 from experiments.workflow import output
-from features.sources import cdnow, complete_journey, staging
+from features.sources import cdnow, complete_journey, reading
 from merchandise_store import ROWS, Store
 from online_retail import LINES, OnlineRetail
 
@@ -225,7 +225,7 @@ def test_of_command_words_and_overrides(refused: Refused, command: str, words: l
         pytest.param("defaults: [cdnow, _self_]\nburn_in_days: soon", ["data.burn_in_days"], id="no number"),
         pytest.param(
             "defaults: [files, _self_]\nshop: s\ncurrency: GBP\ntimezone: UTC\ntables: 7",
-            ["data.tables is no mapping", "transactions", "7"],
+            ["data.tables is not a valid mapping", "transactions", "7"],
             id="no tables",
         ),
     ],
@@ -307,7 +307,7 @@ CHANGED_LINES = [
     ("missing", lambda shop: shop.file.unlink(), "", ["there is no file", "online_retail.csv"]),
     ("zero bytes", lambda shop: shop.file.write_bytes(b""), "", ["online_retail.csv"]),
     ("binary", lambda shop: shop.file.write_bytes(bytes(range(256)) * 9), "", ["online_retail.csv"]),
-    ("half a Parquet", lambda shop: parquet(shop, 0.5), PARQUET, ["no complete Parquet file", "lines.parquet"]),
+    ("half a Parquet", lambda shop: parquet(shop, 0.5), PARQUET, ["not a complete Parquet file", "lines.parquet"]),
     (
         "half a gzip",
         lambda shop: (shop.folder / "lines.csv.gz").write_bytes(b"\x1f\x8b\x08\0\0\0\0\0\0\xff\xab\x56"),
@@ -401,7 +401,7 @@ def damage(store: Store, kept: float) -> None:
 
 CHANGED_STORE = [
     ("a file missing", lambda store: (store.folder / "Tax_amount.csv").unlink(), ["Tax_amount or Tax_info", "Kaggle"]),
-    ("half a workbook", lambda store: damage(store, 0.5), ["no complete Excel workbook", "Tax_amount.xlsx"]),
+    ("half a workbook", lambda store: damage(store, 0.5), ["not a complete Excel workbook", "Tax_amount.xlsx"]),
     ("zero bytes", lambda store: (store.folder / "Tax_amount.csv").write_bytes(b""), ["Tax_amount.csv"]),
     (
         "neither UTF-8 nor Korean",
@@ -442,7 +442,7 @@ def test_of_the_merchandise_store_without_a_folder(refused: Refused) -> None:
         ("cdnow", "datasets/CDNOW_sample.txt", None, ["cannot read", "CDNOW_sample.txt"]),
         ("cdnow", "datasets/CDNOW_sample.txt", "00004 0001 19970101 2 29.x3\n" * 9, ["CDNOW_sample.txt", "29.x3"]),
         ("complete_journey", "data/products.parquet", None, ["cannot read", "products.parquet"]),
-        ("complete_journey", "data/products.parquet", "PAR1", ["no complete Parquet file", "products.parquet"]),
+        ("complete_journey", "data/products.parquet", "PAR1", ["not a complete Parquet file", "products.parquet"]),
     ],
     ids=["cdnow missing", "cdnow price", "complete_journey missing", "complete_journey cut"],
 )
@@ -474,7 +474,7 @@ def test_of_files_inside_a_package(
 def test_of_a_package_that_is_not_installed(
     refused: Refused, monkeypatch: pytest.MonkeyPatch, source: str, package: str
 ) -> None:
-    monkeypatch.setattr(staging, "find_spec", lambda name: None)
+    monkeypatch.setattr(reading, "find_spec", lambda name: None)
     refused(f"data data={source}", f"the package {package} is not installed")
 
 

@@ -17,10 +17,11 @@ from simulated import CUTOFF, END, START, engine, open_shop, simulate
 from features import outcomes
 from features.errors import InputError
 from features.families import FAMILIES, PARAMETRISED, feature_families
+from features.grains import CUSTOMER
 from features.outcomes import Outcome
 from features.snapshot import definition_hash, outcome, snapshot
 
-ALL = list(feature_families())
+ALL = [name for name, family in feature_families().items() if family.grain == CUSTOMER]
 CUTOFFS = [date(2020, 4, 1), CUTOFF]
 SPEND = Outcome("spend", ("y",), outcomes.spend)
 PURCHASE_DAYS = Outcome("purchase_days", ("y",), outcomes.purchase_days)

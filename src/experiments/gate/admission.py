@@ -153,7 +153,7 @@ def check_descriptive(version: Version) -> None:
     ------
     InputError
     """
-    described = descriptive(version.features)
+    described = descriptive(version.features, questions()[version.tags["task"]].grain)
     if described:
         name, reason = next(iter(described.items()))
         raise InputError(

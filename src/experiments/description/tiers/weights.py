@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -19,8 +18,8 @@ from experiments.description.tiers.options import CLV, CLV_ALONE, EQUAL, LEARNT,
 from experiments.description.tiers.scores import equal, levels, restricted, score, variables
 from experiments.evaluation.bootstrap import paired_bootstrap
 from experiments.evaluation.spend_metrics import gini
-from features import outcomes
 from features.errors import InputError, InsufficientDataError
+from features.outcomes import SPEND
 from features.shop import Shop
 
 
@@ -51,8 +50,7 @@ class Weighing:
 
 def following_spend(shop: Shop, cutoff: date, horizon_days: int) -> pd.Series:
     """Return spend in the `horizon_days` from the cutoff of those who bought before it, indexed by customer_id."""
-    spend = partial(outcomes.spend, discount_rate=0.0, margin=1.0)
-    return shop.target(spend, [cutoff], horizon_days, "spend").droplevel("cutoff")
+    return shop.outcome(SPEND, [cutoff], horizon_days)["y"].rename("spend").droplevel("cutoff")
 
 
 def fit_weights(scored: pd.DataFrame, outcome: pd.Series) -> pd.Series | None:
