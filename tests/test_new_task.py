@@ -148,7 +148,7 @@ class CategoryReturn(Task):
 
     @classmethod
     def section(cls, material: Any) -> Section:
-        return Section("category_return", [Text("Waits by category.", "lead")])
+        return Section("category_return", "Waits", [Text("Waits by category.", "lead")])
 '''
 
 CONFIG = """
