@@ -156,7 +156,7 @@ def test_a_gain_that_one_task_shows_alone_is_not_shown_beside_others_that_show_n
     assert "after Holm's correction" in beside[0].reasons[0]
     # The clear one is done with first: what remains is corrected for one fewer.
     assert [outcome.promote for outcome in correct([clear, narrow])] == [True, True]
-    assert "weak if no other question had been asked" in statement("ranks customers", narrow, beside[0])
+    assert "(weak if tested alone)" in statement("ranks customers", narrow, beside[0])
 
 
 # In words
@@ -165,11 +165,20 @@ def test_a_gain_that_one_task_shows_alone_is_not_shown_beside_others_that_show_n
 @pytest.mark.parametrize(
     ("gain", "se", "said"),
     [
-        (0.020, 0.003, "strong: ranks customers better than spend in the last 91 days, by .020 (95% "),
-        (0.010, 0.004, "weak: ranks customers better than spend in the last 91 days, by .010 (95% "),
-        (0.000, 0.0005, "none: ranks customers no better than spend in the last 91 days: a gain of .000 (95% "),
-        (-0.030, 0.004, "none: ranks customers worse than spend in the last 91 days, by .030 (95% .022 to .038)"),
-        (0.004, 0.010, "undecided: whether it ranks customers better than spend in the last 91 days cannot be told"),
+        (0.020, 0.003, "strong: ranks customers better than spend in the last 91 days, by 0.020 (95% "),
+        (0.010, 0.004, "weak: ranks customers better than spend in the last 91 days, by 0.010 (95% "),
+        (0.000, 0.0005, "none: ranks customers no better than spend in the last 91 days: the gain is 0.000 (95% "),
+        (
+            -0.030,
+            0.004,
+            "none: ranks customers worse than spend in the last 91 days, by 0.030 (95% confidence interval 0.022 to "
+            "0.038)",
+        ),
+        (
+            0.004,
+            0.010,
+            "undecided: not enough data to say whether it ranks customers better than spend in the last 91 days",
+        ),
     ],
 )
 def test_a_verdict_is_a_sentence_with_its_figure(gain: float, se: float, said: str) -> None:
@@ -183,7 +192,7 @@ def test_a_verdict_is_a_sentence_with_its_figure(gain: float, se: float, said: s
 
 def test_figures_have_three_decimals_and_small_ones_four() -> None:
     written = [figure(value) for value in (0.0134, -0.00421, 1.25, 0.005, 0.0, -0.00001, 0.00029, math.nan)]
-    assert written == [".013", "-.0042", "1.250", ".005", ".000", ".000", ".0003", "unknown"]
+    assert written == ["0.013", "-0.0042", "1.250", "0.005", "0.000", "0.000", "0.0003", "unknown"]
 
 
 @pytest.mark.parametrize("undefined", [False, True])
@@ -214,10 +223,17 @@ def test_the_page_holds_all_and_needs_no_network(undefined: bool) -> None:
         horizon_days=90,
         champion="version 2, bg_nbd",
     )
-    for expected in ("the model in use", "total_ratio", "2017-07-05", "3 wanted", "broken off", "one of 2 in one run"):
+    for expected in (
+        "the model in use",
+        "total_ratio",
+        "2017-07-05",
+        "instead of 3",
+        "interrupted",
+        "2 tasks were tested in this run",
+    ):
         assert expected in page
     assert "&lt;shop&gt;-clv" in page
-    assert "0.0380 of .05 is spent" in page
+    assert "0.0380 of 0.05 is spent" in page
     assert page.count("<td>version 3</td>") == 2  # a window that does not overlap is another ledger
     assert not any(outside in page for outside in ("http:", "https:", "src=", "<script", "@import", "url("))
 

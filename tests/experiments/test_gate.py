@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import NoReturn
+from unittest.mock import MagicMock
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from experiments.gate.rule import Comparison, Decision, Outcome, correct
 from experiments.tracking import packaging
 from experiments.tracking.registry import LONGEST_TAG, Registry
 from experiments.tracking.store import connect
+from experiments.workflow import promote
 from features.errors import InputError
 from workplace import QUICK, environment
 
@@ -109,6 +111,23 @@ def test_a_look_is_counted_even_if_it_dies_and_overlapping_windows_count_togethe
     assert look(registry, 2, promote=False, window=a_day_later).number == 3
     next_quarter = ledger.Window(start="2018-01-02", end="2018-04-02", rule="r")
     assert look(registry, 2, promote=False, window=next_quarter).number == 1
+
+
+def test_a_look_is_in_the_ledger_before_the_sealed_window_is_read(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*arguments: object, **options: object) -> NoReturn:
+        (entry,) = registry.ledger()
+        assert (entry["look"], entry["version"], entry["decision"]) == (1, 1, None)
+        raise MemoryError
+
+    monkeypatch.setattr(promote, "evaluate_sealed", dies)
+    monkeypatch.setattr(promote, "_window", lambda session: WINDOW)
+    session = MagicMock(registry=registry)
+    with pytest.raises(MemoryError):
+        promote.take_look(session, registry.get(1), None, ["clv"])
+    assert [entry["decision"] for entry in registry.ledger()] == [None]
+    session.runs.log.assert_not_called()
 
 
 def test_a_decision_stands_until_rule_or_champion_change(registry: Registry) -> None:
