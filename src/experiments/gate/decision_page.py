@@ -219,7 +219,7 @@ def _backtest(decision: Decision) -> str:
     days = list(decision.backtest)
     rows = ([day + (" (sealed)" if day == days[-1] else ""), figure(gain)] for day, gain in decision.backtest.items())
     return (
-        f"<p>Median gain over {escape(in_words(decision.naive))}: <b>{figure(median(gains))}</b>, from {len(gains)} "
+        f"<p>Median gain over {escape(in_words(decision.baseline))}: <b>{figure(median(gains))}</b>, from {len(gains)} "
         f"origins{fewer}. At each origin the model was fitted on windows that had ended by then. Its parameters were "
         "chosen at the earlier origins, so gains there are optimistic; the sealed window was not used for that.</p>"
         + table(["from", f"gain in {escape(decision.metric)}"], rows)

@@ -154,7 +154,7 @@ def open_look(
 
 def record_decision(registry: Registry, look: Look, decision: Decision) -> Look:
     """Record what a look alone says, with six digits of each figure."""
-    rounded = json.loads(json.dumps(asdict(decision)), parse_float=lambda text: float(f"{float(text):.6g}"))
+    rounded = json.loads(json.dumps(decision.to_record()), parse_float=lambda text: float(f"{float(text):.6g}"))
     return _recorded(registry, look, decision=rounded)
 
 

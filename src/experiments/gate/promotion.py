@@ -38,7 +38,7 @@ def carry_out(registry: Registry, candidate: Version, look: Look, statement: str
             hint="experiments promote compares it with the new champion",
         )
     if look.outcome.promote:
-        registry.crown(candidate.number, f"gate: {look.outcome.verdict} gain over {look.decision.naive}")
+        registry.crown(candidate.number, f"gate: {look.outcome.verdict} gain over {look.decision.baseline}")
     registry.tag(
         candidate.number,
         {

@@ -15,6 +15,7 @@ from experiments.evaluation.bootstrap import Distribution, Draws
 
 POWER = 0.8
 BACKTEST_ORIGINS = 3  # the origins that a back-test should have, the sealed window among them
+RECORDED = {"baseline": "naive", "n_baselines": "n_naive"}  # keys of ledgers that are older than the attributes
 TAIL_DRAWS = 20  # a bound needs this many resamples beyond it, or its level is a fiction
 
 
@@ -138,10 +139,10 @@ class Decision:
         The primary metric of the candidate.
     interval : (float, float)
         Its two-sided confidence interval.
-    naive : str
+    baseline : str
         The nearest baseline: the candidate gains least over it.
     guards : mapping of metric to (lowest, found, highest)
-    n_naive : int
+    n_baselines : int
         Number of the comparisons, from the first, that are with baselines.
     backtest : mapping of day to float
         Gain over the nearest baseline from each origin, the sealed one last.
@@ -156,27 +157,34 @@ class Decision:
     alpha: float
     estimate: float
     interval: tuple[float, float]
-    naive: str
+    baseline: str
     guards: Mapping[str, tuple[float, float, float]]
-    n_naive: int
+    n_baselines: int
     backtest: Mapping[str, float]
 
     @classmethod
     def recorded(cls, content: Mapping[str, Any]) -> Decision:
         """Read a decision from the ledger, which keeps it as JSON."""
+        named = {name: content[RECORDED.get(name, name)] for name in cls.__dataclass_fields__}
         comparisons = tuple(Comparison(**comparison) for comparison in content["comparisons"])
-        return cls(**{**content, "reasons": tuple(content["reasons"]), "comparisons": comparisons})
+        return cls(**{**named, "reasons": tuple(content["reasons"]), "comparisons": comparisons})
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the decision as the ledger keeps it: see `recorded`."""
+        return {RECORDED.get(name, name): value for name, value in dataclasses.asdict(self).items()}
 
     @property
     def nearest(self) -> Comparison:
         """The comparison with the nearest baseline."""
-        return next(comparison for comparison in self.comparisons if comparison.rival == self.naive)
+        return next(comparison for comparison in self.comparisons if comparison.rival == self.baseline)
 
     @property
     def claims(self) -> dict[str, float]:
         """p-values of the verdict's claims: of gains over every baseline, of loss and absence over the nearest."""
-        naive = self.comparisons[: self.n_naive]
-        gains = {claim: _largest(comparison.p_values[claim] for comparison in naive) for claim in ("gain", "effect")}
+        baselines = self.comparisons[: self.n_baselines]
+        gains = {
+            claim: _largest(comparison.p_values[claim] for comparison in baselines) for claim in ("gain", "effect")
+        }
         return {**self.nearest.p_values, **gains}
 
     def metrics(self) -> dict[str, float]:
@@ -322,9 +330,9 @@ def decide(
         alpha=alpha,
         estimate=draws[candidate].estimate,
         interval=draws[candidate].interval(confidence),
-        naive=nearest.rival,
+        baseline=nearest.rival,
         guards={name: (low, metrics[name], high) for name, (low, high) in guards.items()},
-        n_naive=len(baselines),
+        n_baselines=len(baselines),
         backtest=from_origins,
     )
     return dataclasses.replace(decision, verdict=nearest.verdict(decision.claims, alpha, min_effect))

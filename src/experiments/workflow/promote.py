@@ -65,7 +65,7 @@ def promote(session: Session, version: int | None = None) -> Look:
         If the version cannot be judged.
     """
     candidate = session.registry.get(version) if version is not None else _newest(session)
-    (look,) = promote_together([(session, candidate)])
+    (look,) = promote_together([session], [candidate])
     if isinstance(look, InputError):
         raise look
     return look
@@ -120,7 +120,7 @@ def roll_back(session: Session, reason: str | None = None) -> tuple[int, int]:
         return session.registry.roll_back(reason or "rolled back by hand")
 
 
-def promote_together(candidates: Sequence[tuple[Session, Version]]) -> list[Look | InputError]:
+def promote_together(sessions: Sequence[Session], candidates: Sequence[Version]) -> list[Look | InputError]:
     """Gate the candidates of several tasks: judge each, correct p-values for their number, and only then promote.
 
     A candidate that cannot be judged does not keep the others from being judged.
@@ -130,28 +130,34 @@ def promote_together(candidates: Sequence[tuple[Session, Version]]) -> list[Look
 
     Parameters
     ----------
-    candidates : sequence of (Session, Version)
+    sessions : sequence of Session
         One for each task.
+    candidates : sequence of Version
+        One for each session.
 
     Returns
     -------
     list of Look or InputError
         For each candidate in turn, its look, or why it cannot be judged.
     """
-    with _one_at_a_time([session for session, _ in candidates]):
-        ends: dict[Session, Look | InputError] = {}
-        judged = []
-        for session, candidate in candidates:
+    pairs = list(zip(sessions, candidates, strict=True))
+    rivals: dict[Session, Version | None] = {}
+    refusals: dict[Session, InputError] = {}
+    with _one_at_a_time(sessions):
+        for session, candidate in pairs:
             try:
-                judged.append((session, candidate, checked_rival(session, candidate)))
+                rivals[session] = checked_rival(session, candidate)
             except InputError as error:
-                ends[session] = error
-        together = [session.task.name for session, _, _ in judged]
-        looks = [take_look(session, candidate, rival, together) for session, candidate, rival in judged]
+                refusals[session] = error
+        judged = [(session, candidate) for session, candidate in pairs if session in rivals]
+        together = [session.task.name for session in rivals]
+        looks = [take_look(session, candidate, rivals[session], together) for session, candidate in judged]
         outcomes = _corrected(looks, together)
-        for (session, candidate, _), look, outcome in zip(judged, looks, outcomes, strict=True):
-            ends[session] = conclude(session, candidate, look, outcome)
-    return [ends[session] for session, _ in candidates]
+        ends = {
+            session: conclude(session, candidate, look, outcome)
+            for (session, candidate), look, outcome in zip(judged, looks, outcomes, strict=True)
+        }
+    return [refusals[session] if session in refusals else ends[session] for session in sessions]
 
 
 def checked_rival(session: Session, candidate: Version) -> Version | None:
@@ -281,7 +287,7 @@ def _log_look(session: Session, candidate: Version, sealed: SealedEvaluations, d
     figures = draw(
         {
             candidate.tags["model"]: sealed.candidate.tables,
-            decision.naive: sealed.baselines[decision.naive].tables,
+            decision.baseline: sealed.baselines[decision.baseline].tables,
         },
         currency=session.shop.staged.currency,
         horizon_days=session.task.horizon_days,
@@ -341,13 +347,13 @@ def decision_text(session: Session, look: Look) -> str:
     lines = [
         f"{name} version {look.version}: {'promoted' if outcome.promote else 'refused'}{again}",
         f"  {_said(session, look)}",
-        f"  nearest baseline {decision.naive}; look {look.number} at this window, level {decision.alpha:.4f}",
+        f"  nearest baseline {decision.baseline}; look {look.number} at this window, level {decision.alpha:.4f}",
     ]
     for comparison in decision.comparisons:
         lines.append(f"  {decision.metric} {comparison}; smallest detectable {comparison.detectable:.4f}")
     origins = ", ".join(f"{gain:+.4f} from {day}" for day, gain in decision.backtest.items())
     fewer = "" if len(decision.backtest) >= BACKTEST_ORIGINS else f" instead of {BACKTEST_ORIGINS}"
-    lines.append(f"  gain over {decision.naive} from {len(decision.backtest)} origins{fewer}: {origins}")
+    lines.append(f"  gain over {decision.baseline} from {len(decision.backtest)} origins{fewer}: {origins}")
     lines += [f"  because {reason}" for reason in outcome.reasons]
     if outcome.promote:
         serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"

@@ -180,7 +180,7 @@ def summary(answers: Sequence[Answer]) -> str:
             low, high = map(figure, decision.interval)
             row |= {
                 "sealed figure": f"{decision.metric} {figure(decision.estimate)} [{low}, {high}]",
-                "nearest naive": f"{figure(decision.nearest.estimate)} {decision.naive}",
+                "nearest naive": f"{figure(decision.nearest.estimate)} {decision.baseline}",
                 "verdict": outcome.verdict,
             }
             words.append(f"{answer.name}: {statement(answer.session.task.ability, decision, outcome)}")
