@@ -40,7 +40,7 @@ from lifetimes import BetaGeoFitter, ModifiedBetaGeoFitter
 from lifetimes.utils import summary_data_from_transaction_data
 
 from experiments.evaluation.bootstrap import paired_bootstrap
-from experiments.evaluation.metrics import gini
+from experiments.evaluation.spend_metrics import gini
 from experiments.gate.rule import alpha_of_look, decide
 from experiments.models.buy_till_you_die import BGNBD, DAYS_PER_WEEK, MBGNBD
 from experiments.tracking.packaging import synthetic_rows

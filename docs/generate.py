@@ -26,6 +26,7 @@ from experiments.tasks import TASKS
 from experiments.workflow import config as schema
 from features.engines import DuckDB, Spark
 from features.families.registry import FAMILIES, PARAMETRISED
+from features.grains import GRAINS
 from features.tables import SPECS, Column
 
 DOCS = Path(__file__).resolve().parent
@@ -357,6 +358,10 @@ def dictionary() -> str:
             "DECIMAL in the shop's currency, days are the shop's own, rates and shares lie in [0, 1].",
             "## Canonical tables",
             *canonical_tables(),
+            "## Grains",
+            "A grain says what a row is. Rows exist only as of the cutoff. A finer grain gets features of coarser ones "
+            "by the key columns that they share.",
+            grains(),
             "## Features",
             *features(),
         ]
@@ -382,11 +387,28 @@ def _meaning(column: Column) -> str:
     return "; ".join(filter(None, said))
 
 
+def grains() -> str:
+    return table(
+        ("grain", "key beside the cutoff", "rows", "needs", "resampled"),
+        (
+            [
+                code(name),
+                ", ".join(map(code, grain.key)),
+                inspect.cleandoc(grain.rows.__doc__ or "").splitlines()[0].removeprefix("Return ").rstrip("."),
+                ", ".join(map(code, grain.needs)),
+                code(grain.resampled)
+                + (f", in blocks; one step is {grain.step_days} day(s)" if grain.step_days else ""),
+            ]
+            for name, grain in GRAINS.items()
+        ),
+    )
+
+
 def features() -> Iterator[str]:
     for family in FAMILIES.values():
         undated = " These are facts of unknown date." if family.undated else ""
         yield f"### Family {family.name}"
-        yield f"Needs {', '.join(map(code, family.needs))}.{undated}"
+        yield f"Grain `{family.grain.name}`. Needs {', '.join(map(code, family.needs))}.{undated}"
         yield table(("feature", "meaning"), ([code(name), meaning] for name, meaning in family.features.items()))
     yield "### Features named by a value"
     yield "`<name>.*` stands for the values with most spend, such as `category_share.*`."

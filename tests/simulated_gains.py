@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from experiments.evaluation.bootstrap import Distribution, paired_bootstrap
-from experiments.evaluation.metrics import gini, mae
+from experiments.evaluation.spend_metrics import gini, mae
 
 POPULATION = 1_000_000  # customers that tell the truth of a gain
 

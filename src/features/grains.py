@@ -32,6 +32,8 @@ class Grain:
         Canonical tables that `rows` cannot do without.
     step_days : int, optional
         Of a series: days between its cutoffs. The step of a row begins at the row's cutoff and lasts so long.
+    block : int
+        Resampled units in a row that a bootstrap draws together: a week of a series resembles the week before.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Grain:
     resampled: str
     needs: tuple[str, ...] = ("transactions",)
     step_days: int | None = None
+    block: int = 1
 
     @property
     def index(self) -> list[str]:
@@ -121,9 +124,9 @@ MESSAGE = Grain("message", ("customer_id", "message_id"), messages, "customer_id
 PROSPECT = Grain("prospect", ("customer_id",), prospects, "customer_id")
 SESSION = Grain("session", ("customer_id", "session_id"), sessions, "customer_id", needs=("events",))
 CATEGORY_WEEK = Grain(
-    "category_week", ("category",), categories, "cutoff", needs=("transactions", "products"), step_days=7
+    "category_week", ("category",), categories, "cutoff", needs=("transactions", "products"), step_days=7, block=4
 )
-CHANNEL_DAY = Grain("channel_day", ("channel",), channels, "cutoff", needs=("marketing_spend",), step_days=1)
+CHANNEL_DAY = Grain("channel_day", ("channel",), channels, "cutoff", needs=("marketing_spend",), step_days=1, block=7)
 
 GRAINS: Mapping[str, Grain] = {
     grain.name: grain

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from experiments.commands import main
 from experiments.evaluation.identities import DIRECTED, SYMMETRIC, best_fit, identities
+from experiments.evaluation.validation import Dataset
 from experiments.tasks import TASKS
-from experiments.tasks.base import Dataset
 from experiments.tasks.clv import CustomerValue
 from experiments.tasks.segmentation import CustomerSegments
 from features.families import FAMILIES, Family
+from features.outcomes import Outcome
 from features.shop import Shop
 from features.tampering import Tamperer
 from merchandise_store import Store, sales_of_a_year
@@ -176,21 +177,22 @@ class AllTimeSpend(CustomerValue):
     """Spend of a customer whenever it was: read from the whole tables."""
 
     def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
-        def whenever(future, eligible):
+        def whenever(future, rows):
             lines = shop.tables.transactions
             spent = lines.group_by("customer_id").agg(y=lines.amount.sum().cast("float64"))
-            return eligible.inner_join(spent, "customer_id").select("customer_id", "y")
+            return rows.inner_join(spent, "customer_id").select("customer_id", "y")
 
-        return Dataset(shop.features(features, cutoffs), shop.target(whenever, cutoffs, self.horizon_days, self.target))
+        outcome = Outcome(self.target, ("y",), whenever)
+        return Dataset(shop.features(features, cutoffs), shop.outcome(outcome, cutoffs, self.horizon_days))
 
 
 @dataclass(frozen=True)
 class PastRate(CustomerSegments):
-    """What a customer spent a day so far, which is a formula of features and no outcome."""
+    """Spend per day so far, which is a formula of features and no outcome."""
 
     def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
         X = shop.features(features, cutoffs)
-        return Dataset(X, (X["total_spend"] / (X["T"] + 1)).rename(self.target))
+        return Dataset(X, (X["total_spend"] / (X["T"] + 1)).to_frame("y"))
 
 
 def test_cheats_fail_the_command_by_name(audited: Audit, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from experiments.commands import main
-from experiments.commands.compose import of_task, typed
-from experiments.models import MODELS, PROBABILITIES, SEGMENTATIONS
+from experiments.commands.compose import of_task, session_of, typed
+from experiments.models import CANDIDATES
+from experiments.tasks import TASKS
 from experiments.tuning.space import Space
 from experiments.workflow.audit import asking
 from experiments.workflow.config import Config
@@ -32,11 +33,17 @@ def composed(*overrides: str) -> Config:
         return typed(compose("config", list(overrides)))
 
 
+def candidates(task: str) -> set[str]:
+    config = composed(f"task={task}")
+    options = {**config.task, "variables": None} if "variables" in config.task else config.task
+    return set(Session(dataclasses.replace(config, task=options)).task.candidates())
+
+
 def task_of(option: str) -> list[str]:
     """Models and search spaces belong to a task; everything else goes with any."""
     group, _, name = option.partition("=")
-    for task, models in {"segmentation": SEGMENTATIONS, "repurchase": PROBABILITIES}.items():
-        if group in ("model", "search") and name in {*models, task}:
+    for task in TASKS:
+        if group in ("model", "search") and name in {*candidates(task), task}:
             return [f"task={task}"]
     return []
 
@@ -46,7 +53,7 @@ def test_every_option_composes_and_names_only_what_there_is(option: str) -> None
     config = composed(*task_of(option), option)
     for rules in (config.tiers, config.tiers.value, config.lifecycle):
         rules.check()
-    known = {name: model().get_params() for name, model in {**MODELS, **SEGMENTATIONS, **PROBABILITIES}.items()}
+    known = {name: candidate.build().get_params() for name, candidate in CANDIDATES.items()}
     resolve(config.features.names)
     Space(config.search.models, config.search.space).check(known)
     assert set(config.model.params) <= set(known[config.model.name])
@@ -110,7 +117,7 @@ def test_a_password_from_the_environment_is_on_no_command_line(monkeypatch: pyte
     asked = []
     monkeypatch.setenv("PASSWORD", "se'c,ret")
     monkeypatch.setattr(
-        "experiments.workflow.data.main", lambda config: asked.append((config, Session(config).arguments))
+        "experiments.workflow.data.main", lambda config: asked.append((config, session_of(config).arguments))
     )
     assert main.run(["data", "data=cdnow", "tuning.storage=postgresql://fleet:${oc.env:PASSWORD}@db/studies"]) == 0
     ((config, arguments),) = asked

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from experiments.evaluation.metrics import calibration_table, cumulative_gain
 from experiments.evaluation.probability_metrics import reliability_table
+from experiments.evaluation.spend_metrics import calibration_table, cumulative_gain
 from experiments.reports.figures import calibration_figure, cumulative_gain_figure, reliability_figure
 from features.errors import InputError
 

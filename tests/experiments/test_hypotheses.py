@@ -23,7 +23,7 @@ from experiments.description.hypotheses_section import hypotheses_section
 from experiments.description.purchasing import BehaviourOptions, Window, daily_rates, observe
 from experiments.description.purchasing_section import behaviour_section
 from experiments.evaluation.bootstrap import Distribution
-from experiments.evaluation.metrics import spearman
+from experiments.evaluation.spend_metrics import spearman
 from experiments.reports.fonts import use_in_pictures
 from experiments.reports.section import Picture, Section, Table, Text
 from features.engines import open_engine

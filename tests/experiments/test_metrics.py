@@ -6,6 +6,7 @@ from itertools import permutations
 from time import perf_counter
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 from hypothesis import given, settings
@@ -16,7 +17,9 @@ from sklearn.metrics import auc, mean_absolute_error, mean_squared_error
 
 from experiments.evaluation.bootstrap import Distribution, paired_bootstrap, resample_weights
 from experiments.evaluation.cluster_metrics import explained_deviance
-from experiments.evaluation.metrics import (
+from experiments.evaluation.metrics import Metric, measure
+from experiments.evaluation.probability_metrics import probability_metrics
+from experiments.evaluation.spend_metrics import (
     SPEND_METRICS,
     calibration_table,
     cumulative_gain,
@@ -27,7 +30,6 @@ from experiments.evaluation.metrics import (
     top_decile_lift,
     total_ratio,
 )
-from experiments.evaluation.probability_metrics import probability_metrics
 from features.errors import InputError
 from simulated_gains import coverage
 
@@ -97,7 +99,7 @@ EVENTS = st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 0.05, 0.3, 0.7, 1.0]
 EVERY_METRIC = [
     *(pytest.param(metric, *AMOUNTS, id=name) for name, metric in SPEND_METRICS.items()),
     pytest.param(explained_deviance, *AMOUNTS, id="explained_deviance"),
-    *(pytest.param(metric, *EVENTS, id=f"{name}-event") for name, metric in probability_metrics(0.3).items()),
+    *(pytest.param(metric, *EVENTS, id=f"{name}-event") for name, metric in probability_metrics(0.3, "").items()),
 ]
 
 
@@ -260,3 +262,57 @@ class TestBootstrap:
         start = perf_counter()
         paired_bootstrap(gini, y, {"a": p, "b": p + 1, "c": -p}, customers, n_resamples=2000, seed=0)
         assert perf_counter() - start < 10  # some .8 s on an idle core
+
+
+class TestBlocks:
+    def test_weeks_are_drawn_in_blocks_that_keep_their_order(self):
+        weeks = np.repeat(np.arange(12), 3)
+        weights = np.vstack(list(resample_weights(weeks, 400, seed=1, block=4)))
+        assert (weights.sum(axis=1) == len(weeks)).all()
+        assert (weights[:, ::3] == weights[:, 2::3]).all()  # a week's rows stay together
+        alone = np.vstack(list(resample_weights(weeks, 400, seed=1)))
+        near = [np.corrcoef(drawn[:, 12], drawn[:, 15])[0, 1] for drawn in (weights, alone)]  # weeks 4 and 5
+        assert near[0] > 0.5 > 0.15 > abs(near[1])
+        with pytest.raises(InputError, match="1 to 12 units"):
+            next(resample_weights(weeks, 1, seed=1, block=13))
+
+    def test_blocks_widen_the_interval_of_a_series_that_remembers(self):
+        rng = np.random.default_rng(2)
+        series = np.zeros(400)
+        for week in range(1, 400):
+            series[week] = 0.8 * series[week - 1] + rng.normal()
+        options = {"n_resamples": 500, "seed": 0}
+        errors = {
+            block: paired_bootstrap(mae, series, {"zero": np.zeros(400)}, np.arange(400), block=block, **options)[
+                "zero"
+            ].standard_error
+            for block in (1, 20)
+        }
+        assert errors[20] > 1.5 * errors[1]
+
+
+class TestPerUnitMetrics:
+    index = pd.MultiIndex.from_product([list("abc"), list("xy")], names=["customer_id", "product_id"])
+    y = pd.Series([1.0, 0.0, 2.0, 2.0, 0.0, 0.0], index=index)
+
+    @staticmethod
+    def error(y: pd.Series, prediction: pd.Series) -> pd.Series:
+        """Mean absolute error of each customer who bought anything."""
+        by_customer = (y - prediction).abs().groupby(level="customer_id").mean()
+        return by_customer.where(y.groupby(level="customer_id").sum() > 0)
+
+    def test_each_unit_counts_once_and_one_without_a_value_not_at_all(self):
+        metric = Metric("error", "mean error of a buyer", self.error, per_unit=True, undefined="nobody bought")
+        zero = self.y * 0
+        assert metric(self.y, zero) == (0.5 + 2.0) / 2
+        draws = paired_bootstrap(
+            metric, self.y, {"zero": zero}, self.y.index.get_level_values("customer_id"), n_resamples=300, seed=0
+        )["zero"]
+        assert draws.estimate == 1.25
+        assert set(np.round(draws.draws[~np.isnan(draws.draws)], 6)) == {0.5, 1.0, 1.25, 1.5, 2.0}
+        assert np.isnan(draws.draws).any()  # all three draws may be the customer who bought nothing
+
+    def test_an_undefined_metric_is_said(self):
+        metric = Metric("error", "mean error of a buyer", self.error, per_unit=True, undefined="nobody bought")
+        values, undefined = measure([metric], self.y * 0, self.y)
+        assert (values, undefined) == ({}, {"error": "nobody bought"})

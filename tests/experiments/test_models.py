@@ -16,8 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from experiments.evaluation.probability_metrics import log_loss, roc_auc
 from experiments.models import (
-    MODELS,
-    PROBABILITIES,
+    CANDIDATES,
     LightGBMSpend,
     NaiveProbability,
     ParetoNBD,
@@ -34,7 +33,19 @@ CONF = Path(__file__).parents[2] / "conf"
 CUTOFFS = (date(2017, 3, 7), date(2017, 4, 6))
 TERMS = {"horizon_days", "margin", "discount_rate", "event"}
 DAYS = 90
-EVERY = {**MODELS, **PROBABILITIES}
+SPEND = [
+    "naive_lifetime_rate",
+    "naive_last_91_days_rate",
+    "naive_past_total",
+    "bg_nbd",
+    "mbg_nbd",
+    "pareto_nbd",
+    "lightgbm",
+    "blend",
+]
+PROBABILITIES = ["naive_recency", "naive_frequency", "naive_visits", "naive_constant"]
+PROBABILITIES += ["purchase_probability", "logistic", "lightgbm_probability", "probability_blend"]
+EVERY = {name: CANDIDATES[name].build for name in [*SPEND, *PROBABILITIES]}
 READ = {  # one column that each cannot do without; "frequency" where nothing is said
     "naive_past_total": "total_spend",
     "naive_lifetime_rate": "lifetime_spend_rate",
@@ -153,7 +164,7 @@ class TestEveryModel:
 
     def test_stored_text_is_json_and_unknown_classes_are_refused(self, name, fitted):
         content = json.loads(dump(fitted[name]))
-        assert set(content) == {"class", "params", "state"}
+        assert set(content) == {"class", "module", "params", "state"}
         content["class"] = "Nothing"
         with pytest.raises(InputError, match="Nothing"):
             load(json.dumps(content))
@@ -170,37 +181,38 @@ def test_models_load_in_a_fresh_process_and_predict_the_same_bits(fitted, tmp_pa
         assert np.array_equal(outputs, fitted[name].outputs(X)), name
 
 
-@pytest.mark.parametrize(("task", "models"), [("clv", MODELS), ("repurchase", PROBABILITIES)])
+@pytest.mark.parametrize(("task", "models"), [("clv", SPEND), ("repurchase", PROBABILITIES)])
 def test_search_space_names_models_and_parameters_that_exist(task, models):
     search = yaml.safe_load((CONF / "search" / f"{task}.yaml").read_text())
     assert set(search["models"]) == set(search["space"]) <= set(models)
     for name, space in search["space"].items():
-        assert set(space) <= set(models[name]().get_params(deep=True))
+        assert set(space) <= set(EVERY[name]().get_params(deep=True))
         for draw in (0, -1):
             params = {
                 key: bounds["choices"][draw] if "choices" in bounds else bounds[("low", "high")[draw]]
                 for key, bounds in space.items()
             }
-            assert np.isfinite(models[name](**params).fit(X, target_of(name)).predict(X)).all()
+            assert np.isfinite(EVERY[name](**params).fit(X, target_of(name)).predict(X)).all()
 
 
 @pytest.mark.parametrize("name", ["naive_lifetime_rate", "naive_last_91_days_rate", *PROBABILISTIC])
 def test_money_terms_scale_and_discount_what_closed_forms_predict(name):
-    plain = MODELS[name](horizon_days=90).fit(X, y).predict(X)
-    margin = MODELS[name](horizon_days=90, margin=0.25).fit(X, y).predict(X)
+    plain = EVERY[name](horizon_days=90).fit(X, y).predict(X)
+    margin = EVERY[name](horizon_days=90, margin=0.25).fit(X, y).predict(X)
     np.testing.assert_allclose(margin, plain / 4, rtol=1e-12)
-    discounted = MODELS[name](horizon_days=90, discount_rate=0.1).fit(X, y).predict(X)
+    discounted = EVERY[name](horizon_days=90, discount_rate=0.1).fit(X, y).predict(X)
     assert (discounted[plain > 0] < plain[plain > 0]).all()
     assert discounted.sum() / plain.sum() == pytest.approx(1.1 ** (-45 / 365), rel=2e-3)
 
 
-def test_naive_models_are_marked_and_carry_the_past_forward(fitted):
-    assert {name for name, model in fitted.items() if model.is_naive} == {n for n in EVERY if n.startswith("naive_")}
+def test_baselines_are_marked_and_carry_the_past_forward(fitted):
+    assert {n for n in EVERY if CANDIDATES[n].is_baseline} == {n for n in EVERY if n.startswith("naive_")}
+    assert len({CANDIDATES[n].label for n in EVERY}) == len(EVERY) - 2  # trees and blends of both kinds share theirs
     np.testing.assert_allclose(fitted["naive_last_91_days_rate"].predict(X), 90 * X["last_91_days_spend_rate"])
     past_total = fitted["naive_past_total"].predict(X)
     np.testing.assert_allclose(past_total / X["total_spend"], y.sum() / X["total_spend"].sum())
     assert past_total.sum() == pytest.approx(y.sum())
-    nobody_spent = MODELS["naive_past_total"]().fit(X.assign(total_spend=0.0), y)
+    nobody_spent = EVERY["naive_past_total"]().fit(X.assign(total_spend=0.0), y)
     assert (nobody_spent.predict(X) == 0).all()
 
 
@@ -208,7 +220,7 @@ class TestBuyTillYouDie:
     def test_only_the_latest_cutoff_is_fitted(self):
         latest = X.index.get_level_values("cutoff") == CUTOFFS[-1]
         for name in PROBABILISTIC:
-            assert MODELS[name]().fit(X).params_ == MODELS[name]().fit(X[latest]).params_
+            assert EVERY[name]().fit(X).params_ == EVERY[name]().fit(X[latest]).params_
 
     def test_merged_rows_with_weights_fit_as_single_rows(self):
         rows = X.groupby(["frequency", "recency", "T"]).size().reset_index(name="weight")
@@ -266,22 +278,22 @@ class TestBuyTillYouDie:
 
     def test_no_repeat_buyer_is_refused(self):
         with pytest.raises(InputError, match="repeat buyers"):
-            MODELS["bg_nbd"]().fit(X.assign(frequency=0.0, recency=0.0))
+            EVERY["bg_nbd"]().fit(X.assign(frequency=0.0, recency=0.0))
 
     def test_contradicting_histories_are_refused(self):
         with pytest.raises(InputError, match="recency"):
-            MODELS["mbg_nbd"]().fit(X.assign(recency=X["T"] + 1))
+            EVERY["mbg_nbd"]().fit(X.assign(recency=X["T"] + 1))
 
     def test_values_that_are_no_number_are_refused_by_column(self):
         with pytest.raises(InputError, match="monetary_value"):
-            MODELS["mbg_nbd"]().fit(X.assign(monetary_value=np.nan))
+            EVERY["mbg_nbd"]().fit(X.assign(monetary_value=np.nan))
 
     @pytest.mark.parametrize("name", PROBABILISTIC)
     def test_absurd_fits_are_refused_with_their_parameters(self, name):
         # Purchases that all fall on the first day: the likelihood runs to alpha -> 0.
         same_day = X.assign(frequency=X["frequency"] + 1, recency=0.0)
         with pytest.raises(InputError, match=r"alpha=") as error:
-            MODELS[name]().fit(same_day)
+            EVERY[name]().fit(same_day)
         assert "merge a day's purchases" in str(error.value)
 
 
@@ -319,14 +331,14 @@ class TestLightGBM:
 class TestBlend:
     def test_is_the_weighted_mean_of_its_parts(self, fitted):
         for weight, expected in ((0.0, "pareto_nbd"), (1.0, "lightgbm")):
-            blend = MODELS["blend"](probabilistic="pareto_nbd", weight=weight).fit(X, y)
+            blend = EVERY["blend"](probabilistic="pareto_nbd", weight=weight).fit(X, y)
             assert np.array_equal(blend.predict(X), fitted[expected].predict(X))
-        middle = MODELS["blend"](probabilistic="pareto_nbd", weight=0.25).fit(X, y).predict(X)
+        middle = EVERY["blend"](probabilistic="pareto_nbd", weight=0.25).fit(X, y).predict(X)
         parts = 0.25 * fitted["lightgbm"].predict(X) + 0.75 * fitted["pareto_nbd"].predict(X)
         np.testing.assert_allclose(middle, parts)
 
     def test_parameters_reach_the_parts_and_the_horizon_comes_from_the_blend(self):
-        blend = MODELS["blend"](
+        blend = EVERY["blend"](
             boosting__num_leaves=5, probabilistic__penalizer_coef=0.01, probabilistic="bg_nbd", horizon_days=28
         ).fit(X, y)
         assert blend.boosting_.num_leaves == 5
@@ -336,9 +348,9 @@ class TestBlend:
 
     def test_mistakes_are_refused(self):
         with pytest.raises(InputError, match="did you mean 'pareto_nbd'"):
-            MODELS["blend"](probabilistic="pareto_ndb")
+            EVERY["blend"](probabilistic="pareto_ndb")
         with pytest.raises(InputError, match="weight"):
-            MODELS["blend"](weight=1.5).fit(X, y)
+            EVERY["blend"](weight=1.5).fit(X, y)
 
 
 class TestNaiveProbability:
@@ -363,31 +375,31 @@ class TestNaiveProbability:
 class TestProbabilities:
     @pytest.mark.parametrize("name", PROBABILITIES)
     def test_inactivity_is_the_complement(self, name, fitted):
-        terms = {"event": "inactivity"} if "event" in PROBABILITIES[name]().get_params() else {}
-        absent = PROBABILITIES[name](**terms).fit(X, 1 - BOUGHT).predict(X)
+        terms = {"event": "inactivity"} if "event" in EVERY[name]().get_params() else {}
+        absent = EVERY[name](**terms).fit(X, 1 - BOUGHT).predict(X)
         # Trees add up rounded leaves, and bins of equal gain may be told apart by the last bit.
         np.testing.assert_allclose(absent, 1 - fitted[name].predict(X), atol=1e-6)
 
-    @pytest.mark.parametrize("name", sorted(PROBABILITIES.keys() - {"purchase_probability", "naive_constant"}))
+    @pytest.mark.parametrize("name", sorted({*PROBABILITIES} - {"purchase_probability", "naive_constant"}))
     def test_a_target_that_is_no_event_is_refused(self, name):
         for wrong in (y, BOUGHT * 0):
             with pytest.raises(InputError, match="tell customers apart"):
-                PROBABILITIES[name]().fit(X, wrong)
+                EVERY[name]().fit(X, wrong)
 
     def test_mistakes_are_refused(self):
         with pytest.raises(InputError, match="did you mean 'purchase'"):
-            PROBABILITIES["purchase_probability"](event="purchases").fit(X)
+            EVERY["purchase_probability"](event="purchases").fit(X)
         with pytest.raises(InputError, match="did you mean 'pareto_nbd'"):
-            PROBABILITIES["probability_blend"](probabilistic__purchases="pareto_ndb").fit(X, BOUGHT)
+            EVERY["probability_blend"](probabilistic__purchases="pareto_ndb").fit(X, BOUGHT)
         with pytest.raises(InputError, match="C is out of range"):
-            PROBABILITIES["logistic"](C=0.0).fit(X, BOUGHT)
+            EVERY["logistic"](C=0.0).fit(X, BOUGHT)
 
     def test_a_blend_is_the_weighted_mean_and_takes_the_tasks_terms(self):
         terms = {"horizon_days": 28, "event": "inactivity"}
-        blend = PROBABILITIES["probability_blend"](weight=0.25, probabilistic__purchases="bg_nbd", **terms)
+        blend = EVERY["probability_blend"](weight=0.25, probabilistic__purchases="bg_nbd", **terms)
         blend.fit(X, 1 - BOUGHT)
-        purchases = PROBABILITIES["purchase_probability"](purchases="bg_nbd", **terms).fit(X)
-        trees = PROBABILITIES["lightgbm_probability"]().fit(X, 1 - BOUGHT)
+        purchases = EVERY["purchase_probability"](purchases="bg_nbd", **terms).fit(X)
+        trees = EVERY["lightgbm_probability"]().fit(X, 1 - BOUGHT)
         np.testing.assert_allclose(blend.predict(X), 0.25 * trees.predict(X) + 0.75 * purchases.predict(X))
 
 

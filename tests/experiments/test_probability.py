@@ -10,19 +10,19 @@ import pytest
 import sklearn.metrics
 from scipy.stats import binomtest
 
-from experiments.evaluation.metrics import gini
 from experiments.evaluation.probability_metrics import (
     expected_calibration_error,
     probability_metrics,
     reliability_table,
     roc_auc,
 )
+from experiments.evaluation.spend_metrics import gini
+from experiments.evaluation.validation import Dataset, Fold, Validation, mean_metrics
 from experiments.models.base import Model
-from experiments.tasks.base import Dataset, Fold, Validation, mean_metrics
 from experiments.tasks.repurchase import Repurchase
 from features.errors import InputError
 
-METRICS = probability_metrics(threshold=0.3)
+METRICS = probability_metrics(0.3, "predicts the event")
 
 
 def some_customers(n: int = 500, seed: int = 0):
@@ -121,7 +121,7 @@ def customers(absent, days_ago, frequency, told) -> Dataset:
     index = pd.MultiIndex.from_product([range(len(absent)), [pd.Timestamp("2020-06-01")]])
     index.names = ["customer_id", "cutoff"]
     X = pd.DataFrame({"days_since_last_purchase": days_ago, "frequency": frequency, "told": told}, index=index)
-    return Dataset(X.astype(float), pd.Series(absent, index=index, dtype=float))
+    return Dataset(X.astype(float), pd.DataFrame({"y": absent}, index=index, dtype=float))
 
 
 class TestRepurchase:
@@ -143,9 +143,9 @@ class TestRepurchase:
             for event in ("purchase", "inactivity")
         ]
         assert tuple(task.name for task in asked) == Repurchase.names()
-        assert [task.judged for task in asked] == [f"p_{name}" for name in Repurchase.names()]
+        assert [task.judged for task in asked] == [(f"p_{name}",) for name in Repurchase.names()]
         assert len(set(Repurchase.names())) == 4
-        assert [task.ability for task in asked] == ["tells who will come back", "tells who will stay away"] * 2
+        assert [task.ability for task in asked] == ["predicts who will come back", "predicts who will stay away"] * 2
 
     def test_groups_are_reported_apart_and_left_out_where_all_have_the_same_outcome(self):
         rows = customers(
@@ -184,7 +184,7 @@ class TestRepurchase:
     @pytest.mark.parametrize(
         ("wrong", "said"),
         [
-            ({"primary_metric": "log_loss"}, "no metric to choose"),
+            ({"primary_metric": "log_loss"}, "cannot choose models"),
             ({"primary_metric": "roc_acu"}, "did you mean 'roc_auc'"),
             ({"event": "churn"}, "no event 'churn'"),
             ({"active_within_days": 0}, "active_within_days"),

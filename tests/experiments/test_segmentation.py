@@ -29,8 +29,9 @@ from experiments.evaluation.cluster_metrics import (
     smallest_share,
     surrogate,
 )
-from experiments.models import SEGMENTATIONS, QuantileBins, Segmentation, dump, load
-from experiments.models.segmentation import ALGORITHMS, SCALINGS, match_labels
+from experiments.models import CANDIDATES, QuantileBins, Segmentation, dump, load
+from experiments.models.segmentation import ALGORITHMS, SCALINGS
+from experiments.models.segments import match_labels
 from experiments.reports.cluster_charts import elbow_figure, pca_figure, profile_figure, sizes_figure
 from features.errors import InputError
 from workplace import outputs_apart
@@ -161,11 +162,11 @@ def test_models_load_in_a_fresh_process_and_give_the_same_bits_renumbered_too(fi
     assert set(models["kmeans"].segment(X)) == {1, 2, 3, 9}
 
 
-@pytest.mark.parametrize("name", SEGMENTATIONS)
+@pytest.mark.parametrize("name", ["segmentation", "quantile_bins", "quantile_bins_rate"])
 def test_configuration_lists_the_models_own_defaults(name):
     config = yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text())
     of_the_task = ("horizon_days", "variables")
-    defaults = {key: value for key, value in SEGMENTATIONS[name]().get_params().items() if key not in of_the_task}
+    defaults = {key: value for key, value in CANDIDATES[name].build().get_params().items() if key not in of_the_task}
     assert config == {"name": name, "params": defaults}
 
 
@@ -230,7 +231,7 @@ def test_quantile_bins_hold_equal_parts_and_ties_share_a_bin():
     for model in (by_total, by_rate):
         assert np.array_equal(model.segment(totals), np.repeat([1, 2, 3, 4, 5], 20))
         np.testing.assert_allclose(np.unique(model.predict(totals)), [9.5, 29.5, 49.5, 69.5, 89.5])
-        assert model.is_naive
+        assert CANDIDATES["quantile_bins"].is_baseline
     # Of a shop that goes on as it was, watched twice as long, totals outgrow their edges.
     later = totals.assign(total_spend=2 * totals["total_spend"])
     assert np.array_equal(by_rate.segment(later), by_rate.segment(totals))

@@ -27,7 +27,7 @@ def test_complete_journey_at_90_days_has_the_cutoffs_of_the_design():
     assert splits.training == days("2017-03-07", "2017-04-06")
     assert splits.validation == days("2017-07-05")
     assert splits.sealed == date(2017, 10, 3)
-    assert splits.folds() == [(splits.training, date(2017, 7, 5))]
+    assert splits.folds() == [(splits.training, days("2017-07-05"))]
     assert splits.refit() == (*splits.training, *days("2017-05-06", "2017-06-05", "2017-07-05"))
     assert splits.cutoffs() == splits.refit()
 
@@ -64,10 +64,10 @@ def test_windows_never_cross_parts(n_days, horizon_days, step_days, min_history_
     assert splits.sealed + h == end
     assert splits.validation[-1] + h == splits.sealed
     assert 1 <= len(splits.validation) <= n_validation
-    for training, cutoff in splits.folds():
+    for training, (cutoff,) in splits.folds():
         assert training
         assert all(earlier + h <= cutoff for earlier in training)
-    assert splits.folds()[0] == (splits.training, splits.validation[0])
+    assert splits.folds()[0] == (splits.training, splits.validation[:1])
     assert all(cutoff + h <= splits.sealed for cutoff in splits.refit())
     assert splits.validation[-1] in splits.refit()
     assert min(splits.cutoffs()) >= START + timedelta(days=min_history_days)
@@ -90,3 +90,19 @@ def test_a_single_day_and_options_out_of_range_are_refused():
         make_splits(START, START + timedelta(days=1), horizon_days=1, **RULE)
     with pytest.raises(InputError, match="step_days"):
         make_splits(START, END, horizon_days=90, **{**RULE, "step_days": 0})
+
+
+def test_a_series_holds_out_several_cutoffs_together():
+    rule = {"step_days": 7, "min_history_days": 28, "n_validation": 2}
+    splits = make_splits(START, END, horizon_days=7, part_cutoffs=4, **rule)
+    assert splits.sealed_cutoffs == days("2017-12-04", "2017-12-11", "2017-12-18", "2017-12-25")
+    assert splits.sealed_end == END
+    assert splits.validation == days("2017-10-09", "2017-11-06")
+    training, held_out = splits.folds()[-1]
+    assert held_out == days("2017-11-06", "2017-11-13", "2017-11-20", "2017-11-27")
+    assert training[-1] == date(2017, 10, 30)  # its week ends where the first held-out one begins
+    assert training[:2] == days("2017-01-30", "2017-02-06")
+    assert splits.refit()[-1] == held_out[-1]
+    assert not set(splits.sealed_cutoffs) & set(splits.cutoffs())
+    with pytest.raises(InputError, match="training, validation and sealed windows of 7, 28 and 28"):
+        make_splits(START, date(2017, 3, 1), horizon_days=7, part_cutoffs=4, **rule)

@@ -8,25 +8,28 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.gate.sufficiency import COUNTS, check_minimum, check_sufficiency, check_tables, count
+from experiments.evaluation.validation import Dataset
+from experiments.gate.sufficiency import check_sufficiency, check_tables
+from experiments.tasks.base import Task, check_minimum
 from features.errors import InputError, InsufficientDataError
+from small_task import SmallTask
 
 
 def task(**minimum: int) -> SimpleNamespace:
-    return SimpleNamespace(name="clv", minimum=minimum, needs=("transactions", "contacts"))
+    return SimpleNamespace(name="clv", minimum=minimum, needs=("transactions", "contacts"), counted=Task.counted)
 
 
 def counts(**columns: list[int]) -> pd.DataFrame:
     days = pd.date_range("2017-03-01", periods=len(next(iter(columns.values()))), freq="28D", name="cutoff")
-    return pd.DataFrame({**dict.fromkeys(COUNTS, 0), **columns}, index=days)
+    return pd.DataFrame({**dict.fromkeys(Task.counted, 0), **columns}, index=days)
 
 
 def test_windows_are_counted_by_hand() -> None:
     days = pd.to_datetime(["2017-03-01", "2017-03-29"])
     index = pd.MultiIndex.from_product([list("abcd"), days], names=["customer_id", "cutoff"])
-    frequency = pd.Series([0, 1, 0, 0, 2, 3, 1, 1], index=index)
-    y = pd.Series([0, 5, 1, 0, 0, 0, 2, 2.0], index=index)
-    assert count(frequency, y).to_dict("index") == {
+    X = pd.DataFrame({"frequency": [0, 1, 0, 0, 2, 3, 1, 1]}, index=index)
+    y = pd.DataFrame({"y": [0, 5, 1, 0, 0, 0, 2, 2.0]}, index=index)
+    assert SmallTask().counts(Dataset(X, y)).to_dict("index") == {
         days[0]: {"customers": 4, "repeat_customers": 2, "positives": 2, "negatives": 2},
         days[1]: {"customers": 4, "repeat_customers": 3, "positives": 2, "negatives": 2},
     }
@@ -65,7 +68,7 @@ def test_missing_tables_are_named() -> None:
 @pytest.mark.parametrize("minimum", [{"custmers": 1}, {"customers": -1}, {"customers": 1.5}, {"customers": True}])
 def test_a_minimum_is_a_count_of_what_is_counted(minimum: dict[str, object]) -> None:
     with pytest.raises(InputError, match=r"task\.minimum"):
-        check_minimum(minimum)
+        check_minimum(minimum, Task.counted)
 
 
 def test_growth_by_simulation_meets_the_estimate() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import date, timedelta
 from typing import ClassVar
 
@@ -13,13 +14,17 @@ from hydra import compose, initialize_config_dir
 
 from experiments.commands.compose import typed
 from experiments.evaluation.bootstrap import paired_bootstrap
+from experiments.evaluation.metrics import Metric
+from experiments.evaluation.validation import Dataset, validate
 from experiments.models.base import Model
+from experiments.models.registry import Candidate
 from experiments.tasks import TASKS
-from experiments.tasks.base import Dataset, Evaluation, Task, build, naive_models, validate
+from experiments.tasks.base import Task
 from experiments.tuning.objective import ValidationObjective
 from experiments.tuning.space import Space
 from experiments.workflow.session import Session
-from features.errors import InputError
+from features.errors import InputError, UnsuitableDataError
+from small_task import SmallTask
 from workplace import ROOT
 
 DAY = timedelta(days=1)
@@ -35,41 +40,43 @@ def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="module")
 def fitted(session: Session) -> tuple[Model, Dataset, Dataset]:
     """The configured model, fitted; its training rows; the last validation cutoff's rows."""
-    training, cutoff = session.splits.folds()[-1]
-    dataset = session.dataset([*training, cutoff])
+    training, held_out = session.splits.folds()[-1]
+    dataset = session.dataset([*training, *held_out])
     train = dataset.at(*training)
-    return build(session.task, session.config.model.name, {}).fit(train.X, train.y), train, dataset.at(cutoff)
+    return session.task.build(session.config.model.name, {}).fit(train.X, train.target), train, dataset.at(*held_out)
 
 
-def test_features_lie_before_and_targets_after_the_cutoff(session: Session) -> None:
-    cutoff = session.splits.validation[-1]
+def test_features_lie_before_and_outcomes_after_the_cutoff(session: Session) -> None:
+    task, cutoff = session.task, session.splits.validation[-1]
     whole = session.dataset([cutoff])
-    tables = session.shop.tables
-    lines = session.shop.engine.frame(tables.transactions.select("customer_id", "timestamp", "amount"))
-    end = pd.Timestamp(cutoff + timedelta(days=session.task.horizon_days))
-    later = lines[(lines.timestamp >= pd.Timestamp(cutoff)) & (lines.timestamp < end)]
-    spent = later.groupby("customer_id").amount.sum().astype(float)
-    if session.task.name == "repurchase":
-        spent = (later.groupby("customer_id").size() > 0).astype(float)
-    customers = whole.X.index.get_level_values("customer_id")
-    assert set(customers) == set(lines[lines.timestamp < pd.Timestamp(cutoff)].customer_id)
-    np.testing.assert_allclose(whole.y.to_numpy(), spent.reindex(customers, fill_value=0.0).to_numpy())
+    lines = session.shop.engine.frame(session.shop.tables.transactions)
+    expected = task.expected(lines, cutoff)
+    found = whole.y.droplevel("cutoff")
+    assert list(found.columns) == list(expected.columns) == list(task.outcome().columns)
+    assert found.index.names == list(task.grain.key)
+    pd.testing.assert_frame_equal(found.sort_index(), expected.sort_index(), check_exact=False, rtol=1e-12)
     assert (whole.X["T"] <= (cutoff - session.splits.earliest + timedelta(days=60)).days).all()
 
 
 def test_task_names_what_it_promises(session: Session, fitted: tuple[Model, Dataset, Dataset]) -> None:
     task, (model, _, rows) = session.task, fitted
-    candidates = {name: candidate() for name, candidate in task.candidates().items()}
-    naive = naive_models(task, {})
-    assert naive
-    assert set(naive) < set(candidates)
-    assert model.outputs(rows.X).shape == (len(rows.X), len(task.outputs))
-    judged = model.outputs(rows.X)[:, task.outputs.index(task.judged)]
-    np.testing.assert_array_equal(judged, model.predict(rows.X))
-    metrics = task.evaluate(model, rows).metrics
-    assert {task.objective, task.primary_metric, *task.guards} <= set(metrics)
+    baselines = task.baselines({})
+    assert baselines
+    assert set(baselines) < set(task.candidates())
+    assert all(candidate.label for candidate in task.candidates().values())
+    outputs = pd.DataFrame(model.outputs(rows.X), columns=list(task.outputs))
+    np.testing.assert_array_equal(outputs[list(task.judged)].to_numpy(), np.c_[task.predict(model, rows.X)])
+    evaluation = task.evaluate(model, rows)
+    assert {task.objective_metric, task.primary_metric, *task.guards} <= set(evaluation.metrics)
+    assert set(evaluation.metrics) | set(evaluation.undefined) >= set(task.metrics())
+    assert all(metric.name == name and metric.means for name, metric in task.metrics().items())
     assert set(task.needs) <= set(session.shop.tables.present())
+    assert task.ability
     assert task.primary_metric not in task.ability  # which is in a marketer's words
+    scores = outputs.set_index(rows.X.index.droplevel("cutoff"))
+    view, groups = task.customer_view(scores), task.groups(scores)
+    assert view is None or view.index.name == "customer_id"
+    assert groups is None or groups.cat.ordered
 
 
 def test_primary_metric_is_the_one_that_the_gate_resamples(
@@ -77,18 +84,18 @@ def test_primary_metric_is_the_one_that_the_gate_resamples(
 ) -> None:
     task, (model, train, rows) = session.task, fitted
     evaluation = task.evaluate(model, rows)
-    assert task.metric()(rows.y, evaluation.prediction) == evaluation.metrics[task.primary_metric]
-    naive = next(iter(naive_models(task, model.get_params()).values()))().fit(train.X, train.y)
+    assert task.metric(evaluation.y, evaluation.prediction) == evaluation.metrics[task.primary_metric]
+    baseline = next(iter(task.baselines(model.get_params()).values()))().fit(train.X, train.target)
     draws = paired_bootstrap(
-        task.metric(),
-        rows.y.to_numpy(),
-        {"model": evaluation.prediction.to_numpy(), "naive": task.evaluate(naive, rows).prediction.to_numpy()},
-        rows.y.index.get_level_values("customer_id").to_numpy(),
+        task.metric,
+        evaluation.y,
+        {"model": evaluation.prediction, "baseline": task.evaluate(baseline, rows).prediction},
+        evaluation.y.index.get_level_values(task.grain.resampled),
         n_resamples=50,
         seed=0,
     )
     assert draws["model"].estimate == evaluation.metrics[task.primary_metric]
-    assert np.isfinite(draws.gain("model", "naive").draws).all()
+    assert np.isfinite(draws.gain("model", "baseline").draws).all()
 
 
 def test_diagnosis_is_made_of_numbers_and_tables(session: Session, fitted: tuple[Model, Dataset, Dataset]) -> None:
@@ -104,62 +111,70 @@ def test_aligned_models_agree_with_the_champion(session: Session, fitted: tuple[
     model, train, rows = fitted
     if not session.task.keeps_labels:
         pytest.skip("this task has no labels to keep")
-    again = build(session.task, session.config.model.name, {}).fit(train.X, train.y)
+    again = session.task.build(session.config.model.name, {}).fit(train.X, train.target)
     numbers = sorted(set(again.segment(rows.X)))
     again.relabel(dict(zip(numbers, reversed(numbers), strict=True)))
     assert (again.segment(rows.X) != model.segment(rows.X)).any()
-    session.task.align(again, rows.X, model, rows.X)
+    again = session.task.align(again, rows.X, model, rows.X)
     np.testing.assert_array_equal(again.segment(rows.X), model.segment(rows.X))
 
 
-class Spy(Task):
-    """A task whose model predicts the seed it was given, and remembers what it was shown."""
+def test_a_task_without_a_method_cannot_be_instantiated() -> None:
+    class Forgetful(Task):
+        name = "forgetful"
 
-    name = "spy"
-    objective = primary_metric = "level"
-    guards: ClassVar = {"level": (0.0, 0.9)}
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[set[date], date]] = []
-
-    def candidates(self):  # type: ignore[no-untyped-def]
-        return {"spy": lambda: SpyModel(self)}
-
-    def evaluate(self, model, dataset):  # type: ignore[no-untyped-def]
-        (cutoff,) = {day.date() for day in dataset.X.index.get_level_values("cutoff")}
-        self.seen.append((model.trained, cutoff))
-        return Evaluation(dataset.y, dataset.y, {"level": model.level})
+    with pytest.raises(TypeError, match=r"candidates.*expected.*grain.*metrics.*outcome.*outputs"):
+        Forgetful(30, "gini", 0.01, {}, {})
 
 
-class SpyModel:
-    def __init__(self, task: Spy, level: float = 0.0) -> None:
-        self.task, self.level = task, level
+def test_every_file_of_the_folder_is_a_task_with_its_configuration() -> None:
+    files = {path.stem for path in (ROOT / "src" / "experiments" / "tasks").glob("*.py")} - {"__init__", "base"}
+    assert set(TASKS) == files
+    assert files <= {path.stem for path in (ROOT / "conf" / "task").glob("*.yaml")}
+    names = [name for kind in TASKS.values() for name in kind.names()]
+    assert len(set(names)) == len(names)
 
-    def get_params(self) -> dict[str, float]:
-        return {"level": self.level}
 
-    def set_params(self, level: float) -> SpyModel:
+class Level(Model):
+    """Predicts its parameter for everybody, and remembers the cutoffs that it was trained at."""
+
+    seen: ClassVar[list[tuple[set[date], set[date]]]] = []
+
+    def __init__(self, level: float = 0.0) -> None:
         self.level = level
+
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> Level:
+        self.trained_ = days_of(X)
         return self
 
-    def fit(self, X: pd.DataFrame, y: pd.Series) -> SpyModel:
-        self.trained = {day.date() for day in X.index.get_level_values("cutoff")}
-        return self
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        self.seen.append((self.trained_, days_of(X)))
+        return np.full(len(X), self.level)
+
+
+def days_of(X: pd.DataFrame) -> set[date]:
+    return {day.date() for day in X.index.get_level_values("cutoff")}
 
 
 CUTOFFS = [date(2017, 1, 1) + 30 * DAY * step for step in range(8)]
-FOLDS = [(CUTOFFS[:3], CUTOFFS[5]), (CUTOFFS[:4], CUTOFFS[6]), (CUTOFFS[:5], CUTOFFS[7])]
+FOLDS = [(CUTOFFS[:3], CUTOFFS[5:6]), (CUTOFFS[:4], CUTOFFS[6:7]), (CUTOFFS[:5], CUTOFFS[7:])]
+TASK = SmallTask(
+    primary_metric="level",
+    guards={"level": (0.0, 0.9)},
+    models={"level": Candidate(Level, "a level")},
+    measured={"level": Metric("level", "mean prediction", lambda y, p, weights=None: p.mean(), gain="is higher")},
+)
 
 
 def rows_at(cutoffs: list[date]) -> Dataset:
     index = pd.MultiIndex.from_product([["a", "b"], pd.DatetimeIndex(cutoffs)], names=["customer_id", "cutoff"])
-    return Dataset(pd.DataFrame({"T": 1.0}, index=index), pd.Series(1.0, index=index))
+    return Dataset(pd.DataFrame({"T": 1.0}, index=index), pd.DataFrame({"y": 1.0}, index=index))
 
 
 def test_each_fold_is_trained_on_its_own_cutoffs_alone() -> None:
-    task = Spy()
-    validate(task, lambda: build(task, "spy", {"level": 0.5}), rows_at(CUTOFFS), FOLDS)
-    assert task.seen == [(set(training), cutoff) for training, cutoff in FOLDS]
+    Level.seen.clear()
+    validate(TASK.evaluate, lambda: TASK.build("level", {"level": 0.5}), rows_at(CUTOFFS), FOLDS)
+    assert Level.seen == [(set(training), set(held_out)) for training, held_out in FOLDS]
 
 
 def test_a_cutoff_without_rows_is_missed_not_passed_over() -> None:
@@ -168,14 +183,13 @@ def test_a_cutoff_without_rows_is_missed_not_passed_over() -> None:
 
 
 def test_a_poor_trial_is_pruned_after_its_first_cutoff_and_a_guard_is_a_constraint() -> None:
-    task = Spy()
-    space = Space(["spy"], {"spy": {"level": {"low": 0.0, "high": 1.0}}})
-    objective = ValidationObjective(task, space, rows_at(CUTOFFS), FOLDS)
+    space = Space(["level"], {"level": {"level": {"low": 0.0, "high": 1.0}}})
+    objective = ValidationObjective(TASK, space, rows_at(CUTOFFS), FOLDS)
     study = optuna.create_study(
         direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=0)
     )
     for level in (0.5, 0.6, 0.95, 0.1):
-        study.enqueue_trial({"model": "spy", "spy.level": level})
+        study.enqueue_trial({"model": "level", "level.level": level})
     study.optimize(objective, n_trials=4)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE", "COMPLETE", "PRUNED"]
     assert [len(trial.user_attrs["fold_metrics"]) for trial in study.trials] == [3, 3, 3, 1]
@@ -183,8 +197,21 @@ def test_a_poor_trial_is_pruned_after_its_first_cutoff_and_a_guard_is_a_constrai
     assert study.trials[0].constraints["level"] <= 0
 
 
+def test_an_undefined_objective_is_said_and_is_never_a_number() -> None:
+    nothing = Metric(
+        "level", "no figure", lambda y, p, weights=None: np.nan, gain="is higher", undefined="all are equal"
+    )
+    task = dataclasses.replace(TASK, guards={}, measured={"level": nothing})
+    evaluation = task.evaluate(Level().fit(rows_at(CUTOFFS[:1]).X, None), rows_at(CUTOFFS[:1]))
+    assert evaluation.metrics == {}
+    assert evaluation.undefined == {"level": "all are equal"}
+    objective = ValidationObjective(task, Space(["level"], {"level": {}}), rows_at(CUTOFFS), FOLDS)
+    with pytest.raises(UnsuitableDataError, match="level is undefined on these rows: at 2017-05-31 all are equal"):
+        objective(optuna.trial.FixedTrial({"model": "level"}))
+
+
 def test_an_unknown_candidate_or_parameter_is_named() -> None:
-    with pytest.raises(InputError, match="did you mean 'spy'"):
-        build(Spy(), "sy", {})
     with pytest.raises(InputError, match="did you mean 'level'"):
-        build(Spy(), "spy", {"levl": 1})
+        TASK.build("levl", {})
+    with pytest.raises(InputError, match="did you mean 'level'"):
+        TASK.build("level", {"levl": 1})

@@ -18,7 +18,7 @@ from experiments.case_study.customers import customers_at
 from experiments.case_study.options import Options
 from experiments.case_study.result import NAN, Difference, Figure, Result
 from experiments.evaluation.identities import identities
-from experiments.evaluation.metrics import mae, rmse
+from experiments.evaluation.spend_metrics import mae, rmse
 from experiments.evaluation.splits import Splits
 from features.errors import InputError, listing
 from features.families import purchases
@@ -231,7 +231,7 @@ class Wait:
 
 
 def _wait(shop: Shop, splits: Splits, options: Options) -> Wait:
-    training, now = splits.folds()[-1]
+    training, (now,) = splits.folds()[-1]
     then = max(training)
     customers_then, customers_now = (customers_at(shop, day, options.outlier_quantile) for day in (then, now))
     clv = customers_then.value_model(options.clv_days)

@@ -15,7 +15,7 @@ from experiments.case_study.customers import customers_at
 from experiments.case_study.options import Options
 from experiments.case_study.result import NAN, Figure, Result
 from experiments.evaluation import cluster_metrics
-from experiments.evaluation.metrics import spearman
+from experiments.evaluation.spend_metrics import spearman
 from experiments.evaluation.splits import Splits
 from experiments.models.segmentation import Segmentation
 from features import outcomes
@@ -293,7 +293,7 @@ class Later:
 
 
 def _later(shop: Shop, splits: Splits, options: Options) -> Later:
-    training, now = splits.folds()[-1]
+    training, (now,) = splits.folds()[-1]
     then = max(training)
     customers_then, customers_now = (customers_at(shop, day, options.outlier_quantile) for day in (then, now))
     rows_then, rows_now = customers_then.rows, customers_now.rows

@@ -26,7 +26,8 @@ from scipy.stats import norm
 
 from experiments.description.purchasing import COUNTED, LEAST_DAYS_OF_A_MONTH, Window
 from experiments.evaluation.bootstrap import Distribution, paired_bootstrap
-from experiments.evaluation.metrics import checked, ratio, spearman, value
+from experiments.evaluation.spend_metrics import spearman
+from experiments.evaluation.weighted import checked, ratio, value
 from features import group_totals
 from features.errors import InputError, check_type, did_you_mean, listing
 from features.families import resolve

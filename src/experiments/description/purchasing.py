@@ -13,7 +13,7 @@ import pandas as pd
 
 from experiments.description.associations import pairs
 from experiments.evaluation.bootstrap import Distribution, resample_weights
-from experiments.evaluation.metrics import ratio
+from experiments.evaluation.weighted import ratio
 from features import group_totals
 from features.errors import InputError
 from features.shop import Shop

@@ -21,7 +21,7 @@ from scipy.optimize import nnls
 from experiments.description.groups import BY, check_cuts, cut, movements
 from experiments.description.value import ValueOptions, value_table
 from experiments.evaluation.bootstrap import paired_bootstrap
-from experiments.evaluation.metrics import gini
+from experiments.evaluation.spend_metrics import gini
 from experiments.models.buy_till_you_die import BGNBD
 from features import outcomes
 from features.errors import InputError, InsufficientDataError, check_type, did_you_mean, listing

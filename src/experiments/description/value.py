@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.description.groups import check_cuts, cut, shares
-from experiments.evaluation.metrics import cumulative_gain
+from experiments.evaluation.spend_metrics import cumulative_gain
 from features.errors import InputError
 
 

@@ -15,11 +15,13 @@ from joblib import cpu_count
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from experiments.evaluation.metrics import NORMALISED, ratio
+from experiments.evaluation.metrics import Metric
+from experiments.evaluation.weighted import ratio
 from features.errors import InputError, did_you_mean
 
 CELLS_AT_ONCE = 16_000_000  # resamples x rows held in memory, a byte each
 JACKKNIFE_GROUPS = 200
+Measured = Callable[[np.ndarray, ThreadPoolExecutor], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -148,34 +150,54 @@ class Draws:
         return Distribution(a.estimate - b.estimate, a.draws - b.draws, a.jackknife - b.jackknife)
 
 
-def resample_weights(customer_ids: ArrayLike, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each row is in each resample: customers are drawn with replacement, with all their rows.
+def resample_weights(units: ArrayLike, n_resamples: int, seed: int, block: int = 1) -> Iterator[np.ndarray]:
+    """Draw resamples: how often each row is in each, as units are drawn with replacement with all their rows.
 
     Parameters
     ----------
-    customer_ids : array of shape (n_rows,)
+    units : array of shape (n_rows,)
+        Resampled unit of each row: its customer, or its week.
     n_resamples : int
     seed : int
-        Same customers and seed give the same resamples.
+        Same units and seed give the same resamples.
+    block : int
+        Units in a row that are drawn together, in the order of their names, as a week resembles the one before. Blocks
+        may overlap; the last one drawn is cut where the resample is complete.
 
     Yields
     ------
     array of uint8, of shape (n_chunk, n_rows)
-        Consecutive resamples, as many as fit in memory; `n_resamples` in all. Nobody is drawn 256 times: of
+        Consecutive resamples, as many as fit in memory; `n_resamples` in all. No unit is drawn 256 times: of
         many customers one more often than that has a probability of 1e-507.
+
+    References
+    ----------
+    Kuensch (1989), The jackknife and the bootstrap for general stationary observations, Annals of Statistics 17.
     """
     if n_resamples < 1:
         raise InputError("a bootstrap needs resamples", where="n_resamples", expected=">= 1", found=str(n_resamples))
-    customers, row_of = np.unique(np.asarray(customer_ids), return_inverse=True)
-    n = len(customers)
+    names, row_of = np.unique(np.asarray(units), return_inverse=True)
+    n = len(names)
+    if not 1 <= block <= n:
+        raise InputError(
+            "the blocks of the bootstrap do not fit", where="block", expected=f"1 to {n:,} units", found=str(block)
+        )
     rng = np.random.default_rng(seed)
     chunk = max(1, CELLS_AT_ONCE // len(row_of))
     for start in range(0, n_resamples, chunk):
         size = min(chunk, n_resamples - start)
         counts = np.empty((size, n), dtype=np.uint8)
         for resample in counts:
-            resample[:] = np.bincount(rng.integers(n, size=n), minlength=n)
+            resample[:] = np.bincount(_drawn(rng, n, block), minlength=n)
         yield np.take(counts, row_of, axis=1)
+
+
+def _drawn(rng: np.random.Generator, n: int, block: int) -> np.ndarray:
+    """Draw n of n units, with replacement, in blocks."""
+    if block == 1:
+        return rng.integers(n, size=n)
+    starts = rng.integers(n - block + 1, size=-(-n // block))
+    return (starts[:, None] + np.arange(block)).ravel()[:n]
 
 
 def jackknife_weights(customer_ids: ArrayLike, seed: int) -> np.ndarray:
@@ -195,50 +217,49 @@ def jackknife_weights(customer_ids: ArrayLike, seed: int) -> np.ndarray:
 
 
 def paired_bootstrap(
-    metric: Callable[..., float],
+    metric: Metric | Callable[..., float],
     y: ArrayLike,
     predictions: Mapping[str, ArrayLike],
-    customers: ArrayLike,
+    units: ArrayLike,
     *,
     n_resamples: int,
     seed: int,
+    block: int = 1,
     bca: bool = False,
 ) -> Draws:
-    """Recompute a metric for each model on the same resamples of customers.
+    """Recompute a metric for each model on the same resamples of customers, or of other units.
 
     Parameters
     ----------
-    metric : callable
-        As in `evaluation.metrics`: takes a matrix of weights.
-    y : array of shape (n_rows,)
-    predictions : mapping of name to array of shape (n_rows,)
-    customers : array of shape (n_rows,)
-        Customer of each row; a customer's rows are in a resample together.
+    metric : Metric or callable
+        A bare callable is one of a whole sample, under the conventions of `evaluation.weighted`: it takes a matrix of
+        weights.
+    y : array of shape (n_rows,), or as the metric takes it
+    predictions : mapping of name to array of shape (n_rows,), or as the metric takes it
+    units : array of shape (n_rows,)
+        Resampled unit of each row, such as its customer; a unit's rows are in a resample together.
     n_resamples, seed : int
+    block : int
+        See `resample_weights`.
     bca : bool
         Take jackknife values too, for bounds by BCa: to be chosen where the metric is a mean of heavy-tailed amounts.
 
     Examples
     --------
-    >>> from experiments.evaluation.metrics import gini
+    >>> from experiments.evaluation.spend_metrics import gini
     >>> draws = paired_bootstrap(gini, [0, 1, 5], {"a": [0, 1, 2], "b": [1, 1, 1]}, [1, 2, 3], n_resamples=9, seed=0)
     >>> draws.gain("a", "b").estimate
     1.0
     """
-    if np.shape(customers) != np.shape(y):
+    if np.shape(units) != np.shape(y)[:1]:
         raise InputError(
-            "each row needs its customer", expected=f"{np.shape(y)} customers", found=f"{np.shape(customers)}"
+            "each row needs its resampled unit", expected=f"{np.shape(y)[:1]} units", found=f"{np.shape(units)}"
         )
-
-    def measured(weights: np.ndarray) -> list[np.ndarray]:
-        figure = NORMALISED.get(metric, metric)
-        models = list(predictions.values()) + ([y] if figure is not metric else [])
-        values = list(pool.map(lambda model: np.atleast_1d(figure(y, model, weights=weights)), models))
-        return values if figure is metric else [ratio(value, values[-1]) for value in values[:-1]]
-
+    metric = metric if isinstance(metric, Metric) else Metric("", "", metric)
+    measured = _of_units(metric, y, predictions, units) if metric.per_unit else _of_samples(metric, y, predictions)
     with ThreadPoolExecutor(cpu_count()) as pool:  # NumPy works on several arrays at once
-        chunks = [measured(weights) for weights in resample_weights(customers, n_resamples, seed)]
-        without = measured(jackknife_weights(customers, seed)) if bca else [np.empty(0)] * len(predictions)
+        chunks = [measured(weights, pool) for weights in resample_weights(units, n_resamples, seed, block)]
+        without = measured(jackknife_weights(units, seed), pool) if bca else [np.empty(0)] * len(predictions)
     return Draws(
         {
             name: Distribution(float(metric(y, prediction)), np.concatenate(draws), jackknife)
@@ -247,3 +268,28 @@ def paired_bootstrap(
             )
         }
     )
+
+
+def _of_samples(metric: Metric, y: ArrayLike, predictions: Mapping[str, ArrayLike]) -> Measured:
+    """Return what computes a metric of whole samples for each model, for a matrix of weights."""
+    figure = metric.figure or metric.fn
+
+    def measured(weights: np.ndarray, pool: ThreadPoolExecutor) -> list[np.ndarray]:
+        models = list(predictions.values()) + ([y] if metric.figure else [])
+        values = list(pool.map(lambda model: np.atleast_1d(figure(y, model, weights=weights)), models))
+        return [ratio(value, values[-1]) for value in values[:-1]] if metric.figure else values
+
+    return measured
+
+
+def _of_units(metric: Metric, y: ArrayLike, predictions: Mapping[str, ArrayLike], units: ArrayLike) -> Measured:
+    """Return what averages a metric's values of units for each model, for a matrix of weights."""
+    names, first = np.unique(np.asarray(units), return_index=True)
+    values = [metric.values(y, prediction).reindex(names) for prediction in predictions.values()]
+    known = [(value.notna().to_numpy(dtype=float), value.fillna(0.0).to_numpy()) for value in values]
+
+    def measured(weights: np.ndarray, pool: ThreadPoolExecutor) -> list[np.ndarray]:
+        w = weights[:, first].astype(float)
+        return [ratio(w @ value, w @ there) for there, value in known]
+
+    return measured

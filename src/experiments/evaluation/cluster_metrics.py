@@ -20,7 +20,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, calinski_harabasz_score, davies_bouldin_score, silhouette_score
 from sklearn.model_selection import StratifiedKFold
 
-from experiments.evaluation.metrics import Values, checked, ratio, value
+from experiments.evaluation.weighted import Values, checked, ratio, value
 from features.errors import InputError
 
 FitPredict = Callable[..., np.ndarray]
@@ -52,7 +52,7 @@ def explained_deviance(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLi
     y_true : array of shape (n,), >= 0
     y_pred : array of shape (n,)
     weights : array of shape (n,) or (n_resamples, n), optional
-        As in `evaluation.metrics`.
+        As in `evaluation.weighted`.
 
     Returns
     -------

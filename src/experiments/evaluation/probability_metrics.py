@@ -1,4 +1,4 @@
-"""Metrics of predicted probabilities, under the conventions of `evaluation.metrics`: weights count rows, ties share.
+"""Metrics of predicted probabilities, under the conventions of `evaluation.weighted`: weights count rows, ties share.
 
 `y_true` is 1 where the event happened, else 0. Metrics that only rank take any score; the others take
 probabilities in [0, 1].
@@ -6,7 +6,6 @@ probabilities in [0, 1].
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -14,14 +13,15 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from experiments.evaluation.metrics import (
+from experiments.evaluation.metrics import Metric
+from experiments.evaluation.spend_metrics import top_decile_lift
+from experiments.evaluation.weighted import (
     Values,
     area_above_diagonal,
     checked,
     cumulative,
     ratio,
     rows_of_weights,
-    top_decile_lift,
     value,
 )
 from features.errors import InputError, listing
@@ -100,17 +100,44 @@ def expected_calibration_error(y_true: ArrayLike, y_pred: ArrayLike, *, weights:
     return value(ratio(np.abs(w @ excess).sum(axis=1), w.sum(axis=1)))
 
 
-def probability_metrics(threshold: float) -> Mapping[str, Callable[..., Values]]:
-    """All of them by name; `threshold` is that of the accuracy."""
-    return {
-        "roc_auc": roc_auc,
-        "average_precision": average_precision,
-        "accuracy": partial(accuracy, threshold=threshold),
-        "brier": brier,
-        "log_loss": log_loss,
-        "expected_calibration_error": expected_calibration_error,
-        "top_decile_lift": top_decile_lift,
-    }
+def probability_metrics(threshold: float, ranks: str) -> dict[str, Metric]:
+    """Return all of them by name.
+
+    Parameters
+    ----------
+    threshold : float
+        Of the accuracy.
+    ranks : str
+        What a better ranking means to a marketer: "predicts who will come back".
+    """
+    no_event = "nobody had the event"
+    metrics = (
+        Metric(
+            "roc_auc",
+            "area under the ROC curve: how often a customer with the event is ranked above one without",
+            roc_auc,
+            gain=ranks,
+            undefined="all had the event or nobody had",
+        ),
+        Metric(
+            "average_precision", "precision averaged over recall", average_precision, gain=ranks, undefined=no_event
+        ),
+        Metric("accuracy", "share of customers predicted right", partial(accuracy, threshold=threshold)),
+        Metric("brier", "mean squared error of the probability", brier),
+        Metric("log_loss", "minus the mean log-likelihood, in nats", log_loss),
+        Metric(
+            "expected_calibration_error",
+            "mean distance of predicted probabilities from observed shares, in ten bins",
+            expected_calibration_error,
+        ),
+        Metric(
+            "top_decile_lift",
+            "share of all events that the tenth of customers predicted highest had, divided by 0.1",
+            top_decile_lift,
+            undefined=no_event,
+        ),
+    )
+    return {metric.name: metric for metric in metrics}
 
 
 def reliability_table(y_true: ArrayLike, y_pred: ArrayLike, confidence: float = 0.95) -> pd.DataFrame:

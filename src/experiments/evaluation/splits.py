@@ -20,12 +20,15 @@ class Splits:
     training, validation : tuple of date
         Ascending. `training` is what the first validation cutoff is predicted from.
     sealed : date
-        The last cutoff whose window is complete; `promote` alone opens it.
+        The first cutoff of the last part whose windows are complete; `promote` alone opens them.
     horizon_days : int
     step_days : int
         Between cutoffs of one part.
     earliest : date
         First cutoff with enough history.
+    part_cutoffs : int
+        Cutoffs that are held out together, `step_days` apart: 1 for customers as of a day; several for a series, whose
+        rows have a week or a day each. `validation` and `sealed` name the first of them.
     """
 
     training: tuple[date, ...]
@@ -34,51 +37,79 @@ class Splits:
     horizon_days: int
     step_days: int
     earliest: date
+    part_cutoffs: int = 1
 
-    def folds(self) -> list[tuple[tuple[date, ...], date]]:
-        """For each validation cutoff, the cutoffs whose windows end by it."""
-        return [(self._ending_by(cutoff), cutoff) for cutoff in self.validation]
+    @property
+    def part_days(self) -> int:
+        """Days from the first cutoff of a held-out part to the end of its last window."""
+        return self.horizon_days + (self.part_cutoffs - 1) * self.step_days
+
+    @property
+    def sealed_cutoffs(self) -> tuple[date, ...]:
+        """All cutoffs of the sealed part."""
+        return self._part(self.sealed)
+
+    @property
+    def sealed_end(self) -> date:
+        """The first day after the sealed windows."""
+        return self.sealed + timedelta(days=self.part_days)
+
+    def folds(self) -> list[tuple[tuple[date, ...], tuple[date, ...]]]:
+        """For each part that validates, the cutoffs whose windows end by it, and its own."""
+        return [(self._ending_by(cutoff), self._part(cutoff)) for cutoff in self.validation]
 
     def refit(self) -> tuple[date, ...]:
         """All cutoffs whose windows end by the sealed one: what the candidate is trained on."""
         return self._ending_by(self.sealed)
 
-    def origins(self, most: int) -> list[tuple[tuple[date, ...], date]]:
-        """As `folds`, of the last cutoffs before the sealed one, whether they validate or lie before those that do."""
-        step = max(self.step_days, self.horizon_days)
+    def origins(self, most: int) -> list[tuple[tuple[date, ...], tuple[date, ...]]]:
+        """As `folds`, of the last parts before the sealed one, whether they validate or lie before those that do."""
+        step = max(self.step_days, self.part_days)
         grid = _grid(self.validation[-1], self.earliest + timedelta(days=self.horizon_days), step)
-        return [(self._ending_by(cutoff), cutoff) for cutoff in grid[::-1][:most][::-1]]
+        return [(self._ending_by(cutoff), self._part(cutoff)) for cutoff in grid[::-1][:most][::-1]]
 
     def cutoffs(self) -> tuple[date, ...]:
-        """All cutoffs that folds and refit name, ascending; the sealed one is not among them."""
-        used = {cutoff for training, validation in self.folds() for cutoff in (*training, validation)}
+        """All cutoffs that folds and refit name, ascending; those of the sealed part are not among them."""
+        used = {cutoff for training, held_out in self.folds() for cutoff in (*training, *held_out)}
         return tuple(sorted(used.union(self.refit())))
+
+    def _part(self, first: date) -> tuple[date, ...]:
+        return tuple(first + timedelta(days=number * self.step_days) for number in range(self.part_cutoffs))
 
     def _ending_by(self, day: date) -> tuple[date, ...]:
         return _grid(day - timedelta(days=self.horizon_days), self.earliest, self.step_days)
 
 
 def make_splits(
-    start: date, end: date, *, horizon_days: int, step_days: int, min_history_days: int, n_validation: int
+    start: date,
+    end: date,
+    *,
+    horizon_days: int,
+    step_days: int,
+    min_history_days: int,
+    n_validation: int,
+    part_cutoffs: int = 1,
 ) -> Splits:
     """Lay out the cutoffs from the end of the data backwards.
 
-    sealed = end - h; the last validation cutoff is sealed - h, and earlier ones step back from it by
-    `step_days`, or by h where that is longer, so that no spend is validated on twice. Training cutoffs
-    step back from (first validation cutoff - h) by `step_days` while `min_history_days` of history lie
-    before them. There are fewer validation cutoffs than asked for where the history would leave no
-    training cutoff.
+    A held-out part takes p = h + (part_cutoffs - 1) x step_days days. sealed = end - p; the last validation part
+    begins at sealed - p, and earlier ones step back from it by `step_days`, or by p where that is longer, so that no
+    outcome is validated on twice. Training cutoffs step back from (first validation cutoff - h) by `step_days` while
+    `min_history_days` of history lie before them. There are fewer validation parts than asked for where the history
+    would leave no training cutoff.
 
     Parameters
     ----------
     start, end : date
         First day of the data, and the first day after it.
     horizon_days, step_days, min_history_days, n_validation : int
+    part_cutoffs : int
+        Cutoffs that are held out together: see `Splits`. These are rolling origins of a series where it is above 1.
 
     Raises
     ------
     InsufficientDataError
-        If not even one training, one validation and the sealed window fit.
+        If not even one training window, one validation and the sealed part fit.
 
     Examples
     --------
@@ -93,23 +124,29 @@ def make_splits(
         "step_days": step_days,
         "min_history_days": min_history_days,
         "n_validation": n_validation,
+        "part_cutoffs": part_cutoffs,
     }
     for name, value in given.items():
         if value < 1:
             raise InputError(f"{name} is out of range", where=name, expected=">= 1", found=str(value))
-    days, needed = (end - start).days, min_history_days + 3 * horizon_days
+    part_days = horizon_days + (part_cutoffs - 1) * step_days
+    days, needed = (end - start).days, min_history_days + horizon_days + 2 * part_days
     if days < needed:
+        windows = (
+            f"windows of {horizon_days} each"
+            if part_cutoffs == 1
+            else f"windows of {horizon_days}, {part_days} and {part_days}"
+        )
         raise InsufficientDataError(
             f"the data is too short for horizon_days={horizon_days}",
             where=f"{start} to {end} (end exclusive)",
-            expected=f"{needed} days = min_history_days {min_history_days} + training, validation and sealed"
-            f" windows of {horizon_days} each",
+            expected=f"{needed} days = min_history_days {min_history_days} + training, validation and sealed {windows}",
             found=f"{days} days, {needed - days} too few",
             hint=_shorter(days, needed, min_history_days),
         )
-    horizon = timedelta(days=horizon_days)
-    earliest, sealed = start + timedelta(days=min_history_days), end - horizon
-    validation = _grid(sealed - horizon, earliest + horizon, max(step_days, horizon_days))[-n_validation:]
+    horizon, part = timedelta(days=horizon_days), timedelta(days=part_days)
+    earliest, sealed = start + timedelta(days=min_history_days), end - part
+    validation = _grid(sealed - part, earliest + horizon, max(step_days, part_days))[-n_validation:]
     return Splits(
         training=_grid(validation[0] - horizon, earliest, step_days),
         validation=validation,
@@ -117,6 +154,7 @@ def make_splits(
         horizon_days=horizon_days,
         step_days=step_days,
         earliest=earliest,
+        part_cutoffs=part_cutoffs,
     )
 
 

@@ -102,7 +102,7 @@ def check_is_candidate(version: Version, *, tune: str, by_hand: str) -> None:
     ------
     InputError
     """
-    if version.is_naive:
+    if version.is_baseline:
         raise InputError(
             f"version {version.number} is a baseline, and candidates are compared with those",
             where=version.name,

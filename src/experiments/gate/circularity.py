@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from experiments.evaluation.cluster_metrics import surrogate
 from experiments.evaluation.identities import MOST_NAMED, best_fit, identities
+from experiments.evaluation.validation import Dataset
 from experiments.models import Segmentation
 from experiments.models.base import Model
-from experiments.tasks.base import Dataset, Task
+from experiments.tasks.base import Task
 from features.errors import InputError, InsufficientDataError, listing
 from features.families import resolve
 from features.leakage import Finding, Movement, differences, leak
@@ -74,7 +75,9 @@ def audit_task(
             f"does not move where its window is emptied ({listing(silent)}): it is no outcome, never to be promoted",
             fails=True,
         )
-    yield audit_formula(f"task {task.name}: {task.target}", dataset.X, dataset.y, limits, fails=True)
+    units = dataset.X.index.get_level_values(task.grain.resampled)
+    for target, y in _named(task, dataset.y).items():
+        yield audit_formula(f"task {task.name}: {target}", dataset.X, y, limits, units=units, fails=True)
 
 
 def _movements(
@@ -106,7 +109,7 @@ def _movements(
         if part == "X":
             return then.X, now.X, rows
         same = then.y.index.intersection(now.y.index)  # who is eligible is a matter of the past
-        return then.y[same].to_frame(task.target), now.y[same].to_frame(task.target), rows
+        return _named(task, then.y.loc[same]), _named(task, now.y.loc[same]), rows
 
     for cutoff in cutoffs:
         for how in tqdm(TAMPERINGS, f"{task.name} at {cutoff}", unit=" tamperings"):
@@ -121,21 +124,33 @@ def _movements(
                         movement = Movement(what, cutoff, table, how, rows, customers, len(before), example)
                         moved.setdefault(what, []).append(movement)
         before, after, _ = changed(cutoff, tamperer.names, "delete", "window")
-        if before.nunique().iloc[0] > 1 and not any(differences(before, after)):
+        if before.nunique().max() > 1 and not any(differences(before, after)):
             silent.append(cutoff)
     return moved, comparisons, silent
 
 
-def audit_formula(subject: str, X: pd.DataFrame, y: pd.Series, limits: Limits, *, fails: bool) -> Finding:
-    """Whether a target is given by features: exactly, or by a fit that is too good."""
+def _named(task: Task, y: pd.DataFrame) -> pd.DataFrame:
+    """Name the columns of an outcome by the task's target."""
+    return y.set_axis([task.target if y.shape[1] == 1 else f"{task.target}, {column}" for column in y], axis=1)
+
+
+def audit_formula(
+    subject: str, X: pd.DataFrame, y: pd.Series, limits: Limits, *, units: pd.Index, fails: bool
+) -> Finding:
+    """Find out if a target is given by features: exactly, or by a fit that is too good.
+
+    Parameters
+    ----------
+    units : Index of length n_rows
+        Resampled unit of each row, such as its customer: folds keep a unit's rows together.
+    """
     if y.nunique() < 2:
         return Finding("formula", subject, "not checked", f"the same for all {len(y):,} rows", checks=0)
-    customers = y.index.get_level_values("customer_id")
-    if customers.nunique() < limits.min_rows:
-        few = f"{customers.nunique():,} customers, fewer than audit.min_rows={limits.min_rows}"
+    if units.nunique() < limits.min_rows:
+        few = f"{units.nunique():,} different {units.name}, fewer than audit.min_rows={limits.min_rows}"
         return Finding("formula", subject, "not checked", few, checks=0)
     exact = identities(X, y, min_rows=limits.min_rows, min_distinct=limits.min_distinct, seed=limits.seed)
-    fit = best_fit(X, y, customers, explained_above=limits.max_r2, n_folds=limits.n_folds, seed=limits.seed)
+    fit = best_fit(X, y, units, explained_above=limits.max_r2, n_folds=limits.n_folds, seed=limits.seed)
     fitted = f"out-of-fold R2 {fit.r2:.3f} ({fit.model})"
     if exact:
         arithmetic = " and = ".join(identity.arithmetic for identity in exact)
@@ -183,7 +198,8 @@ def audit_feature(
     rows = shop.features([feature for feature in named if feature in usable], cutoffs)
     if above_zero:
         rows = rows[rows[above_zero] > 0]
-    return audit_formula(f"{subject}: {target}", rows[known], rows[target], limits, fails=False)
+    customers = rows.index.get_level_values("customer_id")
+    return audit_formula(f"{subject}: {target}", rows[known], rows[target], limits, units=customers, fails=False)
 
 
 def each_once(names: Iterable[str | None]) -> list[str]:
@@ -202,7 +218,7 @@ def audit_labels(subject: str, model: Model, dataset: Dataset, limits: Limits) -
     if not isinstance(model, Segmentation):
         raise InsufficientDataError(f"{type(model).__name__} gives no cluster labels")
     try:
-        model.fit(dataset.X, dataset.y)
+        model.fit(dataset.X, dataset.target)
     except InputError as error:
         raise InsufficientDataError(error.problem) from error
     Z, labels = model.transform(dataset.X), model.segment(dataset.X)

@@ -9,20 +9,9 @@ from statistics import median
 from typing import Any
 
 from experiments.gate.rule import BACKTEST_ORIGINS, Comparison, Decision, Outcome
+from experiments.models.registry import label_of
 from experiments.reports.html import document, table
 
-RIVALS = {
-    "naive_lifetime_rate": "spend per day since the first purchase",
-    "naive_last_91_days_rate": "spend in the last 91 days",
-    "naive_past_total": "all that was spent so far",
-    "naive_recency": "days since the last purchase",
-    "naive_frequency": "purchase days so far",
-    "naive_visits": "visits in the last 91 days",
-    "naive_constant": "one probability for all",
-    "quantile_bins": "equal parts by what was spent so far",
-    "quantile_bins_rate": "equal parts by spend a day",
-    "champion": "the model in use",
-}
 MEANING = {
     "strong": "The gain is significant and above the required size: use the model.",
     "weak": "The gain is significant; a gain above the required size is not shown.",
@@ -78,8 +67,8 @@ def statement(ability: str, decision: Decision, outcome: Outcome) -> str:
 
 
 def in_words(rival: str) -> str:
-    """Return the words for a rival, or else its name."""
-    return RIVALS.get(rival, rival.removeprefix("naive_").replace("_", " "))
+    """Return what people read in place of a rival's name."""
+    return "the model in use" if rival == "champion" else label_of(rival)
 
 
 def figure(value: float) -> str:

@@ -311,7 +311,9 @@ def decide(
             reasons.append(
                 f"the gain over {comparison.rival} is {comparison.gain:+.4f}, less than min_effect {min_effect:g}"
             )
-    for name, (lowest, highest) in guards.items():
+    measured = {name: guard for name, guard in guards.items() if name in metrics}
+    reasons += [f"{name}, which has a guard, is undefined in this window" for name in guards if name not in measured]
+    for name, (lowest, highest) in measured.items():
         if not lowest <= metrics[name] <= highest:
             reasons.append(f"{name} is {metrics[name]:.3f}, outside its guard [{lowest:g}, {highest:g}]")
     from_origins = {day: gains[nearest.rival] for day, gains in backtest.items()}
@@ -331,7 +333,7 @@ def decide(
         estimate=draws[candidate].estimate,
         interval=draws[candidate].interval(confidence),
         baseline=nearest.rival,
-        guards={name: (low, metrics[name], high) for name, (low, high) in guards.items()},
+        guards={name: (low, metrics[name], high) for name, (low, high) in measured.items()},
         n_baselines=len(baselines),
         backtest=from_origins,
     )

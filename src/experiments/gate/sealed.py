@@ -14,9 +14,11 @@ import pandas as pd
 
 from experiments.evaluation.bootstrap import Draws, paired_bootstrap
 from experiments.evaluation.controls import permuted_within_cutoff
+from experiments.evaluation.metrics import defined
 from experiments.evaluation.splits import Splits
+from experiments.evaluation.validation import Evaluation
 from experiments.gate.standing import CONSTANT, PERMUTED, control_metrics
-from experiments.tasks.base import Evaluation, Task, build, naive_models
+from experiments.tasks.base import Task
 from features.errors import UnsuitableDataError
 from features.shop import Shop
 
@@ -53,10 +55,10 @@ class SealedEvaluations:
         """Return the evaluations that the candidate is compared with: of all baselines, then of the champion."""
         return {**self.baselines, **({CHAMPION: self.champion} if self.champion else {})}
 
-    def predictions(self) -> dict[str, np.ndarray]:
+    def predictions(self) -> dict[str, pd.Series | pd.DataFrame]:
         """Return the predictions of each model."""
         everyone = {CANDIDATE: self.candidate, **self.rivals()}
-        return {name: evaluation.prediction.to_numpy() for name, evaluation in everyone.items()}
+        return {name: evaluation.prediction for name, evaluation in everyone.items()}
 
     def metrics(self) -> dict[str, float]:
         """Return all metrics under `sealed/`: the candidate's without a name, each rival's under its own."""
@@ -67,12 +69,19 @@ class SealedEvaluations:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return the candidate's tables, and what every model predicted beside what happened."""
-        y = self.candidate.y
-        key = {level: y.index.get_level_values(level) for level in y.index.names if level != "cutoff"}
+        columns = {}
+        for name, values in {"actual": self.candidate.y, **self.predictions()}.items():
+            parts = values.items() if isinstance(values, pd.DataFrame) else [("", values)]
+            columns |= {f"{name}.{part}" if part else name: column for part, column in parts}
+        predictions = pd.DataFrame(columns).reset_index()
         return {
             **{f"sealed_{name}": table for name, table in self.candidate.tables.items()},
-            "sealed_predictions": pd.DataFrame({**key, "actual": y.to_numpy(), **self.predictions()}),
+            "sealed_predictions": predictions.drop(columns="cutoff") if len(self._cutoffs) == 1 else predictions,
         }
+
+    @property
+    def _cutoffs(self) -> pd.Index:
+        return self.candidate.y.index.unique("cutoff")
 
 
 def evaluate_sealed(
@@ -103,18 +112,18 @@ def evaluate_sealed(
         Permutations of the outcomes, and the seed of the first.
     """
     logger.info("opening the sealed window %s, %d days", splits.sealed, task.horizon_days)
-    dataset = task.dataset(shop, candidate.features, [splits.sealed])
+    dataset = task.dataset(shop, candidate.features, splits.sealed_cutoffs)
     train = task.dataset(shop, candidate.features, splits.refit())
-    fitted = {name: build().fit(train.X, train.y) for name, build in naive_models(task, candidate.params).items()}
+    fitted = {name: build().fit(train.X, train.target) for name, build in task.baselines(candidate.params).items()}
     baselines = {name: task.evaluate(model, dataset) for name, model in fitted.items()}
     own = task.evaluate(candidate.estimator, dataset)
     rival = None
     if champion is not None:
-        rival = task.evaluate(champion, task.dataset(shop, champion.features, [splits.sealed]))
+        rival = task.evaluate(champion, task.dataset(shop, champion.features, splits.sealed_cutoffs))
         if any(np.array_equal(rival.prediction, other.prediction) for other in baselines.values()):
             rival = None
-    primary = task.primary_metric
-    gains = {name: own.metrics[primary] - baseline.metrics[primary] for name, baseline in baselines.items()}
+    figure = {name: _figure(task, evaluation) for name, evaluation in {CANDIDATE: own, **baselines}.items()}
+    gains = {name: figure[CANDIDATE] - figure[name] for name in baselines}
     return SealedEvaluations(
         candidate=own,
         baselines=baselines,
@@ -135,49 +144,60 @@ def backtest(task: Task, shop: Shop, splits: Splits, candidate: Version, n_origi
     dict of day to dict of baseline to gain
         NaN where a model refused what there was to learn from.
     """
-    baselines, metric = naive_models(task, candidate.params), task.metric()
-    models = {CANDIDATE: partial(build, task, candidate.tags["model"], candidate.params), **baselines}
+    baselines = task.baselines(candidate.params)
+    models = {CANDIDATE: partial(task.build, candidate.tags["model"], candidate.params), **baselines}
     gains = {}
-    for training, cutoff in splits.origins(n_origins):
-        dataset = task.dataset(shop, candidate.features, [*training, cutoff])
-        train, held_out = dataset.at(*training), task.judged_rows(dataset.at(cutoff))
+    for training, cutoffs in splits.origins(n_origins):
+        dataset = task.dataset(shop, candidate.features, [*training, *cutoffs])
+        train, held_out = dataset.at(*training), task.judged_rows(dataset.at(*cutoffs))
         try:
             figures = {
-                name: metric(held_out.y, untrained().fit(train.X, train.y).predict(held_out.X))
-                for name, untrained in models.items()
+                name: task.metric(held_out.target, task.predict(model().fit(train.X, train.target), held_out.X))
+                for name, model in models.items()
             }
         except UnsuitableDataError as error:
-            logger.warning("no back-test from %s: %s", cutoff, error.problem)
+            logger.warning("no back-test from %s: %s", cutoffs[0], error.problem)
             figures = dict.fromkeys(models, math.nan)
-        gains[str(cutoff)] = {name: figures[CANDIDATE] - figures[name] for name in baselines}
+        gains[str(cutoffs[0])] = {name: figures[CANDIDATE] - figures[name] for name in baselines}
     return gains
 
 
 def sealed_controls(task: Task, candidate: Evaluation, *, n_controls: int, seed: int) -> dict[str, float]:
     """Compute the primary metric of one prediction for all, and of the candidate on permuted outcomes."""
-    metric, name, y = task.metric(), task.primary_metric, candidate.y
+    metric, name, y = task.metric, task.primary_metric, candidate.y
+    rows = pd.DataFrame(index=y.index)
+    constant = task.predict(task.control().fit(rows, y), rows)
     draws = range(seed, seed + n_controls)
     permuted = np.array([metric(permuted_within_cutoff(y, draw), candidate.prediction) for draw in draws])
     return {
-        f"{CONSTANT}/{name}": metric(y, np.full(len(y), float(y.mean()))),
+        f"{CONSTANT}/{name}": metric(y, constant),
         **control_metrics(f"{PERMUTED}/{name}", permuted),
     }
 
 
-def resample(task: Task, sealed: SealedEvaluations, *, unit: str, n_resamples: int, seed: int) -> Draws:
-    """Draw units with replacement, the same ones for every model, and compute the primary metric on each resample.
+def _figure(task: Task, evaluation: Evaluation) -> float:
+    """Return the primary metric; the gate does not decide on one that is undefined.
 
-    Parameters
-    ----------
-    unit : str
-        Level of the index that is resampled, such as customer_id.
+    Raises
+    ------
+    UnsuitableDataError
+    """
+    return defined(task.primary_metric, evaluation.metrics, evaluation.undefined)
+
+
+def resample(task: Task, sealed: SealedEvaluations, *, n_resamples: int, seed: int) -> Draws:
+    """Draw the grain's resampled units with replacement, the same ones for every model, and measure each resample.
+
+    Customers are drawn one by one, the steps of a series in blocks.
     """
     y = sealed.candidate.y
+    units = y.index.get_level_values(task.grain.resampled)
     return paired_bootstrap(
-        task.metric(),
-        y.to_numpy(),
+        task.metric,
+        y,
         sealed.predictions(),
-        y.index.get_level_values(unit).to_numpy(),
+        units.to_numpy(),
         n_resamples=n_resamples,
         seed=seed,
+        block=min(task.grain.block, units.nunique()),
     )

@@ -1,12 +1,11 @@
-"""How a model does beside what knows less: the naive models, and controls that know nothing."""
+"""A model beside what knows less: baselines, and controls that know nothing."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
 from typing import Any
 
@@ -14,14 +13,13 @@ import numpy as np
 import pandas as pd
 
 from experiments.evaluation.controls import permuted_within_cutoff
-from experiments.models import Constant
-from experiments.tasks.base import Build, Dataset, Task, Validation, build, naive_models, validate
+from experiments.evaluation.validation import Dataset, Estimator, Folds, Validation, validate
+from experiments.tasks.base import Task
 from features.errors import UnsuitableDataError
 
 logger = logging.getLogger(__name__)
 
 CONSTANT, PERMUTED = "constant", "permuted_target"
-Folds = Sequence[tuple[Sequence[date], date]]
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Standing:
         The model's.
     primary_metric : str
     validation : Validation
-    naive : mapping of naive model to Validation
+    baselines : mapping of name to Validation
     constant : Validation
         Of the same prediction for everybody.
     permuted : array of shape (n_controls,)
@@ -45,27 +43,27 @@ class Standing:
     name: str
     primary_metric: str
     validation: Validation
-    naive: Mapping[str, Validation]
+    baselines: Mapping[str, Validation]
     constant: Validation
     permuted: np.ndarray
 
     @property
-    def best_naive(self) -> str:
-        """The naive model that is best in the primary metric."""
-        return max(self.naive, key=lambda rival: self.naive[rival].metrics[self.primary_metric])
+    def best_baseline(self) -> str:
+        """The baseline that is best in the primary metric."""
+        return max(self.baselines, key=lambda rival: self.baselines[rival].metrics[self.primary_metric])
 
     def metrics(self) -> dict[str, float]:
-        """All of it under `valid/`, `naive/` and `control/`; the best naive model's metrics also without its name.
+        """All of it under `valid/`, `naive/` and `control/`; the best baseline's metrics also without its name.
 
         What is undefined where all predictions are equal, as a rank correlation is, is left out.
         """
         primary = self.primary_metric
         return {
             **{f"valid/{metric}": value for metric, value in self.validation.metrics.items()},
-            **{f"naive/{metric}": value for metric, value in self.naive[self.best_naive].metrics.items()},
+            **{f"naive/{metric}": value for metric, value in self.baselines[self.best_baseline].metrics.items()},
             **{
                 f"naive/{rival}/{metric}": value
-                for rival, outcome in self.naive.items()
+                for rival, outcome in self.baselines.items()
                 for metric, value in outcome.metrics.items()
             },
             **{
@@ -77,11 +75,11 @@ class Standing:
         }
 
     def table(self) -> pd.DataFrame:
-        """The primary metric of each: model, kind (model, naive or control) and the metric."""
+        """The primary metric of each: model, kind (model, baseline or control) and the metric."""
         primary = self.primary_metric
         rows = [
             (self.name, "model", self.validation.metrics[primary]),
-            *((rival, "naive", outcome.metrics[primary]) for rival, outcome in self.naive.items()),
+            *((rival, "baseline", outcome.metrics[primary]) for rival, outcome in self.baselines.items()),
             (CONSTANT, "control", self.constant.metrics[primary]),
             *((PERMUTED, "control", value) for value in self.permuted if not np.isnan(value)),
         ]
@@ -106,24 +104,27 @@ def stand(
     seed : int
         Of the permutations.
     """
-    model = partial(build, task, name, params)
+    model = partial(task.build, name, params)
     return Standing(
         name=name,
         primary_metric=task.primary_metric,
-        validation=validate(task, model, dataset, folds),
-        naive={rival: validate(task, simple, dataset, folds) for rival, simple in naive_models(task, params).items()},
-        constant=validate(task, Constant, dataset, folds),
+        validation=validate(task.evaluate, model, dataset, folds),
+        baselines={
+            rival: validate(task.evaluate, baseline, dataset, folds)
+            for rival, baseline in task.baselines(params).items()
+        },
+        constant=validate(task.evaluate, task.control, dataset, folds),
         permuted=np.array([permuted_metric(task, model, dataset, folds, seed + draw) for draw in range(n_controls)]),
     )
 
 
-def naive_metrics(logged: Mapping[str, float], rival: str) -> dict[str, float]:
-    """A naive model's metrics among those that `Standing.metrics` gave."""
+def baseline_metrics(logged: Mapping[str, float], rival: str) -> dict[str, float]:
+    """Return a baseline's metrics among those that `Standing.metrics` gave."""
     prefix = f"naive/{rival}/"
     return {name.removeprefix(prefix): value for name, value in logged.items() if name.startswith(prefix)}
 
 
-def permuted_metric(task: Task, build: Build, dataset: Dataset, folds: Folds, seed: int) -> float:
+def permuted_metric(task: Task, build: Callable[[], Estimator], dataset: Dataset, folds: Folds, seed: int) -> float:
     """The primary metric of a model trained and judged on targets permuted among the customers of each cutoff.
 
     There is nothing to learn in them: what lies clearly above no skill comes from the machinery. NaN where the
@@ -131,14 +132,14 @@ def permuted_metric(task: Task, build: Build, dataset: Dataset, folds: Folds, se
     """
     dealt = Dataset(dataset.X, permuted_within_cutoff(dataset.y, seed))
     scores = []
-    for training, cutoff in folds:
-        train, held_out = dealt.at(*training), task.judged_rows(dealt.at(cutoff))
+    for training, cutoffs in folds:
+        train, held_out = dealt.at(*training), task.judged_rows(dealt.at(*cutoffs))
         try:
-            model = build().fit(train.X, train.y)
+            model = build().fit(train.X, train.target)
         except UnsuitableDataError as error:
-            logger.warning("no control from targets permuted before %s: %s", cutoff, error.problem)
+            logger.warning("no control from targets permuted before %s: %s", cutoffs[0], error.problem)
             return math.nan
-        scores.append(task.metric()(held_out.y, model.predict(held_out.X)))
+        scores.append(task.metric(held_out.target, task.predict(model, held_out.X)))
     return float(np.mean(scores))
 
 

@@ -1,4 +1,4 @@
-"""Whether the data hold enough for a task to be learnt and judged; what is missing, with figures."""
+"""Check that the data hold enough to train and to evaluate a task; say what is missing, with figures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 import pandas as pd
 
-from experiments.tasks.base import COUNTS, Task
+from experiments.tasks.base import Task
 from features.data_profile import missing_tables
 from features.errors import InsufficientDataError
 
@@ -30,26 +30,6 @@ def check_tables(task: Task, present: Collection[str]) -> None:
         )
 
 
-def count(frequency: pd.Series, y: pd.Series) -> pd.DataFrame:
-    """What each window holds of `COUNTS`.
-
-    Parameters
-    ----------
-    frequency : Series, indexed (customer_id, cutoff)
-        Purchase days - 1 at the cutoff.
-    y : Series, same index
-        Target in the window that begins there.
-
-    Returns
-    -------
-    DataFrame indexed by cutoff, one column for each of `COUNTS`
-    """
-    rows = pd.DataFrame(
-        {"customers": True, "repeat_customers": frequency > 0, "positives": y > 0, "negatives": y == 0}, index=y.index
-    )
-    return rows.groupby("cutoff").sum()
-
-
 def check_sufficiency(task: Task, counts: pd.DataFrame) -> None:
     """Refuse windows that hold less than `task.minimum`, and say how much more it would take.
 
@@ -61,7 +41,7 @@ def check_sufficiency(task: Task, counts: pd.DataFrame) -> None:
     ----------
     task : Task
     counts : DataFrame
-        As `count` returns it.
+        As `Task.counts` returns it.
 
     Raises
     ------
@@ -72,9 +52,9 @@ def check_sufficiency(task: Task, counts: pd.DataFrame) -> None:
     if not short:
         return
     raise InsufficientDataError(
-        f"{task.name} would be learnt or judged from too little",
+        f"{task.name} has not enough data to train or to evaluate",
         where="; ".join(f"{name} in the window from {counts[name].idxmin():%Y-%m-%d}" for name in short),
-        expected="; ".join(f"{needed:,} {COUNTS[name]}" for name, needed in short.items()),
+        expected="; ".join(f"{needed:,} {task.counted[name]}" for name, needed in short.items()),
         found="; ".join(f"{counts[name].min():,}" for name in short),
         hint=f"it would take {_what_it_takes(counts, short)}; a lower task.minimum goes on at your own risk",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
@@ -28,14 +29,8 @@ class Model(RegressorMixin, BaseEstimator):
     `X` is a frame of float64 features indexed (customer_id, cutoff), `y` a series with the same index.
     `predict` needs the columns only, in any order, and returns an array with one value per row. Neither
     the order of rows nor that of columns changes a fit.
-
-    Attributes
-    ----------
-    is_naive : bool
-        A rule that a marketer would apply by hand: what every other model is compared with.
     """
 
-    is_naive: ClassVar[bool] = False
     _classes: ClassVar[dict[str, type[Model]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -56,7 +51,7 @@ class Model(RegressorMixin, BaseEstimator):
 
 
 def dump(model: Model) -> str:
-    """Write a fitted model as JSON text: class, parameters, state.
+    """Write a fitted model as JSON text: class, the file that defines it, parameters, state.
 
     Floats are written with all their digits, so that the model that `load` gives back predicts the same bits.
     """
@@ -85,11 +80,13 @@ def load(text: str) -> Model:
 def _described(model: Model) -> dict[str, Any]:
     params = model.get_params(deep=False)
     params = {name: _described(value) if isinstance(value, Model) else value for name, value in params.items()}
-    return {"class": type(model).__name__, "params": params}
+    return {"class": type(model).__name__, "module": type(model).__module__, "params": params}
 
 
 def _constructed(content: Mapping[str, Any]) -> Model:
-    name = content["class"]
+    name, module = content["class"], content.get("module", "")
+    if name not in Model._classes and module.startswith(f"{__package__.partition('.')[0]}."):
+        importlib.import_module(module)  # a task's file may define a model of its own
     if name not in Model._classes:
         raise InputError(f"there is no model class {name!r}", hint=did_you_mean(name, Model._classes))
     params = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -37,8 +37,6 @@ class NaiveSpend(Model):
     discount_rate : float
         A year.
     """
-
-    is_naive: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -81,8 +79,6 @@ class PastTotal(Model):
     watched about as long as those of the training rows; their order needs no share.
     """
 
-    is_naive: ClassVar[bool] = True
-
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
         """Take the share; 0 where nothing was spent so far."""
         X, y = canonical(X, y)
@@ -104,8 +100,6 @@ class PastTotal(Model):
 
 class Constant(Model):
     """The mean of the training targets for everybody: what a figure is without any knowledge of the customer."""
-
-    is_naive: ClassVar[bool] = True
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
         """Take the mean."""

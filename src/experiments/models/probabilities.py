@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -63,8 +63,6 @@ class NaiveProbability(Model):
     ----------
     Oron & Flournoy (2017), Centered isotonic regression, Statistics in Biopharmaceutical Research 9(3).
     """
-
-    is_naive: ClassVar[bool] = True
 
     def __init__(self, feature: str = "days_since_last_purchase") -> None:
         self.feature = feature

@@ -1,110 +1,29 @@
-"""Which segment a customer belongs to, and what its customers spend in the next period.
-
-A segment predicts the mean spend of its customers, so that segmentations are judged as models of spend are:
-whatever the algorithm, the scaling and the variables, what counts is how far segments tell futures apart.
-"""
+"""Clusters of customers alike in some variables."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans
 from sklearn.mixture import GaussianMixture
-from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import ThreadpoolController
 
-from experiments.models.base import HORIZON_DAYS, Model, finite_columns, require_columns
+from experiments.models.base import HORIZON_DAYS, finite_columns, require_columns
 from experiments.models.buy_till_you_die import MBGNBD
+from experiments.models.segments import Segments, check_at_least, latest_spend
 from features.errors import InputError, UnsuitableDataError, did_you_mean, listing
 
 ALGORITHMS = ("kmeans", "gaussian_mixture", "agglomerative", "hdbscan")
 SCALINGS = ("none", "standard", "minmax", "log_standard")
 DERIVED = ("clv", "p_alive")
-SPENT = ("total_spend", "total_spend_rate")  # what quantile bins are cut by
 OUTLIER_COLUMNS = ("frequency", "monetary_value", "total_spend")
 MOST_ROWS = 10_000  # that algorithms which compare all pairs of rows learn from
-
-
-class Segments(Model):
-    """What segmentations have in common: numbered segments, each with the mean spend of its customers.
-
-    Segments are numbered from 1 = most valuable (highest mean of `y`) to k = least valuable, until `relabel`
-    gives them the numbers of another version. Where `X` has several cutoffs, the latest alone is fitted.
-
-    Attributes
-    ----------
-    segments_ : int array of shape (k,)
-        Number of each cell that customers are divided into.
-    segment_spend_ : array of shape (k,)
-        Mean of `y` over the customers of each cell, in currency.
-    """
-
-    @abstractmethod
-    def _cells(self, X: pd.DataFrame) -> np.ndarray:
-        """The cell, from 0, of each row: int array of shape (n_rows,)."""
-
-    def segment(self, X: pd.DataFrame) -> np.ndarray:
-        """Number of each row's segment: int array of shape (n_rows,)."""
-        check_is_fitted(self)
-        return self.segments_[self._cells(X)]
-
-    def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Mean next-period spend of each row's segment, in currency: array of shape (n_rows,)."""
-        check_is_fitted(self)
-        return self.segment_spend_[self._cells(X)]
-
-    def outputs(self, X: pd.DataFrame) -> np.ndarray:
-        """Segment and segment_spend of each row: array of shape (n_rows, 2)."""
-        check_is_fitted(self)
-        cells = self._cells(X)
-        return np.column_stack([self.segments_[cells].astype(float), self.segment_spend_[cells]])
-
-    def relabel(self, mapping: Mapping[int, int]) -> Self:
-        """Give segments other numbers, such as those that `match_labels` finds.
-
-        A segment that `mapping` does not name gets a number above all that it gives.
-
-        Raises
-        ------
-        InputError
-            If two segments would share a number, or `mapping` names a segment that there is not.
-        """
-        check_is_fitted(self)
-        current = [int(number) for number in self.segments_]
-        numbers = list(mapping.values())
-        if len(set(numbers)) < len(numbers) or not set(mapping) <= set(current):
-            raise InputError(
-                "the mapping does not renumber the segments one to one",
-                where="relabel",
-                expected=f"different numbers for some of the segments {listing(current)}",
-                found=listing(f"{old} -> {new}" for old, new in mapping.items()),
-            )
-        unnamed = [number for number in current if number not in mapping]
-        above = max(numbers, default=0) + 1
-        complete = {**mapping, **{number: above + i for i, number in enumerate(unnamed)}}
-        self.segments_ = np.array([complete[number] for number in current])
-        return self
-
-    def _learn_spend(self, cells: np.ndarray, y: np.ndarray) -> None:
-        ordered = np.lexsort((y, cells))  # a sum of doubles depends on its order
-        self.segment_spend_ = np.bincount(cells[ordered], weights=y[ordered]) / np.bincount(cells)
-        self.segments_ = 1 + np.argsort(np.argsort(-self.segment_spend_, kind="stable"))
-
-    def get_state(self) -> dict[str, Any]:
-        return {"segments": self.segments_.tolist(), "segment_spend": self.segment_spend_.tolist()}
-
-    def set_state(self, state: Mapping[str, Any]) -> Self:
-        self.segments_ = np.array(state["segments"])
-        self.segment_spend_ = np.array(state["segment_spend"])
-        return self
 
 
 @dataclass(frozen=True)
@@ -227,7 +146,7 @@ class Segmentation(Segments):
             For values that are no number, or where fewer than two clusters are found.
         """
         self._check_parameters()
-        X, y = _latest(X, y)
+        X, y = latest_spend(X, y)
         self.variables_ = sorted(set(self._chosen(X)))
         derived = self.with_value and not set(DERIVED).isdisjoint(self.variables_)
         self.value_model_ = MBGNBD(horizon_days=self.horizon_days).fit(X) if derived else None
@@ -306,7 +225,7 @@ class Segmentation(Segments):
             if value not in known:
                 raise InputError(f"there is no {name} {value!r}", where=name, hint=did_you_mean(str(value), known))
         for name, lowest in (("n_clusters", 2), ("min_cluster_size", 2), ("n_init", 1)):
-            _check_at_least(name, getattr(self, name), lowest)
+            check_at_least(name, getattr(self, name), lowest)
         if self.outlier_quantile is not None and not 0 < self.outlier_quantile < 1:
             raise InputError(
                 "outlier_quantile is out of range",
@@ -412,141 +331,9 @@ class Segmentation(Segments):
         return self
 
 
-class QuantileBins(Segments):
-    """Customers in equal parts by what they spent so far: what a marketer would do without a model.
-
-    Edges are quantiles over the latest cutoff's customers. Totals grow and outgrow their edges by the next cutoff;
-    spend a day of the data has the same order at one cutoff, and edges that last if the shop goes on as it was. Equal
-    values share a bin, so that there may be fewer bins than asked for. Bins are numbered by mean `y`, from 1 = most
-    valuable.
-
-    Parameters
-    ----------
-    by : {"total_spend", "total_spend_rate"}
-        Feature that is cut.
-    n_clusters : int >= 2
-        Bins asked for.
-
-    Attributes
-    ----------
-    edges_ : array of shape (n_bins - 1,)
-        Highest value of each bin but the last, in the feature's unit.
-    """
-
-    is_naive: ClassVar[bool] = True
-
-    def __init__(self, by: str = "total_spend", n_clusters: int = 4) -> None:
-        self.by = by
-        self.n_clusters = n_clusters
-
-    def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
-        """Learn the edges, and what the customers of each bin spent afterwards.
-
-        Raises
-        ------
-        UnsuitableDataError
-            If all customers spent the same so far.
-        """
-        _check_at_least("n_clusters", self.n_clusters, 2)
-        if self.by not in SPENT:
-            raise InputError(f"bins are not cut by {self.by!r}", where="by", hint=did_you_mean(str(self.by), SPENT))
-        X, y = _latest(X, y)
-        spent = self._spent(X)
-        shares = np.arange(1, self.n_clusters) / self.n_clusters
-        edges = np.unique(np.quantile(spent, shares, method="inverted_cdf"))
-        self.edges_ = edges[edges < spent.max()]
-        if not len(self.edges_):
-            raise UnsuitableDataError(
-                f"{self.by} does not tell customers apart",
-                where=f"column {self.by}",
-                expected="quantiles that differ",
-                found=listing(np.unique(spent)),
-                hint="raise n_clusters, or use a later cutoff",
-            )
-        self._learn_spend(self._cells(X), y)
-        return self
-
-    def _cells(self, X: pd.DataFrame) -> np.ndarray:
-        return np.searchsorted(self.edges_, self._spent(X))
-
-    def _spent(self, X: pd.DataFrame) -> np.ndarray:
-        return finite_columns(X, [self.by])[self.by].to_numpy()
-
-    def get_state(self) -> dict[str, Any]:
-        return {**super().get_state(), "edges": self.edges_.tolist()}
-
-    def set_state(self, state: Mapping[str, Any]) -> Self:
-        super().set_state(state)
-        self.edges_ = np.array(state["edges"])
-        return self
-
-
-def match_labels(new: ArrayLike, old: ArrayLike) -> dict[int, int]:
-    """The numbers that new segments take over from old ones, such that most customers keep theirs.
-
-    Parameters
-    ----------
-    new, old : int array of shape (n_customers,)
-        Segments of the same customers by two segmentations.
-
-    Returns
-    -------
-    dict of new label to the label to use
-        One to one. A new segment without a partner (there are more new ones than old, or it shares no
-        customer) gets a number above all old ones, so that no number changes its meaning.
-
-    References
-    ----------
-    Kuhn (1955), The Hungarian method for the assignment problem, Naval Research Logistics Quarterly 2.
-
-    Examples
-    --------
-    >>> match_labels([1, 1, 2, 3], [2, 2, 1, 1])
-    {1: 2, 2: 1, 3: 3}
-    """
-    new, old = np.asarray(new, dtype=int), np.asarray(old, dtype=int)
-    if new.shape != old.shape or not new.size:
-        raise InputError(
-            "the segments do not pair up",
-            where="match_labels",
-            expected="two arrays of one length, at least 1",
-            found=f"shapes {new.shape} and {old.shape}",
-        )
-    new_labels, rows = np.unique(new, return_inverse=True)
-    old_labels, columns = np.unique(old, return_inverse=True)
-    overlap = np.zeros((len(new_labels), len(old_labels)), dtype=int)
-    np.add.at(overlap, (rows, columns), 1)
-    partners = {
-        int(new_labels[i]): int(old_labels[j])
-        for i, j in zip(*linear_sum_assignment(overlap, maximize=True), strict=True)
-        if overlap[i, j]
-    }
-    unmatched = [int(label) for label in new_labels if label not in partners]
-    above = int(old_labels[-1]) + 1
-    mapping = {**partners, **{label: above + i for i, label in enumerate(unmatched)}}
-    return dict(sorted(mapping.items()))
-
-
 @cache
 def _threads() -> ThreadpoolController:
     return ThreadpoolController()  # looks through all loaded libraries, which takes as long as a k-means
-
-
-def _latest(X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame, np.ndarray]:
-    """The rows of the latest cutoff: it holds the history of the earlier ones."""
-    y = np.asarray(y, dtype=float)
-    if y.shape != (len(X),) or not len(X) or not np.isfinite(y).all():
-        raise UnsuitableDataError(
-            "segments need the spend of each customer in the next period",
-            where="y",
-            expected=f"{max(len(X), 1):,} finite numbers, one per row of X",
-            found=f"shape {y.shape}, {(~np.isfinite(y)).sum():,} that are no number",
-        )
-    if "cutoff" not in X.index.names:
-        return X, y
-    cutoffs = X.index.get_level_values("cutoff")
-    latest = np.asarray(cutoffs == cutoffs.max())
-    return X[latest], y[latest]
 
 
 def _location_and_scale(x: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
@@ -561,10 +348,3 @@ def _location_and_scale(x: np.ndarray, scaling: str) -> tuple[np.ndarray, np.nda
 def _means(Z: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Mean of the rows of each label."""
     return np.stack([Z[labels == label].mean(axis=0) for label in np.unique(labels)])
-
-
-def _check_at_least(name: str, value: object, lowest: int) -> None:
-    if not isinstance(value, int | np.integer) or value < lowest:
-        raise InputError(
-            f"{name} is out of range", where=name, expected=f"a whole number >= {lowest}", found=repr(value)
-        )

@@ -1,16 +1,32 @@
-"""Marketing questions, one file each."""
+"""Marketing questions, one file each, found by themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Mapping
 
 from experiments.tasks.base import Task
-from experiments.tasks.clv import CustomerValue
-from experiments.tasks.repurchase import Repurchase
-from experiments.tasks.segmentation import CustomerSegments
 
-TASKS: Mapping[str, Callable[..., Task]] = {
-    "clv": CustomerValue,
-    "segmentation": CustomerSegments,
-    "repurchase": Repurchase,
-}
+
+def _found() -> dict[str, type[Task]]:
+    """Import the files of this folder and return each one's task, by the file's name."""
+    tasks = {}
+    for module in pkgutil.iter_modules(__path__):
+        if module.name == "base":
+            continue
+        content = vars(importlib.import_module(f"{__name__}.{module.name}")).values()
+        own = [
+            kind
+            for kind in content
+            if inspect.isclass(kind) and issubclass(kind, Task) and kind.__module__ == f"{__name__}.{module.name}"
+        ]
+        if len(own) != 1:
+            raise ImportError(f"{__name__}.{module.name} must define one task, and defines {len(own)}")
+        tasks[module.name] = own[0]
+    return tasks
+
+
+TASKS: Mapping[str, type[Task]] = _found()
+"""Each task's class, by the name of its file, which `task=` and conf/task/ go by."""

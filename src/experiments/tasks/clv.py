@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from typing import ClassVar
 
 import pandas as pd
 
-from experiments.evaluation.metrics import SPEND_METRICS, calibration_table, cumulative_gain
-from experiments.models import MODELS
-from experiments.models.base import Model, check_terms
-from experiments.tasks.base import Build, Dataset, Evaluation, Task, check_guards, check_minimum, check_primary_metric
+from experiments.evaluation.metrics import Metric
+from experiments.evaluation.spend_metrics import SPEND_METRICS, calibration_table, cumulative_gain
+from experiments.models.base import check_terms
+from experiments.models.registry import Candidate, choose
+from experiments.tasks.base import Task
 from features import outcomes
-from features.shop import Shop
-
-# Metrics of which more is better, and what that means; errors in currency are won by predicting zero.
-HIGHER_IS_BETTER = {
-    "gini": "ranks customers",
-    "spearman": "ranks customers",
-    "top_decile_lift": "finds the best customers",
-}
+from features.grains import CUSTOMER, Grain
+from features.outcomes import DAYS_PER_YEAR, Outcome
 
 
 @dataclass(frozen=True)
@@ -34,79 +29,79 @@ class CustomerValue(Task):
 
     Attributes
     ----------
-    horizon_days : int
     discount_rate : float
         A year.
     margin : float
         Profit per unit of revenue.
-    primary_metric : str
-        One of `HIGHER_IS_BETTER`: what the search maximises and the gate decides on.
-    min_effect : float
-        Smallest gain in the primary metric that is worth a change of champion.
-    guards : mapping of metric to (lowest, highest)
-    minimum : mapping of what is counted to the least that each window must hold
-        See `sufficiency.COUNTS`.
     """
 
-    horizon_days: int
     discount_rate: float
     margin: float
-    primary_metric: str
-    min_effect: float
-    guards: Mapping[str, tuple[float, float]]
-    minimum: Mapping[str, int]
 
     name: ClassVar[str] = "clv"
-    needs: ClassVar[tuple[str, ...]] = ("transactions",)
-    grain: ClassVar[str] = "customer x cutoff"
-    outputs: ClassVar[tuple[str, ...]] = ("clv",)
-    judged: ClassVar[str] = "clv"
+    grain: ClassVar[Grain] = CUSTOMER
+    outputs: ClassVar[Mapping[str, str]] = {"clv": "predicted spend over the horizon, times the margin, in currency"}
+    shown_features: ClassVar[tuple[str, ...]] = (
+        "frequency",
+        "recency",
+        "T",
+        "monetary_value",
+        "days_since_last_purchase",
+        "left_truncated",
+        "total_spend",
+        "average_order_value",
+        "orders",
+        "spend_last_91_days",
+    )
 
     def __post_init__(self) -> None:
-        check_primary_metric(self.primary_metric, HIGHER_IS_BETTER)
-        check_guards(self.guards, SPEND_METRICS)
-        check_minimum(self.minimum)
+        super().__post_init__()
         check_terms(self.horizon_days, self.margin, self.discount_rate)
 
     @property
-    def objective(self) -> str:
-        return self.primary_metric
+    def population(self) -> str:
+        return "customers who bought before the cutoff"
 
-    @property
-    def target(self) -> str:
-        """The target in one string: models of different targets are never compared."""
-        return f"spend_{self.horizon_days}d_discount{self.discount_rate:g}_margin{self.margin:g}"
-
-    @property
-    def ability(self) -> str:
-        return HIGHER_IS_BETTER[self.primary_metric]
-
-    def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
-        spend = partial(outcomes.spend, discount_rate=self.discount_rate, margin=self.margin)
-        return Dataset(
-            X=shop.features(features, cutoffs),
-            y=shop.target(spend, cutoffs, self.horizon_days, self.target),
+    def outcome(self) -> Outcome:
+        """Return the customer's spend."""
+        return Outcome(
+            name=f"spend_{self.horizon_days}d_discount{self.discount_rate:g}_margin{self.margin:g}",
+            columns=("y",),
+            build=partial(outcomes.spend, discount_rate=self.discount_rate, margin=self.margin),
         )
 
-    def candidates(self) -> Mapping[str, Build]:
-        terms = {"horizon_days": self.horizon_days, "discount_rate": self.discount_rate, "margin": self.margin}
+    def expected(self, lines: pd.DataFrame, cutoff: date) -> pd.DataFrame:
+        """Sum the lines of each customer's window, each discounted by its day."""
+        start, end = pd.Timestamp(cutoff), pd.Timestamp(cutoff + timedelta(days=self.horizon_days))
+        days = (lines["timestamp"].dt.normalize() - start).dt.days
+        worth = lines["amount"].astype(float) * (1 + self.discount_rate) ** (-days / DAYS_PER_YEAR)
+        inside = (lines["timestamp"] >= start) & (lines["timestamp"] < end)
+        spent = worth[inside].groupby(lines["customer_id"]).sum() * self.margin
+        known = lines.loc[lines["timestamp"] < start, "customer_id"].unique()
+        return spent.reindex(known, fill_value=0.0).rename("y").rename_axis("customer_id").to_frame()
+
+    def candidates(self) -> Mapping[str, Candidate]:
+        """Return rules of past spend, buy-till-you-die models with gamma-gamma values, trees and a blend."""
+        return choose(
+            "naive_lifetime_rate",
+            "naive_last_91_days_rate",
+            "naive_past_total",
+            "bg_nbd",
+            "mbg_nbd",
+            "pareto_nbd",
+            "lightgbm",
+            "blend",
+            terms={"horizon_days": self.horizon_days, "discount_rate": self.discount_rate, "margin": self.margin},
+        )
+
+    def metrics(self) -> Mapping[str, Metric]:
+        """Return metrics of spend; errors in currency are won by predicting zero, so that they choose no model."""
+        return SPEND_METRICS
+
+    def tables(self, y: pd.Series, prediction: pd.Series) -> Mapping[str, pd.DataFrame]:
+        """Return calibration by decile and the gain curves."""
         return {
-            name: partial(model, **{term: value for term, value in terms.items() if term in model().get_params()})
-            for name, model in MODELS.items()
+            "calibration": calibration_table(y, prediction),
+            "cumulative_gain": cumulative_gain(y, prediction),
+            "perfect_gain": cumulative_gain(y, y),
         }
-
-    def metric(self) -> Callable[..., float]:
-        return SPEND_METRICS[self.primary_metric]
-
-    def evaluate(self, model: Model, dataset: Dataset) -> Evaluation:
-        prediction = pd.Series(model.predict(dataset.X), index=dataset.y.index, name="prediction")
-        return Evaluation(
-            y=dataset.y,
-            prediction=prediction,
-            metrics={name: metric(dataset.y, prediction) for name, metric in SPEND_METRICS.items()},
-            tables={
-                "calibration": calibration_table(dataset.y, prediction),
-                "cumulative_gain": cumulative_gain(dataset.y, prediction),
-                "perfect_gain": cumulative_gain(dataset.y, dataset.y),
-            },
-        )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
-from functools import partial
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
+from experiments.evaluation.metrics import Metric
 from experiments.evaluation.probability_metrics import (
     expected_calibration_error,
     log_loss,
@@ -19,30 +19,23 @@ from experiments.evaluation.probability_metrics import (
     reliability_table,
     roc_auc,
 )
-from experiments.models import PROBABILITIES
-from experiments.models.base import Model, check_terms, require_columns
+from experiments.evaluation.validation import Dataset, Evaluation, Validation
+from experiments.models.base import Model, require_columns
 from experiments.models.probabilities import Recalibrated, calibration_map, check_event, recalibrated
-from experiments.tasks.base import (
-    Build,
-    Dataset,
-    Evaluation,
-    Task,
-    Validation,
-    check_guards,
-    check_minimum,
-    check_primary_metric,
-)
+from experiments.models.registry import Candidate, choose
+from experiments.tasks.base import Task
 from features import outcomes
 from features.errors import InputError
-from features.shop import Shop
+from features.grains import CUSTOMER, Grain
+from features.outcomes import Outcome
 
 logger = logging.getLogger(__name__)
 
-HIGHER_IS_BETTER = ("roc_auc", "average_precision")
-TARGETS = {"purchase": outcomes.purchased, "inactivity": outcomes.inactive}
+OUTCOMES = {"purchase": outcomes.purchased, "inactivity": outcomes.inactive}
 NAMES = {"purchase": "repurchase", "inactivity": "inactivity"}
 OF_ACTIVE = "_of_active"
-ABILITIES = {"purchase": "tells who will come back", "inactivity": "tells who will stay away"}
+ABILITIES = {"purchase": "predicts who will come back", "inactivity": "predicts who will stay away"}
+MEANINGS = {"purchase": "buys", "inactivity": "does not buy"}
 BY_GROUP = {"roc_auc": roc_auc, "expected_calibration_error": expected_calibration_error}
 SINCE = "days_since_last_purchase"
 ACTIVE_DAYS = 28  # who bought so lately is reported apart, where `active_within_days` says nothing else
@@ -50,7 +43,7 @@ ACTIVE_DAYS = 28  # who bought so lately is reported apart, where `active_within
 
 @dataclass(frozen=True)
 class Repurchase(Task):
-    """Whether each customer buys in the `horizon_days` after a cutoff.
+    """Event of each customer in the `horizon_days` after a cutoff: a purchase, or none.
 
     y = 1 where the event happens in [cutoff, cutoff + horizon_days), else 0. Churn without a contract is a
     matter of definition: "inactive for 28 days" is event=inactivity, "active before, gone now" the same among
@@ -58,37 +51,23 @@ class Repurchase(Task):
 
     Attributes
     ----------
-    horizon_days : int
     event : {"purchase", "inactivity"}
         At least one purchase day in the horizon, or none.
     active_within_days : int or None
         Judge only customers with days_since_last_purchase < active_within_days. Models learn from all
         customers, as those of purchase histories must, and predict all.
     threshold : float in (0, 1)
-        Probability from which `accuracy` counts the event as foretold.
-    primary_metric : str
-        One of `HIGHER_IS_BETTER`: what the search maximises and the gate decides on.
-    min_effect : float
-        Smallest gain in the primary metric that is worth a change of champion.
-    guards : mapping of metric to (lowest, highest)
-    minimum : mapping of what is counted to the least that each window must hold
-        See `sufficiency.COUNTS`.
+        Probability from which `accuracy` counts the event as predicted.
     """
 
-    horizon_days: int
     event: str
     active_within_days: int | None
     threshold: float
-    primary_metric: str
-    min_effect: float
-    guards: Mapping[str, tuple[float, float]]
-    minimum: Mapping[str, int]
 
-    needs: ClassVar[tuple[str, ...]] = ("transactions",)
-    grain: ClassVar[str] = "customer x cutoff"
+    grain: ClassVar[Grain] = CUSTOMER
+    history: ClassVar[tuple[str, ...]] = ("frequency", SINCE)
 
     def __post_init__(self) -> None:
-        check_primary_metric(self.primary_metric, HIGHER_IS_BETTER)
         check_event(self.event, where="task.event")
         if self.active_within_days is not None and self.active_within_days < 1:
             raise InputError(
@@ -101,9 +80,7 @@ class Repurchase(Task):
             raise InputError(
                 "threshold is out of range", where="task.threshold", expected="in (0, 1)", found=str(self.threshold)
             )
-        check_guards(self.guards, self._metrics)
-        check_minimum(self.minimum)
-        check_terms(self.horizon_days, margin=1.0, discount_rate=0.0)
+        super().__post_init__()
 
     @property
     def name(self) -> str:
@@ -112,85 +89,80 @@ class Repurchase(Task):
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
+        """Return a name for each event, among all customers and among active ones."""
         return (*NAMES.values(), *(name + OF_ACTIVE for name in NAMES.values()))
 
     @property
-    def objective(self) -> str:
-        return self.primary_metric
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return (self.judged,)
-
-    @property
-    def judged(self) -> str:
-        return f"p_{self.name}"
-
-    @property
-    def ability(self) -> str:
-        return ABILITIES[self.event]
+    def outputs(self) -> Mapping[str, str]:
+        """The probability of the event."""
+        meaning = f"probability that the customer {MEANINGS[self.event]} in the next {self.horizon_days} days"
+        return {f"p_{self.name}": meaning}
 
     @property
     def target(self) -> str:
-        """The target in one string: models of different targets are never compared."""
+        """The event, the horizon and who is judged."""
         among = "" if self.active_within_days is None else f"_active_within_{self.active_within_days}d"
-        return f"{self.event}_{self.horizon_days}d{among}"
+        return f"{super().target}{among}"
 
     @property
     def population(self) -> str:
         """Who is judged."""
         if self.active_within_days is None:
-            return super().population
+            return "customers who bought before the cutoff"
         return f"customers who bought in the last {self.active_within_days} days before the cutoff"
 
-    @property
-    def _metrics(self) -> Mapping[str, Callable[..., float]]:
-        return probability_metrics(self.threshold)
+    def outcome(self) -> Outcome:
+        """Return 1 or 0 for each customer, whoever is judged."""
+        return Outcome(f"{self.event}_{self.horizon_days}d", ("y",), OUTCOMES[self.event])
 
-    def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
-        """Features before, and whether the event happened after, each cutoff, of all customers."""
-        return Dataset(
-            X=shop.features(features, cutoffs),
-            y=shop.target(TARGETS[self.event], cutoffs, self.horizon_days, f"{self.event}_{self.horizon_days}d"),
+    def expected(self, lines: pd.DataFrame, cutoff: date) -> pd.DataFrame:
+        """Look for a line of each customer in the window."""
+        start, end = pd.Timestamp(cutoff), pd.Timestamp(cutoff + timedelta(days=self.horizon_days))
+        known = pd.Index(lines.loc[lines["timestamp"] < start, "customer_id"].unique(), name="customer_id")
+        inside = (lines["timestamp"] >= start) & (lines["timestamp"] < end)
+        came = known.isin(lines.loc[inside, "customer_id"])
+        return pd.DataFrame({"y": (came == (self.event == "purchase")).astype(float)}, index=known)
+
+    def candidates(self) -> Mapping[str, Candidate]:
+        """Return tables of shares, P(at least one purchase), logistic regression, trees and a blend."""
+        return choose(
+            "naive_recency",
+            "naive_frequency",
+            "naive_visits",
+            "naive_constant",
+            "purchase_probability",
+            "logistic",
+            "lightgbm_probability",
+            "probability_blend",
+            terms={"horizon_days": self.horizon_days, "event": self.event},
         )
 
-    def candidates(self) -> Mapping[str, Build]:
-        terms = {"horizon_days": self.horizon_days, "event": self.event}
-        return {
-            name: partial(model, **{term: value for term, value in terms.items() if term in model().get_params()})
-            for name, model in PROBABILITIES.items()
-        }
-
-    def metric(self) -> Callable[..., float]:
-        return self._metrics[self.primary_metric]
+    def metrics(self) -> Mapping[str, Metric]:
+        """Return metrics of probabilities."""
+        return probability_metrics(self.threshold, ABILITIES[self.event])
 
     def judged_rows(self, dataset: Dataset) -> Dataset:
-        """Those who bought in the last `active_within_days`."""
+        """Return those who bought in the last `active_within_days`."""
         if self.active_within_days is None:
             return dataset
         since = require_columns(dataset.X, [SINCE])[SINCE]
-        judged = (since < self.active_within_days).to_numpy()
-        return Dataset(dataset.X[judged], dataset.y[judged])
+        return dataset.where((since < self.active_within_days).to_numpy())
 
-    def evaluate(self, model: Model, dataset: Dataset) -> Evaluation:
+    def evaluate(self, model: Any, dataset: Dataset) -> Evaluation:
         """Predict and measure the judged customers; one-day, repeat and recently active ones also apart."""
-        dataset = self.judged_rows(dataset)
-        history = require_columns(dataset.X, ["frequency", SINCE])
-        prediction = pd.Series(model.predict(dataset.X), index=dataset.y.index, name="prediction")
+        evaluation = super().evaluate(model, dataset)
+        history = require_columns(self.judged_rows(dataset).X, ["frequency", SINCE])
         groups = {
             "one_day": history["frequency"] == 0,
             "repeat": history["frequency"] > 0,
             "active": history[SINCE] < (self.active_within_days or ACTIVE_DAYS),
         }
-        return Evaluation(
-            y=dataset.y,
-            prediction=prediction,
-            metrics={
-                **{name: metric(dataset.y, prediction) for name, metric in self._metrics.items()},
-                **_apart(dataset.y, prediction, groups),
-            },
-            tables={"reliability": reliability_table(dataset.y, prediction)},
-        )
+        apart = _apart(evaluation.y, evaluation.prediction, groups)
+        return replace(evaluation, metrics={**evaluation.metrics, **apart})
+
+    def tables(self, y: pd.Series, prediction: pd.Series) -> Mapping[str, pd.DataFrame]:
+        """Return predicted probabilities beside observed shares."""
+        return {"reliability": reliability_table(y, prediction)}
 
     def recalibrate(self, model: Model, validation: Validation) -> Model:
         """Move the probabilities to where the outcomes of the validation windows were, and keep their order.

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
-from functools import partial
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any, ClassVar
 
 import pandas as pd
 
 from experiments.evaluation import cluster_metrics
-from experiments.models import SEGMENTATIONS
-from experiments.models.base import Model, check_terms
-from experiments.models.segmentation import Segmentation, Segments, match_labels
-from experiments.tasks.base import Build, Dataset, Evaluation, Task, check_guards, check_minimum
+from experiments.evaluation.metrics import Metric
+from experiments.evaluation.validation import Dataset, Evaluation
+from experiments.models.base import Model
+from experiments.models.registry import Candidate, choose
+from experiments.models.segmentation import Segmentation
+from experiments.models.segments import Segments, match_labels
+from experiments.tasks.base import Expand, Task
 from features import outcomes
 from features.errors import InputError, did_you_mean
-from features.shop import Shop
+from features.grains import CUSTOMER, Grain
+from features.outcomes import Outcome
 
-METRICS = (
-    "explained_deviance",
-    "silhouette",
-    "silhouette_null",
-    "silhouette_over_null",
-    "davies_bouldin",
-    "calinski_harabasz",
-    "ari_mean",
-    "ari_p05",
-    "smallest_share",
-)
 OBJECTIVES = ("explained_deviance", "silhouette")
 ELBOW = range(2, 11)
 
@@ -45,15 +37,10 @@ class CustomerSegments(Task):
 
     Attributes
     ----------
-    horizon_days : int
     objective : {"explained_deviance", "silhouette"}
-        What the search maximises. The gate decides on explained deviance whatever was searched for.
+        Metric that the search maximises. The gate decides on the primary metric in any case.
     variables : list of str or None
         What is clustered on; None leaves it to the model.
-    min_effect : float
-    guards : mapping of metric to (lowest, highest)
-    minimum : mapping of what is counted to the least that each window must hold
-        See `sufficiency.COUNTS`.
     n_resamples : int
         Bootstrap resamples behind the adjusted Rand index.
     n_nulls : int
@@ -62,28 +49,34 @@ class CustomerSegments(Task):
         Of resamples, permutations and samples.
     """
 
-    horizon_days: int
     objective: str
     variables: Sequence[str] | None
-    min_effect: float
-    guards: Mapping[str, tuple[float, float]]
-    minimum: Mapping[str, int]
     n_resamples: int
     n_nulls: int
     seed: int
 
     name: ClassVar[str] = "segmentation"
-    needs: ClassVar[tuple[str, ...]] = ("transactions",)
-    grain: ClassVar[str] = "customer x cutoff"
-    outputs: ClassVar[tuple[str, ...]] = ("segment", "segment_spend")
-    judged: ClassVar[str] = "segment_spend"
+    grain: ClassVar[Grain] = CUSTOMER
+    outputs: ClassVar[Mapping[str, str]] = {
+        "segment": "number of the segment; 1 is the most valuable of a first version",
+        "segment_spend": "mean spend of the segment's customers over the horizon, in currency",
+    }
+    judged: ClassVar[tuple[str, ...]] = ("segment_spend",)
     keeps_labels: ClassVar[bool] = True
+    further_metrics: ClassVar[Mapping[str, str]] = {
+        "silhouette": "how much nearer customers are to their own cluster than to the next",
+        "silhouette_null": "the silhouette of clusters of independently permuted columns",
+        "silhouette_over_null": "silhouette minus its null",
+        "davies_bouldin": "mean similarity of each cluster with the one most like it; lower is better",
+        "calinski_harabasz": "variance between clusters over that within them",
+        "ari_mean": "mean adjusted Rand index of clusters of resampled customers",
+        "ari_p05": "5th percentile of that index",
+        "smallest_share": "share of customers in the smallest cluster",
+    }
     nulls: ClassVar[Mapping[str, str]] = {
         "silhouette_null": "permuted_columns/silhouette",
         "surrogate_null_accuracy": "permuted_columns/surrogate_accuracy",
     }
-    primary_metric: ClassVar[str] = "explained_deviance"
-    ability: ClassVar[str] = "tells customers' later spend apart"
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -92,38 +85,59 @@ class CustomerSegments(Task):
                 where="task.objective",
                 hint=did_you_mean(self.objective, OBJECTIVES),
             )
-        check_guards(self.guards, METRICS)
-        check_minimum(self.minimum)
-        check_terms(self.horizon_days, margin=1.0, discount_rate=0.0)
+        super().__post_init__()
+
+    @classmethod
+    def configure(cls, options: dict[str, Any], expand: Expand) -> dict[str, Any]:
+        """Expand wildcards among the variables."""
+        return {**options, "variables": expand(options["variables"])} if options.get("variables") else options
 
     @property
-    def target(self) -> str:
-        """The target in one string: models of different targets are never compared."""
-        return f"spend_{self.horizon_days}d_by_segment"
+    def objective_metric(self) -> str:
+        return self.objective
 
-    def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
-        return Dataset(
-            X=shop.features(features, cutoffs),
-            y=shop.target(outcomes.spend, cutoffs, self.horizon_days, self.target),
+    @property
+    def population(self) -> str:
+        return "customers who bought before the cutoff"
+
+    def outcome(self) -> Outcome:
+        """Return the customer's spend."""
+        return Outcome(f"spend_{self.horizon_days}d_by_segment", ("y",), outcomes.spend)
+
+    def expected(self, lines: pd.DataFrame, cutoff: date) -> pd.DataFrame:
+        """Sum the lines of each customer's window."""
+        start, end = pd.Timestamp(cutoff), pd.Timestamp(cutoff + timedelta(days=self.horizon_days))
+        inside = lines[(lines["timestamp"] >= start) & (lines["timestamp"] < end)]
+        spent = inside.groupby("customer_id")["amount"].sum().astype(float)
+        known = lines.loc[lines["timestamp"] < start, "customer_id"].unique()
+        return spent.reindex(known, fill_value=0.0).rename("y").rename_axis("customer_id").to_frame()
+
+    def candidates(self) -> Mapping[str, Candidate]:
+        """Return clusters, and equal-sized groups by past spend."""
+        return choose(
+            "segmentation",
+            "quantile_bins",
+            "quantile_bins_rate",
+            terms={"horizon_days": self.horizon_days, "variables": self.variables},
         )
 
-    def candidates(self) -> Mapping[str, Build]:
-        terms = {"horizon_days": self.horizon_days, "variables": self.variables}
-        return {
-            name: partial(model, **{term: value for term, value in terms.items() if term in model().get_params()})
-            for name, model in SEGMENTATIONS.items()
-        }
+    def metrics(self) -> Mapping[str, Metric]:
+        """Return the explained deviance of spend."""
+        metric = Metric(
+            "explained_deviance",
+            "share of the deviance of later spend that segments explain: 1 is all of it, 0 what one mean explains",
+            cluster_metrics.explained_deviance,
+            gain="explains later spend",
+            undefined="all spent the same",
+        )
+        return {metric.name: metric}
 
-    def metric(self) -> Callable[..., float]:
-        return cluster_metrics.explained_deviance
-
-    def evaluate(self, model: Model, dataset: Dataset) -> Evaluation:
-        """Explained deviance; for clusters also their geometry, and how stable they are when learnt anew."""
-        prediction = pd.Series(model.predict(dataset.X), index=dataset.y.index, name="prediction")
-        metrics = {"explained_deviance": cluster_metrics.explained_deviance(dataset.y, prediction)}
-        if isinstance(model, Segmentation):
-            metrics |= self._geometry(model, dataset.X)
-        return Evaluation(y=dataset.y, prediction=prediction, metrics=metrics)
+    def evaluate(self, model: Any, dataset: Dataset) -> Evaluation:
+        """Measure explained deviance; of clusters also their geometry, and how stable they are when learnt anew."""
+        evaluation = super().evaluate(model, dataset)
+        if not isinstance(model, Segmentation):
+            return evaluation
+        return replace(evaluation, metrics={**evaluation.metrics, **self._geometry(model, dataset.X)})
 
     def _geometry(self, model: Segmentation, X: pd.DataFrame) -> dict[str, float]:
         Z, labels = model.transform(X), model.segment(X)
@@ -144,13 +158,13 @@ class CustomerSegments(Task):
         }
 
     def diagnose(self, model: Model, dataset: Dataset) -> Evaluation:
-        """What a person looks at once: the surrogate beside its null, importances, elbow, profiles, sizes, map."""
+        """Measure the surrogate beside its null, and tabulate importances, elbow, profiles, sizes and a map."""
         assert isinstance(model, Segmentation)
         Z, labels = model.transform(dataset.X), model.segment(dataset.X)
         surrogate = cluster_metrics.surrogate(model.cluster, Z, labels, seed=self.seed)
         return Evaluation(
-            y=dataset.y,
-            prediction=pd.Series(model.predict(dataset.X), index=dataset.y.index),
+            y=dataset.target,
+            prediction=self.predict(model, dataset.X),
             metrics={
                 "surrogate_accuracy": surrogate.accuracy,
                 "surrogate_null_accuracy": surrogate.null_accuracy,
@@ -160,13 +174,19 @@ class CustomerSegments(Task):
                 "importances": surrogate.importances,
                 "elbow": cluster_metrics.elbow(model.cluster, Z, ELBOW, seed=self.seed),
                 "profile": cluster_metrics.profile(model.values(dataset.X), labels),
-                "sizes": cluster_metrics.sizes(labels, dataset.y),
+                "sizes": cluster_metrics.sizes(labels, dataset.target),
                 "map": cluster_metrics.principal_components(Z, labels, seed=self.seed),
             },
         )
 
-    def align(self, model: Model, X: pd.DataFrame, champion: Model, champion_X: pd.DataFrame) -> None:
+    def align(self, model: Model, X: pd.DataFrame, champion: Model, champion_X: pd.DataFrame) -> Model:
         """Give the new segments the numbers of the champion's that hold most of the same customers."""
         assert isinstance(model, Segmentation)
         assert isinstance(champion, Segments)
-        model.relabel(match_labels(model.segment(X), champion.segment(champion_X)))
+        return model.relabel(match_labels(model.segment(X), champion.segment(champion_X)))
+
+    def groups(self, scores: pd.DataFrame) -> pd.Series:
+        """Return each customer's segment."""
+        numbers = scores["segment"].astype(int)
+        names = [f"Segment {number}" for number in sorted(numbers.unique())]
+        return pd.Series(pd.Categorical("Segment " + numbers.astype(str), names, ordered=True), index=numbers.index)

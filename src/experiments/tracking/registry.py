@@ -16,6 +16,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from experiments.models.base import Model
+from experiments.models.registry import label_of
 from experiments.tracking.packaging import models_digest, predict_apart, synthetic_rows
 from features.errors import InputError, first_line
 
@@ -48,8 +49,8 @@ class Version:
         return json.loads(self.tags.get("params", "{}"))
 
     @property
-    def is_naive(self) -> bool:
-        """Whether it is a naive model that is in use because nothing better was shown."""
+    def is_baseline(self) -> bool:
+        """True for a baseline that is in use because nothing better was shown."""
         return self.tags.get("kind") == "naive"
 
     @property
@@ -99,9 +100,16 @@ class Version:
         scores = self._loaded.predict(rows) if self.has_current_code else predict_apart(self.store, self.uri, rows)
         return scores.set_axis(X.index, axis=0)
 
+    @property
+    def label(self) -> str:
+        """What people read in place of the model's name."""
+        return self.tags.get("label") or label_of(self.tags["model"])
+
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """What the task's metrics judge: the output named by the tag `judged`."""
-        return self.scores(X)[self.tags["judged"]].to_numpy()
+        """Return what the task's metrics judge, the outputs named by the tag `judged`: shape (n_rows,) for one."""
+        judged = self.tags["judged"].split(",")
+        scores = self.scores(X)[judged].to_numpy()
+        return scores[:, 0] if len(judged) == 1 else scores
 
 
 class Registry:

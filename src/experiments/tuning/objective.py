@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
 
 import optuna
 
-from experiments.tasks.base import Dataset, Task, Validation, build, excess, validate
+from experiments.evaluation.metrics import defined, excess
+from experiments.evaluation.validation import Dataset, Folds, Validation, validate
+from experiments.tasks.base import Task
 from experiments.tuning.space import Space
 
 
@@ -26,13 +26,13 @@ class ValidationObjective:
     task : Task
     space : Space
     dataset : Dataset
-    folds : sequence of (training cutoffs, validation cutoff)
+    folds : sequence of (training cutoffs, held-out cutoffs)
     """
 
     task: Task
     space: Space
     dataset: Dataset
-    folds: Sequence[tuple[Sequence[date], date]]
+    folds: Folds
 
     def __call__(self, trial: optuna.Trial) -> float:
         task = self.task
@@ -41,12 +41,15 @@ class ValidationObjective:
         def report(step: int, so_far: Validation) -> None:
             trial.set_user_attr("fold_metrics", [dict(fold.evaluation.metrics) for fold in so_far.folds])
             if step + 1 < len(self.folds):
-                trial.report(so_far.metrics[task.objective], step)
+                trial.report(self._value(so_far), step)
                 if trial.should_prune():
                     raise optuna.TrialPruned
 
-        validation = validate(task, partial(build, task, name, params), self.dataset, self.folds, report)
-        outside = [excess(task, fold.evaluation.metrics) for fold in validation.folds]
+        validation = validate(task.evaluate, partial(task.build, name, params), self.dataset, self.folds, report)
+        outside = [excess(task.guards, fold.evaluation.metrics) for fold in validation.folds]
         for metric in task.guards:
             trial.set_constraint(metric, max(fold[metric] for fold in outside))
-        return validation.metrics[task.objective]
+        return self._value(validation)
+
+    def _value(self, validation: Validation) -> float:
+        return defined(self.task.objective_metric, validation.metrics, validation.undefined)

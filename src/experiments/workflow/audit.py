@@ -19,7 +19,6 @@ from experiments.commands.compose import OF_THE_TASK, of_task, session_of
 from experiments.gate.circularity import Limits, audit_feature, audit_labels, audit_task, each_once
 from experiments.gate.sufficiency import check_tables
 from experiments.tasks import TASKS
-from experiments.tasks.base import build
 from experiments.workflow.config import AuditConfig, Config, SuspectConfig
 from experiments.workflow.output import WRITERS, check_output
 from experiments.workflow.session import Session
@@ -155,7 +154,7 @@ def _suspect(session: Session, subject: str, suspect: SuspectConfig, limits: Lim
     """What a suspect is found to be: a feature given by others, or labels that are found again."""
     if suspect.labels:
         asked = asking(session, suspect.labels)
-        model = build(asked.task, asked.config.model.name, asked.config.model.params)
+        model = asked.task.build(asked.config.model.name, asked.config.model.params)
         try:
             dataset = asked.dataset([cutoffs_of(asked)[-1]])
         except InputError as error:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from experiments.evaluation.metrics import defined, outside
+from experiments.evaluation.validation import validate
 from experiments.gate.decision_page import statement
 from experiments.gate.ledger import Look
-from experiments.gate.standing import naive_metrics
-from experiments.tasks.base import naive_models, outside_guards, validate
+from experiments.gate.standing import baseline_metrics
 from experiments.workflow.candidate import Made, made_from, one_writer, register
 from experiments.workflow.session import Session
 from features.errors import InputError
@@ -23,7 +24,7 @@ def use_baseline(session: Session, candidate: Version, look: Look) -> None:
     shown = look.outcome.verdict in ("strong", "weak")  # of a candidate that was refused for another reason
     reason = f"version {candidate.number} was not promoted ({look.outcome.verdict}) and there was no champion"
     logged = session.runs.metrics(candidate.run_id)
-    validated = {name: naive_metrics(logged, name) for name in naive_models(session.task, candidate.params)}
+    validated = {name: baseline_metrics(logged, name) for name in session.task.baselines(candidate.params)}
     tags = {
         "verdict": "refused" if shown else look.outcome.verdict,
         "reason": reason,
@@ -57,8 +58,8 @@ def use_baseline_unjudged(session: Session, refusal: InputError) -> None:
             return
         folds = session.splits.folds()
         validated = {
-            name: validate(session.task, build, session.training, folds).metrics
-            for name, build in naive_models(session.task, {}).items()
+            name: validate(session.task.evaluate, build, session.training, folds).metrics
+            for name, build in session.task.baselines({}).items()
         }
         reason = f"there was no candidate and no champion: {_why(refusal)}"
         tags = {"verdict": "none", "reason": reason, "statement": unjudged(refusal)}
@@ -102,7 +103,7 @@ def make_baseline(
         The new version; or the existing one, if data, code, configuration and parameters are the same.
     """
     name = best_baseline(session, validated)
-    baseline = naive_models(session.task, params)[name]()
+    baseline = session.task.baselines(params)[name]()
     own = baseline.get_params(deep=False)
     with one_writer(session):
         digest = made_from(session, "naive", name, own)
@@ -114,7 +115,7 @@ def make_baseline(
         made = Made(
             kind="naive",
             name=name,
-            model=baseline.fit(train.X, train.y),
+            model=baseline.fit(train.X, train.target),
             params=own,
             digest=digest,
             tags={"naive": name, **tags},
@@ -133,6 +134,7 @@ def best_baseline(session: Session, validated: Mapping[str, Mapping[str, float]]
     """
     task = session.task
     merit = {
-        name: (-outside_guards(task, metrics), metrics[task.primary_metric]) for name, metrics in validated.items()
+        name: (-outside(task.guards, metrics), defined(task.primary_metric, metrics, {}))
+        for name, metrics in validated.items()
     }
     return max(merit, key=lambda name: merit[name])

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from experiments.evaluation.validation import Evaluation, Validation
 from experiments.gate.standing import Standing, stand
 from experiments.models.base import Model
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
-from experiments.tasks.base import Evaluation, Validation, build
 from experiments.workflow.session import Session, digest
 from features.families import describe
 
@@ -84,7 +84,7 @@ def make_candidate(session: Session, name: str, params: Mapping[str, Any], paren
     """
     from experiments.tracking.store import answering
 
-    build(session.task, name, params)  # reports a wrong name or parameter before the features are built
+    session.task.build(name, params)  # reports a wrong name or parameter before the features are built
     with answering(session.client), one_writer(session):
         own = made_from(session, "refit", name, params)
         existing = session.registry.find(own)
@@ -117,11 +117,11 @@ def _refitted(session: Session, name: str, params: Mapping[str, Any], validation
     task, refit = session.task, session.splits.refit()
     logger.info("refitting on the windows of %s", ", ".join(map(str, refit)))
     train = session.training.at(*refit)
-    model = task.recalibrate(build(task, name, params).fit(train.X, train.y), validation)
+    model = task.recalibrate(task.build(name, params).fit(train.X, train.target), validation)
     champion = session.registry.champion() if task.keeps_labels else None
     if champion is not None and champion.has_current_code:
         latest = train.at(max(refit)).X
-        task.align(model, latest, champion.estimator, session.shop.features(champion.features, [max(refit)]))
+        model = task.align(model, latest, champion.estimator, session.shop.features(champion.features, [max(refit)]))
     return model
 
 
@@ -134,7 +134,7 @@ def _described(
     diagnosis: Evaluation | None,
 ) -> Made:
     """Gather the content of a refitted candidate's run."""
-    task, splits, name, naive = session.task, session.splits, standing.name, standing.best_naive
+    task, splits, name, baseline = session.task, session.splits, standing.name, standing.best_baseline
     diagnosed = diagnosis.metrics if diagnosis else {}
     nulls = {**standing.validation.metrics, **diagnosed}
     tables = {
@@ -144,7 +144,7 @@ def _described(
         **(diagnosis.tables if diagnosis else {}),
     }
     figures = draw(
-        {name: tables, naive: standing.naive[naive].last.tables},
+        {name: tables, baseline: standing.baselines[baseline].last.tables},
         currency=session.shop.staged.currency,
         horizon_days=task.horizon_days,
         window=f"validation from {splits.validation[-1]}",
@@ -155,7 +155,7 @@ def _described(
         model=model,
         params=params,
         digest=own,
-        tags={"naive": naive},
+        tags={"naive": baseline},
         logged={
             **{f"{name}.{param}": value for param, value in params.items()},
             "validation_cutoffs": ", ".join(map(str, splits.validation)),
@@ -168,8 +168,8 @@ def _described(
         },
         note=f"{name} refitted on all windows before the sealed one ({splits.sealed}). "
         f"`valid/…` is the mean over {len(splits.validation)} validation cutoff(s), "
-        f"`naive/…` is the best baseline there ({naive}), `control/…` are negative controls: the same prediction for "
-        f"all, and {name} trained and validated on targets permuted within each cutoff. `promote` adds `sealed/…`.",
+        f"`naive/…` is the best baseline there ({baseline}), `control/…` are negative controls: the same prediction "
+        f"for all, and {name} trained and validated on targets permuted within each cutoff. `promote` adds `sealed/…`.",
         tables=tables,
         figures={figure_name: png(figure) for figure_name, figure in figures.items()},
     )
@@ -229,7 +229,7 @@ def register(session: Session, made: Made, parent: str | None) -> Version:
         )
         runs.log_data(run_id, session.data_input, context="training")
         runs.log_artifacts(run_id, texts=session.texts, tables=made.tables, figures=made.figures)
-        uri = packaging.log_model(run_id, made.model, session.features, session.task.outputs)
+        uri = packaging.log_model(run_id, made.model, session.features, list(session.task.outputs))
         version = session.registry.register(uri, run_id, tags)
     return _first_of(session, version)
 
@@ -243,9 +243,10 @@ def _lineage_of(session: Session, made: Made) -> dict[str, str]:
         **session.lineage,
         "kind": made.kind,
         "model": made.name,
-        "objective": task.objective,
+        "objective": task.objective_metric,
         "params": json.dumps(dict(made.params)),
-        "judged": task.judged,
+        "judged": ",".join(task.judged),
+        "label": task.candidates()[made.name].label,
         "models_digest": packaging.models_digest(),
         "trained_through": str(max(splits.refit()) + timedelta(days=task.horizon_days)),
         "sealed_from": str(splits.sealed),

@@ -39,6 +39,7 @@ class EvaluationConfig:
     step_days: int
     min_history_days: int
     n_validation: int
+    part_cutoffs: int
     n_origins: int
     n_resamples: int
     n_controls: int

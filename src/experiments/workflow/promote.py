@@ -20,7 +20,7 @@ from experiments.reports.model_charts import draw
 from experiments.workflow.baseline import use_baseline
 from experiments.workflow.config import Config
 from experiments.workflow.session import Session, digest
-from features.errors import InputError, listing
+from features.errors import InputError, UnsuitableDataError, listing
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
@@ -140,22 +140,26 @@ def promote_together(sessions: Sequence[Session], candidates: Sequence[Version])
     list of Look or InputError
         For each candidate in turn, its look, or why it cannot be judged.
     """
-    pairs = list(zip(sessions, candidates, strict=True))
+    candidate_of = dict(zip(sessions, candidates, strict=True))
     rivals: dict[Session, Version | None] = {}
+    looks: dict[Session, Look] = {}
     refusals: dict[Session, InputError] = {}
     with _one_at_a_time(sessions):
-        for session, candidate in pairs:
+        for session, candidate in candidate_of.items():
             try:
                 rivals[session] = checked_rival(session, candidate)
             except InputError as error:
                 refusals[session] = error
-        judged = [(session, candidate) for session, candidate in pairs if session in rivals]
         together = [session.task.name for session in rivals]
-        looks = [take_look(session, candidate, rivals[session], together) for session, candidate in judged]
-        outcomes = _corrected(looks, together)
+        for session, rival in rivals.items():
+            try:
+                looks[session] = take_look(session, candidate_of[session], rival, together)
+            except UnsuitableDataError as error:  # the primary metric is undefined in the sealed window
+                refusals[session] = error
+        outcomes = _corrected(list(looks.values()), together)
         ends = {
-            session: conclude(session, candidate, look, outcome)
-            for (session, candidate), look, outcome in zip(judged, looks, outcomes, strict=True)
+            session: conclude(session, candidate_of[session], look, outcome)
+            for (session, look), outcome in zip(looks.items(), outcomes, strict=True)
         }
     return [refusals[session] if session in refusals else ends[session] for session in sessions]
 
@@ -222,7 +226,7 @@ def _one_at_a_time(sessions: Iterable[Session]) -> Iterator[None]:
 
 
 def _newest(session: Session) -> Version:
-    versions = [version for version in session.registry.versions() if not version.is_naive]
+    versions = [version for version in session.registry.versions() if not version.is_baseline]
     if not versions:
         raise InputError(
             f"{session.registry.name} has no version to promote",
@@ -248,7 +252,6 @@ def _decide(session: Session, sealed: SealedEvaluations, alpha: float, n_tasks: 
     draws = resample(
         task,
         sealed,
-        unit="customer_id",
         n_resamples=enough_resamples(options.n_resamples, alpha, n_tasks),
         seed=options.seed,
     )

@@ -31,7 +31,6 @@ from experiments.description.tiers_section import tiers_section, value_tier_part
 from experiments.description.value import value_tiers
 from experiments.description.value_section import InUse, return_parts, value_parts
 from experiments.evaluation.splits import Splits
-from experiments.gate.decision_page import in_words as rule_in_words
 from experiments.gate.results_section import Answer, verdicts_section
 from experiments.reports.fonts import use_in_pictures
 from experiments.reports.page import page
@@ -357,11 +356,13 @@ def in_use(material: Material, question: str) -> InUse:
     logged = client.get_run(looked_at.run_id).data.metrics
     model = version.tags["model"]
     return InUse(
-        name=rule_in_words(model),
+        name=version.label,
         version=f"{version.name}, version {version.number}",
-        is_naive=version.is_naive,
+        is_naive=version.is_baseline,
         is_judged=any(metric.startswith("sealed/") for metric in logged),
-        total_ratio=logged.get(f"sealed/{model}/total_ratio" if version.is_naive else "sealed/total_ratio", math.nan),
+        total_ratio=logged.get(
+            f"sealed/{model}/total_ratio" if version.is_baseline else "sealed/total_ratio", math.nan
+        ),
     )
 
 

@@ -14,9 +14,8 @@ import pandas as pd
 import pyarrow as pa
 
 from experiments.commands.compose import session_of
-from experiments.gate.decision_page import in_words
-from experiments.models import MODELS
 from experiments.models.buy_till_you_die import DAYS_PER_WEEK, BuyTillYouDie
+from experiments.models.registry import CANDIDATES
 from experiments.tasks import TASKS
 from experiments.workflow.config import Config
 from experiments.workflow.output import check_output, write
@@ -105,7 +104,7 @@ def verdicts(champions: Mapping[str, Version]) -> dict[str, str]:
     said = {}
     for task, version in champions.items():
         statement = version.tags.get("statement", f"{UNJUDGED}: version {version.number} was never judged")
-        instead = f"; {in_words(version.tags['model'])} is used instead" if version.is_naive else ""
+        instead = f"; {version.label} is used instead" if version.is_baseline else ""
         by_hand = (
             f"; made champion by hand: {version.tags['override_reason']}" if "override_reason" in version.tags else ""
         )
@@ -213,8 +212,10 @@ def purchasing(rows: Path, engine: Engine, horizon_days: int) -> BuyTillYouDie |
     histories = combinations(rows, HISTORY, engine)
     x, t_x, T = (histories[name] for name in HISTORY)
     try:
-        return MODELS[PURCHASING_MODEL](horizon_days=horizon_days).fit_purchases(
-            x, t_x / DAYS_PER_WEEK, T / DAYS_PER_WEEK, weights=histories["customers"]
+        return (
+            CANDIDATES[PURCHASING_MODEL]
+            .build(horizon_days=horizon_days)
+            .fit_purchases(x, t_x / DAYS_PER_WEEK, T / DAYS_PER_WEEK, weights=histories["customers"])
         )
     except UnsuitableDataError as error:
         logger.warning("p_alive and expected_purchases stay empty: %s", error.problem)

@@ -18,9 +18,10 @@ import yaml
 
 from experiments.addresses import masked
 from experiments.evaluation.splits import Splits, make_splits
-from experiments.gate.sufficiency import check_sufficiency, check_tables, count
+from experiments.evaluation.validation import Dataset
+from experiments.gate.sufficiency import check_sufficiency, check_tables
 from experiments.tasks import TASKS
-from experiments.tasks.base import Dataset, Task
+from experiments.tasks.base import Task
 from experiments.workflow.config import Config
 from features.engines import open_engine
 from features.errors import InputError, check_type, did_you_mean
@@ -71,9 +72,7 @@ class Session:
                     f"{name} has no option {option!r}", where=f"task.{option}", hint=did_you_mean(option, known)
                 )
             check_type(value, str(known[option]), f"task.{option}")
-        if options.get("variables"):
-            options["variables"] = self._expand(options["variables"])
-        return TASKS[name](**options)
+        return TASKS[name](**TASKS[name].configure(options, self._expand))
 
     @cached_property
     def features(self) -> list[str]:
@@ -104,6 +103,7 @@ class Session:
             step_days=options.step_days,
             min_history_days=options.min_history_days,
             n_validation=options.n_validation,
+            part_cutoffs=options.part_cutoffs,
         )
 
     def dataset(self, cutoffs: Sequence[date], features: Sequence[str] | None = None) -> Dataset:
@@ -125,10 +125,10 @@ class Session:
 
     @cached_property
     def counts(self) -> pd.DataFrame:
-        """What the windows of the folds hold: see `sufficiency.count`. Of a fold's training cutoffs, the last."""
-        days = sorted({day for training, cutoff in self.splits.folds() for day in (max(training), cutoff)})
-        rows = self.task.judged_rows(self.dataset(days, ["frequency", "days_since_last_purchase"]))
-        counts = count(rows.X["frequency"], rows.y)
+        """What the windows of the folds hold: see `Task.counts`. Of a fold's training cutoffs, the last."""
+        folds = self.splits.folds()
+        days = sorted({day for training, held_out in folds for day in (max(training), *held_out)})
+        counts = self.task.counts(self.dataset(days, self.task.history))
         return counts.reindex(pd.DatetimeIndex(days, name="cutoff"), fill_value=0)  # also where nobody is judged
 
     @cached_property

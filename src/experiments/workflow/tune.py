@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.addresses import exclusive, masked
 from experiments.commands.compose import session_of
+from experiments.evaluation.metrics import mean_metrics
 from experiments.processes import to_the_end
-from experiments.tasks.base import mean_metrics, naive_models
 from experiments.tuning import storage
 from experiments.tuning.objective import ValidationObjective
 from experiments.tuning.space import Space, tuned
@@ -62,7 +62,7 @@ def tune(session: Session) -> Version:
 def _tune(session: Session) -> Version:
     task, options = session.task, session.config.tuning
     space = Space(session.config.search.models, session.config.search.space)
-    space.check({name: model().get_params() for name, model in task.candidates().items()})
+    space.check({name: candidate.build().get_params() for name, candidate in task.candidates().items()})
 
     champion = session.registry.champion()
     if champion is not None and champion.tags["target"] != task.target:
@@ -73,8 +73,8 @@ def _tune(session: Session) -> Version:
         )
     folds = session.splits.folds()
     dataset = session.training
-    for naive in naive_models(task, {}).values():  # a feature that they lack is better missed now than after the study
-        naive().fit(dataset.X, dataset.y)
+    for baseline in task.baselines({}).values():  # a feature that they lack is better missed now than after the study
+        baseline().fit(dataset.X, dataset.target)
     logger.info("%d rows of %d features at %d cutoffs", len(dataset.X), dataset.X.shape[1], dataset.X.index.levshape[1])
 
     check_memory_of_workers(options.workers, *dataset.X.shape)
@@ -124,7 +124,7 @@ def _tune(session: Session) -> Version:
             version = make_candidate(session, model, params, parent)
         runs.log(
             parent,
-            metrics={f"valid/{task.objective}": chosen.value},
+            metrics={f"valid/{task.objective_metric}": chosen.value},
             tags={"best_trial": str(chosen.number), "model": model, "version": str(version.number)},
         )
         status = "FINISHED"

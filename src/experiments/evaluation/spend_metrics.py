@@ -1,0 +1,168 @@
+"""Metrics of predicted spend, under the conventions of `evaluation.weighted`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from experiments.evaluation.metrics import Metric
+from experiments.evaluation.weighted import (
+    Values,
+    area_above_diagonal,
+    checked,
+    cumulative,
+    pairs,
+    ranks,
+    ratio,
+    rows_of_weights,
+    value,
+)
+
+TOP_SHARE = 0.1
+
+
+def gini(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
+    """Normalised Gini coefficient: how well predictions rank customers by what they spent.
+
+    (2 A - 1) / (2 A* - 1), where A is the area under the gain curve (share of customers, best predicted
+    first, against their share of spend, joined by straight lines) and A* that of the perfect order.
+
+    Returns
+    -------
+    float in [-1, 1]
+        1 for the perfect order, 0 on average for a random one and for equal predictions, -1 for the
+        reverse. NaN where all spent the same: nothing, or a single row.
+    """
+    areas = (gain_area(y_true, prediction, weights=weights) for prediction in (y_pred, y_true))
+    return value(ratio(*areas))
+
+
+def rmse(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
+    """Root mean squared error, sqrt(mean((p - y)^2)), in currency: >= 0, dominated by the largest spenders."""
+    y, p, w = checked(y_true, y_pred, weights)
+    return value(np.sqrt(ratio(w @ (p - y) ** 2, w.sum(axis=-1))))
+
+
+def mae(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
+    """Mean absolute error, mean(|p - y|), in currency: >= 0. Where most spend nothing, predicting zero wins it."""
+    y, p, w = checked(y_true, y_pred, weights)
+    return value(ratio(w @ np.abs(p - y), w.sum(axis=-1)))
+
+
+def spearman(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
+    """Spearman's rank correlation: Pearson's correlation of the ranks, ties at their mean rank.
+
+    Returns
+    -------
+    float in [-1, 1]
+        NaN where all spent the same or all predictions are equal.
+    """
+    y, p, w = checked(y_true, y_pred, weights)
+    middle = (w.sum(axis=-1, keepdims=True) + 1) / 2
+    y_rank, p_rank = ranks(y, w) - middle, ranks(p, w) - middle
+    covariance = (w * y_rank * p_rank).sum(axis=-1)
+    spread = np.sqrt((w * y_rank**2).sum(axis=-1) * (w * p_rank**2).sum(axis=-1))
+    return value(ratio(covariance, spread))
+
+
+def top_decile_lift(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
+    """Share of all spend that the tenth of customers predicted highest made, divided by .1.
+
+    The gain curve at .1, over .1: a customer (or a group of equal predictions) that lies across the
+    border counts by the part that lies within.
+
+    Returns
+    -------
+    float in [0, 10]
+        1 for equal predictions, also with a single row. NaN where nobody spent anything.
+    """
+    y, p, w = checked(y_true, y_pred, weights)
+    customers, spend = cumulative(y, p, w)
+    border = TOP_SHARE * customers[:, -1:]
+    after = np.argmax(customers >= border, axis=1)[:, None]
+    x0, x1 = (np.take_along_axis(customers, at, axis=1) for at in (after - 1, after))
+    y0, y1 = (np.take_along_axis(spend, at, axis=1) for at in (after - 1, after))
+    within = (y0 + (y1 - y0) * (border - x0) / (x1 - x0))[:, 0]
+    return value(ratio(within, spend[:, -1]) / TOP_SHARE)
+
+
+def total_ratio(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
+    """Total predicted / total actual: 1 is right, below 1 too low. NaN where nobody spent anything."""
+    y, p, w = checked(y_true, y_pred, weights)
+    return value(ratio(w @ p, w @ y))
+
+
+def gain_area(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> np.ndarray:
+    """What `gini` divides by its value for the perfect order: shape (n_resamples,)."""
+    y, p = pairs(y_true, y_pred)
+    return area_above_diagonal(y, p, rows_of_weights(weights, len(y)))
+
+
+NOBODY_SPENT = "nobody spent anything, or all spent the same"
+SPEND_METRICS: Mapping[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "gini",
+            "how well customers are ranked by what they then spend: 1 is the perfect order, 0 a random one",
+            gini,
+            gain="ranks customers",
+            undefined=NOBODY_SPENT,
+            figure=gain_area,
+        ),
+        Metric("rmse", "root mean squared error, in currency", rmse),
+        Metric("mae", "mean absolute error, in currency", mae),
+        Metric(
+            "spearman",
+            "rank correlation of predicted and actual spend",
+            spearman,
+            gain="ranks customers",
+            undefined="all spent the same, or all predictions are equal",
+        ),
+        Metric(
+            "top_decile_lift",
+            "share of spend made by the tenth of customers predicted highest, divided by 0.1",
+            top_decile_lift,
+            gain="finds the best customers",
+            undefined=NOBODY_SPENT,
+        ),
+        Metric("total_ratio", "total predicted / total actual", total_ratio, undefined=NOBODY_SPENT),
+    )
+}
+
+
+def calibration_table(y_true: ArrayLike, y_pred: ArrayLike, bins: int = 10) -> pd.DataFrame:
+    """Mean predicted beside mean actual spend, by quantile of the prediction.
+
+    Equal predictions share a quantile, so that quantiles may differ in size or be missing.
+
+    Returns
+    -------
+    DataFrame indexed by `quantile`, 1 (lowest predictions) to `bins`
+        customers, mean_predicted, mean_actual (currency), ratio = predicted / actual (NaN where actual is 0).
+    """
+    y, p, w = checked(y_true, y_pred, None)
+    quantile = 1 + np.floor((ranks(p, w)[0] - 0.5) / len(p) * bins).astype(int)
+    groups = pd.DataFrame({"quantile": quantile, "predicted": p, "actual": y}).groupby("quantile")
+    table = groups.agg(
+        customers=("actual", "size"), mean_predicted=("predicted", "mean"), mean_actual=("actual", "mean")
+    )
+    return table.assign(ratio=ratio(table["mean_predicted"].to_numpy(), table["mean_actual"].to_numpy()))
+
+
+def cumulative_gain(y_true: ArrayLike, y_pred: ArrayLike) -> pd.DataFrame:
+    """The gain curve: spend of the customers predicted highest, as a share of all spend.
+
+    Returns
+    -------
+    DataFrame
+        customers_share and spend_share, both from 0 to 1, one row per distinct prediction and one for
+        the origin. spend_share is NaN where nobody spent anything.
+    """
+    customers, spend = (curve[0] for curve in cumulative(*checked(y_true, y_pred, None)))
+    return pd.DataFrame(
+        {"customers_share": customers / customers[-1], "spend_share": ratio(spend, np.full_like(spend, spend[-1]))}
+    )

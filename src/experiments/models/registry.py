@@ -1,0 +1,152 @@
+"""Candidates: untrained models by the names that configuration uses, each with the words that people read."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from experiments.models.base import Model
+from experiments.models.baselines import Constant, NaiveSpend, PastTotal
+from experiments.models.blend import blend, probability_blend
+from experiments.models.boosting import LightGBMProbability, LightGBMSpend
+from experiments.models.buy_till_you_die import BGNBD, MBGNBD, ParetoNBD
+from experiments.models.probabilities import LogisticRFM, NaiveProbability, PurchaseProbability
+from experiments.models.quantile_bins import QuantileBins
+from experiments.models.segmentation import Segmentation
+from features.errors import InputError, check_type, did_you_mean
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that may be trained for a task.
+
+    Attributes
+    ----------
+    build : callable
+        Returns the untrained model; takes its parameters by name.
+    label : str
+        What people read in place of the name: "spend in the last 91 days".
+    is_baseline : bool
+        A rule without training, or a table of shares: every other candidate must beat it.
+    """
+
+    build: Callable[..., Model]
+    label: str
+    is_baseline: bool = False
+
+    def with_terms(self, terms: Mapping[str, Any]) -> Candidate:
+        """Return the candidate with the task's terms, such as the horizon, set where its model takes them."""
+        known = self.build().get_params()
+        return replace(self, build=partial(self.build, **{name: terms[name] for name in terms if name in known}))
+
+
+CANDIDATES: Mapping[str, Candidate] = {
+    # spend
+    "naive_lifetime_rate": Candidate(
+        partial(NaiveSpend, rate="lifetime_spend_rate"), "spend per day since the first purchase", is_baseline=True
+    ),
+    "naive_last_91_days_rate": Candidate(
+        partial(NaiveSpend, rate="last_91_days_spend_rate"), "spend in the last 91 days", is_baseline=True
+    ),
+    "naive_past_total": Candidate(PastTotal, "total spend so far", is_baseline=True),
+    "bg_nbd": Candidate(BGNBD, "BG/NBD"),
+    "mbg_nbd": Candidate(MBGNBD, "MBG/NBD"),
+    "pareto_nbd": Candidate(ParetoNBD, "Pareto/NBD"),
+    "lightgbm": Candidate(LightGBMSpend, "LightGBM"),
+    "blend": Candidate(blend, "LightGBM blended with a buy-till-you-die model"),
+    # probabilities
+    "naive_recency": Candidate(
+        partial(NaiveProbability, feature="days_since_last_purchase"), "days since the last purchase", is_baseline=True
+    ),
+    "naive_frequency": Candidate(
+        partial(NaiveProbability, feature="frequency"), "purchase days so far", is_baseline=True
+    ),
+    "naive_visits": Candidate(
+        partial(NaiveProbability, feature="purchase_days_last_91_days"),
+        "purchase days in the last 91 days",
+        is_baseline=True,
+    ),
+    "naive_constant": Candidate(Constant, "one probability for all", is_baseline=True),
+    "purchase_probability": Candidate(PurchaseProbability, "P(at least one purchase) of a buy-till-you-die model"),
+    "logistic": Candidate(LogisticRFM, "logistic regression"),
+    "lightgbm_probability": Candidate(LightGBMProbability, "LightGBM"),
+    "probability_blend": Candidate(probability_blend, "LightGBM blended with a buy-till-you-die model"),
+    # segments
+    "segmentation": Candidate(Segmentation, "clusters"),
+    "quantile_bins": Candidate(QuantileBins, "equal-sized groups by total spend", is_baseline=True),
+    "quantile_bins_rate": Candidate(
+        partial(QuantileBins, by="total_spend_rate"), "equal-sized groups by daily spend", is_baseline=True
+    ),
+}
+
+
+def label_of(name: str) -> str:
+    """Return what people read in place of a candidate's name; of one that the registry lacks, the name itself."""
+    return CANDIDATES[name].label if name in CANDIDATES else name.removeprefix("naive_").replace("_", " ")
+
+
+def choose(*names: str, terms: Mapping[str, Any]) -> dict[str, Candidate]:
+    """Return the named candidates of the registry, each with the task's terms.
+
+    Parameters
+    ----------
+    *names : str
+        Keys of `CANDIDATES`.
+    terms : mapping of parameter to value
+        What the task sets on every model that takes it: horizon_days, margin, ...
+    """
+    return {name: CANDIDATES[name].with_terms(terms) for name in names}
+
+
+def build(candidates: Mapping[str, Candidate], name: str, params: Mapping[str, Any], task: str) -> Model:
+    """Build one candidate, untrained, with these parameters.
+
+    Parameters
+    ----------
+    candidates : mapping of name to Candidate
+    name : str
+    params : mapping of parameter to value
+        `part__parameter` reaches into a part of a blend.
+    task : str
+        Whose candidates they are, for the message.
+
+    Raises
+    ------
+    InputError
+        For an unknown candidate or parameter, or a parameter of the wrong type.
+    """
+    if name not in candidates:
+        raise InputError(f"{task} has no candidate {name!r}", where="model.name", hint=did_you_mean(name, candidates))
+    model = candidates[name].build()
+    known = model.get_params()
+    for param, value in params.items():
+        if param not in known:
+            raise InputError(
+                f"{name} has no parameter {param!r}", where="model.params", hint=did_you_mean(param, known)
+            )
+        part, _, own = param.rpartition("__")
+        stated = inspect.signature(type(known[part] if part else model)).parameters[own].annotation
+        check_type(value, stated, f"model.params.{param}")
+    return model.set_params(**params)
+
+
+def baselines(candidates: Mapping[str, Candidate], params: Mapping[str, Any]) -> dict[str, Callable[[], Model]]:
+    """Return the baselines among the candidates, to stand beside a model of these parameters.
+
+    A baseline takes over the parameters that it shares with the model, such as the number of segments.
+
+    Returns
+    -------
+    dict of name to callable
+        Each returns the untrained baseline.
+    """
+
+    def with_shared(candidate: Candidate) -> Model:
+        model = candidate.build()
+        known = model.get_params()
+        return model.set_params(**{name: value for name, value in params.items() if name in known})
+
+    return {name: partial(with_shared, candidate) for name, candidate in candidates.items() if candidate.is_baseline}
