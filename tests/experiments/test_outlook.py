@@ -143,9 +143,9 @@ def test_verdicts_count_the_questions_that_have_a_model_and_name_what_is_in_use(
     (frame,) = (part.frame.set_index("question") for part in section.parts if isinstance(part, Table))
     assert frame["verdict"].to_dict() == {"clv": "strong", "repurchase": "undecided", "segmentation": "not judged"}
     assert frame["in use"].to_dict() == {
-        "clv": "lightgbm",
+        "clv": "LightGBM",
         "repurchase": "purchase days so far",
-        "segmentation": "segmentation",
+        "segmentation": "clusters",
     }
     assert frame.loc["clv", ["figure", "interval", "its figure"]].tolist() == ["gini 0.450", "0.430 to 0.470", "0.400"]
     assert frame.loc["segmentation", "judged"] == "-"
