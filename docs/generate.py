@@ -19,10 +19,14 @@ from typing import Any
 from unittest.mock import patch
 
 import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from experiments.commands.compose import CONF
-from experiments.models import MODELS, PROBABILITIES, SEGMENTATIONS
+from experiments.models.base import Model
+from experiments.models.registry import CANDIDATES
 from experiments.tasks import TASKS
+from experiments.tasks.base import Task
 from experiments.workflow import config as schema
 from features.engines import DuckDB, Spark
 from features.families.registry import FAMILIES, PARAMETRISED
@@ -143,18 +147,22 @@ def documented(kind: Any) -> dict[str, tuple[str, str]]:
     """Return the type and meaning of each attribute or parameter in a numpydoc docstring."""
     found: dict[str, tuple[str, str]] = {}
     for base in reversed(getattr(kind, "__mro__", (kind,))):
-        lines = inspect.cleandoc(base.__doc__ or "").splitlines()
-        section, names = "", ""
-        for line, following in zip(lines, [*lines[1:], ""], strict=True):
-            if following and set(following) == {"-"}:
-                section, names = line, ""
-            elif section in ("Attributes", "Parameters") and (entry := re.fullmatch(r"(\w[\w, ]*) : (.*)", line)):
-                names = entry[1]
-                found |= {name: (entry[2], "") for name in names.split(", ")}
-            elif names and line.startswith("    "):
-                for name in names.split(", "):
-                    stated, said = found[name]
-                    found[name] = stated, f"{said} {line.strip()}".strip()
+        own = _entries(inspect.cleandoc(base.__doc__ or "").splitlines())
+        found |= {name: entry for name, entry in own.items() if name not in found or not entry[1].startswith("As `")}
+    return found
+
+
+def _entries(lines: Sequence[str]) -> dict[str, tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
+    section, names = "", []
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if following and set(following) == {"-"}:
+            section, names = line, []
+        elif section in ("Attributes", "Parameters") and (entry := re.fullmatch(r"(\w[\w, ]*)(?: : (.*))?", line)):
+            names = entry[1].split(", ")
+            found |= {name: (entry[2] or "", "") for name in names}
+        elif line.startswith("    "):
+            found |= {name: (found[name][0], f"{found[name][1]} {line.strip()}".strip()) for name in names}
     return found
 
 
@@ -293,34 +301,66 @@ def feature_sets() -> Iterator[str]:
 def models() -> Iterator[str]:
     """Write each candidate with its parameters."""
     yield "`experiments train model=…` fits one candidate, and `model.params.<parameter>=…` sets a parameter."
-    kinds = {**MODELS, **PROBABILITIES, **SEGMENTATIONS}
     for path in files("model"):
-        text = path.read_text()
-        own = (
-            dataclasses.replace(key, path=key.path[1:])
-            for key in keys(text)
-            if key.path[0] == "params" and len(key.path) > 1
-        )
+        content = yaml.safe_load(path.read_text())
+        candidate = CANDIDATES[content["name"]]
+        model = candidate.build().set_params(**content.get("params", {}))
         yield f"### model={path.stem}"
-        yield header(text)
-        yield table(HEAD, key_rows("model.params", own, kinds[path.stem]))
+        yield header(path.read_text()) or candidate.label
+        yield table(HEAD, parameters(model, of_the_task(content["name"])))
+
+
+def parameters(model: Model, terms: Iterable[str]) -> Iterator[list[str]]:
+    """Rows of the parameters of a model, without those that its task sets; a part of a blend is one row."""
+    types, said = annotated(type(model)), documented(type(model))
+    for name, value in model.get_params(deep=False).items():
+        if isinstance(value, Model):
+            yield [code(f"{name}__…"), "", "", f"parameters of the part: {type(value).__name__}"]
+        elif name not in terms:
+            stated, meaning = said.get(name, ("", ""))
+            limits = stated if " in " in stated or "{" in stated else types.get(name, "")
+            yield [code(name), limits, code(flow(value)), meaning]
+
+
+@cache
+def of_the_task(name: str) -> set[str]:
+    """Return the parameters of a candidate that tasks set: their terms."""
+    own = getattr(CANDIDATES[name].build, "keywords", {})
+    offered = [task.candidates() for task in map(configured, TASKS)]
+    return {term for candidates in offered if name in candidates for term in candidates[name].build.keywords} - {*own}
+
+
+def configured(task: str) -> Task:
+    """Return a task as conf/ has it, without what it takes from other groups."""
+    content = yaml.safe_load((CONF / "task" / f"{task}.yaml").read_text())
+    fields = {field.name for field in dataclasses.fields(TASKS[task])}
+    values = {name: value for name, value in content.items() if name in fields}
+    return TASKS[task](**{name: None if str(value).startswith("${") else value for name, value in values.items()})
 
 
 def searches() -> Iterator[str]:
+    """Write what each search draws, as composed."""
     for path in files("search"):
-        text = path.read_text()
-        content = yaml.safe_load(text)
+        if path.parent.name == "ranges":
+            continue
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            content = OmegaConf.to_container(compose(f"search/{path.stem}"))["search"]
         yield f"### search={path.stem}"
-        yield header(text)
+        yield header(path.read_text())
         yield f"`search.models`: {', '.join(map(code, content['models']))}"
         yield table(
             ("parameter", "range"),
-            (
-                [code(f"search.space.{model}.{name}"), code(flow(spec))]
-                for model, space in content["space"].items()
-                for name, spec in space.items()
-            ),
+            ([code(f"search.space.{name}"), code(flow(spec))] for name, spec in drawn(content["space"])),
         )
+
+
+def drawn(space: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each parameter of a search space with its range."""
+    for name, spec in space.items():
+        if "low" in spec or "choices" in spec:
+            yield name, spec
+        else:
+            yield from ((f"{name}.{inner}", range_) for inner, range_ in drawn(spec))
 
 
 def saved_combinations() -> Iterator[str]:
