@@ -1,4 +1,4 @@
-"""Checks of a version before the sealed window is opened: of the candidate, and of the champion beside it."""
+"""Checks of a version before the sealed window is opened: of the candidate, and of the champion that it must beat."""
 
 from __future__ import annotations
 

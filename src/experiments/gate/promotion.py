@@ -31,7 +31,7 @@ def carry_out(registry: Registry, candidate: Version, look: Look, statement: str
         If the champion is no longer the one that the candidate was compared with.
     """
     assert look.outcome is not None
-    if not look.holds_beside(registry.champion()):
+    if not look.compares_with(registry.champion()):
         raise InputError(
             f"the champion of {registry.name} changed while version {candidate.number} was judged",
             where="registry",

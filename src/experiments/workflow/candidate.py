@@ -43,7 +43,7 @@ class Made:
     digest : str
         See `made_from`.
     tags : mapping
-        Of the run and the version, beside those that all have: see `register`.
+        Tags of the run and the version, besides those that `register` adds.
     logged : mapping of str to str
         Parameters of the run.
     metrics : mapping of str to float
@@ -66,7 +66,7 @@ class Made:
 
 
 def make_candidate(session: Session, name: str, params: Mapping[str, Any], parent: str | None = None) -> Version:
-    """Validate a model beside the baselines, refit it on all windows before the sealed one, and register it.
+    """Validate a model and the baselines, refit the model on all windows before the sealed one, and register it.
 
     Parameters
     ----------

@@ -275,12 +275,12 @@ def _corrected(looks: Sequence[Look], together: Sequence[str]) -> list[Outcome]:
 
     A look of another run, which was killed before its outcome, is corrected for the number of tasks of that run.
     """
-    outcomes = []
-    for look, beside_others in zip(looks, correct([look.decision for look in looks]) if looks else [], strict=True):
-        outcome = look.outcome or beside_others
-        if look.outcome is None and set(look.together) != set(together):
-            (outcome,) = correct([look.decision], unseen=len(look.together) - 1)
-        outcomes.append(outcome)
+    outcomes = correct([look.decision for look in looks]) if looks else []
+    for number, look in enumerate(looks):
+        if look.outcome is not None:
+            outcomes[number] = look.outcome
+        elif set(look.together) != set(together):
+            (outcomes[number],) = correct([look.decision], unseen=len(look.together) - 1)
     return outcomes
 
 
