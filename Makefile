@@ -1,4 +1,7 @@
-# make run: the main job on real data.  make test: lint and all tests.  All build .venv first.
+# All build .venv first.
+# make run: the main job on real data.
+# make test: lint, and every test that is cheap: below four minutes on two cores.
+# make test-slow: the rest: the commands of README and guides on real data, simulated coverage, kills of whole searches.
 # make test-fleet: eight workers on one study, by PostgreSQL (Debian: apt-get install postgresql) and an MLflow server.
 # make test-spark: that Spark gives what DuckDB gives (Debian: apt-get install openjdk-17-jre-headless).
 # make docs: docs/configuration.md and docs/data-dictionary.md, from the code and conf/.
@@ -7,13 +10,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: run test test-fleet test-spark docs bench bench-coverage bench-faults lint format lock clean
+.PHONY: run test test-slow test-fleet test-spark docs bench bench-coverage bench-faults lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
 
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-slow: $(INSTALLED)
+	$(BIN)/pytest -m slow -n 2 --dist worksteal
 
 test-fleet: $(INSTALLED)
 	$(BIN)/pytest -m fleet tests/test_fleet.py

@@ -208,8 +208,9 @@ def ranges() -> Mapping[str, str]:
         schema.Config.__post_init__(SimpleNamespace(**top))
         for group in typing.get_type_hints(schema.Config):
             kind = schema_of(group)
-            if hasattr(kind, "__post_init__"):
-                content = yaml.safe_load((CONF / group / "default.yaml").read_text())
+            default = CONF / group / "default.yaml"
+            if hasattr(kind, "__post_init__") and default.exists():
+                content = yaml.safe_load(default.read_text())
                 kind.__post_init__(SimpleNamespace(**{key: _number(value) for key, value in content.items()}))
     return found
 

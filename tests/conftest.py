@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import fcntl
+import gc
+import io
 import os
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import mlflow
 import pytest
 
-from experiments.commands import main
-from merchandise_store import Store
-from online_retail import OnlineRetail
-from workplace import QUICK, experiments
+# What takes seconds to import is imported where it is needed: the process that hands tests to the workers needs none.
+if TYPE_CHECKING:
+    from merchandise_store import Store
+    from online_retail import OnlineRetail
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 for library in (
@@ -24,45 +29,81 @@ for library in (
     "LOKY_MAX_CPU_COUNT",
 ):  # two tests run at once, and so do their processes
     os.environ[library] = "1"
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell starts the tests in the background
+
+LONGEST_FIRST = ("test_readme.py", "test_commands.py", "test_audit.py")  # no worker ends with one of them alone
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests first, so that no worker ends with one while the other has nothing left."""
-    longest = "test_readme_commands_work_in_their_order"
-    items.sort(key=lambda item: (item.name != longest, item.path.name not in ("test_commands.py", "test_audit.py")))
+    """Put the files with the longest tests first."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported out of later garbage collections, which would search it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def no_tracking_uri_left_behind() -> Iterator[None]:
     """`mlflow.set_tracking_uri` writes to the environment, which later tests and their processes would inherit."""
     yield
-    mlflow.set_tracking_uri(None)
+    forget_tracking_uri()
+
+
+def forget_tracking_uri() -> None:
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri(None)
     os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 @pytest.fixture
 def online_retail(tmp_path: Path) -> OnlineRetail:
+    from online_retail import OnlineRetail
+
     (tmp_path / "raw").mkdir()
     return OnlineRetail(tmp_path / "raw")
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
+    from merchandise_store import Store
+
     (tmp_path / "raw").mkdir()
     return Store(tmp_path / "raw")
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A folder after `experiments run`, and what that printed. Not to be changed: see `workspace`."""
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of the test run share."""
     base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # workers share one
-    folder, printed = base / "finished", base / "finished.txt"
-    with (base / "finished.lock").open("w") as lock:
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def shared_cache(shared_folder: Path) -> Path:
+    """Staged shops, features and outcomes that any test may read and add to."""
+    return shared_folder / "cache"
+
+
+@pytest.fixture(scope="session")
+def finished_run(shared_folder: Path) -> tuple[Path, str]:
+    """A folder after `experiments run`, and what that printed. Not to be changed: see `workspace`."""
+    from experiments.commands import main
+    from workplace import QUICK
+
+    folder, printed = shared_folder / "finished", shared_folder / "finished.txt"
+    with (shared_folder / "finished.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not printed.exists():
             folder.mkdir()
-            printed.write_text(experiments(folder, "run", *QUICK, "report.sections=[verdicts]").stdout)
+            with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as told:
+                patch.chdir(folder)
+                assert main.run(["run", *QUICK, "report.sections=[verdicts]"]) == 0
+            forget_tracking_uri()
+            printed.write_text(told.getvalue())
     return folder, printed.read_text()
 
 
@@ -81,6 +122,10 @@ def run(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`run("promote", "rollback=true", code=2)` in the copied folder, by this process, which has its imports."""
+    import mlflow
+
+    from experiments.commands import main
+
     monkeypatch.chdir(workspace)
     mlflow.set_tracking_uri(f"sqlite:///{workspace}/mlflow.db")
 

@@ -6,7 +6,6 @@ What each source refuses in its rows stands in tests/features; here every comman
 from __future__ import annotations
 
 import errno
-import gc
 import io
 import json
 import os
@@ -119,15 +118,6 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return database
 
 
-@pytest.fixture(scope="module", autouse=True)
-def rare_collections() -> Iterator[None]:
-    """What was imported stays: to look through it again and again for garbage takes seconds."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 read: dict[str, object] = {}
 
 
@@ -219,7 +209,7 @@ def test_of_a_mistyped_key_to_every_command(refused: Refused, command: str) -> N
         case("tune tuning.n_trials=???", "tuning.n_trials has no value"),
         case("run evaluation.confidence=1.5", "evaluation.confidence is out of range", "between 0 and 1"),
         case("promote rollback=maybe", "rollback", "bool"),
-        case("train data=3", "data=3 names no configuration", "conf/data/", "cdnow"),
+        case("train data=3", "data=3 does not name a configuration file", "conf/data/", "cdnow"),
         case("score data.shop=${nowhere}", "nowhere"),
         case("data cache=null", "cache"),
     ],
@@ -237,7 +227,7 @@ def test_of_command_words_and_overrides(refused: Refused, command: str, words: l
         pytest.param("shop: [a, b", ["no YAML", "my_shop.yaml"], id="not closed"),
         pytest.param("shop: a\nshop: b", ["no YAML", "my_shop.yaml", "duplicate key shop"], id="a key twice"),
         pytest.param("shop: Caf\xe9".encode("latin-1"), ["not encoded in UTF-8", "my_shop.yaml"], id="not UTF-8"),
-        pytest.param("- files\n- shop", ["data=my_shop is no mapping", "my_shop.yaml"], id="a list"),
+        pytest.param("- files\n- shop", ["data=my_shop is not a mapping", "my_shop.yaml"], id="a list"),
         pytest.param("", ["data.source is not set"], id="empty"),
         pytest.param("defaults: [filse]", ["filse", "did you mean 'files'"], id="default that there is not"),
         pytest.param("defaults: [files, _self_]\nshop: s", ["no value", "data.currency"], id="??? left"),

@@ -1,17 +1,24 @@
-"""The commands of README and the guides, one after the other in one folder, as a new user types them."""
+"""The commands of README and the guides: composed as typed, and (slow) run one after the other in one folder."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import shlex
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.projects.utils import load_project
 
+from experiments.commands import compose, main
+from experiments.workflow.config import Config
+from experiments.workflow.session import Session
 from workplace import ROOT, environment
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -26,9 +33,10 @@ def blocks() -> list[str]:
     ]
 
 
-def script() -> str:
+def script(first: str = "set -eu") -> str:
+    """Return all blocks as one script without the servers, after the given first lines."""
     lines = [line for line in "".join(blocks()).splitlines() if not line.startswith(SERVERS)]
-    return "\n".join(["set -eu", *lines])
+    return "\n".join([first, *lines])
 
 
 def write_online_retail(path: Path) -> None:
@@ -56,7 +64,56 @@ def write_online_retail(path: Path) -> None:
     ).to_csv(path, index=False, date_format="%m/%d/%Y %H:%M")
 
 
-def test_readme_commands_work_in_their_order(tmp_path: Path) -> None:
+# In place of the two programs: a line of arguments, each ended by a zero byte, as bash hands them over.
+RECORDING = r"""set -eu
+record() { printf '%s\0' "$@" >> typed; printf '\n\0' >> typed; }
+experiments() { record experiments "$@"; }
+mlflow() { record mlflow "$@"; }
+"""
+
+
+def typed(folder: Path) -> list[list[str]]:
+    """Return the commands that the blocks give to `experiments`; write the files that they write to the folder."""
+    subprocess.run(["bash", "-c", script(RECORDING)], cwd=folder, check=True)
+    lines = [line.split("\0")[:-1] for line in (folder / "typed").read_text().split("\n\0")[:-1]]
+    return [of_the_project(words) if words[0] == "mlflow" else words for words in lines]
+
+
+def of_the_project(words: list[str]) -> list[str]:
+    """Return the command that `mlflow run . -e tune -P n_trials=2` gives."""
+    assert words[1:3] == ["run", "."]
+    given = dict(parameter.split("=", 1) for flag, parameter in pairwise(words) if flag == "-P")
+    entry_point = load_project(str(ROOT)).get_entry_point(words[words.index("-e") + 1])
+    return shlex.split(entry_point.compute_command(given, None))
+
+
+class ComposedError(Exception):
+    """End of a command whose configuration is composed, in place of its work."""
+
+
+def test_commands_compose_and_name_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    configs: list[Config] = []
+    check = compose.typed
+
+    def stop(config: object) -> None:
+        configs.append(check(config))
+        raise ComposedError
+
+    monkeypatch.setattr(compose, "typed", stop)
+    commands = typed(tmp_path)
+    assert len(commands) > 20
+    for words in commands:
+        with pytest.raises(ComposedError):
+            main.run(words[1:])
+        config = configs.pop()
+        variables = {"variables": None} if "variables" in config.task else {}  # wildcards need the data
+        candidates = Session(dataclasses.replace(config, task={**config.task, **variables})).task.candidates()
+        assert {config.model.name, *config.search.models} <= set(candidates), shlex.join(words)
+
+
+@pytest.mark.slow
+def test_commands_work_in_their_order(tmp_path: Path) -> None:
     shutil.copy(ROOT / "MLproject", tmp_path)
     write_online_retail(tmp_path / "online_retail.csv")
     done = subprocess.run(

@@ -1,21 +1,70 @@
-"""Processes beside each other: which one works on something, and how they share the cores."""
+"""Processes beside each other: which one works on something, how they share the cores, where they log."""
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from joblib import cpu_count
-from threadpoolctl import threadpool_info, threadpool_limits
+from features.errors import InputError
 
+USAGE_ERROR, INTERRUPTED = 2, 130
+# No space, no permission, no such folder, a file where a folder should be: the user's to mend, at whatever line.
+MENDABLE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EDQUOT}
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")  # the last is joblib's
 SHARED = "EXPERIMENTS_SHARED_CORES"  # those of them that say a share, and nothing of the user's
+
+
+def exit_code(work: Callable[[], object]) -> int:
+    """Do some work, and return the exit code of a process that does it.
+
+    Returns
+    -------
+    int
+        What the work returns, or 0; 2 for a user's mistake, which is explained on standard error; 130 when interrupted.
+    """
+    try:
+        code = work()
+        return code if isinstance(code, int) else 0
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except OSError as error:
+        if error.errno not in MENDABLE:
+            raise
+        where, hint = error.filename or "disk", "mend that, and give the same command again"
+        print(f"error: {InputError(error.strerror, where=where, hint=hint)}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+
+
+def settle_environment() -> None:
+    """Set what libraries read from the environment when they are loaded, unless the user has."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a trial, with a server
+    os.environ.setdefault("GOMP_SPINCOUNT", "300")  # threads that wait longer by spinning starve those they wait for
+
+
+def log_to_stderr() -> None:
+    """Show what the project's own code reports, not what its libraries do."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name in ("experiments", "features"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
 
 
 def mark() -> dict[str, Any]:
@@ -78,12 +127,21 @@ def _started(pid: int) -> str | None:
     return "running"  # a system without /proc: the pid alone must do
 
 
+def cpu_count() -> int:
+    """Return the number of cores that this process may use, as joblib counts them."""
+    from joblib import cpu_count as usable
+
+    return usable()
+
+
 @contextmanager
 def sharing_cores(n_processes: int) -> Iterator[None]:
     """Leave each process its share of the cores: this one, and those that it starts, which may share on.
 
     What was told otherwise, by one of `THREADS` in the environment, stays.
     """
+    from threadpoolctl import threadpool_info, threadpool_limits
+
     share = str(max(1, cpu_count() // n_processes))
     before = dict(os.environ)
     ours = [name for name in THREADS if name not in before or name in before.get(SHARED, "").split()]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from experiments.commands import main
-from experiments.commands.compose import of_task, session_of, typed
-from experiments.models import CANDIDATES
+from experiments.commands.compose import each_task_beside, of_task, session_of, typed
+from experiments.models.registry import Candidate
 from experiments.tasks import TASKS
 from experiments.tuning.space import Space
-from experiments.workflow.audit import asking
 from experiments.workflow.config import Config
 from experiments.workflow.session import Session
 from features.errors import InputError
@@ -33,33 +36,51 @@ def composed(*overrides: str) -> Config:
         return typed(compose("config", list(overrides)))
 
 
-def candidates(task: str) -> set[str]:
-    config = composed(f"task={task}")
-    options = {**config.task, "variables": None} if "variables" in config.task else config.task
-    return set(Session(dataclasses.replace(config, task=options)).task.candidates())
+@cache
+def of_task_alone(task: str) -> DictConfig:
+    """Return the configuration of a task as it is without any other choice."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", [f"task={task}"])
 
 
-def task_of(option: str) -> list[str]:
-    """Models and search spaces belong to a task; everything else goes with any."""
+@cache
+def parameters(task: str) -> Mapping[str, object]:
+    """Return the parameters of each of a task's candidates."""
+    return {name: candidate.build().get_params() for name, candidate in candidates(typed(of_task_alone(task))).items()}
+
+
+def candidates(config: Config) -> Mapping[str, Candidate]:
+    options = {**config.task, "variables": None} if "variables" in config.task else config.task  # they may need data
+    return Session(dataclasses.replace(config, task=options)).task.candidates()
+
+
+def task_of(option: str) -> str:
+    """Return the task that a model or search space belongs to; everything else goes with any."""
     group, _, name = option.partition("=")
-    for task in TASKS:
-        if group in ("model", "search") and name in {*candidates(task), task}:
-            return [f"task={task}"]
-    return []
+    return next((t for t in TASKS if group in ("model", "search") and name in {*parameters(t), t}), "clv")
+
+
+def chosen(option: str) -> Config:
+    """Return the configuration with an option: its own file is composed alone where it chooses no other file."""
+    group, _, name = option.partition("=")
+    if group in ("task", "data", "experiment"):
+        return composed(option)
+    config = deepcopy(of_task_alone(task_of(option)))
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config[group] = compose(f"{group}/{name}")[group]
+    return typed(config)
 
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_names_only_what_there_is(option: str) -> None:
-    config = composed(*task_of(option), option)
+    config = chosen(option)
     for rules in (config.tiers, config.tiers.value, config.lifecycle):
         rules.check()
-    known = {name: candidate.build().get_params() for name, candidate in CANDIDATES.items()}
     resolve(config.features.names)
+    known = {name: candidate.build().get_params() for name, candidate in candidates(config).items()}
     Space(config.search.models, config.search.space).check(known)
+    assert {config.model.name, *config.search.models} <= set(known)
     assert set(config.model.params) <= set(known[config.model.name])
-    task = {**config.task, "variables": None} if "variables" in config.task else config.task
-    candidates = Session(dataclasses.replace(config, task=task)).task.candidates()
-    assert {config.model.name, *config.search.models} <= set(candidates)
 
 
 def test_a_saved_combination_gives_other_tasks_all_but_what_belongs_to_its_own() -> None:
@@ -76,10 +97,10 @@ def test_a_saved_combination_gives_other_tasks_all_but_what_belongs_to_its_own()
 def test_an_audit_asks_each_task_as_given_and_the_configured_one_as_it_is() -> None:
     given = ["data=cdnow", "experiment=gone_after_active", "evaluation.seed=7", "task.horizon_days=14"]
     session = Session(composed(*given), given)
-    session.shop = None
-    assert asking(session, "repurchase") is session
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        other = asking(session, "clv")
+        asked = each_task_beside(session)
+    assert asked["repurchase"] is session
+    other = asked["clv"]
     assert (other.config.task["horizon_days"], other.config.evaluation.seed) == (90, 7)
     assert "experiment=gone_after_active" in other.overrides
 
@@ -117,7 +138,7 @@ def test_a_password_from_the_environment_is_on_no_command_line(monkeypatch: pyte
     asked = []
     monkeypatch.setenv("PASSWORD", "se'c,ret")
     monkeypatch.setattr(
-        "experiments.workflow.data.main", lambda config: asked.append((config, session_of(config).arguments))
+        "experiments.commands.data.main", lambda config: asked.append((config, session_of(config).overrides))
     )
     assert main.run(["data", "data=cdnow", "tuning.storage=postgresql://fleet:${oc.env:PASSWORD}@db/studies"]) == 0
     ((config, arguments),) = asked

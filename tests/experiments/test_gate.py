@@ -266,6 +266,7 @@ def test_a_version_predicts_with_its_own_code(finished_run: tuple[Path, str], mo
     pd.testing.assert_frame_equal(other_code.scores(X), expected)
 
 
+@pytest.mark.slow
 def test_of_two_winners_at_once_the_second_must_beat_the_first(workspace: Path, run: Callable[..., object]) -> None:
     run("train", *QUICK, "model=mbg_nbd", "model.params.penalizer_coef=0.001")
     client = MlflowClient(f"sqlite:///{workspace}/mlflow.db")

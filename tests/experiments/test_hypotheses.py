@@ -136,9 +136,9 @@ def test_intervals_hold_no_effect_where_none_was_planted(simulated):
     missed = {name: 0 for name in the_four()}
     two = TIERS[TIERS != "Silver"].cat.remove_categories("Silver")
     for seed in range(20):
-        shop = simulated.shop(seed)
+        window = Window(simulated.shop(seed), two, AS_OF, END, 200, 0, 10)
         for name, config in the_four().items():
-            [finding] = assess({name: config}, Window(shop, two, AS_OF, END, 200, 0, 10), AS_OF, confidence=0.95)
+            [finding] = assess({name: config}, window, AS_OF, confidence=0.95)
             first = finding.parts.iloc[0]
             assert first["low"] <= first["effect"] <= first["high"]
             missed[name] += bool(first["low"] > 0 or first["high"] < 0)

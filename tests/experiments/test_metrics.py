@@ -246,6 +246,7 @@ class TestBootstrap:
                 assert (distribution.p_at_most(threshold) < alpha) == (distribution.lower_bound(alpha) > threshold)
                 assert (distribution.p_at_least(threshold) < alpha) == (distribution.upper_bound(alpha) < threshold)
 
+    @pytest.mark.slow
     def test_bca_covers_more_of_heavy_tailed_means_and_percentiles_more_of_gains_in_gini(self):
         mean = coverage("mean", customers=50, repeats=300, n_resamples=500, seed=0)
         gain = coverage("gini gain", customers=100, repeats=300, n_resamples=500, seed=0)

@@ -153,6 +153,7 @@ def test_segments_of_the_merchandise_store_are_scored_and_served(
         assert "monetary_value" in answer["message"]
 
 
+@pytest.mark.slow
 def test_a_bare_mlflow_ui_shows_runs_and_models(finished_run: tuple[Path, str]) -> None:
     folder, _ = finished_run
     with server(folder, "ui", "--workers", "1", answers="/health") as address:  # each imports MLflow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import date, timedelta
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -31,10 +32,9 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="module", params=sorted(TASKS))
-def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Session:
-    cache = tmp_path_factory.mktemp("cache")
+def session(request: pytest.FixtureRequest, shared_cache: Path) -> Session:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return Session(typed(compose("config", ["data=cdnow", f"task={request.param}", f"cache={cache}"])))
+        return Session(typed(compose("config", ["data=cdnow", f"task={request.param}", f"cache={shared_cache}"])))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The real shops, staged once per session."""
+"""The real shops, staged once for all tests."""
 
 import pytest
 
@@ -8,20 +8,15 @@ from online_retail import data_config
 
 
 @pytest.fixture(scope="session")
-def session_cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="session")
-def complete_journey(session_cache):
+def complete_journey(shared_cache):
     """The Complete Journey, staged whole."""
-    return stage(data_config("complete_journey"), session_cache)
+    return stage(data_config("complete_journey"), shared_cache)
 
 
 @pytest.fixture(scope="session")
-def cdnow(session_cache):
+def cdnow(shared_cache):
     """CDNOW's 1/10 sample, staged."""
-    return stage(data_config("cdnow"), session_cache)
+    return stage(data_config("cdnow"), shared_cache)
 
 
 @pytest.fixture

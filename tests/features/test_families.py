@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from simulated import BURN_IN_DAYS, CUTOFF, START, engine, open_shop, simulate, 
 from features.errors import InputError
 from features.families import FAMILIES, PARAMETRISED, describe, feature_families, resolve
 from features.grains import CUSTOMER
-from features.snapshot import feature_rows
+from features.snapshot import expand, feature_rows
 from features.tables import SPECS, Tables
 
 ALL = list(feature_families())
@@ -34,6 +35,19 @@ def rows(tables: Tables, on, names=ALL, cutoff=CUTOFF) -> pd.DataFrame:
 @pytest.fixture
 def on(tmp_path):
     return engine(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def of_seed(tmp_path_factory):
+    """Return the features of a simulated shop, computed once for each seed."""
+
+    @cache
+    def computed(seed: int) -> pd.DataFrame:
+        folder = tmp_path_factory.mktemp("simulated")
+        on = engine(folder)
+        return rows(open_shop(simulate(seed), folder, on), on)
+
+    return computed
 
 
 def cdnow(file: str) -> pd.DataFrame:
@@ -189,8 +203,8 @@ def test_rates_shorten_their_window_to_the_days_of_data(tmp_path, on):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_properties_of_every_row(seed, tmp_path, on):
-    found = rows(open_shop(simulate(seed), tmp_path, on), on)
+def test_properties_of_every_row(seed, of_seed):
+    found = of_seed(seed)
     assert found.index.is_unique
     assert (found.dtypes == np.float64).all()
     assert np.isfinite(found.to_numpy()).all()
@@ -206,16 +220,13 @@ def test_properties_of_every_row(seed, tmp_path, on):
     assert found.drop(columns=list(FAMILIES["profile"].features)).min().min() >= 0
 
 
-def test_money_of_another_unit_scales_and_nothing_else_changes(tmp_path, on):
+def test_money_of_another_unit_scales_and_nothing_else_changes(of_seed, tmp_path, on):
     """A shop that counts in won has days of a million; their squares need more than 18 digits."""
     frames = simulate(0)
     lines, unit = frames["transactions"], 100_000
     money = [column for column in ("amount", "list_amount", "coupon_discount") if column in lines]
     scaled = lines.assign(**{column: [None if m is None else m * unit for m in lines[column]] for column in money})
-    for folder in ("given", "scaled"):
-        (tmp_path / folder).mkdir()
-    given = rows(open_shop(frames, tmp_path / "given", on), on)
-    found = rows(open_shop({**frames, "transactions": scaled}, tmp_path / "scaled", on), on)
+    given, found = of_seed(0), rows(open_shop({**frames, "transactions": scaled}, tmp_path, on), on)
     assert found["max_order_value"].max() > 1_000_000
     for name in ALL:
         of_money = name in (*FAMILIES["value"].features, "monetary_value", "average_unit_price")
@@ -224,23 +235,31 @@ def test_money_of_another_unit_scales_and_nothing_else_changes(tmp_path, on):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_order_of_rows_does_not_matter(seed, tmp_path, on):
+def test_order_of_rows_does_not_matter(seed, of_seed, tmp_path, on):
     frames = simulate(seed)
     shuffled = {name: frame.sample(frac=1, random_state=seed) for name, frame in frames.items()}
-    for folder in ("given", "shuffled"):
-        (tmp_path / folder).mkdir()
-    given = rows(open_shop(frames, tmp_path / "given", on), on)
-    pd.testing.assert_frame_equal(given, rows(open_shop(shuffled, tmp_path / "shuffled", on), on), check_exact=True)
+    found = rows(open_shop(shuffled, tmp_path, on), on)
+    pd.testing.assert_frame_equal(of_seed(seed), found, check_exact=True)
+
+
+WILDCARDS = ["category_share.*", "store_share.*"]
+
+
+@pytest.fixture(scope="module")
+def with_shares(tmp_path_factory):
+    """All features of a simulated shop, with those of its largest categories and stores."""
+    folder = tmp_path_factory.mktemp("shares")
+    on = engine(folder)
+    tables = open_shop(simulate(0), folder, on)
+    return rows(tables, on, expand([*ALL, *VALUED, *WILDCARDS], tables.as_of(CUTOFF), on))
 
 
 @pytest.mark.parametrize("change", ["drop", "append", "poison"])
-def test_what_comes_after_the_cutoff_changes_nothing(change, tmp_path, on):
-    frames = simulate(seed=0)
-    changed = with_another_future(frames, change)
-    for folder in ("given", "changed"):
-        (tmp_path / folder).mkdir()
-    given = rows(open_shop(frames, tmp_path / "given", on), on)
-    pd.testing.assert_frame_equal(given, rows(open_shop(changed, tmp_path / "changed", on), on), check_exact=True)
+def test_another_future_changes_no_feature_and_no_value_that_a_wildcard_stands_for(change, with_shares, tmp_path, on):
+    tables = open_shop(with_another_future(simulate(0), change), tmp_path, on)
+    names = expand([*ALL, *VALUED, *WILDCARDS], tables.as_of(CUTOFF), on)
+    assert names == list(with_shares)
+    pd.testing.assert_frame_equal(with_shares, rows(tables, on, names), check_exact=True)
 
 
 def test_families_return_what_they_declare_once_per_customer(tmp_path, on):

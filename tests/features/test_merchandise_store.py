@@ -27,16 +27,22 @@ published = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def real(session_cache):
+def real(shared_cache):
     """The published files, staged."""
-    return stage(data_config("merchandise_store", path=str(DATA)), session_cache)
+    return stage(data_config("merchandise_store", path=str(DATA)), shared_cache)
 
 
 @pytest.fixture(scope="module")
-def usual(tmp_path_factory):
+def small(tmp_path_factory):
+    """The small store, staged."""
+    folder = tmp_path_factory.mktemp("small")
+    return stage(Store(folder).config, folder / "cache")
+
+
+@pytest.fixture(scope="module")
+def usual(small):
     """The rows of all tables that the small store gives."""
-    folder = tmp_path_factory.mktemp("usual")
-    return everything(stage(Store(folder).config, folder / "cache"))
+    return everything(small)
 
 
 def select(staged, columns, table="transactions"):
@@ -134,8 +140,7 @@ class TestPublishedFigures:
 class TestAmounts:
     """Of the lines of `ROWS`, by hand."""
 
-    def test_discount_of_the_month_where_the_coupon_was_used_then_tax_and_delivery_apart(self, store, tmp_path):
-        staged = stage(store.config, tmp_path / "cache")
+    def test_discount_of_the_month_where_the_coupon_was_used_then_tax_and_delivery_apart(self, small):
         columns = "order_id, list_amount, amount, coupon_discount, tax_amount, delivery_amount, coupon_status"
         expected = [
             ("17850-16679", "200", "180", "20", "18", "6.5", "Used"),
@@ -144,32 +149,30 @@ class TestAmounts:
             ("13047-16680", "10.55", "10.55", "0", "1.899", "0", "Used"),
             ("12583-16681", "99.99", "79.992", "19.998", "7.9992", "12.99", "Used"),
         ]
-        assert select(staged, columns) == [
+        assert select(small, columns) == [
             (order, *(None if value is None else Decimal(value) for value in values), status)
             for order, *values, status in expected
         ]
 
-    def test_discounts_hold_for_their_month_also_where_nothing_is_sold(self, store, tmp_path):
-        staged = stage(store.config, tmp_path / "cache")
-        assert select(staged, "discount_id, category, starts_at, ends_at, discount_rate", "discounts")[2:] == [
+    def test_discounts_hold_for_their_month_also_where_nothing_is_sold(self, small):
+        assert select(small, "discount_id, category, starts_at, ends_at, discount_rate", "discounts")[2:] == [
             ("OFF20", "Office", datetime(2019, 2, 1), datetime(2019, 3, 1), 0.2),
             ("NOTES30", "Notebooks", datetime(2019, 3, 1), datetime(2019, 4, 1), 0.3),
         ]
 
-    def test_products_spend_and_customers(self, store, tmp_path):
-        staged = stage(store.config, tmp_path / "cache")
-        assert select(staged, "product_id, name, category, brand", "products") == [
+    def test_products_spend_and_customers(self, small):
+        assert select(small, "product_id, name, category, brand", "products") == [
             ("G1", "25 oz Google Bottle", "Google", "Google"),
             ("N1", "Nest Cam", "Nest-USA", "Nest"),
             ("P1", "Pen, 7&quot;", "Office", None),
         ]
-        assert sorted(select(staged, "spent_at, channel, amount", "marketing_spend")) == [
+        assert sorted(select(small, "spent_at, channel, amount", "marketing_spend")) == [
             (datetime(2019, 1, 31), "offline", Decimal("4500")),
             (datetime(2019, 1, 31), "online", Decimal("2424.5")),
             (datetime(2019, 2, 1), "offline", Decimal("0")),
             (datetime(2019, 2, 1), "online", Decimal("3480.36")),
         ]
-        assert select(staged, "customer_id, gender, region, tenure_months", "customers")[1] == (
+        assert select(small, "customer_id, gender, region, tenure_months", "customers")[1] == (
             "13047",
             "F",
             "New York",

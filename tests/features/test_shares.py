@@ -15,8 +15,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.models import ModelSignature, infer_signature
-from simulated import CUTOFF, END, engine, open_shop, simulate, with_another_future
-from test_groups import FEATURE_SETS, VALUED
+from simulated import CUTOFF, END, engine, open_shop, simulate
+from test_families import FEATURE_SETS, VALUED
 
 from features.errors import InputError
 from features.families import PARAMETRISED, describe, resolve, spelling
@@ -108,18 +108,6 @@ def test_shares_of_all_values_add_up_to_one_and_the_largest_is_the_top_share(see
     for some in habits.values():
         np.testing.assert_allclose(found[some].sum(axis=1), 1, rtol=1e-12)
     np.testing.assert_array_equal(found[parts["category_share.*"]].max(axis=1), found["top_category_share"])
-
-
-@pytest.mark.parametrize("change", ["drop", "append", "poison"])
-def test_what_comes_after_the_cutoff_changes_neither_shares_nor_what_a_wildcard_stands_for(change, tmp_path, on):
-    seen = []
-    for folder, frames in {"given": simulate(0), "changed": with_another_future(simulate(0), change)}.items():
-        (tmp_path / folder).mkdir()
-        past = open_shop(frames, tmp_path / folder, on).as_of(CUTOFF)
-        names = expand(["category_share.*", "store_share.*"], past, on)
-        frame = on.frame(feature_rows(past, [*names, *VALUED, "coupon_used_share"]))
-        seen.append(frame.set_index("customer_id").sort_index())
-    pd.testing.assert_frame_equal(*seen, check_exact=True)
 
 
 def test_a_wildcard_stands_for_the_values_with_most_spend_before_the_cutoff(tmp_path, on):

@@ -92,8 +92,8 @@ class TestCDNOW:
         assert sorted(duckdb.sql(summary).fetchall()) == sorted(expected)
 
     @pytest.mark.parametrize(("variant", "customers", "lines"), [("sample", 2_357, 6_919), ("master", 23_570, 69_659)])
-    def test_published_sizes(self, session_cache, variant, customers, lines):
-        staged = stage(data_config("cdnow", variant=variant), session_cache)
+    def test_published_sizes(self, shared_cache, variant, customers, lines):
+        staged = stage(data_config("cdnow", variant=variant), shared_cache)
         assert (staged.customers, staged.rows) == (customers, {"transactions": lines})
         assert (staged.start, staged.end) == (date(1997, 1, 1), date(1998, 7, 1))
 

@@ -1,18 +1,21 @@
-"""Compose the configuration with Hydra, check it, and explain what is wrong with it."""
+"""Compose the configuration with Hydra, check it, and explain mistakes in it."""
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from hydra import compose
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
+from hydra.initialize import get_gh_backup, restore_gh_from_backup
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigKeyError,
@@ -22,11 +25,12 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from experiments.workflow.config import Config
+from experiments.commands.overrides import CONF, check_choices, hydra_arguments
+from experiments.processes import settle_environment
+from experiments.tasks import TASKS
+from experiments.workflow.config import Config, in_folder
 from experiments.workflow.session import Session
 from features.errors import InputError, did_you_mean, first_line, listing
-
-CONF = Path(__file__).resolve().parents[3] / "conf"
 
 
 def typed(config: DictConfig) -> Config:
@@ -35,15 +39,20 @@ def typed(config: DictConfig) -> Config:
     Raises
     ------
     InputError
-        For a value of the wrong type or one that is still missing.
+        For a value of the wrong type or one that is still missing, or a model's parameter that does not exist.
     """
     if HydraConfig.initialized():
         _check_mappings(config, HydraConfig.get().runtime)
     try:
         OmegaConf.resolve(config)
-        return cast(Config, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), config)))
+        checked = cast(Config, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), config)))
     except OmegaConfBaseException as error:
         raise explain(error, config) from error
+    if checked.model.params:
+        from experiments.models.registry import CANDIDATES, build  # seconds to import, and mostly not needed
+
+        build(CANDIDATES, checked.model.name, checked.model.params, "the project")
+    return checked
 
 
 OF_THE_TASK = ("task", "features", "search", "model")  # groups that each task picks by itself
@@ -51,34 +60,35 @@ OF_ONE_TASK = ("task.", *OF_THE_TASK[1:])
 
 
 def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
-    """The configurations of the tasks that `run` goes through, each with the overrides that give it.
+    """Return the configuration of each task that `run` goes through, with the overrides that give it.
 
-    With `task=` or a saved combination (`experiment=`) that is the configuration as it was composed; else one is
-    composed anew for each of `tasks`, from the same overrides.
+    With `task=` or a saved combination (`experiment=`) that is the configuration as composed. Otherwise one is composed
+    for each of `tasks`, from the same overrides.
 
     Raises
     ------
     InputError
-        If several tasks are named and an override belongs to one, or one of them is not there.
+        If an override belongs to one of several tasks, or a task does not exist.
     """
     given = typed_overrides()
-    if not config.tasks:  # the report alone
+    tasks = list(TASKS) if config.tasks is None else config.tasks
+    if not tasks:  # the report alone
         return []
     if any(text.startswith(("task=", "experiment=")) for text in given):
         return [(config, given)]
     own = [text for text in given if text.lstrip("+~").startswith(OF_ONE_TASK)]
-    if own and len(config.tasks) > 1:
+    if own and len(tasks) > 1:
         raise InputError(
-            f"{listing(own)} belongs to one task, and {len(config.tasks)} are run",
+            f"{listing(own)} belongs to one task, and {len(tasks)} are run",
             where="command",
-            expected=f"task=… beside it, or tasks that are one; they are {', '.join(config.tasks)}",
+            expected=f"task=… beside it, or a single task in tasks=[…]; tasks are {', '.join(tasks)}",
             hint=f"add task={config.task.get('name')}, or another of them",
         )
-    return [of_task(task, given) for task in config.tasks]
+    return [of_task(task, given) for task in tasks]
 
 
 def typed_overrides() -> list[str]:
-    """The command's overrides as they were typed: `${oc.env:PASSWORD}` is no password yet."""
+    """Return the command's overrides as they were typed, with `${oc.env:PASSWORD}` not resolved."""
     if not HydraConfig.initialized():
         return []
     raw = OmegaConf.to_container(HydraConfig.instance().cfg.hydra.overrides.task, resolve=False)
@@ -98,15 +108,90 @@ def session_of(config: Config, overrides: Sequence[str] | None = None) -> Sessio
     return Session(config, typed_overrides() if overrides is None else overrides, config_folders())
 
 
-def of_task(task: str, given: Sequence[str]) -> tuple[Config, list[str]]:
-    """The configuration that some overrides give for another task, and the overrides with that task.
+def open_session(
+    data: str | None = None,
+    task: str | None = None,
+    folder: str | Path = ".",
+    overrides: Sequence[str] = (),
+    config_dir: str | Path | None = None,
+) -> Session:
+    """Open a session: one task on one shop's data, configured by conf/ and what is given here.
 
-    Of a saved combination (`experiment=`), which is of one task, another takes all but what belongs to that task.
+    Parameters
+    ----------
+    data : str, optional
+        A file of conf/data/; the default of conf/config.yaml when left out, as for the task.
+    task : str, optional
+        A file of conf/task/.
+    folder : path
+        Where cache, studies, MLflow's store and outputs are; made when it is absent.
+    overrides : sequence of str
+        Further choices, as they are typed after a command: "features=rfm", "tuning.n_trials=50".
+    config_dir : path, optional
+        A folder with configuration files of your own, which is searched beside conf/.
+
+    Returns
+    -------
+    Session
+        Nothing is read or computed yet.
 
     Raises
     ------
     InputError
-        If there is no such task, or the overrides do not go with it.
+        For a choice or key that does not exist, or a value of the wrong type.
+    """
+    settle_environment()
+    given = hydra_arguments([*(f"{key}={name}" for key, name in (("data", data), ("task", task)) if name), *overrides])
+    folders = [str(Path(config_dir).resolve())] if config_dir else []
+    search = [f"hydra.searchpath=[{', '.join(f'file://{path}' for path in folders)}]"] if folders else []
+    there = Path(folder).resolve()
+    there.mkdir(parents=True, exist_ok=True)
+    with _composing():
+        with explained([*given, *(f"--config-dir={path}" for path in folders)]):
+            config = compose("config", [*search, *given])
+        config, hypotheses = typed(config), every("hypotheses")
+    if there == Path().resolve():
+        return Session(config, given, folders, hypotheses=hypotheses)
+    return Session(in_folder(config, there), given, folders, there, hypotheses)
+
+
+def reporting(config: Config) -> Session:
+    """Return the session of the command's configuration, with the hypotheses that a report tests."""
+    return Session(config, typed_overrides(), config_folders(), hypotheses=every("hypotheses"))
+
+
+def sessions_of_each_task(config: Config) -> list[Session]:
+    """Return the sessions of the tasks that `run` goes through: see `of_each_task`."""
+    return [session_of(own, overrides) for own, overrides in of_each_task(config)]
+
+
+def each_task_beside(session: Session) -> dict[str, Session | InputError]:
+    """Return a session of each task on the same shop: its own features, model and options, all else as given.
+
+    An InputError stands in place of a task that the session's overrides do not suit, and says why.
+    """
+    asked: dict[str, Session | InputError] = {}
+    kept = [
+        text for text in session.overrides if text.lstrip("+~").partition("=")[0].partition(".")[0] not in OF_THE_TASK
+    ]
+    for name in TASKS:
+        try:
+            own = name == session.config.task["name"]
+            asked[name] = session if own else session_of(*of_task(name, kept))
+        except InputError as error:
+            asked[name] = error
+    return asked
+
+
+def of_task(task: str, given: Sequence[str]) -> tuple[Config, list[str]]:
+    """Return the configuration that some overrides give for another task, and the overrides with that task.
+
+    A saved combination (`experiment=`) is of one task. Another task takes all of it but what belongs to that task.
+
+    Raises
+    ------
+    InputError
+        If the task does not exist, or the overrides do not suit it.
     """
     overrides = [*given, f"task={task}"]
     own = [text for text in overrides if not text.startswith("experiment=")]
@@ -122,9 +207,9 @@ def of_task(task: str, given: Sequence[str]) -> tuple[Config, list[str]]:
 
 
 def every(group: str) -> dict[str, object]:
-    """All files of a group of configuration, by name: those of conf/, and of the command's own `--config-dir`.
+    """Return all files of a group of the configuration, by name: those of conf/ and of `--config-dir`.
 
-    In place of one that cannot be read stands an InputError that says why.
+    An InputError stands in place of a file that cannot be read, and says why.
     """
     names = sorted(GlobalHydra.instance().config_loader().get_group_options(group))
     found: dict[str, object] = {}
@@ -135,10 +220,82 @@ def every(group: str) -> dict[str, object]:
             found[name] = cast(dict[str, object], content).get(group)
         except yaml.MarkedYAMLError as error:
             line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-            found[name] = InputError(f"it is no YAML: {error.problem}", where=f"{where}{line}")
+            found[name] = InputError(f"it is not valid YAML: {error.problem}", where=f"{where}{line}")
         except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
             found[name] = InputError(f"it cannot be read: {first_line(error)}", where=where)
     return found
+
+
+@contextmanager
+def _composing() -> Iterator[None]:
+    """Let Hydra compose from conf/, and restore its state afterwards: other code in this process may use Hydra."""
+    before = get_gh_backup()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            yield
+    finally:
+        restore_gh_from_backup(before)
+
+
+def valid_config(arguments: Sequence[str]) -> DictConfig:
+    """Return the configuration that the choices of groups give without other overrides, for its keys."""
+    choices = [
+        argument
+        for argument in arguments
+        if (CONF / argument.partition("=")[0]).is_dir()
+        and (CONF / argument.replace("=", "/")).with_suffix(".yaml").exists()
+    ]
+    with _composing():
+        try:
+            return compose("config", choices)
+        except HydraException:
+            return compose("config")
+
+
+@contextmanager
+def explained(arguments: Sequence[str]) -> Iterator[None]:
+    """Explain what is wrong with a configuration while it is composed.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Overrides and flags that it is composed from.
+
+    Raises
+    ------
+    InputError
+        In place of an error of Hydra, of OmegaConf or of a file that cannot be read.
+    """
+    try:
+        check_choices(arguments)
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, valid_config(arguments)) from error
+    except yaml.YAMLError as error:
+        raise InputError(
+            "a configuration file is not valid YAML", where="configuration", found=" ".join(str(error).split())
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            "a configuration file is not encoded in UTF-8",
+            where=listing(_not_utf8(arguments)),
+            expected="YAML in UTF-8",
+            found=f"the bytes {error.object[error.start : error.end].hex(' ')}",
+            hint="save it as UTF-8",
+        ) from error
+
+
+def _not_utf8(arguments: Sequence[str]) -> Iterator[Path]:
+    """Find the configuration files that are not encoded in UTF-8: Hydra does not name the one it read."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--config-dir", "-cd")
+    folder = parser.parse_known_args(arguments)[0].config_dir
+    for path in sorted(Path(folder or CONF).rglob("*.yaml")):
+        try:
+            path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            yield path
 
 
 def _check_mappings(config: DictConfig, composed: Any) -> None:
@@ -149,7 +306,7 @@ def _check_mappings(config: DictConfig, composed: Any) -> None:
         if content is not None and not isinstance(content, DictConfig):
             files = (folder / group / f"{option}.yaml" for folder in folders)
             raise InputError(
-                f"{group}={option} is no mapping",
+                f"{group}={option} is not a mapping",
                 where=next((str(file) for file in files if file.exists()), "configuration"),
                 expected="lines of `key: value`",
                 found=str(content),
@@ -157,13 +314,13 @@ def _check_mappings(config: DictConfig, composed: Any) -> None:
 
 
 def explain(error: Exception, config: DictConfig | None) -> InputError:
-    """Turn an error of Hydra or OmegaConf into one that says what to do.
+    """Turn an error of Hydra or OmegaConf into an InputError.
 
     Parameters
     ----------
     error : exception
     config : DictConfig or None
-        The configuration without the user's overrides, whose keys may be near the one mistyped.
+        The configuration without the user's overrides: its keys are compared with a mistyped one.
     """
     said = first_line(error)
     if isinstance(error, MissingConfigException) and error.options is not None:
@@ -171,7 +328,7 @@ def explain(error: Exception, config: DictConfig | None) -> InputError:
         return InputError(
             f"there is no {group}={option}",
             where=f"conf/{group}/",
-            hint=f"{did_you_mean(option, error.options)} (a file of your own is found by --config-dir)",
+            hint=f"{did_you_mean(option, error.options)} (--config-dir adds a folder of your own files)",
         )
     if isinstance(error, MissingMandatoryValue):
         key = getattr(error, "full_key", None) or said
@@ -229,7 +386,7 @@ def _unknown_key(error: Exception) -> str | None:
 
 
 def _nearest_key(unknown: str, known: Sequence[str]) -> str:
-    """Near keys by whole path, else by last part, else what stands beside it."""
+    """Return a hint with keys whose path or last part is similar."""
     near = difflib.get_close_matches(unknown, known, n=3, cutoff=0.6)
     last = unknown.rpartition(".")[2]
     near += [key for key in known if difflib.SequenceMatcher(None, key.rpartition(".")[2], last).ratio() > 0.8]

@@ -76,7 +76,7 @@ class Blend(WeightedMean):
     Parameters
     ----------
     probabilistic : BuyTillYouDie
-        `set_params` also takes its registered name.
+        `set_params` also takes its registered name: "bg_nbd", "mbg_nbd" or "pareto_nbd".
     boosting : LightGBMSpend
     weight : float in [0, 1]
         Share of the trees.

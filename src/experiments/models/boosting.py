@@ -27,10 +27,22 @@ class LightGBM(Model):
 
     Parameters
     ----------
-    n_estimators, learning_rate, num_leaves, min_child_samples, reg_lambda, colsample_bytree, subsample
-        As `lightgbm.LGBMModel`; rows are drawn anew for each tree when subsample < 1.
+    n_estimators : int
+        Number of trees.
+    learning_rate : float
+        Shrinkage of each tree.
+    num_leaves : int
+        Most leaves of a tree.
+    min_child_samples : int
+        Fewest training rows in a leaf.
+    reg_lambda : float
+        L2 penalty of the leaves' values.
+    colsample_bytree : float in (0, 1]
+        Share of the features that each tree may use.
+    subsample : float in (0, 1]
+        Share of the rows that each tree learns from. Below 1, rows are drawn anew for each tree.
     seed : int
-        Same data, parameters and seed give the same bits, by any number of threads.
+        Of the draws of rows and columns. Same data, parameters and seed give the same bits, by any number of threads.
     n_jobs : int
         Threads of fit; -1 for as many as there are cores for this process, as joblib counts them, or fewer where
         OMP_NUM_THREADS says so. predict takes one: a row is answered sooner.
@@ -162,7 +174,7 @@ class LightGBMSpend(LightGBM):
 
     prediction = scale_ x max(trees(x), 0), where scale_ = total y / total prediction on the training rows:
     an L1 fit predicts medians, and the sum of medians falls short of the sum. A horizon, margin or discount
-    is learned from `y`.
+    is learned from `y`. Parameters that are not listed are those of `LightGBM`.
 
     Parameters
     ----------
@@ -170,8 +182,6 @@ class LightGBMSpend(LightGBM):
         Tweedie deviance suits amounts with many zeros and a long tail; L1 resists outliers.
     tweedie_variance_power : float in [1, 2)
         Near 1 Poisson-like, near 2 gamma-like. Without effect on "l1".
-    n_estimators, learning_rate, num_leaves, min_child_samples, reg_lambda, colsample_bytree, subsample, seed, n_jobs
-        As `LightGBM`.
 
     Attributes
     ----------
@@ -270,10 +280,7 @@ class LightGBMSpend(LightGBM):
 class LightGBMProbability(LightGBM):
     """LightGBM of the probability that y is 1, on all columns of `X`, by the log loss.
 
-    Parameters
-    ----------
-    n_estimators, learning_rate, num_leaves, min_child_samples, reg_lambda, colsample_bytree, subsample, seed, n_jobs
-        As `LightGBM`.
+    Its parameters are those of `LightGBM`.
     """
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:

@@ -53,6 +53,7 @@ class NaiveProbability(Model):
     Parameters
     ----------
     feature : str
+        Feature that is tabulated.
 
     Attributes
     ----------
@@ -109,8 +110,9 @@ class PurchaseProbability(Model):
     Parameters
     ----------
     purchases : {"bg_nbd", "mbg_nbd", "pareto_nbd"}
+        Model of the purchases.
     penalizer_coef : float
-        As `BuyTillYouDie`.
+        Keeps the purchase parameters from drifting, as in `BuyTillYouDie`; 0 gives the published estimates.
     horizon_days : float
     event : {"purchase", "inactivity"}
 

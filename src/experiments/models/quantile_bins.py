@@ -28,7 +28,7 @@ class QuantileBins(Segments):
     by : {"total_spend", "total_spend_rate"}
         Feature that is cut.
     n_clusters : int >= 2
-        Bins asked for.
+        Bins asked for; equal values share one.
 
     Attributes
     ----------

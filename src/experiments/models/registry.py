@@ -31,16 +31,24 @@ class Candidate:
         What people read in place of the name: "spend in the last 91 days".
     is_baseline : bool
         A rule without training, or a table of shares: every other candidate must beat it.
+    terms : frozenset of str
+        Parameters that the task has set, which are no parameters of the candidate any more.
     """
 
     build: Callable[..., Model]
     label: str
     is_baseline: bool = False
+    terms: frozenset[str] = frozenset()
 
     def with_terms(self, terms: Mapping[str, Any]) -> Candidate:
         """Return the candidate with the task's terms, such as the horizon, set where its model takes them."""
         known = self.build().get_params()
-        return replace(self, build=partial(self.build, **{name: terms[name] for name in terms if name in known}))
+        taken = {name: terms[name] for name in terms if name in known}
+        return replace(self, build=partial(self.build, **taken), terms=self.terms | taken.keys())
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters that may be set, each with its default; `part__parameter` is of a part of a blend."""
+        return {name: value for name, value in self.build().get_params().items() if name not in self.terms}
 
 
 CANDIDATES: Mapping[str, Candidate] = {
@@ -121,7 +129,7 @@ def build(candidates: Mapping[str, Candidate], name: str, params: Mapping[str, A
     if name not in candidates:
         raise InputError(f"{task} has no candidate {name!r}", where="model.name", hint=did_you_mean(name, candidates))
     model = candidates[name].build()
-    known = model.get_params()
+    known = candidates[name].parameters()
     for param, value in params.items():
         if param not in known:
             raise InputError(

@@ -91,7 +91,7 @@ class Segmentation(Segments):
         Offer clv (currency over the horizon) and p_alive, from an MBG/NBD x gamma-gamma fitted on the same
         customers. It reads frequency, recency, T and monetary_value.
     min_cluster_size : int >= 2
-        Of "hdbscan" alone.
+        Fewest customers in a cluster, of "hdbscan" alone.
     n_init : int
         Starts of k-means; the best one is kept. A mixture starts once, from k-means.
     seed : int

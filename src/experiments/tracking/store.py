@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, chdir, contextmanager
+from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
@@ -18,14 +19,18 @@ from experiments import addresses
 from experiments.addresses import masked
 from features.errors import InputError, first_line
 
+_chosen: dict[str, str | None] = {}  # URIs that were set here, and what was in use before
 
-def connect(uri: str | None) -> MlflowClient:
+
+def connect(uri: str | None, folder: Path = Path()) -> MlflowClient:
     """Connect to the tracking store and its registry, creating a local one where there is none.
 
     Parameters
     ----------
     uri : str or None
-        None leaves the choice to MLflow: MLFLOW_TRACKING_URI where set, else `mlflow.db` in the working folder.
+        None leaves the choice to MLflow: MLFLOW_TRACKING_URI where set, else `mlflow.db` in the folder.
+    folder : Path
+        Where a local store is, with its artifacts in `mlruns/`; the working folder when left out.
 
     Raises
     ------
@@ -36,12 +41,12 @@ def connect(uri: str | None) -> MlflowClient:
     for noisy in ("mlflow.store", "alembic", "mlflow.tracking", "mlflow.models.model", "mlflow.pyfunc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        if uri:
-            mlflow.set_tracking_uri(uri)
-        # Of two that create it, one would crash.
-        with addresses.exclusive(mlflow.get_tracking_uri(), "store"), few_retries():
-            client = MlflowClient()
-            client.search_experiments(max_results=1)
+        with chdir(folder):  # which MLflow's choices start from
+            _choose(uri)
+            # Of two that create it, one would crash.
+            with addresses.exclusive(mlflow.get_tracking_uri(), "store"), few_retries():
+                client = MlflowClient()
+                client.search_experiments(max_results=1)
     except Exception as error:  # of MLflow, its database driver or its HTTP client
         raise InputError(
             "the MLflow store does not answer",
@@ -50,6 +55,22 @@ def connect(uri: str | None) -> MlflowClient:
             hint="start the server, or leave tracking.uri null for a store in this folder",
         ) from error
     return client
+
+
+def use(client: MlflowClient) -> None:
+    """Let MLflow's own functions, such as those that load a model, work on a client's store."""
+    if mlflow.get_tracking_uri() != client.tracking_uri:
+        _choose(client.tracking_uri)
+
+
+def _choose(uri: str | None) -> None:
+    """Set the store in use; None gives back what was in use before any was set here."""
+    now = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    before = _chosen.get(now, now) if now is not None else None
+    if uri is not None:
+        _chosen[uri] = before
+    if (uri or before) != now:
+        mlflow.set_tracking_uri(uri or before)
 
 
 @contextmanager

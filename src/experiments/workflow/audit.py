@@ -1,7 +1,8 @@
-"""`experiments audit`: the future is changed, and nothing may move; targets that are formulas are named.
+"""Audit of a shop: features and targets are checked for leaks, targets for formulas of features.
 
-Exit code 1 where a feature moves with the future, or a task's target with anything but its window, or where a task's
-target is a formula of its features. What is merely descriptive is reported, and refused by the gate.
+The future is changed, and no feature may change with it. A finding fails if a feature does, if a task's target depends
+on days outside of its window, or if it is a formula of its features. Features that are merely descriptive are reported;
+the gate refuses them.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ import dataclasses
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 
-from experiments.commands.compose import OF_THE_TASK, of_task, session_of
 from experiments.gate.circularity import Limits, audit_feature, audit_labels, audit_task, each_once
 from experiments.gate.sufficiency import check_tables
 from experiments.tasks import TASKS
-from experiments.workflow.config import AuditConfig, Config, SuspectConfig
+from experiments.workflow.config import AuditConfig, SuspectConfig
 from experiments.workflow.output import WRITERS, check_output
 from experiments.workflow.session import Session
 from features.errors import InputError, InsufficientDataError, did_you_mean, listing
@@ -32,30 +33,53 @@ from features.writing import replacing
 DEFAULT_OUTPUT = "outputs/audit.csv"
 
 
-def main(config: Config) -> int:
-    session = session_of(config)
-    path = Path(config.output or DEFAULT_OUTPUT)
+def audit(
+    session: Session,
+    tasks: Mapping[str, Session | InputError] | None = None,
+    output: str | Path | None = None,
+) -> list[Finding]:
+    """Audit a shop: its features, tasks, suspected targets and static facts, and write the findings to a file.
+
+    Parameters
+    ----------
+    session : Session
+    tasks : mapping of str to Session, optional
+        Sessions of the tasks to audit, by the task's name in the configuration; the session's own when left out. An
+        InputError says why a task cannot be configured.
+    output : path, optional
+        File that ends in .csv or .parquet, in the session's folder.
+    """
+    path = session.path(output or DEFAULT_OUTPUT)
     check_output(path)
-    check_suspects(config.audit.suspects)
-    logging.getLogger("features.snapshot").setLevel(logging.WARNING)  # or each tampering's build would be reported
+    check_suspects(session.config.audit.suspects)
     cutoffs_of(session)  # stages the tables, or refuses before anything is written
-    with tempfile.TemporaryDirectory(dir=session.cache, prefix=".audit.") as folder:
-        findings = list(audit(session, Path(folder)))
+    asked = tasks or {session.config.task["name"]: session}
+    for other in asked.values():
+        if isinstance(other, Session) and other.config.data == session.config.data:
+            other.shop = session.shop  # opened once
+    with _quiet_snapshots(), tempfile.TemporaryDirectory(dir=session.cache, prefix=".audit.") as folder:
+        findings = list(_findings(session, asked, Path(folder)))
     _write(findings, path)
-    print(describe(findings))
-    wrong = list(dict.fromkeys(finding.subject for finding in findings if finding.fails))
-    print(
-        f"\n{len(wrong)} that could be promoted must not be: {listing(wrong)}"
+    return findings
+
+
+def failing(findings: Sequence[Finding]) -> list[str]:
+    """Return the subjects that could be promoted and must not be."""
+    return list(dict.fromkeys(finding.subject for finding in findings if finding.fails))
+
+
+def findings_text(findings: Sequence[Finding]) -> str:
+    """Return the findings as a table, and below it the subjects that leak."""
+    wrong = failing(findings)
+    return (
+        f"{findings_table(findings)}\n\n{len(wrong)} could be promoted and must not be: {listing(wrong)}"
         if wrong
-        else "\nnothing that could be promoted leaks"
+        else f"{findings_table(findings)}\n\nnothing that could be promoted leaks"
     )
-    print(f"{len(findings)} findings in {path}")
-    print(f"next: {session.again('tune')}" if not wrong else "next: mend what leaks, and audit again")
-    return int(bool(wrong))
 
 
-def describe(findings: Sequence[Finding]) -> str:
-    """The findings as a table."""
+def findings_table(findings: Sequence[Finding]) -> str:
+    """Return a line for each finding."""
     rows = [("check", "subject", "finding", "figures")]
     rows += [(finding.check, finding.subject, finding.finding, finding.figures) for finding in findings]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -64,21 +88,26 @@ def describe(findings: Sequence[Finding]) -> str:
     )
 
 
-def audit(session: Session, folder: Path) -> Iterator[Finding]:
-    """All findings about a shop: its features, every task, the suspected targets, its static facts.
+@contextmanager
+def _quiet_snapshots() -> Iterator[None]:
+    """Keep quiet about the snapshots of tables that were tampered with."""
+    logger = logging.getLogger("features.snapshot")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
-    Parameters
-    ----------
-    session : Session
-    folder : Path
-        For tables that were tampered with; to be removed afterwards.
-    """
+
+def _findings(session: Session, tasks: Mapping[str, Session | InputError], folder: Path) -> Iterator[Finding]:
+    """All findings; the folder is for tables that were tampered with."""
     shop, limits = session.shop, limits_of(session.config.audit)
     tamperer = Tamperer(shop.tables, shop.engine, folder)
     yield from audit_features(tamperer, cutoffs_of(session))
-    for name in TASKS:
+    for name in tasks:
         try:
-            asked = asking(session, name)
+            asked = _of_task(tasks, name)
             check_tables(asked.task, shop.tables.present())
             cutoffs = cutoffs_of(asked)
         except InputError as error:
@@ -87,31 +116,26 @@ def audit(session: Session, folder: Path) -> Iterator[Finding]:
         yield from audit_task(asked.task, shop, asked.features, tamperer, cutoffs, limits)
     for name, suspect in session.config.audit.suspects.items():
         try:
-            yield _suspect(session, f"suspect {name}", suspect, limits)
+            yield _suspect(session, tasks, f"suspect {name}", suspect, limits)
         except InsufficientDataError as error:
             yield Finding("formula", f"suspect {name}", "not checked", error.problem, checks=0)
     yield from audit_facts(shop.tables, shop.engine)
 
 
 def limits_of(config: AuditConfig) -> Limits:
-    """What the configuration takes for too good."""
+    """Return the configured limits of what is too good to be a prediction."""
     return Limits(**{field.name: getattr(config, field.name) for field in dataclasses.fields(Limits)})
 
 
-def asking(session: Session, name: str) -> Session:
-    """The same shop, asked another question: its own features, model and options, all else as given."""
-    if name == session.config.task["name"]:
-        return session
-    kept = [
-        text for text in session.overrides if text.lstrip("+~").partition("=")[0].partition(".")[0] not in OF_THE_TASK
-    ]
-    other = session_of(*of_task(name, kept))
-    other.shop = session.shop
-    return other
+def _of_task(tasks: Mapping[str, Session | InputError], name: str) -> Session:
+    asked = tasks.get(name, InsufficientDataError(f"{name} is not among the tasks that are audited"))
+    if isinstance(asked, InputError):
+        raise asked
+    return asked
 
 
 def cutoffs_of(session: Session) -> list[date]:
-    """The configured days, or the first and last of training and validation; none that opens the sealed window.
+    """Return the configured days, or the first and last of training and validation: the sealed window stays closed.
 
     Raises
     ------
@@ -150,10 +174,12 @@ def check_suspects(suspects: Mapping[str, SuspectConfig]) -> None:
             resolve(each_once([suspect.target, suspect.above_zero, *(suspect.features or [])]))
 
 
-def _suspect(session: Session, subject: str, suspect: SuspectConfig, limits: Limits) -> Finding:
-    """What a suspect is found to be: a feature given by others, or labels that are found again."""
+def _suspect(
+    session: Session, tasks: Mapping[str, Session | InputError], subject: str, suspect: SuspectConfig, limits: Limits
+) -> Finding:
+    """Audit a suspect: a feature that others may give, or labels that may be found again."""
     if suspect.labels:
-        asked = asking(session, suspect.labels)
+        asked = _of_task(tasks, suspect.labels)
         model = asked.task.build(asked.config.model.name, asked.config.model.params)
         try:
             dataset = asked.dataset([cutoffs_of(asked)[-1]])

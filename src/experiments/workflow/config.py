@@ -1,8 +1,9 @@
-"""The configuration's types. Values and their meaning are in conf/."""
+"""Types and ranges of the configuration. Values and their meaning are in conf/."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from experiments.case_study.options import PARTS, Options
@@ -19,19 +20,33 @@ def _in_range(key: str, value: object, expected: str, right: bool) -> None:
 @dataclass
 class FeaturesConfig:
     names: list[str]
-    variables: list[str] | None = None  # few sets name any
+    variables: list[str] | None = None  # only some sets have them
 
 
 @dataclass
 class ModelConfig:
     name: str
-    params: dict[str, Any]
+    params: dict[str, Any] = field(default_factory=dict)  # those that differ from the model's defaults
 
 
 @dataclass
 class SearchConfig:
     models: list[str]
     space: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        self.space = {model: flat(ranges) for model, ranges in self.space.items()}
+
+
+def flat(ranges: Any) -> Any:
+    """Return ranges with those of a model's part, `part: {parameter: range}`, named `part__parameter`."""
+    if not isinstance(ranges, dict):
+        return ranges  # the search says what is wrong with it
+    named: dict[str, Any] = {}
+    for name, given in ranges.items():
+        is_part = isinstance(given, dict) and given and all(isinstance(value, dict) for value in given.values())
+        named |= {f"{name}__{parameter}": value for parameter, value in given.items()} if is_part else {name: given}
+    return named
 
 
 @dataclass
@@ -87,7 +102,7 @@ class TrackingConfig:
 @dataclass
 class SuspectConfig:
     meaning: str
-    target: str | None = None  # this, or labels
+    target: str | None = None  # either this or labels
     labels: str | None = None
     above_zero: str | None = None
     features: list[str] | None = None
@@ -95,14 +110,14 @@ class SuspectConfig:
     def __post_init__(self) -> None:
         if (self.target is None) == (self.labels is None):
             raise InputError(
-                "a suspect has a target, which is a feature, or labels, which a task gives",
+                "a suspect needs either a target, which is a feature, or labels, which a task gives",
                 where="audit.suspects",
                 expected="target: or labels:",
                 found=f"target: {self.target}, labels: {self.labels}",
             )
         if self.target is not None and not self.features:
             raise InputError(
-                f"nothing is named that could give {self.target} away", where="audit.suspects", expected="features: […]"
+                f"no features are named to predict {self.target} from", where="audit.suspects", expected="features: […]"
             )
 
 
@@ -192,7 +207,7 @@ class AsReportedConfig(Options):
 
 @dataclass
 class Config:
-    """One command's configuration, resolved."""
+    """The whole configuration, resolved."""
 
     data: dict[str, Any]
     task: dict[str, Any]
@@ -209,7 +224,7 @@ class Config:
     tuning: TuningConfig
     tracking: TrackingConfig
     engine: dict[str, Any]
-    tasks: list[str]
+    tasks: list[str] | None
     processes: int | None
     cache: str
     cutoff: str | None
@@ -221,3 +236,11 @@ class Config:
 
     def __post_init__(self) -> None:
         _in_range("processes", self.processes, "at least 1, or null", self.processes is None or self.processes >= 1)
+
+
+def in_folder(config: Config, folder: Path) -> Config:
+    """Return a configuration whose cache, studies and spilled data are in a folder, unless their paths are absolute."""
+    engine = {name: str(folder / value) if name == "temp_directory" else value for name, value in config.engine.items()}
+    storage = config.tuning.storage
+    tuning = replace(config.tuning, storage=storage if "://" in storage else str(folder / storage))
+    return replace(config, cache=str(folder / config.cache), engine=engine, tuning=tuning)

@@ -1,37 +1,46 @@
-"""`experiments data`: stage, check and describe the tables."""
+"""What a shop's tables hold, and what each task could make of them."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from experiments.commands.compose import session_of
 from experiments.gate.sufficiency import check_sufficiency
 from experiments.tasks import TASKS
-from experiments.workflow.config import Config
 from experiments.workflow.session import Session
-from features.data_profile import describe, profile
+from features import data_profile
+from features.data_profile import Profile
 from features.errors import InputError, listing
 
 
-def main(config: Config) -> None:
-    session = session_of(config)
+def profile(session: Session) -> Profile:
+    """Stage the shop's tables where that was not done before, and count what they hold."""
     shop = session.shop
-    print(describe(profile(shop.staged, shop.tables, shop.engine), {name: task.needs for name, task in TASKS.items()}))
+    return data_profile.profile(shop.staged, shop.tables, shop.engine)
+
+
+def profile_text(profile: Profile) -> str:
+    """Return the figures of a profile as a table, with the tasks whose tables are there."""
+    return data_profile.describe(profile, {name: task.needs for name, task in TASKS.items()})
+
+
+def windows_text(session: Session) -> str:
+    """Return the task's cutoffs and what the windows hold, or why these data do not allow the task."""
+    task, parts = session.task, []
     try:
         splits = session.splits
-        print(
-            f"\n{session.task.name} at horizon_days={session.task.horizon_days}: training "
-            f"{listing(splits.training)}; validation {listing(splits.validation)}; sealed {splits.sealed}"
+        parts.append(
+            f"{task.name} at horizon_days={task.horizon_days}: training {listing(splits.training)}; "
+            f"validation {listing(splits.validation)}; sealed {splits.sealed}"
         )
-        print(f"\n{holdings(session)}")
-        check_sufficiency(session.task, session.counts)
+        parts.append(holdings(session))
+        check_sufficiency(task, session.counts)
     except InputError as error:
-        print(f"\n{session.task.name} cannot be validated: {error}")
-    print(f"\nnext: {session.again('tune')}")
+        parts.append(f"{task.name} cannot be validated: {error}")
+    return "\n\n".join(parts)
 
 
 def holdings(session: Session) -> str:
-    """What each window that trains last or validates holds, above what the task needs of it."""
+    """Return a table of what the windows hold, above what the task needs of each."""
     counts = session.counts.map("{:,}".format)
     counts.index = [f"from {day:%Y-%m-%d}" for day in counts.index]
     needed = {name: f"{number:,}" for name, number in session.task.minimum.items()}

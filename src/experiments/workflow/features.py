@@ -1,29 +1,46 @@
-"""`experiments features`: one row of features per customer, as a file."""
+"""Rows of features as a file."""
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 
-from experiments.commands.compose import session_of
-from experiments.workflow.config import Config
-from experiments.workflow.output import check_output, write
+from experiments.workflow.output import Written, check_output, write
+from experiments.workflow.session import Session
 from features.tables import parse_day
 
+DEFAULT_OUTPUT = "outputs/features.parquet"
 
-def main(config: Config) -> None:
-    session = session_of(config)
-    path = Path(config.output or "outputs/features.parquet")
+
+def features(session: Session, cutoff: date | str | None = None, output: str | Path | None = None) -> Written:
+    """Write the features of every customer who bought before a cutoff, one row each.
+
+    Parameters
+    ----------
+    session : Session
+    cutoff : date or str, optional
+        First day that is not included; the end of the data when left out.
+    output : path, optional
+        File that ends in .parquet or .csv, in the session's folder.
+
+    Returns
+    -------
+    Written
+        The file, its number of rows and the cutoff.
+    """
+    path = session.path(output or DEFAULT_OUTPUT)
     check_output(path)
-    cutoff = parse_day(config.cutoff or session.shop.tables.end)
+    day = parse_day(cutoff or session.shop.tables.end)
     names = session.features
-    day = pa.scalar(cutoff, pa.date32())
 
     def with_cutoff(batch: pa.RecordBatch) -> pa.RecordBatch:
-        columns = {"customer_id": batch["customer_id"], "cutoff": pa.repeat(day, batch.num_rows)}
+        columns = {
+            "customer_id": batch["customer_id"],
+            "cutoff": pa.repeat(pa.scalar(day, pa.date32()), batch.num_rows),
+        }
         return pa.RecordBatch.from_pydict(columns | {name: batch[name] for name in names})
 
-    customers = write(with_cutoff, session.shop.snapshot(names, cutoff), session.shop.engine, path)
-    print(f"{customers:,} customers, {len(names)} features at cutoff {cutoff} in {path}")
-    print(f"next: {session.again('tune')}")
+    rows = write(with_cutoff, session.shop.snapshot(names, day), session.shop.engine, path)
+    return Written(path, rows, day)

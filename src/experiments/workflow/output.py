@@ -1,10 +1,12 @@
-"""Files that commands write: refused early, written whole."""
+"""Files that are written: refused early, written whole."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -18,8 +20,16 @@ from features.writing import replacing
 WRITERS = {".parquet": pq.ParquetWriter, ".csv": CSVWriter}
 
 
+class Written(NamedTuple):
+    """A file of rows that was written, and the cutoff that they are of."""
+
+    path: Path
+    rows: int
+    cutoff: date
+
+
 def check_output(path: Path) -> None:
-    """Refuse an output that cannot be written, before any work is done.
+    """Refuse a path that cannot be written, before any work is done.
 
     Raises
     ------
@@ -27,13 +37,16 @@ def check_output(path: Path) -> None:
     """
     if path.suffix not in WRITERS:
         raise InputError(
-            f"{path} has no known suffix", where="output", expected=listing(WRITERS), found=path.suffix or "none"
+            f"{path} has an unknown suffix",
+            where="output",
+            expected=f"a file that ends in {listing(WRITERS)}",
+            found=path.suffix or "none",
         )
     check_writable(path, "output")
 
 
 def check_writable(path: Path, where: str) -> None:
-    """Refuse a file that cannot be written where it is wanted.
+    """Refuse a path in a folder that cannot be written, before any work is done.
 
     Raises
     ------

@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from experiments.commands.compose import session_of
 from experiments.gate.admission import check_descriptive, check_judgeable
 from experiments.gate.decision_page import decision_page, statement
 from experiments.gate.ledger import Look, Window, close_look, open_look, record_decision
@@ -18,7 +17,6 @@ from experiments.gate.sealed import CANDIDATE, CHAMPION, SealedEvaluations, eval
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
 from experiments.workflow.baseline import use_baseline
-from experiments.workflow.config import Config
 from experiments.workflow.session import Session, digest
 from features.errors import InputError, UnsuitableDataError, listing
 
@@ -26,23 +24,6 @@ if TYPE_CHECKING:
     from experiments.tracking.registry import Version
 
 RULE = "a median gain above 0 over the origins of a back-test"  # a look by another rule is taken again
-
-
-def main(config: Config) -> None:
-    session = session_of(config)
-    if config.rollback and config.version is not None:
-        raise InputError("rollback=true and version=… exclude each other", where="promote", hint="give one of them")
-    if config.rollback:
-        before, now = roll_back(session, config.reason)
-        print(f"{session.registered_name}: champion is version {now} again (was {before})")
-    elif config.reason and config.version is None:
-        raise InputError("a reason without a version", where="promote", hint="say which: version=3 reason='…'")
-    elif config.reason and config.version is not None:
-        moved = promote_by_hand(session, config.version, config.reason)
-        said = f"champion is version {config.version}, by hand: {config.reason}"
-        print(f"{session.registered_name}: {said if moved else f'version {config.version} is the champion already'}")
-    else:
-        print(decision_text(session, promote(session, config.version)))
 
 
 def promote(session: Session, version: int | None = None) -> Look:

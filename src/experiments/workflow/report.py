@@ -1,4 +1,4 @@
-"""`experiments report`: what the shop's customers are like, what its models are worth, what to do; one page."""
+"""What the shop's customers are like, what its models are worth, what to do; one page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import pandas as pd
 from experiments.case_study.result import Result
 from experiments.case_study.section import as_reported_section
 from experiments.case_study.study import as_reported
-from experiments.commands.compose import every, session_of
 from experiments.description import personas
 from experiments.description.hypotheses import assess, named_times
 from experiments.description.hypotheses_section import hypotheses_section
@@ -36,9 +35,8 @@ from experiments.reports.fonts import use_in_pictures
 from experiments.reports.page import page
 from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, enumerated, percent
 from experiments.tasks.repurchase import Repurchase
-from experiments.workflow.config import Config
 from experiments.workflow.output import check_writable
-from experiments.workflow.score import as_of, find_champions, scored
+from experiments.workflow.score import find_champions, scored, scoring_day
 from experiments.workflow.score import verdicts as in_words
 from experiments.workflow.session import Session
 from features.errors import InputError, did_you_mean
@@ -54,14 +52,6 @@ BINS = (
     "These segments are parts of the customers by what they have spent so far: equal when the parts were made, larger "
     "or smaller since."
 )
-
-
-def main(config: Config) -> None:
-    session = session_of(config)
-    path = report(session, Path(config.output or config.report.output))
-    print(f"report in {path}: open it in a browser")
-    print(f"next: {session.again('ui')}")
-    print(f"    has its pictures and tables, in the newest run of {session.shop.staged.shop}-report")
 
 
 class Material:
@@ -80,7 +70,7 @@ class Material:
 
     @cached_property
     def as_of(self) -> date:
-        return as_of(self.session)
+        return scoring_day(self.session)
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -189,7 +179,7 @@ class Material:
         InputError
             If there is none of a name.
         """
-        names, there = self.config.report.hypotheses, every("hypotheses")
+        names, there = self.config.report.hypotheses, self.session.hypotheses
         for name in names or ():
             if name not in there:
                 raise InputError(
@@ -396,7 +386,7 @@ SECTIONS: Mapping[str, Callable[[Material], Section]] = {
 }
 
 
-def report(session: Session, path: Path) -> Path:
+def report(session: Session, output: str | Path | None = None) -> Path:
     """Write the page, keep it in MLflow with its pictures and tables, and return where it is.
 
     A section that these data or this configuration do not allow says why, and the others are written all the same.
@@ -406,6 +396,7 @@ def report(session: Session, path: Path) -> Path:
     InputError
         If a section or a language is unknown, or the page cannot be written.
     """
+    path = session.path(output or session.config.report.output)
     names, wording = session.config.report.sections, session.config.personas.wording
     for name in names:
         if name not in SECTIONS:
@@ -427,7 +418,7 @@ def report(session: Session, path: Path) -> Path:
             found=path.suffix or "none",
         )
     check_writable(path, "report.output")
-    customers = Path(session.config.report.customers) if session.config.report.customers else None
+    customers = session.path(session.config.report.customers) if session.config.report.customers else None
     if customers is not None:
         if customers.suffix != ".csv":
             raise InputError(

@@ -1,24 +1,19 @@
-"""`experiments run`: the whole road for each question in turn, a table of what came out, and the report."""
+"""All tasks of a shop: tuned side by side, judged together, summarised in a table."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from joblib import cpu_count
 
-from experiments.commands.compose import of_each_task, session_of
 from experiments.gate.decision_page import figure, statement
+from experiments.processes import cpu_count
 from experiments.workflow.baseline import unjudged, use_baseline_unjudged
 from experiments.workflow.config import Config
 from experiments.workflow.promote import decision_text, in_use, promote_together
-from experiments.workflow.report import report
-from experiments.workflow.score import find_champions, score
 from experiments.workflow.session import Session
 from experiments.workflow.side_by_side import side_by_side
 from experiments.workflow.tune import tune
@@ -33,19 +28,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Answer:
-    """What became of one question.
+    """Result of one task.
 
     Attributes
     ----------
     session : Session
     candidate : Version or None
     look : Look or None
-        At the candidate; there is none at one that was rolled back, or that the gate cannot judge.
+        The gate's look at the candidate. None if it was rolled back before, or if the gate cannot judge it.
     refusal : InputError or None
-        Why there is no candidate, or no look at it.
+        The reason why there is no candidate, or no look at it.
     is_unjudged : bool
-        Whether no model does with the data: what is in use then, the naive model or a champion before it, was not
-        looked at.
+        Whether no model suits the data. A baseline or an earlier champion is in use then, without a look.
     """
 
     session: Session
@@ -59,57 +53,63 @@ class Answer:
         return self.session.task.name
 
     @property
+    def is_searched(self) -> bool:
+        """Whether something can be in use for it."""
+        return self.candidate is not None or self.is_unjudged
+
+    @property
     def is_skipped(self) -> bool:
         return self.refusal is not None and not self.is_unjudged
 
 
-def main(config: Config) -> None:
-    begun = time.monotonic()
-    sessions = [session_of(own, overrides) for own, overrides in of_each_task(config)]
+def run(sessions: Sequence[Session], processes: int | None = None) -> list[Answer]:
+    """Tune a model for each task, and let the gate judge all of them together.
+
+    Parameters
+    ----------
+    sessions : sequence of Session
+        One for each task, on the same data.
+    processes : int, optional
+        How many tasks are searched side by side, each in a process of its own; by the number of cores when left out.
+
+    Returns
+    -------
+    list of Answer
+        In the order of the sessions.
+
+    Raises
+    ------
+    InputError
+        If no task can be answered with these data: why the first cannot.
+    """
     check_names(sessions)
-    if sessions:
-        _ = sessions[0].shop  # staged once, before several processes ask for it
-    with side_by_side(sessions, n_processes(config)) as in_turn:
+    if not sessions:
+        return []
+    _ = sessions[0].shop  # staged once, before several processes ask for it
+    with side_by_side(sessions, processes or n_processes(sessions[0].config)) as in_turn:
         answers = sorted((search(session) for session in in_turn), key=lambda answer: sessions.index(answer.session))
     judge(answers)
     refusals = [answer.refusal for answer in answers if answer.is_skipped and answer.refusal is not None]
-    if refusals and len(refusals) == len(answers):
+    if len(refusals) == len(answers):
         raise refusals[0]
-    for answer in answers:
-        if answer.look is not None:
-            print(f"{decision_text(answer.session, answer.look)}\n")
-    if answers:
-        print(f"{summary(answers)}\n")
-
-    asked = session_of(config)
-    searched = [answer.session for answer in answers if answer.candidate is not None or answer.is_unjudged]
-    served = [session for session in searched if session.registry.champion() is not None]
-    if served:
-        path, customers = score(served[0])
-        champions = find_champions(served[0]).values()
-        print(f"{customers:,} customers in {path}, by {', '.join(f'{v.name} version {v.number}' for v in champions)}")
-    elif answers:
-        print("no champion, so nothing was scored")
-    print(f"report in {report(asked, Path(config.report.output))}")
-    print(f"done in {time.monotonic() - begun:.0f} s; next:")
-    print(f"  {asked.again('ui')}\n      compare the trials in MLflow")
-    for session in searched:
-        print(f"  {session.again('tune')} tuning.n_trials={2 * session.config.tuning.n_trials}")
-        print("      search on from here")
-    for session in served:
-        print(f"  mlflow models serve -m models:/{session.registered_name}@champion --env-manager local -p 5001")
-        print("      answer rows of features")
+    return answers
 
 
 def n_processes(config: Config) -> int:
-    """How many processes search questions: as configured, else as many as there are cores for."""
+    """Return how many processes search tasks: as configured, else as many as there are cores for."""
     if config.processes is not None:
         return config.processes
     return 1 if config.engine["name"] == "spark" else max(1, cpu_count() // config.tuning.workers)
 
 
+def answers_text(answers: Sequence[Answer]) -> str:
+    """Return each decision in a few lines, and below them a table of all."""
+    decisions = [decision_text(answer.session, answer.look) for answer in answers if answer.look is not None]
+    return "\n\n".join([*decisions, summary(answers)])
+
+
 def check_names(sessions: Sequence[Session]) -> None:
-    """Refuse two configurations of one question: they would share its models, ledger and champion.
+    """Refuse two configurations of one task: they would share its models, ledger and champion.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def check_names(sessions: Sequence[Session]) -> None:
 
 
 def search(session: Session) -> Answer:
-    """A candidate for a question; else the naive model in its place, or why these data do not allow it."""
+    """Return a candidate for a task, else the baseline in its place, else why these data do not allow the task."""
     try:
         splits = session.splits
         logger.info(
@@ -153,7 +153,7 @@ def search(session: Session) -> Answer:
 
 
 def judge(answers: Sequence[Answer]) -> None:
-    """Let the gate judge all candidates together, but those that were rolled back."""
+    """Let the gate judge all candidates together, except those that were rolled back."""
     judged = [(a, a.candidate) for a in answers if a.candidate is not None and "rolled_back" not in a.candidate.tags]
     ends = promote_together([answer.session for answer, _ in judged], [candidate for _, candidate in judged])
     for (answer, _), end in zip(judged, ends, strict=True):
@@ -165,10 +165,10 @@ def judge(answers: Sequence[Answer]) -> None:
 
 
 def summary(answers: Sequence[Answer]) -> str:
-    """One line a task: winner, figure with interval, nearest naive model, verdict, what is in use; then in words."""
+    """Return a line for each task: winner, figure with interval, nearest baseline, verdict, model in use; then text."""
     rows, words = [], []
     for answer in answers:
-        row = dict.fromkeys(("task", "winner", "sealed figure", "nearest naive", "verdict", "in use"), "-")
+        row = dict.fromkeys(("task", "winner", "sealed figure", "nearest baseline", "verdict", "in use"), "-")
         row["task"] = answer.name
         if answer.candidate is not None or answer.is_unjudged:
             row["in use"] = in_use(answer.session)
@@ -180,7 +180,7 @@ def summary(answers: Sequence[Answer]) -> str:
             low, high = map(figure, decision.interval)
             row |= {
                 "sealed figure": f"{decision.metric} {figure(decision.estimate)} [{low}, {high}]",
-                "nearest naive": f"{figure(decision.nearest.estimate)} {decision.baseline}",
+                "nearest baseline": f"{figure(decision.nearest.estimate)} {decision.baseline}",
                 "verdict": outcome.verdict,
             }
             words.append(f"{answer.name}: {statement(answer.session.task.ability, decision, outcome)}")

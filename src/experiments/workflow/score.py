@@ -1,4 +1,4 @@
-"""`experiments score`: every customer, by the champions of the registry and by nothing else."""
+"""Every customer scored, by the champions of the registry and by nothing else."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from experiments.commands.compose import session_of
 from experiments.models.buy_till_you_die import DAYS_PER_WEEK, BuyTillYouDie
 from experiments.models.registry import CANDIDATES
 from experiments.tasks import TASKS
-from experiments.workflow.config import Config
-from experiments.workflow.output import check_output, write
+from experiments.workflow.output import Written, check_output, write
 from experiments.workflow.session import Session
 from features.engines import Engine, batches
 from features.errors import InputError, UnsuitableDataError
@@ -46,47 +44,54 @@ UNJUDGED = "not judged"
 DEFAULT_OUTPUT = "outputs/customer_360.parquet"
 
 
-def main(config: Config) -> None:
-    session = session_of(config)
-    path, customers = score(session)
-    print(f"{customers:,} customers as of {as_of(session)} in {path}")
-    print(f"next: mlflow models serve -m models:/{session.registered_name}@champion --env-manager local -p 5001")
+def scoring_day(session: Session, as_of: date | str | None = None) -> date:
+    """Return the day whose midnight the customers are scored at."""
+    return parse_day(as_of or session.config.as_of or session.shop.tables.end, "as_of")
 
 
-def as_of(session: Session) -> date:
-    """The day whose midnight the customers are scored at."""
-    return parse_day(session.config.as_of or session.shop.tables.end, "as_of")
-
-
-def score(session: Session) -> tuple[Path, int]:
-    """Write customer_360 and return where, and of how many customers.
+def score(session: Session, as_of: date | str | None = None, output: str | Path | None = None) -> Written:
+    """Write customer_360: what the champions predict of every customer.
 
     One row per customer who bought before `as_of`: customer_id, the main features, the outputs of every task that
     has a champion in this shop, each with its horizon, model version and verdict (Parquet also keeps the verdict in
     words, as the file's metadata), p_alive and expected_purchases over the horizon of the configured task (MBG/NBD
     fitted on the same snapshot; null where its fit is refused), currency and as_of. Rows are computed in batches, on
     the engine.
+
+    Parameters
+    ----------
+    session : Session
+    as_of : date or str, optional
+        First day that is not included; as configured when left out, else the end of the data.
+    output : path, optional
+        File that ends in .parquet or .csv, in the session's folder.
+
+    Returns
+    -------
+    Written
+        The file, its number of customers and the day.
     """
-    path = Path(session.config.output or DEFAULT_OUTPUT)
+    path = session.path(output or DEFAULT_OUTPUT)
     check_output(path)
     check_reach(session)
-    rows, scorer = prepare(session)
+    day = scoring_day(session, as_of)
+    rows, scorer = prepare(session, day)
     metadata = {f"{task}_verdict": said for task, said in verdicts(scorer.champions).items()}
-    return path, write(scorer, rows, session.shop.engine, path, metadata)
+    return Written(path, write(scorer, rows, session.shop.engine, path, metadata), day)
 
 
 def scored(session: Session) -> pd.DataFrame:
     """The rows of customer_360 in memory, indexed customer_id."""
     check_reach(session)
-    rows, scorer = prepare(session)
+    rows, scorer = prepare(session, scoring_day(session))
     schema = scorer(next(batches(rows)).slice(0, 1)).schema
     table = pa.Table.from_batches(session.shop.engine.map(scorer, rows, schema), schema)
     return table.to_pandas().set_index("customer_id")
 
 
-def prepare(session: Session) -> tuple[Path, Scorer]:
-    """The snapshot of the customers to score, and what scores them."""
-    day, champions = as_of(session), find_champions(session)
+def prepare(session: Session, day: date) -> tuple[Path, Scorer]:
+    """Return the snapshot of the customers to score, and what scores them."""
+    champions = find_champions(session)
     names = dict.fromkeys([*MAIN_FEATURES, *(name for version in champions.values() for name in version.features)])
     rows = session.shop.snapshot(list(names), day)
     scorer = Scorer(

@@ -1,4 +1,4 @@
-"""What every command works with, opened when first needed: shop, task, cutoffs, runs, registry."""
+"""One task on one shop's data, with all that it needs opened lazily: tables, cutoffs, runs, registry."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import json
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -38,22 +38,62 @@ LASTING = ("data", "task", "features", "experiment", "evaluation", "tracking", "
 
 
 class Session:
-    """One command's configuration and what it opens.
+    """A configuration and what it opens.
 
     Parameters
     ----------
     config : Config
     overrides : sequence of str
-        Overrides on the command line that give this configuration.
-    folders : sequence of str
+        Overrides of conf/ that give this configuration.
+    config_dirs : sequence of str
         Configuration folders beside conf/.
+    folder : Path
+        Where the cache, studies, MLflow's store and outputs are, unless their paths are absolute.
+    hypotheses : mapping of str to object
+        Hypotheses that a report can test, by name; an InputError in place of one that cannot be read.
     """
 
-    def __init__(self, config: Config, overrides: Sequence[str] = (), folders: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        overrides: Sequence[str] = (),
+        config_dirs: Sequence[str] = (),
+        folder: Path = Path(),
+        hypotheses: Mapping[str, object] | None = None,
+    ) -> None:
         self.config = config
         self.overrides = list(overrides)
-        self.folders = list(folders)
-        self.cache = Path(config.cache)
+        self.config_dirs = list(config_dirs)
+        self.folder = folder
+        self.hypotheses = hypotheses or {}
+        self.cache = self.path(config.cache)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Take the configuration along to another process, and nothing that this one has opened."""
+        given = (self.config, self.overrides, self.config_dirs, self.folder, self.hypotheses)
+        return type(self), given
+
+    def path(self, given: str | Path) -> Path:
+        """Return a path that starts from the session's folder, where it is relative."""
+        return self.folder / given
+
+    def with_tuning(self, **options: Any) -> Session:
+        """Return a session with other options of the search, which shares what this one has opened.
+
+        Parameters
+        ----------
+        **options
+            Fields of `TuningConfig`; those that are None stay as configured.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        if not given:
+            return self
+        session = object.__new__(Session)
+        session.__dict__.update(self.__dict__)
+        session.config = dataclasses.replace(self.config, tuning=dataclasses.replace(self.config.tuning, **given))
+        session.overrides = [*self.overrides, *(f"tuning.{name}={value}" for name, value in given.items())]
+        session.__dict__.pop("texts", None)
+        return session
 
     @cached_property
     def shop(self) -> Shop:
@@ -131,11 +171,19 @@ class Session:
         counts = self.task.counts(self.dataset(days, self.task.history))
         return counts.reindex(pd.DatetimeIndex(days, name="cutoff"), fill_value=0)  # also where nobody is judged
 
-    @cached_property
+    @property
     def client(self) -> MlflowClient:
+        """The connected store, which MLflow's own functions use from here on: they know one at a time."""
+        from experiments.tracking.store import use
+
+        use(self._client)
+        return self._client
+
+    @cached_property
+    def _client(self) -> MlflowClient:
         from experiments.tracking.store import connect
 
-        return connect(self.config.tracking.uri)
+        return connect(self.config.tracking.uri, self.folder)
 
     @cached_property
     def runs(self) -> Runs:
@@ -193,21 +241,13 @@ class Session:
             "overrides.txt": masked("".join(f"{override}\n" for override in self.overrides)),
         }
 
-    @property
-    def arguments(self) -> list[str]:
-        """What gives another command this configuration."""
-        return [*self._folder_arguments, *self.overrides]
-
     def again(self, command: str) -> str:
         """A command to type next, with the choices of this one: data, task, configuration folder, store, ..."""
         given = [
             text for text in self.overrides if text.lstrip("+~").startswith(LASTING) and not text.startswith("tasks=")
         ]
-        return masked(" ".join(["experiments", command, *map(shlex.quote, [*self._folder_arguments, *given])]))
-
-    @property
-    def _folder_arguments(self) -> list[str]:
-        return [f"--config-dir={folder}" for folder in self.folders]
+        folders = [f"--config-dir={folder}" for folder in self.config_dirs]
+        return masked(" ".join(["experiments", command, *map(shlex.quote, [*folders, *given])]))
 
 
 def digest(content: Any) -> str:
@@ -225,6 +265,7 @@ def git_commit() -> str:
         ).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", __file__)  # installed, it may lie in a repository of other code
         commit = git("rev-parse", "HEAD")
         return f"{commit}-modified" if git("status", "--porcelain", "--untracked-files=no") else commit
     except (OSError, subprocess.SubprocessError):

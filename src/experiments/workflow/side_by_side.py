@@ -1,7 +1,6 @@
-"""Questions searched side by side: those that come later by `experiments tune` in processes of their own.
+"""Tasks searched side by side, the later ones in processes of their own.
 
-Each question has a study, draws, runs and models of its own, so that what comes out does not depend on when it is
-searched, or where.
+Each task has its own study, draws, runs and models, so the result does not depend on when or where it is searched.
 """
 
 from __future__ import annotations
@@ -9,38 +8,40 @@ from __future__ import annotations
 import _thread
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from io import TextIOWrapper
 from threading import Event, Thread
 
 from tqdm import tqdm
 
-from experiments.commands.main import INTERRUPTED, USAGE_ERROR, run
-from experiments.processes import sharing_cores
+from experiments.processes import INTERRUPTED, USAGE_ERROR, exit_code, log_to_stderr, settle_environment, sharing_cores
 from experiments.workflow.session import Session
+from experiments.workflow.tune import tune
 
 logger = logging.getLogger(__name__)
 
-BAR_SECONDS = "15"  # between two states of a progress bar, each of which is a line here
+BAR_SECONDS = "15"  # between two states of a progress bar: each is a line of this log
 
 
 @contextmanager
 def side_by_side(sessions: Sequence[Session], n_processes: int) -> Iterator[Iterator[Session]]:
-    """The sessions in an order to search them in, each when no other process is at it.
+    """Yield the sessions in the order in which this process searches them, while others search the rest.
 
-    This process begins with the first, the others with the last. What another process has searched is given last: a
-    search then finds its study and candidate, and goes on from there if that process failed or was killed.
+    This process begins with the first session, the others with the last. Sessions that another process has searched
+    come last: the search then finds their study and candidate, and continues if that process failed or was killed.
 
     Parameters
     ----------
     sessions : sequence of Session
     n_processes : int
-        This one counted.
+        Including this one.
     """
     n_others = min(n_processes, len(sessions)) - 1
     if n_others < 1:
@@ -64,7 +65,7 @@ def side_by_side(sessions: Sequence[Session], n_processes: int) -> Iterator[Iter
             shared.close()  # whoever failed left its work to this process alone
             for session in sessions:
                 if session not in own:
-                    logger.info("%s was searched meanwhile: what was found is taken from there", session.task.name)
+                    logger.info("%s was searched by another process, whose study is read", session.task.name)
                     yield session
 
         try:
@@ -74,19 +75,16 @@ def side_by_side(sessions: Sequence[Session], n_processes: int) -> Iterator[Iter
 
 
 class _Helpers:
-    """Threads that each watch one process after the other, and show what it says."""
+    """Threads, each of which starts one process after the other and relays its log."""
 
     def __init__(self, sessions: Sequence[Session]) -> None:
         self.waiting = deque(sessions)
-        command = [sys.executable, "-P", "-m", __name__, "tune"]
-        self._commands: Mapping[Session, Sequence[str]] = {
-            session: [*command, *session.arguments] for session in sessions
-        }
-        self._running: set[subprocess.Popen[str]] = set()
+        self._given = {session: pickle.dumps(session) for session in sessions}  # before they have opened anything
+        self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = Event()
 
     def search(self) -> None:
-        """Search the last of those that wait, until there is none."""
+        """Search the last waiting session, until none waits."""
         while not self._stopped.is_set():
             try:
                 session = self.waiting.pop()
@@ -97,42 +95,51 @@ class _Helpers:
     def _search(self, session: Session) -> None:
         name = session.task.name
         with subprocess.Popen(
-            self._commands[session],
+            [sys.executable, "-P", "-m", __name__, session.registered_name],  # the name is for those who list processes
             stdin=subprocess.PIPE,  # see `main`
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
             env={"TQDM_MININTERVAL": BAR_SECONDS, **os.environ},
             start_new_session=True,  # an interrupt from the keyboard is this process's to answer
         ) as process:
             self._running.add(process)
+            assert process.stdin is not None
+            assert process.stderr is not None
+            with suppress(BrokenPipeError):  # it ended: its exit code says how
+                process.stdin.write(self._given[session])
+                process.stdin.flush()
             if self._stopped.is_set():
                 _close_input(process)
-            assert process.stderr is not None
-            for line in process.stderr:
+            for line in TextIOWrapper(process.stderr, errors="replace"):
                 if line.strip():
                     with tqdm.external_write_mode(file=sys.stderr):
                         logger.info("%s | %s", name, line.rstrip())
         self._running.discard(process)
         if process.returncode not in (0, USAGE_ERROR, INTERRUPTED):
-            logger.warning("the search of %s ended with code %d, and goes on here", name, process.returncode)
+            logger.warning("the search of %s ended with code %d and continues here", name, process.returncode)
 
     def stop(self) -> None:
-        """Begin no other search, and interrupt those that run: the same command goes on from there."""
+        """Start no other search, and interrupt running ones: the same command continues them."""
         self._stopped.set()
         for process in list(self._running):
             _close_input(process)
 
 
-def _close_input(process: subprocess.Popen[str]) -> None:
+def _close_input(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
     process.stdin.close()
 
 
 def main() -> None:
-    """A command that is interrupted when its standard input ends: the process that began it wants that, or is gone."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it was told to take no notice of interrupts
+    """Search the session that standard input holds.
+
+    The input ends when the process that started this one wants it to stop, or is gone: that interrupts the search.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # even if interrupts were ignored when it was started
+    settle_environment()
+    log_to_stderr()
+    with open(0, "rb", closefd=False) as given:
+        session = pickle.load(given)
 
     def watch() -> None:
         while os.read(0, 1024):  # not by sys.stdin, whose lock this thread would take along into the interpreter's end
@@ -140,7 +147,7 @@ def main() -> None:
         _thread.interrupt_main()
 
     Thread(target=watch, daemon=True).start()
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(exit_code(lambda: tune(session)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`experiments tune`: search models and parameters, refit the best."""
+"""Search of models and parameters, and the best of them refitted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from experiments.addresses import exclusive, masked
-from experiments.commands.compose import session_of
 from experiments.evaluation.metrics import mean_metrics
 from experiments.processes import to_the_end
 from experiments.tuning import storage
@@ -28,7 +27,7 @@ from experiments.tuning.study import (
 )
 from experiments.tuning.workers import check_memory_of_workers, optimize_with_workers
 from experiments.workflow.candidate import make_candidate
-from experiments.workflow.config import Config, TuningConfig
+from experiments.workflow.config import TuningConfig
 from experiments.workflow.session import Session, digest
 
 if TYPE_CHECKING:
@@ -40,21 +39,31 @@ logger = logging.getLogger(__name__)
 SETTLE_SECONDS = 1  # between two looks for the runs that others write
 
 
-def main(config: Config) -> None:
-    session = session_of(config)
-    version = tune(session)
-    print(f"{version.name} version {version.number} ({version.tags['model']})")
-    print(f"next: {session.again('promote')}, or {session.again('ui')} to compare its trials")
-
-
-def tune(session: Session) -> Version:
-    """Run the study until it has its trials, wherever an earlier command left it, and refit the best.
+def tune(
+    session: Session, n_trials: int | None = None, study_name: str | None = None, workers: int | None = None
+) -> Version:
+    """Run the study until it has its trials, wherever an earlier call left it, and refit the best.
 
     Optuna's storage is the truth: trials that finished without leaving a run in MLflow, because their
-    process was killed in between, get it now. The same command on other machines works on the same study.
+    process was killed in between, get it now. The same call on other machines works on the same study.
+
+    Parameters
+    ----------
+    session : Session
+    n_trials : int, optional
+        Finished trials that the study shall have; as configured (conf/tuning/) when left out, as are the others.
+    study_name : str, optional
+    workers : int, optional
+        Processes that run trials.
+
+    Returns
+    -------
+    Version
+        The refitted best, registered.
     """
     from experiments.tracking.store import answering
 
+    session = session.with_tuning(n_trials=n_trials, study_name=study_name, workers=workers)
     with answering(session.client), storage.answering(session.config.tuning.storage):
         return _tune(session)
 

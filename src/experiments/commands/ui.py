@@ -1,4 +1,4 @@
-"""`experiments ui`: the MLflow UI on the store in use."""
+"""`experiments ui`: open the MLflow UI on the store in use."""
 
 from __future__ import annotations
 

@@ -1,0 +1,14 @@
+"""`experiments features`: one row of features per customer, as a file."""
+
+from __future__ import annotations
+
+from experiments.commands.compose import session_of
+from experiments.workflow.config import Config
+from experiments.workflow.features import features
+
+
+def main(config: Config) -> None:
+    session = session_of(config)
+    written = features(session, config.cutoff, config.output)
+    print(f"{written.rows:,} customers, {len(session.features)} features at cutoff {written.cutoff} in {written.path}")
+    print(f"next: {session.again('tune')}")

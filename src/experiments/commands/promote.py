@@ -1,0 +1,25 @@
+"""`experiments promote`: gate a version on the sealed window, or move the alias by hand."""
+
+from __future__ import annotations
+
+from experiments.commands.compose import session_of
+from experiments.workflow.config import Config
+from experiments.workflow.promote import decision_text, promote, promote_by_hand, roll_back
+from features.errors import InputError
+
+
+def main(config: Config) -> None:
+    session = session_of(config)
+    if config.rollback and config.version is not None:
+        raise InputError("rollback=true and version=… exclude each other", where="promote", hint="give one of them")
+    if config.rollback:
+        before, now = roll_back(session, config.reason)
+        print(f"{session.registered_name}: champion is version {now} again (was {before})")
+    elif config.reason and config.version is None:
+        raise InputError("a reason without a version", where="promote", hint="say which: version=3 reason='…'")
+    elif config.reason and config.version is not None:
+        moved = promote_by_hand(session, config.version, config.reason)
+        said = f"champion is version {config.version}, by hand: {config.reason}"
+        print(f"{session.registered_name}: {said if moved else f'version {config.version} is the champion already'}")
+    else:
+        print(decision_text(session, promote(session, config.version)))
