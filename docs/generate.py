@@ -276,13 +276,15 @@ def configuration() -> str:
 
 
 def options(group: str) -> Iterator[str]:
-    """Write each file of a group: its purpose and its keys."""
+    """Write each file of a group: its purpose and its keys; what a file leaves uncommented another one may explain."""
+    said = {key.path: key.comment for path in files(group) for key in keys(path.read_text()) if key.comment}
     for path in files(group):
         text = path.read_text()
         if len(files(group)) > 1:
             yield f"### {group}={path.stem}"
         yield header(text)
-        yield table(HEAD, key_rows(group, keys(text), reader(group, path.stem)))
+        found = (dataclasses.replace(key, comment=key.comment or said.get(key.path, "")) for key in keys(text))
+        yield table(HEAD, key_rows(group, found, reader(group, path.stem)))
 
 
 def feature_sets() -> Iterator[str]:

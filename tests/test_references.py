@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import re
 import sys
 import typing
 from types import ModuleType
@@ -38,6 +39,15 @@ def test_reference_has_every_key_of_the_schema() -> None:
     assert len(names) > 50
     special = ("model.", "search.", "features.")  # tables of their own
     assert [name for name in names if not name.startswith(special) and f"`{name}" not in reference] == []
+
+
+def test_every_key_has_a_meaning_or_stands_below_one_that_has() -> None:
+    reference = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w.]+)` \| .* \| (.*) \|$", reference, re.MULTILINE)
+    assert len(rows) > 200
+    explained = {name for name, meaning in rows if meaning}
+    silent = [name for name, meaning in rows if not meaning]
+    assert [name for name in silent if not any(name.startswith(f"{parent}.") for parent in explained)] == []
 
 
 def test_comments_are_read_beside_below_and_above_a_key() -> None:

@@ -12,19 +12,19 @@ from pathlib import Path
 
 
 def masked(text: str) -> str:
-    """A text without the passwords of the addresses in it and without what is called a secret, password or token."""
+    """Return a text without passwords of addresses, and without values named secret, password or token."""
     text = re.sub(r"(://[^:/@\s]*):[^\s/]*@", r"\1:***@", text)
     return re.sub(r"(?i)((?:secret|password|token)[\w.-]*['\"]?\s*[=:]\s*)[^&\s,}]+", r"\1***", text)
 
 
 def with_driver(address: str) -> str:
-    """A database's URL as SQLAlchemy reads it: PostgreSQL by psycopg, where no driver is named."""
+    """Return a database's URL as SQLAlchemy reads it: PostgreSQL uses psycopg where no driver is named."""
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", address)
 
 
 @contextmanager
 def exclusive(address: str, name: str) -> Iterator[None]:
-    """Hold the lock of that name in a store: others that come for it wait.
+    """Hold the lock of that name in a store; others that want it wait.
 
     A PostgreSQL database keeps the lock itself, for all machines, until its holder lets go or is gone.
     Elsewhere it is a file, for this machine: beside a local store, whatever folder a process works in,

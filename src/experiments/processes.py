@@ -17,14 +17,14 @@ from typing import Any
 from features.errors import InputError
 
 USAGE_ERROR, INTERRUPTED = 2, 130
-# No space, no permission, no such folder, a file where a folder should be: the user's to mend, at whatever line.
+# No space, no permission, a missing folder, a file where a folder should be: the user can mend these.
 MENDABLE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EDQUOT}
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")  # the last is joblib's
-SHARED = "EXPERIMENTS_SHARED_CORES"  # those of them that say a share, and nothing of the user's
+SHARED = "EXPERIMENTS_SHARED_CORES"  # those of them that hold a share, not a value of the user's
 
 
 def exit_code(work: Callable[[], object]) -> int:
-    """Do some work, and return the exit code of a process that does it.
+    """Do some work and return an exit code, as a command does.
 
     Returns
     -------
@@ -40,24 +40,24 @@ def exit_code(work: Callable[[], object]) -> int:
     except OSError as error:
         if error.errno not in MENDABLE:
             raise
-        where, hint = error.filename or "disk", "mend that, and give the same command again"
+        where, hint = error.filename or "disk", "mend that and repeat the command"
         print(f"error: {InputError(error.strerror, where=where, hint=hint)}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; the same command continues from here", file=sys.stderr)
         return INTERRUPTED
 
 
 def settle_environment() -> None:
-    """Set what libraries read from the environment when they are loaded, unless the user has."""
+    """Set variables that libraries read when they are loaded, unless the user has set them."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a trial, with a server
-    os.environ.setdefault("GOMP_SPINCOUNT", "300")  # threads that wait longer by spinning starve those they wait for
+    os.environ.setdefault("GOMP_SPINCOUNT", "300")  # threads that spin longer starve the threads they wait for
 
 
 def log_to_stderr() -> None:
-    """Show what the project's own code reports, not what its libraries do."""
+    """Show the project's own logs, not those of its libraries."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     for name in ("experiments", "features"):
@@ -68,7 +68,7 @@ def log_to_stderr() -> None:
 
 
 def mark() -> dict[str, Any]:
-    """This process: host, pid and when it began, which a later process of the same pid does not share.
+    """Return the mark of this process: host, pid and start, in which a later process of the same pid differs.
 
     Neither a journal file nor a local MLflow store notices that a process was killed; others do, by its mark.
     """
@@ -76,18 +76,18 @@ def mark() -> dict[str, Any]:
 
 
 def is_here(owner: Mapping[str, Any]) -> bool:
-    """Whether the marked process runs, or ran, on this machine."""
+    """Tell whether the marked process runs, or ran, on this machine."""
     return owner["host"] == socket.gethostname()
 
 
 def is_gone(owner: Mapping[str, Any]) -> bool:
-    """Whether the marked process ran on this machine and has ended. Of other machines nothing is known: False."""
+    """Tell whether the marked process ran here and has ended; False for other machines: nothing is known of them."""
     return is_here(owner) and _started(owner["pid"]) != owner["started"]
 
 
 @contextmanager
 def to_the_end() -> Iterator[None]:
-    """Hear of an interrupt when what is inside has ended, or at a second one.
+    """Delay an interrupt until the block has ended; a second one takes effect at once.
 
     A transaction that is broken off keeps its lock for as long as the traceback lives, and others wait for it.
     """
@@ -112,7 +112,7 @@ def to_the_end() -> Iterator[None]:
 
 
 def _started(pid: int) -> str | None:
-    """Clock ticks from boot to the process's start; None if there is no such process."""
+    """Return clock ticks from boot to the process's start; None if the process does not exist."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return None if state == "Z" else fields[18]
@@ -136,9 +136,9 @@ def cpu_count() -> int:
 
 @contextmanager
 def sharing_cores(n_processes: int) -> Iterator[None]:
-    """Leave each process its share of the cores: this one, and those that it starts, which may share on.
+    """Give each process its share of the cores: this one, and those that it starts.
 
-    What was told otherwise, by one of `THREADS` in the environment, stays.
+    A value that the user set for one of `THREADS` in the environment stays.
     """
     from threadpoolctl import threadpool_info, threadpool_limits
 

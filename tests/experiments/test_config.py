@@ -8,12 +8,13 @@ from copy import deepcopy
 from functools import cache
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from experiments.commands import main
 from experiments.commands.compose import each_task_beside, of_task, session_of, typed
-from experiments.models.registry import Candidate
+from experiments.models.registry import CANDIDATES, Candidate
 from experiments.tasks import TASKS
 from experiments.tuning.space import Space
 from experiments.workflow.config import Config
@@ -144,3 +145,54 @@ def test_a_password_from_the_environment_is_on_no_command_line(monkeypatch: pyte
     ((config, arguments),) = asked
     assert config.tuning.storage == "postgresql://fleet:se'c,ret@db/studies"
     assert arguments == ["data=cdnow", "tuning.storage=postgresql://fleet:${oc.env:PASSWORD}@db/studies"]
+
+
+def test_every_candidate_has_a_file_that_repeats_no_default_of_its_signature() -> None:
+    files = sorted((CONF / "model").glob("*.yaml"))
+    assert {path.stem for path in files} == set(CANDIDATES)
+    for path in files:
+        content = yaml.safe_load(path.read_text())
+        assert content["name"] == path.stem
+        defaults = CANDIDATES[content["name"]].parameters()
+        assert all(value != defaults[name] for name, value in content.get("params", {}).items()), path
+
+
+@pytest.mark.parametrize(
+    ("typed", "problem", "hint"),
+    [
+        ("model.params.num_leavs=31", "lightgbm has no parameter 'num_leavs'", "did you mean 'num_leaves'?"),
+        ("model.params.num_leaves=many", "model.params.num_leaves has a value of the wrong type", "expected: int"),
+        ("model.params={leaves: 3}", "lightgbm has no parameter 'leaves'", "did you mean 'num_leaves'?"),
+    ],
+)
+def test_a_models_parameters_are_those_of_its_signature(
+    typed: str, problem: str, hint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Config] = []
+    monkeypatch.setattr("experiments.commands.train.main", asked.append)
+    assert main.run(["train", "model=lightgbm", "model.params.num_leaves=31"]) == 0
+    assert asked.pop().model.params == {"num_leaves": 31}
+    assert main.run(["train", "model=lightgbm", typed]) == 2
+    refused = capsys.readouterr().err
+    assert problem in refused
+    assert hint in refused
+    assert not asked
+
+
+def test_what_a_task_sets_is_no_parameter_of_its_models() -> None:
+    task = Session(composed("task=clv")).task
+    assert task.build("bg_nbd", {"penalizer_coef": 0.1}).horizon_days == 90
+    with pytest.raises(InputError, match="no parameter 'horizon_days'"):
+        task.build("bg_nbd", {"horizon_days": 30})
+
+
+def test_a_blend_is_searched_over_the_ranges_of_its_parts() -> None:
+    clv, repurchase = (composed(f"task={task}").search.space for task in ("clv", "repurchase"))
+    assert list(clv["blend"]) == ["probabilistic", "weight", *(f"boosting__{name}" for name in clv["lightgbm"])]
+    for blend, alone in (
+        (clv["blend"], clv["lightgbm"]),
+        (repurchase["probability_blend"], repurchase["lightgbm_probability"]),
+    ):
+        assert {name: blend[f"boosting__{name}"] for name in alone} == alone
+    assert list(repurchase["lightgbm_probability"]) == list(clv["lightgbm"])[2:]
+    assert list(clv["bg_nbd"]) == ["penalizer_coef", "gamma_gamma_penalizer_coef"]

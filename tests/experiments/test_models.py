@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from scipy.integrate import quad
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -26,12 +27,12 @@ from experiments.models import (
 )
 from experiments.models.buy_till_you_die import PROBABILISTIC
 from experiments.models.probabilities import calibration_map
+from experiments.workflow.config import SearchConfig
 from features.errors import InputError
 from workplace import outputs_apart
 
 CONF = Path(__file__).parents[2] / "conf"
 CUTOFFS = (date(2017, 3, 7), date(2017, 4, 6))
-TERMS = {"horizon_days", "margin", "discount_rate", "event"}
 DAYS = 90
 SPEND = [
     "naive_lifetime_rate",
@@ -153,27 +154,12 @@ class TestEveryModel:
         with pytest.raises(InputError, match=f"missing feature {used}"):
             fitted[name].predict(X.drop(columns=used))
 
-    def test_configuration_lists_the_estimators_own_defaults(self, name):
-        config = yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text())
-        assert config["name"] == name
-        model = EVERY[name](**{key: _number(value) for key, value in config["params"].items()})
-        params = model.get_params(deep=True)
-        names = {key for key, value in params.items() if not hasattr(value, "fit")} - TERMS
-        assert set(config["params"]) - {"probabilistic"} == names
-        assert repr(params) == repr(EVERY[name]().get_params(deep=True))
-
     def test_stored_text_is_json_and_unknown_classes_are_refused(self, name, fitted):
         content = json.loads(dump(fitted[name]))
         assert set(content) == {"class", "module", "params", "state"}
         content["class"] = "Nothing"
         with pytest.raises(InputError, match="Nothing"):
             load(json.dumps(content))
-
-
-def _number(value):
-    """YAML 1.1 reads 1.0e-06 as a number and 1e-06 as text; configuration must use the first form."""
-    assert not (isinstance(value, str) and value[0].isdigit())
-    return value
 
 
 def test_models_load_in_a_fresh_process_and_predict_the_same_bits(fitted, tmp_path):
@@ -183,9 +169,10 @@ def test_models_load_in_a_fresh_process_and_predict_the_same_bits(fitted, tmp_pa
 
 @pytest.mark.parametrize(("task", "models"), [("clv", SPEND), ("repurchase", PROBABILITIES)])
 def test_search_space_names_models_and_parameters_that_exist(task, models):
-    search = yaml.safe_load((CONF / "search" / f"{task}.yaml").read_text())
-    assert set(search["models"]) == set(search["space"]) <= set(models)
-    for name, space in search["space"].items():
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        search = SearchConfig(**OmegaConf.to_container(compose(f"search/{task}").search))
+    assert set(search.models) == set(search.space) <= set(models)
+    for name, space in search.space.items():
         assert set(space) <= set(EVERY[name]().get_params(deep=True))
         for draw in (0, -1):
             params = {

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -36,7 +33,6 @@ from experiments.reports.cluster_charts import elbow_figure, pca_figure, profile
 from features.errors import InputError
 from workplace import outputs_apart
 
-CONF = Path(__file__).parents[2] / "conf"
 GROUPS = 4
 CUTOFFS = pd.DatetimeIndex(["2017-03-07", "2017-04-06"])
 
@@ -160,14 +156,6 @@ def test_models_load_in_a_fresh_process_and_give_the_same_bits_renumbered_too(fi
     for name, outputs in outputs_apart(models, X, tmp_path).items():
         assert np.array_equal(outputs, models[name].outputs(X)), name
     assert set(models["kmeans"].segment(X)) == {1, 2, 3, 9}
-
-
-@pytest.mark.parametrize("name", ["segmentation", "quantile_bins", "quantile_bins_rate"])
-def test_configuration_lists_the_models_own_defaults(name):
-    config = yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text())
-    of_the_task = ("horizon_days", "variables")
-    defaults = {key: value for key, value in CANDIDATES[name].build().get_params().items() if key not in of_the_task}
-    assert config == {"name": name, "params": defaults}
 
 
 class TestVariables:

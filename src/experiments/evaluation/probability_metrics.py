@@ -11,7 +11,6 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import norm
 
 from experiments.evaluation.metrics import Metric
 from experiments.evaluation.spend_metrics import top_decile_lift
@@ -161,6 +160,8 @@ def reliability_table(y_true: ArrayLike, y_pred: ArrayLike, confidence: float = 
 
 def wilson_interval(share: np.ndarray, n: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's score interval of a share seen among n: within [0, 1], of some width also at 0 and 1."""
+    from scipy.stats import norm
+
     z = norm.ppf((1 + confidence) / 2)
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))

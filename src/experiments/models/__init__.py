@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-from experiments.models.base import Model, dump, load
-from experiments.models.baselines import Constant, NaiveSpend, PastTotal
-from experiments.models.blend import Blend, ProbabilityBlend, blend, probability_blend
-from experiments.models.boosting import LightGBMProbability, LightGBMSpend
-from experiments.models.buy_till_you_die import BGNBD, MBGNBD, ParetoNBD
-from experiments.models.probabilities import LogisticRFM, NaiveProbability, PurchaseProbability, Recalibrated
-from experiments.models.quantile_bins import QuantileBins
-from experiments.models.registry import CANDIDATES, Candidate
-from experiments.models.segmentation import Segmentation
-from experiments.models.segments import Segments
+import importlib
 
-__all__ = [
-    "BGNBD",
-    "CANDIDATES",
-    "MBGNBD",
-    "Blend",
-    "Candidate",
-    "Constant",
-    "LightGBMProbability",
-    "LightGBMSpend",
-    "LogisticRFM",
-    "Model",
-    "NaiveProbability",
-    "NaiveSpend",
-    "ParetoNBD",
-    "PastTotal",
-    "ProbabilityBlend",
-    "PurchaseProbability",
-    "QuantileBins",
-    "Recalibrated",
-    "Segmentation",
-    "Segments",
-    "blend",
-    "dump",
-    "load",
-    "probability_blend",
-]
+_PLACES = {  # imported when first asked for: scikit-learn takes a second, and not every command trains
+    "BGNBD": "buy_till_you_die",
+    "Blend": "blend",
+    "CANDIDATES": "registry",
+    "Candidate": "registry",
+    "Constant": "baselines",
+    "LightGBMProbability": "boosting",
+    "LightGBMSpend": "boosting",
+    "LogisticRFM": "probabilities",
+    "MBGNBD": "buy_till_you_die",
+    "Model": "base",
+    "NaiveProbability": "probabilities",
+    "NaiveSpend": "baselines",
+    "ParetoNBD": "buy_till_you_die",
+    "PastTotal": "baselines",
+    "ProbabilityBlend": "blend",
+    "PurchaseProbability": "probabilities",
+    "QuantileBins": "quantile_bins",
+    "Recalibrated": "probabilities",
+    "Segmentation": "segmentation",
+    "Segments": "segments",
+    "dump": "base",
+    "load": "base",
+}
+
+__all__ = sorted(_PLACES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from experiments.models.base import Model
-from experiments.models.baselines import Constant, NaiveSpend, PastTotal
-from experiments.models.blend import blend, probability_blend
-from experiments.models.boosting import LightGBMProbability, LightGBMSpend
-from experiments.models.buy_till_you_die import BGNBD, MBGNBD, ParetoNBD
-from experiments.models.probabilities import LogisticRFM, NaiveProbability, PurchaseProbability
-from experiments.models.quantile_bins import QuantileBins
-from experiments.models.segmentation import Segmentation
 from features.errors import InputError, check_type, did_you_mean
+
+if TYPE_CHECKING:
+    from experiments.models.base import Model
 
 
 @dataclass(frozen=True)
@@ -51,42 +47,63 @@ class Candidate:
         return {name: value for name, value in self.build().get_params().items() if name not in self.terms}
 
 
+def _model(module: str, name: str, **defaults: Any) -> Callable[..., Model]:
+    """Return what builds a model of this room; its module is imported then, as scikit-learn takes a second."""
+    return partial(_build, module, name, **defaults)
+
+
+def _build(module: str, name: str, /, **params: Any) -> Model:
+    return getattr(importlib.import_module(f"experiments.models.{module}"), name)(**params)
+
+
 CANDIDATES: Mapping[str, Candidate] = {
     # spend
     "naive_lifetime_rate": Candidate(
-        partial(NaiveSpend, rate="lifetime_spend_rate"), "spend per day since the first purchase", is_baseline=True
+        _model("baselines", "NaiveSpend", rate="lifetime_spend_rate"),
+        "spend per day since the first purchase",
+        is_baseline=True,
     ),
     "naive_last_91_days_rate": Candidate(
-        partial(NaiveSpend, rate="last_91_days_spend_rate"), "spend in the last 91 days", is_baseline=True
+        _model("baselines", "NaiveSpend", rate="last_91_days_spend_rate"), "spend in the last 91 days", is_baseline=True
     ),
-    "naive_past_total": Candidate(PastTotal, "total spend so far", is_baseline=True),
-    "bg_nbd": Candidate(BGNBD, "BG/NBD"),
-    "mbg_nbd": Candidate(MBGNBD, "MBG/NBD"),
-    "pareto_nbd": Candidate(ParetoNBD, "Pareto/NBD"),
-    "lightgbm": Candidate(LightGBMSpend, "LightGBM"),
-    "blend": Candidate(blend, "LightGBM blended with a buy-till-you-die model"),
+    "naive_past_total": Candidate(_model("baselines", "PastTotal"), "total spend so far", is_baseline=True),
+    "bg_nbd": Candidate(_model("buy_till_you_die", "BGNBD"), "BG/NBD"),
+    "mbg_nbd": Candidate(_model("buy_till_you_die", "MBGNBD"), "MBG/NBD"),
+    "pareto_nbd": Candidate(_model("buy_till_you_die", "ParetoNBD"), "Pareto/NBD"),
+    "lightgbm": Candidate(_model("boosting", "LightGBMSpend"), "LightGBM"),
+    "blend": Candidate(_model("blend", "blend"), "LightGBM blended with a buy-till-you-die model"),
     # probabilities
     "naive_recency": Candidate(
-        partial(NaiveProbability, feature="days_since_last_purchase"), "days since the last purchase", is_baseline=True
+        _model("probabilities", "NaiveProbability", feature="days_since_last_purchase"),
+        "days since the last purchase",
+        is_baseline=True,
     ),
     "naive_frequency": Candidate(
-        partial(NaiveProbability, feature="frequency"), "purchase days so far", is_baseline=True
+        _model("probabilities", "NaiveProbability", feature="frequency"), "purchase days so far", is_baseline=True
     ),
     "naive_visits": Candidate(
-        partial(NaiveProbability, feature="purchase_days_last_91_days"),
+        _model("probabilities", "NaiveProbability", feature="purchase_days_last_91_days"),
         "purchase days in the last 91 days",
         is_baseline=True,
     ),
-    "naive_constant": Candidate(Constant, "one probability for all", is_baseline=True),
-    "purchase_probability": Candidate(PurchaseProbability, "P(at least one purchase) of a buy-till-you-die model"),
-    "logistic": Candidate(LogisticRFM, "logistic regression"),
-    "lightgbm_probability": Candidate(LightGBMProbability, "LightGBM"),
-    "probability_blend": Candidate(probability_blend, "LightGBM blended with a buy-till-you-die model"),
+    "naive_constant": Candidate(_model("baselines", "Constant"), "one probability for all", is_baseline=True),
+    "purchase_probability": Candidate(
+        _model("probabilities", "PurchaseProbability"), "P(at least one purchase) of a buy-till-you-die model"
+    ),
+    "logistic": Candidate(_model("probabilities", "LogisticRFM"), "logistic regression"),
+    "lightgbm_probability": Candidate(_model("boosting", "LightGBMProbability"), "LightGBM"),
+    "probability_blend": Candidate(
+        _model("blend", "probability_blend"), "LightGBM blended with a buy-till-you-die model"
+    ),
     # segments
-    "segmentation": Candidate(Segmentation, "clusters"),
-    "quantile_bins": Candidate(QuantileBins, "equal-sized groups by total spend", is_baseline=True),
+    "segmentation": Candidate(_model("segmentation", "Segmentation"), "clusters"),
+    "quantile_bins": Candidate(
+        _model("quantile_bins", "QuantileBins"), "equal-sized groups by total spend", is_baseline=True
+    ),
     "quantile_bins_rate": Candidate(
-        partial(QuantileBins, by="total_spend_rate"), "equal-sized groups by daily spend", is_baseline=True
+        _model("quantile_bins", "QuantileBins", by="total_spend_rate"),
+        "equal-sized groups by daily spend",
+        is_baseline=True,
     ),
 }
 

@@ -95,6 +95,7 @@ class Segmentation(Segments):
     n_init : int
         Starts of k-means; the best one is kept. A mixture starts once, from k-means.
     seed : int
+        Of starts and of drawn rows.
     horizon_days : float
         Of clv, and of the spend that `y` holds.
 

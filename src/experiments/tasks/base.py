@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,15 @@ import pandas as pd
 from experiments.evaluation.metrics import Metric, check_guards, check_primary_metric, measure
 from experiments.evaluation.validation import Dataset, Evaluation, Validation
 from experiments.models import registry
-from experiments.models.base import Model
-from experiments.models.baselines import Constant
 from experiments.models.registry import Candidate
-from experiments.reports.section import Section
 from features.errors import InputError, check_type, did_you_mean
 from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
 from features.shop import Shop
+
+if TYPE_CHECKING:  # scikit-learn and matplotlib take seconds to import, and not every command needs them
+    from experiments.models.base import Model
+    from experiments.reports.section import Section
 
 Expand = Callable[[Sequence[str]], list[str]]
 
@@ -199,6 +200,8 @@ class Task(ABC):
 
     def control(self) -> Model:
         """Build the model that knows nothing of a row: the same prediction for all."""
+        from experiments.models.baselines import Constant
+
         return Constant()
 
     # How good the answer is

@@ -12,12 +12,11 @@ import pandas as pd
 
 from experiments.evaluation.metrics import Metric
 from experiments.evaluation.spend_metrics import SPEND_METRICS, calibration_table, cumulative_gain
-from experiments.models.base import check_terms
 from experiments.models.registry import Candidate, choose
 from experiments.tasks.base import Task
 from features import outcomes
 from features.grains import CUSTOMER, Grain
-from features.outcomes import DAYS_PER_YEAR, Outcome
+from features.outcomes import DAYS_PER_YEAR, Outcome, check_money_terms
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class CustomerValue(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_terms(self.horizon_days, self.margin, self.discount_rate)
+        check_money_terms(self.margin, self.discount_rate)
 
     @property
     def population(self) -> str:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -20,14 +20,15 @@ from experiments.evaluation.probability_metrics import (
     roc_auc,
 )
 from experiments.evaluation.validation import Dataset, Evaluation, Validation
-from experiments.models.base import Model, require_columns
-from experiments.models.probabilities import Recalibrated, calibration_map, check_event, recalibrated
 from experiments.models.registry import Candidate, choose
 from experiments.tasks.base import Task
 from features import outcomes
-from features.errors import InputError
+from features.errors import InputError, did_you_mean
 from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from experiments.models.base import Model
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,10 @@ class Repurchase(Task):
     history: ClassVar[tuple[str, ...]] = ("frequency", SINCE)
 
     def __post_init__(self) -> None:
-        check_event(self.event, where="task.event")
+        if self.event not in OUTCOMES:
+            raise InputError(
+                f"there is no event {self.event!r}", where="task.event", hint=did_you_mean(self.event, OUTCOMES)
+            )
         if self.active_within_days is not None and self.active_within_days < 1:
             raise InputError(
                 "active_within_days is out of range",
@@ -143,6 +147,8 @@ class Repurchase(Task):
 
     def judged_rows(self, dataset: Dataset) -> Dataset:
         """Return those who bought in the last `active_within_days`."""
+        from experiments.models.base import require_columns
+
         if self.active_within_days is None:
             return dataset
         since = require_columns(dataset.X, [SINCE])[SINCE]
@@ -150,6 +156,8 @@ class Repurchase(Task):
 
     def evaluate(self, model: Any, dataset: Dataset) -> Evaluation:
         """Predict and measure the judged customers; one-day, repeat and recently active ones also apart."""
+        from experiments.models.base import require_columns
+
         evaluation = super().evaluate(model, dataset)
         history = require_columns(self.judged_rows(dataset).X, ["frequency", SINCE])
         groups = {
@@ -173,6 +181,8 @@ class Repurchase(Task):
         shift need not be the next one's: the map is carried only where maps learnt in the same way from the cutoffs
         before would have lowered the log loss at the later ones, which a single cutoff cannot show.
         """
+        from experiments.models.probabilities import Recalibrated, recalibrated
+
         folds = [fold.evaluation for fold in validation.folds]
         later = folds[1:]
         moved = [
@@ -195,6 +205,8 @@ class Repurchase(Task):
 
 
 def _calibration_map(folds: Sequence[Evaluation]) -> tuple[float, float]:
+    from experiments.models.probabilities import calibration_map
+
     return calibration_map(
         np.concatenate([fold.y for fold in folds]), np.concatenate([fold.prediction for fold in folds])
     )

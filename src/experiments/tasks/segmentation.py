@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
 
-from experiments.evaluation import cluster_metrics
 from experiments.evaluation.metrics import Metric
 from experiments.evaluation.validation import Dataset, Evaluation
-from experiments.models.base import Model
 from experiments.models.registry import Candidate, choose
-from experiments.models.segmentation import Segmentation
-from experiments.models.segments import Segments, match_labels
 from experiments.tasks.base import Expand, Task
 from features import outcomes
 from features.errors import InputError, did_you_mean
 from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from experiments.models.base import Model
+    from experiments.models.segmentation import Segmentation
 
 OBJECTIVES = ("explained_deviance", "silhouette")
 ELBOW = range(2, 11)
@@ -123,10 +123,12 @@ class CustomerSegments(Task):
 
     def metrics(self) -> Mapping[str, Metric]:
         """Return the explained deviance of spend."""
+        from experiments.evaluation.cluster_metrics import explained_deviance
+
         metric = Metric(
             "explained_deviance",
             "share of the deviance of later spend that segments explain: 1 is all of it, 0 what one mean explains",
-            cluster_metrics.explained_deviance,
+            explained_deviance,
             gain="explains later spend",
             undefined="all spent the same",
         )
@@ -134,12 +136,16 @@ class CustomerSegments(Task):
 
     def evaluate(self, model: Any, dataset: Dataset) -> Evaluation:
         """Measure explained deviance; of clusters also their geometry, and how stable they are when learnt anew."""
+        from experiments.models.segmentation import Segmentation
+
         evaluation = super().evaluate(model, dataset)
         if not isinstance(model, Segmentation):
             return evaluation
         return replace(evaluation, metrics={**evaluation.metrics, **self._geometry(model, dataset.X)})
 
     def _geometry(self, model: Segmentation, X: pd.DataFrame) -> dict[str, float]:
+        from experiments.evaluation import cluster_metrics
+
         Z, labels = model.transform(X), model.segment(X)
         silhouette = cluster_metrics.silhouette(Z, labels, seed=self.seed)
         null = float(cluster_metrics.silhouette_null(model.cluster, Z, n_repeats=self.n_nulls, seed=self.seed).mean())
@@ -159,6 +165,9 @@ class CustomerSegments(Task):
 
     def diagnose(self, model: Model, dataset: Dataset) -> Evaluation:
         """Measure the surrogate beside its null, and tabulate importances, elbow, profiles, sizes and a map."""
+        from experiments.evaluation import cluster_metrics
+        from experiments.models.segmentation import Segmentation
+
         assert isinstance(model, Segmentation)
         Z, labels = model.transform(dataset.X), model.segment(dataset.X)
         surrogate = cluster_metrics.surrogate(model.cluster, Z, labels, seed=self.seed)
@@ -181,6 +190,9 @@ class CustomerSegments(Task):
 
     def align(self, model: Model, X: pd.DataFrame, champion: Model, champion_X: pd.DataFrame) -> Model:
         """Give the new segments the numbers of the champion's that hold most of the same customers."""
+        from experiments.models.segmentation import Segmentation
+        from experiments.models.segments import Segments, match_labels
+
         assert isinstance(model, Segmentation)
         assert isinstance(champion, Segments)
         return model.relabel(match_labels(model.segment(X), champion.segment(champion_X)))

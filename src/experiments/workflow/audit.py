@@ -90,7 +90,7 @@ def findings_table(findings: Sequence[Finding]) -> str:
 
 @contextmanager
 def _quiet_snapshots() -> Iterator[None]:
-    """Keep quiet about the snapshots of tables that were tampered with."""
+    """Log no snapshots of tables that were tampered with."""
     logger = logging.getLogger("features.snapshot")
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -101,7 +101,7 @@ def _quiet_snapshots() -> Iterator[None]:
 
 
 def _findings(session: Session, tasks: Mapping[str, Session | InputError], folder: Path) -> Iterator[Finding]:
-    """All findings; the folder is for tables that were tampered with."""
+    """Yield all findings; the folder is for tables that were tampered with."""
     shop, limits = session.shop, limits_of(session.config.audit)
     tamperer = Tamperer(shop.tables, shop.engine, folder)
     yield from audit_features(tamperer, cutoffs_of(session))

@@ -21,7 +21,7 @@ WRITERS = {".parquet": pq.ParquetWriter, ".csv": CSVWriter}
 
 
 class Written(NamedTuple):
-    """A file of rows that was written, and the cutoff that they are of."""
+    """A written file, with its number of rows and their cutoff."""
 
     path: Path
     rows: int
@@ -65,7 +65,7 @@ def check_writable(path: Path, where: str) -> None:
 def write(
     function: RowFunction, rows: Path, engine: Engine, path: Path, metadata: Mapping[str, str] | None = None
 ) -> int:
-    """Write a function of rows in the format of the path's suffix, batch by batch.
+    """Write the result of a function of rows, batch by batch, in the format of the path's suffix.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def write(
     engine : Engine
     path : Path
     metadata : mapping, optional
-        Kept in the file where its format can, as Parquet's does.
+        Kept in a Parquet file; CSV has no place for it.
 
     Returns
     -------
@@ -94,6 +94,6 @@ def write(
         for batch in engine.map(function, rows, schema):
             writer.write(
                 batch.cast(schema.with_metadata(metadata))
-            )  # an engine may name the same type otherwise, and add metadata
+            )  # an engine may name a type differently and add metadata
             bar.update(batch.num_rows)
     return count

@@ -54,7 +54,7 @@ class Answer:
 
     @property
     def is_searched(self) -> bool:
-        """Whether something can be in use for it."""
+        """True if the task has a candidate, or a baseline in its place."""
         return self.candidate is not None or self.is_unjudged
 
     @property
@@ -96,14 +96,14 @@ def run(sessions: Sequence[Session], processes: int | None = None) -> list[Answe
 
 
 def n_processes(config: Config) -> int:
-    """Return how many processes search tasks: as configured, else as many as there are cores for."""
+    """Return how many processes search tasks: as configured, else by the number of cores."""
     if config.processes is not None:
         return config.processes
     return 1 if config.engine["name"] == "spark" else max(1, cpu_count() // config.tuning.workers)
 
 
 def answers_text(answers: Sequence[Answer]) -> str:
-    """Return each decision in a few lines, and below them a table of all."""
+    """Return the decisions, and below them a table of all tasks."""
     decisions = [decision_text(answer.session, answer.look) for answer in answers if answer.look is not None]
     return "\n\n".join([*decisions, summary(answers)])
 

@@ -69,12 +69,12 @@ class Session:
         self.cache = self.path(config.cache)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Take the configuration along to another process, and nothing that this one has opened."""
+        """Pickle the configuration alone: another process opens its own tables and stores."""
         given = (self.config, self.overrides, self.config_dirs, self.folder, self.hypotheses)
         return type(self), given
 
     def path(self, given: str | Path) -> Path:
-        """Return a path that starts from the session's folder, where it is relative."""
+        """Return a path; a relative one starts from the session's folder."""
         return self.folder / given
 
     def with_tuning(self, **options: Any) -> Session:
@@ -116,7 +116,7 @@ class Session:
 
     @cached_property
     def features(self) -> list[str]:
-        """Names of the features, wildcards expanded by what was known at the first possible cutoff."""
+        """Names of the features. Wildcards are expanded with values known at the first possible cutoff."""
         return self._expand(self.config.features.names)
 
     def _expand(self, names: Sequence[str]) -> list[str]:
@@ -133,7 +133,7 @@ class Session:
         return self.splits_over(self.task.horizon_days)
 
     def splits_over(self, horizon_days: int) -> Splits:
-        """Cutoffs of training, validation and the sealed window, for outcomes over so many days."""
+        """Return the cutoffs of training, validation and the sealed window, for outcomes over so many days."""
         options = self.config.evaluation
         staged = self.shop.staged
         return make_splits(
@@ -147,12 +147,12 @@ class Session:
         )
 
     def dataset(self, cutoffs: Sequence[date], features: Sequence[str] | None = None) -> Dataset:
-        """Features and target at some cutoffs, from the cache where they were computed before."""
+        """Return features and outcome at some cutoffs; what was computed before comes from the cache."""
         return self.task.dataset(self.shop, features or self.features, sorted(cutoffs))
 
     @cached_property
     def training(self) -> Dataset:
-        """Features and target at all cutoffs before the sealed one.
+        """Features and outcome at all cutoffs before the sealed one.
 
         Raises
         ------
@@ -165,7 +165,7 @@ class Session:
 
     @cached_property
     def counts(self) -> pd.DataFrame:
-        """What the windows of the folds hold: see `Task.counts`. Of a fold's training cutoffs, the last."""
+        """What is counted in the windows of the folds: see `Task.counts`. Of training cutoffs, only the last counts."""
         folds = self.splits.folds()
         days = sorted({day for training, held_out in folds for day in (max(training), *held_out)})
         counts = self.task.counts(self.dataset(days, self.task.history))
@@ -173,7 +173,7 @@ class Session:
 
     @property
     def client(self) -> MlflowClient:
-        """The connected store, which MLflow's own functions use from here on: they know one at a time."""
+        """The connected store. MLflow's own functions know one store at a time, and use this one from here on."""
         from experiments.tracking.store import use
 
         use(self._client)
@@ -218,7 +218,7 @@ class Session:
 
     @cached_property
     def lineage(self) -> dict[str, str]:
-        """Tags that say what a model was made for and from; models that differ in them are not compared."""
+        """Tags that say what a model was made for and from."""
         staged = self.shop.staged
         return {
             "shop": staged.shop,
@@ -242,7 +242,7 @@ class Session:
         }
 
     def again(self, command: str) -> str:
-        """A command to type next, with the choices of this one: data, task, configuration folder, store, ..."""
+        """Return a command to type next, with the lasting choices of this session: data, task, folder, store."""
         given = [
             text for text in self.overrides if text.lstrip("+~").startswith(LASTING) and not text.startswith("tasks=")
         ]
@@ -251,12 +251,12 @@ class Session:
 
 
 def digest(content: Any) -> str:
-    """A short hash of something that JSON can hold."""
+    """Return a short hash of something that JSON can hold."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def git_commit() -> str:
-    """The commit of the code, marked where the work tree differs from it; `unknown` outside a checkout."""
+    """Return the commit of the code, marked if the work tree differs from it; `unknown` outside a checkout."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:

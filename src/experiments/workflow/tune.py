@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SETTLE_SECONDS = 1  # between two looks for the runs that others write
+SETTLE_SECONDS = 1  # between two checks for runs that others write
 
 
 def tune(
@@ -82,7 +82,7 @@ def _tune(session: Session) -> Version:
         )
     folds = session.splits.folds()
     dataset = session.training
-    for baseline in task.baselines({}).values():  # a feature that they lack is better missed now than after the study
+    for baseline in task.baselines({}).values():  # fails here if a feature is missing, not after the study
         baseline().fit(dataset.X, dataset.target)
     logger.info("%d rows of %d features at %d cutoffs", len(dataset.X), dataset.X.shape[1], dataset.X.index.levshape[1])
 
@@ -119,7 +119,7 @@ def _tune(session: Session) -> Version:
 
         done = len(finished(study))
         if done >= options.n_trials:
-            logger.info("the study has %d finished trials: tuning.n_trials=%d asks for no more", done, options.n_trials)
+            logger.info("no trial to run: %d have finished, tuning.n_trials=%d", done, options.n_trials)
         if options.workers == 1:
             optimize(study, objective, options.n_trials, log_trial)
         else:
@@ -146,17 +146,17 @@ def _tune(session: Session) -> Version:
 
 
 def study_options(options: TuningConfig) -> StudyOptions:
-    """What the configuration says of the study itself."""
+    """Return the options of the study itself."""
     return StudyOptions(**{field.name: getattr(options, field.name) for field in dataclasses.fields(StudyOptions)})
 
 
 def settle(study: Any, runs: Runs, parent: str, seed: int) -> set[int]:
-    """End the trials that nobody works on, and see that each finished one has one run, unless others write it.
+    """End the trials that no process works on, and write the run of each finished trial, unless others write it.
 
     Returns
     -------
     set of int
-        Trials that finished and whose run is still to be written.
+        Finished trials whose run is not written yet.
     """
     fail_stale_trials(study)
     trials = finished(study)
@@ -165,7 +165,7 @@ def settle(study: Any, runs: Runs, parent: str, seed: int) -> set[int]:
 
 
 def settle_all(study: Any, runs: Runs, parent: str, seed: int) -> None:
-    """Settle until each finished trial has its run; what others do not write in time is written here."""
+    """Settle until each finished trial has its run; runs that others do not write in time are written here."""
     deadline = time.monotonic() + 2 * WRITING_TIME  # clocks may differ by as much again
     while missing := settle(study, runs, parent, seed):
         if time.monotonic() > deadline:
@@ -175,7 +175,7 @@ def settle_all(study: Any, runs: Runs, parent: str, seed: int) -> None:
 
 
 def study_identity(session: Session) -> str:
-    """A hash of all that makes trials comparable: data, features, cutoffs, task, space, seed, sampler, code."""
+    """Return a hash of all that makes trials comparable: data, features, cutoffs, task, space, seed, sampler, code."""
     from experiments.tracking.packaging import code_digest
 
     config = session.config
@@ -194,7 +194,7 @@ def study_identity(session: Session) -> str:
 
 
 def record(trial: Any, seed: int) -> TrialRecord:
-    """What MLflow is to know of an Optuna trial."""
+    """Return what MLflow keeps of an Optuna trial."""
     from experiments.tracking.runs import TrialRecord
 
     folds = trial.user_attrs.get("fold_metrics", [])
