@@ -145,7 +145,7 @@ def decision_page(
         _ledger(look, looks),
         "<h2>Data needed</h2>",
         _needed(decision),
-        "<p class=foot>Intervals describe how much the figures vary over resamples of these customers in this window "
+        "<p class=foot>Intervals describe how much the figures vary over resamples of this window "
         "(bootstrap); another season varies too.</p>",
     ]
     return document(f"{title}: the decision", "\n".join(part for part in parts if part), STYLE)
@@ -247,13 +247,13 @@ def _needed(decision: Decision) -> str:
     nearest, effect = decision.nearest, decision.min_effect
     if math.isnan(nearest.detectable):
         return "<p>Unknown, because the gain has no interval.</p>"
-    text = f"With these customers a gain of <b>{figure(nearest.detectable)}</b> is detected with a power of 80%"
+    text = f"With these data a gain of <b>{figure(nearest.detectable)}</b> is detected with a power of 80%"
     if nearest.detectable <= effect or not effect:
         return f"<p>{text}, which is enough for the required {figure(effect)}.</p>"
     factor = (nearest.detectable / effect) ** 2
     return (
-        f"<p>{text}. To detect the required {figure(effect)} with the same power, about {factor:.1f} times as many "
-        "customers are needed.</p>"
+        f"<p>{text}. To detect the required {figure(effect)} with the same power, about {factor:.1f} times as "
+        "many rows are needed.</p>"
     )
 
 

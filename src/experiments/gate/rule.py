@@ -35,7 +35,7 @@ class Comparison:
     lower, upper : float
         One-sided bounds of the gain, each at level alpha.
     interval : (float, float)
-        Two-sided confidence interval of the gain: over resamples of these customers, in this window.
+        Two-sided confidence interval of the gain: over resamples of the units in this window.
     confidence : float
         Coverage of the intervals, such as 0.95.
     detectable : float
