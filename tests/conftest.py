@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,9 +118,36 @@ def workspace(finished_run: tuple[Path, str], tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def configurations() -> dict[str, object]:
+    """Configurations by the text of their file."""
+    return {}
+
+
+@pytest.fixture
+def quick_composition(configurations: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parse each configuration file once for all commands of this process; `-m` for sweeps is not looked for."""
+    from hydra._internal.hydra import Hydra
+    from omegaconf import OmegaConf
+
+    load = OmegaConf.load
+
+    def load_once(file: object) -> object:
+        if not isinstance(file, io.TextIOBase):
+            return load(file)
+        text = file.read()
+        if text not in configurations:
+            file.seek(0)
+            configurations[text] = load(file)
+        return deepcopy(configurations[text])
+
+    monkeypatch.setattr(OmegaConf, "load", load_once)
+    monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)  # composes everything to learn whether it is a sweep
+
+
 @pytest.fixture
 def run(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], quick_composition: None
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`run("promote", "rollback=true", code=2)` in the copied folder, by this process, which has its imports."""
     import mlflow

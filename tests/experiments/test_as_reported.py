@@ -146,7 +146,7 @@ def test_a_difference_is_told_with_its_interval_and_only_where_it_is_shown():
 def test_honest_figures_do_not_move_with_the_sealed_window(shop, quick, results, tmp_path):
     splits = splits_of(shop)
     lines = shop.tables.transactions
-    before = dataclasses.replace(shop.tables, transactions=lines.filter(lines.timestamp < midnight(splits.sealed)))
+    before = shop.tables.with_tables(transactions=lines.filter(lines.timestamp < midnight(splits.sealed)))
     blind = by_part(as_reported(dataclasses.replace(shop, tables=before, cache=tmp_path), splits, quick))
     judged = {
         "segments": ["clusters_explained_deviance", "tiers_explained_deviance", "top_tiers_spend_share"],
@@ -160,8 +160,8 @@ def test_honest_figures_do_not_move_with_the_sealed_window(shop, quick, results,
 
 def test_what_is_missing_is_left_out_with_a_line_and_the_rest_is_done(shop, quick, tmp_path):
     lines = shop.tables.transactions
-    tables = dataclasses.replace(
-        shop.tables, customers=None, transactions=lines.mutate(product_id=lines.product_id.nullif(lines.product_id))
+    tables = shop.tables.with_tables(
+        customers=None, transactions=lines.mutate(product_id=lines.product_id.nullif(lines.product_id))
     )
     bare = dataclasses.replace(shop, tables=tables, cache=tmp_path)
     segments, interval, products = as_reported(bare, splits_of(shop), quick)

@@ -131,6 +131,7 @@ def test_planted_effects_are_found_and_their_size_is_told(simulated):
     assert assessed(shop, {"reverse": reverse})["reverse"].verdict == "does not hold"
 
 
+@pytest.mark.slow
 def test_intervals_hold_no_effect_where_none_was_planted(simulated):
     """Of single parts: of the tier with the least effect p is large by itself."""
     missed = {name: 0 for name in the_four()}

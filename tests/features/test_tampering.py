@@ -11,11 +11,12 @@ import pytest
 from simulated import CUTOFF, END, engine, open_shop, simulate
 
 from features.families import FAMILIES, PARAMETRISED, Family, feature_families
+from features.grains import CUSTOMER
 from features.leakage import all_features, contradictions, descriptive, moving_features
 from features.tables import SPECS, midnight
 from features.tampering import TAMPERINGS, Tamperer
 
-ALL = list(feature_families())
+ALL = [name for name, family in feature_families().items() if family.grain == CUSTOMER]
 VALUED = [f"{name}.{features.example}" for name, features in PARAMETRISED.items()]
 FROM_CUTOFF = (CUTOFF, None)
 

@@ -18,7 +18,7 @@ from experiments.evaluation import cluster_metrics
 from experiments.evaluation.spend_metrics import spearman
 from experiments.evaluation.splits import Splits
 from experiments.models.segmentation import Segmentation
-from features import outcomes
+from features.outcomes import SPEND
 from features.shop import Shop
 
 # The case study's names of what is clustered.
@@ -297,7 +297,7 @@ def _later(shop: Shop, splits: Splits, options: Options) -> Later:
     then = max(training)
     customers_then, customers_now = (customers_at(shop, day, options.outlier_quantile) for day in (then, now))
     rows_then, rows_now = customers_then.rows, customers_now.rows
-    spend = shop.target(outcomes.spend, [then, now], splits.horizon_days, "spend")
+    spend = shop.outcome(SPEND, [then, now], splits.horizon_days)["y"].rename("spend")
     y_then, y_now = (
         spend.xs(pd.Timestamp(day), level="cutoff").reindex(rows.index)
         for day, rows in ((then, rows_then), (now, rows_now))

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,9 @@ from experiments.description.value import ValueOptions, value_table
 from experiments.evaluation.bootstrap import paired_bootstrap
 from experiments.evaluation.spend_metrics import gini
 from experiments.models.buy_till_you_die import BGNBD
-from features import outcomes
 from features.errors import InputError, InsufficientDataError, check_type, did_you_mean, listing
 from features.families import resolve
+from features.outcomes import SPEND
 from features.shop import Shop
 
 logger = logging.getLogger(__name__)
@@ -305,8 +304,7 @@ def assign(shop: Shop, cutoff: date, weights: Mapping[str, float] | pd.Series, o
 
 def following_spend(shop: Shop, cutoff: date, horizon_days: int) -> pd.Series:
     """Spend in the `horizon_days` from the cutoff, of those who bought before it: Series indexed by customer_id."""
-    spend = partial(outcomes.spend, discount_rate=0.0, margin=1.0)
-    return shop.target(spend, [cutoff], horizon_days, "spend").droplevel("cutoff")
+    return shop.outcome(SPEND, [cutoff], horizon_days)["y"].rename("spend").droplevel("cutoff")
 
 
 def fit_weights(scored: pd.DataFrame, outcome: pd.Series) -> pd.Series | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
+from experiments.tasks import questions
 from features.errors import InputError, listing
 from features.leakage import descriptive
 from features.snapshot import definition_hash
@@ -135,7 +136,7 @@ def check_features(version: Version, way_out: str) -> None:
     ------
     InputError
     """
-    current = definition_hash(version.features)
+    current = definition_hash(version.features, questions()[version.tags["task"]].grain)
     if version.tags["feature_hash"] != current:
         raise InputError(
             f"the features of {version.name} version {version.number} have another definition in the code in use",
@@ -153,7 +154,7 @@ def check_descriptive(version: Version) -> None:
     ------
     InputError
     """
-    described = descriptive(version.features)
+    described = descriptive(version.features, questions()[version.tags["task"]].grain)
     if described:
         name, reason = next(iter(described.items()))
         raise InputError(

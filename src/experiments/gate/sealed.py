@@ -16,7 +16,7 @@ from experiments.evaluation.bootstrap import Draws, paired_bootstrap
 from experiments.evaluation.controls import permuted_within_cutoff
 from experiments.evaluation.metrics import defined
 from experiments.evaluation.splits import Splits
-from experiments.evaluation.validation import Evaluation
+from experiments.evaluation.validation import Dataset, Evaluation
 from experiments.gate.standing import CONSTANT, PERMUTED, control_metrics
 from experiments.tasks.base import Task
 from features.errors import UnsuitableDataError
@@ -129,7 +129,7 @@ def evaluate_sealed(
         baselines=baselines,
         champion=rival,
         backtest={**backtest(task, shop, splits, candidate, n_origins - 1), str(splits.sealed): gains},
-        controls=sealed_controls(task, own, n_controls=n_controls, seed=seed),
+        controls=sealed_controls(task, task.judged_rows(dataset), own, n_controls=n_controls, seed=seed),
     )
 
 
@@ -162,11 +162,12 @@ def backtest(task: Task, shop: Shop, splits: Splits, candidate: Version, n_origi
     return gains
 
 
-def sealed_controls(task: Task, candidate: Evaluation, *, n_controls: int, seed: int) -> dict[str, float]:
+def sealed_controls(
+    task: Task, rows: Dataset, candidate: Evaluation, *, n_controls: int, seed: int
+) -> dict[str, float]:
     """Compute the primary metric of one prediction for all, and of the candidate on permuted outcomes."""
     metric, name, y = task.metric, task.primary_metric, candidate.y
-    rows = pd.DataFrame(index=y.index)
-    constant = task.predict(task.control().fit(rows, y), rows)
+    constant = task.predict(task.control().fit(rows.X, rows.target), rows.X)
     draws = range(seed, seed + n_controls)
     permuted = np.array([metric(permuted_within_cutoff(y, draw), candidate.prediction) for draw in draws])
     return {

@@ -30,3 +30,8 @@ def _found() -> dict[str, type[Task]]:
 
 TASKS: Mapping[str, type[Task]] = _found()
 """Each task's class, by the name of its file, which `task=` and conf/task/ go by."""
+
+
+def questions() -> dict[str, type[Task]]:
+    """Return the task's class of every question, by the name that its registered models, ledger and champion go by."""
+    return {name: kind for kind in TASKS.values() for name in kind.names()}

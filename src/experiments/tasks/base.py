@@ -68,9 +68,9 @@ class Task(ABC):
     """Features that `judged_rows` and `counts` read."""
     counted: ClassVar[Mapping[str, str]] = {
         "customers": "customers who are judged",
-        "repeat_customers": "of them with purchases on two days or more",
-        "positives": "of them with a target above 0",
-        "negatives": "of them with a target of 0",
+        "repeat_customers": "rows of customers with purchases on two days or more",
+        "positives": "rows with a target above 0",
+        "negatives": "rows with a target of 0",
     }
     """What `counts` counts in each window, by the names that `minimum` may have."""
 
@@ -167,14 +167,11 @@ class Task(ABC):
         DataFrame indexed by cutoff, one column for each of `counted`
         """
         judged = self.judged_rows(dataset)
-        y = judged.y.iloc[:, 0]
-        rows = {
-            "customers": np.ones(len(y), dtype=bool),
-            "repeat_customers": judged.X["frequency"] > 0,
-            "positives": y > 0,
-            "negatives": y == 0,
-        }
-        return pd.DataFrame(rows, index=y.index).groupby("cutoff").sum()
+        y, units = judged.y.iloc[:, 0], judged.y.index.to_frame()[[self.grain.resampled, "cutoff"]]
+        rows = {"repeat_customers": judged.X["frequency"] > 0, "positives": y > 0, "negatives": y == 0}
+        counts = pd.DataFrame(rows, index=y.index).groupby(level="cutoff").sum()
+        counts.insert(0, "customers", units.drop_duplicates().groupby(level="cutoff").size())
+        return counts
 
     # What answers it
 
@@ -259,7 +256,8 @@ class Task(ABC):
     def outputs(self) -> Mapping[str, str]:
         """Columns of the scores, each with its meaning and unit."""
 
-    def customer_view(self, scores: pd.DataFrame) -> pd.DataFrame | None:
+    @classmethod
+    def customer_view(cls, scores: pd.DataFrame) -> pd.DataFrame | None:
         """Fold the scores into one row for each customer, for customer_360.
 
         Parameters
@@ -271,19 +269,21 @@ class Task(ABC):
         DataFrame indexed customer_id, or None
             The scores themselves where a row is a customer. None, for another grain, leaves customer_360 without them.
         """
-        return scores if self.grain == CUSTOMER else None
+        return scores if cls.grain == CUSTOMER else None
 
-    def groups(self, scores: pd.DataFrame) -> pd.Series | None:
+    @classmethod
+    def groups(cls, scores: pd.DataFrame) -> pd.Series | None:
         """Return the groups that the task puts customers in, an ordered categorical by customer_id; None for none."""
         return None
 
-    def section(self, material: Any) -> Section | None:
+    @classmethod
+    def section(cls, material: Any) -> Section | None:
         """Write the task's section of the report; None where it has none.
 
         Parameters
         ----------
         material : Material
-            What a report is made from: see `reports.material`.
+            What a report is made from.
         """
         return None
 

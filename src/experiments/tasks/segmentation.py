@@ -197,7 +197,8 @@ class CustomerSegments(Task):
         assert isinstance(champion, Segments)
         return model.relabel(match_labels(model.segment(X), champion.segment(champion_X)))
 
-    def groups(self, scores: pd.DataFrame) -> pd.Series:
+    @classmethod
+    def groups(cls, scores: pd.DataFrame) -> pd.Series:
         """Return each customer's segment."""
         numbers = scores["segment"].astype(int)
         names = [f"Segment {number}" for number in sorted(numbers.unique())]

@@ -44,6 +44,11 @@ class Version:
         return json.loads(self.tags["features"])
 
     @property
+    def outputs(self) -> list[str]:
+        """The columns of its scores."""
+        return self._loaded.metadata.signature.outputs.input_names()
+
+    @property
     def params(self) -> dict[str, Any]:
         """The parameters that it was trained with."""
         return json.loads(self.tags.get("params", "{}"))

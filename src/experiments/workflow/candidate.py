@@ -18,7 +18,7 @@ from experiments.models.base import Model
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
 from experiments.workflow.session import Session, digest
-from features.families import describe
+from features.families import feature_meanings
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
@@ -138,7 +138,7 @@ def _described(
     diagnosed = diagnosis.metrics if diagnosis else {}
     nulls = {**standing.validation.metrics, **diagnosed}
     tables = {
-        "features": pd.DataFrame(describe(session.features).items(), columns=["feature", "meaning"]),
+        "features": pd.DataFrame(feature_meanings(session.features).items(), columns=["feature", "meaning"]),
         "comparison": standing.table(),
         **standing.validation.last.tables,
         **(diagnosis.tables if diagnosis else {}),

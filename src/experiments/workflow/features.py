@@ -15,7 +15,7 @@ DEFAULT_OUTPUT = "outputs/features.parquet"
 
 
 def features(session: Session, cutoff: date | str | None = None, output: str | Path | None = None) -> Written:
-    """Write the features of every customer who bought before a cutoff, one row each.
+    """Write the features of every row of the task's grain as of a cutoff: of every customer who bought before it.
 
     Parameters
     ----------
@@ -33,14 +33,12 @@ def features(session: Session, cutoff: date | str | None = None, output: str | P
     path = session.path(output or DEFAULT_OUTPUT)
     check_output(path)
     day = parse_day(cutoff or session.shop.tables.end)
-    names = session.features
+    names, grain = session.features, session.task.grain
 
     def with_cutoff(batch: pa.RecordBatch) -> pa.RecordBatch:
-        columns = {
-            "customer_id": batch["customer_id"],
-            "cutoff": pa.repeat(pa.scalar(day, pa.date32()), batch.num_rows),
-        }
+        columns = {name: batch[name] for name in grain.key}
+        columns["cutoff"] = pa.repeat(pa.scalar(day, pa.date32()), batch.num_rows)
         return pa.RecordBatch.from_pydict(columns | {name: batch[name] for name in names})
 
-    rows = write(with_cutoff, session.shop.snapshot(names, day), session.shop.engine, path)
+    rows = write(with_cutoff, session.shop.snapshot(names, day, grain), session.shop.engine, path)
     return Written(path, rows, day)

@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from experiments.models.buy_till_you_die import DAYS_PER_WEEK, BuyTillYouDie
 from experiments.models.registry import CANDIDATES
-from experiments.tasks import TASKS
+from experiments.tasks import TASKS, questions
 from experiments.workflow.output import Written, check_output, write
 from experiments.workflow.session import Session
 from features.engines import Engine, batches
 from features.errors import InputError, UnsuitableDataError
+from features.grains import CUSTOMER, Grain
 from features.snapshot import combinations
 from features.tables import parse_day
 
@@ -29,16 +30,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HISTORY = ("frequency", "recency", "T")
-MAIN_FEATURES = (
-    *HISTORY,
-    "monetary_value",
-    "days_since_last_purchase",
-    "left_truncated",
-    "total_spend",
-    "average_order_value",
-    "orders",
-    "spend_last_91_days",
-)
 PURCHASING_MODEL = "mbg_nbd"
 UNJUDGED = "not judged"
 DEFAULT_OUTPUT = "outputs/customer_360.parquet"
@@ -50,13 +41,14 @@ def scoring_day(session: Session, as_of: date | str | None = None) -> date:
 
 
 def score(session: Session, as_of: date | str | None = None, output: str | Path | None = None) -> Written:
-    """Write customer_360: what the champions predict of every customer.
+    """Write customer_360, what the champions predict of every customer; and a file of each other grain beside it.
 
-    One row per customer who bought before `as_of`: customer_id, the main features, the outputs of every task that
-    has a champion in this shop, each with its horizon, model version and verdict (Parquet also keeps the verdict in
-    words, as the file's metadata), p_alive and expected_purchases over the horizon of the configured task (MBG/NBD
+    One row per customer who bought before `as_of`: customer_id, the features that tasks show, the outputs of every
+    task of customers that has a champion in this shop, each with its horizon, model version and verdict (Parquet also
+    keeps the verdict in words, as the file's metadata), what tasks of other grains say of a customer
+    (`Task.customer_view`), p_alive and expected_purchases over the horizon of the configured task (MBG/NBD
     fitted on the same snapshot; null where its fit is refused), currency and as_of. Rows are computed in batches, on
-    the engine.
+    the engine. The file of another grain is named by it: `customer_product.parquet`.
 
     Parameters
     ----------
@@ -74,34 +66,89 @@ def score(session: Session, as_of: date | str | None = None, output: str | Path 
     path = session.path(output or DEFAULT_OUTPUT)
     check_output(path)
     check_reach(session)
-    day = scoring_day(session, as_of)
-    rows, scorer = prepare(session, day)
-    metadata = {f"{task}_verdict": said for task, said in verdicts(scorer.champions).items()}
-    return Written(path, write(scorer, rows, session.shop.engine, path, metadata), day)
+    day, champions = scoring_day(session, as_of), find_champions(session)
+    for grain in other_grains(champions):
+        rows, scorer = prepare_grain(session, day, grain, champions)
+        beside = path.with_name(f"{grain.name}{path.suffix}")
+        write(scorer, rows, session.shop.engine, beside, verdict_texts(scorer.champions))
+        logger.info("rows of %s in %s", grain.name, beside)
+    rows, customers = prepare(session, day, champions)
+    written = write(customers, rows, session.shop.engine, path, verdict_texts(champions))
+    return Written(path, written, day)
 
 
 def scored(session: Session) -> pd.DataFrame:
-    """The rows of customer_360 in memory, indexed customer_id."""
+    """Return the rows of customer_360 in memory, indexed customer_id."""
     check_reach(session)
-    rows, scorer = prepare(session, scoring_day(session))
+    rows, scorer = prepare(session, scoring_day(session), find_champions(session))
+    return gathered(session, rows, scorer).set_index("customer_id")
+
+
+def gathered(session: Session, rows: Path, scorer: Scorer) -> pd.DataFrame:
+    """Return the scored rows in memory."""
     schema = scorer(next(batches(rows)).slice(0, 1)).schema
-    table = pa.Table.from_batches(session.shop.engine.map(scorer, rows, schema), schema)
-    return table.to_pandas().set_index("customer_id")
+    return pa.Table.from_batches(session.shop.engine.map(scorer, rows, schema), schema).to_pandas()
 
 
-def prepare(session: Session, day: date) -> tuple[Path, Scorer]:
+def other_grains(champions: Mapping[str, Version]) -> list[Grain]:
+    """Return the grains of the champions but customers."""
+    return [grain for grain in dict.fromkeys(questions()[name].grain for name in champions) if grain != CUSTOMER]
+
+
+def prepare_grain(session: Session, day: date, grain: Grain, champions: Mapping[str, Version]) -> tuple[Path, Scorer]:
+    """Return the snapshot of a grain's rows, and what scores them."""
+    own = {name: version for name, version in champions.items() if questions()[name].grain == grain}
+    features = list(dict.fromkeys(feature for version in own.values() for feature in version.features))
+    rows = session.shop.snapshot(features, day, grain)
+    return rows, Scorer(grain.key, own, session.shop.staged.currency, str(day))
+
+
+def prepare(session: Session, day: date, champions: Mapping[str, Version]) -> tuple[Path, CustomerScorer]:
     """Return the snapshot of the customers to score, and what scores them."""
-    champions = find_champions(session)
-    names = dict.fromkeys([*MAIN_FEATURES, *(name for version in champions.values() for name in version.features)])
-    rows = session.shop.snapshot(list(names), day)
-    scorer = Scorer(
-        champions=champions,
-        purchasing=purchasing(rows, session.shop.engine, session.task.horizon_days),
-        horizon_days=session.task.horizon_days,
-        currency=session.shop.staged.currency,
+    shop = session.shop
+    own = {name: version for name, version in champions.items() if questions()[name].grain == CUSTOMER}
+    shown = list(dict.fromkeys([*HISTORY, *(name for kind in TASKS.values() for name in kind.shown_features)]))
+    features = dict.fromkeys([*shown, *(name for version in own.values() for name in version.features)])
+    rows = shop.snapshot(list(features), day)
+    scorer = CustomerScorer(
+        key=CUSTOMER.key,
+        champions=own,
+        currency=shop.staged.currency,
         as_of=str(day),
+        shown=shown,
+        views=customer_views(session, day, champions),
+        purchasing=purchasing(rows, shop.engine, session.task.horizon_days),
+        horizon_days=session.task.horizon_days,
     )
     return rows, scorer
+
+
+def customer_views(session: Session, day: date, champions: Mapping[str, Version]) -> list[pd.DataFrame]:
+    """Return what tasks of other grains say of each customer, one frame a task, indexed customer_id."""
+    views = []
+    for grain in other_grains(champions):
+        rows, scorer = prepare_grain(session, day, grain, champions)
+        scores = gathered(session, rows, scorer).set_index(list(grain.key))
+        for name, version in scorer.champions.items():
+            view = questions()[name].customer_view(scores[version.outputs])
+            if view is not None:
+                views.append(view.assign(**about(name, version)))
+    return views
+
+
+def about(name: str, version: Version) -> dict[str, object]:
+    """Return the columns that say what a task's scores owe their figures to."""
+    return {
+        f"{name}_horizon_days": int(version.tags["horizon_days"]),
+        f"{name}_model": f"{version.name}/{version.number}",
+        f"{name}_verdict": version.tags.get("verdict", UNJUDGED),
+        f"{name}_population": version.tags["population"],
+    }
+
+
+def verdict_texts(champions: Mapping[str, Version]) -> dict[str, str]:
+    """Return the verdicts in words, as a file's metadata."""
+    return {f"{task}_verdict": said for task, said in verdicts(champions).items()}
 
 
 def verdicts(champions: Mapping[str, Version]) -> dict[str, str]:
@@ -137,46 +184,68 @@ def check_reach(session: Session) -> None:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Rows of features in, the same customers' rows of customer_360 out.
+    """Function of rows of features: the same rows with what the champions predict.
 
     Attributes
     ----------
+    key : tuple of str
+        Columns that name a row.
     champions : mapping of task to Version
-    purchasing : BuyTillYouDie or None
-        Tells p_alive and expected_purchases.
-    horizon_days : int
-        Of expected_purchases.
     currency, as_of : str
     """
 
+    key: tuple[str, ...]
     champions: Mapping[str, Version]
-    purchasing: BuyTillYouDie | None
-    horizon_days: int
     currency: str
     as_of: str
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        X = batch.to_pandas().set_index("customer_id")
-        parts = [X[list(MAIN_FEATURES)]]
-        for task, version in self.champions.items():
-            horizon, model = int(version.tags["horizon_days"]), f"{version.name}/{version.number}"
-            said = {"horizon_days": horizon, "model": model, "verdict": version.tags.get("verdict", UNJUDGED)}
-            said["population"] = version.tags["population"]
-            parts.append(version.scores(X).assign(**{f"{task}_{name}": value for name, value in said.items()}))
-        known = self.purchasing is not None
-        parts.append(
-            pd.DataFrame(
-                {
-                    "p_alive": self.purchasing.p_alive(X) if known else np.nan,
-                    "expected_purchases": self.purchasing.expected_purchases(X) if known else np.nan,
-                    "purchases_horizon_days": self.horizon_days,
-                    "currency": self.currency,
-                    "as_of": self.as_of,
-                },
-                index=X.index,
-            )
-        )
+        X = batch.to_pandas().set_index(list(self.key))
+        parts = self.before(X)
+        parts += [version.scores(X).assign(**about(name, version)) for name, version in self.champions.items()]
+        parts.append(pd.DataFrame({**self.after(X), "currency": self.currency, "as_of": self.as_of}, index=X.index))
         return pa.RecordBatch.from_pandas(pd.concat(parts, axis=1).reset_index(), preserve_index=False)
+
+    def before(self, X: pd.DataFrame) -> list[pd.DataFrame]:
+        """Return the columns that stand before the scores."""
+        return []
+
+    def after(self, X: pd.DataFrame) -> dict[str, object]:
+        """Return the columns that stand behind the scores."""
+        return {}
+
+
+@dataclass(frozen=True)
+class CustomerScorer(Scorer):
+    """Function of customers' features: their rows of customer_360.
+
+    Attributes
+    ----------
+    shown : list of str
+        Features that tasks show beside the scores.
+    views : list of DataFrame, indexed customer_id
+        What tasks of other grains say of a customer.
+    purchasing : BuyTillYouDie or None
+        Predicts p_alive and expected_purchases.
+    horizon_days : int
+        Of expected_purchases.
+    """
+
+    shown: list[str]
+    views: list[pd.DataFrame]
+    purchasing: BuyTillYouDie | None
+    horizon_days: int
+
+    def before(self, X: pd.DataFrame) -> list[pd.DataFrame]:
+        return [X[self.shown], *(view.reindex(X.index) for view in self.views)]
+
+    def after(self, X: pd.DataFrame) -> dict[str, object]:
+        known = self.purchasing is not None
+        return {
+            "p_alive": self.purchasing.p_alive(X) if known else np.nan,
+            "expected_purchases": self.purchasing.expected_purchases(X) if known else np.nan,
+            "purchases_horizon_days": self.horizon_days,
+        }
 
 
 def find_champions(session: Session, check: bool = True) -> dict[str, Version]:
@@ -197,7 +266,7 @@ def find_champions(session: Session, check: bool = True) -> dict[str, Version]:
     from experiments.tracking.registry import Registry
 
     champions = {}
-    for task in (name for kind in TASKS.values() for name in kind.names()):
+    for task in questions():
         version = Registry(session.client, f"{session.shop.staged.shop}-{task}").champion()
         if version is not None:
             if check:

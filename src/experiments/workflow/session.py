@@ -228,7 +228,7 @@ class Session:
             "currency": staged.currency,
             "population": self.task.population,
             "features": json.dumps(self.features),
-            "feature_hash": definition_hash(self.features),
+            "feature_hash": definition_hash(self.features, self.task.grain),
             "data_digest": staged.digest,
             "git_commit": git_commit(),
         }
