@@ -282,7 +282,7 @@ def find_champions(session: Session, check: bool = True) -> dict[str, Version]:
 
 
 def purchasing(rows: Path, engine: Engine, horizon_days: int) -> BuyTillYouDie | None:
-    """An MBG/NBD fitted on the histories in a snapshot; None where it refuses them."""
+    """Fit an MBG/NBD on the histories in a snapshot; return None where it refuses them."""
     histories = combinations(rows, HISTORY, engine)
     x, t_x, T = (histories[name] for name in HISTORY)
     try:
