@@ -15,12 +15,12 @@ from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from experiments.case_study.options import PARTS, Options
+from experiments.case_study.options import PARTS, CaseStudyOptions
 from experiments.case_study.products import mine, recommend
 from experiments.case_study.result import Difference, Result, Skipped
-from experiments.case_study.section import as_reported_section
+from experiments.case_study.section import case_study_parts
 from experiments.case_study.segments import VARIABLES
-from experiments.case_study.study import as_reported
+from experiments.case_study.study import run_parts
 from experiments.commands.compose import typed
 from experiments.evaluation.splits import Splits, make_splits
 from experiments.reports.section import Picture, Table, Text
@@ -42,7 +42,7 @@ published = pytest.mark.skipif(
 )
 
 
-def options(*overrides: str) -> Options:
+def options(*overrides: str) -> CaseStudyOptions:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return typed(compose("config", list(overrides))).as_reported
 
@@ -80,13 +80,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 @pytest.fixture(scope="module")
-def quick() -> Options:
+def quick() -> CaseStudyOptions:
     return options("as_reported.n_seeds=2", "as_reported.n_splits=2", "as_reported.most_clusters=5")
 
 
 @pytest.fixture(scope="module")
-def results(shop: Shop, quick: Options) -> list[Result | Skipped]:
-    return as_reported(shop, splits_of(shop), quick)
+def results(shop: Shop, quick: CaseStudyOptions) -> list[Result | Skipped]:
+    return run_parts(shop, splits_of(shop), quick)
 
 
 def test_the_interval_is_found_to_be_a_formula_and_without_it_nothing_is_left(results):
@@ -147,7 +147,7 @@ def test_honest_figures_do_not_move_with_the_sealed_window(shop, quick, results,
     splits = splits_of(shop)
     lines = shop.tables.transactions
     before = shop.tables.with_tables(transactions=lines.filter(lines.timestamp < midnight(splits.sealed)))
-    blind = by_part(as_reported(dataclasses.replace(shop, tables=before, cache=tmp_path), splits, quick))
+    blind = by_part(run_parts(dataclasses.replace(shop, tables=before, cache=tmp_path), splits, quick))
     judged = {
         "segments": ["clusters_explained_deviance", "tiers_explained_deviance", "top_tiers_spend_share"],
         "interval": ["wait_mae"],
@@ -164,25 +164,25 @@ def test_what_is_missing_is_left_out_with_a_line_and_the_rest_is_done(shop, quic
         customers=None, transactions=lines.mutate(product_id=lines.product_id.nullif(lines.product_id))
     )
     bare = dataclasses.replace(shop, tables=tables, cache=tmp_path)
-    segments, interval, products = as_reported(bare, splits_of(shop), quick)
+    segments, interval, products = run_parts(bare, splits_of(shop), quick)
     assert isinstance(segments, Result)
     assert isinstance(products, Skipped)
     assert "product" in products.reason
     assert "leaky" not in interval.tags
     assert any("tenure, gender, region" in note for note in interval.notes)
-    texts = [part.text for part in as_reported_section([segments, interval, products]).parts if isinstance(part, Text)]
+    texts = [part.text for part in case_study_parts([segments, interval, products]) if isinstance(part, Text)]
     assert any("left out" in text and products.reason in text for text in texts)
 
 
 def test_the_section_shows_three_columns_where_something_is_reported_and_two_elsewhere(results):
     segments, interval, products = results
-    section = as_reported_section([segments, interval, products])
-    frames = {part.name: part.frame for part in section.parts if isinstance(part, Table)}
+    parts = case_study_parts([segments, interval, products])
+    frames = {part.name: part.frame for part in parts if isinstance(part, Table)}
     assert list(frames["segments"]) == ["figure", "reported", "reproduced", "honest", "why"]
     assert list(frames["products"]) == ["figure", "reproduced", "honest", "why"]
-    names = [part.name for part in section.parts if isinstance(part, Picture | Table)]
+    names = [part.name for part in parts if isinstance(part, Picture | Table)]
     assert len(names) == len(set(names))
-    for part in section.parts:
+    for part in parts:
         if isinstance(part, Picture):
             part.figure.canvas.draw()
 
@@ -243,7 +243,7 @@ def test_a_reported_figure_that_there_is_not_is_refused(results):
 @published
 def test_the_published_figures_are_reproduced_on_the_store(tmp_path):
     shop = opened(data_config("merchandise_store", path=str(DATA)), tmp_path)
-    found = by_part(as_reported(shop, splits_of(shop), options("as_reported.n_seeds=2")))
+    found = by_part(run_parts(shop, splits_of(shop), options("as_reported.n_seeds=2")))
     segments, interval, products = (found[part].metrics for part in ("segments", "interval", "products"))
     for name in ("customers_set_aside", "customers_left"):  # 16 and 1,452
         assert segments[f"reproduced/{name}"] == segments[f"reported/{name}"]

@@ -20,6 +20,7 @@ def section() -> Section:
     frame = pd.DataFrame({"tier": ["<b>VIP</b>"], "customers": [12345], "share": [0.123456], "gap": [float("nan")]})
     return Section(
         "tiers",
+        "Customer tiers",
         [
             Text("1 < 2", "lead"),
             Text("고객님", lang="ko"),
@@ -47,7 +48,7 @@ def test_the_page_needs_no_network_and_escapes() -> None:
 def test_every_table_and_picture_has_a_file_of_its_own_in_its_section() -> None:
     names = ["At Risk", "at_risk", "../../VIP", "VIP/A", "골드"]
     tables = [Table(name, pd.DataFrame({"x": [place]})) for place, name in enumerate(names)]
-    files = Section("personas", [*tables, Picture("at_risk", Figure(), "")]).files(Table)
+    files = Section("personas", "Personas", [*tables, Picture("at_risk", Figure(), "")]).files(Table)
     assert list(files) == [f"personas/{name}" for name in ("at_risk", "at_risk_2", "vip", "vip_a", "골드")]
     assert list(files.values()) == tables
 
@@ -77,6 +78,6 @@ def test_numbers_are_read_easily(value: object, shown: str) -> None:
 
 
 def test_shares_and_intervals() -> None:
-    assert percent(0.5) == "50%"
+    assert percent(0.5) == "50.0%"
     assert percent(float("nan")) == "-"
-    assert between(0.1, 0.2, 0) == "10% to 20%"
+    assert between(0.1, 0.2) == "0.100 to 0.200"

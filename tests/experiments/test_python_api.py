@@ -27,6 +27,7 @@ def run_python(script: str, folder: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_the_guide_runs_and_everything_lands_in_the_sessions_folder(tmp_path: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE, flags=re.MULTILINE | re.DOTALL)
     printed = run_python("".join(blocks), tmp_path)

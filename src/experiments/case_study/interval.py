@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from experiments.case_study.customers import customers_at
-from experiments.case_study.options import Options
+from experiments.case_study.options import CaseStudyOptions
 from experiments.case_study.result import NAN, Difference, Figure, Result
 from experiments.evaluation.identities import identities
 from experiments.evaluation.spend_metrics import mae, rmse
@@ -30,14 +30,14 @@ AFTER_THE_FACT = "tenure"
 FORMULA = ("recency", "frequency", "T", "clv", "purchases_per_month")  # what the interval is made of, and made of that
 
 
-def interval(shop: Shop, splits: Splits, options: Options) -> Result:
-    """The average interval as of the end of the data; days to the next purchase after an earlier cutoff.
+def interval(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
+    """Reproduce the average interval at the end of the data, and predict days to the next purchase at a cutoff.
 
     Parameters
     ----------
     shop : Shop
     splits : Splits
-    options : Options
+    options : CaseStudyOptions
     """
     rows = customers_at(shop, shop.staged.end, options.outlier_quantile).usual(options.clv_days)
     X, y = inputs(shop, rows), average_interval(rows)
@@ -139,7 +139,7 @@ def interval(shop: Shop, splits: Splits, options: Options) -> Result:
 
 
 def inputs(shop: Shop, rows: pd.DataFrame) -> pd.DataFrame:
-    """What the interval is predicted from, under the case study's names; unknown facts are 0 or "unknown"."""
+    """Return the inputs of the interval's model, under the case study's names; unknown facts are 0 or "unknown"."""
     months = (rows["T"] + 1) / DAYS_PER_MONTH
     X = pd.DataFrame(
         {
@@ -160,12 +160,12 @@ def inputs(shop: Shop, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def average_interval(rows: pd.DataFrame) -> pd.Series:
-    """(last - first) / (orders - 1), in days; 0 for one order."""
+    """Compute (last - first) / (orders - 1), in days; 0 for one order."""
     return (rows["recency"] / rows["repeat_orders"].where(rows["repeat_orders"] > 0)).fillna(0.0)
 
 
 def _facts(shop: Shop) -> pd.DataFrame:
-    """Facts of unknown date by customer_id, tenure among them: no feature, as it is measured after the fact."""
+    """Return facts of unknown date by customer_id, also tenure, which is measured after the fact and so no feature."""
     names = [*WORDS, "tenure_months"]
     people = shop.tables.present().get("customers")
     if people is None:
@@ -183,8 +183,8 @@ def _model(X: pd.DataFrame, seed: int) -> Pipeline:
     return make_pipeline(columns, GradientBoostingRegressor(random_state=seed))
 
 
-def _by_split(X: pd.DataFrame, y: pd.Series, options: Options) -> pd.DataFrame:
-    """Errors on the rows of several random splits: rmse and mae by `split`."""
+def _by_split(X: pd.DataFrame, y: pd.Series, options: CaseStudyOptions) -> pd.DataFrame:
+    """Compute errors on the rows of several random splits: rmse and mae by `split`."""
 
     def errors(split: int) -> dict[str, float]:
         learnt, held, y_learnt, y_held = train_test_split(
@@ -197,7 +197,7 @@ def _by_split(X: pd.DataFrame, y: pd.Series, options: Options) -> pd.DataFrame:
     return pd.DataFrame(rows).rename_axis("split")
 
 
-def _out_of_fold(X: pd.DataFrame, y: pd.Series, options: Options) -> np.ndarray:
+def _out_of_fold(X: pd.DataFrame, y: pd.Series, options: CaseStudyOptions) -> np.ndarray:
     folds = KFold(options.n_folds, shuffle=True, random_state=options.seed)
     with parallel_config("threading", n_jobs=-1):  # trees grow without Python's lock
         return cross_val_predict(_model(X, options.seed), X, y, cv=folds)
@@ -230,7 +230,7 @@ class Wait:
     cutoffs: str
 
 
-def _wait(shop: Shop, splits: Splits, options: Options) -> Wait:
+def _wait(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Wait:
     training, (now,) = splits.folds()[-1]
     then = max(training)
     customers_then, customers_now = (customers_at(shop, day, options.outlier_quantile) for day in (then, now))
@@ -257,7 +257,7 @@ def _wait(shop: Shop, splits: Splits, options: Options) -> Wait:
 
 
 def days_to_next_purchase(shop: Shop, cutoff: date, horizon_days: int) -> pd.Series:
-    """Days from the last day before the cutoff to the first purchase within the horizon, of those who make one."""
+    """Count days to the first purchase within the horizon, of customers who make one; 1 is the cutoff's day."""
     window = shop.tables.between(cutoff, cutoff + timedelta(days=horizon_days))
     days = shop.engine.frame(purchases.by_day(window))
     first = pd.to_datetime(days["day"]).groupby(days["customer_id"]).min()

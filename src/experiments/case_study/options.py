@@ -9,7 +9,7 @@ PARTS = ("segments", "interval", "products")
 
 
 @dataclass
-class Options:
+class CaseStudyOptions:
     parts: list[str]
     outlier_quantile: float
     clv_days: int

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from experiments.case_study.options import Options
+from experiments.case_study.options import CaseStudyOptions
 from experiments.case_study.result import NAN, Difference, Figure, Result
 from experiments.evaluation.splits import Splits
 from features.errors import InputError
@@ -24,14 +24,14 @@ N_SHOWN = 20
 Basket = frozenset[str]
 
 
-def products(shop: Shop, splits: Splits, options: Options) -> Result:
-    """Rules of what is bought on one day before a cutoff, and who buys what they name in the days after it.
+def products(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
+    """Reproduce rules of what is bought on one day before a cutoff, and evaluate their lists on the days after it.
 
     Parameters
     ----------
     shop : Shop
     splits : Splits
-    options : Options
+    options : CaseStudyOptions
     """
     cutoff = splits.validation[-1]
     lines = shop.engine.frame(purchases.by_product(shop.tables.as_of(cutoff)))
@@ -138,8 +138,8 @@ def products(shop: Shop, splits: Splits, options: Options) -> Result:
     )
 
 
-def mine(lines: pd.DataFrame, support: pd.Series, options: Options) -> tuple[pd.DataFrame, float]:
-    """Rules of lift above 1, the highest first, and the least support.
+def mine(lines: pd.DataFrame, support: pd.Series, options: CaseStudyOptions) -> tuple[pd.DataFrame, float]:
+    """Mine rules with a lift above 1, the highest first; return them and the least support.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def mine(lines: pd.DataFrame, support: pd.Series, options: Options) -> tuple[pd.
         customer_id, day, product_id, each once.
     support : Series
         Of each product, the highest first.
-    options : Options
+    options : CaseStudyOptions
     """
     frequent = support.index[: options.most_products]
     least = float(support[frequent[-1]])
@@ -173,7 +173,7 @@ def mine(lines: pd.DataFrame, support: pd.Series, options: Options) -> tuple[pd.
 def recommend(
     owned: Mapping[str, Basket], rules: pd.DataFrame, n: int, *, distinct: bool = False
 ) -> dict[str, list[str]]:
-    """What the first rules name of which a customer owns all antecedents: n products, unless rules run out.
+    """Recommend what the first rules name whose antecedents a customer owns: n products, unless rules run out.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def recommend(
 
 
 def _support(lines: pd.DataFrame) -> pd.Series:
-    """Share of the customer-days with each product, the highest first, equal ones by name."""
+    """Compute the share of customer-days with each product, the highest first, equal ones by name."""
     counts = lines.groupby("product_id").size().sort_index().sort_values(ascending=False, kind="stable")
     return counts / lines.groupby(["customer_id", "day"]).ngroups
 
@@ -208,7 +208,7 @@ def _products_of(lines: pd.DataFrame) -> dict[str, Basket]:
 
 
 def _mean_support(lists: Mapping[str, Sequence[str]], judged: Sequence[str], support: pd.Series) -> float:
-    """Of what is named to the customers judged; NaN where nothing is."""
+    """Return the mean support of what is named to the judged customers; NaN where nothing is."""
     named = [product for customer in judged for product in lists[customer]]
     return float(support[named].mean()) if named else NAN
 

@@ -97,7 +97,7 @@ class Result:
         return {"case_study": self.part, **dict.fromkeys(self.faults, "true"), **reasons, "promotable": "false"}
 
     def compare_with(self, reported: Mapping[str, float]) -> Result:
-        """The same, beside what the case study reports.
+        """Return the result with the figures that the case study reports.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Difference:
-    """What one way has more than another on the same customers, on average, with its 95% interval.
+    """Mean difference of two methods on the same customers, with its 95% confidence interval.
 
     Attributes
     ----------
@@ -130,14 +130,14 @@ class Difference:
 
     @classmethod
     def of(cls, one: ArrayLike, other: ArrayLike) -> Self:
-        """The difference of paired values, one a customer: arrays of shape (n_customers,)."""
+        """Compute the difference of paired values, one for each customer: arrays of shape (n_customers,)."""
         each = np.asarray(one, dtype=float) - np.asarray(other, dtype=float)
         error = each.std(ddof=1) / math.sqrt(len(each)) if len(each) > 1 else math.inf
         width = norm.ppf(0.975) * error
         return cls(float(each.mean()), float(each.mean() - width), float(each.mean() + width))
 
     def say(self, more: str, less: str, neither: str) -> str:
-        """The words for what is shown."""
+        """Return the words for what is shown."""
         return more if self.low > 0 else less if self.high < 0 else neither
 
 

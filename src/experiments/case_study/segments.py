@@ -12,7 +12,7 @@ from lightgbm import LGBMClassifier
 from sklearn.model_selection import train_test_split
 
 from experiments.case_study.customers import customers_at
-from experiments.case_study.options import Options
+from experiments.case_study.options import CaseStudyOptions
 from experiments.case_study.result import NAN, Figure, Result
 from experiments.evaluation import cluster_metrics
 from experiments.evaluation.spend_metrics import spearman
@@ -34,14 +34,14 @@ N_SCORES = 4
 N_TOP = 2  # tiers that are said to make over half of the spend
 
 
-def segments(shop: Shop, splits: Splits, options: Options) -> Result:
-    """Segments as of the end of the data, their weights and tiers; what they say of the next period at an earlier one.
+def segments(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
+    """Reproduce segments, weights and tiers at the end of the data, and evaluate them on the period after a cutoff.
 
     Parameters
     ----------
     shop : Shop
     splits : Splits
-    options : Options
+    options : CaseStudyOptions
     """
     everybody = customers_at(shop, shop.staged.end, options.outlier_quantile)
     rows, outlier, kept = everybody.rows, everybody.outlier, everybody.usual(options.clv_days)
@@ -192,12 +192,12 @@ def segments(shop: Shop, splits: Splits, options: Options) -> Result:
 
 
 def variables(rows: pd.DataFrame) -> pd.DataFrame:
-    """What is clustered, under the case study's names."""
+    """Return the clustered variables under the case study's names."""
     return pd.DataFrame({name: rows[feature] for name, feature in VARIABLES.items()})
 
 
-def taught_by_seed(values: pd.DataFrame, spend: pd.Series, options: Options) -> pd.DataFrame:
-    """What a classifier of cluster labels finds, anew for each seed: of clusters, of the split and of its trees.
+def taught_by_seed(values: pd.DataFrame, spend: pd.Series, options: CaseStudyOptions) -> pd.DataFrame:
+    """Train a classifier of cluster labels for each seed: of clusters, of the split and of its trees.
 
     Returns
     -------
@@ -223,7 +223,7 @@ def taught_by_seed(values: pd.DataFrame, spend: pd.Series, options: Options) -> 
 
 
 def _taught(Z: pd.DataFrame, labels: np.ndarray, test_share: float, seed: int) -> tuple[float, np.ndarray]:
-    """Accuracy on a random part of LightGBM as it comes, and each variable's share of its splits."""
+    """Train LightGBM with its defaults; return accuracy on a random part, and each variable's share of the splits."""
     learnt, held, learnt_labels, held_labels = train_test_split(Z, labels, test_size=test_share, random_state=seed)
     if len(np.unique(learnt_labels)) < 2:
         return float((held_labels == learnt_labels[0]).mean()), np.full(Z.shape[1], 1 / Z.shape[1])
@@ -235,7 +235,7 @@ def _taught(Z: pd.DataFrame, labels: np.ndarray, test_share: float, seed: int) -
 
 
 def final_score(values: pd.DataFrame, weights: pd.Series) -> pd.Series:
-    """Sum of weight x quartile score, scores from 1 (worst) to 4 (best); equal values share a score."""
+    """Compute the sum of weight x quartile score, scores from 1 (worst) to 4 (best); equal values share a score."""
     scores = {}
     for name in values:
         x = -values[name] if name in REVERSED else values[name]
@@ -249,14 +249,14 @@ def equal_weights(values: pd.DataFrame) -> pd.Series:
 
 
 def tier_of(score: pd.Series, tiers: list[str]) -> pd.Series:
-    """The tier of each customer: equal parts of the score, the first the highest; equal scores share a tier."""
+    """Return the tier of each customer: equal parts of the score, the first the highest; equal scores share a tier."""
     cuts = score.quantile(np.arange(1, len(tiers)) / len(tiers))
     below = np.searchsorted(cuts, score, side="left")
     return pd.Series(pd.Categorical.from_codes(len(tiers) - 1 - below, tiers, ordered=True), index=score.index)
 
 
 def tier_table(rows: pd.DataFrame, tier: pd.Series) -> pd.DataFrame:
-    """By tier: customers, spend_share (of all spend), mean_amount_share (of the sum of the tiers' mean amounts)."""
+    """Return customers, spend_share and mean_amount_share (of the sum of the tiers' mean amounts) by tier."""
     groups = rows.groupby(tier, observed=False)
     amounts = groups["average_order_value"].mean().fillna(0.0)
     return pd.DataFrame(
@@ -268,7 +268,7 @@ def tier_table(rows: pd.DataFrame, tier: pd.Series) -> pd.DataFrame:
     ).rename_axis("tier")
 
 
-def _clusters(options: Options, seed: int) -> Segmentation:
+def _clusters(options: CaseStudyOptions, seed: int) -> Segmentation:
     return Segmentation(
         n_clusters=options.n_clusters, scaling="minmax", variables=list(VARIABLES), with_value=False, seed=seed
     )
@@ -276,7 +276,7 @@ def _clusters(options: Options, seed: int) -> Segmentation:
 
 @dataclass(frozen=True)
 class Later:
-    """What groups that are learnt at one cutoff say of the spend after a later one.
+    """Spend after a later cutoff as explained by groups that were learnt at an earlier one.
 
     Attributes
     ----------
@@ -292,7 +292,7 @@ class Later:
     cutoffs: str
 
 
-def _later(shop: Shop, splits: Splits, options: Options) -> Later:
+def _later(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Later:
     training, (now,) = splits.folds()[-1]
     then = max(training)
     customers_then, customers_now = (customers_at(shop, day, options.outlier_quantile) for day in (then, now))

@@ -19,7 +19,7 @@ WIDE_RANGE = 30  # largest / smallest mean above which a linear axis would hide 
 
 
 def calibration_figure(table: pd.DataFrame, *, currency: str, horizon_days: int) -> Figure:
-    """Mean actual against mean predicted spend, by quantile of the prediction.
+    """Draw mean actual against mean predicted spend, by quantile of the prediction.
 
     Points on the diagonal are predicted right, points above it too low. Both axes are logarithmic where
     all means are above 0 and span more than a factor of 30, else linear.
@@ -65,7 +65,7 @@ def calibration_figure(table: pd.DataFrame, *, currency: str, horizon_days: int)
 
 
 def reliability_figure(tables: Mapping[str, pd.DataFrame], *, horizon_days: int) -> Figure:
-    """Observed share against predicted probability, in bins of the probability, above how many customers they hold.
+    """Draw observed share against predicted probability in bins of it, above the number of customers in each bin.
 
     Points on the diagonal are predicted right, points above it too low. Bars are Wilson's intervals of the shares.
 
@@ -115,7 +115,7 @@ def reliability_figure(tables: Mapping[str, pd.DataFrame], *, horizon_days: int)
 
 
 def cumulative_gain_figure(curves: Mapping[str, pd.DataFrame], *, horizon_days: int) -> Figure:
-    """Share of spend that is reached with a share of customers, for several orders of the same customers.
+    """Draw the share of spend reached with a share of customers, for several rankings of the same customers.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def cumulative_gain_figure(curves: Mapping[str, pd.DataFrame], *, horizon_days: 
 
 
 def comparison_figure(table: pd.DataFrame) -> Figure:
-    """A model's metric beside the naive models' and that of the controls, which know nothing: a dot each.
+    """Draw a model's metric beside those of the baselines and of the negative controls: a dot each.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def comparison_figure(table: pd.DataFrame) -> Figure:
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as it is shown and kept, at its own resolution."""
+    """Return a figure as PNG, at its own resolution."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi="figure")
     return file.getvalue()
@@ -218,7 +218,7 @@ def require(frame: pd.DataFrame, names: Sequence[str]) -> None:
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise InputError(
-            f"the figure needs column {listing(missing)}", expected=listing(names), found=listing(frame.columns)
+            f"the figure lacks column {listing(missing)}", expected=listing(names), found=listing(frame.columns)
         )
     if frame.empty:
-        raise InputError("there is nothing to draw", expected="at least one row", found="an empty frame")
+        raise InputError("the figure has no rows to draw", expected="at least one row", found="an empty frame")

@@ -22,6 +22,7 @@ from features.shop import Shop
 
 if TYPE_CHECKING:  # scikit-learn and matplotlib take seconds to import, and not every command needs them
     from experiments.models.base import Model
+    from experiments.reports.material import Material
     from experiments.reports.section import Section
 
 Expand = Callable[[Sequence[str]], list[str]]
@@ -64,6 +65,8 @@ class Task(ABC):
     """True where `align` has something to do."""
     shown_features: ClassVar[tuple[str, ...]] = ()
     """Features that the customer view shows beside the scores."""
+    section_name: ClassVar[str] = ""
+    """Name of the task's section, as report.sections has it; the name of the task's file when empty."""
     history: ClassVar[tuple[str, ...]] = ("frequency",)
     """Features that `judged_rows` and `counts` read."""
     counted: ClassVar[Mapping[str, str]] = {
@@ -273,17 +276,29 @@ class Task(ABC):
 
     @classmethod
     def groups(cls, scores: pd.DataFrame) -> pd.Series | None:
-        """Return the groups that the task puts customers in, an ordered categorical by customer_id; None for none."""
+        """Return the groups that the task puts customers in, or None where it makes none.
+
+        Parameters
+        ----------
+        scores : DataFrame
+            Columns of customer_360, those of the task among them, indexed customer_id.
+
+        Returns
+        -------
+        Series of ordered categories, indexed customer_id, or None
+            Its name says what a group is: "segment".
+        """
         return None
 
     @classmethod
-    def section(cls, material: Any) -> Section | None:
-        """Write the task's section of the report; None where it has none.
+    def section(cls, material: Material) -> Section | None:
+        """Write the task's section of the report, or return None where it has none.
+
+        A section whose data are missing says so: see `reports.section.Topic`, which a task may declare for it.
 
         Parameters
         ----------
         material : Material
-            What a report is made from.
         """
         return None
 

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from experiments.description.groups import check_cuts, cut, shares
+from experiments.description.groups import check_cuts, cut
+from experiments.evaluation.shares import shares
 from experiments.evaluation.spend_metrics import cumulative_gain
 from features.errors import InputError
 
 
 @dataclass
 class ValueOptions:
-    """How value tiers are cut, and which shares are told. Values and their meaning are in conf/tiers/.
+    """Cut points of value tiers, and shares that the report states. Values and their meaning are in conf/tiers/.
 
     Attributes
     ----------
@@ -54,7 +55,7 @@ class ValueOptions:
 
 @dataclass(frozen=True)
 class Pareto:
-    """How unevenly revenue spreads over customers.
+    """Concentration of revenue on few customers.
 
     Attributes
     ----------
@@ -71,7 +72,7 @@ class Pareto:
 
 
 def pareto(spend: pd.Series, top_share: float, revenue_share: float) -> Pareto:
-    """The share of revenue of the top customers, and the share of customers behind most of the revenue.
+    """Compute the revenue share of the top customers, and the share of customers behind most of the revenue.
 
     Read off the gain curve, the best customers first, joined by straight lines: a customer across the border counts by
     the part within. NaN where nobody spent anything.
@@ -93,7 +94,7 @@ def pareto(spend: pd.Series, top_share: float, revenue_share: float) -> Pareto:
 
 
 def value_tiers(spend: pd.Series, options: ValueOptions) -> pd.Series:
-    """The tier of each customer by what he spent; equal spend is never torn apart.
+    """Return the tier of each customer by spend; customers of equal spend share a tier.
 
     Raises
     ------
@@ -105,7 +106,7 @@ def value_tiers(spend: pd.Series, options: ValueOptions) -> pd.Series:
 
 
 def value_table(groups: pd.Series, past: pd.Series, following: pd.Series) -> pd.DataFrame:
-    """What each group of customers held, and what it went on to spend.
+    """Describe each group of customers by its past and its following spend.
 
     Parameters
     ----------

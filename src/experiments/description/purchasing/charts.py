@@ -1,9 +1,9 @@
-"""What the tiers buy, when, what with what, and with which coupons: pictures, and the section that they make."""
+"""Pictures of what the tiers buy, when, what with what, and with which coupons."""
 
 from __future__ import annotations
 
 import calendar
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import networkx as nx
 import numpy as np
@@ -13,17 +13,9 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.description.purchasing import (
-    LEAST_DAYS_OF_A_MONTH,
-    Assortment,
-    Behaviour,
-    BehaviourOptions,
-    Window,
-)
 from experiments.reports.figures import BLUE, DARK, GREEN, GREY, ORANGE, dress, require
-from experiments.reports.section import Part, Picture, Section, Table, Text, enumerated, fine_percent, percent
+from experiments.reports.section import enumerated, percent
 from features import group_totals
-from features.errors import InputError
 
 WIDTH = 7.2  # inches at 120 dots each: readable where a page is 700 pixels wide
 MOST_CATEGORIES = 16
@@ -32,82 +24,8 @@ STATUS_COLORS = {group_totals.USED: BLUE, group_totals.NOT_USED: "#c9cdd3"}
 WIDEST_EDGE = 5.0
 
 
-def behaviour_section(found: Behaviour, marked: Mapping[str, Collection[int]], *, seed: int) -> Section:
-    """How the tiers differ in what they buy, in pictures. A part whose table is missing says so.
-
-    Parameters
-    ----------
-    found : Behaviour
-    marked : mapping of "month" and "day_of_week" to their numbers
-        Times that are shaded, as `hypotheses.named_times` gives them.
-    seed : int
-        Of the network's layout.
-    """
-    window = found.window
-    parts: list[Part] = [Text(f"What they bought from {window.start} until before {window.end}. {who(window)}")]
-    if isinstance(found.assortment, InputError):
-        parts.append(Text(f"What they buy is left out: {found.assortment.sentence}", "note"))
-    else:
-        parts += _assortment(found.assortment, found.options, window.min_customers, seed)
-    if isinstance(found.coupons, InputError):
-        parts.append(Text(f"Coupons are left out: {found.coupons.sentence}", "note"))
-    else:
-        parts.append(Picture("coupons", coupons_figure(found.coupons), _caption_of_coupons(found.coupons)))
-    confidence = found.options.confidence
-    for name, by, of in (("months", "month", "month"), ("weekdays", "day_of_week", "day of the week")):
-        if found.rates[by].empty:
-            few = f"no month has {LEAST_DAYS_OF_A_MONTH} days of the window"
-            parts.append(Text(f"Orders a day by {of} are left out: {few}.", "note"))
-            continue
-        figure = rates_figure(found.rates[by], by=by, marked=marked[by], confidence=confidence)
-        caption = (
-            f"Orders a day by {of}, per tier, each on its own scale. Bands are {confidence:.0%} intervals over "
-            "resampled weeks: where they overlap widely, a peak may be chance."
-        )
-        parts.append(Picture(name, figure, caption))
-    return Section("behaviour", parts)
-
-
-def who(window: Window) -> str:
-    """Whose tiers a section looks at, how many of the shop's customers they are, and which tiers, of which day."""
-    seen = len(window.tiers.index.union(window.orders.index))
-    share = window.orders[window.buyers.index].sum() / window.orders.sum()
-    return (
-        f"These are {len(window.tiers):,} of {seen:,} customers, who made {percent(share)} of the orders since, by the "
-        f"tier that they had on {window.start}: an early day, as only purchases that did not make the tiers can test "
-        "them. All scores weigh the same here, as weights are learnt from later purchases; where other sections use "
-        "learnt weights, a customer may have another tier there."
-    )
-
-
-def _assortment(known: Assortment, options: BehaviourOptions, few: int, seed: int) -> list[Part]:
-    without = [tier for tier in known.values["group"].cat.categories if not (known.pairs["group"] == tier).any()]
-    none = f" No pair of {enumerated(without)} is so frequent, and more so than by chance." if without else ""
-    return [
-        Picture(
-            "categories",
-            categories_figure(known.values, min_customers=few),
-            f"{_caption_of_categories(known.values, few)} Cells under {few} customers are not shown.",
-        ),
-        Picture(
-            "associations",
-            associations_figure(known.pairs, known.values, seed=seed),
-            f"What is bought on one day: of each tier the {options.n_pairs} pairs with the highest lift above 1. Lift "
-            "says how much more often than by chance a pair meets; it is highest, and least certain, for rare pairs, "
-            f"and lower where baskets are large, so that it does not compare tiers.{none}",
-        ),
-        Table(
-            "pairs",
-            _pairs_as_read(known.pairs),
-            f"The same pairs: only those in at least {options.min_support:.1%} of a tier's baskets (what a customer "
-            f"bought on one day), and in {options.min_baskets} of them. Support is the share of baskets that hold "
-            f"both.{none}",
-        ),
-    ]
-
-
 def categories_figure(values: pd.DataFrame, *, min_customers: int) -> Figure:
-    """Shares of units that fall on each category, by tier: the categories with most spend, the dearest on top.
+    """Draw the shares of units by category and tier: the categories with most spend, the most expensive on top.
 
     Colours tell a tier's share from that of all tiers together, up to half and double.
 
@@ -119,7 +37,7 @@ def categories_figure(values: pd.DataFrame, *, min_customers: int) -> Figure:
         A cell of fewer is not shown.
     """
     require(values, ("group", "value", "customers", "spend", "units", "mean_unit_price"))
-    shares, price, customers, overall = _shares(values)
+    shares, price, customers, overall = unit_shares(values)
     priced = values[values["value"].isin(price.index)]
     largest = priced.groupby("value")["spend"].sum().nlargest(MOST_CATEGORIES).index
     drawn = price[price.index.isin(largest)].sort_values(ascending=False, kind="stable").index
@@ -132,7 +50,7 @@ def categories_figure(values: pd.DataFrame, *, min_customers: int) -> Figure:
     for (row, column), share in np.ndenumerate(shares.to_numpy()):
         shown = customers.iat[row, column] >= min_customers
         color = "white" if abs(distance.iat[row, column]) > 0.65 else DARK
-        axes.text(column, row, fine_percent(share) if shown else "·", ha="center", va="center", fontsize=9, color=color)
+        axes.text(column, row, percent(share) if shown else "·", ha="center", va="center", fontsize=9, color=color)
     axes.set_xticks(range(shares.shape[1]), [str(tier) for tier in shares.columns])
     axes.set_yticks(range(len(drawn)), [f"{cut(name)}  {price[name]:,.2f}" for name in drawn], fontsize=8.5)
     dress(
@@ -151,7 +69,7 @@ def categories_figure(values: pd.DataFrame, *, min_customers: int) -> Figure:
 
 
 def associations_figure(table: pd.DataFrame, values: pd.DataFrame, *, seed: int) -> Figure:
-    """Pairs bought on one day, a network for each tier; the wider an edge, the higher the lift.
+    """Draw pairs bought on one day, a network for each tier; the wider an edge, the higher the lift.
 
     Parameters
     ----------
@@ -163,7 +81,7 @@ def associations_figure(table: pd.DataFrame, values: pd.DataFrame, *, seed: int)
         Of the layout.
     """
     require(values, ("group", "value", "units"))
-    _, price, _, _ = _shares(values)
+    _, price, _, _ = unit_shares(values)
     dear = set(price[price >= price.quantile(2 / 3)].index)
     tiers = list(values["group"].cat.categories)
     highest = float(table["lift"].max()) if len(table) else 1.0
@@ -190,7 +108,7 @@ def associations_figure(table: pd.DataFrame, values: pd.DataFrame, *, seed: int)
 
 
 def coupons_figure(statuses: pd.DataFrame) -> Figure:
-    """What became of the coupons on a tier's lines, as shares.
+    """Draw the status of the coupons on each tier's lines, as shares.
 
     Parameters
     ----------
@@ -215,9 +133,9 @@ def coupons_figure(statuses: pd.DataFrame) -> Figure:
             if share >= 0.04:
                 ink = DARK if status == group_totals.NOT_USED else "white"
                 middle = left[row] + share / 2
-                axes.text(middle, row, fine_percent(share), ha="center", va="center", fontsize=9, color=ink)
+                axes.text(middle, row, percent(share), ha="center", va="center", fontsize=9, color=ink)
             elif status == group_totals.USED:
-                axes.text(left[row] + share + 0.006, row, fine_percent(share), va="center", fontsize=9, color=BLUE)
+                axes.text(left[row] + share + 0.006, row, percent(share), va="center", fontsize=9, color=BLUE)
         left = left + shares[status].to_numpy()
     axes.set_yticks(
         range(len(shares)), [f"{tier}\n{total:,.0f} lines" for tier, total in counts.sum(axis=1).items()], fontsize=8.5
@@ -225,7 +143,7 @@ def coupons_figure(statuses: pd.DataFrame) -> Figure:
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.set_xticks([])
-    dress(axes, title="Coupons", subtitle="share of the lines of each tier, not their number", xlabel="", ylabel="")
+    dress(axes, title="Coupons", subtitle="share of each tier's lines", xlabel="", ylabel="")
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -234,7 +152,7 @@ def coupons_figure(statuses: pd.DataFrame) -> Figure:
 
 
 def rates_figure(rates: pd.DataFrame, *, by: str, marked: Collection[int], confidence: float) -> Figure:
-    """Orders a day by month or day of the week, a panel for each tier, with bands.
+    """Draw orders per day by month or day of the week, a panel for each tier, with bands.
 
     Parameters
     ----------
@@ -268,21 +186,21 @@ def rates_figure(rates: pd.DataFrame, *, by: str, marked: Collection[int], confi
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(str(tier), loc="left", fontsize=10, fontweight="bold", color=DARK)
     figure.suptitle(
-        f"Orders a day by {'month' if by == 'month' else 'day of the week'}",
+        f"Orders per day by {'month' if by == 'month' else 'day of the week'}",
         x=0.01,
         ha="left",
         fontsize=13,
         fontweight="bold",
     )
-    note = f"bands: {confidence:.0%} over resampled weeks"
+    note = f"bands: {confidence:.0%} confidence intervals over resampled weeks"
     if shaded := [names[key] for key in rates["key"].unique() if key in marked]:
-        note += f"; shaded, as a hypothesis is about them: {enumerated(shaded)}"
+        note += f"; shaded: a hypothesis is about {enumerated(shaded)}"
     figure.supxlabel(note, fontsize=8.5, color="#555b66")
     return figure
 
 
 def cut(name: str, longest: int = LONGEST_NAME) -> str:
-    """A name that fits beside a picture.
+    """Return a name cut to a length that fits beside a picture.
 
     >>> cut("SMOKED MEATS AND SAUSAGES OF ALL KINDS")
     'SMOKED MEATS AND SAUS…'
@@ -290,8 +208,8 @@ def cut(name: str, longest: int = LONGEST_NAME) -> str:
     return name if len(name) <= longest else name[: longest - 1].rstrip(" -,/") + "…"
 
 
-def _shares(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame, pd.Series]:
-    """Shares of units by value and tier, mean price and share of all by value, customers by value and tier."""
+def unit_shares(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame, pd.Series]:
+    """Return shares of units by value and tier, mean price by value, customers by both, and share of all by value."""
     units, customers = (
         values.pivot_table(index="value", columns="group", values=name, aggfunc="sum", observed=False).fillna(0.0)
         for name in ("units", "customers")
@@ -303,7 +221,7 @@ def _shares(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame
 
 
 def _panels(n: int, *, height: float) -> tuple[Figure, Sequence[Axes], Axes | None]:
-    """A figure of n panels, two in a row, and the place that is left over where n is odd."""
+    """Return a figure of n panels, two in a row, and the panel that is left over where n is odd."""
     rows = -(-n // 2)
     figure = Figure(figsize=(WIDTH, 0.9 + height * rows), dpi=120, layout="constrained")
     panels = list(np.ravel(figure.subplots(rows, 2, squeeze=False)))
@@ -319,7 +237,7 @@ def _network(axes: Axes, own: pd.DataFrame, dear: set[str], highest: float, seed
         axes.text(
             0,
             0,
-            "no pair is so frequent, and more\nso than by chance",
+            "no pair is frequent enough\nwith a lift above 1",
             ha="center",
             va="center",
             fontsize=9,
@@ -344,35 +262,5 @@ def _network(axes: Axes, own: pd.DataFrame, dear: set[str], highest: float, seed
 
 
 def _width(lift: float, highest: float) -> float:
-    """Of an edge: none at a lift of 1, where a pair meets by chance."""
+    """Return the width of an edge: the least at a lift of 1, where a pair is as frequent as by chance."""
     return 0.4 + WIDEST_EDGE * max(lift - 1.0, 0.0) / max(highest - 1.0, 1e-9)
-
-
-def _pairs_as_read(table: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "bought": table["a"],
-            "with": table["b"],
-            "baskets": table["baskets"],
-            "support": [percent(share, 1) for share in table["support"]],
-            "confidence": [percent(share) for share in table["confidence"]],
-            "lift": table["lift"],
-        }
-    ).set_axis(pd.Index(table["group"].astype(str), name="tier"))
-
-
-def _caption_of_categories(values: pd.DataFrame, min_customers: int) -> str:
-    shares, _, customers, overall = _shares(values)
-    shown = shares.where(customers >= min_customers).dropna(axis="columns", how="all")
-    first = [f"{tier}: {shown[tier].idxmax()} ({fine_percent(shown[tier].max())})" for tier in shown]
-    return (
-        "Which share of a tier's units falls on which category, coloured by how it differs from that of all tiers. "
-        f"Largest: {', '.join([*first, f'of all, {overall.idxmax()} ({fine_percent(overall.max())})'])}."
-    )
-
-
-def _caption_of_coupons(statuses: pd.DataFrame) -> str:
-    counts = statuses.groupby("group", observed=True)["lines"].sum()
-    used = statuses[statuses["status"] == group_totals.USED].set_index("group")["lines"].reindex(counts.index).fillna(0)
-    rates = ", ".join(f"{tier} {fine_percent(rate)}" for tier, rate in (used / counts).items())
-    return f"Lines with a used coupon, as a share of the tier's lines: {rates}."

@@ -17,7 +17,7 @@ def pairs(
     min_customers: int = 1,
     most: int | None = None,
 ) -> pd.DataFrame:
-    """Pairs of values that share baskets more often than by chance, per group, counted at once by a sparse product.
+    """Find pairs of values that share baskets more often than by chance, per group, by a sparse product.
 
     A basket is what a customer bought on one day. support = share of the group's baskets that hold both; confidence
     = share of those with a that hold b too, confidence_back of those with b that hold a; lift = support / (support of

@@ -1,4 +1,4 @@
-"""Stages of a customer's life as a section of a report."""
+"""The lifecycle as a section of the report."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from experiments.description.group_charts import movements_figure
-from experiments.description.lifecycle import ARRIVALS, Lifecycle, LifecycleOptions
+from experiments.description.lifecycle.lifecycle import Lifecycle, lifecycle
+from experiments.description.lifecycle.options import ARRIVALS, LifecycleOptions
+from experiments.description.lifecycle.stages import in_stages
+from experiments.description.material import DescriptionMaterial
 from experiments.reports.cluster_charts import PALETTE
 from experiments.reports.figures import BLUE, GREY, ORANGE, dress, require
-from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, number, percent
+from experiments.reports.group_charts import movements_figure
+from experiments.reports.section import Heading, Part, Picture, Table, Text, Topic, number, percent
 
 
-def lifecycle_section(found: Lifecycle, options: LifecycleOptions, *, currency: str) -> Section:
-    """Who is in which stage, how customers move, what the next period holds, and how far such forecasts were off.
+def lifecycle_parts(found: Lifecycle, options: LifecycleOptions, *, currency: str) -> list[Part]:
+    """Describe who is in which stage, how customers move, the forecast, and the errors of such forecasts.
 
     Parameters
     ----------
@@ -32,72 +35,69 @@ def lifecycle_section(found: Lifecycle, options: LifecycleOptions, *, currency: 
         for stage, customers in found.present.items()
     )
     parts: list[Part] = [
-        Text(f"On {found.now} the shop's {found.present.sum():,} customers are {present}.", "lead"),
+        Text(f"On {found.now} the shop's {found.present.sum():,} customers are {present}. {_advice(found)}", "lead"),
         Text(
-            f"If they go on as in the {n} periods of {days} days before {found.now}, the {days} days from then on "
-            f"bring {number(round(told.active))} buyers, {number(round(float(told.buyers[ARRIVALS])))} of them new, "
-            f"and {number(round(told.revenue))} {currency}. The last of those periods, from {last.start}, brought "
+            f"If customers behave as in the {n} periods of {days} days before {found.now}, the next {days} days bring "
+            f"{number(round(told.active))} buyers, {number(round(float(told.buyers[ARRIVALS])))} of them new, and "
+            f"{number(round(told.revenue))} {currency}. The last of those periods, from {last.start}, brought "
             f"{number(round(float(last.buyers.sum())))} buyers and {number(round(float(last.spend.sum())))} {currency}."
         ),
         Text(_verdict(found.backtest)),
         Picture(
             "stages",
             stages_figure(found.stages),
-            f"How many customers were in each stage, every {days} days until {found.now}.",
+            f"Customers in each stage, every {days} days until {found.now}.",
         ),
         Table(
-            "next_period", _next(found), f"On {found.now}, and what the {days} days from then on are expected to bring."
+            "next_period", _next(found), f"Stages on {found.now}, and the forecast of the next {days} days, {currency}."
         ),
-        Heading("Who moves"),
+        Heading("Moves between stages"),
         Picture(
             "transitions",
             movements_figure(
                 found.averages.counts.rename(index=_worded, columns=_worded),
-                title="From stage to stage",
+                title="Moves between stages",
                 subtitle=f"share of each row, and customers, over {n} periods of {days} days until {found.now}",
                 xlabel=f"stage {days} days later",
                 ylabel="stage",
             ),
-            f"Of the customers of each stage, how many are in which stage {days} days later; arrivals were no "
-            "customers before.",
+            f"Stage {days} days later of the customers of each stage; arrivals bought for the first time.",
         ),
         Table(
             "transitions",
             found.averages.shares.rename(index=_worded, columns=_worded).map(percent).rename_axis("stage"),
-            f"Where the customers of each stage are {days} days later.",
+            f"Stage {days} days later, as shares of the customers of each stage.",
         ),
     ]
     if not found.backtest.empty:
         parts += [
-            Heading("How far off such forecasts were"),
+            Heading("Errors of past forecasts"),
             Picture(
                 "backtest",
                 backtest_figure(found.backtest, currency=currency, period_days=days),
-                "What happened in each period, what the stages at its start foretold, and what the period before would "
-                "have.",
+                "Actual figures of each period, the forecast by stages, and the baseline: the period before.",
             ),
             Table(
                 "backtest",
                 _errors(found.backtest),
-                "Forecast over truth, less 1: above 0 is too high. Days kept sealed test no forecast.",
+                "Forecast / actual - 1: above 0 is too high. The sealed window tests no forecast.",
             ),
         ]
-    parts += [Text(note, "note") for note in found.notes]
-    parts += [
+    return [
+        *parts,
+        *(Text(note, "note") for note in found.notes),
         Text(
             "Rules: "
             + "; ".join(_rule(stage, ranges) for stage, ranges in options.stages.items())
-            + ". The first that "
-            "fits counts. Customers first seen right after the data begin may have bought long before: they are not "
-            "new. Averages know no season.",
+            + ". The first rule that fits counts. Customers first seen right after the data begin may have bought long "
+            "before: they are not new. Averages ignore seasons.",
             "note",
-        )
+        ),
     ]
-    return Section("lifecycle", parts)
 
 
 def stages_figure(stages: pd.DataFrame) -> Figure:
-    """Customers in each stage over time, stacked.
+    """Draw customers in each stage over time, stacked.
 
     Parameters
     ----------
@@ -120,12 +120,12 @@ def stages_figure(stages: pd.DataFrame) -> Figure:
 
 
 def backtest_figure(backtest: pd.DataFrame, *, currency: str, period_days: int) -> Figure:
-    """Revenue and buyers of each period beside what was foretold.
+    """Draw revenue and buyers of each period beside the forecast and the baseline.
 
     Parameters
     ----------
     backtest : DataFrame
-        As `analysis.lifecycle.backtest` returns it.
+        As `lifecycle.forecast.backtest` returns it.
     """
     require(backtest, ("revenue", "active"))
     figure = Figure(figsize=(9.6, 3.9), dpi=120, layout="constrained")
@@ -135,9 +135,9 @@ def backtest_figure(backtest: pd.DataFrame, *, currency: str, period_days: int) 
         panels, ("revenue", "active"), ("Revenue", "Buyers"), (currency, "customers"), strict=True
     ):
         for column, label, color, style in (
-            (what, "happened", BLUE, "-"),
-            (f"{what}_forecast", "by stages", ORANGE, "--"),
-            (f"{what}_naive", "as in the last period", GREY, ":"),
+            (what, "actual", BLUE, "-"),
+            (f"{what}_forecast", "forecast by stages", ORANGE, "--"),
+            (f"{what}_naive", "baseline: the period before", GREY, ":"),
         ):
             axes.plot(at, backtest[column], label=label, color=color, linestyle=style, marker="o", markersize=5)
         axes.set_xticks(at, [str(day) for day in backtest.index], rotation=45, ha="right", fontsize=8.5)
@@ -148,10 +148,20 @@ def backtest_figure(backtest: pd.DataFrame, *, currency: str, period_days: int) 
     return figure
 
 
+def _advice(found: Lifecycle) -> str:
+    """Return from which stage most of the next period's revenue is expected."""
+    spend = found.forecast.spend
+    if not spend.sum() > 0:
+        return "The forecast expects no revenue in the next period."
+    stage = spend.idxmax()
+    who = "Win new customers" if stage == ARRIVALS else f"Look after customers in stage {_worded(stage)}"
+    return f"{who} first: the forecast expects {percent(spend.max() / spend.sum())} of revenue from them."
+
+
 def _verdict(backtest: pd.DataFrame) -> str:
-    """How far off such forecasts were, and how far the last period would have been."""
+    """Return the errors of such forecasts, and those of the baseline."""
     if backtest.empty:
-        return "How far off that may be cannot be said: the history is too short for a back-test."
+        return "The error of this forecast is unknown: the history is too short for a back-test."
     own, naive = (
         " and ".join(
             f"{percent(float(backtest[f'{what}{kind}'].abs().mean()))} of the {label}"
@@ -161,8 +171,8 @@ def _verdict(backtest: pd.DataFrame) -> str:
     )
     periods = f"{len(backtest)} periods" if len(backtest) > 1 else "one period"
     return (
-        f"In the back-test over {periods} such forecasts were off by {own} on average; to expect as much as in the "
-        f"period before was off by {naive}. The stages say where revenue comes from."
+        f"In the back-test over {periods} such forecasts were off by {own} on average; the baseline, the figures of "
+        f"the period before, was off by {naive}. Use the stages to see where revenue comes from."
     )
 
 
@@ -186,10 +196,10 @@ def _whole(value: float) -> str:
 
 def _errors(backtest: pd.DataFrame) -> pd.DataFrame:
     names = {
-        "revenue_error": "revenue, by stages",
-        "revenue_naive_error": "revenue, as in the last period",
-        "active_error": "buyers, by stages",
-        "active_naive_error": "buyers, as in the last period",
+        "revenue_error": "revenue, forecast by stages",
+        "revenue_naive_error": "revenue, baseline",
+        "active_error": "buyers, forecast by stages",
+        "active_naive_error": "buyers, baseline",
     }
     table = backtest[list(names)].map(lambda error: f"{error:+.1%}" if np.isfinite(error) else "-")
     return table.rename(columns=names).rename_axis("period from")
@@ -215,3 +225,17 @@ def _rule(stage: str, ranges: dict[str, list[float | None]]) -> str:
         if (low, high) != (None, None)
     ]
     return f"{_worded(stage)}: {', '.join(told) or 'all others'}"
+
+
+def _write(material: DescriptionMaterial) -> list[Part]:
+    options = material.lifecycle_options
+    found = lifecycle(material.shop, material.splits.sealed, options, material.as_of)
+    return lifecycle_parts(found, options, currency=material.shop.staged.currency)
+
+
+def _columns(material: DescriptionMaterial) -> dict[str, pd.Series]:
+    found = in_stages(material.shop, [material.as_of], material.lifecycle_options)
+    return {"stage": found["stage"].droplevel("cutoff")}
+
+
+LIFECYCLE = Topic("lifecycle", "Lifecycle", 80, _write, _columns)

@@ -1,17 +1,19 @@
-"""Hypotheses as a marketer reads them: verdicts first, then what each rests on."""
+"""Hypotheses as a section of the report: verdicts first, then what each rests on."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from experiments.description.hypotheses import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Finding, Trend
-from experiments.description.purchasing import Window
-from experiments.description.purchasing_section import who
-from experiments.reports.section import Heading, Part, Section, Table, Text, enumerated, percent
+from experiments.description.hypotheses.trend import Trend
+from experiments.description.hypotheses.verdict import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Finding, assess
+from experiments.description.material import DescriptionMaterial
+from experiments.description.purchasing.section import who
+from experiments.description.purchasing.window import Window
+from experiments.reports.section import Heading, Part, Table, Text, Topic, enumerated, percent
 
 # As said of one, and of several.
 VERDICTS = {
@@ -22,8 +24,8 @@ VERDICTS = {
 }
 
 
-def hypotheses_section(findings: Sequence[Finding], languages: Sequence[str], window: Window) -> Section:
-    """A table of verdicts, then for each hypothesis what was found, in words and by tier.
+def hypothesis_parts(findings: Sequence[Finding], languages: Sequence[str], window: Window) -> list[Part]:
+    """Return a table of verdicts, then for each hypothesis what was found, in words and by tier.
 
     Parameters
     ----------
@@ -36,25 +38,31 @@ def hypotheses_section(findings: Sequence[Finding], languages: Sequence[str], wi
     """
     counts = Counter(finding.verdict for finding in findings)
     if not findings:
-        return Section("hypotheses", [Text("No hypothesis was stated.", kind="note")])
+        return [Text("There are no hypotheses to test.", kind="note")]
     found = [(counts[verdict], words) for verdict, words in VERDICTS.items() if counts[verdict]]
     summary = enumerated([f"{n} {of_one if n == 1 else of_several}" for n, (of_one, of_several) in found])
     parts: list[Part] = [
-        Text(f"Of {len(findings)} hypotheses {summary}.", kind="lead"),
+        Text(f"Of {len(findings)} hypotheses {summary}. {_advice(counts)}", kind="lead"),
         Text(who(window)),
-        Table("verdicts", _verdicts(findings), "What was claimed, and what these data say."),
+        Table("verdicts", _verdicts(findings), "Each hypothesis with its verdict on these data."),
         Text(
-            "A hypothesis holds where an effect is shown and large enough to matter, does not hold where it is shown "
-            "to be smaller, and is undecided where these data cannot tell. It is about every tier and measure of its "
-            "table; told is the one that decides. p-values are of no effect; they and the intervals are corrected for "
-            "how many are tested in this section (Bonferroni). A window that has each season once cannot tell a season "
-            "from a year.",
+            "A hypothesis holds if its effect is shown and large enough to matter. It does not hold if the effect is "
+            "shown to be smaller. Otherwise it is undecided. It must hold in every tier and measure of its table; the "
+            "verdict shows the one that decides. p-values test no effect. Testing several claims at once inflates "
+            "false positives, so p-values and intervals are corrected (Bonferroni). One year of data contains each "
+            "season once, so it cannot separate a season from that year.",
             kind="note",
         ),
     ]
     for finding in findings:
         parts += [Heading(finding.statement["en"]), *_paragraphs(finding, languages)]
-    return Section("hypotheses", parts)
+    return parts
+
+
+def _advice(counts: Mapping[str, int]) -> str:
+    if counts[HOLDS]:
+        return "Plan campaigns on those that hold only."
+    return "Do not plan campaigns on any of them."
 
 
 def _verdicts(findings: Sequence[Finding]) -> pd.DataFrame:
@@ -93,21 +101,21 @@ def _sentence(finding: Finding) -> str:
     matters = _effect(finding, hypothesis.smallest_effect).lstrip("+")
     verdict = {HOLDS: "This holds", FAILS: "This does not hold"}.get(finding.verdict, "Undecided")
     if _is_trend(finding):
-        subject = "from the lowest tier to the highest, on a trend through all tiers, " + (
+        subject = "on a trend through all tiers, from the lowest to the highest, " + (
             "the rank correlation is" if hypothesis.test.is_correlation else "the mean changes by"
         )
     else:
-        subject = "the rate a day differs by"
+        subject = "the rate per day differs by"
     kind = "measure" if _is_trend(finding) else "tier"
     decides = f" in {finding.decisive}, the {kind} that decides" if len(finding.parts) > 1 else ""
     reason = {
-        HOLDS: f"it is shown to be there, and estimated at no less than the {matters} that matters",
-        FAILS: f"an effect of {matters}, which would matter, is ruled out",
+        HOLDS: f"the effect is shown, and its estimate reaches the {matters} that matters",
+        FAILS: f"an effect of {matters}, the smallest that matters, is ruled out",
     }.get(
         finding.verdict,
-        f"an effect is shown, but whether it reaches the {matters} that matters is not"
+        f"an effect is shown, but not that it reaches the {matters} that matters"
         if finding.p_value < (1 - finding.confidence) / 2
-        else f"neither an effect nor the absence of one of {matters} is shown",
+        else f"the data show neither an effect nor that it is smaller than {matters}",
     )
     reported = f" The case study: {hypothesis.reported}." if hypothesis.reported else ""
     return f"{verdict}: {subject} {_with_interval(finding)}{decides}; {reason}.{reported}"
@@ -132,13 +140,15 @@ def _by_part(finding: Finding) -> pd.DataFrame:
 def _caption(finding: Finding) -> str:
     test = finding.hypothesis.test if finding.hypothesis else None
     if isinstance(test, Trend) and test.absent is not None:
-        return f"Means are over all customers of a tier; one who bought nothing counts as {test.absent:g}."
+        return f"Means are over all customers of a tier; a customer without purchases counts as {test.absent:g}."
     if isinstance(test, Trend):
-        return "Means are over the customers of a tier who bought; those who did not are left out."
+        return "Means are over the customers of a tier who bought; the others are left out."
     trend = (
-        " The effect allows for a steady growth or decline of the tier." if getattr(test, "against_trend", 0) else ""
+        " The effect is adjusted for a steady growth or decline of the tier."
+        if getattr(test, "against_trend", 0)
+        else ""
     )
-    return f"Rates are a day, over all customers of the tier; intervals are over resampled weeks.{trend}"
+    return f"Rates are per day, over all customers of the tier; intervals are over resampled weeks.{trend}"
 
 
 def _is_trend(finding: Finding) -> bool:
@@ -146,7 +156,7 @@ def _is_trend(finding: Finding) -> bool:
 
 
 def _effect(finding: Finding, effect: float) -> str:
-    """A share more as it is read, "+12%", or a rank correlation, "+0.12"."""
+    """Return a relative change as it is read, "+12.0%", or a rank correlation, "+0.12"."""
     assert finding.hypothesis is not None
     if finding.hypothesis.test.is_correlation and math.isfinite(effect):
         return f"{effect:+.2f}"
@@ -161,4 +171,13 @@ def _with_interval(finding: Finding) -> str:
 
 
 def _p(p_value: float) -> str:
-    return "-" if pd.isna(p_value) else "< .001" if p_value < 0.001 else f"{p_value:.3f}".removeprefix("0")
+    return "-" if pd.isna(p_value) else "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def _write(material: DescriptionMaterial) -> list[Part]:
+    tiers = material.tiers
+    findings = assess(material.hypotheses, tiers.window, tiers.early.cutoff, confidence=tiers.confidence)
+    return hypothesis_parts(findings, material.languages, tiers.window)
+
+
+HYPOTHESES = Topic("hypotheses", "Hypotheses", 50, _write)

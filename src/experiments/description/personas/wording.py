@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.description.personas import Persona, Personas
-from experiments.reports.section import Heading, Part, Table, Text, between, fine_percent, number, percent
+from experiments.description.personas.personas import Persona
+from experiments.reports.section import number, percent
 from features.errors import InputError, did_you_mean
 
 
@@ -40,7 +40,7 @@ class Wording:
 
     @classmethod
     def from_config(cls, language: str, content: Mapping[str, Any]) -> Wording:
-        """The sentences of conf/personas/.
+        """Read the sentences of conf/personas/.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class Wording:
                 isinstance(text, str) for text in (value.values() if kind is dict else value)
             ):
                 raise InputError(
-                    f"{where}.{key} is not what sentences are made of",
+                    f"{where}.{key} is not valid",
                     where=f"{where}.{key}",
                     expected={str: "a text", list: "a list of texts", dict: "names with a text each"}[kind],
                     found=str(value),
@@ -69,15 +69,15 @@ class Wording:
         return cls(**content)
 
     def name(self, aspect: str, value: str) -> str:
-        """A value as it is called: months and days of the week are numbered."""
+        """Return the name of a value: months and days of the week are numbered."""
         if aspect == "month":
             return self.months[int(value) - 1]
         if aspect == "weekday":
             return self.weekdays[int(value)]
         return self.values.get(value, value)
 
-    def describe(self, persona: Persona, currency: str) -> list[str]:
-        """The sentences about a persona."""
+    def sentences(self, persona: Persona, currency: str) -> list[str]:
+        """Return the sentences about a persona."""
         facts = persona.facts
         said = [
             _filled(
@@ -99,72 +99,12 @@ class Wording:
         return said
 
 
-def persona_parts(
-    personas: Personas,
-    wordings: Mapping[str, Wording],
-    languages: Sequence[str],
-    strategy: Mapping[str, Mapping[str, str]],
-    currency: str,
-    kind: str,
-) -> list[Part]:
-    """Headings, texts and tables of all groups.
-
-    Parameters
-    ----------
-    personas : Personas
-    wordings : mapping of language to its sentences
-        English among them, which tables are in.
-    languages : sequence of str
-        Those of the texts.
-    strategy : mapping of group to language to what to do
-    currency : str
-    kind : str
-        What the groups are, for captions: "tier".
-    """
-    parts: list[Part] = []
-    for persona in personas.personas:
-        parts.append(Heading(persona.group))
-        for language in languages:
-            text = " ".join(wordings[language].describe(persona, currency))
-            todo = strategy.get(persona.group, {}).get(language)
-            lang = None if language == "en" else language
-            parts.append(Text(text, lang=lang))
-            if todo:
-                parts.append(Text(f"→ {todo}", lang=lang))
-        if len(persona.stands_out):
-            parts.append(
-                Table(
-                    f"{kind}_{persona.group}",
-                    _index_table(persona, wordings["en"]),
-                    "Index against all customers, 100 is as usual.",
-                )
-            )
-    small = {group: n for group, n in personas.too_small.items() if n}
-    if small:
-        named = ", ".join(small)
-        parts.append(Text(f"Not shown, as too few customers to describe without telling of persons: {named}.", "note"))
-    return parts
-
-
-def _index_table(persona: Persona, wording: Wording) -> Any:
-    table = persona.stands_out
-    return table.assign(
-        value=[wording.name(aspect, value) for aspect, value in zip(table["aspect"], table["value"], strict=True)],
-        share=table["share"].map(fine_percent),
-        share_of_all=table["share_of_all"].map(fine_percent),
-        index=table["index"].map(number),
-        interval=[between(low, high) for low, high in zip(table["low"], table["high"], strict=True)],
-    )[["aspect", "value", "index", "interval", "share", "share_of_all", "customers"]].rename(
-        columns={"share_of_all": "share of all"}
-    )
-
-
 def _filled(sentence: str, **values: object) -> str:
     try:
         return sentence.format(**values)
     except (KeyError, IndexError, ValueError) as error:
         raise InputError(
-            "a sentence cannot be filled in",
+            "a sentence has unknown placeholders",
             where="personas.wording",
             expected=f"braces around some of {', '.join(values)}",
             found=sentence,

@@ -4,106 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
-from functools import cached_property, partial
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from experiments.description.associations import pairs
-from experiments.evaluation.bootstrap import Distribution, resample_weights
+from experiments.description.purchasing.associations import pairs
+from experiments.description.purchasing.window import LEAST_DAYS_OF_A_MONTH, Window
+from experiments.evaluation.bootstrap import Distribution
 from experiments.evaluation.weighted import ratio
 from features import group_totals
 from features.errors import InputError
-from features.shop import Shop
 
 T = TypeVar("T")
 
-COUNTED = ("orders", "units", "spend", "customers")
-LEAST_DAYS_OF_A_MONTH = 14  # of a month that the window cuts: fewer say nothing of its rate
-
-
-@dataclass(frozen=True)
-class Window:
-    """What tiers are looked at, and hypotheses tested on: a shop's days after the tiers were known.
-
-    Attributes
-    ----------
-    shop : Shop
-    tiers : Series
-        Tier of each customer, an ordered categorical, best first, indexed by customer_id; those of none are left out.
-    start, end : datetime.date
-    n_resamples, seed : int
-        Of the weeks, or customers.
-    min_customers : int
-        Fewest customers of what is told or tested.
-
-    Raises
-    ------
-    InputError
-        If tiers are in no order.
-    """
-
-    shop: Shop
-    tiers: pd.Series
-    start: date
-    end: date
-    n_resamples: int
-    seed: int
-    min_customers: int
-
-    def __post_init__(self) -> None:
-        if not (isinstance(self.tiers.dtype, pd.CategoricalDtype) and len(self.tiers.cat.categories) > 1):
-            found = str(self.tiers.dtype)
-            raise InputError("tiers are in no order", expected="a categorical of at least 2 tiers", found=found)
-        object.__setattr__(self, "tiers", self.tiers.dropna())
-
-    @cached_property
-    def counts(self) -> Mapping[str, pd.DataFrame]:
-        """Orders, units, spend and customers, each a frame of days by tiers, 0 where nothing was bought."""
-        rows = self.shop.behaviour(group_totals.by_day, self.tiers, self.start, self.end)
-        rows["day"] = pd.to_datetime(rows["day"])
-        days = pd.date_range(self.start, self.end, inclusive="left", name="day")
-        wide = {of: rows.pivot(index="day", columns="group", values=of) for of in COUNTED}
-        return {
-            of: frame.reindex(index=days, columns=self.tiers.cat.categories).astype(float).fillna(0.0)
-            for of, frame in wide.items()
-        }
-
-    @cached_property
-    def week_weights(self) -> np.ndarray:
-        """How often each day is in each resample: calendar weeks, Monday to Sunday, are drawn with replacement."""
-        days = pd.date_range(self.start, self.end, inclusive="left")
-        weeks = (days - pd.to_timedelta(days.day_of_week, unit="D")).strftime("%Y-%m-%d")
-        return np.concatenate(list(resample_weights(weeks.to_numpy(str), self.n_resamples, self.seed))).astype(float)
-
-    @cached_property
-    def orders(self) -> pd.Series:
-        """Orders of each customer who bought in the window, those of no tier too, indexed by customer_id."""
-        return self.shop.during(["orders"], self.start, self.end)["orders"]
-
-    @cached_property
-    def buyers(self) -> pd.Series:
-        """Those of `tiers` who bought in the window.
-
-        Raises
-        ------
-        InputError
-            If nobody did.
-        """
-        bought = self.tiers[self.tiers.index.isin(self.orders.index)]
-        if bought.empty:
-            raise InputError(
-                f"nobody with a tier on {self.start} bought from then until before {self.end}",
-                expected="a window in which customers of the tiers buy",
-                found=f"{len(self.tiers):,} customers with a tier",
-            )
-        return bought
-
 
 def daily_rates(window: Window, measure: str, by: str, confidence: float) -> pd.DataFrame:
-    """Rates a day by month or day of the week, per tier, with intervals over resampled weeks.
+    """Compute rates per day by month or day of the week and tier, with intervals over resampled weeks.
 
     Parameters
     ----------
@@ -141,7 +59,7 @@ def daily_rates(window: Window, measure: str, by: str, confidence: float) -> pd.
 
 @dataclass(frozen=True)
 class BehaviourOptions:
-    """What is told of tiers' behaviour.
+    """Options of the section on purchasing behaviour.
 
     Attributes
     ----------
@@ -166,7 +84,7 @@ class BehaviourOptions:
 
 @dataclass(frozen=True)
 class Assortment:
-    """What was bought, and what with what.
+    """Goods that were bought, and pairs that were bought together.
 
     Attributes
     ----------
@@ -182,7 +100,7 @@ class Assortment:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What tiers did in a window.
+    """Purchasing behaviour of tiers in a window.
 
     Attributes
     ----------
@@ -219,7 +137,7 @@ def observe(window: Window, options: BehaviourOptions) -> Behaviour:
     def assortment() -> Assortment:
         values = of_tiers(group_totals.by_value, level=options.level)
         if not values["units"].sum() > 0:
-            raise InputError(f"no quantity of any {options.level} is known")
+            raise InputError(f"the quantities of every {options.level} are unknown")
         together = pairs(
             of_tiers(group_totals.baskets, level=options.level),
             min_support=options.min_support,
@@ -232,7 +150,7 @@ def observe(window: Window, options: BehaviourOptions) -> Behaviour:
     def coupons() -> pd.DataFrame:
         statuses = of_tiers(group_totals.by_coupon, of="lines")
         if statuses.empty:
-            raise InputError("nothing is known of coupons")
+            raise InputError("no coupons are recorded")
         return statuses
 
     return Behaviour(

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from experiments.description.groups import row_shares
+from experiments.evaluation.shares import row_shares
 from experiments.reports.figures import BLUE, DARK, GREY, ORANGE, dress, require
 from experiments.reports.section import percent
 
@@ -17,7 +17,7 @@ SHADES = (GREY, BLUE, ORANGE)
 
 
 def customers_figure(table: pd.DataFrame, *, title: str, subtitle: str) -> Figure:
-    """How many customers each group has, a bar each with its number and share; empty groups keep their place.
+    """Draw the customers of each group, a bar each with number and share; empty groups keep their place.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def customers_figure(table: pd.DataFrame, *, title: str, subtitle: str) -> Figur
 
 
 def shares_figure(table: pd.DataFrame, columns: Mapping[str, str], *, title: str, subtitle: str) -> Figure:
-    """Shares of each group beside each other.
+    """Draw shares of each group beside each other.
 
     Parameters
     ----------
@@ -67,12 +67,12 @@ def shares_figure(table: pd.DataFrame, columns: Mapping[str, str], *, title: str
 
 
 def movements_figure(counts: pd.DataFrame, *, title: str, subtitle: str, xlabel: str, ylabel: str) -> Figure:
-    """From which group to which: shares of rows, coloured, and how many customers they are.
+    """Draw moves between groups: shares of rows, coloured, and the number of customers.
 
     Parameters
     ----------
     counts : DataFrame
-        As `analysis.groups.movements` returns it, or a sum of such.
+        As `description.groups.movements` returns it, or a sum of such.
     """
     require(counts, ())
     shares = row_shares(counts)
