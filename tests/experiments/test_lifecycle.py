@@ -171,8 +171,8 @@ def test_the_sentences_say_what_was_counted(shop):
     found = lifecycle(shop, date(2019, 10, 3), options())
     errors = {"revenue": (0.1, 0.2), "active": (0.3, -0.04)}
     told = pd.DataFrame({name: [10.0, 10.0] for name in found.backtest}, index=found.backtest.index[:2])
-    for what, (own, naive) in errors.items():
-        told[f"{what}_error"], told[f"{what}_naive_error"] = [own, -own], [naive, 0.0]
+    for what, (own, baseline) in errors.items():
+        told[f"{what}_error"], told[f"{what}_baseline_error"] = [own, -own], [baseline, 0.0]
     parts = lifecycle_parts(dataclasses.replace(found, backtest=told), options(), currency="USD")
     lead, coming, off = (part.text for part in parts if isinstance(part, Text) and part.kind != "note")
     new = int(found.present["new"])

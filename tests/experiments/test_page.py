@@ -20,7 +20,6 @@ def section() -> Section:
     frame = pd.DataFrame({"tier": ["<b>VIP</b>"], "customers": [12345], "share": [0.123456], "gap": [float("nan")]})
     return Section(
         "tiers",
-        "Customer tiers",
         [
             Text("1 < 2", "lead"),
             Text("고객님", lang="ko"),
@@ -48,7 +47,7 @@ def test_the_page_needs_no_network_and_escapes() -> None:
 def test_every_table_and_picture_has_a_file_of_its_own_in_its_section() -> None:
     names = ["At Risk", "at_risk", "../../VIP", "VIP/A", "골드"]
     tables = [Table(name, pd.DataFrame({"x": [place]})) for place, name in enumerate(names)]
-    files = Section("personas", "Personas", [*tables, Picture("at_risk", Figure(), "")]).files(Table)
+    files = Section("personas", [*tables, Picture("at_risk", Figure(), "")]).files(Table)
     assert list(files) == [f"personas/{name}" for name in ("at_risk", "at_risk_2", "vip", "vip_a", "골드")]
     assert list(files.values()) == tables
 

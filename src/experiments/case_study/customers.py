@@ -1,4 +1,4 @@
-"""Customers at a cutoff, as the case study describes them: per order, with both recencies."""
+"""Customers at a cutoff with the case study's variables: per order, with both recencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The average purchase interval by gradient boosting, as reported; and what was asked: when the next purchase comes."""
+"""Part "interval": the average purchase interval by gradient boosting, and the wait for the next purchase."""
 
 from __future__ import annotations
 
@@ -27,7 +27,13 @@ from features.shop import Shop
 DAYS_PER_MONTH = 30
 WORDS = ("gender", "region")
 AFTER_THE_FACT = "tenure"
-FORMULA = ("recency", "frequency", "T", "clv", "purchases_per_month")  # what the interval is made of, and made of that
+FORMULA = (
+    "recency",
+    "frequency",
+    "T",
+    "clv",
+    "purchases_per_month",
+)  # variables of the formula, and variables made of them
 
 
 def interval(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
@@ -60,20 +66,20 @@ def interval(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
     spread = {name: f"from {by_split[name].min():.2f} to {by_split[name].max():.2f}" for name in by_split}
     many = f"over {len(by_split)} random splits"
     figures = [
-        Figure("customers", "rows", len(y), NAN, "Customers without a second order stand in it with 0 days.", "count"),
+        Figure("customers", "rows", len(y), NAN, "Customers without a second order count with 0 days.", "count"),
         Figure(
             "rmse",
             f"RMSE in days, median {many}; honest: without the variables of the formula",
             middle["rmse"],
             float(rmse(y, uninformed)),
-            f"With another split it goes {spread['rmse']}: a few customers of long intervals decide.",
+            f"Splits range {spread['rmse']}: a few customers with long intervals decide.",
         ),
         Figure(
             "mae",
             f"MAE in days, median {many}; honest: without the variables of the formula",
             middle["mae"],
             float(mae(y, uninformed)),
-            f"With another split it goes {spread['mae']}. The median, the same for all, has {constant:.2f}.",
+            f"Splits range {spread['mae']}. Baseline, the median for all customers: {constant:.2f}.",
         ),
         Figure(
             "r2",
@@ -82,15 +88,15 @@ def interval(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
             _r2(y, uninformed),
             f"average interval = {arithmetic}, exactly: the model learns a division."
             if found
-            else "No arithmetic of two of the variables gives the interval on these data.",
+            else "No arithmetic of two variables gives the interval on these data.",
         ),
         Figure(
             "wait_mae",
             "MAE in days of the wait for the next purchase, by the average interval; honest: by a model of the wait",
             wait.interval,
             wait.model,
-            f"The wait of those {wait.customers:,} who come back within {splits.horizon_days} days is what a message "
-            f"is timed by. The median wait, the same for all, has {wait.median:.1f}.",
+            f"Messages are timed by the wait of the {wait.customers:,} customers who come back within "
+            f"{splits.horizon_days} days. Baseline, the median wait for all customers: {wait.median:.1f}.",
         ),
     ]
     leaky = AFTER_THE_FACT in X
@@ -101,23 +107,22 @@ def interval(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
         faults["leaky"] = "tenure is measured at the end of the data"
     notes = [
         f"As of {shop.staged.end}, the end of the data; random splits of customers, {options.test_share:.0%} held out. "
-        f"The wait is learnt at the first and judged at the second of {wait.cutoffs}, of customers who come back "
-        f"within {splits.horizon_days} days: for the others it is not known.",
-        "recency is first to last purchase here, as lifetimes has it: on the case study's shop that comes nearer to "
-        "its errors than the days since the last purchase do. StandardScaler changes nothing for trees.",
+        f"The wait is learnt at the first and evaluated at the second of {wait.cutoffs}, for customers who come back "
+        f"within {splits.horizon_days} days: for the others it is unknown.",
+        "recency is first to last purchase, as in lifetimes: on the case study's shop its errors are nearer with this "
+        "definition than with days since the last purchase. StandardScaler changes nothing for trees.",
     ]
     if left_out:
-        notes.append(
-            f"Left out, as the shop does not know them or all customers are alike: {listing(left_out, limit=9)}."
-        )
+        notes.append(f"Left out, because they are unknown or the same for all customers: {listing(left_out, limit=9)}.")
     return Result(
         part="interval",
-        title="When: the average purchase interval",
+        title="Average purchase interval",
         faults=faults,
-        verdict=(f"The interval is {arithmetic}: predicting it from these is arithmetic. " if found else "")
-        + f"Without them R2 is {_r2(y, uninformed):.2f}. The wait for the next purchase is told "
-        + wait.excess.say("worse by a model", "better by a model", "by a model not measurably better")
-        + f" than by one number for all: by the model the error is {wait.excess.mean:+.2f} days "
+        verdict=f"Without the variables of its formula, R2 of the interval is {_r2(y, uninformed):.2f}. "
+        + (f"Do not predict it: it is {arithmetic}, plain arithmetic. " if found else "")
+        + "A model predicts the wait for the next purchase "
+        + wait.excess.say("worse than", "better than", "not measurably better than")
+        + f" one number for all customers: the difference in error is {wait.excess.mean:+.2f} days "
         f"({wait.excess.low:+.2f} to {wait.excess.high:+.2f}).",
         figures=figures,
         params={

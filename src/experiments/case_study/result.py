@@ -1,4 +1,4 @@
-"""What a part of the case study comes to: figures in three columns, and what is to be drawn."""
+"""Result of a part of the case study: figures in three columns, and tables to draw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clusters of customers, a classifier's importances as weights, and tiers of the weighted score: as reported."""
+"""Part "segments": clusters of customers, a classifier's importances as weights, and tiers of the weighted score."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VARIABLES = {
 }
 REVERSED = ("recency",)  # few days are good
 N_SCORES = 4
-N_TOP = 2  # tiers that are said to make over half of the spend
+N_TOP = 2  # tiers that make over half of the spend, as reported
 
 
 def segments(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
@@ -73,7 +73,7 @@ def segments(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
             f"customers above the {options.outlier_quantile:.1%} quantile of frequency or amount",
             int(outlier.sum()),
             NAN,
-            f"They made {spend_of_outliers:.1%} of all spend: a shop cannot set its best customers aside.",
+            f"They made {spend_of_outliers:.1%} of all spend: a shop cannot leave out its best customers.",
             "count",
         ),
         Figure("customers_left", "customers left", len(kept), NAN, "As above.", "count"),
@@ -82,8 +82,8 @@ def segments(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
             "number of clusters by the silhouette",
             int(elbow["silhouette"].idxmax()),
             int(gap.idxmax()),
-            "Honest: where the silhouette exceeds that of permuted columns most, which takes the skew of single "
-            "variables out.",
+            "Honest: the number whose silhouette exceeds that of permuted columns most, which removes the effect of "
+            "skewed variables.",
             "count",
         ),
         Figure(
@@ -91,14 +91,14 @@ def segments(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
             f"silhouette of {at_k.name} clusters; honest: above that of permuted columns",
             at_k["silhouette"],
             at_k["silhouette"] - at_k["silhouette_null"],
-            f"Permuted columns, in which no customer is left, reach {at_k['silhouette_null']:.3f}.",
+            f"Permuted columns, which hold no real customer, reach {at_k['silhouette_null']:.3f}.",
         ),
         Figure(
             "surrogate_accuracy",
             "accuracy of LightGBM on the cluster labels; honest: on labels of permuted columns",
             taught.loc[options.seed, "accuracy"],
             taught["null_accuracy"].mean(),
-            "It finds the labels again from the variables that made them, and does so where there is nothing to find.",
+            "It recovers labels from the variables that made them, also where the labels mean nothing.",
             "share",
         ),
         *(
@@ -107,52 +107,52 @@ def segments(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
                 f"weight of {name}; honest: mean over {len(taught)} seeds",
                 weights[name],
                 taught[name].mean(),
-                f"{taught[name].min():.3f} to {taught[name].max():.3f} with the seed alone.",
+                f"{taught[name].min():.3f} to {taught[name].max():.3f} with other seeds.",
             )
             for name in values
         ),
         Figure(
             "weights_moved",
-            "most that two seeds' weights differ by, in sum",
+            "largest difference between the weights of two seeds, in sum",
             NAN,
             moved,
-            "0 would be the same weights each time, 2 nothing in common. They are how often trees split on a variable "
-            "to copy a cluster, not what it is worth.",
+            "0 means the same weights each time, 2 nothing in common. Weights count how often trees split on a "
+            "variable to reproduce a cluster, not its value.",
         ),
         Figure(
             "rank_correlation_with_equal_weights",
             "rank correlation of the final score with that of equal weights",
             spearman_equal,
             NAN,
-            "At 1 the order is the same. Equal weights, which need no classifier, come that near to it.",
+            "1 means the same order. Equal weights need no classifier.",
         ),
         Figure(
             "top_tiers_spend_share",
             f"share of spend of {top}; honest: of the next {splits.horizon_days} days",
             tiers["spend_share"].iloc[:N_TOP].sum(),
             later.top_share,
-            f"The case study says over half; spend so far is in the score. Of the next {splits.horizon_days} days as "
-            f"many customers, ranked by spend so far alone, make {later.top_share_naive:.1%}.",
+            f"The case study says over half, but past spend is part of the score. Baseline: as many customers with the "
+            f"highest past spend make {later.top_share_baseline:.1%} of the next {splits.horizon_days} days.",
             "share",
         ),
         Figure(
             "top_tiers_mean_amount_share",
-            f"{top}'s share of the tiers' mean amounts of an order, as the case study's picture may have it",
+            f"{top}'s share of the tiers' mean order values, which the case study's figure may show",
             tiers["mean_amount_share"].iloc[:N_TOP].sum(),
             NAN,
-            "Shares of means add up to 1 whatever the tiers' sizes; they are no shares of spend.",
+            "Shares of means add up to 1 whatever the sizes of tiers; they are not shares of spend.",
             "share",
         ),
         *(
             Figure(
                 f"{name}_explained_deviance",
-                f"deviance of the next {splits.horizon_days} days' spend that {name} explain",
+                f"deviance of spend in the next {splits.horizon_days} days explained by {name}",
                 NAN,
                 explained,
-                f"As many equal parts by spend so far, which need no model, explain {naive:.1%}.",
+                f"Baseline: as many equal-sized groups by past spend explain {baseline:.1%}.",
                 "share",
             )
-            for name, (explained, naive) in later.explained.items()
+            for name, (explained, baseline) in later.explained.items()
         ),
     ]
     return Result(
@@ -162,9 +162,9 @@ def segments(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
             "circular": "a classifier predicts cluster labels from the variables that made them, and its importances "
             "become weights of the same variables"
         },
-        verdict=f"A classifier finds {taught.loc[options.seed, 'accuracy']:.1%} of the cluster labels again, and "
-        f"{taught['null_accuracy'].mean():.1%} where columns are permuted: that is how labels are made, and says "
-        "nothing of what clusters or variables are worth.",
+        verdict=f"A classifier recovers {taught.loc[options.seed, 'accuracy']:.1%} of the cluster labels, and "
+        f"{taught['null_accuracy'].mean():.1%} where columns are permuted. Do not take its importances as weights: "
+        "they show how labels are made, not the value of clusters or variables.",
         figures=figures,
         params={
             "outlier_quantile": options.outlier_quantile,
@@ -179,14 +179,14 @@ def segments(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
         },
         tables={"elbow": elbow, "surrogate": taught, "tiers": tiers},
         notes=(
-            f"As of {shop.staged.end}, the end of the data: this part describes, and chooses nothing. Honest figures "
-            f"are learnt at the first and judged at the second of {later.cutoffs}, on all customers.",
-            "frequency is orders - 1, monetary the mean value of an order, recency the days since the last purchase; "
-            "BG/NBD gets purchase days, first to last purchase and T, as several orders on a day leave it without an "
-            "estimate.",
+            f"As of {shop.staged.end}, the end of the data: this part describes and chooses nothing. Honest figures "
+            f"are learnt at the first and evaluated at the second of {later.cutoffs}, on all customers.",
+            "frequency is orders - 1, monetary the mean order value, recency the days since the last purchase. BG/NBD "
+            "gets purchase days, first to last purchase and T, because it has no estimate with "
+            "several orders on a day.",
             "The case study gives no scaling and no cut points. Columns are scaled to [0, 1], which comes nearest to "
-            "its weights; scores are 1 to 4 by quartile, few days since the last purchase high; tiers are equal parts "
-            "of the final score.",
+            "its weights. Scores are 1 to 4 by quartile, where few days since the last purchase score high. Tiers are "
+            "equal parts of the final score.",
         ),
     )
 
@@ -281,14 +281,14 @@ class Later:
     Attributes
     ----------
     explained : mapping of groups to (explained deviance, that of as many equal parts by spend so far)
-    top_share, top_share_naive : float
+    top_share, top_share_baseline : float
         Of the spend, that of the highest tiers, and of as many customers with most spend so far.
     cutoffs : str
     """
 
     explained: Mapping[str, tuple[float, float]]
     top_share: float
-    top_share_naive: float
+    top_share_baseline: float
     cutoffs: str
 
 
@@ -331,6 +331,6 @@ def _later(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Later:
             "tiers": (explained(tier_then, tier_now), parts(len(options.tiers))),
         },
         top_share=float(y_now[top].sum() / total),
-        top_share_naive=float(y_now[biggest].sum() / total),
+        top_share_baseline=float(y_now[biggest].sum() / total),
         cutoffs=f"{then}, {now}",
     )

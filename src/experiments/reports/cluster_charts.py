@@ -1,4 +1,4 @@
-"""Figures of a segmentation. They take the frames of `evaluation.clusters` and keep no pyplot state."""
+"""Figures of a segmentation. They take the frames of `evaluation.cluster_metrics` and keep no pyplot state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, dress, require
 
-# Told apart by eye; segments beyond them start over.
+# Distinct to the eye; further segments start over.
 PALETTE = (BLUE, ORANGE, GREEN, "#7a4fa3", "#b23a48", "#1f9aa8", "#8c6d31", "#d16ba5", "#4d5b6b", "#9fb53c")
 WIDEST_Z = 3.0
 MOST_VARIABLES = 20
@@ -37,7 +37,7 @@ def elbow_figure(table: pd.DataFrame, *, chosen: int | None = None) -> Figure:
     dress(
         elbow,
         title="Elbow",
-        subtitle="what the clusters leave unexplained",
+        subtitle="variation that the clusters leave unexplained",
         xlabel="number of clusters",
         ylabel="inertia (sum of squared distances)",
     )

@@ -1,4 +1,4 @@
-"""Figures of an evaluation. They take the frames of `evaluation` and keep no pyplot state."""
+"""Figures of an evaluation. They take frames of `evaluation` and keep no pyplot state."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentF
 from features.errors import InputError, listing
 
 BLUE, ORANGE, GREEN, GREY = "#2563a8", "#d9822b", "#3a8f5c", "#8a8f98"
+KINDS = {"model": BLUE, "baseline": ORANGE, "control": GREY}  # of what is compared
 DARK = "#20242b"  # text on light cells
 WIDE_RANGE = 30  # largest / smallest mean above which a linear axis would hide most quantiles
 
@@ -147,7 +148,7 @@ def cumulative_gain_figure(curves: Mapping[str, pd.DataFrame], *, horizon_days: 
     dress(
         axes,
         title="Cumulative gain",
-        subtitle=f"how much of the spend in {horizon_days} days the customers ranked first make",
+        subtitle=f"share of spend in {horizon_days} days made by the customers ranked first",
         xlabel="share of customers, highest predicted first (%)",
         ylabel="share of actual spend (%)",
     )
@@ -161,15 +162,17 @@ def comparison_figure(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        model, kind (model, naive or control) and, last, the metric; models in the order of rows, from the top.
+        model, kind (model, baseline or control) and, last, the metric; models in the order of rows, from the top.
         A model that comes more than once has a dot for each.
     """
     require(table, ("model", "kind"))
+    if unknown := sorted(set(table["kind"]) - KINDS.keys()):
+        raise InputError("the figure does not know a kind", expected=listing(KINDS), found=listing(unknown))
     metric = table.columns[-1]
     models = list(dict.fromkeys(table["model"]))
     figure = Figure(figsize=(6.8, 1.6 + 0.36 * len(models)), dpi=120, layout="constrained")
     axes = figure.add_subplot()
-    for kind, color in (("model", BLUE), ("naive", ORANGE), ("control", GREY)):
+    for kind, color in KINDS.items():
         rows = table[table["kind"] == kind]
         axes.scatter(rows[metric], rows["model"].map(models.index), color=color, s=52, label=kind, zorder=2)
         for model, values in rows.groupby("model")[metric]:
@@ -188,8 +191,8 @@ def comparison_figure(table: pd.DataFrame) -> Figure:
     axes.margins(x=0.14, y=0.1)
     dress(
         axes,
-        title=f"{metric} beside what knows less",
-        subtitle="mean over the validation cutoffs; controls know nothing of the customers",
+        title=f"{metric} beside baselines and controls",
+        subtitle="mean over the validation cutoffs; controls use no information about customers",
         xlabel=metric,
         ylabel="",
     )

@@ -1,4 +1,4 @@
-"""What all pages are made of: one file, no network, readable on a phone."""
+"""Parts of all pages: one file, no network, readable on a phone."""
 
 from __future__ import annotations
 

@@ -128,17 +128,20 @@ class Section:
     ----------
     name : str
         Its anchor, and the folder of its files.
-    title : str
-        As a marketer reads it.
     parts : sequence of Part
+    title : str
+        As a marketer reads it; made from the name when empty.
     order : int
         Place among the sections, from the lowest on.
     """
 
     name: str
-    title: str
     parts: Sequence[Part]
+    title: str = ""
     order: int = 100
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", self.title or self.name.replace("_", " ").capitalize())
 
     def files(self, kind: type[Kept]) -> dict[str, Kept]:
         """Return its parts of one kind by their files: groups may be called `../VIP`, or alike but for case."""
@@ -180,7 +183,7 @@ class Topic(Generic[M]):
         except InputError as error:
             logger.warning("%s is left out: %s", self.name, error.sentence)
             parts = [left_out(error)]
-        return Section(self.name, self.title, parts, self.order)
+        return Section(self.name, parts, self.title, self.order)
 
 
 def left_out(error: InputError) -> Text:

@@ -107,7 +107,7 @@ def _written(writer: Writer, material: object) -> Section | None:
         return writer.write(material)
     except InputError as error:  # of a task whose section is not a topic's
         logger.warning("%s is left out: %s", writer.name, error.sentence)
-        return Section(writer.name, writer.name.replace("_", " ").capitalize(), [left_out(error)])
+        return Section(writer.name, [left_out(error)])
 
 
 def _modules(room: ModuleType) -> Iterator[ModuleType]:

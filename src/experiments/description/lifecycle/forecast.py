@@ -149,8 +149,8 @@ def backtest(periods: Sequence[Period], n_periods: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame indexed by start
-        revenue, revenue_forecast, revenue_naive; active (customers who bought), active_forecast, active_naive; and
-        <what>_error, <what>_naive_error: forecast / truth - 1, NaN where the truth is 0.
+        revenue, revenue_forecast, revenue_baseline; active (customers who bought), active_forecast, active_baseline;
+        and <what>_error, <what>_baseline_error: forecast / truth - 1, NaN where the truth is 0.
     """
     rows = []
     for i in range(n_periods, len(periods)):
@@ -158,14 +158,14 @@ def backtest(periods: Sequence[Period], n_periods: int) -> pd.DataFrame:
         present = truth.counts.drop(index=ARRIVALS).sum(axis=1)
         expected = forecast(present, average(periods[i - n_periods : i]))
         row: dict[str, object] = {"start": truth.start}
-        for what, happened, told, naive in (
+        for what, happened, told, baseline in (
             ("revenue", truth.spend.sum(), expected.revenue, last.spend.sum()),
             ("active", truth.buyers.sum(), expected.active, last.buyers.sum()),
         ):
-            row |= {what: happened, f"{what}_forecast": told, f"{what}_naive": naive}
+            row |= {what: happened, f"{what}_forecast": told, f"{what}_baseline": baseline}
             row |= {
                 f"{what}_error": told / happened - 1 if happened else np.nan,
-                f"{what}_naive_error": naive / happened - 1 if happened else np.nan,
+                f"{what}_baseline_error": baseline / happened - 1 if happened else np.nan,
             }
         rows.append(row)
     return pd.DataFrame(rows, columns=["start", *BACKTEST_COLUMNS]).set_index("start")
@@ -174,5 +174,5 @@ def backtest(periods: Sequence[Period], n_periods: int) -> pd.DataFrame:
 BACKTEST_COLUMNS = [
     f"{what}{suffix}"
     for what in ("revenue", "active")
-    for suffix in ("", "_forecast", "_naive", "_error", "_naive_error")
+    for suffix in ("", "_forecast", "_baseline", "_error", "_baseline_error")
 ]

@@ -137,11 +137,11 @@ def backtest_figure(backtest: pd.DataFrame, *, currency: str, period_days: int) 
         for column, label, color, style in (
             (what, "actual", BLUE, "-"),
             (f"{what}_forecast", "forecast by stages", ORANGE, "--"),
-            (f"{what}_naive", "baseline: the period before", GREY, ":"),
+            (f"{what}_baseline", "baseline: the period before", GREY, ":"),
         ):
             axes.plot(at, backtest[column], label=label, color=color, linestyle=style, marker="o", markersize=5)
         axes.set_xticks(at, [str(day) for day in backtest.index], rotation=45, ha="right", fontsize=8.5)
-        axes.set_ylim(0, 1.25 * float(np.nanmax(backtest[[what, f"{what}_forecast", f"{what}_naive"]].to_numpy())))
+        axes.set_ylim(0, 1.25 * float(np.nanmax(backtest[[what, f"{what}_forecast", f"{what}_baseline"]].to_numpy())))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         dress(axes, title=title, subtitle=f"in the {period_days} days from each date", xlabel="", ylabel=unit)
     panels[0].legend(frameon=False, loc="lower left", fontsize=9)
@@ -162,17 +162,17 @@ def _verdict(backtest: pd.DataFrame) -> str:
     """Return the errors of such forecasts, and those of the baseline."""
     if backtest.empty:
         return "The error of this forecast is unknown: the history is too short for a back-test."
-    own, naive = (
+    own, baseline = (
         " and ".join(
             f"{percent(float(backtest[f'{what}{kind}'].abs().mean()))} of the {label}"
             for what, label in (("revenue", "revenue"), ("active", "buyers"))
         )
-        for kind in ("_error", "_naive_error")
+        for kind in ("_error", "_baseline_error")
     )
     periods = f"{len(backtest)} periods" if len(backtest) > 1 else "one period"
     return (
         f"In the back-test over {periods} such forecasts were off by {own} on average; the baseline, the figures of "
-        f"the period before, was off by {naive}. Use the stages to see where revenue comes from."
+        f"the period before, was off by {baseline}. Use the stages to see where revenue comes from."
     )
 
 
@@ -197,9 +197,9 @@ def _whole(value: float) -> str:
 def _errors(backtest: pd.DataFrame) -> pd.DataFrame:
     names = {
         "revenue_error": "revenue, forecast by stages",
-        "revenue_naive_error": "revenue, baseline",
+        "revenue_baseline_error": "revenue, baseline",
         "active_error": "buyers, forecast by stages",
-        "active_naive_error": "buyers, baseline",
+        "active_baseline_error": "buyers, baseline",
     }
     table = backtest[list(names)].map(lambda error: f"{error:+.1%}" if np.isfinite(error) else "-")
     return table.rename(columns=names).rename_axis("period from")
