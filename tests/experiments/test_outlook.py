@@ -152,7 +152,7 @@ def test_results_count_the_tasks_with_a_model_and_name_what_is_in_use(answers):
         "repurchase": "purchase days so far",
         "segmentation": "clusters",
     }
-    assert frame.loc["clv", ["figure", "interval", "its figure"]].tolist() == ["gini .450", ".430 to .470", ".400"]
+    assert frame.loc["clv", ["figure", "interval", "its figure"]].tolist() == ["gini 0.450", "0.430 to 0.470", "0.400"]
     assert frame.loc["segmentation", "judged"] == "-"
     (picture,) = (part for part in parts if isinstance(part, Picture))
     axes = picture.figure.axes[0]

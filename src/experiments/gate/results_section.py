@@ -147,7 +147,7 @@ def _rows(answers: Sequence[Answer]) -> pd.DataFrame:
                 "judged": in_words(answer.judged),
                 "figure": f"{decision.metric} {short(decision.estimate)}",
                 "interval": " to ".join(map(short, decision.interval)),
-                "nearest baseline": in_words(decision.naive),
+                "nearest baseline": in_words(decision.baseline),
                 "its figure": short(decision.nearest.estimate),
                 "sealed days": answer.window,
             }
