@@ -54,6 +54,14 @@ def test_importing_the_package_imports_no_library(tmp_path: Path) -> None:
     assert not heavy & set(printed.split())
 
 
+def test_describing_the_data_imports_no_library_that_trains_draws_or_tracks(tmp_path: Path) -> None:
+    printed = run_python(
+        "import sys; from experiments.commands import compose, data; print(*sorted(sys.modules))", tmp_path
+    )
+    heavy = {"joblib", "lightgbm", "matplotlib", "mlflow", "optuna", "scipy", "sklearn"}
+    assert not heavy & set(printed.split())
+
+
 def test_a_session_has_the_defaults_of_conf_and_paths_of_its_folder(tmp_path: Path) -> None:
     session = open_session(data="cdnow", task="repurchase", folder=tmp_path, overrides=["tuning.seed=7"])
     assert (session.config.data["shop"], session.config.task["name"]) == ("cdnow", "repurchase")
