@@ -345,7 +345,7 @@ def test_what_clv_alone_gains_over_the_weights_in_use_has_its_interval():
 def test_the_decision_on_weights_says_which_are_better():
     assert "Learnt weights are used: they rank better than equal weights." in " ".join(said(section_of()))
     kept = weighed("equal")
-    assert "the learnt weights are not shown to rank better" in " ".join(said(section_of(weighing=kept)))
+    assert "because the learnt weights are not shown to rank better" in " ".join(said(section_of(weighing=kept)))
     kept.comparison.loc["equal", ["gain_low", "gain", "gain_high"]] = -0.3, -0.2, -0.1
     assert "the learnt weights rank worse" in " ".join(said(section_of(weighing=kept)))
 

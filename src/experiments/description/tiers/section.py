@@ -219,7 +219,7 @@ def _decision(weighing: Weighing, horizon_days: int) -> str:
         if gain["gain_high"] < 0
         else "are not shown to rank better"
     )
-    return f"Equal weights are used: the learnt weights {verdict}. {figures}"
+    return f"Equal weights are used, because the learnt weights {verdict}. {figures}"
 
 
 def _readable(table: pd.DataFrame, currency: str, horizon_days: int) -> pd.DataFrame:
