@@ -90,22 +90,36 @@ def shared_cache(shared_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished_run(shared_folder: Path) -> tuple[Path, str]:
+def made_once(shared_folder: Path) -> Callable[[str, Callable[[Path], str]], tuple[Path, str]]:
+    """`made_once("finished", make)`: a folder that one worker fills for all, and the text that `make` returned."""
+
+    def made(name: str, make: Callable[[Path], str]) -> tuple[Path, str]:
+        folder, printed = shared_folder / name, shared_folder / f"{name}.txt"
+        with (shared_folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not printed.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # what a worker left that failed
+                folder.mkdir()
+                printed.write_text(make(folder))
+        return folder, printed.read_text()
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def finished_run(made_once: Callable[[str, Callable[[Path], str]], tuple[Path, str]]) -> tuple[Path, str]:
     """A folder after `experiments run`, and what that printed. Not to be changed: see `workspace`."""
     from experiments.commands import main
     from workplace import QUICK
 
-    folder, printed = shared_folder / "finished", shared_folder / "finished.txt"
-    with (shared_folder / "finished.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not printed.exists():
-            folder.mkdir()
-            with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as told:
-                patch.chdir(folder)
-                assert main.run(["run", *QUICK, "report.sections=[verdicts]"]) == 0
-            forget_tracking_uri()
-            printed.write_text(told.getvalue())
-    return folder, printed.read_text()
+    def run_here(folder: Path) -> str:
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as told:
+            patch.chdir(folder)
+            assert main.run(["run", *QUICK, "report.sections=[verdicts]"]) == 0
+        forget_tracking_uri()
+        return told.getvalue()
+
+    return made_once("finished", run_here)
 
 
 @pytest.fixture

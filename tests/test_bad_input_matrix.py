@@ -205,8 +205,8 @@ def test_of_command_words_and_overrides(refused: Refused, command: str, words: l
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        pytest.param("shop: [a, b", ["no YAML", "my_shop.yaml"], id="not closed"),
-        pytest.param("shop: a\nshop: b", ["no YAML", "my_shop.yaml", "duplicate key shop"], id="a key twice"),
+        pytest.param("shop: [a, b", ["not valid YAML", "my_shop.yaml"], id="not closed"),
+        pytest.param("shop: a\nshop: b", ["not valid YAML", "my_shop.yaml", "duplicate key shop"], id="a key twice"),
         pytest.param("shop: Caf\xe9".encode("latin-1"), ["not encoded in UTF-8", "my_shop.yaml"], id="not UTF-8"),
         pytest.param("- files\n- shop", ["data=my_shop is not a mapping", "my_shop.yaml"], id="a list"),
         pytest.param("", ["data.source is not set"], id="empty"),
@@ -505,7 +505,11 @@ def test_of_a_package_that_is_not_installed(
         case("features cutoff=1998-02-02 engine.memory_limit=1MB", "engine.memory_limit", "engine.temp_directory"),
         case("score engine=spark engine.master=spark://host:7077", "do not reach the registry", "tracking.uri=http"),
         case("train model.name=bgnbd", "no candidate 'bgnbd'", "did you mean 'bg_nbd'"),
-        case("train model=bg_nbd model.params.penaliser=1", "did you mean model.params.penalizer_coef"),
+        case(
+            "train model=bg_nbd model.params.penaliser=1",
+            "bg_nbd has no parameter 'penaliser'",
+            "did you mean 'penalizer_coef'",
+        ),
         case("train model.params.n_estimators=many", "model.params.n_estimators", "wrong type", "int", "'many'"),
         case(f"train {SEGMENTS} model.params.n_clusters=100000", "n_clusters", "100000"),
         case(f"train {SEGMENTS} model.params.algorithm=kmean", "algorithm", "kmean"),
@@ -520,7 +524,9 @@ def test_of_a_package_that_is_not_installed(
         case("features cutoff=yesterday", "cutoff=yesterday", "YYYY-MM-DD"),
         case("features cutoff=1998-02-30", "cutoff=1998-02-30", "YYYY-MM-DD"),
         case("tune task.horizon_days=400", "too short for horizon_days=400", "more weeks of data"),
-        case("tune task.minimum.positives=100000", "learnt or judged from too little", "more customers like these"),
+        case(
+            "tune task.minimum.positives=100000", "not enough data to train or to evaluate", "more customers like these"
+        ),
         case("train task.minimum.customers=-1", "task.minimum.customers", ">= 0"),
         case("train +task.minimum.custmers=5", "'custmers' is not counted", "'customers'"),
         case("run tasks=[clv,clv]", "two of the tasks are configurations of clv"),
@@ -610,7 +616,7 @@ def test_of_a_full_disk_while_staging(refused: Refused, monkeypatch: pytest.Monk
     refused(f"{command} {CDNOW}", "No space left on device", ".cache/cdnow")
 
 
-@pytest.mark.parametrize(("command", "folder"), [("features", "features"), ("train", "targets")])
+@pytest.mark.parametrize(("command", "folder"), [("features", "features"), ("train", "outcomes")])
 def test_of_a_full_disk_under_the_cache(
     refused: Refused, staged: Path, monkeypatch: pytest.MonkeyPatch, command: str, folder: str
 ) -> None:

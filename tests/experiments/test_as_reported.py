@@ -1,4 +1,4 @@
-"""The case study's method is reproduced, its formulas are named, and nothing of it can be promoted."""
+"""The case study's method is reproduced, its formulas are named, and its models can never be promoted."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def results(shop: Shop, quick: CaseStudyOptions) -> list[Result | Skipped]:
     return run_parts(shop, splits_of(shop), quick)
 
 
-def test_the_interval_is_found_to_be_a_formula_and_without_it_nothing_is_left(results):
+def test_the_interval_is_a_formula_and_cannot_be_predicted_without_it(results):
     interval = by_part(results)["interval"]
     assert "recency / frequency" in interval.tags["circular_reason"]
     assert interval.metrics["reproduced/r2"] > 0.9 > 0.5 > interval.metrics["honest/r2"]
@@ -98,7 +98,7 @@ def test_the_interval_is_found_to_be_a_formula_and_without_it_nothing_is_left(re
     assert interval.params["features"].endswith("tenure, gender, region")
 
 
-def test_labels_of_permuted_columns_are_found_again_as_well(results):
+def test_a_classifier_also_recovers_labels_of_permuted_columns(results):
     segments = by_part(results)["segments"]
     assert segments.metrics["reproduced/surrogate_accuracy"] > 0.85
     assert segments.metrics["honest/surrogate_accuracy"] > 0.85
@@ -106,7 +106,7 @@ def test_labels_of_permuted_columns_are_found_again_as_well(results):
     assert segments.tags["circular"] == "true"
 
 
-def test_tiers_are_of_all_customers_left_and_the_first_spends_most(results):
+def test_tiers_cover_all_customers_left_and_the_first_spends_most(results):
     segments = by_part(results)["segments"]
     tiers = segments.tables["tiers"]
     assert list(tiers.index) == ["VIP", "Gold", "Silver", "Bronze", "At Risk"]
@@ -115,7 +115,7 @@ def test_tiers_are_of_all_customers_left_and_the_first_spends_most(results):
     assert tiers["spend_share"].idxmax() in ("VIP", "Gold")
 
 
-def test_companions_have_the_rules_and_lists_by_lift_name_products_twice(quick):
+def test_products_bought_together_have_rules_and_lists_by_lift_repeat_products(quick):
     days = pd.DataFrame(
         [
             (f"c{i}", "2019-01-01", product)
@@ -134,7 +134,7 @@ def test_companions_have_the_rules_and_lists_by_lift_name_products_twice(quick):
     assert lists["other"] == []
 
 
-def test_a_difference_is_told_with_its_interval_and_only_where_it_is_shown():
+def test_a_difference_has_an_interval_and_words_only_where_it_is_shown():
     gain = Difference.of([1, 1, 0, 1], [0, 1, 0, 0])  # 1, 0, 0, 1: mean 1/2, standard deviation 1/sqrt(3)
     assert (gain.mean, gain.high) == pytest.approx((0.5, 0.5 + 1.959964 / math.sqrt(12)))
     assert gain.say("more", "less", "neither") == "neither"
@@ -187,7 +187,7 @@ def test_the_section_shows_three_columns_where_something_is_reported_and_two_els
             part.figure.canvas.draw()
 
 
-def test_nothing_is_registered_and_a_run_of_it_holds_no_model_that_could_be(results, tmp_path, monkeypatch):
+def test_no_model_of_the_case_study_is_registered_or_kept_in_a_run(results, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     mlflow.set_tracking_uri(uri)
@@ -234,7 +234,7 @@ def test_a_value_out_of_range_is_refused(override, problem):
         options(override)
 
 
-def test_a_reported_figure_that_there_is_not_is_refused(results):
+def test_an_unknown_reported_figure_is_refused(results):
     with pytest.raises(InputError, match="no figure 'rsme'") as refused:
         by_part(results)["interval"].compare_with({"rsme": 2.12})
     assert "rmse" in str(refused.value)

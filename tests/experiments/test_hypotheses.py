@@ -1,4 +1,4 @@
-"""Hypotheses: what is planted is found, what is not is not, mistakes are told one by one; pairs by hand."""
+"""Hypotheses: planted effects are found, others are not, each mistake is reported; pairs by hand."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def assessed(shop, hypotheses=None, tiers=TIERS, **options):
     return {finding.name: finding for finding in found}
 
 
-def test_planted_effects_are_found_and_their_size_is_told(simulated):
+def test_planted_effects_are_found_with_their_size(simulated):
     shop = simulated.shop(0, weekend=1.6, summer=1.5, dear=(0.45, 0.3, 0.15), used=(0.3, 0.3, 0.3))
     found = assessed(shop)
     verdicts = {name: finding.verdict for name, finding in found.items()}
@@ -165,7 +165,7 @@ def test_a_share_of_few_purchases_does_not_rise_by_ranks_alone():
     assert abs(np.mean(rises)) < 3 * np.std(rises) / np.sqrt(len(rises))
 
 
-def test_a_trend_is_no_season_and_a_season_beside_a_trend_is_found():
+def test_a_trend_is_not_a_season_and_a_season_beside_a_trend_is_found():
     days = pd.date_range(AS_OF, END, inclusive="left")
     inside, once = days.month.isin([5, 6]), np.ones((1, len(days)))
     decline = 50 * np.exp(-np.linspace(0, 2, len(days)))
@@ -198,7 +198,7 @@ def test_months_run_in_the_order_of_time_within_a_year(monkeypatch, start, end, 
     assert daily_rates(window, "orders", "day_of_week", 0.95)["key"].tolist() == 3 * list(range(7))
 
 
-def test_each_mistake_is_told_and_the_others_are_tested(simulated, caplog):
+def test_each_mistake_is_reported_and_the_others_are_tested(simulated, caplog):
     four = the_four()
     parameters = four["dearer_categories"]["parameters"]
     mistaken = {
@@ -292,7 +292,7 @@ def test_sections_hold_what_is_known_and_say_what_is_missing(simulated):
     assert [part.text for part in texts if part.lang == "ko"] == [h["statement"]["ko"] for h in the_four().values()]
 
 
-def test_a_trend_says_how_many_times_as_much_the_top_has_by_hand():
+def test_the_rise_over_the_tiers_by_hand():
     assert np.exp(log_rise([1.0, 2.0, 4.0, 16.0], [0, 1, 2, 4])) == pytest.approx(16)  # nobody is at 3
     assert np.exp(log_rise([1.0, 3.0, 8.0, 8.0, 8.0], [0, 0, 1, 1, 1])) == pytest.approx(4)
     weights = np.array([[1, 1, 1, 1, 1], [2, 0, 1, 0, 0], [1, 1, 0, 0, 0], [0, 0, 3, 0, 1]])
@@ -333,7 +333,7 @@ def test_a_tier_of_few_is_left_out_and_a_window_of_few_weeks_is_not_tested(simul
     assert "found: 11, 3 of them with days of June" in finding.message
 
 
-def test_no_verdict_says_other_than_the_interval_beside_it(monkeypatch, simulated):
+def test_no_verdict_contradicts_its_interval(monkeypatch, simulated):
     """Tiers whose effects are drawn at random: weak, strong, narrow and wide ones in each hypothesis."""
     window = Window(simulated.shop(4), TIERS, AS_OF, END, 2000, 0, 10)
     rng = np.random.default_rng(0)
@@ -384,7 +384,7 @@ def _tables(findings, window) -> list[pd.DataFrame]:
     return [part.frame for part in hypothesis_parts(findings, [], window) if isinstance(part, Table)]
 
 
-def test_sections_say_whose_tiers_these_are_and_what_they_hold_back(simulated):
+def test_sections_state_whose_tiers_they_describe_and_what_they_leave_out(simulated):
     shop, two = simulated.shop(5), TIERS[TIERS != "Silver"]
     lines = shop.engine.frame(shop.tables.transactions.select("customer_id", "timestamp"))
     later = lines[lines["timestamp"] >= pd.Timestamp(AS_OF)]["customer_id"]
@@ -427,7 +427,7 @@ def test_sections_say_whose_tiers_these_are_and_what_they_hold_back(simulated):
             look(Window(shop, nobody, AS_OF, END, **OPTIONS))
 
 
-def test_a_tier_without_any_is_no_sure_effect(simulated):
+def test_a_tier_without_any_purchase_shows_no_effect(simulated):
     """None in the lowest tier by chance: all resamples agree that the ratio is infinite."""
     config = the_four()["dearer_categories"]
     found = assessed(simulated.shop(7, dear=(0.3, 0, 0)), {"dear": config})["dear"]
@@ -437,12 +437,12 @@ def test_a_tier_without_any_is_no_sure_effect(simulated):
     assert assessed(simulated.shop(7, dear=(0.3, 0, 0)), {"dear": ranked})["dear"].verdict == "holds"
 
 
-def test_a_shop_without_coupons_is_told_so(simulated):
+def test_a_shop_without_coupons_gets_a_reason(simulated):
     found = assessed(simulated.shop(6, coupons=False), {"coupon_use": the_four()["coupon_use"]})["coupon_use"]
     assert found.message.startswith("no coupons are recorded (where: transactions.coupon_status")
 
 
-def test_a_file_that_cannot_be_read_is_told_with_its_line(simulated, tmp_path):
+def test_an_unreadable_file_is_reported_with_its_line(simulated, tmp_path):
     (tmp_path / "hypotheses").mkdir()
     (tmp_path / "hypotheses" / "broken.yaml").write_text('statement: {en: "?"}\ntest: {a: b\ndirection: higher\n')
     (tmp_path / "hypotheses" / "list.yaml").write_text("- a\n")

@@ -42,7 +42,7 @@ def customer(frequency=0, T=10, left_truncated=0, days_since_last_purchase=10) -
     }
 
 
-def test_the_first_rule_that_fits_counts_and_who_may_have_bought_before_the_data_is_not_new():
+def test_the_first_rule_that_fits_counts_and_left_truncated_customers_are_not_new():
     X = pd.DataFrame(
         [
             customer(),
@@ -148,7 +148,7 @@ def shop(store, tmp_path) -> Shop:
     return store.open(tmp_path)
 
 
-def test_a_shops_forecast_is_of_what_was_done_until_now_and_its_back_test_ends_by_the_sealed_cutoff(shop):
+def test_a_forecast_uses_all_days_until_now_and_its_back_test_ends_by_the_sealed_cutoff(shop):
     sealed, now = date(2019, 10, 3), date(2020, 1, 1)
     found = lifecycle(shop, sealed, options())
     assert found.cutoffs[-1] == found.now == shop.staged.end == now

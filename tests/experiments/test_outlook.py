@@ -1,4 +1,4 @@
-"""What the page says of expected value and of who comes back, on customers counted by hand; and the verdicts."""
+"""Expected value, return probability and model results on the page, with customers counted by hand."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def valued(clv: list[float], model: InUse = MODEL) -> list[Part]:
     return value_parts(spend, groups, horizon_days=90, currency="USD", model=model, about="Tiers are today's.")
 
 
-def test_expected_value_is_rounded_and_the_tenth_that_is_told_is_the_highest():
+def test_expected_value_is_rounded_and_the_top_tenth_is_the_highest():
     parts = valued([100.0, 90.0, 45.0, 10.0, 10.0] + [1.0] * 15)
     (lead,) = texts(parts, "lead")
     assert "predicted to spend about 270 USD" in lead  # exactly 270
@@ -52,7 +52,7 @@ def test_expected_value_is_rounded_and_the_tenth_that_is_told_is_the_highest():
     assert "spend about 1,300,000 USD" in texts(valued([63_650.9] * 20), "lead")[0]
 
 
-def test_a_baseline_is_named_with_how_far_its_total_was_off_or_that_nobody_looked():
+def test_a_baseline_is_named_with_its_total_ratio_or_as_never_evaluated():
     parts = valued([10.0] * 20, RULE)
     assert "(the baseline all that was spent so far); the top tenth" in texts(parts, "lead")[0]
     said = "No model was shown to beat it. In the sealed window its total was 1.31 times the actual one."
@@ -61,7 +61,7 @@ def test_a_baseline_is_named_with_how_far_its_total_was_off_or_that_nobody_looke
     assert "never evaluated" in texts(valued([10.0] * 20, unseen), "plain")[0]
 
 
-def test_nothing_expected_is_no_share_and_no_warning():
+def test_no_expected_spend_gives_no_share_and_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert "about 0 USD" in texts(valued([0.0] * 20), "lead")[0]
@@ -76,7 +76,7 @@ def returning(p: list[float], spend: list[float], names: list[str] | None = None
     )
 
 
-def test_the_quarter_at_stake_is_a_quarter_and_of_those_alike_the_ones_who_spent_most():
+def test_the_quarter_at_stake_holds_among_equals_those_who_spent_most():
     p = [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.4, 0.4, 0.01, 0.01]  # of the eight best six are alike
     spend = [5.0, 10.0, 5.0, 5.0, 30.0, 5.0, 100.0, 100.0, 0.0, 140.0]
     (lead,) = texts(returning(p, spend), "lead")
@@ -90,7 +90,7 @@ def test_the_quarter_at_stake_is_a_quarter_and_of_those_alike_the_ones_who_spent
     assert shown["mean probability"].to_dict() == {"VIP": "10.0%", "Gold": "25.0%", "Silver": "1.0%"}
 
 
-def test_nobody_is_at_stake_where_all_are_alike_or_even_the_least_likely_come_back():
+def test_nobody_is_at_stake_where_all_are_equal_or_even_the_least_likely_return():
     assert "quarter" not in texts(returning([0.2] * 10, [1.0] * 10), "lead")[0]
     assert "quarter" not in texts(returning([0.1, 0.2] * 5, [1.0] * 10, ["Silver"] * 10), "lead")[0]
     (lead,) = texts(returning([0.9, 0.92] + [0.99] * 8, [1.0] * 10), "lead")
@@ -99,13 +99,13 @@ def test_nobody_is_at_stake_where_all_are_alike_or_even_the_least_likely_come_ba
     assert "Look after" not in lead
 
 
-def test_no_spend_so_far_is_no_share_and_no_warning():
+def test_no_past_spend_gives_no_share_and_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert "brought - of past revenue" in texts(returning([0.1] * 4 + [0.3] * 6, [0.0] * 10), "lead")[0]
 
 
-def test_what_happened_in_the_window_before_stands_beside_what_is_expected():
+def test_the_buyers_of_the_window_before_stand_beside_the_prediction():
     said = texts(returning([0.2] * 10, [1.0] * 10), "plain")[0]
     assert said.startswith("In the 28 days before, 2 of the 10 customers known at their start bought (20.0%).")
     assert said.endswith("Tiers are today's.")
@@ -149,7 +149,7 @@ def answers() -> list[Answer]:
     return [won, lost, unseen]
 
 
-def test_verdicts_count_the_questions_that_have_a_model_and_name_what_is_in_use(answers):
+def test_results_count_the_tasks_with_a_model_and_name_what_is_in_use(answers):
     parts = result_parts(answers)
     (lead,) = texts(parts, "lead")
     assert lead.startswith("1 of 3 tasks have a model that beats every baseline: clv.")
@@ -169,6 +169,6 @@ def test_verdicts_count_the_questions_that_have_a_model_and_name_what_is_in_use(
     assert axes.lines[1].get_xdata()[0] == pytest.approx(10)  # .05 in units of .005
 
 
-def test_no_question_with_a_model_is_told_as_none(answers):
+def test_no_task_with_a_model_is_counted_as_none(answers):
     (lead,) = texts(result_parts(answers[1:]), "lead")
     assert lead.startswith("0 of 2 tasks have a model that beats every baseline. Use the baseline for")

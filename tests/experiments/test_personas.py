@@ -60,7 +60,7 @@ def test_index_by_hand() -> None:
     assert (table["low"] <= table["index"]).all()
 
 
-def test_whoever_buys_twice_as_much_of_everything_does_as_all_do() -> None:
+def test_buying_twice_as_much_of_everything_is_no_habit() -> None:
     groups = groups_of(300, 300)
     once = {"tea": 2.0, "salt": 1.0, "rice": 3.0}
     counts = counts_of(groups, {"Gold": {value: 2 * rate for value, rate in once.items()}, "Silver": once}, seed=1)
@@ -68,7 +68,7 @@ def test_whoever_buys_twice_as_much_of_everything_does_as_all_do() -> None:
     assert table["index"].between(90, 110).all()
 
 
-def test_few_customers_who_all_agree_are_not_sure_by_hand() -> None:
+def test_a_few_customers_who_agree_are_not_certain_by_hand() -> None:
     """All 12 of a group are of a kind, and 73 of the other 88."""
     groups = groups_of(12, 88)
     counts = pd.DataFrame({"customer_id": groups.index, "value": np.repeat(["a", "b"], [85, 15]), "n": 1})
@@ -81,7 +81,7 @@ def test_few_customers_who_all_agree_are_not_sure_by_hand() -> None:
     assert gold["low"] == pytest.approx(100 / 0.85 / (1 + z**2 * variance / binomial))
 
 
-def test_what_is_too_rare_to_be_shown_counts_as_compared() -> None:
+def test_values_too_rare_to_be_shown_count_as_comparisons() -> None:
     groups = groups_of(30, 300)
     rare = pd.DataFrame({"customer_id": groups.index, "value": [f"v{i % 30}" for i in range(330)], "n": 1})
     counts = pd.concat([rare, pd.DataFrame({"customer_id": groups.index, "value": "tea", "n": 1})[15:65]])
@@ -160,7 +160,7 @@ def wordings() -> dict[str, Wording]:
     return {language: Wording.from_config(language, given) for language, given in content["wording"].items()}
 
 
-def test_personas_are_told_in_the_languages_asked_for(wordings: dict[str, Wording]) -> None:
+def test_personas_are_written_in_the_chosen_languages(wordings: dict[str, Wording]) -> None:
     gold = persona("Gold", [("category", "Tea & co"), ("month", "6"), ("weekday", "4"), ("gender", "F")])
     found = Personas([gold], {"Silver": 3, "Bronze": 0})
     strategy = {"Gold": {"en": "Give tea.", "ko": "차 증정"}}
@@ -190,7 +190,7 @@ def test_personas_are_told_in_the_languages_asked_for(wordings: dict[str, Wordin
     assert len(nothing) == 2
 
 
-def test_a_wrong_sentence_names_what_can_be_filled_in(wordings: dict[str, Wording]) -> None:
+def test_a_wrong_sentence_gets_the_names_of_placeholders(wordings: dict[str, Wording]) -> None:
     content = {**vars(wordings["en"]), "facts": "{n} customers"}
     wrong = Wording.from_config("en", content)
     with pytest.raises(InputError, match="customers, share, revenue_share"):
@@ -211,7 +211,9 @@ def test_a_wrong_sentence_names_what_can_be_filled_in(wordings: dict[str, Wordin
         ("nothing", None, "a text"),
     ],
 )
-def test_what_is_no_sentence_is_refused(wordings: dict[str, Wording], key: str, given: object, said: str) -> None:
+def test_a_sentence_that_is_not_a_text_is_refused(
+    wordings: dict[str, Wording], key: str, given: object, said: str
+) -> None:
     with pytest.raises(InputError, match=rf"(?s)personas\.wording\.en\.{key}.*{said}"):
         Wording.from_config("en", {**vars(wordings["en"]), key: given})
 
@@ -292,7 +294,7 @@ def test_personas_by_hand(shop: Shop) -> None:
     assert "category" not in set(much.personas[1].stands_out["aspect"]), "an index of 151"
 
 
-def test_a_strategy_for_nobody_is_told_and_of_which_day_groups_are(
+def test_a_strategy_for_an_unknown_group_is_logged_and_the_day_of_groups_is_stated(
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     options = OmegaConf.load(CONF / "personas" / "default.yaml")
@@ -323,7 +325,7 @@ def test_a_strategy_for_nobody_is_told_and_of_which_day_groups_are(
     assert "VIP is not a group" not in caplog.text
 
 
-def test_the_case_studys_advice_says_whose_it_is() -> None:
+def test_the_case_studys_advice_names_its_source() -> None:
     strategy = OmegaConf.to_object(OmegaConf.load(CONF / "personas" / "default.yaml"))["strategy"]
     assert strategy
     for told in strategy.values():

@@ -1,4 +1,4 @@
-"""`experiments report`: the whole page on a shop of transactions alone, and what becomes of a part that fails."""
+"""`experiments report`: the whole page on a shop of transactions alone; a section that fails costs no other."""
 
 from __future__ import annotations
 

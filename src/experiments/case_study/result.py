@@ -31,7 +31,7 @@ class Figure:
     reproduced : float
         By the method as reported, on these data.
     honest : float
-        The same question, asked so that the answer can be believed; NaN where there is none.
+        Honest answer to the same question; NaN where there is none.
     why : str
         A sentence about the difference.
     kind : str
@@ -61,14 +61,14 @@ class Result:
     faults : mapping of str to str
         "circular" or "leaky" to the reason; empty where it is neither.
     verdict : str
-        What to remember, a sentence.
+        Finding and advice, in sentences.
     figures : sequence of Figure
     params : mapping
-        What it was done with.
+        Parameters of the analysis.
     tables : mapping of str to DataFrame
-        What is drawn and shown.
+        Tables to draw and to show.
     notes : sequence of str
-        How it was done, what was left out.
+        Method, and what was left out.
     """
 
     part: str
@@ -82,7 +82,7 @@ class Result:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Of a run: reported/..., reproduced/... and honest/..., those that there are."""
+        """Metrics of a run: reported/..., reproduced/... and honest/..., where they are finite."""
         return {
             f"{column}/{figure.name}": float(getattr(figure, column))
             for column in COLUMNS
@@ -92,7 +92,7 @@ class Result:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Of a run: which part it is, what is wrong with it, and that it can never be promoted."""
+        """Tags of a run: its part, its faults, and that it can never be promoted."""
         reasons = {f"{fault}_reason": reason for fault, reason in self.faults.items()}
         return {"case_study": self.part, **dict.fromkeys(self.faults, "true"), **reasons, "promotable": "false"}
 
@@ -102,7 +102,7 @@ class Result:
         Raises
         ------
         InputError
-            If a figure is reported that there is not.
+            If a reported figure is unknown.
         """
         known = [figure.name for figure in self.figures]
         for name in reported:

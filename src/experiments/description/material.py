@@ -38,7 +38,7 @@ class TiersInTime:
     confidence : float
         Of intervals.
     min_customers : int
-        Fewest customers of what is told or tested of the window.
+        Fewest customers of a group that is described or tested in the window.
     """
 
     def __init__(

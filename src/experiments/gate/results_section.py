@@ -159,7 +159,7 @@ def _rows(answers: Sequence[Answer]) -> pd.DataFrame:
 
 
 def in_use(version: Version, client: MlflowClient) -> InUse:
-    """Return a version as a reader is told of it, with its total in the sealed window where it was evaluated."""
+    """Return a version as the report describes it, with its total in the sealed window where it was evaluated."""
     evaluated = Registry(client, version.name).get(_judged(version))
     logged = client.get_run(evaluated.run_id).data.metrics
     model = version.tags["model"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InUse:
-    """The model in use for a task, as a reader is told of it.
+    """Model in use for a task, as the report describes it.
 
     Attributes
     ----------

@@ -32,7 +32,7 @@ class Text:
     text : str
         Plain; the page escapes it.
     kind : str
-        "lead" (what to remember), "plain", or "note" (how it was measured, what was left out).
+        "lead" (finding and advice), "plain", or "note" (method, and what was left out).
     lang : str, optional
         BCP 47, where it is not the page's English: "ko".
     """
@@ -187,12 +187,12 @@ class Topic(Generic[M]):
 
 
 def left_out(error: InputError) -> Text:
-    """Return what a reader is told of a part that the data or the configuration do not allow."""
+    """Return the note on a part that the data or the configuration do not allow."""
     return Text(f"Left out: {error.sentence}", "note")
 
 
 def joined(*sentences: str) -> str:
-    """Return a paragraph of those sentences that there are."""
+    """Return a paragraph of the sentences that are not empty."""
     return " ".join(sentence for sentence in sentences if sentence)
 
 

@@ -259,7 +259,7 @@ def return_parts(
     about : str
         Of which day the groups are.
     most_at_stake : int
-        How many of the best groups count as worth keeping.
+        Number of best groups that are to be kept.
     """
     of = groups.reindex(p.index)
     table = p.groupby(of, observed=False).agg(["size", "mean", "sum"])

@@ -114,7 +114,7 @@ class Tables(Mapping[str, ir.Table]):
     def __len__(self) -> int:
         return len(self._tables)
 
-    # Two shops are the same if they are one: comparing tables would make expressions of it.
+    # Equal means identical: to compare tables would build expressions.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 

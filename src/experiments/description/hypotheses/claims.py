@@ -11,7 +11,7 @@ from experiments.description.purchasing.window import Window
 from experiments.evaluation.bootstrap import Distribution
 from features.errors import InputError, listing
 
-TOGETHER = "these tiers together"  # a part that is told beside the others and claims nothing
+TOGETHER = "these tiers together"  # reported beside the claims, and no claim itself
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class Season:
     growth or decline of the tier is allowed for, by a Poisson regression log rate = a + b day + c [in those months], of
     which the ratio is exp(c): customers who were chosen by what they did before fall back to what is usual for them,
     and that would pass for a season. Weeks are resampled, as days of one week go together. One year holds each season
-    once: whether the next brings it again these data cannot tell.
+    once: these data do not show whether it comes again.
     """
 
     months: Sequence[int]

@@ -32,7 +32,7 @@ def hypothesis_parts(findings: Sequence[Finding], languages: Sequence[str], wind
     findings : sequence of Finding
         As `assess` returns them.
     languages : sequence of str
-        Those in which statements are told beside English, where a hypothesis has them.
+        Languages of statements beside English, where a hypothesis has them.
     window : Window
         That they were tested on.
     """
@@ -80,10 +80,10 @@ def _verdicts(findings: Sequence[Finding]) -> pd.DataFrame:
 
 
 def _paragraphs(finding: Finding, languages: Sequence[str]) -> list[Part]:
-    told = {
+    translated = {
         language: text for language, text in finding.statement.items() if language in languages and language != "en"
     }
-    parts: list[Part] = [Text(text, lang=language) for language, text in told.items()]
+    parts: list[Part] = [Text(text, lang=language) for language, text in translated.items()]
     hypothesis = finding.hypothesis
     if finding.verdict == NOT_TESTED or hypothesis is None:
         return [*parts, Text(f"Not tested: {finding.message}", kind="note")]

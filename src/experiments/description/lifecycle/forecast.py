@@ -150,7 +150,7 @@ def backtest(periods: Sequence[Period], n_periods: int) -> pd.DataFrame:
     -------
     DataFrame indexed by start
         revenue, revenue_forecast, revenue_baseline; active (customers who bought), active_forecast, active_baseline;
-        and <what>_error, <what>_baseline_error: forecast / truth - 1, NaN where the truth is 0.
+        and <what>_error, <what>_baseline_error: forecast / actual - 1, NaN where the actual figure is 0.
     """
     rows = []
     for i in range(n_periods, len(periods)):
@@ -158,14 +158,14 @@ def backtest(periods: Sequence[Period], n_periods: int) -> pd.DataFrame:
         present = truth.counts.drop(index=ARRIVALS).sum(axis=1)
         expected = forecast(present, average(periods[i - n_periods : i]))
         row: dict[str, object] = {"start": truth.start}
-        for what, happened, told, baseline in (
+        for what, actual, predicted, baseline in (
             ("revenue", truth.spend.sum(), expected.revenue, last.spend.sum()),
             ("active", truth.buyers.sum(), expected.active, last.buyers.sum()),
         ):
-            row |= {what: happened, f"{what}_forecast": told, f"{what}_baseline": baseline}
+            row |= {what: actual, f"{what}_forecast": predicted, f"{what}_baseline": baseline}
             row |= {
-                f"{what}_error": told / happened - 1 if happened else np.nan,
-                f"{what}_baseline_error": baseline / happened - 1 if happened else np.nan,
+                f"{what}_error": predicted / actual - 1 if actual else np.nan,
+                f"{what}_baseline_error": baseline / actual - 1 if actual else np.nan,
             }
         rows.append(row)
     return pd.DataFrame(rows, columns=["start", *BACKTEST_COLUMNS]).set_index("start")

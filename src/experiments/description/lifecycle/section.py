@@ -28,7 +28,7 @@ def lifecycle_parts(found: Lifecycle, options: LifecycleOptions, *, currency: st
     options : LifecycleOptions
     currency : str
     """
-    days, told = options.period_days, found.forecast
+    days, expected = options.period_days, found.forecast
     n, last = min(options.n_periods, len(found.periods)), found.periods[-1]
     present = ", ".join(
         f"{_worded(stage)} {customers:,} ({percent(customers / max(int(found.present.sum()), 1))})"
@@ -38,8 +38,8 @@ def lifecycle_parts(found: Lifecycle, options: LifecycleOptions, *, currency: st
         Text(f"On {found.now} the shop's {found.present.sum():,} customers are {present}. {_advice(found)}", "lead"),
         Text(
             f"If customers behave as in the {n} periods of {days} days before {found.now}, the next {days} days bring "
-            f"{number(round(told.active))} buyers, {number(round(float(told.buyers[ARRIVALS])))} of them new, and "
-            f"{number(round(told.revenue))} {currency}. The last of those periods, from {last.start}, brought "
+            f"{number(round(expected.active))} buyers, {number(round(float(expected.buyers[ARRIVALS])))} of them new, "
+            f"and {number(round(expected.revenue))} {currency}. The last of those periods, from {last.start}, brought "
             f"{number(round(float(last.buyers.sum())))} buyers and {number(round(float(last.spend.sum())))} {currency}."
         ),
         Text(_verdict(found.backtest)),
@@ -177,14 +177,14 @@ def _verdict(backtest: pd.DataFrame) -> str:
 
 
 def _next(found: Lifecycle) -> pd.DataFrame:
-    told = found.forecast
+    expected = found.forecast
     rows = pd.DataFrame(
         {
-            "customers now": found.present.reindex(told.spend.index).map(_whole),
-            "customers after": told.customers.reindex(told.spend.index).map(_whole),
-            "who buy": told.buyers.map(_whole),
-            "revenue": told.spend.map(_whole),
-            "share of revenue": (told.spend / (told.revenue or np.nan)).map(percent),
+            "customers now": found.present.reindex(expected.spend.index).map(_whole),
+            "customers after": expected.customers.reindex(expected.spend.index).map(_whole),
+            "who buy": expected.buyers.map(_whole),
+            "revenue": expected.spend.map(_whole),
+            "share of revenue": (expected.spend / (expected.revenue or np.nan)).map(percent),
         }
     )
     return rows.rename(index=_worded).rename_axis("stage")
@@ -210,7 +210,7 @@ def _worded(stage: object) -> str:
 
 
 def _rule(stage: str, ranges: dict[str, list[float | None]]) -> str:
-    told = [
+    limits = [
         f"{_worded(feature)} "
         + (
             f"{low:g}"
@@ -224,7 +224,7 @@ def _rule(stage: str, ranges: dict[str, list[float | None]]) -> str:
         for feature, (low, high) in ranges.items()
         if (low, high) != (None, None)
     ]
-    return f"{_worded(stage)}: {', '.join(told) or 'all others'}"
+    return f"{_worded(stage)}: {', '.join(limits) or 'all others'}"
 
 
 def _write(material: DescriptionMaterial) -> list[Part]:

@@ -15,7 +15,7 @@ def over_index(counts: pd.DataFrame, groups: pd.Series, *, q: float, min_cell: i
     """Compute how often each group does something, against all customers.
 
     share = n of the value / n of all values, over the group's customers, and index = 100 share / share of all
-    customers: 100 is as usual. A share, not a count: whoever buys often does everything often.
+    customers: 100 is as often as all. A share, not a count: customers who buy often do everything often.
 
     The interval takes customers as independent and one customer's occasions as not. V, the variance of a group's n of
     the value, is what its customers show, sum of (n of the value - share n)^2, but no less than what all customers
@@ -30,13 +30,13 @@ def over_index(counts: pd.DataFrame, groups: pd.Series, *, q: float, min_cell: i
     Parameters
     ----------
     counts : DataFrame
-        customer_id, value, n (occasions, so whole numbers), no pair twice; OTHER counts as a value, and is not told of.
+        customer_id, value, n (occasions, so whole numbers), no pair twice; OTHER counts as a value and is not reported.
     groups : Series
         Group of each customer, a categorical indexed customer_id.
     q : float
         False discovery rate, such as .05.
     min_cell : int
-        A value that fewer customers of the group had is left out: it might tell of persons.
+        A value that fewer customers of the group had is left out: it might identify persons.
 
     Returns
     -------

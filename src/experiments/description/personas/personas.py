@@ -25,7 +25,7 @@ def habits(shop: Shop, start: date, end: date, largest: int) -> dict[str, pd.Dat
     """Count what customers did in [start, end): counts of each aspect, as `over_index` takes them.
 
     Values of an aspect beyond the `largest` ones are OTHER. What needs a table that the shop does not have is left out,
-    with a line that says so. Who customers are is of unknown date, and told where it is known.
+    with a line that says so. Demographics are of unknown date; they are described where they are known.
     """
     window = shop.tables.between(start, end)
     found = {}

@@ -21,9 +21,9 @@ def pairs(
 
     A basket is what a customer bought on one day. support = share of the group's baskets that hold both; confidence
     = share of those with a that hold b too, confidence_back of those with b that hold a; lift = support / (support of
-    a x support of b), 1 where they meet as often as by chance: only pairs above that are told. Lift is largest for rare
-    pairs, where it is also least certain: what counts is lift among pairs of some support, so a limit stands below and
-    support is told beside it.
+    a x support of b), 1 where they meet as often as by chance: only pairs above 1 are returned. Lift is largest for
+    rare pairs, where it is also least certain: what counts is lift among pairs of some support, so a limit stands below
+    and support is told beside it.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def pairs(
     min_baskets : int
         Fewest baskets that hold both: of a small group a share can be a single one.
     min_customers : int
-        Fewest customers who bought both: fewer might be told apart.
+        Fewest customers who bought both: fewer might be identified.
     most : int, optional
         Pairs of a group, those of the highest lift; all where not given.
 

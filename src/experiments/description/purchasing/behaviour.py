@@ -122,7 +122,7 @@ class Behaviour:
 
 
 def observe(window: Window, options: BehaviourOptions) -> Behaviour:
-    """See what the tiers did. What another table than the transactions would tell is not known where it is missing.
+    """Observe what the tiers did; a part whose table is missing holds the reason.
 
     Raises
     ------

@@ -27,7 +27,7 @@ WIDEST_EDGE = 5.0
 def categories_figure(values: pd.DataFrame, *, min_customers: int) -> Figure:
     """Draw the shares of units by category and tier: the categories with most spend, the most expensive on top.
 
-    Colours tell a tier's share from that of all tiers together, up to half and double.
+    Colours compare a tier's share with that of all tiers together, up to half and double.
 
     Parameters
     ----------

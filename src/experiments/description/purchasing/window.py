@@ -32,7 +32,7 @@ class Window:
     n_resamples, seed : int
         Of the weeks, or customers.
     min_customers : int
-        Fewest customers of what is told or tested.
+        Fewest customers of a group that is described or tested.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from experiments.description.value.value_tiers import value_table
 from features.shop import Shop
 
 NEW_CUSTOMERS = "new since"
-FAR_OFF = 0.01  # of the customers: a tier's share that differs so much from the cut points is told
+FAR_OFF = 0.01  # share of customers: a larger difference from the cut points is noted
 TIES = "Customers of equal scores are in the same tier, so shares of customers differ from the cut points."
 
 
@@ -58,7 +58,7 @@ def assign(shop: Shop, cutoff: date, weights: Mapping[str, float] | pd.Series, o
     shop : Shop
     cutoff : datetime.date
     weights : mapping or Series of weight by variable
-        At least 0; scaled to a sum of 1 over the variables that there are.
+        At least 0; scaled to a sum of 1 over the variables present.
     options : TierOptions
     """
     values, spend, notes = variables(shop, cutoff, options)

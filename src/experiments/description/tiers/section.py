@@ -17,7 +17,7 @@ from experiments.reports.figures import BLUE, GREY, ORANGE, dress, require
 from experiments.reports.group_charts import customers_figure, movements_figure, shares_figure
 from experiments.reports.section import Heading, Part, Picture, Table, Text, Topic, number, percent
 
-FEW_IN_TOP = 2  # tiers whose share of revenue is told first
+FEW_IN_TOP = 2  # tiers whose share of revenue comes first
 
 
 def tier_parts(
@@ -160,7 +160,7 @@ def _lead(table: pd.DataFrame, cutoff: object, horizon_days: int) -> str:
 
 
 def _advice(table: pd.DataFrame) -> str:
-    """Say whether the best tier is worth the most after the cutoff, as it was before."""
+    """Return advice: the best tier gets the budget if its customers also spent most after the cutoff."""
     mean, best = table["next_mean_spend"], str(table.index[0])
     if not mean.notna().any() or not mean.max() > 0:
         return "These data do not show which tier to spend the budget on."
@@ -219,7 +219,7 @@ def _decision(weighing: Weighing, horizon_days: int) -> str:
         if gain["gain_high"] < 0
         else "are not shown to rank better"
     )
-    return f"Equal weights are used: the learnt weights {verdict}. {figures}"
+    return f"Equal weights are used, because the learnt weights {verdict}. {figures}"
 
 
 def _readable(table: pd.DataFrame, currency: str, horizon_days: int) -> pd.DataFrame:

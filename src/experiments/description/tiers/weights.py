@@ -1,7 +1,7 @@
 """Weights of the scores, learnt at one cutoff and tested at a later one.
 
-Weights that are read off a model of labels which the same variables made say what made the labels, not what a customer
-is worth. These come from what customers went on to spend.
+Weights of a model of labels that the same variables made show how the labels were made, not the value of a customer.
+These weights come from what customers spent next.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ class ValueOptions:
     cut_points : list of float
         Rising shares of customers, counted from the most valuable.
     top_share : float
-        Of customers, whose share of the revenue is told.
+        Share of customers whose revenue share the report states.
     revenue_share : float
-        Whose makers' share of the customers is told.
+        Share of revenue whose customers the report counts.
     """
 
     names: list[str]
@@ -84,12 +84,12 @@ def pareto(spend: pd.Series, top_share: float, revenue_share: float) -> Pareto:
     """
     curve = cumulative_gain(spend, spend)
     customers, revenue = curve["customers_share"].to_numpy(), curve["spend_share"].to_numpy()
-    told = bool(spend.sum() > 0)
+    has_spend = bool(spend.sum() > 0)
     return Pareto(
         top_share=top_share,
-        revenue_of_top=float(np.interp(top_share, customers, revenue)) if told else np.nan,
+        revenue_of_top=float(np.interp(top_share, customers, revenue)) if has_spend else np.nan,
         revenue_share=revenue_share,
-        customers_behind=float(np.interp(revenue_share, revenue, customers)) if told else np.nan,
+        customers_behind=float(np.interp(revenue_share, revenue, customers)) if has_spend else np.nan,
     )
 
 
