@@ -15,7 +15,7 @@ from experiments.evaluation.metrics import Metric, check_guards, check_primary_m
 from experiments.evaluation.validation import Dataset, Evaluation, Validation
 from experiments.models import registry
 from experiments.models.registry import Candidate
-from features.errors import InputError, check_type, did_you_mean
+from features.errors import InputError, check_type, did_you_mean, listing
 from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
 from features.shop import Shop
@@ -67,25 +67,33 @@ class Task(ABC):
     """Features that the customer view shows beside the scores."""
     section_name: ClassVar[str] = ""
     """Name of the task's section, as report.sections has it; the name of the task's file when empty."""
-    history: ClassVar[tuple[str, ...]] = ("frequency",)
-    """Features that `judged_rows` and `counts` read."""
-    counted: ClassVar[Mapping[str, str]] = {
-        "customers": "customers who are judged",
-        "repeat_customers": "rows of customers with purchases on two days or more",
-        "positives": "rows with a target above 0",
-        "negatives": "rows with a target of 0",
-    }
-    """What `counts` counts in each window, by the names that `minimum` may have."""
 
     def __post_init__(self) -> None:
         if self.horizon_days < 1:
             raise InputError(
                 "horizon_days is out of range", where="task.horizon_days", expected=">= 1", found=str(self.horizon_days)
             )
+        self._check_names()
         metrics = self.metrics()
         check_primary_metric(self.primary_metric, metrics)
         check_guards(self.guards, [*metrics, *self.further_metrics])
         check_minimum(self.minimum, self.counted)
+
+    def _check_names(self) -> None:
+        """Refuse a name that `names` does not foresee, and judged outputs that are not among the outputs."""
+        name, foreseen = self.name, type(self).names()
+        if name not in foreseen:
+            raise InputError(
+                f"the task {name!r} does not name itself", where="Task.names", expected=name, found=listing(foreseen)
+            )
+        foreign = [output for output in self.judged if output not in self.outputs]
+        if foreign or not self.judged:
+            raise InputError(
+                f"{name} judges what it does not give",
+                where="Task.judged",
+                expected=f"some of its outputs: {listing(self.outputs)}",
+                found=listing(foreign) or "none",
+            )
 
     # What is asked
 
@@ -97,7 +105,7 @@ class Task(ABC):
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Return all names that configurations of the task may have."""
-        return (str(cls.name),)
+        return (cls.name,)
 
     @classmethod
     def configure(cls, options: dict[str, Any], expand: Expand) -> dict[str, Any]:
@@ -157,6 +165,26 @@ class Task(ABC):
         """Return the rows of the population; models learn from all and predict all."""
         return dataset
 
+    @property
+    def history(self) -> tuple[str, ...]:
+        """Features that `judged_rows` and `counts` read; none stands for those of the configuration."""
+        return ("frequency",) if self.grain.takes(CUSTOMER) else ()
+
+    @property
+    def counted(self) -> Mapping[str, str]:
+        """What `counts` counts in each window, by the names that `minimum` may have; first what more data are more of.
+
+        A grain without customers, such as the weeks of a category, has `rows` in their place.
+        """
+        outcomes = {"positives": "rows with a target above 0", "negatives": "rows with a target of 0"}
+        if not self.grain.takes(CUSTOMER):
+            return {"rows": "rows that are judged", **outcomes}
+        return {
+            "customers": "customers who are judged",
+            "repeat_customers": "rows of customers with purchases on two days or more",
+            **outcomes,
+        }
+
     def counts(self, dataset: Dataset) -> pd.DataFrame:
         """Count what each window holds, of the rows that are judged.
 
@@ -170,10 +198,14 @@ class Task(ABC):
         DataFrame indexed by cutoff, one column for each of `counted`
         """
         judged = self.judged_rows(dataset)
-        y, units = judged.y.iloc[:, 0], judged.y.index.to_frame()[[self.grain.resampled, "cutoff"]]
-        rows = {"repeat_customers": judged.X["frequency"] > 0, "positives": y > 0, "negatives": y == 0}
+        y = judged.y.iloc[:, 0]
+        rows = {"positives": y > 0, "negatives": y == 0}
+        if not self.grain.takes(CUSTOMER):
+            return pd.DataFrame({"rows": True, **rows}, index=y.index).groupby(level="cutoff").sum()
+        rows = {"repeat_customers": judged.X["frequency"] > 0, **rows}
         counts = pd.DataFrame(rows, index=y.index).groupby(level="cutoff").sum()
-        counts.insert(0, "customers", units.drop_duplicates().groupby(level="cutoff").size())
+        customers = y.index.to_frame()[["customer_id", "cutoff"]].drop_duplicates()
+        counts.insert(0, "customers", customers.groupby(level="cutoff").size())
         return counts
 
     # What answers it
@@ -187,8 +219,22 @@ class Task(ABC):
         return registry.build(self.candidates(), name, params, self.name)
 
     def baselines(self, params: Mapping[str, Any]) -> dict[str, Callable[[], Model]]:
-        """Return the baselines, to stand beside a model of these parameters: see `models.registry.baselines`."""
-        return registry.baselines(self.candidates(), params)
+        """Return the baselines, to stand beside a model of these parameters: see `models.registry.baselines`.
+
+        Raises
+        ------
+        InputError
+            If the task has none: nothing could be promoted, and nothing used instead.
+        """
+        found = registry.baselines(self.candidates(), params)
+        if not found:
+            raise InputError(
+                f"{self.name} has no baseline",
+                where="Task.candidates",
+                expected="at least one Candidate with is_baseline=True",
+                found=listing(self.candidates()),
+            )
+        return found
 
     def recalibrate(self, model: Model, validation: Validation) -> Model:
         """Return the model with its figures moved by what validation showed; itself where nothing is to move."""
@@ -199,9 +245,23 @@ class Task(ABC):
         return model
 
     def control(self) -> Model:
-        """Build the model that knows nothing of a row: the same prediction for all."""
+        """Build the model that knows nothing of a row: the same prediction for all.
+
+        Raises
+        ------
+        InputError
+            If the outcome has several columns, of which no mean is a prediction: such a task has a control of its own.
+        """
         from experiments.models.baselines import Constant
 
+        columns = self.outcome().columns
+        if len(columns) > 1:
+            raise InputError(
+                f"{self.name} has no control for an outcome of several columns",
+                where="Task.control",
+                expected="a model of its own that predicts the same for all rows",
+                found=listing(columns),
+            )
         return Constant()
 
     # How good the answer is
@@ -261,7 +321,9 @@ class Task(ABC):
 
     @classmethod
     def customer_view(cls, scores: pd.DataFrame) -> pd.DataFrame | None:
-        """Fold the scores into one row for each customer, for customer_360.
+        """Fold the scores of another grain into one row for each customer, for customer_360.
+
+        A task of customers is not asked: its scores stand there as they are.
 
         Parameters
         ----------
@@ -270,9 +332,9 @@ class Task(ABC):
         Returns
         -------
         DataFrame indexed customer_id, or None
-            The scores themselves where a row is a customer. None, for another grain, leaves customer_360 without them.
+            None leaves customer_360 without them.
         """
-        return scores if cls.grain == CUSTOMER else None
+        return None
 
     @classmethod
     def groups(cls, scores: pd.DataFrame) -> pd.Series | None:

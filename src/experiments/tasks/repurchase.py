@@ -297,8 +297,7 @@ def return_parts(
 
 
 def _at_stake(p: pd.Series, spend: pd.Series, named: str) -> str:
-    """Return what the quarter of customers that is least likely to return brought; nothing where "
-    "all have the same p."""
+    """Return what the quarter of customers that is least likely to return brought; nothing if all have the same p."""
     n = round(AT_STAKE * len(p))
     if not n or p.min() == p.max():
         return ""
