@@ -445,7 +445,7 @@ def _absurd(problem: str, params: Mapping[str, float]) -> UnsuitableDataError:
     return UnsuitableDataError(
         problem,
         where="probabilistic model",
-        expected="parameters within models.probabilistic.BOUNDS and predictions >= 0",
+        expected="parameters within models.buy_till_you_die.BOUNDS and predictions >= 0",
         found=", ".join(f"{name}={value:.4g}" for name, value in params.items()),
         hint="merge a day's purchases into one, raise penalizer_coef, or use another model for this shop",
     )
@@ -471,5 +471,5 @@ def _check_enough(customers: int, what: str) -> None:
             where="probabilistic model",
             expected=f"at least {FEWEST_REPEAT_BUYERS}",
             found=f"{customers}",
-            hint="use a later cutoff or a naive model",
+            hint="use a later cutoff or a baseline",
         )
