@@ -305,7 +305,7 @@ class TestLightGBM:
             LightGBMSpend().fit(X, y * 0)
         with pytest.raises(InputError, match="negative"):
             LightGBMSpend().fit(X, y - 1000)
-        with pytest.raises(InputError, match="zero for everybody"):
+        with pytest.raises(InputError, match="zero for every customer"):
             LightGBMSpend(objective="l1").fit(X * 0, y * (np.arange(len(y)) % 5 == 0))
 
     def test_parameters_that_lightgbm_refuses_are_the_users_mistake(self):
@@ -370,7 +370,7 @@ class TestProbabilities:
     @pytest.mark.parametrize("name", sorted({*PROBABILITIES} - {"purchase_probability", "naive_constant"}))
     def test_a_target_that_is_no_event_is_refused(self, name):
         for wrong in (y, BOUGHT * 0):
-            with pytest.raises(InputError, match="tell customers apart"):
+            with pytest.raises(InputError, match="distinguish customers"):
                 EVERY[name]().fit(X, wrong)
 
     def test_mistakes_are_refused(self):

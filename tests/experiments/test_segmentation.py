@@ -229,7 +229,7 @@ def test_quantile_bins_hold_equal_parts_and_ties_share_a_bin():
     model = QuantileBins(n_clusters=5).fit(tied, tied["total_spend"])
     assert pd.Series(model.segment(tied)).value_counts().sort_index().tolist() == [20, 10, 70]
     assert QuantileBins().fit(tied.clip(upper=2), tied["total_spend"]).segments_.tolist() == [2, 1]
-    with pytest.raises(InputError, match="does not tell customers apart"):
+    with pytest.raises(InputError, match="does not distinguish customers"):
         QuantileBins().fit(tied * 0, tied["total_spend"])
     with pytest.raises(InputError, match="n_clusters"):
         QuantileBins(n_clusters=1).fit(tied, tied["total_spend"])
@@ -245,10 +245,10 @@ def test_quantile_bins_hold_equal_parts_and_ties_share_a_bin():
         ({"algorithm": "k-means"}, "did you mean 'kmeans'"),
         ({"scaling": "min_max"}, "did you mean 'minmax'"),
         ({"outlier_quantile": 99.5}, "outlier_quantile is out of range"),
-        ({"outlier_quantile": 0.9, "variables": ["T"]}, "no column to look at"),
+        ({"outlier_quantile": 0.9, "variables": ["T"]}, "no column to apply to"),
         ({"variables": ["frequncy"]}, "did you mean 'frequency'"),
         ({"variables": ["clv"], "with_value": False}, "missing feature clv"),
-        ({"variables": []}, "nothing to cluster on"),
+        ({"variables": []}, "no variable to cluster on"),
         ({"algorithm": "hdbscan", "min_cluster_size": 400}, "fewer than two clusters"),
         ({"algorithm": "hdbscan", "min_cluster_size": 1}, "min_cluster_size is out of range"),
         ({"n_init": 0}, "n_init is out of range"),
