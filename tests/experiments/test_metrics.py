@@ -134,7 +134,7 @@ def test_malformed_input_is_refused(name):
         metric([1, 2], [1])
     with pytest.raises(InputError, match="pair up"):
         metric([], [])
-    with pytest.raises(InputError, match="no number"):
+    with pytest.raises(InputError, match="not finite numbers"):
         metric([1, 2], [1, np.nan])
     with pytest.raises(InputError, match="one weight per row"):
         metric([1, 2], [1, 2], weights=[1])

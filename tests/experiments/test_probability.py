@@ -72,7 +72,7 @@ def test_what_one_class_leaves_undefined_is_nan():
 
 
 def test_outcomes_and_probabilities_out_of_range_are_refused():
-    with pytest.raises(InputError, match="neither yes nor no"):
+    with pytest.raises(InputError, match="other than 0 and 1"):
         roc_auc([0, 2], [0.1, 0.2])
     with pytest.raises(InputError, match="no probabilities"):
         expected_calibration_error([0, 1], [0.1, 1.2])
