@@ -539,7 +539,7 @@ def test_of_a_package_that_is_not_installed(
         case("features cutoff=yesterday", "cutoff=yesterday", "YYYY-MM-DD"),
         case("features cutoff=1998-02-30", "cutoff=1998-02-30", "YYYY-MM-DD"),
         case("tune task.horizon_days=400", "too short for horizon_days=400", "more weeks of data"),
-        case("tune task.minimum.positives=100000", "not enough data to train or to evaluate", "more customers like these"),
+        case("tune task.minimum.positives=100000", "not enough data to train", "more customers like these"),
         case("train task.minimum.customers=-1", "task.minimum.customers", ">= 0"),
         case("train +task.minimum.custmers=5", "'custmers' is not counted", "'customers'"),
         case("run tasks=[clv,clv]", "two of the tasks are configurations of clv"),

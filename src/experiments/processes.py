@@ -83,7 +83,7 @@ def is_here(owner: Mapping[str, Any]) -> bool:
 
 
 def is_gone(owner: Mapping[str, Any]) -> bool:
-    """Return True if the marked process ran on this machine and has ended; False for unknown, other machines."""
+    """Return True if the marked process ran on this machine and has ended; always False for other machines."""
     return is_here(owner) and _started(owner["pid"]) != owner["started"]
 
 
