@@ -50,7 +50,7 @@ from experiments.tuning.study import StudyOptions, open_study, optimize
 from features.engines import DuckDB
 from features.snapshot import feature_rows
 from features.sources import stage
-from features.sources.staging import Staged
+from features.sources.staged import Staged
 from features.writing import replacing
 
 ROOT = Path(__file__).parents[1]

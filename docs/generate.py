@@ -350,7 +350,7 @@ def searches() -> Iterator[str]:
             content = OmegaConf.to_container(compose(f"search/{path.stem}"))["search"]
         yield f"### search={path.stem}"
         yield header(path.read_text())
-        yield f"`search.models`: {', '.join(map(code, content['models']))}"
+        yield f"`search.models`: {', '.join(map(code, content['models'])) or 'none'}"
         yield table(
             ("parameter", "range"),
             ([code(f"search.space.{name}"), code(flow(spec))] for name, spec in drawn(content["space"])),
@@ -426,6 +426,7 @@ def _meaning(column: Column) -> str:
     said = [column.meaning, "required" if column.required else ""]
     said += [f">= {column.minimum:g}" if column.minimum is not None else ""]
     said += [f"<= {column.maximum:g}" if column.maximum is not None else ""]
+    said += [f"known from {column.known_at} on" if column.known_at else ""]
     said += ["measured at the end of the data, so no feature may read it" if column.after_the_fact else ""]
     return "; ".join(filter(None, said))
 
@@ -438,7 +439,12 @@ def grains() -> str:
                 code(name),
                 ", ".join(map(code, grain.key)),
                 inspect.cleandoc(grain.rows.__doc__ or "").splitlines()[0].removeprefix("Return ").rstrip("."),
-                ", ".join(map(code, grain.needs)),
+                ", ".join(
+                    [
+                        *map(code, grain.needs),
+                        *([" or ".join(map(code, grain.needs_one_of))] if grain.needs_one_of else []),
+                    ]
+                ),
                 code(grain.resampled)
                 + (f", in blocks; one step is {grain.step_days} day(s)" if grain.step_days else ""),
             ]

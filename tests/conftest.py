@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,22 +90,36 @@ def shared_cache(shared_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished_run(shared_folder: Path) -> tuple[Path, str]:
+def made_once(shared_folder: Path) -> Callable[[str, Callable[[Path], str]], tuple[Path, str]]:
+    """`made_once("finished", make)`: a folder that one worker fills for all, and the text that `make` returned."""
+
+    def made(name: str, make: Callable[[Path], str]) -> tuple[Path, str]:
+        folder, printed = shared_folder / name, shared_folder / f"{name}.txt"
+        with (shared_folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not printed.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # what a worker left that failed
+                folder.mkdir()
+                printed.write_text(make(folder))
+        return folder, printed.read_text()
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def finished_run(made_once: Callable[[str, Callable[[Path], str]], tuple[Path, str]]) -> tuple[Path, str]:
     """A folder after `experiments run`, and what that printed. Not to be changed: see `workspace`."""
     from experiments.commands import main
     from workplace import QUICK
 
-    folder, printed = shared_folder / "finished", shared_folder / "finished.txt"
-    with (shared_folder / "finished.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not printed.exists():
-            folder.mkdir()
-            with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as told:
-                patch.chdir(folder)
-                assert main.run(["run", *QUICK, "report.sections=[verdicts]"]) == 0
-            forget_tracking_uri()
-            printed.write_text(told.getvalue())
-    return folder, printed.read_text()
+    def run_here(folder: Path) -> str:
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as told:
+            patch.chdir(folder)
+            assert main.run(["run", *QUICK, "report.sections=[verdicts]"]) == 0
+        forget_tracking_uri()
+        return told.getvalue()
+
+    return made_once("finished", run_here)
 
 
 @pytest.fixture
@@ -117,9 +132,36 @@ def workspace(finished_run: tuple[Path, str], tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def configurations() -> dict[str, object]:
+    """Configurations by the text of their file."""
+    return {}
+
+
+@pytest.fixture
+def quick_composition(configurations: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parse each configuration file once for all commands of this process; `-m` for sweeps is not looked for."""
+    from hydra._internal.hydra import Hydra
+    from omegaconf import OmegaConf
+
+    load = OmegaConf.load
+
+    def load_once(file: object) -> object:
+        if not isinstance(file, io.TextIOBase):
+            return load(file)
+        text = file.read()
+        if text not in configurations:
+            file.seek(0)
+            configurations[text] = load(file)
+        return deepcopy(configurations[text])
+
+    monkeypatch.setattr(OmegaConf, "load", load_once)
+    monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)  # composes everything to learn whether it is a sweep
+
+
 @pytest.fixture
 def run(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], quick_composition: None
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`run("promote", "rollback=true", code=2)` in the copied folder, by this process, which has its imports."""
     import mlflow

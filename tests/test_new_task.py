@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -207,9 +208,13 @@ Path("served.json").write_text(json.dumps({"status": answer.status, "body": json
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def done(made_once: Callable[[str, Callable[[Path], str]], tuple[Path, str]]) -> tuple[Path, str]:
     """The folder in which a task from a single file went through every command, and what they printed."""
-    folder = tmp_path_factory.mktemp("new_task")
+    folder, printed = made_once("new_task", go_through_every_command)
+    return folder / "work", printed
+
+
+def go_through_every_command(folder: Path) -> str:
     for part in ("src", "conf"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     (folder / "src" / "experiments" / "tasks" / "category_return.py").write_text(TASK)
@@ -226,7 +231,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         timeout=300,
     )
     assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
-    return work, ran.stdout
+    return ran.stdout
 
 
 def sales_of_three_categories() -> list[str]:

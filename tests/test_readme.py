@@ -91,7 +91,9 @@ class ComposedError(Exception):
     """End of a command whose configuration is composed, in place of its work."""
 
 
-def test_commands_compose_and_name_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_compose_and_name_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_composition: None
+) -> None:
     monkeypatch.chdir(tmp_path)
     configs: list[Config] = []
     check = compose.typed

@@ -22,7 +22,9 @@ from features import group_totals, outcomes
 from features.engines import Engine, open_engine
 from features.families import FAMILIES, PARAMETRISED
 from features.families.purchases import square
+from features.grains import CUSTOMER
 from features.occasions import occasions, orders
+from features.outcomes import Outcome
 from features.shop import Shop
 from features.tables import MOMENT, MONEY
 from merchandise_store import Store, sales_of_a_year
@@ -82,12 +84,13 @@ def assert_equal(frames: dict[str, pd.DataFrame]) -> None:
     pd.testing.assert_frame_equal(frames["spark"], frames["duckdb"], rtol=TOLERANCE, atol=TOLERANCE)
 
 
-def test_snapshots_and_targets_of_every_source_are_equal(shops: dict[str, Shop]) -> None:
+def test_snapshots_and_outcomes_of_every_source_are_equal(shops: dict[str, Shop]) -> None:
     """Every family that the source can build, every share of its largest values, and the spend that follows."""
     tables = shops["duckdb"].tables
     cutoff = tables.end - timedelta(days=60)
     present = tables.present().keys()
-    names = [name for family in FAMILIES.values() if present >= set(family.needs) for name in family.features]
+    families = [family for family in FAMILIES.values() if family.grain == CUSTOMER and present >= set(family.needs)]
+    names = [name for family in families for name in family.features]
     valued = {
         name: {on: shop.expand([f"{name}.*"], cutoff) for on, shop in shops.items()}
         for name, base in PARAMETRISED.items()
@@ -96,8 +99,9 @@ def test_snapshots_and_targets_of_every_source_are_equal(shops: dict[str, Shop])
     assert all(found["spark"] == found["duckdb"] for found in valued.values())
     names += [feature for found in valued.values() for feature in found["duckdb"]]
     assert_equal({on: shop.features(names, [cutoff]) for on, shop in shops.items()})
-    for expression in (partial(outcomes.spend, discount_rate=0.1), outcomes.purchase_days):
-        assert_equal({on: shop.target(expression, [cutoff], 60, "y").to_frame() for on, shop in shops.items()})
+    for build in (partial(outcomes.spend, discount_rate=0.1), outcomes.purchase_days):
+        outcome = Outcome("y", ("y",), build)
+        assert_equal({on: shop.outcome(outcome, [cutoff], 60) for on, shop in shops.items()})
 
 
 def has_values(shop: Shop, name: str, cutoff: date) -> bool:

@@ -1,1 +1,1 @@
-"""Tables in, numbers about customers out. Knows nothing of experiments, MLflow, Optuna or Hydra."""
+"""Features: tables in, numbers about customers out. This room does not know experiments, MLflow, Optuna or Hydra."""

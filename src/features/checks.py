@@ -1,4 +1,4 @@
-"""Do a table's rows keep the promises of its `TableSpec`: columns, types, nulls, ranges, key?"""
+"""Checks of a table's rows against its `TableSpec`: columns, types, nulls, ranges, key."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _range(column: Column) -> list[pa.Check]:
 
 
 def _explain(error: SchemaError, name: str, table: ir.Table, where: str) -> InputError:
-    """The user's view of what pandera found."""
+    """Say what pandera found in the user's words."""
     spec = SPECS[name]
     reason = error.reason_code
     column = getattr(error.schema, "name", None)
@@ -105,7 +105,7 @@ def _explain(error: SchemaError, name: str, table: ir.Table, where: str) -> Inpu
             where=where,
             expected=f"a value in every row: {wanted.meaning}",
             found=_found([" / ".join(f"{k}={row[k]}" for k in spec.key) for row in examples], rows, "rows"),
-            hint="mend the rows at the source, or leave them out there",
+            hint="correct the rows at the source, or leave them out there",
         )
     if reason is SchemaErrorReason.DATAFRAME_CHECK:
         outside = table.filter(_outside(table[column], wanted))
@@ -115,7 +115,7 @@ def _explain(error: SchemaError, name: str, table: ir.Table, where: str) -> Inpu
             where=where,
             expected=f"{_bounds(wanted)}: {wanted.meaning}",
             found=_found(values, outside, "rows"),
-            hint="mend the rows at the source, or declare a rule that leaves them out (see conf/data/files.yaml)",
+            hint="correct the rows at the source, or declare a rule that leaves them out (see conf/data/files.yaml)",
         )
     raise error
 

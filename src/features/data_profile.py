@@ -1,4 +1,4 @@
-"""What a staged shop holds, for the eye: rows, dates, customers, tables, drops, and what each task could use."""
+"""The profile of a staged shop: rows, dates, customers, tables, drops, and the tables that each task lacks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import ibis
 
 from features.engines import Engine
-from features.sources.staging import Drop, Staged
+from features.sources.staged import Drop, Staged
 from features.tables import SPECS, Tables
 
 
@@ -26,9 +26,9 @@ class Profile:
     days : int
         end - start.
     customers : int
-        Who bought at least once.
+        Customers who bought at least once.
     repeat_customers : int
-        Who bought on at least two days.
+        Customers who bought on at least two days.
     left_truncated_customers : int
         First seen within `burn_in_days` of the start: they may have bought before it.
     burn_in_days : int
@@ -36,7 +36,7 @@ class Profile:
     orders : int
         Distinct order ids.
     amount : float
-        What the shop took in all, in `currency`.
+        Total of all lines, in `currency`.
     rows : mapping of str to int
         Canonical table -> rows, of the tables present.
     absent : tuple of str
@@ -71,7 +71,7 @@ def profile(staged: Staged, tables: Tables, engine: Engine) -> Profile:
     tables : Tables
         `staged.open(engine)`.
     engine : Engine
-        Where the figures are computed.
+        Computes the figures.
     """
     lines = tables.transactions
     per_customer = lines.group_by("customer_id").aggregate(
@@ -109,7 +109,7 @@ def profile(staged: Staged, tables: Tables, engine: Engine) -> Profile:
 
 
 def missing_tables(needs: Mapping[str, Iterable[str]], present: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Which tables each task still lacks; an empty tuple where it has all that it needs.
+    """Return the tables that each task still lacks; an empty tuple where it has all that it needs.
 
     Parameters
     ----------
@@ -127,8 +127,8 @@ def missing_tables(needs: Mapping[str, Iterable[str]], present: Iterable[str]) -
     return {task: tuple(table for table in tables if table not in present) for task, tables in needs.items()}
 
 
-def describe(profile: Profile, needs: Mapping[str, Iterable[str]] | None = None) -> str:
-    """The profile as text, with what each task could use when `needs` (task -> tables) is given."""
+def profile_text(profile: Profile, needs: Mapping[str, Iterable[str]] | None = None) -> str:
+    """Write the profile as text, with the tables that each task lacks when `needs` (task -> tables) is given."""
     last_day = profile.end - timedelta(days=1)
     lines = [
         f"{profile.shop}: {profile.start} to {last_day} ({profile.days:,} days), amounts in {profile.currency}",

@@ -22,7 +22,6 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.dataset as ds
-from joblib import cpu_count
 from tqdm import tqdm
 
 from features.errors import InputError, check_type, did_you_mean, first_line
@@ -40,12 +39,12 @@ RowFunction = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
 class Engine(Protocol):
-    """Where expressions run: reads canonical Parquet, returns frames, writes files."""
+    """The place where expressions run: it reads canonical Parquet, returns frames and writes files."""
 
     name: str
 
     def read(self, path: Path, table: str) -> ir.Table:
-        """A Parquet file (or folder) as a table expression of that name."""
+        """Open a Parquet file (or folder) as a table expression of that name."""
 
     def frame(self, expression: ir.Table) -> pd.DataFrame:
         """Run an expression and gather its rows."""
@@ -67,19 +66,19 @@ class Engine(Protocol):
         function : callable
             Of one batch, giving one of the schema with as many rows; may be sent to other processes.
         path : Path
-            Parquet, ordered by its first column.
+            Parquet, ordered by its first columns of text: the key.
         schema : pyarrow schema
-            Of the function's batches, which are ordered by their first column.
+            Of the function's batches, which are ordered by their columns of text, the key first.
         """
 
 
 def batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """The rows of a Parquet file, or of a folder's files in the order of their names, some at a time."""
+    """Yield the rows of a Parquet file, or of a folder's files in the order of their names, in batches."""
     yield from ds.dataset(path, format="parquet").to_batches(batch_size=BATCH_ROWS)
 
 
 class DuckDB:
-    """DuckDB inside this process: streams, and spills to `temp_directory` beyond `memory_limit`.
+    """DuckDB inside this process; it streams, and spills to `temp_directory` beyond `memory_limit`.
 
     Parameters
     ----------
@@ -88,7 +87,7 @@ class DuckDB:
     memory_limit : str
         Such as "4GiB".
     temp_directory : str
-        Where to spill: a folder, made where there is none, in which each engine has one of its own.
+        Folder to spill to, made where it is missing; each engine has a folder of its own in it.
     """
 
     name = "duckdb"
@@ -137,7 +136,7 @@ class DuckDB:
 
     @contextmanager
     def progress(self, what: str) -> Iterator[None]:
-        """A bar for a query that takes more than a few seconds, as DuckDB estimates its own progress."""
+        """Show a bar for a query that takes more than a few seconds, as DuckDB estimates its own progress."""
         ended = Event()
 
         def watch() -> None:
@@ -173,7 +172,7 @@ class Spark:
     driver_memory : str
         Such as "4g"; in local mode all work is done in it.
     shuffle_partitions : int
-        How many parts rows are divided into when they are grouped or joined.
+        Number of parts that rows are divided into when they are grouped or joined.
     options : sequence of str, optional
         More of Spark's own configuration, such as "spark.executor.memory=8g".
     """
@@ -209,7 +208,7 @@ class Spark:
                 "Spark does not start",
                 where=f"engine.master={master}",
                 found=first_line(error),
-                hint="what Java printed above says more; Spark 4 needs Java 17 or later",
+                hint="read what Java printed above; Spark 4 needs Java 17 or later",
             ) from error
         self.connection = ibis.pyspark.connect(self._session)
 
@@ -241,7 +240,8 @@ class Spark:
         with tempfile.TemporaryDirectory(dir=path.parent.absolute(), prefix=".mapped.") as folder:
             made, ordered = f"{folder}/made", f"{folder}/ordered"
             read(str(path.absolute())).mapInArrow(of_batches, from_arrow_schema(schema)).write.parquet(made)
-            read(made).orderBy(schema.names[0]).write.parquet(ordered)  # at once, Spark would map twice
+            key = [field.name for field in schema if field.type in (pa.string(), pa.large_string())]
+            read(made).orderBy(*key).write.parquet(ordered)  # at once, Spark would map twice
             yield from batches(Path(ordered))
 
 
@@ -249,13 +249,15 @@ def _key_and_value(option: str) -> tuple[str, str]:
     key, sign, value = str(option).partition("=")
     if not sign:
         raise InputError(
-            f"{option!r} is no option of Spark's", where="engine.options", expected="such as spark.executor.memory=8g"
+            f"{option!r} is not a valid option of Spark",
+            where="engine.options",
+            expected="such as spark.executor.memory=8g",
         )
     return key, value
 
 
 def unwritable(path: Path, error: Exception) -> InputError:
-    """What to say where a full or closed disk stops an engine."""
+    """Return the error to raise where a full or closed disk stops an engine."""
     return InputError(
         f"{path} cannot be written",
         where=str(path.parent),
@@ -265,7 +267,7 @@ def unwritable(path: Path, error: Exception) -> InputError:
 
 
 def _check_spark() -> None:
-    """Refuse before Spark itself would with a page of its own."""
+    """Refuse an engine that cannot start, before Spark fails with a page of its own."""
     java = os.environ.get("JAVA_HOME")
     if find_spec("pyspark") is None:
         raise InputError(
@@ -285,7 +287,7 @@ def _check_spark() -> None:
 
 
 def own_folder(folder: Path) -> tuple[Path, IO[str]]:
-    """A folder within `folder` for one engine to spill to, and its lock; what killed processes left there is removed.
+    """Return a folder within `folder` for one engine to spill to, and its lock; remove what killed processes left.
 
     In a folder that two share, each would write over the other's files: they have the same names, see DuckDB's
     issue 15173. The lock is the system's: it goes with the process that holds it.
@@ -308,7 +310,9 @@ def _leave(lock: IO[str]) -> None:
 
 
 def staging_engine(scratch: Path) -> DuckDB:
-    """The engine that stages raw files: DuckDB whatever the features run on, and in UTC wherever it stands."""
+    """Open the engine that stages raw files: always DuckDB, and always in UTC."""
+    from joblib import cpu_count  # takes a while to import, which a shop staged before need not wait for
+
     engine = DuckDB(threads=cpu_count(), memory_limit="3GiB", temp_directory=str(scratch))
     engine.connection.raw_sql("SET TimeZone = 'UTC'")
     return engine

@@ -1,4 +1,4 @@
-"""The one exception for mistakes that the user can mend, and the wording that all of them share."""
+"""The exception for mistakes that the user can correct, and the wording that all of them share."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ TYPES_IN_YAML: dict[str, type | tuple[type, ...]] = {
 
 
 class InputError(ValueError):
-    """A mistake in data, configuration or command that its maker can mend.
+    """A mistake in data, configuration or command that the user can correct.
 
     The command line prints it without a traceback and exits with code 2.
 
     Parameters
     ----------
     problem : str
-        What is wrong, in one sentence that names the thing.
+        The mistake, in one sentence that names the thing.
     where : str, optional
         File, table, column or configuration key.
     expected : str, optional
-        What would have been right.
+        The right values.
     found : str, optional
-        What came instead: at most five offending values and a count (see `listing`).
+        The wrong values: at most five and a count (see `listing`).
     hint : str, optional
-        What to do next.
+        The next thing to type or do.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class InputError(ValueError):
 
     @property
     def sentence(self) -> str:
-        """The same in one line, to be read within a text: problem, details in brackets, what to do next.
+        """Return the error in one line of text: problem, details in brackets, what to do next.
 
         >>> InputError("there is no tier", where="tiers", found="none", hint="did you mean 'VIP'?").sentence
         "there is no tier (where: tiers; found: none). Next: did you mean 'VIP'?"
@@ -68,11 +68,11 @@ class InputError(ValueError):
 
 
 class UnsuitableDataError(InputError):
-    """A model refuses the data, or no model does with them; others may. A wrong parameter is an `InputError` alone."""
+    """A refusal of the data by one model, or by all; a wrong parameter is an `InputError` only."""
 
 
 class InsufficientDataError(UnsuitableDataError):
-    """The data hold too little for one task to be learnt and judged, whatever the model."""
+    """Not enough data to train and to evaluate any model of one task."""
 
 
 def _ended(text: str) -> str:
@@ -80,7 +80,7 @@ def _ended(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of a library says, in one line; its type where it says nothing."""
+    """Return the first line of a library's error; its type where it says nothing."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 
@@ -93,7 +93,7 @@ def check_type(value: object, annotation: str | type, where: str) -> None:
     value : object
     annotation : str or type
         Such as "int", "float | None" or "Sequence[str]", of which the items are not looked at. Whole numbers are
-        floats too, booleans are no numbers; a type that YAML does not have is left to whoever takes the value.
+        floats too, booleans are not numbers; a type that YAML does not have is not checked here.
     where : str
         The value's key, for the message.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
 
-from features.errors import InputError
 from features.tables import Tables
+
+KNOWN_FROM = ("events", "messages", "contacts")  # tables that tell of people who have not bought yet
 
 Rows = Callable[[Tables], ir.Table]
 
@@ -30,10 +31,12 @@ class Grain:
         Index level that a bootstrap draws: "customer_id", or "cutoff" for the steps of a series, drawn in blocks.
     needs : tuple of str
         Canonical tables that `rows` cannot do without.
-    step_days : int, optional
-        Of a series: days between its cutoffs. The step of a row begins at the row's cutoff and lasts so long.
     block : int
         Resampled units in a row that a bootstrap draws together: a week of a series resembles the week before.
+    needs_one_of : tuple of str
+        Canonical tables of which `rows` needs at least one.
+    step_days : int, optional
+        Of a series: days between its cutoffs. The step of a row begins at the row's cutoff and lasts so long.
     """
 
     name: str
@@ -43,11 +46,19 @@ class Grain:
     needs: tuple[str, ...] = ("transactions",)
     step_days: int | None = None
     block: int = 1
+    needs_one_of: tuple[str, ...] = ()
 
     @property
     def index(self) -> list[str]:
-        """Names of the index levels of a frame of such rows."""
+        """Return the names of the index levels of a frame of such rows."""
         return [*self.key, "cutoff"]
+
+    def lacks(self, tables: Collection[str]) -> list[str]:
+        """Return the tables that are missing among these, empty where the rows can be built."""
+        absent = [name for name in self.needs if name not in tables]
+        if self.needs_one_of and not any(name in tables for name in self.needs_one_of):
+            absent.append(" or ".join(self.needs_one_of))
+        return absent
 
     def takes(self, other: Grain) -> bool:
         """Tell whether these rows get features of the other grain: its key is part of this one."""
@@ -67,45 +78,30 @@ def customer_products(past: Tables) -> ir.Table:
 
 def contacts(past: Tables) -> ir.Table:
     """Return the pairs of a campaign and a customer whom it addressed before the cutoff."""
-    return past.present()["contacts"].select("campaign_id", "customer_id").distinct()
+    return past["contacts"].select("campaign_id", "customer_id").distinct()
 
 
 def messages(past: Tables) -> ir.Table:
     """Return the messages sent before the cutoff, each with its receiver."""
-    return past.present()["messages"].select("customer_id", "message_id").distinct()
+    return past["messages"].select("customer_id", "message_id").distinct()
 
 
 def prospects(past: Tables) -> ir.Table:
-    """Return those known from events, messages or contacts before the cutoff who had not bought by then.
-
-    Raises
-    ------
-    InputError
-        If the shop has none of these tables.
-    """
-    present = past.present()
-    sources = [name for name in ("events", "messages", "contacts") if name in present]
-    if not sources:
-        raise InputError(
-            "nothing tells of prospects in this shop",
-            expected="a table events, messages or contacts",
-            found=f"the tables {', '.join(present)}",
-            hint="add one of the tables to the source",
-        )
-    ids = [present[name].select("customer_id") for name in sources]
+    """Return those known from events, messages or contacts before the cutoff who had not bought by then."""
+    ids = [past[name].select("customer_id") for name in KNOWN_FROM if name in past]
     known = ibis.union(*ids, distinct=True) if len(ids) > 1 else ids[0].distinct()
     return known.anti_join(customers(past), "customer_id")
 
 
 def sessions(past: Tables) -> ir.Table:
     """Return the sessions with an event before the cutoff, each with its visitor."""
-    events = past.present()["events"]
+    events = past["events"]
     return events.filter(events.session_id.notnull()).select("customer_id", "session_id").distinct()
 
 
 def categories(past: Tables) -> ir.Table:
     """Return the categories sold before the cutoff."""
-    products = past.present()["products"]
+    products = past["products"]
     known = products.filter(products.category.notnull())
     sold = known.semi_join(past.transactions, "product_id")
     return sold.select("category").distinct()
@@ -113,7 +109,7 @@ def categories(past: Tables) -> ir.Table:
 
 def channels(past: Tables) -> ir.Table:
     """Return the channels on which money was spent before the cutoff."""
-    spend = past.present()["marketing_spend"]
+    spend = past["marketing_spend"]
     return spend.filter(spend.amount > 0).select("channel").distinct()
 
 
@@ -121,7 +117,7 @@ CUSTOMER = Grain("customer", ("customer_id",), customers, "customer_id")
 CUSTOMER_PRODUCT = Grain("customer_product", ("customer_id", "product_id"), customer_products, "customer_id")
 CONTACT = Grain("contact", ("campaign_id", "customer_id"), contacts, "customer_id", needs=("contacts",))
 MESSAGE = Grain("message", ("customer_id", "message_id"), messages, "customer_id", needs=("messages",))
-PROSPECT = Grain("prospect", ("customer_id",), prospects, "customer_id")
+PROSPECT = Grain("prospect", ("customer_id",), prospects, "customer_id", needs_one_of=KNOWN_FROM)
 SESSION = Grain("session", ("customer_id", "session_id"), sessions, "customer_id", needs=("events",))
 CATEGORY_WEEK = Grain(
     "category_week", ("category",), categories, "cutoff", needs=("transactions", "products"), step_days=7, block=4

@@ -1,8 +1,8 @@
-"""What groups of customers did in a window: on which days, of which categories, with which coupons.
+"""Totals of groups of customers in a window: by day, by category, by coupon.
 
 Each function takes the window, `tables.between(start, end)`, and the groups, a table of customer_id and group (tiers,
-clusters, one group of all), and returns an expression; whoever has no group is left out. Money and units stay DECIMAL
-until they have been summed. `Shop.behaviour` runs the expressions.
+clusters, one group of all), and returns an expression; customers without a group are left out. Money and units stay
+DECIMAL until they have been summed. `Shop.behaviour` runs the expressions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SUMMED = {"spend": MONEY, "units": QUANTITY, "counted_spend": MONEY}
 
 
 def by_day(window: Tables, groups: ir.Table) -> ir.Table:
-    """One row per group and day on which it bought: group, day, customers, orders, spend, units.
+    """Return one row per group and day on which it bought: group, day, customers, orders, spend, units.
 
     Days without an order have no row: a rate per day is a sum / the days of the window. An order falls on the day of
     its first line.
@@ -32,7 +32,7 @@ def by_day(window: Tables, groups: ir.Table) -> ir.Table:
 
 
 def by_value(window: Tables, groups: ir.Table, level: str = "category") -> ir.Table:
-    """One row per group and category: group, value, customers, orders, spend, units, mean_unit_price.
+    """Return one row per group and category: group, value, customers, orders, spend, units, mean_unit_price.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def by_value(window: Tables, groups: ir.Table, level: str = "category") -> ir.Ta
 
 
 def customer_coupons(window: Tables, groups: ir.Table, of: str = "orders") -> ir.Table:
-    """One row per customer and coupon status: group, customer_id, status, and how many orders (lines).
+    """Return one row per customer and coupon status: group, customer_id, status, number of orders (lines).
 
     An order is "Used" where a coupon was used on any of its lines, by the status or by a discount; else it has the
     status that a line of it has beside "Not used", as the source words it, such as "Clicked"; else it is "Not used".
@@ -68,7 +68,7 @@ def customer_coupons(window: Tables, groups: ir.Table, of: str = "orders") -> ir
     window : Tables
     groups : ibis table
     of : str
-        What is counted: "orders", or "lines" by their own status.
+        Counted: "orders", or "lines" by their own status.
     """
     lines = _of_groups(window, groups)
     known = lines.filter(lines.coupon_status.notnull() | lines.coupon_discount.notnull())
@@ -83,12 +83,12 @@ def customer_coupons(window: Tables, groups: ir.Table, of: str = "orders") -> ir
 
 
 def by_coupon(window: Tables, groups: ir.Table, of: str = "orders") -> ir.Table:
-    """One row per group and coupon status: group, status, customers, orders (lines). See `customer_coupons`."""
+    """Return one row per group and coupon status: group, status, customers, orders (lines). See `customer_coupons`."""
     return _added_up(customer_coupons(window, groups, of), "status")
 
 
 def baskets(window: Tables, groups: ir.Table, level: str = "category") -> ir.Table:
-    """What each customer bought on each day, every value once: group, customer_id, day, value.
+    """Return the values that each customer bought on each day, once each: group, customer_id, day, value.
 
     Parameters and errors are those of `by_value`.
     """
@@ -99,10 +99,10 @@ def baskets(window: Tables, groups: ir.Table, level: str = "category") -> ir.Tab
 def value_share(
     window: Tables, groups: ir.Table, values: Sequence[str], level: str = "category", measure: str = "units"
 ) -> ir.Table:
-    """Which share of a customer's units, or spend, falls on some categories: group, customer_id, share in [0, 1].
+    """Compute the share of a customer's units, or spend, in some categories: group, customer_id, share in [0, 1].
 
-    A share is no count: whoever buys more of everything has a larger count and the same share. Customers without
-    units (spend) on lines of known value have no row.
+    A share is not a count: a customer who buys more of everything has a larger count and the same share. Customers
+    without units (spend) on lines of known value have no row.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def value_share(
 
 
 def coupon_share(window: Tables, groups: ir.Table, status: str = USED, of: str = "orders") -> ir.Table:
-    """Which share of a customer's orders, or lines, has a coupon status: group, customer_id, share in [0, 1].
+    """Compute the share of a customer's orders, or lines, with a coupon status: group, customer_id, share in [0, 1].
 
     See `customer_coupons`; upper and lower case make no difference.
     """
@@ -165,7 +165,7 @@ def _values(window: Tables, level: str) -> ir.Table:
         raise InputError(
             f"nothing is known of the {level} of products",
             expected="the table products",
-            found=f"the tables {', '.join(window.present())}",
+            found=f"the tables {', '.join(window)}",
             hint="add the table to the source",
         )
     if level not in LEVELS:
@@ -175,13 +175,13 @@ def _values(window: Tables, level: str) -> ir.Table:
 
 
 def _added_up(customers: ir.Table, key: str) -> ir.Table:
-    """One row per group and key: how many customers, and the sums of what they have."""
+    """Return one row per group and key: the number of customers, and the sums of what they have."""
     sums = {name: customers[name].sum() for name in customers.columns if name in (*COUNTS, *SUMMED)}
     return _exact(customers.group_by("group", key).agg(customers=customers.count(), **sums))
 
 
 def _exact(table: ir.Table) -> ir.Table:
-    """Sums at their canonical scale, 0 where nothing was known."""
+    """Cast sums to their canonical scale, 0 where nothing was known."""
     return table.mutate(
         **{name: table[name].fill_null(0).cast(kind) for name, kind in SUMMED.items() if name in table.columns}
     )

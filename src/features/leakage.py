@@ -1,8 +1,8 @@
-"""Does a number come from the past alone? What it is read from, and whether another future moves it.
+"""The audit for leakage: what a feature is read from, and whether another future moves it.
 
 Features are built from `tables.as_of(cutoff)`, so that an honest one passes by construction. The audit is for the one
 that is not: it reads the tables by another way, asks the clock, or takes a fact that was measured after the cutoff. So
-other rows are put in place of those that an expression names in the end, by whatever way it came to them.
+the audit puts other rows in place of those that an expression reads in the end, however it came to them.
 
 Where the line is. A fact of unknown date (a region, an age band) may have been recorded after the cutoff, but need not
 have been: its family declares it `undated`, its meaning says so, and it may be used. *Descriptive*, and never promoted,
@@ -14,7 +14,7 @@ unknown date that no declaration admits.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -28,10 +28,10 @@ from tqdm import tqdm
 
 from features.engines import Engine
 from features.errors import listing
-from features.families import PARAMETRISED, Family, feature_families, resolve
-from features.grains import CUSTOMER, Grain
+from features.families import FAMILIES, PARAMETRISED, Family, feature_families, resolve
+from features.grains import CUSTOMER, GRAINS, Grain
 from features.snapshot import expand, feature_rows
-from features.tables import SPECS, Tables
+from features.tables import SPECS, Tables, blank_tables
 from features.tampering import TAMPERINGS, Tampered, Tamperer
 
 DURATIONS_DAYS = {"_days": 1.0, "_months": 365.25 / 12}
@@ -45,16 +45,16 @@ class Finding:
     Attributes
     ----------
     check : str
-        What was done.
+        Kind of check.
     subject : str
-        To what.
+        Feature, rows, task or fact that was checked.
     finding : str
         "clean", "leaks", "circular", "descriptive", "contradicted" or "not checked".
     figures : str
     checks : int
         Comparisons behind it.
     fails : bool
-        Whether what could be promoted is wrong: the command ends with exit code 1.
+        True if something that could be promoted is wrong: the command ends with exit code 1.
     """
 
     check: str
@@ -68,16 +68,19 @@ class Finding:
 # What an expression reads
 
 
-def descriptive(names: Iterable[str]) -> dict[str, str]:
-    """Those of the named features that can never be promoted, each with the reason.
+def descriptive(names: Iterable[str], grain: Grain = CUSTOMER) -> dict[str, str]:
+    """Return those of the named features that can never be promoted, each with the reason.
 
     Looks at expressions over empty tables, so that it needs no data and takes no time worth mentioning. What is
-    wrong with one feature is said of all that its family computes with it.
+    wrong with one feature is said of all that its family computes with it, and what is wrong with the grain's rows of
+    every feature.
 
     Parameters
     ----------
     names : iterable of str
         Features; wildcards too.
+    grain : Grain
+        Rows that they are features of.
 
     Returns
     -------
@@ -87,44 +90,59 @@ def descriptive(names: Iterable[str]) -> dict[str, str]:
     Raises
     ------
     InputError
-        As `groups.resolve`.
+        As `families.resolve`.
     """
     reasons = {}
+    rows = _reason_of_rows(grain)
     for family, features in resolve(names).items():
-        reason = _reason(family)
+        reason = rows or _reason(family)
         reasons.update(dict.fromkeys(features, reason) if reason else {})
     return reasons
 
 
 @cache
 def _reason(family: Family) -> str | None:
-    cutoff = date(2001, 1, 1)
-    tables = {name: ibis.table(spec.schema, name=name) for name, spec in SPECS.items()}
-    past = Tables(start=date(2000, 1, 1), end=cutoff, burn_in_days=30, **tables).as_of(cutoff)
-    seen = {table.op(): ibis.table(table.schema(), name=f"past.{name}").op() for name, table in past.present().items()}
-    read = family.build(past).op().replace(seen)
-    given = dict(zip(seen.values(), past.present(), strict=True))
+    reason, facts = _looked_into(family.name, family.build)
+    if reason is None and facts and not family.undated:
+        return f"{family.name} reads {listing(facts)}, facts of unknown date, and does not declare it (undated=True)"
+    return reason
+
+
+@cache
+def _reason_of_rows(grain: Grain) -> str | None:
+    reason, _ = _looked_into(f"the grain {grain.name}", grain.rows)
+    return reason
+
+
+def _looked_into(name: str, build: Callable[[Tables], ir.Table]) -> tuple[str | None, list[str]]:
+    """Return what the expression reads beyond the past, and the facts about customers of unknown date that it reads."""
+    past = blank_tables(date(2000, 1, 1), date(2001, 1, 1)).as_of(date(2001, 1, 1))
+    seen = {table.op(): ibis.table(table.schema(), name=f"past.{name}").op() for name, table in past.items()}
+    read = build(past).op().replace(seen)
+    given = dict(zip(seen.values(), past, strict=True))
     leaves = [leaf for leaf in read.find(_LEAVES) if leaf not in given]
     calls = sorted({type(call).__name__ for call in read.find(ops.Impure)})
+    undated = {table for table, spec in SPECS.items() if spec.known_at is None and spec.is_about_customers}
+    facts = sorted(undated & {given.get(leaf) for leaf in read.find(_LEAVES)})
     if leaves:
         whole = sorted({str(getattr(leaf, "name", "a query")) for leaf in leaves})
-        return f"{family.name} reads {listing(whole)} by another way than as_of"
+        return f"{name} reads {listing(whole)} by another way than as_of", facts
     if calls:
-        return f"{family.name} calls {listing(calls)}, which depends on more than the tables"
-    facts = sorted({given[leaf] for leaf in read.find(_LEAVES) if SPECS[given[leaf]].key == ("customer_id",)})
-    if facts and not family.undated:
-        return f"{family.name} reads {listing(facts)}, facts of unknown date, and does not declare it (undated=True)"
-    return None
+        return f"{name} calls {listing(calls)}, which depends on more than the tables", facts
+    return None, facts
+
+
+def grains_of(tables: Tables) -> list[Grain]:
+    """List the grains that these tables allow, with those that families alone declare."""
+    declared = dict.fromkeys([*GRAINS.values(), *(family.grain for family in FAMILIES.values())])
+    return [grain for grain in declared if not grain.lacks(tables)]
 
 
 def all_features(tables: Tables, cutoff: date, engine: Engine, grain: Grain = CUSTOMER) -> list[str]:
     """List the grain's own features that these tables allow; of those named by a value, the values with most spend."""
-    past, present = tables.as_of(cutoff), set(tables.present())
-    names = [
-        name
-        for name, family in feature_families().items()
-        if family.grain == grain and present.issuperset(family.needs)
-    ]
+    past, present = tables.as_of(cutoff), set(tables)
+    own = [name for name, family in feature_families().items() if family.grain == grain]
+    names = [name for name in own if present.issuperset(feature_families()[name].needs)]
     for base in PARAMETRISED.values() if grain == CUSTOMER else ():
         if present.issuperset(base.needs) and not engine.frame(base.largest(past, 1)).empty:
             names.append(f"{base.name}.*")
@@ -136,7 +154,7 @@ def all_features(tables: Tables, cutoff: date, engine: Engine, grain: Grain = CU
 
 @dataclass(frozen=True)
 class Movement:
-    """Something that moved when it should not have.
+    """A value that moved when it should not have.
 
     Attributes
     ----------
@@ -144,11 +162,11 @@ class Movement:
         A feature, or the target.
     cutoff : datetime.date
     table, how : str
-        What was changed after the cutoff (of a target: outside its window), and how.
+        The table that was changed after the cutoff (for a target: outside its window), and the tampering.
     rows : int
         Rows of the table that were changed.
     moved, customers : int
-        Customers for whom the value is another one, of how many.
+        Customers (rows of a finer grain) for whom the value is another one, of how many.
     example : str
         The first of them, with both values.
     """
@@ -170,7 +188,7 @@ class Movement:
 
 
 def differences(before: pd.DataFrame, after: pd.DataFrame) -> Iterator[tuple[str, int, str]]:
-    """The columns that are not the same to the bit: name, number of rows, an example.
+    """Yield the columns that are not the same to the bit: name, number of rows, an example.
 
     Rows that only one of the frames has differ in every column.
     """
@@ -182,9 +200,14 @@ def differences(before: pd.DataFrame, after: pd.DataFrame) -> Iterator[tuple[str
         differs = old.view(np.int64) != new.view(np.int64)
         if differs.any():
             first = int(np.argmax(differs))
-            label = before.index[first]
-            who = label[0] if isinstance(label, tuple) else label
-            yield str(column), int(differs.sum()), f"customer {who}: {old[first]:g} became {new[first]:g}"
+            example = f"{_row_in_words(before.index[[first]])}: {old[first]:g} became {new[first]:g}"
+            yield str(column), int(differs.sum()), example
+
+
+def _row_in_words(row: pd.Index) -> str:
+    """Say which row it is: customer 7, or customer 7, product 12; the cutoff is said elsewhere."""
+    keys = row.to_frame(index=False).iloc[0].drop("cutoff", errors="ignore")
+    return ", ".join(f"{str(name or 'customer').removesuffix('_id')} {value}" for name, value in keys.items())
 
 
 def moving_features(
@@ -204,59 +227,124 @@ def moving_features(
     for cutoff in cutoffs:
         past = tamperer.tables.as_of(cutoff)
         families = resolve(names)
-        read = {family: set(family.build(past).op().find(_LEAVES)) for family in families}
-        before = _rows(feature_rows(past, names, grain), tamperer.engine, grain)
+        read = {family: _leaves(family.build(past)) for family in families}
+        before = _frame(feature_rows(past, names, grain), tamperer.engine, grain)
         for table in tamperer.names:
-            leaf = tamperer.tables.present()[table].op()
+            leaf = tamperer.tables[table].op()
             readers = [name for family, chosen in families.items() if leaf in read[family] for name in chosen]
             readers = [name for name in names if name in readers]
             for how in TAMPERINGS:
                 found = []
                 if readers:
-                    engine, rows = tamperer.change([table], how, (cutoff, None))
-                    after = _rows(feature_rows(past, readers, grain), engine, grain)
-                    found = [
-                        Movement(what, cutoff, table, how, rows, moved, len(before), example)
-                        for what, moved, example in differences(before[readers], after)
-                    ]
+                    expression = feature_rows(past, readers, grain)
+                    found = _movements(tamperer, expression, before[readers], cutoff, table, how, grain)
                 yield len(names), found
 
 
-def _rows(expression: ir.Table, engine: Engine | Tampered, grain: Grain) -> pd.DataFrame:
+def moving_rows(tamperer: Tamperer, cutoffs: Sequence[date], grain: Grain) -> Iterator[list[Movement]]:
+    """Change each table in each way after each cutoff, and see whether the grain still has the same rows.
+
+    Yields
+    ------
+    list of Movement
+        For each tampering and cutoff of a table that the rows are read from: those that came or went.
+    """
+    what = f"rows of {grain.name}"
+    for cutoff in cutoffs:
+        rows = grain.rows(tamperer.tables.as_of(cutoff))
+        read = _leaves(rows)
+        expression = rows.mutate(**{what: ibis.literal(1.0)})
+        before = _frame(expression, tamperer.engine, grain)
+        for table in tamperer.names:
+            if tamperer.tables[table].op() in read:
+                for how in TAMPERINGS:
+                    yield _movements(tamperer, expression, before, cutoff, table, how, grain)
+
+
+def _movements(
+    tamperer: Tamperer, expression: ir.Table, before: pd.DataFrame, cutoff: date, table: str, how: str, grain: Grain
+) -> list[Movement]:
+    engine, rows = tamperer.change([table], how, (cutoff, None))
+    after = _frame(expression, engine, grain)
+    return [
+        Movement(what, cutoff, table, how, rows, moved, len(before), example)
+        for what, moved, example in differences(before, after)
+    ]
+
+
+def _leaves(expression: ir.Table) -> set[ops.Node]:
+    return set(expression.op().find(_LEAVES))
+
+
+def _frame(expression: ir.Table, engine: Engine | Tampered, grain: Grain) -> pd.DataFrame:
     return engine.frame(expression).set_index(list(grain.key)).sort_index()
 
 
 def leak(subject: str, movements: Sequence[Movement]) -> Finding:
-    """What moved, by which tamperings."""
+    """Return the finding of a leak: what moved, by which tamperings."""
     ways = Counter(f"{movement.how} {movement.table}" for movement in movements)
     figures = f"{movements[0]}; moves with {listing(ways)}"
     return Finding("future changed", subject, "leaks", figures, len(movements), fails=True)
 
 
 def audit_features(tamperer: Tamperer, cutoffs: Sequence[date]) -> Iterator[Finding]:
-    """Every feature that the tables allow: what it is read from, and whether another future moves it."""
-    names = all_features(tamperer.tables, cutoffs[0], tamperer.engine)
-    reasons = descriptive(names)
+    """Audit every grain and feature that the tables allow: what it reads, and whether another future moves it."""
+    yield from _audit_rows(tamperer, cutoffs)
+    for grain in grains_of(tamperer.tables):
+        names = all_features(tamperer.tables, cutoffs[0], tamperer.engine, grain)
+        if names:
+            yield from _audit_features(tamperer, names, cutoffs, grain)
+
+
+def _audit_rows(tamperer: Tamperer, cutoffs: Sequence[date]) -> Iterator[Finding]:
+    """Audit the rows of each grain: a row that exists only because of the future is a leak."""
+    clean, comparisons = [], 0
+    for grain in grains_of(tamperer.tables):
+        reason = _reason_of_rows(grain)
+        if reason:
+            yield Finding("read from", f"rows of {grain.name}", "descriptive", f"{reason}: can never be promoted")
+        found = list(moving_rows(tamperer, cutoffs, grain))
+        comparisons += len(found)
+        movements = [movement for moved in found for movement in moved]
+        if movements:
+            yield leak(f"rows of {grain.name}", movements)
+        elif not reason:
+            clean.append(grain.name)
+    yield Finding(
+        "future changed",
+        f"rows of {len(clean)} grains",
+        "clean",
+        f"{comparisons:,} comparisons: {listing(clean, limit=len(clean))}",
+        comparisons,
+    )
+
+
+def _audit_features(
+    tamperer: Tamperer, names: Sequence[str], cutoffs: Sequence[date], grain: Grain
+) -> Iterator[Finding]:
+    of_grain = "" if grain == CUSTOMER else f" of {grain.name}"
+    reasons = descriptive(names, grain)
     for name, reason in reasons.items():
         yield Finding("read from", f"feature {name}", "descriptive", f"{reason}: can never be promoted")
     if len(reasons) < len(names):
         undated = [name for name in names if name in feature_families() and feature_families()[name].undated]
         also = f"; {len(undated)} of them facts of unknown date, declared so" if undated else ""
         honest = len(names) - len(reasons)
-        yield Finding("read from", f"{honest} features", "clean", f"made of as_of alone{also}", honest)
+        yield Finding("read from", f"{honest} features{of_grain}", "clean", f"made of as_of alone{also}", honest)
 
     moved: dict[str, list[Movement]] = {}
     comparisons = 0
     steps = len(cutoffs) * len(tamperer.names) * len(TAMPERINGS)
-    for compared, found in tqdm(moving_features(tamperer, names, cutoffs), "features", steps, unit=" tamperings"):
+    found = moving_features(tamperer, names, cutoffs, grain)
+    for compared, movements in tqdm(found, f"features{of_grain}", steps, unit=" tamperings"):
         comparisons += compared
-        for movement in found:
+        for movement in movements:
             moved.setdefault(movement.what, []).append(movement)
     for name, movements in moved.items():
         yield leak(f"feature {name}", movements)
     yield Finding(
         "future changed",
-        f"{len(names) - len(moved)} features",
+        f"{len(names) - len(moved)} features{of_grain}",
         "clean",
         f"{comparisons:,} comparisons: {listing(tamperer.names, limit=9)}, each deleted, poisoned and shuffled from "
         f"{' and '.join(map(str, cutoffs))} on",
@@ -287,7 +375,7 @@ class Contradiction:
 
 
 def contradictions(tables: Tables, engine: Engine) -> list[Contradiction]:
-    """Durations measured at the end of the data (`tenure_months`) against the time since the first purchase.
+    """Compare durations measured at the end of the data (`tenure_months`) with the time since the first purchase.
 
     A duration of m months lasts less than m + 1; it is contradicted by a first purchase m + 1 months or more before
     the end of the data. Every such column that has a value is listed, with 0 where nothing contradicts it.
@@ -295,7 +383,7 @@ def contradictions(tables: Tables, engine: Engine) -> list[Contradiction]:
     lines, last_day = tables.transactions, ibis.literal(tables.end - timedelta(days=1))
     firsts = lines.group_by("customer_id").agg(first=lines.timestamp.min().date())
     found = []
-    for name, table in tables.present().items():
+    for name, table in tables.items():
         spec = SPECS[name]
         for column, about in spec.columns.items():
             unit = next((days for suffix, days in DURATIONS_DAYS.items() if column.endswith(suffix)), None)
@@ -317,7 +405,7 @@ def contradictions(tables: Tables, engine: Engine) -> list[Contradiction]:
 
 
 def audit_facts(tables: Tables, engine: Engine) -> Iterator[Finding]:
-    """Every static fact that is a duration, against the past."""
+    """Audit every static fact that is a duration against the past."""
     for fact in contradictions(tables, engine):
         share = fact.contradicted / fact.customers
         yield Finding(
@@ -325,6 +413,6 @@ def audit_facts(tables: Tables, engine: Engine) -> Iterator[Finding]:
             f"{fact.table}.{fact.column}",
             "contradicted" if fact.contradicted else "clean",
             f"{fact.contradicted:,} of {fact.customers:,} customers ({share:.1%}) bought before it says they could"
-            + (f", {fact.example}; it is no feature (measured after the fact)" if fact.contradicted else ""),
+            + (f", {fact.example}; it is not a feature (measured after the fact)" if fact.contradicted else ""),
             checks=fact.customers,
         )

@@ -1,4 +1,4 @@
-"""What fits into this process: asked before rows are gathered, not after the system has ended it."""
+"""Memory of this process: checked before rows are gathered, so that the system does not end it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROUP = Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int:
-    """Bytes that this process may still take: what the machine has free, or what its container leaves it."""
+    """Return the bytes that this process may still take: those free on the machine, or within its container."""
     free = int(psutil.virtual_memory().available)
     try:
         limit, used = (int((GROUP / f"memory.{name}").read_text()) for name in ("max", "current"))

@@ -1,4 +1,4 @@
-"""What customers' lines and orders are made of, counted.
+"""Counts of what customers' lines and orders are made of.
 
 Categories, pairs of categories in one order, price bands, months, days of the week, coupons.
 """
@@ -15,18 +15,18 @@ from features.errors import InputError, did_you_mean
 from features.families import purchases
 from features.tables import Tables
 
-OTHER = ""  # the values of an aspect that are too rare to be told of, in one
+OTHER = ""  # stands for all values of an aspect that are too rare to be shown
 BANDS = ("cheap", "middle", "dear")
 
 
 def category(window: Tables) -> ir.Table:
-    """Lines with their product's category, those of unknown category left out."""
-    lines = window.transactions.inner_join(window.present()["products"], "product_id")
+    """Return lines with their product's category, those of unknown category left out."""
+    lines = window.transactions.inner_join(window["products"], "product_id")
     return lines.filter(lines.category.notnull()).mutate(value=lines.category)
 
 
 def pair(window: Tables) -> ir.Table:
-    """Pairs of categories that lie in one order, each once an order: "bread + tea"."""
+    """Return pairs of categories in one order, each once an order: "bread + tea"."""
     held = category(window).select("customer_id", "order_id", "category").distinct()
     other = held.view()
     both = held.join(other, [held.order_id == other.order_id, held.category < other.category])
@@ -34,7 +34,7 @@ def pair(window: Tables) -> ir.Table:
 
 
 def price(window: Tables) -> ir.Table:
-    """Lines with the third of all lines, by amount per unit, that they lie in; those of unknown quantity left out."""
+    """Return lines with their third by amount per unit, those of unknown quantity left out."""
     lines = window.transactions
     lines = lines.filter(lines.quantity > 0)
     lines = lines.mutate(unit=lines.amount.cast("float64") / lines.quantity.cast("float64"))
@@ -44,33 +44,33 @@ def price(window: Tables) -> ir.Table:
 
 
 def month(window: Tables) -> ir.Table:
-    """Lines with their month, from 1."""
+    """Return lines with their month, from 1."""
     lines = window.transactions
     return lines.mutate(value=lines.timestamp.month().cast("string"))
 
 
 def weekday(window: Tables) -> ir.Table:
-    """Lines with their day of the week, Monday is 0."""
+    """Return lines with their day of the week, Monday is 0."""
     lines = window.transactions
     return lines.mutate(value=lines.timestamp.date().day_of_week.index().cast("string"))
 
 
 def coupon(window: Tables) -> ir.Table:
-    """Lines with whether a coupon was used: a discount by one, or the status Used."""
+    """Return lines with "used" where a coupon was used (a discount by one, or the status Used), else "not used"."""
     lines = window.transactions
     return lines.mutate(value=purchases.coupon_used(lines).fill_null(False).ifelse("used", "not used"))
 
 
 @dataclass(frozen=True)
 class Aspect:
-    """Something that lines, or whole orders, differ in.
+    """A property in which lines, or whole orders, differ.
 
     Attributes
     ----------
     lines : callable
         The window's lines with their value.
     of : str
-        What is counted: "lines" or "orders".
+        Counted: "lines" or "orders".
     needs : tuple of str
         Tables beside transactions.
     """
@@ -91,10 +91,10 @@ ASPECTS: Mapping[str, Aspect] = {
 
 
 def occasions(window: Tables, aspect: str, largest: int) -> ir.Table:
-    """How many of a customer's lines, or orders, have which value of an aspect: customer_id, value, n.
+    """Count a customer's lines, or orders, by the values of an aspect: customer_id, value, n.
 
-    Of an aspect with more values than `largest` the commonest are kept apart, of equally common ones the first by
-    name, and the rest is one, OTHER.
+    Of an aspect with more values than `largest` the most common stay apart, of equally common ones the first by
+    name; the rest becomes one value, OTHER.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def occasions(window: Tables, aspect: str, largest: int) -> ir.Table:
     """
     if aspect not in ASPECTS:
         raise InputError(f"there is no aspect {aspect!r} of purchases", hint=did_you_mean(aspect, ASPECTS))
-    absent = [table for table in ASPECTS[aspect].needs if table not in window.present()]
+    absent = [table for table in ASPECTS[aspect].needs if table not in window]
     if absent:
         raise InputError(f"{aspect} needs the table {', '.join(absent)}, which this shop does not have")
     lines = ASPECTS[aspect].lines(window)
@@ -112,7 +112,7 @@ def occasions(window: Tables, aspect: str, largest: int) -> ir.Table:
 
 
 def facts(people: ir.Table, name: str, largest: int) -> ir.Table:
-    """Of whom a fact is known, in the form of `occasions`, each customer once: customer_id, value, n = 1."""
+    """Return the customers of whom a fact is known, in the form of `occasions`: customer_id, value, n = 1."""
     known = people.filter(people[name].notnull())
     return _commonest(known.select("customer_id", value=known[name], n=ibis.literal(1)), largest)
 
@@ -125,6 +125,6 @@ def _commonest(counts: ir.Table, largest: int) -> ir.Table:
 
 
 def orders(window: Tables) -> ir.Table:
-    """One row per customer: customer_id, n (orders), amount."""
+    """Return one row per customer: customer_id, n (orders), amount."""
     lines = window.transactions
     return lines.group_by("customer_id").agg(n=lines.order_id.nunique(), amount=lines.amount.sum().cast("float64"))

@@ -23,7 +23,7 @@ OF_PURCHASES = ("customer_id", "product_id")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happens to each row of a grain after its cutoff.
+    """The definition of what happens to each row of a grain after its cutoff.
 
     Attributes
     ----------
@@ -131,3 +131,6 @@ def _for_all(rows: ir.Table, days: ir.Table, y: ir.NumericScalar) -> ir.Table:
     shared = _shared(rows)
     joined = rows.left_join(days.group_by(shared).agg(y=y), shared)
     return joined.select(*rows.columns, y=joined.y.fill_null(0.0))
+
+
+SPEND = Outcome("spend", ("y",), spend)

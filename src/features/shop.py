@@ -1,4 +1,4 @@
-"""One shop, opened: its staged tables on an engine, and the frames that are computed from them."""
+"""An open shop: its staged tables on an engine, and the frames that are computed from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from features.engines import Engine
 from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
 from features.sources import stage
-from features.sources.staging import Staged
+from features.sources.staged import Staged
 from features.tables import Tables
 
 
@@ -28,13 +28,13 @@ class Shop:
     Attributes
     ----------
     staged : Staged
-        What was staged: name, currency, digest, rows, drops.
+        Name, currency, digest, rows and drops of the staged data.
     tables : Tables
         The canonical tables on the engine.
     engine : Engine
-        Where expressions run.
+        Runs the expressions.
     cache : pathlib.Path
-        Where frames are kept, under the digest of all that they were computed from.
+        Folder of frames, under the digest of all that they were computed from.
     """
 
     staged: Staged
@@ -49,17 +49,17 @@ class Shop:
         return cls(staged=staged, tables=staged.open(engine), engine=engine, cache=cache)
 
     def expand(self, names: Sequence[str], cutoff: date) -> list[str]:
-        """The names, wildcards replaced by the largest values as of the cutoff: see `snapshot.expand`."""
+        """Replace wildcards among the names by the largest values as of the cutoff: see `snapshot.expand`."""
         return snapshot.expand(names, self.tables.as_of(cutoff), self.engine)
 
     def features(self, names: Sequence[str], cutoffs: Sequence[date], grain: Grain = CUSTOMER) -> pd.DataFrame:
-        """The named features at each cutoff, indexed (*grain.key, cutoff): see `snapshot.snapshot`."""
+        """Return the named features at each cutoff, indexed (*grain.key, cutoff): see `snapshot.snapshot`."""
         return snapshot.snapshot(
             self.tables, names, cutoffs, self.engine, cache=self.cache, digest=self.staged.digest, grain=grain
         )
 
     def snapshot(self, names: Sequence[str], cutoff: date, grain: Grain = CUSTOMER) -> Path:
-        """The named features at one cutoff as Parquet, not gathered: see `snapshot.snapshot_files`."""
+        """Write the named features at one cutoff as Parquet; return its path: see `snapshot.snapshot_files`."""
         files = snapshot.snapshot_files(
             self.tables, names, [cutoff], self.engine, cache=self.cache, digest=self.staged.digest, grain=grain
         )
@@ -68,7 +68,7 @@ class Shop:
     def outcome(
         self, outcome: Outcome, cutoffs: Sequence[date], horizon_days: int, grain: Grain = CUSTOMER
     ) -> pd.DataFrame:
-        """What happens in `horizon_days` from each cutoff, indexed as `features`: see `snapshot.outcome`."""
+        """Return the outcome of the `horizon_days` from each cutoff, indexed as `features`: see `snapshot.outcome`."""
         return snapshot.outcome(
             self.tables,
             outcome,
@@ -80,25 +80,15 @@ class Shop:
             grain=grain,
         )
 
-    def target(
-        self,
-        expression: Callable[[Tables, ir.Table], ir.Table],
-        cutoffs: Sequence[date],
-        horizon_days: int,
-        name: str,
-    ) -> pd.Series:
-        """The outcome of one column y of customers, as a Series of that name."""
-        return self.outcome(Outcome(name, ("y",), expression), cutoffs, horizon_days)["y"].rename(name)
-
     def behaviour(
         self, expression: Callable[[Tables, ir.Table], ir.Table], groups: pd.Series, start: date, end: date
     ) -> pd.DataFrame:
-        """What groups of customers did in [start, end), as an expression of `features.group_totals` tells.
+        """Return totals of groups of customers in [start, end), by an expression of `features.group_totals`.
 
         Parameters
         ----------
         expression : callable
-            `(window, groups) -> ibis table`, such as `behaviour.by_day` or `partial(behaviour.by_value, level=…)`.
+            `(window, groups) -> ibis table`, such as `group_totals.by_day`.
         groups : Series
             Group of each customer, indexed by customer_id; customers of no group (NaN) are left out.
         start, end : datetime.date
@@ -124,7 +114,7 @@ class Shop:
         return frame
 
     def during(self, names: Sequence[str], start: date, end: date) -> pd.DataFrame:
-        """The named features of what happened in [start, end), of those who bought in it, by customer_id.
+        """Return the named features of the window [start, end) for those who bought in it, by customer_id.
 
         The window takes the place of the past: T counts from the first purchase in it, and `left_truncated` says
         nothing of the customer's own.

@@ -26,7 +26,7 @@ from features.families import PARAMETRISED, Family, is_wildcard, resolve, spelli
 from features.grains import CUSTOMER, Grain
 from features.memory import check_memory
 from features.outcomes import Outcome
-from features.tables import SPECS, Tables, parse_day
+from features.tables import Tables, blank_tables, parse_day
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def expand(names: Sequence[str], past: Tables, engine: Engine) -> list[str]:
     past : Tables
         `tables.as_of(cutoff)`: what comes later does not choose features.
     engine : Engine
-        Where the values are summed.
+        Sums the values.
 
     Returns
     -------
@@ -116,13 +116,13 @@ def _largest(wildcard: str, past: Tables, engine: Engine) -> list[str]:
             where="features.names",
             expected="lines with an amount and such a value",
             found=f"none from {past.start} until before {past.end}",
-            hint=f"leave out {wildcard}, or let the source tell",
+            hint=f"leave out {wildcard}, or add such values to the source",
         )
     return [f"{base.name}.{spelling.spell(value)}" for value in values]
 
 
 def _families(tables: Tables, names: Sequence[str], grain: Grain) -> dict[Family, list[str]]:
-    """The named features by family, if they can be built from these tables for rows of the grain."""
+    """Return the named features by family, if these tables allow them for rows of the grain."""
     families = resolve(names)
     wildcards = [name for name in names if is_wildcard(name)]
     if wildcards:
@@ -148,27 +148,26 @@ def _families(tables: Tables, names: Sequence[str], grain: Grain) -> dict[Family
 
 
 def _check_grain(tables: Tables, grain: Grain) -> None:
-    absent = [table for table in grain.needs if table not in tables.present()]
+    absent = grain.lacks(tables)
     if absent:
         raise InputError(
             f"the grain {grain.name} needs tables that this shop does not have: {', '.join(absent)}",
             where="grain",
-            expected=f"the tables {', '.join(grain.needs)}",
-            found=f"the tables {', '.join(tables.present())}",
+            expected=f"the tables {', '.join(dict.fromkeys([*grain.needs, *absent]))}",
+            found=f"the tables {', '.join(tables)}",
             hint="add the tables to the source",
         )
 
 
 def _check_needs(tables: Tables, families: Mapping[Family, Sequence[str]]) -> None:
-    present = tables.present()
-    absent = dict.fromkeys(table for family in families for table in family.needs if table not in present)
+    absent = dict.fromkeys(table for family in families for table in family.needs if table not in tables)
     if absent:
         useless = [name for family, chosen in families.items() if absent.keys() & set(family.needs) for name in chosen]
         raise InputError(
             f"{len(useless)} of the named features need tables that this shop does not have: {', '.join(absent)}",
             where="features.names",
             expected=f"the tables {', '.join(absent)}",
-            found=f"the tables {', '.join(present)}",
+            found=f"the tables {', '.join(tables)}",
             hint=f"add the tables to the source, or leave out {', '.join(useless)}",
         )
 
@@ -210,7 +209,7 @@ def snapshot(
     cutoffs : sequence of datetime.date
         Exclusive midnights in the shop's time zone.
     engine : Engine
-        Where the expressions run.
+        Runs the expressions.
     cache : Path
         Folder of built snapshots: one Parquet file per cutoff, never built twice.
     digest : str
@@ -259,7 +258,7 @@ def snapshot_files(
 
 
 def combinations(path: Path, columns: Sequence[str], engine: Engine) -> pd.DataFrame:
-    """The distinct values of some columns of a snapshot's file, and how many `customers` have each."""
+    """Return the distinct values of some columns of a snapshot's file, and the number of `customers` of each."""
     rows = engine.read(path, "rows_of_a_snapshot")
     return engine.frame(rows.group_by(list(columns)).agg(customers=rows.count()))
 
@@ -296,7 +295,9 @@ def outcome(
         If a window is not covered by the data, or the grain needs a table that the shop lacks.
     """
     if horizon_days < 1:
-        raise InputError(f"horizon_days={horizon_days} is no horizon", expected="a whole number of days, at least 1")
+        raise InputError(
+            f"horizon_days={horizon_days} is not a valid horizon", expected="a whole number of days, at least 1"
+        )
     _check_grain(tables, grain)
     horizon = timedelta(days=horizon_days)
     days = _days(cutoffs)
@@ -385,14 +386,9 @@ def gather(paths: Mapping[date, Path], columns: Sequence[str], grain: Grain = CU
 
 
 def _blank(horizon: timedelta = timedelta(days=90)) -> tuple[Tables, Tables]:
-    """Past and future of a shop that has every table and no data, for compiling definitions."""
-    start, cutoff = date(2000, 1, 1), date(2001, 1, 1)
-    blank = Tables(
-        start=start,
-        end=cutoff + horizon,
-        burn_in_days=30,
-        **{name: ibis.table(spec.schema, name=name) for name, spec in SPECS.items()},
-    )
+    """Return past and future of a shop that has every table and no data, for compiling definitions."""
+    cutoff = date(2001, 1, 1)
+    blank = blank_tables(date(2000, 1, 1), cutoff + horizon)
     return blank.as_of(cutoff), blank.between(cutoff, cutoff + horizon)
 
 

@@ -1,4 +1,4 @@
-"""Other rows in place of those there are: a shop whose tables are deleted, poisoned or shuffled over some period."""
+"""Tampering: a shop with other rows, whose tables are deleted, poisoned or shuffled over some period."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import product
 from pathlib import Path
 
 import ibis
@@ -26,13 +27,13 @@ Period = tuple[date | None, date | None]  # [start, end) of the days on which ro
 
 
 class Tampered:
-    """An engine on which some tables hold other rows, whoever reads them.
+    """An engine on which some tables hold other rows for every reader.
 
     Parameters
     ----------
     engine : Engine
     instead : mapping of table to table
-        What is read in place of each; with the same columns.
+        Read in place of each; with the same columns.
     """
 
     def __init__(self, engine: Engine, instead: Mapping[ir.Table, ir.Table]) -> None:
@@ -57,7 +58,7 @@ class Tampered:
 
 
 class Tamperer:
-    """Makes engines on which rows of some periods are deleted, poisoned or shuffled; writes each changed table once.
+    """Maker of engines on which rows of some periods are deleted, poisoned or shuffled; writes a changed table once.
 
     Parameters
     ----------
@@ -76,22 +77,22 @@ class Tamperer:
 
     @property
     def names(self) -> list[str]:
-        """The tables that can be changed: dated ones, and those with columns measured after the fact."""
+        """Return the tables that can be changed: dated ones, and those with columns measured after the fact."""
         return [
             name
-            for name in self.tables.present()
+            for name in self.tables
             if SPECS[name].known_at or any(column.after_the_fact for column in SPECS[name].columns.values())
         ]
 
     def change(self, names: Sequence[str], how: str, *periods: Period) -> tuple[Tampered, int]:
-        """An engine on which the named tables are changed, and how many rows that are.
+        """Return an engine on which the named tables are changed, and the number of changed rows.
 
         Parameters
         ----------
         names : sequence of str
             Tables.
         how : {"delete", "poison", "shuffle"}
-            delete: the rows are gone; of the past the first row of each customer stays, as whoever bought is
+            delete: the rows are gone; of the past the first row of each customer stays, as every buyer is
             eligible. poison: numbers are (x + 1) x 1000, texts reversed, moments other than the row's own 1,000 days
             later, and ids swapped between rows. shuffle: the values of each column are dealt anew among the rows.
         *periods : pair of date
@@ -104,27 +105,20 @@ class Tamperer:
             if key not in self._changed:
                 self._changed[key] = self._write(*key)
             other, count = self._changed[key]
-            instead[self.tables.present()[name]] = other
+            instead[self.tables[name]] = other
             rows += count
         return Tampered(self.engine, instead), rows
 
     def _write(self, name: str, how: str, periods: tuple[Period, ...]) -> tuple[ir.Table, int]:
-        table, spec = self.tables.present()[name], SPECS[name]
-        if spec.known_at:
-            moment = table[spec.known_at]
-            within = [_within(moment, period) for period in periods]
-            parts = [table.filter(~ibis.or_(*within))]
-            changeable = [*table.columns]
-        else:
-            within, parts = [ibis.literal(True)], []
-            changeable = [column for column, about in spec.columns.items() if about.after_the_fact]
-        count = 0
-        for where, (start, _) in zip(within, periods if spec.known_at else [(date.min, None)], strict=True):
-            rows = table.filter(where)
-            number = int(self.engine.frame(rows.aggregate(rows=rows.count())).rows.iloc[0])
+        table, spec = self.tables[name], SPECS[name]
+        parts, count = [], 0
+        for rows, columns, of_past in _split(table, spec, periods):
+            number = int(self.engine.frame(rows.aggregate(rows=rows.count())).rows.iloc[0]) if columns else 0
             count += number
             if number:
-                parts.append(_changed(spec, rows, how, changeable, number, keep_customers=start is None))
+                parts.append(_changed(spec, rows, how, columns, number, keep_customers=of_past))
+            elif not columns:
+                parts.append(rows)
         parts = parts or [table]  # of undated facts there may be none
         other = ibis.union(*parts) if len(parts) > 1 else parts[0]
         schema = table.schema()
@@ -133,6 +127,35 @@ class Tamperer:
         path = self.folder / f"{name}-{how}-{number}.parquet"
         self.engine.write(other, path)
         return self.engine.read(path, f"tampered_{self.folder.name.strip('.')}_{number}"), count
+
+
+def _split(table: ir.Table, spec: TableSpec, periods: Sequence[Period]) -> Iterator[tuple[ir.Table, list[str], bool]]:
+    """Divide the rows by what of them became known in the periods.
+
+    Yields
+    ------
+    (ibis table, list of str, bool)
+        Rows, their columns that became known in a period (all, some or none), and whether the period has no start.
+    """
+    if not spec.known_at:
+        yield table, [column for column, about in spec.columns.items() if about.after_the_fact], False
+        return
+    moments = dict.fromkeys(spec.known_later.values())
+
+    def known_in(moment: str, among: Sequence[Period]) -> ir.BooleanValue:
+        return ibis.or_(*(_within(table[moment], period) for period in among))
+
+    # A row of which something became known at another time stays, but for its values that became known in a period.
+    whole = [known_in(moment, periods).fill_null(True) for moment in moments]
+    for period in periods:
+        yield table.filter(_within(table[spec.known_at], period), *whole), [*table.columns], period[0] is None
+    rest = table.filter(~ibis.and_(known_in(spec.known_at, periods), *whole))
+    for chosen in product((True, False), repeat=len(moments)):
+        late = [moment for moment, is_late in zip(moments, chosen, strict=True) if is_late]
+        inside = {moment: known_in(moment, periods).fill_null(False) for moment in moments}
+        those = [is_in if moment in late else ~is_in for moment, is_in in inside.items()]
+        changeable = [name for name, moment in spec.known_later.items() if moment in late]
+        yield rest.filter(*those) if those else rest, changeable, False
 
 
 def _within(moment: ir.Value, period: Period) -> ir.Value:
@@ -145,9 +168,9 @@ def _within(moment: ir.Value, period: Period) -> ir.Value:
 def _changed(
     spec: TableSpec, rows: ir.Table, how: str, columns: Sequence[str], number: int, *, keep_customers: bool
 ) -> ir.Table:
-    """The rows with these columns changed; of what is known from the start, customers stay known."""
+    """Change these columns of the rows; of what is known from the start, customers stay known."""
     if how == "delete":
-        if not spec.known_at:
+        if len(columns) < len(rows.columns):
             return rows.mutate(**{column: ibis.null(rows[column].type()) for column in columns})
         if not (keep_customers and "customer_id" in rows.columns):
             return rows.limit(0)
@@ -157,7 +180,7 @@ def _changed(
     position = ibis.row_number().over(ordered)
 
     def turned(values: ir.Value, by: int) -> ir.Value:
-        """The value of the row that stands so many places further on, around the end."""
+        """Return the value of the row that is this many places further on, around the end."""
         by %= number
         if by == 0:
             return values
@@ -199,10 +222,10 @@ class SplicedShop(Shop):
 
 
 def splice(past: Shop, future: Shop) -> SplicedShop:
-    """A shop with the features of one and the outcomes of another."""
+    """Return a shop with the features of one and the outcomes of another."""
     return SplicedShop(past.staged, past.tables, past.engine, past.cache, past, future)
 
 
 def tampered_shop(shop: Shop, engine: Tampered, cache: Path) -> Shop:
-    """The shop on a tampered engine, with a cache of its own."""
+    """Return the shop on a tampered engine, with a cache of its own."""
     return dataclasses.replace(shop, engine=engine, cache=cache)

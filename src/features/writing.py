@@ -1,4 +1,4 @@
-"""Files and folders are written whole or not at all: a reader never sees half of one, and a failure leaves none."""
+"""Writing files and folders whole or not at all: a reader never sees half of one, and a failure leaves none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import uuid4
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Give an OSError the file that it is about, where the writer leaves it out as `write` itself does."""
+    """Add the file to an OSError where the writer leaves it out, as `write` itself does."""
     try:
         yield
     except OSError as error:
@@ -22,7 +22,7 @@ def named(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` for a file or folder; takes its place when all went well, and is removed when not.
+    """Yield a path beside `path`, which takes its place when all went well and is removed when not.
 
     A folder does not replace one that is there already and may be read by others: folders are named by their content.
     """

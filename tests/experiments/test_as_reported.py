@@ -1,4 +1,4 @@
-"""The case study's method is reproduced, its formulas are named, and nothing of it can be promoted."""
+"""The case study's method is reproduced, its formulas are named, and its models can never be promoted."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from experiments.case_study.options import PARTS, Options
+from experiments.case_study.options import PARTS, CaseStudyOptions
 from experiments.case_study.products import mine, recommend
 from experiments.case_study.result import Difference, Result, Skipped
-from experiments.case_study.section import as_reported_section
+from experiments.case_study.section import case_study_parts
 from experiments.case_study.segments import VARIABLES
-from experiments.case_study.study import as_reported
+from experiments.case_study.study import run_parts
 from experiments.commands.compose import typed
 from experiments.evaluation.splits import Splits, make_splits
 from experiments.reports.section import Picture, Table, Text
@@ -42,7 +42,7 @@ published = pytest.mark.skipif(
 )
 
 
-def options(*overrides: str) -> Options:
+def options(*overrides: str) -> CaseStudyOptions:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return typed(compose("config", list(overrides))).as_reported
 
@@ -80,16 +80,16 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 @pytest.fixture(scope="module")
-def quick() -> Options:
+def quick() -> CaseStudyOptions:
     return options("as_reported.n_seeds=2", "as_reported.n_splits=2", "as_reported.most_clusters=5")
 
 
 @pytest.fixture(scope="module")
-def results(shop: Shop, quick: Options) -> list[Result | Skipped]:
-    return as_reported(shop, splits_of(shop), quick)
+def results(shop: Shop, quick: CaseStudyOptions) -> list[Result | Skipped]:
+    return run_parts(shop, splits_of(shop), quick)
 
 
-def test_the_interval_is_found_to_be_a_formula_and_without_it_nothing_is_left(results):
+def test_the_interval_is_a_formula_and_cannot_be_predicted_without_it(results):
     interval = by_part(results)["interval"]
     assert "recency / frequency" in interval.tags["circular_reason"]
     assert interval.metrics["reproduced/r2"] > 0.9 > 0.5 > interval.metrics["honest/r2"]
@@ -98,7 +98,7 @@ def test_the_interval_is_found_to_be_a_formula_and_without_it_nothing_is_left(re
     assert interval.params["features"].endswith("tenure, gender, region")
 
 
-def test_labels_of_permuted_columns_are_found_again_as_well(results):
+def test_a_classifier_also_recovers_labels_of_permuted_columns(results):
     segments = by_part(results)["segments"]
     assert segments.metrics["reproduced/surrogate_accuracy"] > 0.85
     assert segments.metrics["honest/surrogate_accuracy"] > 0.85
@@ -106,7 +106,7 @@ def test_labels_of_permuted_columns_are_found_again_as_well(results):
     assert segments.tags["circular"] == "true"
 
 
-def test_tiers_are_of_all_customers_left_and_the_first_spends_most(results):
+def test_tiers_cover_all_customers_left_and_the_first_spends_most(results):
     segments = by_part(results)["segments"]
     tiers = segments.tables["tiers"]
     assert list(tiers.index) == ["VIP", "Gold", "Silver", "Bronze", "At Risk"]
@@ -115,7 +115,7 @@ def test_tiers_are_of_all_customers_left_and_the_first_spends_most(results):
     assert tiers["spend_share"].idxmax() in ("VIP", "Gold")
 
 
-def test_companions_have_the_rules_and_lists_by_lift_name_products_twice(quick):
+def test_products_bought_together_have_rules_and_lists_by_lift_repeat_products(quick):
     days = pd.DataFrame(
         [
             (f"c{i}", "2019-01-01", product)
@@ -134,7 +134,7 @@ def test_companions_have_the_rules_and_lists_by_lift_name_products_twice(quick):
     assert lists["other"] == []
 
 
-def test_a_difference_is_told_with_its_interval_and_only_where_it_is_shown():
+def test_a_difference_has_an_interval_and_words_only_where_it_is_shown():
     gain = Difference.of([1, 1, 0, 1], [0, 1, 0, 0])  # 1, 0, 0, 1: mean 1/2, standard deviation 1/sqrt(3)
     assert (gain.mean, gain.high) == pytest.approx((0.5, 0.5 + 1.959964 / math.sqrt(12)))
     assert gain.say("more", "less", "neither") == "neither"
@@ -146,8 +146,8 @@ def test_a_difference_is_told_with_its_interval_and_only_where_it_is_shown():
 def test_honest_figures_do_not_move_with_the_sealed_window(shop, quick, results, tmp_path):
     splits = splits_of(shop)
     lines = shop.tables.transactions
-    before = dataclasses.replace(shop.tables, transactions=lines.filter(lines.timestamp < midnight(splits.sealed)))
-    blind = by_part(as_reported(dataclasses.replace(shop, tables=before, cache=tmp_path), splits, quick))
+    before = shop.tables.with_tables(transactions=lines.filter(lines.timestamp < midnight(splits.sealed)))
+    blind = by_part(run_parts(dataclasses.replace(shop, tables=before, cache=tmp_path), splits, quick))
     judged = {
         "segments": ["clusters_explained_deviance", "tiers_explained_deviance", "top_tiers_spend_share"],
         "interval": ["wait_mae"],
@@ -160,34 +160,34 @@ def test_honest_figures_do_not_move_with_the_sealed_window(shop, quick, results,
 
 def test_what_is_missing_is_left_out_with_a_line_and_the_rest_is_done(shop, quick, tmp_path):
     lines = shop.tables.transactions
-    tables = dataclasses.replace(
-        shop.tables, customers=None, transactions=lines.mutate(product_id=lines.product_id.nullif(lines.product_id))
+    tables = shop.tables.with_tables(
+        customers=None, transactions=lines.mutate(product_id=lines.product_id.nullif(lines.product_id))
     )
     bare = dataclasses.replace(shop, tables=tables, cache=tmp_path)
-    segments, interval, products = as_reported(bare, splits_of(shop), quick)
+    segments, interval, products = run_parts(bare, splits_of(shop), quick)
     assert isinstance(segments, Result)
     assert isinstance(products, Skipped)
     assert "product" in products.reason
     assert "leaky" not in interval.tags
     assert any("tenure, gender, region" in note for note in interval.notes)
-    texts = [part.text for part in as_reported_section([segments, interval, products]).parts if isinstance(part, Text)]
+    texts = [part.text for part in case_study_parts([segments, interval, products]) if isinstance(part, Text)]
     assert any("left out" in text and products.reason in text for text in texts)
 
 
 def test_the_section_shows_three_columns_where_something_is_reported_and_two_elsewhere(results):
     segments, interval, products = results
-    section = as_reported_section([segments, interval, products])
-    frames = {part.name: part.frame for part in section.parts if isinstance(part, Table)}
+    parts = case_study_parts([segments, interval, products])
+    frames = {part.name: part.frame for part in parts if isinstance(part, Table)}
     assert list(frames["segments"]) == ["figure", "reported", "reproduced", "honest", "why"]
     assert list(frames["products"]) == ["figure", "reproduced", "honest", "why"]
-    names = [part.name for part in section.parts if isinstance(part, Picture | Table)]
+    names = [part.name for part in parts if isinstance(part, Picture | Table)]
     assert len(names) == len(set(names))
-    for part in section.parts:
+    for part in parts:
         if isinstance(part, Picture):
             part.figure.canvas.draw()
 
 
-def test_nothing_is_registered_and_a_run_of_it_holds_no_model_that_could_be(results, tmp_path, monkeypatch):
+def test_no_model_of_the_case_study_is_registered_or_kept_in_a_run(results, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     mlflow.set_tracking_uri(uri)
@@ -234,7 +234,7 @@ def test_a_value_out_of_range_is_refused(override, problem):
         options(override)
 
 
-def test_a_reported_figure_that_there_is_not_is_refused(results):
+def test_an_unknown_reported_figure_is_refused(results):
     with pytest.raises(InputError, match="no figure 'rsme'") as refused:
         by_part(results)["interval"].compare_with({"rsme": 2.12})
     assert "rmse" in str(refused.value)
@@ -243,7 +243,7 @@ def test_a_reported_figure_that_there_is_not_is_refused(results):
 @published
 def test_the_published_figures_are_reproduced_on_the_store(tmp_path):
     shop = opened(data_config("merchandise_store", path=str(DATA)), tmp_path)
-    found = by_part(as_reported(shop, splits_of(shop), options("as_reported.n_seeds=2")))
+    found = by_part(run_parts(shop, splits_of(shop), options("as_reported.n_seeds=2")))
     segments, interval, products = (found[part].metrics for part in ("segments", "interval", "products"))
     for name in ("customers_set_aside", "customers_left"):  # 16 and 1,452
         assert segments[f"reproduced/{name}"] == segments[f"reported/{name}"]

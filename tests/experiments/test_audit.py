@@ -138,7 +138,7 @@ Audit = Callable[..., pd.DataFrame]
 
 
 @pytest.fixture
-def audited(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Audit:
+def audited(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_composition: None) -> Audit:
     """`audited("audit.seed=1", code=1)`: the report on a small merchandise store, whose customers all joined in May."""
     store.write("sales", sales_of_a_year(customers=200))
     store.write("customers", [f"{customer},M,Chicago,7" for customer in range(200)])
@@ -195,6 +195,7 @@ class PastRate(CustomerSegments):
         return Dataset(X, (X["total_spend"] / (X["T"] + 1)).to_frame("y"))
 
 
+@pytest.mark.slow
 def test_cheats_fail_the_command_by_name(audited: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = {}
     look = Tamperer.__init__

@@ -1,4 +1,4 @@
-"""Which naive model is put to use where nothing better was shown."""
+"""The baseline that is used where the gate promoted no model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIFETIME, LATELY, TOTAL = "naive_lifetime_rate", "naive_last_91_days_rate", "nai
 
 @pytest.fixture
 def chosen(monkeypatch: pytest.MonkeyPatch):
-    """Of some validated figures, the model that is put to use; what there is already is not fitted again."""
+    """Return a function that chooses a baseline by validated figures; every version exists, so none is fitted."""
     monkeypatch.setattr(baseline, "made_from", lambda session, kind, name, params: name)
     monkeypatch.setattr("experiments.tracking.store.exclusive", lambda client, name: nullcontext())
     tagged = {}
@@ -44,10 +44,10 @@ def clv(**figures: tuple[float, float]) -> dict[str, dict[str, float]]:
     return {name: {"gini": gini, "total_ratio": ratio} for name, (gini, ratio) in figures.items()}
 
 
-def test_within_the_guards_the_naive_model_that_ranks_best_is_used(chosen):
+def test_within_the_guards_the_baseline_that_ranks_best_is_used(chosen):
     assert chosen("clv", clv(**{LIFETIME: (0.5, 0.9), LATELY: (0.6, 1.2), TOTAL: (0.55, 1.0)})) == LATELY
 
 
-def test_outside_of_them_the_one_that_is_least_so_whatever_its_rank(chosen):
+def test_outside_the_guards_the_baseline_that_is_least_outside_is_used(chosen):
     assert chosen("clv", clv(**{LIFETIME: (0.4, 1.1), LATELY: (0.9, 3.0), TOTAL: (0.8, 0.2)})) == LIFETIME
     assert chosen("clv", clv(**{LIFETIME: (0.9, 5.0), LATELY: (0.8, 3.0), TOTAL: (0.4, 1.3)})) == TOTAL

@@ -1,7 +1,8 @@
-"""The gate's rule on gains whose distribution is known."""
+"""The gate's rule on gains of a known distribution."""
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -16,7 +17,7 @@ NOISE = RNG.normal(size=4000)
 
 
 def decision(gain: float, se: float, *, champion_gain: float | None = None, **changes: object) -> Decision:
-    """Decide on a candidate whose gain over the naive model is normal with this mean and standard error."""
+    """Decide on a candidate whose gain over the baseline is normal with this mean and standard error."""
     models = {"naive": 0.5, "candidate": 0.5 + gain}
     draws = {
         "naive": Distribution(0.5, np.full(4000, 0.5)),
@@ -66,7 +67,7 @@ def test_verdict_follows_from_interval_and_detectable_gain(
     assert bool(outcome.reasons) != outcome.promote
 
 
-def test_smallest_detectable_gain_is_found_four_times_in_five() -> None:
+def test_smallest_detectable_gain_is_found_with_a_power_of_80_percent() -> None:
     comparison = decision(0.0, 0.004).comparisons[0]
     found = comparison.detectable + 0.004 * NOISE > 0.004 * 1.8745  # z of 1 - .0304
     assert comparison.detectable == pytest.approx((1.8745 + 0.8416) * 0.004, rel=0.03)
@@ -80,14 +81,14 @@ def test_candidate_must_beat_the_champion_too() -> None:
     assert "over champion is not shown" in refused.reasons[0]
 
 
-def test_candidate_must_beat_every_naive_model_and_is_judged_by_the_nearest() -> None:
+def test_candidate_must_beat_every_baseline_and_is_judged_by_the_nearest() -> None:
     draws = {
         "weak": Distribution(0.4, np.full(4000, 0.4)),
         "strong": Distribution(0.549, np.full(4000, 0.549)),
         "candidate": Distribution(0.55, 0.55 + 0.003 * NOISE),
     }
     outcome = decision(0.001, 0, draws=draws, baselines=["weak", "strong"], backtest={})
-    assert (outcome.naive, outcome.nearest.estimate, outcome.verdict) == ("strong", 0.549, "undecided")
+    assert (outcome.baseline, outcome.nearest.estimate, outcome.verdict) == ("strong", 0.549, "undecided")
     assert not outcome.promote
     assert len(outcome.reasons) == 1
     assert "over strong" in outcome.reasons[0]
@@ -98,7 +99,14 @@ def test_a_guard_refuses_what_the_gain_allows() -> None:
     assert outside.reasons == ("total_ratio is 0.790, outside its guard [0.8, 1.25]",)
 
 
-def test_a_gain_that_is_no_number_promotes_nothing() -> None:
+def test_a_decision_comes_back_from_a_ledger_with_the_keys_of_older_ones() -> None:
+    outcome = decision(0.02, 0.003)
+    record = json.loads(json.dumps(outcome.to_record()))
+    assert {"naive", "n_naive"} <= record.keys()
+    assert json.dumps(Decision.recorded(record).to_record()) == json.dumps(record)
+
+
+def test_an_undefined_gain_promotes_nothing() -> None:
     nowhere = np.full(4000, np.nan)
     draws = {"naive": Distribution(np.nan, nowhere), "candidate": Distribution(0.5, 0.5 + 0.003 * NOISE)}
     outcome = decision(0, 0, draws=draws)
@@ -106,12 +114,12 @@ def test_a_gain_that_is_no_number_promotes_nothing() -> None:
     assert outcome.verdict == "undecided"
 
 
-def test_a_later_look_asks_for_more() -> None:
+def test_a_later_look_requires_a_larger_gain() -> None:
     assert decision(0.0075, 0.0037, alpha=alpha_of_look(1)).promote
     assert not decision(0.0075, 0.0037, alpha=alpha_of_look(4)).promote
 
 
-def test_bounds_and_p_values_say_the_same() -> None:
+def test_bounds_and_p_values_agree() -> None:
     for gain in (0.0, 0.004, 0.009, 0.02):
         for alpha in (0.01, alpha_of_look(1), 0.2):
             comparison = decision(gain, 0.004, alpha=alpha).nearest
@@ -121,7 +129,7 @@ def test_bounds_and_p_values_say_the_same() -> None:
             assert (comparison.p_values["absence"] < alpha) == (comparison.upper < 0.005)
 
 
-def test_the_median_gain_over_the_origins_must_be_above_nothing() -> None:
+def test_the_median_gain_over_the_origins_must_be_above_0() -> None:
     falls = decision(0.02, 0.003, backtest={"2017-01-05": -0.01, "2017-04-05": -0.002, "2017-07-05": 0.02})
     assert falls.reasons == ("the median gain over naive from 3 origins is -0.0020, not above 0",)
     assert decision(0.02, 0.003, backtest={"2017-04-05": math.nan, "2017-07-05": 0.02}).promote
@@ -139,14 +147,14 @@ def test_holm_as_computed_by_hand() -> None:
     assert holm([0.01, 0.02], [0.01, 0.04]) == pytest.approx([0.01, 0.04])
 
 
-def test_false_claims_among_several_tasks_stay_within_the_largest_level() -> None:
+def test_false_positives_among_several_tasks_stay_within_the_largest_level() -> None:
     p = np.random.default_rng(0).uniform(size=(4000, 3))
     levels = [0.05, 0.05, 0.0125]
     wrong = [any(c < level for c, level in zip(holm(row, levels), levels, strict=True)) for row in p.tolist()]
     assert np.mean(wrong) < 0.05
 
 
-def test_a_gain_that_one_task_shows_alone_is_not_shown_beside_others_that_show_nothing() -> None:
+def test_a_gain_shown_by_one_task_alone_is_not_shown_together_with_a_task_without_gain() -> None:
     clear, narrow, nothing = decision(0.02, 0.003), decision(0.010, 0.005), decision(0.0, 0.004)
     assert (narrow.verdict, narrow.promote) == ("weak", True)
     assert correct([narrow])[0].promote
@@ -154,9 +162,9 @@ def test_a_gain_that_one_task_shows_alone_is_not_shown_beside_others_that_show_n
     assert (alone[0].verdict, alone[0].promote) == ("strong", True)
     assert (beside[0].verdict, beside[0].promote) == ("undecided", False)
     assert "after Holm's correction" in beside[0].reasons[0]
-    # The clear one is done with first: what remains is corrected for one fewer.
+    # The clear one is tested first: the other is corrected for one test fewer.
     assert [outcome.promote for outcome in correct([clear, narrow])] == [True, True]
-    assert "weak if no other question had been asked" in statement("ranks customers", narrow, beside[0])
+    assert "(weak if tested alone)" in statement("ranks customers", narrow, beside[0])
 
 
 # In words
@@ -165,11 +173,20 @@ def test_a_gain_that_one_task_shows_alone_is_not_shown_beside_others_that_show_n
 @pytest.mark.parametrize(
     ("gain", "se", "said"),
     [
-        (0.020, 0.003, "strong: ranks customers better than spend in the last 91 days, by .020 (95% "),
-        (0.010, 0.004, "weak: ranks customers better than spend in the last 91 days, by .010 (95% "),
-        (0.000, 0.0005, "none: ranks customers no better than spend in the last 91 days: a gain of .000 (95% "),
-        (-0.030, 0.004, "none: ranks customers worse than spend in the last 91 days, by .030 (95% .022 to .038)"),
-        (0.004, 0.010, "undecided: whether it ranks customers better than spend in the last 91 days cannot be told"),
+        (0.020, 0.003, "strong: ranks customers better than spend in the last 91 days, by 0.020 (95% "),
+        (0.010, 0.004, "weak: ranks customers better than spend in the last 91 days, by 0.010 (95% "),
+        (0.000, 0.0005, "none: ranks customers no better than spend in the last 91 days: the gain is 0.000 (95% "),
+        (
+            -0.030,
+            0.004,
+            "none: ranks customers worse than spend in the last 91 days, by 0.030 (95% confidence interval 0.022 to "
+            "0.038)",
+        ),
+        (
+            0.004,
+            0.010,
+            "undecided: not enough data to say whether it ranks customers better than spend in the last 91 days",
+        ),
     ],
 )
 def test_a_verdict_is_a_sentence_with_its_figure(gain: float, se: float, said: str) -> None:
@@ -183,11 +200,11 @@ def test_a_verdict_is_a_sentence_with_its_figure(gain: float, se: float, said: s
 
 def test_figures_have_three_decimals_and_small_ones_four() -> None:
     written = [figure(value) for value in (0.0134, -0.00421, 1.25, 0.005, 0.0, -0.00001, 0.00029, math.nan)]
-    assert written == [".013", "-.0042", "1.250", ".005", ".000", ".000", ".0003", "unknown"]
+    assert written == ["0.013", "-0.0042", "1.250", "0.005", "0.000", "0.000", "0.0003", "unknown"]
 
 
 @pytest.mark.parametrize("undefined", [False, True])
-def test_the_page_holds_all_and_needs_no_network(undefined: bool) -> None:
+def test_the_page_holds_every_part_and_needs_no_network(undefined: bool) -> None:
     looked = decision(math.nan if undefined else 0.004, 0.004, champion_gain=0.0)
     (outcome,) = correct([looked])
     entry = {
@@ -214,15 +231,22 @@ def test_the_page_holds_all_and_needs_no_network(undefined: bool) -> None:
         horizon_days=90,
         champion="version 2, bg_nbd",
     )
-    for expected in ("the model in use", "total_ratio", "2017-07-05", "3 wanted", "broken off", "one of 2 in one run"):
+    for expected in (
+        "the model in use",
+        "total_ratio",
+        "2017-07-05",
+        "instead of 3",
+        "interrupted",
+        "2 tasks were tested in this run",
+    ):
         assert expected in page
     assert "&lt;shop&gt;-clv" in page
-    assert "0.0380 of .05 is spent" in page
+    assert "0.0380 of 0.05 is spent" in page
     assert page.count("<td>version 3</td>") == 2  # a window that does not overlap is another ledger
     assert not any(outside in page for outside in ("http:", "https:", "src=", "<script", "@import", "url("))
 
 
-def test_tasks_whose_decision_is_not_at_hand_count_as_shown_nothing() -> None:
+def test_tasks_of_unknown_decision_count_with_a_p_value_of_1() -> None:
     seen = holm([0.01, 0.02, 1.0], [0.05, 0.05, 0.05])
     assert seen[:2] == pytest.approx([0.03, 0.04])
     alone, two = (holm([0.02, *[1.0] * unseen], [0.05] * (1 + unseen))[0] for unseen in (0, 2))

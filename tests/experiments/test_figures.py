@@ -11,7 +11,12 @@ from matplotlib.figure import Figure
 
 from experiments.evaluation.probability_metrics import reliability_table
 from experiments.evaluation.spend_metrics import calibration_table, cumulative_gain
-from experiments.reports.figures import calibration_figure, cumulative_gain_figure, reliability_figure
+from experiments.reports.figures import (
+    calibration_figure,
+    comparison_figure,
+    cumulative_gain_figure,
+    reliability_figure,
+)
 from features.errors import InputError
 
 rng = np.random.default_rng(0)
@@ -55,6 +60,21 @@ def test_reliability_figure_draws_shares_with_their_intervals_and_counts(tmp_pat
     assert sum(bar.get_height() for bar in counts.containers[0]) == 500
     assert len(counts.containers[1]) == 1
     figure.savefig(tmp_path / "reliability.png")
+
+
+def test_comparison_figure_draws_a_dot_for_every_row_and_refuses_a_kind_that_it_would_leave_out():
+    table = pd.DataFrame(
+        {
+            "model": ["blend", "past total", "constant", "permuted", "permuted"],
+            "kind": ["model", "baseline", "control", "control", "control"],
+            "gini": [0.5, 0.4, 0.0, 0.1, -0.1],
+        }
+    )
+    (axes,) = comparison_figure(table).axes
+    drawn = np.concatenate([dots.get_offsets() for dots in axes.collections])
+    assert sorted(drawn[:, 0]) == sorted(table["gini"])
+    with pytest.raises(InputError, match="naive"):
+        comparison_figure(table.replace("baseline", "naive"))
 
 
 def test_degenerate_frames_are_drawn_and_wrong_ones_refused(tmp_path):

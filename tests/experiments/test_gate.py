@@ -1,4 +1,4 @@
-"""The gate and the registry under interruption, concurrency and code that has changed since."""
+"""The ledger and the registry after interruptions, with several processes and with changed code."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import NoReturn
+from unittest.mock import MagicMock
 
 import numpy as np
 import pandas as pd
 import pytest
+from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 
+from experiments.commands.compose import typed
 from experiments.gate import ledger
 from experiments.gate.promotion import carry_out
 from experiments.gate.rule import Comparison, Decision, Outcome, correct
 from experiments.tracking import packaging
 from experiments.tracking.registry import LONGEST_TAG, Registry
 from experiments.tracking.store import connect
+from experiments.workflow import promote
+from experiments.workflow.session import Session
 from features.errors import InputError
-from workplace import QUICK, environment
+from workplace import QUICK, ROOT, environment
 
 NAME = "shop-clv"
 TAGS = {"target": "spend"}
@@ -57,9 +62,9 @@ def decided(promote: bool) -> Decision:
         alpha=0.03,
         estimate=0.6,
         interval=(0.5, 0.7),
-        naive="naive",
+        baseline="naive",
         guards={},
-        n_naive=1,
+        n_baselines=1,
         backtest={},
     )
 
@@ -85,12 +90,20 @@ def look(registry: Registry, number: int, promote: bool, window: ledger.Window =
     return closed
 
 
+@pytest.mark.parametrize(("task", "rule"), [("clv", "e4ffe4be3e562d12"), ("repurchase", "993194181c1e03aa")])
+def test_looks_of_stores_in_use_are_by_the_rule_of_today(task: str, rule: str) -> None:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = typed(compose("config", [f"task={task}"]))
+    session = MagicMock(task=Session(config).task, config=config)
+    assert promote._window(session).rule == rule
+
+
 def champion(registry: Registry) -> int | None:
     version = registry.champion()
     return version and version.number
 
 
-def test_a_store_is_made_by_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_is_created_by_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def watched() -> NoReturn:
         (lock,) = tmp_path.glob("new/.mlflow.db.*.lock")
         with lock.open("w") as file, pytest.raises(BlockingIOError):
@@ -111,6 +124,23 @@ def test_a_look_is_counted_even_if_it_dies_and_overlapping_windows_count_togethe
     assert look(registry, 2, promote=False, window=next_quarter).number == 1
 
 
+def test_a_look_is_in_the_ledger_before_the_sealed_window_is_read(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*arguments: object, **options: object) -> NoReturn:
+        (entry,) = registry.ledger()
+        assert (entry["look"], entry["version"], entry["decision"]) == (1, 1, None)
+        raise MemoryError
+
+    monkeypatch.setattr(promote, "evaluate_sealed", dies)
+    monkeypatch.setattr(promote, "_window", lambda session: WINDOW)
+    session = MagicMock(registry=registry)
+    with pytest.raises(MemoryError):
+        promote.take_look(session, registry.get(1), None, ["clv"])
+    assert [entry["decision"] for entry in registry.ledger()] == [None]
+    session.runs.log.assert_not_called()
+
+
 def test_a_decision_stands_until_rule_or_champion_change(registry: Registry) -> None:
     assert look(registry, 1, promote=False).fresh
     assert not look(registry, 1, promote=True).fresh
@@ -119,7 +149,7 @@ def test_a_decision_stands_until_rule_or_champion_change(registry: Registry) -> 
     assert champion(registry) == 1
 
 
-def test_a_promotion_killed_before_the_alias_was_set_is_carried_out_later(
+def test_a_promotion_killed_before_the_alias_was_set_is_resumed(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look(registry, 1, promote=True)
@@ -142,7 +172,7 @@ def test_a_champion_that_changed_meanwhile_stops_the_promotion(registry: Registr
     assert champion(registry) == 3
 
 
-def test_what_came_of_a_look_beside_other_tasks_stands(registry: Registry) -> None:
+def test_a_recorded_outcome_stands(registry: Registry) -> None:
     alone = taken(registry, 1, decided(True), together=["clv", "segmentation"])
     assert alone.outcome is None
     assert champion(registry) is None  # a look alone crowns nobody
@@ -162,8 +192,8 @@ def test_a_ledger_holds_decisions_of_any_length_and_each_reason_once(
     long = replace(
         one,
         comparisons=rivals,
-        naive=rivals[0].rival,
-        n_naive=60,
+        baseline=rivals[0].rival,
+        n_baselines=60,
         reasons=tuple(f"the gain over {rival.rival} is not shown" for rival in rivals),
     )
 
@@ -199,7 +229,7 @@ def test_a_ledger_holds_decisions_of_any_length_and_each_reason_once(
         ledger.open_look(registry, registry.get(2), None, WINDOW, ["task" * 1000])
 
 
-def test_a_look_stands_after_the_naive_model_took_the_place_of_its_candidate(registry: Registry) -> None:
+def test_a_look_stands_after_a_baseline_was_used_instead_of_its_candidate(registry: Registry) -> None:
     look(registry, 1, promote=False)
     registry.tag(3, {"kind": "naive", "instead_of": "1"})
     registry.crown(3, "nothing better")
@@ -208,7 +238,7 @@ def test_a_look_stands_after_the_naive_model_took_the_place_of_its_candidate(reg
     assert champion(registry) == 2
 
 
-def test_rolling_back_goes_the_way_that_the_alias_went(registry: Registry) -> None:
+def test_rolling_back_follows_the_history_of_the_alias(registry: Registry) -> None:
     for number in (1, 2):
         registry.crown(number, "test")
     registry.crown(2, "again: nothing happens")
@@ -222,9 +252,7 @@ def test_rolling_back_goes_the_way_that_the_alias_went(registry: Registry) -> No
     assert "rolled_back" not in registry.get(2).tags
 
 
-def test_a_version_predicts_with_the_code_that_it_carries(
-    finished_run: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_predicts_with_its_own_code(finished_run: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     folder, _ = finished_run
     registry = Registry(connect(f"sqlite:///{folder}/mlflow.db"), "cdnow-clv")
     version = registry.champion()

@@ -1,4 +1,4 @@
-"""Hypotheses: what is planted is found, what is not is not, mistakes are told one by one; pairs by hand."""
+"""Hypotheses: planted effects are found, others are not, each mistake is reported; pairs by hand."""
 
 from __future__ import annotations
 
@@ -17,15 +17,21 @@ import yaml
 from hydra import initialize_config_dir
 
 from experiments.commands.compose import every
-from experiments.description.associations import pairs
-from experiments.description.hypotheses import TOGETHER, Part, Weekday, assess, log_rate_ratio, log_rise, named_times
-from experiments.description.hypotheses_section import hypotheses_section
-from experiments.description.purchasing import BehaviourOptions, Window, daily_rates, observe
-from experiments.description.purchasing_section import behaviour_section
+from experiments.description.hypotheses.claims import TOGETHER, Claim
+from experiments.description.hypotheses.declaration import named_times
+from experiments.description.hypotheses.rate_ratio import log_rate_ratio
+from experiments.description.hypotheses.section import hypothesis_parts
+from experiments.description.hypotheses.trend import log_rise
+from experiments.description.hypotheses.verdict import assess
+from experiments.description.hypotheses.weekday import Weekday
+from experiments.description.purchasing.associations import pairs
+from experiments.description.purchasing.behaviour import BehaviourOptions, daily_rates, observe
+from experiments.description.purchasing.section import behaviour_parts
+from experiments.description.purchasing.window import Window
 from experiments.evaluation.bootstrap import Distribution
 from experiments.evaluation.spend_metrics import spearman
 from experiments.reports.fonts import use_in_pictures
-from experiments.reports.section import Picture, Section, Table, Text
+from experiments.reports.section import Part, Picture, Table, Text
 from features.engines import open_engine
 from features.errors import InputError
 from features.shop import Shop
@@ -109,7 +115,7 @@ def assessed(shop, hypotheses=None, tiers=TIERS, **options):
     return {finding.name: finding for finding in found}
 
 
-def test_planted_effects_are_found_and_their_size_is_told(simulated):
+def test_planted_effects_are_found_with_their_size(simulated):
     shop = simulated.shop(0, weekend=1.6, summer=1.5, dear=(0.45, 0.3, 0.15), used=(0.3, 0.3, 0.3))
     found = assessed(shop)
     verdicts = {name: finding.verdict for name, finding in found.items()}
@@ -131,6 +137,7 @@ def test_planted_effects_are_found_and_their_size_is_told(simulated):
     assert assessed(shop, {"reverse": reverse})["reverse"].verdict == "does not hold"
 
 
+@pytest.mark.slow
 def test_intervals_hold_no_effect_where_none_was_planted(simulated):
     """Of single parts: of the tier with the least effect p is large by itself."""
     missed = {name: 0 for name in the_four()}
@@ -158,7 +165,7 @@ def test_a_share_of_few_purchases_does_not_rise_by_ranks_alone():
     assert abs(np.mean(rises)) < 3 * np.std(rises) / np.sqrt(len(rises))
 
 
-def test_a_trend_is_no_season_and_a_season_beside_a_trend_is_found():
+def test_a_trend_is_not_a_season_and_a_season_beside_a_trend_is_found():
     days = pd.date_range(AS_OF, END, inclusive="left")
     inside, once = days.month.isin([5, 6]), np.ones((1, len(days)))
     decline = 50 * np.exp(-np.linspace(0, 2, len(days)))
@@ -191,7 +198,7 @@ def test_months_run_in_the_order_of_time_within_a_year(monkeypatch, start, end, 
     assert daily_rates(window, "orders", "day_of_week", 0.95)["key"].tolist() == 3 * list(range(7))
 
 
-def test_each_mistake_is_told_and_the_others_are_tested(simulated, caplog):
+def test_each_mistake_is_reported_and_the_others_are_tested(simulated, caplog):
     four = the_four()
     parameters = four["dearer_categories"]["parameters"]
     mistaken = {
@@ -216,11 +223,11 @@ def test_each_mistake_is_told_and_the_others_are_tested(simulated, caplog):
         "column": "did you mean 'coupon_used_rate'|measures:",
         "key": "did you mean 'smallest_effect'",
         "kind": "expected:.*Sequence",
-        "months": "no season",
+        "months": "not a valid season",
         "lacking": r"direction is missing \(where: .*; expected: direction: higher or lower\)\.$",
         "parameter": r"expected: compare: means or ranks\)",
         "number": r"expected: dearest: float\)",
-        "text": "needs its English text",
+        "text": "English text of the statement is missing",
         "no mapping": "is a mapping",
         "seen once": "too few values of category",
         "table": "campaigns is missing",
@@ -237,14 +244,14 @@ def test_each_mistake_is_told_and_the_others_are_tested(simulated, caplog):
     assert found["feature"].parts.loc["orders", "left out"] == 0
 
     early = Window(simulated.shop(1), TIERS, AS_OF - timedelta(days=1), END, **OPTIONS)
-    with pytest.raises(InputError, match="made from"):
+    with pytest.raises(InputError, match="begins before the tiers were known"):
         assess(four, early, AS_OF, confidence=0.95)
     without = assessed(simulated.shop(1, without=("products",)))
     assert [name for name, finding in without.items() if finding.verdict == "not tested"] == ["dearer_categories"]
     empty = assessed(simulated.shop(1), tiers=TIERS.cat.add_categories(["At Risk"]))
     for finding in empty.values():
         assert finding.verdict != "not tested"
-        assert "Left out, as fewer than 10 customers are too few to tell: At Risk (0)." in finding.notes
+        assert "Left out, because fewer than 10 customers bought: At Risk (0)." in finding.notes
 
 
 def test_sections_hold_what_is_known_and_say_what_is_missing(simulated):
@@ -252,38 +259,40 @@ def test_sections_hold_what_is_known_and_say_what_is_missing(simulated):
     marked = named_times(the_four() | {"mistaken": {"test": "?"}})
     assert marked == {"month": {6, 7, 8}, "day_of_week": {5, 6}}
 
-    def section_of(shop: Shop, tiers: pd.Series) -> Section:
-        return behaviour_section(observe(Window(shop, tiers, AS_OF, END, 50, 0, 10), options), marked, seed=0)
+    def parts_of(shop: Shop, tiers: pd.Series) -> list[Part]:
+        return behaviour_parts(observe(Window(shop, tiers, AS_OF, END, 50, 0, 10), options), marked, seed=0)
 
     shop = simulated.shop(0, weekend=1.6)
     korean = TIERS.cat.rename_categories({"VIP": "최상위"}).cat.add_categories(["nobody"])
-    section = section_of(shop, korean)
-    pictures = [part for part in section.parts if isinstance(part, Picture)]
+    parts = parts_of(shop, korean)
+    pictures = [part for part in parts if isinstance(part, Picture)]
     assert [picture.name for picture in pictures] == ["categories", "associations", "coupons", "months", "weekdays"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a glyph that no font holds is a warning
         use_in_pictures()
         for picture in pictures:
             picture.figure.canvas.draw()
-    narrow = section_of(simulated.shop(0, without=("products",)), TIERS)
-    assert [part.name for part in narrow.parts if isinstance(part, Picture)] == ["coupons", "months", "weekdays"]
-    assert any(isinstance(part, Text) and part.text.startswith("What they buy is left out:") for part in narrow.parts)
+    narrow = parts_of(simulated.shop(0, without=("products",)), TIERS)
+    assert [part.name for part in narrow if isinstance(part, Picture)] == ["coupons", "months", "weekdays"]
+    assert any(isinstance(part, Text) and part.text.startswith("Categories are left out:") for part in narrow)
 
     found = list(assessed(shop, the_four() | {"mistaken": {"test": "?"}}).values())
     window = Window(shop, TIERS, AS_OF, END, **OPTIONS)
-    verdicts = next(part for part in hypotheses_section(found, [], window).parts if isinstance(part, Table)).frame
+    verdicts = next(part for part in hypothesis_parts(found, [], window) if isinstance(part, Table)).frame
     assert list(verdicts["case study"]) == ["held", "rejected", "held", "rejected", "-"]
     assert verdicts.loc["mistaken", "verdict"] == "not tested"
     assert verdicts["verdict"].iloc[3] == "holds"
-    assert all(re.fullmatch(r"-|< \.001|\.\d{3}|1\.000", p) for p in verdicts["p"]), verdicts["p"]
-    lead = hypotheses_section(found, [], window).parts[0].text
-    assert re.fullmatch(r"Of 5 hypotheses \d .*(holds|hold).* and 1 is not tested\.", lead), lead
-    assert [part.text for part in hypotheses_section([], [], window).parts] == ["No hypothesis was stated."]
-    texts = [part for part in hypotheses_section(found, ["en", "ko"], window).parts if isinstance(part, Text)]
+    assert all(re.fullmatch(r"-|< 0\.001|[01]\.\d{3}", p) for p in verdicts["p"]), verdicts["p"]
+    lead = hypothesis_parts(found, [], window)[0].text
+    assert re.fullmatch(
+        r"Of 5 hypotheses \d .*(holds|hold).* and 1 is not tested\. Plan campaigns on those that hold only\.", lead
+    ), lead
+    assert [part.text for part in hypothesis_parts([], [], window)] == ["There are no hypotheses to test."]
+    texts = [part for part in hypothesis_parts(found, ["en", "ko"], window) if isinstance(part, Text)]
     assert [part.text for part in texts if part.lang == "ko"] == [h["statement"]["ko"] for h in the_four().values()]
 
 
-def test_a_trend_says_how_many_times_as_much_the_top_has_by_hand():
+def test_the_rise_over_the_tiers_by_hand():
     assert np.exp(log_rise([1.0, 2.0, 4.0, 16.0], [0, 1, 2, 4])) == pytest.approx(16)  # nobody is at 3
     assert np.exp(log_rise([1.0, 3.0, 8.0, 8.0, 8.0], [0, 0, 1, 1, 1])) == pytest.approx(4)
     weights = np.array([[1, 1, 1, 1, 1], [2, 0, 1, 0, 0], [1, 1, 0, 0, 0], [0, 0, 3, 0, 1]])
@@ -307,7 +316,7 @@ def test_a_tier_of_few_is_left_out_and_a_window_of_few_weeks_is_not_tested(simul
     few = pd.concat([TIERS[TIERS != "Silver"], TIERS[TIERS == "Silver"].head(9)])
     for name, finding in assessed(shop, tiers=few).items():
         assert finding.verdict != "not tested"
-        assert re.search(r"too few to tell: Silver \(\d\)\.", finding.notes[0]), finding.notes
+        assert re.search(r"fewer than 10 customers bought: Silver \(\d\)\.", finding.notes[0]), finding.notes
         assert not any("Silver" in str(label) for label in [*finding.parts.index, *finding.parts.columns]), name
     alone = assessed(shop, tiers=few[few != "Gold"])
     assert {finding.verdict for finding in alone.values()} == {"not tested"}
@@ -324,7 +333,7 @@ def test_a_tier_of_few_is_left_out_and_a_window_of_few_weeks_is_not_tested(simul
     assert "found: 11, 3 of them with days of June" in finding.message
 
 
-def test_no_verdict_says_other_than_the_interval_beside_it(monkeypatch, simulated):
+def test_no_verdict_contradicts_its_interval(monkeypatch, simulated):
     """Tiers whose effects are drawn at random: weak, strong, narrow and wide ones in each hypothesis."""
     window = Window(simulated.shop(4), TIERS, AS_OF, END, 2000, 0, 10)
     rng = np.random.default_rng(0)
@@ -338,7 +347,7 @@ def test_no_verdict_says_other_than_the_interval_beside_it(monkeypatch, simulate
             spreads = rng.choice([0.01, 0.03, 0.1, 0.3], 3)
             drawn = [Distribution(e, e + s * rng.normal(size=2000)) for e, s in zip(estimates, spreads, strict=True)]
             parts_of.append(
-                [Part(name, effect, {}) for name, effect in zip([*NAMES[:2], TOGETHER], drawn, strict=True)]
+                [Claim(name, effect, {}) for name, effect in zip([*NAMES[:2], TOGETHER], drawn, strict=True)]
             )
         monkeypatch.setattr(Weekday, "parts", lambda *_, left=parts_of: (left.pop(), ["-"]))
         findings = assess(hypotheses, window, AS_OF, confidence=0.95)
@@ -359,12 +368,12 @@ def test_no_verdict_says_other_than_the_interval_beside_it(monkeypatch, simulate
                 assert not far.all(axis=1).any()
                 assert not shown[finding.decisive] or sign * own["effect"] < sign * matters
             seen.add((finding.verdict, sign))
-        texts = [part.text for part in hypotheses_section(findings, [], window).parts if isinstance(part, Text)]
+        texts = [part.text for part in hypothesis_parts(findings, [], window) if isinstance(part, Text)]
         assert sum("an effect is shown, but" in text for text in texts) == sum(
             finding.verdict == "undecided" and finding.p_value < 0.025 for finding in findings
         )
     assert len(seen) == 6, seen
-    sure = [Part(name, Distribution(0.2, np.full(2000, 0.2)), {}) for name in NAMES]  # alike in each resample
+    sure = [Claim(name, Distribution(0.2, np.full(2000, 0.2)), {}) for name in NAMES]  # alike in each resample
     monkeypatch.setattr(Weekday, "parts", lambda *_: (sure, []))
     findings = assess({"sure": hypotheses["0"]}, window, AS_OF, confidence=0.95)
     assert findings[0].verdict == "undecided"
@@ -372,10 +381,10 @@ def test_no_verdict_says_other_than_the_interval_beside_it(monkeypatch, simulate
 
 
 def _tables(findings, window) -> list[pd.DataFrame]:
-    return [part.frame for part in hypotheses_section(findings, [], window).parts if isinstance(part, Table)]
+    return [part.frame for part in hypothesis_parts(findings, [], window) if isinstance(part, Table)]
 
 
-def test_sections_say_whose_tiers_these_are_and_what_they_hold_back(simulated):
+def test_sections_state_whose_tiers_they_describe_and_what_they_leave_out(simulated):
     shop, two = simulated.shop(5), TIERS[TIERS != "Silver"]
     lines = shop.engine.frame(shop.tables.transactions.select("customer_id", "timestamp"))
     later = lines[lines["timestamp"] >= pd.Timestamp(AS_OF)]["customer_id"]
@@ -383,25 +392,25 @@ def test_sections_say_whose_tiers_these_are_and_what_they_hold_back(simulated):
     counted = {"en": "?"}, {"column": "orders", "absent": 0, "parameters": {"compare": "ranks"}}
     own = the_four()["coupon_use"] | {"statement": counted[0], **counted[1]}
     sections = [
-        hypotheses_section(assess({"own": own}, window, AS_OF, confidence=0.95), [], window),
-        behaviour_section(observe(window, BehaviourOptions(0.0, 1, 4, 0.95)), named_times({}), seed=0),
+        hypothesis_parts(assess({"own": own}, window, AS_OF, confidence=0.95), [], window),
+        behaviour_parts(observe(window, BehaviourOptions(0.0, 1, 4, 0.95)), named_times({}), seed=0),
     ]
-    share = f"{later.isin(two.index).mean():.0%}"
-    for section in sections:
-        texts = " ".join(part.text for part in section.parts if isinstance(part, Text))
-        assert f"160 of {len(set(later) | set(two.index))} customers, who made {share} of the orders since" in texts
-        assert "weigh the same" in texts
-    captions = [part.caption for part in sections[0].parts if isinstance(part, Table)]
+    share = f"{later.isin(two.index).mean():.1%}"
+    for parts in sections:
+        texts = " ".join(part.text for part in parts if isinstance(part, Text))
+        assert f"160 of {len(set(later) | set(two.index))} customers, who made {share} of the orders from" in texts
+        assert "equal weights" in texts
+    captions = [part.caption for part in sections[0] if isinstance(part, Table)]
     assert "counts as 0" in captions[1]
     assert "left out" not in captions[1]
 
     cut = Window(shop, TIERS, date(2019, 8, 19), date(2019, 9, 13), **OPTIONS)
     few = pd.concat([TIERS[TIERS == "VIP"], TIERS[TIERS == "Gold"].head(4)])
     for window, said, pictures in (
-        (cut, "Orders a day by month are left out: no month has 14 days", ["coupons", "weekdays"]),
+        (cut, "Orders per day by month are left out: no month has 14 days", ["coupons", "weekdays"]),
         (Window(shop, few, AS_OF, END, **OPTIONS), "", ["coupons", "months", "weekdays"]),
     ):
-        parts = behaviour_section(observe(window, BehaviourOptions(0.0, 1, 4, 0.95)), named_times({}), seed=0).parts
+        parts = behaviour_parts(observe(window, BehaviourOptions(0.0, 1, 4, 0.95)), named_times({}), seed=0)
         names = [part.name for part in parts if isinstance(part, Picture)]
         assert names == ["categories", "associations", *pictures]
         assert any(said in part.text for part in parts if isinstance(part, Text))
@@ -414,26 +423,26 @@ def test_sections_say_whose_tiers_these_are_and_what_they_hold_back(simulated):
         lambda window: observe(window, BehaviourOptions(0.0, 1, 4, 0.95)),
         lambda window: assess(the_four(), window, AS_OF, confidence=0.95),
     ):
-        with pytest.raises(InputError, match="nobody with a tier on 2019-04-01 bought"):
+        with pytest.raises(InputError, match="no customer with a tier on 2019-04-01 bought"):
             look(Window(shop, nobody, AS_OF, END, **OPTIONS))
 
 
-def test_a_tier_without_any_is_no_sure_effect(simulated):
+def test_a_tier_without_any_purchase_shows_no_effect(simulated):
     """None in the lowest tier by chance: all resamples agree that the ratio is infinite."""
     config = the_four()["dearer_categories"]
     found = assessed(simulated.shop(7, dear=(0.3, 0, 0)), {"dear": config})["dear"]
-    assert "dear_share has no ratio from tier to tier" in found.message
+    assert "dear_share has no ratio between tiers" in found.message
     assert "found: means from 0 to 0." in found.message
     ranked = config | {"parameters": config["parameters"] | {"compare": "ranks"}}
     assert assessed(simulated.shop(7, dear=(0.3, 0, 0)), {"dear": ranked})["dear"].verdict == "holds"
 
 
-def test_a_shop_without_coupons_is_told_so(simulated):
+def test_a_shop_without_coupons_gets_a_reason(simulated):
     found = assessed(simulated.shop(6, coupons=False), {"coupon_use": the_four()["coupon_use"]})["coupon_use"]
-    assert found.message.startswith("nothing is recorded of coupons (where: transactions.coupon_status")
+    assert found.message.startswith("no coupons are recorded (where: transactions.coupon_status")
 
 
-def test_a_file_that_cannot_be_read_is_told_with_its_line(simulated, tmp_path):
+def test_an_unreadable_file_is_reported_with_its_line(simulated, tmp_path):
     (tmp_path / "hypotheses").mkdir()
     (tmp_path / "hypotheses" / "broken.yaml").write_text('statement: {en: "?"}\ntest: {a: b\ndirection: higher\n')
     (tmp_path / "hypotheses" / "list.yaml").write_text("- a\n")
@@ -450,9 +459,7 @@ def test_a_file_that_cannot_be_read_is_told_with_its_line(simulated, tmp_path):
     assert "hypotheses/list.yaml" in findings["list"].message
     assert "nothing.there" in findings["nowhere"].message
     assert findings["weekends"].verdict == "holds"
-    table = next(
-        part for part in hypotheses_section(list(findings.values()), [], window).parts if isinstance(part, Table)
-    )
+    table = next(part for part in hypothesis_parts(list(findings.values()), [], window) if isinstance(part, Table))
     assert table.frame.loc["broken", "verdict"] == "not tested"
 
 

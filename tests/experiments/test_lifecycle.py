@@ -10,17 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.description.lifecycle import (
-    ARRIVALS,
-    LifecycleOptions,
-    average,
-    backtest,
-    forecast,
-    lifecycle,
-    period,
-    stage_of,
-)
-from experiments.description.lifecycle_section import lifecycle_section
+from experiments.description.lifecycle.forecast import average, backtest, forecast, period
+from experiments.description.lifecycle.lifecycle import lifecycle
+from experiments.description.lifecycle.options import ARRIVALS, LifecycleOptions
+from experiments.description.lifecycle.section import lifecycle_parts
+from experiments.description.lifecycle.stages import stage_of
 from experiments.reports.section import Picture, Table, Text
 from features.errors import InputError, InsufficientDataError
 from features.shop import Shop
@@ -48,7 +42,7 @@ def customer(frequency=0, T=10, left_truncated=0, days_since_last_purchase=10) -
     }
 
 
-def test_the_first_rule_that_fits_counts_and_who_may_have_bought_before_the_data_is_not_new():
+def test_the_first_rule_that_fits_counts_and_left_truncated_customers_are_not_new():
     X = pd.DataFrame(
         [
             customer(),
@@ -70,12 +64,18 @@ def test_the_first_rule_that_fits_counts_and_who_may_have_bought_before_the_data
     [
         (STAGES | {"repeat": {"days_since": [0, 59]}}, "there is no feature 'days_since'"),
         (STAGES | {"at_risk": {"days_since_last_purchase": [70, 119]}}, "between 59 and 70 have no stage"),
-        (STAGES | {"at_risk": {"days_since_last_purchase": [119, 60]}}, "no range"),
-        (STAGES | {"at_risk": {"days_since_last_purchase": 60}}, "no range"),
-        (STAGES | {"at_risk": {"days_since_last_purchase": ["60", 119]}}, "no range"),
-        (STAGES | {"at_risk": {}}, "takes everybody"),
-        (STAGES | {"dormant": {"days_since_last_purchase": [120, None]}}, "takes whoever is left"),
-        ({"all": {}}, "two stages"),
+        (
+            STAGES | {"at_risk": {"days_since_last_purchase": [119, 60]}},
+            "range of days_since_last_purchase is not valid",
+        ),
+        (STAGES | {"at_risk": {"days_since_last_purchase": 60}}, "range of days_since_last_purchase is not valid"),
+        (
+            STAGES | {"at_risk": {"days_since_last_purchase": ["60", 119]}},
+            "range of days_since_last_purchase is not valid",
+        ),
+        (STAGES | {"at_risk": {}}, "takes every customer"),
+        (STAGES | {"dormant": {"days_since_last_purchase": [120, None]}}, "takes the remaining customers"),
+        ({"all": {}}, "at least two stages"),
         ({ARRIVALS: {"T": [0, 9]}, "rest": {}}, "is taken"),
     ],
 )
@@ -148,7 +148,7 @@ def shop(store, tmp_path) -> Shop:
     return store.open(tmp_path)
 
 
-def test_a_shops_forecast_is_of_what_was_done_until_now_and_its_back_test_ends_by_the_sealed_cutoff(shop):
+def test_a_forecast_uses_all_days_until_now_and_its_back_test_ends_by_the_sealed_cutoff(shop):
     sealed, now = date(2019, 10, 3), date(2020, 1, 1)
     found = lifecycle(shop, sealed, options())
     assert found.cutoffs[-1] == found.now == shop.staged.end == now
@@ -171,29 +171,31 @@ def test_the_sentences_say_what_was_counted(shop):
     found = lifecycle(shop, date(2019, 10, 3), options())
     errors = {"revenue": (0.1, 0.2), "active": (0.3, -0.04)}
     told = pd.DataFrame({name: [10.0, 10.0] for name in found.backtest}, index=found.backtest.index[:2])
-    for what, (own, naive) in errors.items():
-        told[f"{what}_error"], told[f"{what}_naive_error"] = [own, -own], [naive, 0.0]
-    section = lifecycle_section(dataclasses.replace(found, backtest=told), options(), currency="USD")
-    lead, coming, off = (part.text for part in section.parts if isinstance(part, Text) and part.kind != "note")
+    for what, (own, baseline) in errors.items():
+        told[f"{what}_error"], told[f"{what}_baseline_error"] = [own, -own], [baseline, 0.0]
+    parts = lifecycle_parts(dataclasses.replace(found, backtest=told), options(), currency="USD")
+    lead, coming, off = (part.text for part in parts if isinstance(part, Text) and part.kind != "note")
     new = int(found.present["new"])
     assert lead.startswith(f"On 2020-01-01 the shop's {found.present.sum():,} customers are new {new:,} (")
     last = found.periods[-1]
-    assert coming.startswith("If they go on as in the 3 periods of 28 days before 2020-01-01, the 28 days from then on")
+    assert coming.startswith(
+        "If customers behave as in the 3 periods of 28 days before 2020-01-01, the next 28 days bring"
+    )
     assert f"bring {found.forecast.active:,.0f} buyers, {found.forecast.buyers[ARRIVALS]:,.0f} of them new" in coming
     assert f"and {found.forecast.revenue:,.0f} USD." in coming
     assert f"from 2019-12-04, brought {last.buyers.sum():,.0f} buyers and {last.spend.sum():,.0f} USD." in coming
-    assert "over 2 periods such forecasts were off by 10% of the revenue and 30% of the buyers on average" in off
-    assert "as much as in the period before was off by 10% of the revenue and 2% of the buyers." in off
+    assert "over 2 periods such forecasts were off by 10.0% of the revenue and 30.0% of the buyers on average" in off
+    assert "the period before, was off by 10.0% of the revenue and 2.0% of the buyers." in off
     names = ["stages", "transitions", "backtest"]
-    assert [part.name for part in section.parts if isinstance(part, Picture)] == names
+    assert [part.name for part in parts if isinstance(part, Picture)] == names
 
 
 def test_a_history_too_short_for_a_back_test_says_so(shop):
     found = lifecycle(shop, date(2019, 3, 27), options())
-    section = lifecycle_section(found, options(), currency="USD")
+    parts = lifecycle_parts(found, options(), currency="USD")
     assert found.backtest.empty
-    assert any("before those kept sealed, and there are 1." in note for note in found.notes)
-    assert any("too short for a back-test" in part.text for part in section.parts if isinstance(part, Text))
-    assert "backtest" not in [part.name for part in section.parts if isinstance(part, Picture | Table)]
-    with pytest.raises(InsufficientDataError, match="no period of 28 days"):
+    assert any("before the sealed window, and there are 1." in note for note in found.notes)
+    assert any("too short for a back-test" in part.text for part in parts if isinstance(part, Text))
+    assert "backtest" not in [part.name for part in parts if isinstance(part, Picture | Table)]
+    with pytest.raises(InsufficientDataError, match="shorter than one period of 28 days"):
         lifecycle(shop, date(2019, 2, 10), options(), date(2019, 2, 10))

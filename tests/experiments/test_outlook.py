@@ -1,4 +1,4 @@
-"""What the page says of expected value and of who comes back, on customers counted by hand; and the verdicts."""
+"""Expected value, return probability and model results on the page, with customers counted by hand."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import warnings
 import pandas as pd
 import pytest
 
-from experiments.description.value_section import InUse, return_parts, value_parts
-from experiments.gate.results_section import Answer, verdicts_section
+from experiments.gate.results_section import Answer, result_parts
 from experiments.gate.rule import Comparison, Decision
+from experiments.reports.material import InUse
 from experiments.reports.section import Part, Picture, Table, Text
+from experiments.tasks.clv import value_parts
+from experiments.tasks.repurchase import return_parts
 
-RULE = InUse("all that was spent so far", "shop-clv, version 2", is_naive=True, is_judged=True, total_ratio=1.312)
-MODEL = InUse("lightgbm", "shop-clv, version 1", is_naive=False, is_judged=True)
+RULE = InUse("all that was spent so far", "shop-clv, version 2", is_baseline=True, is_judged=True, total_ratio=1.312)
+MODEL = InUse("lightgbm", "shop-clv, version 1", is_baseline=False, is_judged=True)
 TIERS = ["VIP", "Gold", "Silver"]
 
 
@@ -37,32 +39,32 @@ def valued(clv: list[float], model: InUse = MODEL) -> list[Part]:
     return value_parts(spend, groups, horizon_days=90, currency="USD", model=model, about="Tiers are today's.")
 
 
-def test_expected_value_is_rounded_and_the_tenth_that_is_told_is_the_highest():
+def test_expected_value_is_rounded_and_the_top_tenth_is_the_highest():
     parts = valued([100.0, 90.0, 45.0, 10.0, 10.0] + [1.0] * 15)
     (lead,) = texts(parts, "lead")
-    assert "expected to spend some 270 USD" in lead  # exactly 270
-    assert "the tenth with the highest expectation 70% of it" in lead  # 190 of 270, by two of twenty customers
-    assert texts(parts, "plain") == ["Trust the order of the tiers more than the amounts. Tiers are today's."]
+    assert "predicted to spend about 270 USD" in lead  # exactly 270
+    assert "the top tenth 70.4% of it" in lead  # 190 of 270, by two of twenty customers
+    assert texts(parts, "plain") == ["The order of the tiers is more reliable than the amounts. Tiers are today's."]
     shown = table(parts)
     assert shown["customers"].to_dict() == {"VIP": 5, "Gold": 0, "Silver": 15}
-    assert shown["share of expected spend"].to_dict() == {"VIP": "94%", "Gold": "0%", "Silver": "6%"}
+    assert shown["share of expected spend"].to_dict() == {"VIP": "94.4%", "Gold": "0.0%", "Silver": "5.6%"}
     assert "by lightgbm (shop-clv, version 1)." in next(part.caption for part in parts if isinstance(part, Table))
-    assert "spend some 1,300,000 USD" in texts(valued([63_650.9] * 20), "lead")[0]
+    assert "spend about 1,300,000 USD" in texts(valued([63_650.9] * 20), "lead")[0]
 
 
-def test_a_simple_rule_is_named_with_how_far_its_total_was_off_or_that_nobody_looked():
+def test_a_baseline_is_named_with_its_total_ratio_or_as_never_evaluated():
     parts = valued([10.0] * 20, RULE)
-    assert texts(parts, "lead")[0].startswith("Reckoned by a simple rule (all that was spent so far), all customers")
-    said = "No model was shown to do better. On the days kept sealed its total was 1.31 times what came."
+    assert "(the baseline all that was spent so far); the top tenth" in texts(parts, "lead")[0]
+    said = "No model was shown to beat it. In the sealed window its total was 1.31 times the actual one."
     assert texts(parts, "plain")[0].startswith(said)
     unseen = dataclasses.replace(RULE, is_judged=False)
-    assert "never looked at" in texts(valued([10.0] * 20, unseen), "plain")[0]
+    assert "never evaluated" in texts(valued([10.0] * 20, unseen), "plain")[0]
 
 
-def test_nothing_expected_is_no_share_and_no_warning():
+def test_no_expected_spend_gives_no_share_and_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert "some 0 USD" in texts(valued([0.0] * 20), "lead")[0]
+        assert "about 0 USD" in texts(valued([0.0] * 20), "lead")[0]
 
 
 def returning(p: list[float], spend: list[float], names: list[str] | None = None, days: int = 100) -> list[Part]:
@@ -74,35 +76,38 @@ def returning(p: list[float], spend: list[float], names: list[str] | None = None
     )
 
 
-def test_the_quarter_at_stake_is_a_quarter_and_of_those_alike_the_ones_who_spent_most():
+def test_the_quarter_at_stake_holds_among_equals_those_who_spent_most():
     p = [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.4, 0.4, 0.01, 0.01]  # of the eight best six are alike
     spend = [5.0, 10.0, 5.0, 5.0, 30.0, 5.0, 100.0, 100.0, 0.0, 140.0]
     (lead,) = texts(returning(p, spend), "lead")
-    assert "Of 10 customers some 1 (14%) are expected to buy within 28 days, reckoned by a simple rule" in lead
-    assert "The quarter of VIP and Gold that is least likely to (2 customers, 10% on average" in lead
-    assert "brought 10% of past revenue: look after them first." in lead  # 40 of 400
+    assert "About 1 of 10 customers (14.2%) are predicted to buy within 28 days (the baseline " in lead
+    assert (
+        "Look after the least likely quarter of VIP and Gold first (2 customers with a mean probability of 10.0%;"
+        in lead
+    )
+    assert "brought 10.0% of past revenue." in lead  # 40 of 400
     shown = table(returning(p, spend))
-    assert shown["mean probability"].to_dict() == {"VIP": "10%", "Gold": "25%", "Silver": "1%"}
+    assert shown["mean probability"].to_dict() == {"VIP": "10.0%", "Gold": "25.0%", "Silver": "1.0%"}
 
 
-def test_nobody_is_at_stake_where_all_are_alike_or_even_the_least_likely_come_back():
+def test_nobody_is_at_stake_where_all_are_equal_or_even_the_least_likely_return():
     assert "quarter" not in texts(returning([0.2] * 10, [1.0] * 10), "lead")[0]
     assert "quarter" not in texts(returning([0.1, 0.2] * 5, [1.0] * 10, ["Silver"] * 10), "lead")[0]
     (lead,) = texts(returning([0.9, 0.92] + [0.99] * 8, [1.0] * 10), "lead")
-    assert "Even the quarter of VIP and Gold that is least likely to (2 customers)" in lead
-    assert "91% on average" in lead
-    assert "look after" not in lead
+    assert "Even the least likely quarter of VIP and Gold (2 customers)" in lead
+    assert "a mean probability of 91.0%" in lead
+    assert "Look after" not in lead
 
 
-def test_no_spend_so_far_is_no_share_and_no_warning():
+def test_no_past_spend_gives_no_share_and_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert "brought - of past revenue" in texts(returning([0.1] * 4 + [0.3] * 6, [0.0] * 10), "lead")[0]
 
 
-def test_what_happened_in_the_window_before_stands_beside_what_is_expected():
+def test_the_buyers_of_the_window_before_stand_beside_the_prediction():
     said = texts(returning([0.2] * 10, [1.0] * 10), "plain")[0]
-    assert said.startswith("In the 28 days before, 2 of the 10 customers that there were then bought (20%).")
+    assert said.startswith("In the 28 days before, 2 of the 10 customers known at their start bought (20.0%).")
     assert said.endswith("Tiers are today's.")
     too_new = texts(returning([0.2] * 10, [1.0] * 10, days=27), "plain")[0]
     assert "In the 28 days" not in too_new
@@ -135,26 +140,26 @@ def answers() -> list[Answer]:
     return [won, lost, unseen]
 
 
-def test_verdicts_count_the_questions_that_have_a_model_and_name_what_is_in_use(answers):
-    section = verdicts_section(answers)
-    (lead,) = texts(list(section.parts), "lead")
-    assert lead.startswith("1 of 3 questions have a model that does measurably better than reckoning by hand: clv.")
-    assert "For repurchase a simple rule is used" in lead
-    (frame,) = (part.frame.set_index("question") for part in section.parts if isinstance(part, Table))
+def test_results_count_the_tasks_with_a_model_and_name_what_is_in_use(answers):
+    parts = result_parts(answers)
+    (lead,) = texts(parts, "lead")
+    assert lead.startswith("1 of 3 tasks have a model that beats every baseline: clv.")
+    assert "Use the baseline for repurchase: no model was shown to beat it." in lead
+    (frame,) = (part.frame.set_index("task") for part in parts if isinstance(part, Table))
     assert frame["verdict"].to_dict() == {"clv": "strong", "repurchase": "undecided", "segmentation": "not judged"}
     assert frame["in use"].to_dict() == {
-        "clv": "lightgbm",
+        "clv": "LightGBM",
         "repurchase": "purchase days so far",
-        "segmentation": "segmentation",
+        "segmentation": "clusters",
     }
-    assert frame.loc["clv", ["figure", "interval", "its figure"]].tolist() == ["gini .450", ".430 to .470", ".400"]
+    assert frame.loc["clv", ["figure", "interval", "its figure"]].tolist() == ["gini 0.450", "0.430 to 0.470", "0.400"]
     assert frame.loc["segmentation", "judged"] == "-"
-    (picture,) = (part for part in section.parts if isinstance(part, Picture))
+    (picture,) = (part for part in parts if isinstance(part, Picture))
     axes = picture.figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["clv", "repurchase"]
     assert axes.lines[1].get_xdata()[0] == pytest.approx(10)  # .05 in units of .005
 
 
-def test_no_question_with_a_model_is_told_as_none(answers):
-    (lead,) = texts(list(verdicts_section(answers[1:]).parts), "lead")
-    assert lead.startswith("0 of 2 questions have a model that does measurably better than reckoning by hand. For")
+def test_no_task_with_a_model_is_counted_as_none(answers):
+    (lead,) = texts(result_parts(answers[1:]), "lead")
+    assert lead.startswith("0 of 2 tasks have a model that beats every baseline. Use the baseline for")

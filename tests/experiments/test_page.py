@@ -77,6 +77,6 @@ def test_numbers_are_read_easily(value: object, shown: str) -> None:
 
 
 def test_shares_and_intervals() -> None:
-    assert percent(0.5) == "50%"
+    assert percent(0.5) == "50.0%"
     assert percent(float("nan")) == "-"
-    assert between(0.1, 0.2, 0) == "10% to 20%"
+    assert between(0.1, 0.2) == "0.100 to 0.200"

@@ -14,11 +14,14 @@ from omegaconf import OmegaConf
 from scipy.stats import norm
 
 from experiments.commands.compose import CONF
-from experiments.description.personas import OTHER, Persona, Personas, describe, habits, over_index
-from experiments.description.personas_section import Wording, persona_parts
+from experiments.description.personas.over_index import over_index
+from experiments.description.personas.personas import Persona, Personas, habits, make_personas
+from experiments.description.personas.section import PERSONAS, persona_parts
+from experiments.description.personas.wording import Wording
+from experiments.reports.material import InUse
 from experiments.reports.section import Heading, Table, Text
-from experiments.workflow.report import BINS, describe_groups
 from features.errors import InputError
+from features.occasions import OTHER
 from features.shop import Shop
 from merchandise_store import Store
 
@@ -57,7 +60,7 @@ def test_index_by_hand() -> None:
     assert (table["low"] <= table["index"]).all()
 
 
-def test_whoever_buys_twice_as_much_of_everything_does_as_all_do() -> None:
+def test_buying_twice_as_much_of_everything_is_no_habit() -> None:
     groups = groups_of(300, 300)
     once = {"tea": 2.0, "salt": 1.0, "rice": 3.0}
     counts = counts_of(groups, {"Gold": {value: 2 * rate for value, rate in once.items()}, "Silver": once}, seed=1)
@@ -65,7 +68,7 @@ def test_whoever_buys_twice_as_much_of_everything_does_as_all_do() -> None:
     assert table["index"].between(90, 110).all()
 
 
-def test_few_customers_who_all_agree_are_not_sure_by_hand() -> None:
+def test_a_few_customers_who_agree_are_not_certain_by_hand() -> None:
     """All 12 of a group are of a kind, and 73 of the other 88."""
     groups = groups_of(12, 88)
     counts = pd.DataFrame({"customer_id": groups.index, "value": np.repeat(["a", "b"], [85, 15]), "n": 1})
@@ -78,7 +81,7 @@ def test_few_customers_who_all_agree_are_not_sure_by_hand() -> None:
     assert gold["low"] == pytest.approx(100 / 0.85 / (1 + z**2 * variance / binomial))
 
 
-def test_what_is_too_rare_to_be_shown_counts_as_compared() -> None:
+def test_values_too_rare_to_be_shown_count_as_comparisons() -> None:
     groups = groups_of(30, 300)
     rare = pd.DataFrame({"customer_id": groups.index, "value": [f"v{i % 30}" for i in range(330)], "n": 1})
     counts = pd.concat([rare, pd.DataFrame({"customer_id": groups.index, "value": "tea", "n": 1})[15:65]])
@@ -157,7 +160,7 @@ def wordings() -> dict[str, Wording]:
     return {language: Wording.from_config(language, given) for language, given in content["wording"].items()}
 
 
-def test_personas_are_told_in_the_languages_asked_for(wordings: dict[str, Wording]) -> None:
+def test_personas_are_written_in_the_chosen_languages(wordings: dict[str, Wording]) -> None:
     gold = persona("Gold", [("category", "Tea & co"), ("month", "6"), ("weekday", "4"), ("gender", "F")])
     found = Personas([gold], {"Silver": 3, "Bronze": 0})
     strategy = {"Gold": {"en": "Give tea.", "ko": "차 증정"}}
@@ -168,29 +171,30 @@ def test_personas_are_told_in_the_languages_asked_for(wordings: dict[str, Wordin
     }
     assert parts[0] == Heading("Gold")
     assert parts[1].text == (
-        "1,234 customers, 50% of all, bring 70% of revenue: 3.21 orders each, 40.0 EUR an order. Buy more than others "
-        "of: Tea & co. Buy more than others in: June. Buy more than others on: Fridays. Gender: more often F."
+        "1,234 customers, 50.0% of all, bring 70.0% of revenue: 3.21 orders each, 40.0 EUR an order. Categories "
+        "bought more than by others: Tea & co. Months with a higher share of purchases: June. Days with a higher share "
+        "of purchases: Fridays. Gender: more often F."
     )
     assert parts[2] == Text("→ Give tea.")
-    assert parts[-1].text.endswith("without telling of persons: Silver."), "of nobody there is nothing to hide"
+    assert parts[-1].text.endswith("could be identified: Silver."), "of nobody there is nothing to hide"
     for word in ("1,234명", "6월", "금요일", "성별", "차 증정"):
         assert word in said["ko"]
     [table] = [part for part in parts if isinstance(part, Table)]
     assert list(table.frame) == ["aspect", "value", "index", "interval", "share", "share of all", "customers"]
-    assert list(table.frame.iloc[0, -3:]) == ["30%", "1.2%", 20]
+    assert list(table.frame.iloc[0, -3:]) == ["30.0%", "1.2%", 20]
     english = persona_parts(found, wordings, ["en"], strategy, "EUR", "tier")
     assert [part for part in english if isinstance(part, Text)] == [
         part for part in parts if isinstance(part, Text) and part.lang is None
     ]
-    nothing = wordings["en"].describe(persona("Gold", []), "EUR")
+    nothing = wordings["en"].sentences(persona("Gold", []), "EUR")
     assert len(nothing) == 2
 
 
-def test_a_wrong_sentence_names_what_can_be_filled_in(wordings: dict[str, Wording]) -> None:
+def test_a_wrong_sentence_gets_the_names_of_placeholders(wordings: dict[str, Wording]) -> None:
     content = {**vars(wordings["en"]), "facts": "{n} customers"}
     wrong = Wording.from_config("en", content)
     with pytest.raises(InputError, match="customers, share, revenue_share"):
-        wrong.describe(persona("Gold", []), "EUR")
+        wrong.sentences(persona("Gold", []), "EUR")
     with pytest.raises(InputError, match="did you mean 'facts'"):
         Wording.from_config("en", {**content, "fact": ""})
     with pytest.raises(InputError, match="lacks 'other'"):
@@ -207,7 +211,9 @@ def test_a_wrong_sentence_names_what_can_be_filled_in(wordings: dict[str, Wordin
         ("nothing", None, "a text"),
     ],
 )
-def test_what_is_no_sentence_is_refused(wordings: dict[str, Wording], key: str, given: object, said: str) -> None:
+def test_a_sentence_that_is_not_a_text_is_refused(
+    wordings: dict[str, Wording], key: str, given: object, said: str
+) -> None:
     with pytest.raises(InputError, match=rf"(?s)personas\.wording\.en\.{key}.*{said}"):
         Wording.from_config("en", {**vars(wordings["en"]), key: given})
 
@@ -263,7 +269,7 @@ TIERS = tiers_of({"VIP": 20, "Gold": 20, "Silver": 0, "Bronze": 1})
 def test_personas_by_hand(shop: Shop) -> None:
     options = {"q": 0.05, "min_cell": 10, "min_index": 110, "most": 1}
     counts = habits(shop, *DAYS, largest=30)
-    found = describe(shop, TIERS, counts, *DAYS, **options)
+    found = make_personas(shop, TIERS, counts, *DAYS, **options)
     vip, gold = found.personas
     assert found.too_small == {"Silver": 0, "Bronze": 1}
     assert (vip.group, vip.customers, gold.group, gold.customers) == ("VIP", 20, "Gold", 20)
@@ -280,40 +286,46 @@ def test_personas_by_hand(shop: Shop) -> None:
     assert office["index"] == pytest.approx(100 * 121 / 40)
     assert office["customers"] == 20
     assert len(vip.values("month")) == 1, "of March and April"
-    all_named = describe(shop, TIERS, counts, *DAYS, **{**options, "most": 4})
+    all_named = make_personas(shop, TIERS, counts, *DAYS, **{**options, "most": 4})
     assert all_named.personas[0].values("month") == ["3", "4"]
     assert all_named.personas[1].values("category") == ["Bags", "Drinkware"]
-    much = describe(shop, TIERS, counts, *DAYS, **{**options, "min_index": 200})
+    much = make_personas(shop, TIERS, counts, *DAYS, **{**options, "min_index": 200})
     assert "category" in set(much.personas[0].stands_out["aspect"])
     assert "category" not in set(much.personas[1].stands_out["aspect"]), "an index of 151"
 
 
-def test_a_strategy_for_nobody_is_told_and_of_which_day_groups_are(
+def test_a_strategy_for_an_unknown_group_is_logged_and_the_day_of_groups_is_stated(
     shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     options = OmegaConf.load(CONF / "personas" / "default.yaml")
     strategy = {"VIP": {"en": "Thank them."}, "Platnum": {"en": "Give a card."}}
     options = SimpleNamespace(**{**OmegaConf.to_object(options), "strategy": strategy})
-    report = SimpleNamespace(languages=["en"])
+    bins = InUse("equal-sized groups", "shop-segmentation, version 2", is_baseline=True, is_judged=True)
+    one = pd.Series(pd.Categorical(["Segment 1"] * len(TIERS), ordered=True), TIERS.index, name="segment")
     material = SimpleNamespace(
         shop=shop,
         as_of=DAYS[1],
-        tiers=SimpleNamespace(tier=TIERS, notes=["clv is left out: the fit did not converge."]),
-        about_tiers="Tiers are those of 2019-07-01.",
-        scores=pd.DataFrame({"segment": 1.0}, index=TIERS.index),
-        champions={"segmentation": SimpleNamespace(tags={"model": "quantile_bins_rate"})},
-        config=SimpleNamespace(personas=options, report=report),
+        tiers=SimpleNamespace(today=SimpleNamespace(tier=TIERS, notes=["clv is left out: the fit did not converge."])),
+        about_groups="Tiers are as of 2019-07-01.",
+        task_groups={"segmentation": one},
+        in_use={"segmentation": bins}.get,
+        persona_options=options,
+        languages=["en"],
     )
-    section = describe_groups(material)
+    section = PERSONAS.section(material)
     texts = [part.text for part in section.parts if isinstance(part, Text)]
-    assert texts[0] == "Tiers are those of 2019-07-01. clv is left out: the fit did not converge."
-    assert BINS in texts
+    assert texts[0] == (
+        "VIP, 48.8% of customers, brought 59.6% of revenue with 2.05 orders per customer. Choose what to offer to each "
+        "group by the habits below."
+    )
+    assert texts[1] == "Tiers are as of 2019-07-01. clv is left out: the fit did not converge."
+    assert f"Made by {bins}; sizes have changed since it was trained." in texts
     assert "→ Thank them." in texts
-    assert "Platnum is no tier or segment, which are VIP, Gold, Silver, Bronze and Segment 1" in caplog.text
-    assert "VIP is no tier" not in caplog.text
+    assert "Platnum is not a group of this report; groups are VIP, Gold, Silver, Bronze and Segment 1" in caplog.text
+    assert "VIP is not a group" not in caplog.text
 
 
-def test_the_case_studys_advice_says_whose_it_is() -> None:
+def test_the_case_studys_advice_names_its_source() -> None:
     strategy = OmegaConf.to_object(OmegaConf.load(CONF / "personas" / "default.yaml"))["strategy"]
     assert strategy
     for told in strategy.values():

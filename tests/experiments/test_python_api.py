@@ -26,6 +26,8 @@ def run_python(script: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 def test_the_guide_runs_and_everything_lands_in_the_sessions_folder(tmp_path: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE, flags=re.MULTILINE | re.DOTALL)
     printed = run_python("".join(blocks), tmp_path)
@@ -49,6 +51,14 @@ def test_the_guide_names_every_function_of_the_library() -> None:
 def test_importing_the_package_imports_no_library(tmp_path: Path) -> None:
     printed = run_python("import sys, experiments; print(*sorted(sys.modules))", tmp_path)
     heavy = {"hydra", "ibis", "lightgbm", "mlflow", "numpy", "optuna", "pandas", "sklearn"}
+    assert not heavy & set(printed.split())
+
+
+def test_describing_the_data_imports_no_library_that_trains_draws_or_tracks(tmp_path: Path) -> None:
+    printed = run_python(
+        "import sys; from experiments.commands import compose, data; print(*sorted(sys.modules))", tmp_path
+    )
+    heavy = {"joblib", "lightgbm", "matplotlib", "mlflow", "optuna", "scipy", "sklearn"}
     assert not heavy & set(printed.split())
 
 

@@ -121,6 +121,7 @@ def test_served_model_names_a_missing_null_or_mistyped_value(
         assert "recency" not in answer["message"]
 
 
+@pytest.mark.slow
 def test_segments_of_the_merchandise_store_are_scored_and_served(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""Tiers: scores are ranks, weights recover what drives spend, cuts tear no equal scores apart."""
+"""Tiers: scores are ranks, weights recover what drives spend, equal scores share a tier."""
 
 from __future__ import annotations
 
@@ -10,13 +10,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.description import tiers as analysis
-from experiments.description.groups import cut, movements, row_shares
-from experiments.description.tiers import TierOptions, Tiers, Weighing, choose, fit_weights, levels
-from experiments.description.tiers_section import tiers_section, value_tier_parts
-from experiments.description.value import ValueOptions, pareto, value_table, value_tiers
+from experiments.description.groups import cut, movements
+from experiments.description.tiers import scores
+from experiments.description.tiers.assignment import TIES, Tiers, assign, tier_table
+from experiments.description.tiers.options import TierOptions
+from experiments.description.tiers.scores import equal, levels
+from experiments.description.tiers.section import tier_parts
+from experiments.description.tiers.weights import (
+    Weighing,
+    choose,
+    compare_weightings,
+    fit_weights,
+    following_spend,
+    weigh,
+)
+from experiments.description.value.section import value_tier_parts
+from experiments.description.value.value_tiers import ValueOptions, pareto, value_table, value_tiers
+from experiments.evaluation.shares import row_shares
 from experiments.reports.fonts import use_in_pictures
-from experiments.reports.section import Picture, Section, Table, Text
+from experiments.reports.section import Part, Picture, Table, Text
 from features.errors import InputError
 from features.shop import Shop
 from merchandise_store import sales_of_a_year
@@ -84,7 +96,7 @@ def test_equal_values_share_a_score_the_largest_has_the_top_one_and_the_smallest
     assert levels(values, list(values), 4)["constant"].tolist() == [4] * 10
 
 
-def test_scores_know_only_the_order_of_values_and_not_that_of_rows():
+def test_scores_depend_on_the_order_of_values_and_not_of_rows():
     values = customers()
     scored = levels(values, ["days"], 4)
     bent = values.assign(value=np.log(values["value"]), frequency=np.exp(values["frequency"]), days=values["days"] ** 3)
@@ -125,7 +137,7 @@ def test_learnt_weights_are_used_only_where_the_lower_bound_of_their_gain_is_abo
 # Cuts
 
 
-def test_equal_scores_are_never_torn_apart_and_a_tier_without_customers_stays():
+def test_equal_scores_share_a_tier_and_a_tier_without_customers_stays():
     score = pd.Series([4.0] * 2 + [3.0] * 6 + [1.0] * 2)
     tier = cut(score, NAMES, QUINTILES)
     assert tier.groupby(score).nunique().eq(1).all()
@@ -143,15 +155,15 @@ def test_thresholds_of_the_score_rise_while_tiers_are_named_from_the_best():
     [
         ({"cut_points": [0.2, 0.4, 0.4, 0.8]}, "do not rise"),
         ({"cut_points": [0.2, 0.4, 0.6, 1.0]}, "out of range"),
-        ({"cut_points": [0.2, 0.4]}, "5 groups have 4 borders, not 2"),
+        ({"cut_points": [0.2, 0.4]}, "5 groups need 4 cut points, not 2"),
         ({"by": "score", "cut_points": [1, 2, 3, 3.5]}, "out of range"),
         ({"by": "share"}, "cannot be cut by 'share'"),
-        ({"names": ["A", "A", "B", "C", "D"]}, "each its own"),
+        ({"names": ["A", "A", "B", "C", "D"]}, "different names"),
         ({"variables": ["frequenzy"], "reversed": [], "rivals": {}}, "there is no feature 'frequenzy'"),
-        ({"variables": [], "reversed": [], "rivals": {}}, "each once"),
-        ({"variables": ["clv", "clv"], "reversed": [], "rivals": {}}, "each once"),
-        ({"reversed": ["recency"]}, "'recency' is none of the variables"),
-        ({"rivals": {"mine": {"T": -1}}}, "at least 0"),
+        ({"variables": [], "reversed": [], "rivals": {}}, "empty or has duplicates"),
+        ({"variables": ["clv", "clv"], "reversed": [], "rivals": {}}, "empty or has duplicates"),
+        ({"reversed": ["recency"]}, "'recency' is not one of the variables"),
+        ({"rivals": {"mine": {"T": -1}}}, "weights are not valid"),
         ({"rivals": {"mine": {"T": "much"}}}, "wrong type"),
         ({"rivals": {"equal": {"T": 1}}}, "is taken"),
         ({"n_levels": 1}, "n_levels is out of range"),
@@ -167,7 +179,7 @@ def test_bad_options_are_refused(changes, problem):
     ("changes", "problem"),
     [
         ({"cut_points": [0.5, 0.2]}, "do not rise"),
-        ({"names": ["high", " ", "low"]}, "each its own"),
+        ({"names": ["high", " ", "low"]}, "different names"),
         ({"top_share": 1.0}, "top_share is out of range"),
     ],
 )
@@ -178,7 +190,7 @@ def test_bad_options_of_value_tiers_cost_no_other_tiers(changes, problem):
         value_tiers(pd.Series([3.0, 2.0, 1.0]), chosen.value)
 
 
-def test_those_who_are_new_have_a_row_of_their_own_and_nobody_vanishes():
+def test_new_customers_have_their_own_row_and_nobody_vanishes():
     before = cut(pd.Series({"a": 3.0, "b": 1.0}), ["high", "low"], [0.5])
     after = cut(pd.Series({"c": 3.0, "b": 2.0, "a": 1.0, "d": 0.0}), ["high", "low"], [0.5])
     counts = movements(before, after, "new since")
@@ -213,10 +225,10 @@ def test_value_tiers_count_shares_of_customers_from_the_best():
 
 def test_a_shop_gets_tiers_whose_weights_are_learnt_before_they_are_tested(shop):
     chosen = options()
-    weighing = analysis.weigh(shop, LEARNT_AT, TESTED_AT, chosen, **DRAWS)
-    tiers = analysis.assign(shop, TESTED_AT, weighing.weights[weighing.used], chosen)
-    following = analysis.following_spend(shop, TESTED_AT, 90)
-    table = analysis.tier_table(tiers, following)
+    weighing = weigh(shop, LEARNT_AT, TESTED_AT, chosen, **DRAWS)
+    tiers = assign(shop, TESTED_AT, weighing.weights[weighing.used], chosen)
+    following = following_spend(shop, TESTED_AT, 90)
+    table = tier_table(tiers, following)
     assert tiers.tier.index.equals(tiers.score.index)
     assert table.index.tolist() == NAMES
     assert table["customers"].sum() == len(tiers.tier)
@@ -231,19 +243,19 @@ def test_a_shop_gets_tiers_whose_weights_are_learnt_before_they_are_tested(shop)
     for name, weights in weighing.weights.items():
         assert weights.min() >= 0, name
         assert weights.sum() == pytest.approx(1), name
-    with pytest.raises(InputError, match="reaches into"):
-        analysis.weigh(shop, LEARNT_AT, date(2019, 7, 4), chosen, **DRAWS)
+    with pytest.raises(InputError, match="windows of learning and testing overlap"):
+        weigh(shop, LEARNT_AT, date(2019, 7, 4), chosen, **DRAWS)
 
 
 def test_clv_is_left_out_with_a_line_where_its_fit_is_refused(shop, monkeypatch):
     def refuse(model, X, y=None):
         raise InputError("the fit did not converge")
 
-    monkeypatch.setattr(analysis.BGNBD, "fit", refuse)
-    tiers = analysis.assign(shop, TESTED_AT, analysis.equal(options()), options())
+    monkeypatch.setattr(scores.BGNBD, "fit", refuse)
+    tiers = assign(shop, TESTED_AT, equal(options()), options())
     assert tiers.weights.to_dict() == dict.fromkeys(VARIABLES[:-1], 0.25)
     assert "clv is left out at 2019-07-05: the fit did not converge." in tiers.notes
-    comparison = analysis.test(shop, TESTED_AT, {"equal": tiers.weights}, options(), **DRAWS)
+    comparison = compare_weightings(shop, TESTED_AT, {"equal": tiers.weights}, options(), **DRAWS)
     assert comparison.index.tolist() == ["equal"]
 
 
@@ -286,8 +298,8 @@ def weighed(used="learnt", clv_low=0.02) -> Weighing:
     return Weighing(LEARNT_AT, TESTED_AT, weights, comparison, used)
 
 
-def section_of(following=AFTER, weighing: Weighing | None = None) -> Section:
-    return tiers_section(BEFORE, NOW, following, weighing or weighed(), horizon_days=90, currency="USD")
+def section_of(following=AFTER, weighing: Weighing | None = None) -> list[Part]:
+    return tier_parts(BEFORE, NOW, following, weighing or weighed(), horizon_days=90, currency="USD")
 
 
 def said(parts) -> list[str]:
@@ -298,62 +310,64 @@ def frame(parts, name: str) -> pd.DataFrame:
     return next(part.frame for part in parts if isinstance(part, Table) and part.name == name)
 
 
-def test_the_first_lines_count_customers_and_revenue_before_and_after_and_say_why_that_day():
-    lead, day, moved, *_ = said(section_of().parts)
+def test_the_first_lines_count_customers_and_revenue_and_explain_the_day():
+    lead, day, moved, *_ = said(section_of())
     assert lead == (
-        "VIP and Gold, 30% of the customers on 2019-07-05, made 70% of the revenue before that day and 50% in the 90 "
-        "days after it."
+        "VIP and Gold, 30.0% of customers on 2019-07-05, made 70.0% of the revenue before that day and 50.0% in the 90 "
+        "days after it. Check Gold before VIP gets the budget: its customers spent most afterwards."
     )
-    assert day.startswith("2019-07-05 is the last day of which the 90 days that followed may be looked at")
-    assert "behaviour and hypotheses are of tiers by equal ones" in day
-    assert "behaviour" not in said(section_of(weighing=weighed("equal")).parts)[1]
-    assert "60% are in the same tier on 2019-07-05, and of the VIP customers 50%. 0 customers are new" in moved
-    table = frame(section_of().parts, "tiers")
-    assert table["share of customers"].tolist() == ["10%", "20%", "10%", "20%", "40%"]
-    assert table["share of revenue after"].tolist() == ["0%", "50%", "0%", "30%", "20%"]
-    assert table["bought after"].tolist() == ["0%", "50%", "0%", "50%", "100%"]
+    assert day.startswith("2019-07-05 is the last day whose following 90 days may be shown")
+    assert "Purchasing behaviour and hypotheses use tiers with equal weights" in day
+    assert "behaviour" not in said(section_of(weighing=weighed("equal")))[1]
+    assert moved.startswith(
+        "60.0% of the customers of 2019-04-06 are in the same tier on 2019-07-05, and 50.0% of the VIP"
+    )
+    assert moved.endswith("0 customers are new since.")
+    table = frame(section_of(), "tiers")
+    assert table["share of customers"].tolist() == ["10.0%", "20.0%", "10.0%", "20.0%", "40.0%"]
+    assert table["share of revenue after"].tolist() == ["0.0%", "50.0%", "0.0%", "30.0%", "20.0%"]
+    assert table["bought after"].tolist() == ["0.0%", "50.0%", "0.0%", "50.0%", "100.0%"]
 
 
-def test_weights_are_shown_as_the_tiers_have_them_of_the_variables_that_there_are_in_their_order():
-    weights = frame(section_of().parts, "weights")  # clv was refused
+def test_weights_are_those_of_the_variables_present_in_their_order():
+    weights = frame(section_of(), "weights")  # clv was refused
     assert weights.index.tolist() == ["frequency", "T"]
     assert weights["learnt *"].tolist() == ["0.800", "0.200"]
     assert weights["equal"].tolist() == ["0.500", "0.500"]
 
 
 def test_what_clv_alone_gains_over_the_weights_in_use_has_its_interval():
-    assert "than the weights in use, by +0.100 (0.020 to 0.180) of the Gini;" in " ".join(said(section_of().parts))
-    unsure = said(section_of(weighing=weighed(clv_low=-0.01)).parts)
-    assert "by estimate: +0.100 (-0.010 to 0.180) of the Gini, which may be chance;" in " ".join(unsure)
+    assert "than the weights in use, by +0.100 (0.020 to 0.180) of the Gini." in " ".join(said(section_of()))
+    unsure = said(section_of(weighing=weighed(clv_low=-0.01)))
+    assert "by estimate: +0.100 (-0.010 to 0.180) of the Gini, which may be chance." in " ".join(unsure)
 
 
 def test_the_decision_on_weights_says_which_are_better():
-    assert "learnt weights are used, as they are shown to be better than equal ones" in " ".join(
-        said(section_of().parts)
-    )
+    assert "Learnt weights are used: they rank better than equal weights." in " ".join(said(section_of()))
     kept = weighed("equal")
-    assert "as the learnt ones are not shown to be better" in " ".join(said(section_of(weighing=kept).parts))
+    assert "because the learnt weights are not shown to rank better" in " ".join(said(section_of(weighing=kept)))
     kept.comparison.loc["equal", ["gain_low", "gain", "gain_high"]] = -0.3, -0.2, -0.1
-    assert "as the learnt ones are worse here" in " ".join(said(section_of(weighing=kept).parts))
+    assert "the learnt weights rank worse" in " ".join(said(section_of(weighing=kept)))
 
 
-def test_value_tiers_are_told_by_hand():
+def test_value_tiers_by_hand():
     parts = value_tier_parts(NOW, AFTER, options().value, horizon_days=90)
     assert said(parts)[0] == (
-        "The best 20% of customers made 60% of the revenue before 2019-07-05; 40% of customers made 80% of it."
+        "The best 20% of customers made 60.0% of the revenue before 2019-07-05; 40.0% of customers made 80% of it. "
+        "Past spend finds most of the next revenue: address the high tier first."
     )
-    assert "Those who were high then made 50% of the revenue in the 90 days that followed." in said(parts)[1]
-    assert "The 20% who turned out best in those days made 80%" in said(parts)[1]
+    assert "The high tier then made 50.0% of the revenue in the 90 days that followed." in said(parts)[1]
+    assert "The 20% who spent most in those days made 80.0%" in said(parts)[1]
     assert "2019-07-05 is the last day" in said(parts)[1]
 
 
 def test_where_nobody_buys_afterwards_the_page_says_so_and_shows_no_nan(tmp_path):
     weighing = weighed("equal")
     weighing.comparison.loc[:] = np.nan
-    parts = section_of(AFTER * 0, weighing).parts
-    assert said(parts)[0].endswith("of the revenue before that day; nobody spent anything in the 90 days after it.")
+    parts = section_of(AFTER * 0, weighing)
+    assert said(parts)[0].endswith("These data do not show which tier to spend the budget on.")
     valued = value_tier_parts(NOW, AFTER * 0, options().value, horizon_days=90)
-    assert said(valued)[1].endswith("Nobody spent anything in the 90 days that followed.")
+    assert said(valued)[1].endswith("Nobody bought in the 90 days that followed.")
     for part in [*parts, *valued]:
         if isinstance(part, Text):
             assert "nan" not in part.text
@@ -364,27 +378,25 @@ def test_where_nobody_buys_afterwards_the_page_says_so_and_shows_no_nan(tmp_path
 
 
 def test_a_tie_that_moves_customers_between_tiers_is_noted(shop):
-    tied = analysis.assign(
-        shop, TESTED_AT, {"left_truncated": 1}, options(variables=["left_truncated"], reversed=[], rivals={})
-    )
-    assert analysis.TIES in tied.notes
+    tied = assign(shop, TESTED_AT, {"left_truncated": 1}, options(variables=["left_truncated"], reversed=[], rivals={}))
+    assert TIES in tied.notes
     even = options(variables=["total_spend"], reversed=[], rivals={}, n_levels=1000, cut_points=[0.5], names=["a", "b"])
-    assert analysis.TIES not in analysis.assign(shop, TESTED_AT, {"total_spend": 1}, even).notes
+    assert TIES not in assign(shop, TESTED_AT, {"total_spend": 1}, even).notes
 
 
 def test_sections_draw_empty_tiers_and_names_in_hangul(shop, tmp_path):
     use_in_pictures()
     names = ["최우수", "우수", "일반", "관심", "이탈 위험"]
     chosen = options(names=names, by="score", cut_points=[1.1, 2.0, 3.0, 3.99])
-    weighing = analysis.weigh(shop, LEARNT_AT, TESTED_AT, chosen, **DRAWS)
-    before, tiers = (analysis.assign(shop, day, weighing.weights["equal"], chosen) for day in (LEARNT_AT, TESTED_AT))
-    following = analysis.following_spend(shop, TESTED_AT, 90)
+    weighing = weigh(shop, LEARNT_AT, TESTED_AT, chosen, **DRAWS)
+    before, tiers = (assign(shop, day, weighing.weights["equal"], chosen) for day in (LEARNT_AT, TESTED_AT))
+    following = following_spend(shop, TESTED_AT, 90)
     empty = dataclasses.replace(tiers, tier=tiers.tier.where(tiers.tier != "우수", "일반"))
-    section = tiers_section(before, empty, following, weighing, horizon_days=90, currency="USD")
+    section = tier_parts(before, empty, following, weighing, horizon_days=90, currency="USD")
     valued = value_tier_parts(empty, following, chosen.value, horizon_days=90)
-    leads = [part.text for part in (*section.parts, *valued) if isinstance(part, Text) and part.kind == "lead"]
+    leads = [part.text for part in (*section, *valued) if isinstance(part, Text) and part.kind == "lead"]
     assert len(leads) == 2
-    pictures = [part for part in (*section.parts, *valued) if isinstance(part, Picture)]
+    pictures = [part for part in (*section, *valued) if isinstance(part, Picture)]
     assert [picture.name for picture in pictures] == [
         "sizes", "revenue_share", "migration", "weightings", "value_tiers",
     ]  # fmt: skip

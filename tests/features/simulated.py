@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -75,7 +75,7 @@ def simulate(seed: int, customers: int = 60, lines: int = 3_000) -> dict[str, pd
     contacted = np.argwhere(rng.random((6, customers)) < 0.3)
     answers = np.argwhere(rng.random((6, customers)) < 0.1)
     answered_at = starts.to_numpy()[answers[:, 0]] + pd.to_timedelta(rng.integers(1, 20, len(answers)), unit="D")
-    return {
+    frames = {
         "transactions": transactions,
         "customers": pd.DataFrame(
             {
@@ -113,6 +113,76 @@ def simulate(seed: int, customers: int = 60, lines: int = 3_000) -> dict[str, pd
         ),
     }
 
+    return frames | _beyond_the_till(rng, frames, moments)
+
+
+def _beyond_the_till(
+    rng: np.random.Generator, frames: Mapping[str, pd.DataFrame], moments: Callable[[int], pd.Series]
+) -> dict[str, pd.DataFrame]:
+    """Frames of what happens outside of purchases: visits, messages, answers, consents, stock, spend."""
+    ids = frames["transactions"]["customer_id"].unique()
+    visitors = np.concatenate([ids, [f"visitor {i}" for i in range(20)]])
+    known = np.append(frames["products"]["product_id"], [None])
+
+    def later(than: pd.Series, share: float) -> pd.Series:
+        """Moments up to 60 days after, for a share of the rows; nothing for the others."""
+        moved = than + pd.to_timedelta(rng.integers(1, 60 * 24, len(than)), unit="h")
+        return moved.where((rng.random(len(than)) < share) & (moved < pd.Timestamp(END)))
+
+    session = rng.integers(0, 120, 600)
+    started = moments(120)
+    sent = moments(400)
+    opened = later(sent, 0.5)
+    consented = moments(80)
+    days = pd.date_range(START, END, inclusive="left")
+    return {
+        "events": pd.DataFrame(
+            {
+                "event_number": np.arange(600),
+                "customer_id": visitors[session % len(visitors)],
+                "occurred_at": started.to_numpy()[session] + pd.to_timedelta(rng.integers(0, 1_800, 600), unit="s"),
+                "kind": rng.choice(["view", "cart", "purchase"], 600),
+                "session_id": [None if i % 17 == 0 else f"s{i}" for i in session],
+                "product_id": rng.choice(known, 600),
+            }
+        ).loc[lambda events: events["occurred_at"] < pd.Timestamp(END)],
+        "messages": pd.DataFrame(
+            {
+                "message_id": [f"m{i}" for i in range(400)],
+                "customer_id": rng.choice(visitors, 400),
+                "sent_at": sent,
+                "channel": rng.choice(["e-mail", "push"], 400),
+                "opened_at": opened,
+                "clicked_at": later(opened.fillna(pd.Timestamp(END)), 0.5).where(opened.notna()),
+                "device": np.where(opened.notna(), "phone", None),
+            }
+        ),
+        "surveys": pd.DataFrame(
+            {
+                "customer_id": rng.choice(ids, 100),
+                "question": "nps",
+                "answered_at": moments(100),
+                "score": rng.integers(0, 11, 100),
+            }
+        ),
+        "consents": pd.DataFrame(
+            {
+                "customer_id": rng.choice(ids, 80),
+                "purpose": "marketing",
+                "channel": rng.choice(["e-mail", None], 80),
+                "starts_at": consented,
+                "ends_at": later(consented, 0.4),
+            }
+        ),
+        "identities": pd.DataFrame({"id": [f"cookie {i}" for i in range(len(ids))], "customer_id": ids}),
+        "stock": pd.DataFrame(
+            [(product, day) for product in known[:5] for day in days[::30]], columns=["product_id", "counted_at"]
+        ).assign(units=lambda stock: [Decimal(int(units)) for units in rng.integers(0, 50, len(stock))]),
+        "marketing_spend": pd.DataFrame(
+            [(day, channel) for day in days for channel in ("search", "social")], columns=["spent_at", "channel"]
+        ).assign(amount=lambda spend: [Decimal(int(cents)) / 100 for cents in rng.integers(0, 9_000, len(spend))]),
+    }
+
 
 def with_another_future(frames: Mapping[str, pd.DataFrame], change: str) -> dict[str, pd.DataFrame]:
     """The frames with all that becomes known at or after CUTOFF changed: what no feature may notice.
@@ -127,13 +197,29 @@ def with_another_future(frames: Mapping[str, pd.DataFrame], change: str) -> dict
             continue
         late = frame[known_at] >= pd.Timestamp(CUTOFF)
         assert late.any()
+        frame = _with_other_later_values(name, frame, change)
         future = frame[late]
         if change == "append":  # strangers, and all of the past once more at the first moment not known
             future = pd.concat(
-                [future, future.assign(customer_id="stranger"), frame[~late].assign(**{known_at: pd.Timestamp(CUTOFF)})]
+                [future, _by_a_stranger(future), frame[~late].assign(**{known_at: pd.Timestamp(CUTOFF)})]
             )
         if change == "poison":
             money = {c: Decimal(10**9) for c in ("amount", "list_amount", "quantity", "coupon_discount") if c in frame}
             future = future.assign(**money)
         changed[name] = frame[~late] if change == "drop" else pd.concat([frame[~late], future])
     return changed
+
+
+def _by_a_stranger(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(**{name: "stranger" for name in ("customer_id", "channel") if name in rows})
+
+
+def _with_other_later_values(name: str, frame: pd.DataFrame, change: str) -> pd.DataFrame:
+    """Change values that became known later than their row, at or after CUTOFF: gone, or a day later."""
+    for column, moment in SPECS[name].known_later.items():
+        if column == moment and column in frame:
+            late = frame[column] >= pd.Timestamp(CUTOFF)
+            assert late.any()
+            other = pd.NaT if change == "drop" else frame.loc[late, column] + pd.Timedelta(days=1)
+            frame = frame.assign(**{column: frame[column].mask(late, other)})
+    return frame

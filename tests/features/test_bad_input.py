@@ -65,9 +65,9 @@ class TestConfig:
             ({"sql": "SELECT 1"}, ["either path or sql"]),
             ({"path": None, "sql": "SELEC 1"}, ["data.tables.transactions.sql", "syntax error"]),
             ({"path": None, "sql": "SELECT * FROM 'nowhere.csv'"}, ["data.tables.transactions.sql", "nowhere.csv"]),
-            ({"format": "xlsx"}, ["is no format", "csv or parquet"]),
+            ({"format": "xlsx"}, ["is not a valid format", "csv or parquet"]),
             ({"encoding": "cp94999"}, ["no encoding 'cp94999'"]),
-            ({"decimal": ";"}, ["no decimal mark"]),
+            ({"decimal": ";"}, ["is not a valid decimal mark"]),
             ({"date_format": "%d %z"}, ["offset from UTC"]),
             ({"date_format": "%Q"}, ["%Q"]),
             ({"timezone": "Mars"}, ["no time zone 'Mars'"]),
@@ -97,8 +97,8 @@ class TestConfig:
         ("rules", "words"),
         [
             ({"zero_prize": "drop"}, ["unknown key data.rules.zero_prize", "did you mean 'zero_price'?"]),
-            ({"zero_price": "delete"}, ["is no action", "error or drop or keep"]),
-            ({"missing_customer_id": "keep"}, ["is no action", "error or drop"]),
+            ({"zero_price": "delete"}, ["is not a valid action", "error or drop or keep"]),
+            ({"missing_customer_id": "keep"}, ["is not a valid action", "error or drop"]),
         ],
     )
     def test_of_the_rules(self, online_retail, tmp_path, rules, words):
@@ -218,12 +218,12 @@ class TestFiles:
         content = whole.read_bytes()
         whole.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
         online_retail.lines["path"] = "x.parquet"
-        refused(online_retail.config, tmp_path, "no complete Parquet file", "x.parquet", "truncated")
+        refused(online_retail.config, tmp_path, "not a complete Parquet file", "x.parquet", "truncated")
 
     def test_of_csv_named_parquet(self, online_retail, tmp_path):
         online_retail.file.rename(online_retail.folder / "x.parquet")
         online_retail.lines["path"] = "x.parquet"
-        refused(online_retail.config, tmp_path, "no complete Parquet file", "format: csv")
+        refused(online_retail.config, tmp_path, "not a complete Parquet file", "format: csv")
 
 
 class TestShop:
@@ -249,7 +249,7 @@ class TestShop:
 
 
 class TestCheck:
-    """What no source should yield."""
+    """Tables that no source should yield."""
 
     @pytest.mark.parametrize(
         ("change", "words"),

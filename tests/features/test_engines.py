@@ -1,4 +1,4 @@
-"""What engines promise whatever runs below them, and what they refuse before work begins."""
+"""Promises that every engine keeps, and mistakes that it refuses before work begins."""
 
 from __future__ import annotations
 

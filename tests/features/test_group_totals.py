@@ -1,4 +1,4 @@
-"""What groups of customers did in a window, beside what pandas computes from the same simulated lines."""
+"""Totals of groups of customers in a window, against what pandas computes from the same simulated lines."""
 
 from __future__ import annotations
 

@@ -251,7 +251,9 @@ class TestRefusals:
         )
 
     def test_folder_that_is_none(self, store, tmp_path):
-        refused(store.config | {"path": str(tmp_path / "nowhere")}, tmp_path, "nowhere is no folder", "Kaggle", "Dacon")
+        refused(
+            store.config | {"path": str(tmp_path / "nowhere")}, tmp_path, "nowhere is not a folder", "Kaggle", "Dacon"
+        )
 
     def test_some_files_only(self, store, tmp_path):
         (store.folder / "Tax_amount.csv").rename(store.folder / "Tax.csv")
@@ -306,9 +308,9 @@ class TestRefusals:
             ("sales", "1,1,20190105,A,A,Office,1,2,3", ["Online_Sales.csv"]),
             ("customers", "17850,F,Chicago,12", ["customers has the same key", "17850"]),
             ("customers", "1,F,Chicago,a year", ["customers.tenure_months", "'a year'", "Tenure_Months"]),
-            ("discounts", "Jan,Office,OFF,110", ["1 discounts are no percentages", "110 Jan Office"]),
-            ("discounts", "Jan,Office,OFF,0.1", ["1 discounts are no percentages", "0.1 Jan Office", "Excel"]),
-            ("discounts", "Jan,Office,OFF,", ["1 discounts are no percentages", "(blank) Jan Office"]),
+            ("discounts", "Jan,Office,OFF,110", ["1 discounts are not valid percentages", "110 Jan Office"]),
+            ("discounts", "Jan,Office,OFF,0.1", ["1 discounts are not valid percentages", "0.1 Jan Office", "Excel"]),
+            ("discounts", "Jan,Office,OFF,", ["1 discounts are not valid percentages", "(blank) Jan Office"]),
             ("discounts", "Jan,Office,OFF,10%", ["discounts.discount_rate", "'10%'", "Discount_pct"]),
             ("discounts", "Janet,Office,OFF,10", ["discounts.starts_at", "'Janet'", "column Month"]),
             ("discounts", "1,Nest-USA,NEW,15", ["1 months and categories have several discounts", "Nest-USA"]),
@@ -343,7 +345,7 @@ class TestRefusals:
             "noise": content[:1000] + bytes(range(256)) + content[1256:],
         }
         file.write_bytes(damaged[damage])
-        refused(store.config, tmp_path, "no complete Excel workbook", "CustomersData.xlsx")
+        refused(store.config, tmp_path, "not a complete Excel workbook", "CustomersData.xlsx")
 
     def test_other_encodings(self, store, tmp_path):
         store.write("customers", ["17850,M,Malmö,12"], encoding="latin-1")

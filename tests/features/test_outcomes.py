@@ -1,4 +1,4 @@
-"""Targets against values computed by hand."""
+"""Outcomes against values computed by hand."""
 
 from __future__ import annotations
 

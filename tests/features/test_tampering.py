@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import pytest
 from simulated import CUTOFF, END, engine, open_shop, simulate
 
 from features.families import FAMILIES, PARAMETRISED, Family, feature_families
+from features.grains import CUSTOMER
 from features.leakage import all_features, contradictions, descriptive, moving_features
 from features.tables import SPECS, midnight
 from features.tampering import TAMPERINGS, Tamperer
 
-ALL = list(feature_families())
+ALL = [name for name, family in feature_families().items() if family.grain == CUSTOMER]
 VALUED = [f"{name}.{features.example}" for name, features in PARAMETRISED.items()]
 FROM_CUTOFF = (CUTOFF, None)
 
@@ -135,6 +137,33 @@ class TestTampering:
         assert count == len(before)
         assert not (before.tenure_months.to_numpy() == after.tenure_months.to_numpy()).all()
         pd.testing.assert_frame_equal(*(frame.drop(columns="tenure_months") for frame in (before, after)))
+
+    @pytest.mark.parametrize("how", TAMPERINGS)
+    def test_of_messages_sent_before_only_what_became_known_later_changes(self, changed, how):
+        before, after, count = changed("messages", how, FROM_CUTOFF)
+        old, new = (frame[frame.sent_at < pd.Timestamp(CUTOFF)].set_index("message_id") for frame in (before, after))
+        assert count > len(before) - len(old) > 0
+        assert list(new.index) == list(old.index)
+        moments = ["opened_at", "clicked_at"]
+        fixed = old.columns.difference([*moments, "device"])
+        pd.testing.assert_frame_equal(new[fixed], old[fixed])
+        for moment in moments:
+            is_known, is_late = old[moment] < pd.Timestamp(CUTOFF), old[moment] >= pd.Timestamp(CUTOFF)
+            pd.testing.assert_series_equal(new.loc[~is_late, moment], old.loc[~is_late, moment])
+            assert is_known.any()
+            assert (new.loc[is_late, moment] != old.loc[is_late, moment]).any()
+            assert not (new.loc[is_late, moment] < pd.Timestamp(CUTOFF)).any()
+
+    @pytest.mark.parametrize("how", TAMPERINGS)
+    def test_of_messages_opened_in_a_window_what_lies_outside_of_it_changes(self, changed, how):
+        """An outcome of the window may read opens of messages that were sent before it."""
+        end = date(2020, 7, 1)
+        before, after, _ = changed("messages", how, (None, CUTOFF), (end, None))
+        inside = (before.opened_at >= pd.Timestamp(CUTOFF)) & (before.opened_at < pd.Timestamp(end))
+        old = before[inside].set_index(["customer_id", "message_id"]).opened_at
+        assert (before[inside].sent_at < pd.Timestamp(CUTOFF)).any()
+        new = after.set_index(["customer_id", "message_id"]).opened_at
+        pd.testing.assert_series_equal(new.loc[old.index], old)
 
     @pytest.mark.parametrize("how", TAMPERINGS)
     def test_changing_the_past_leaves_who_is_eligible(self, tamperer, shop, on, how):

@@ -1,6 +1,6 @@
-"""The case study's method, exactly as reported, beside the same questions asked so that answers can be believed.
+"""The case study's method, exactly as reported, beside honest answers to the same questions.
 
-Each figure stands in three columns: reported (by the case study, of its own shop), reproduced (its method on these
-data), honest. What is reproduced describes all the data, as the case study does; what is honest is learnt at a
-training cutoff and judged at a validation cutoff, before the sealed window.
+Each figure has three columns: reported (by the case study, for its own shop), reproduced (its method on these data) and
+honest. Reproduced figures describe all the data, as the case study does. Honest figures are learnt at a training cutoff
+and evaluated at a validation cutoff, before the sealed window.
 """

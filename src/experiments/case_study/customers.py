@@ -1,4 +1,4 @@
-"""Customers at a cutoff, as the case study describes them: per order, with both recencies."""
+"""Customers at a cutoff with the case study's variables: per order, with both recencies."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Customers:
     outlier: pd.Series
 
     def value_model(self, days: int) -> BGNBD:
-        """BG/NBD x gamma-gamma of the next days, without outliers.
+        """Fit BG/NBD x gamma-gamma for the next days, without outliers.
 
         Purchases are purchase days: with one of the case study's orders each, several on a day, the likelihood has no
         maximum (alpha runs to 0). Value is that of an order, as the case study has it.
@@ -46,16 +46,16 @@ class Customers:
         return BGNBD(horizon_days=days).fit(_history(self.rows[~self.outlier]))
 
     def with_clv(self, model: BGNBD) -> pd.DataFrame:
-        """The rows and their clv."""
+        """Return the rows and their clv."""
         return self.rows.assign(clv=model.predict(_history(self.rows)))
 
     def usual(self, days: int) -> pd.DataFrame:
-        """The rows and their clv in the next days, without outliers."""
+        """Return the rows and their clv in the next days, without outliers."""
         return self.with_clv(self.value_model(days))[~self.outlier]
 
 
 def customers_at(shop: Shop, cutoff: date, outlier_quantile: float) -> Customers:
-    """Those who bought before the cutoff; outliers are those above that quantile."""
+    """Return those who bought before the cutoff; outliers are those above that quantile."""
     rows = shop.features(list(FEATURES), [cutoff]).droplevel("cutoff")
     rows = rows.assign(repeat_orders=rows["orders"] - 1)
     columns = rows[["repeat_orders", "average_order_value"]]

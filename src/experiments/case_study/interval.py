@@ -1,4 +1,4 @@
-"""The average purchase interval by gradient boosting, as reported; and what was asked: when the next purchase comes."""
+"""Part "interval": the average purchase interval by gradient boosting, and the wait for the next purchase."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from experiments.case_study.customers import customers_at
-from experiments.case_study.options import Options
+from experiments.case_study.options import CaseStudyOptions
 from experiments.case_study.result import NAN, Difference, Figure, Result
 from experiments.evaluation.identities import identities
 from experiments.evaluation.spend_metrics import mae, rmse
@@ -27,17 +27,23 @@ from features.shop import Shop
 DAYS_PER_MONTH = 30
 WORDS = ("gender", "region")
 AFTER_THE_FACT = "tenure"
-FORMULA = ("recency", "frequency", "T", "clv", "purchases_per_month")  # what the interval is made of, and made of that
+FORMULA = (
+    "recency",
+    "frequency",
+    "T",
+    "clv",
+    "purchases_per_month",
+)  # variables of the formula, and variables made of them
 
 
-def interval(shop: Shop, splits: Splits, options: Options) -> Result:
-    """The average interval as of the end of the data; days to the next purchase after an earlier cutoff.
+def interval(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
+    """Reproduce the average interval at the end of the data, and predict days to the next purchase at a cutoff.
 
     Parameters
     ----------
     shop : Shop
     splits : Splits
-    options : Options
+    options : CaseStudyOptions
     """
     rows = customers_at(shop, shop.staged.end, options.outlier_quantile).usual(options.clv_days)
     X, y = inputs(shop, rows), average_interval(rows)
@@ -60,20 +66,20 @@ def interval(shop: Shop, splits: Splits, options: Options) -> Result:
     spread = {name: f"from {by_split[name].min():.2f} to {by_split[name].max():.2f}" for name in by_split}
     many = f"over {len(by_split)} random splits"
     figures = [
-        Figure("customers", "rows", len(y), NAN, "Customers without a second order stand in it with 0 days.", "count"),
+        Figure("customers", "rows", len(y), NAN, "Customers without a second order count with 0 days.", "count"),
         Figure(
             "rmse",
             f"RMSE in days, median {many}; honest: without the variables of the formula",
             middle["rmse"],
             float(rmse(y, uninformed)),
-            f"With another split it goes {spread['rmse']}: a few customers of long intervals decide.",
+            f"Splits range {spread['rmse']}: a few customers with long intervals decide.",
         ),
         Figure(
             "mae",
             f"MAE in days, median {many}; honest: without the variables of the formula",
             middle["mae"],
             float(mae(y, uninformed)),
-            f"With another split it goes {spread['mae']}. The median, the same for all, has {constant:.2f}.",
+            f"Splits range {spread['mae']}. Baseline, the median for all customers: {constant:.2f}.",
         ),
         Figure(
             "r2",
@@ -82,15 +88,15 @@ def interval(shop: Shop, splits: Splits, options: Options) -> Result:
             _r2(y, uninformed),
             f"average interval = {arithmetic}, exactly: the model learns a division."
             if found
-            else "No arithmetic of two of the variables gives the interval on these data.",
+            else "No arithmetic of two variables gives the interval on these data.",
         ),
         Figure(
             "wait_mae",
             "MAE in days of the wait for the next purchase, by the average interval; honest: by a model of the wait",
             wait.interval,
             wait.model,
-            f"The wait of those {wait.customers:,} who come back within {splits.horizon_days} days is what a message "
-            f"is timed by. The median wait, the same for all, has {wait.median:.1f}.",
+            f"Messages are timed by the wait of the {wait.customers:,} customers who come back within "
+            f"{splits.horizon_days} days. Baseline, the median wait for all customers: {wait.median:.1f}.",
         ),
     ]
     leaky = AFTER_THE_FACT in X
@@ -101,23 +107,22 @@ def interval(shop: Shop, splits: Splits, options: Options) -> Result:
         faults["leaky"] = "tenure is measured at the end of the data"
     notes = [
         f"As of {shop.staged.end}, the end of the data; random splits of customers, {options.test_share:.0%} held out. "
-        f"The wait is learnt at the first and judged at the second of {wait.cutoffs}, of customers who come back "
-        f"within {splits.horizon_days} days: for the others it is not known.",
-        "recency is first to last purchase here, as lifetimes has it: on the case study's shop that comes nearer to "
-        "its errors than the days since the last purchase do. StandardScaler changes nothing for trees.",
+        f"The wait is learnt at the first and evaluated at the second of {wait.cutoffs}, for customers who come back "
+        f"within {splits.horizon_days} days: for the others it is unknown.",
+        "recency is first to last purchase, as in lifetimes: on the case study's shop its errors are nearer with this "
+        "definition than with days since the last purchase. StandardScaler changes nothing for trees.",
     ]
     if left_out:
-        notes.append(
-            f"Left out, as the shop does not know them or all customers are alike: {listing(left_out, limit=9)}."
-        )
+        notes.append(f"Left out, because they are unknown or the same for all customers: {listing(left_out, limit=9)}.")
     return Result(
         part="interval",
-        title="When: the average purchase interval",
+        title="Average purchase interval",
         faults=faults,
-        verdict=(f"The interval is {arithmetic}: predicting it from these is arithmetic. " if found else "")
-        + f"Without them R2 is {_r2(y, uninformed):.2f}. The wait for the next purchase is told "
-        + wait.excess.say("worse by a model", "better by a model", "by a model not measurably better")
-        + f" than by one number for all: by the model the error is {wait.excess.mean:+.2f} days "
+        verdict=f"Without the variables of its formula, R2 of the interval is {_r2(y, uninformed):.2f}. "
+        + (f"Do not predict it: it is {arithmetic}, plain arithmetic. " if found else "")
+        + "A model predicts the wait for the next purchase "
+        + wait.excess.say("worse than", "better than", "not measurably better than")
+        + f" one number for all customers: the difference in error is {wait.excess.mean:+.2f} days "
         f"({wait.excess.low:+.2f} to {wait.excess.high:+.2f}).",
         figures=figures,
         params={
@@ -139,7 +144,7 @@ def interval(shop: Shop, splits: Splits, options: Options) -> Result:
 
 
 def inputs(shop: Shop, rows: pd.DataFrame) -> pd.DataFrame:
-    """What the interval is predicted from, under the case study's names; unknown facts are 0 or "unknown"."""
+    """Return the inputs of the interval's model, under the case study's names; unknown facts are 0 or "unknown"."""
     months = (rows["T"] + 1) / DAYS_PER_MONTH
     X = pd.DataFrame(
         {
@@ -160,12 +165,12 @@ def inputs(shop: Shop, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def average_interval(rows: pd.DataFrame) -> pd.Series:
-    """(last - first) / (orders - 1), in days; 0 for one order."""
+    """Compute (last - first) / (orders - 1), in days; 0 for one order."""
     return (rows["recency"] / rows["repeat_orders"].where(rows["repeat_orders"] > 0)).fillna(0.0)
 
 
 def _facts(shop: Shop) -> pd.DataFrame:
-    """Facts of unknown date by customer_id, tenure among them: no feature, as it is measured after the fact."""
+    """Return facts of unknown date by customer_id, also tenure, which is measured after the fact and so no feature."""
     names = [*WORDS, "tenure_months"]
     people = shop.tables.present().get("customers")
     if people is None:
@@ -183,8 +188,8 @@ def _model(X: pd.DataFrame, seed: int) -> Pipeline:
     return make_pipeline(columns, GradientBoostingRegressor(random_state=seed))
 
 
-def _by_split(X: pd.DataFrame, y: pd.Series, options: Options) -> pd.DataFrame:
-    """Errors on the rows of several random splits: rmse and mae by `split`."""
+def _by_split(X: pd.DataFrame, y: pd.Series, options: CaseStudyOptions) -> pd.DataFrame:
+    """Compute errors on the rows of several random splits: rmse and mae by `split`."""
 
     def errors(split: int) -> dict[str, float]:
         learnt, held, y_learnt, y_held = train_test_split(
@@ -197,7 +202,7 @@ def _by_split(X: pd.DataFrame, y: pd.Series, options: Options) -> pd.DataFrame:
     return pd.DataFrame(rows).rename_axis("split")
 
 
-def _out_of_fold(X: pd.DataFrame, y: pd.Series, options: Options) -> np.ndarray:
+def _out_of_fold(X: pd.DataFrame, y: pd.Series, options: CaseStudyOptions) -> np.ndarray:
     folds = KFold(options.n_folds, shuffle=True, random_state=options.seed)
     with parallel_config("threading", n_jobs=-1):  # trees grow without Python's lock
         return cross_val_predict(_model(X, options.seed), X, y, cv=folds)
@@ -230,7 +235,7 @@ class Wait:
     cutoffs: str
 
 
-def _wait(shop: Shop, splits: Splits, options: Options) -> Wait:
+def _wait(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Wait:
     training, (now,) = splits.folds()[-1]
     then = max(training)
     customers_then, customers_now = (customers_at(shop, day, options.outlier_quantile) for day in (then, now))
@@ -257,7 +262,7 @@ def _wait(shop: Shop, splits: Splits, options: Options) -> Wait:
 
 
 def days_to_next_purchase(shop: Shop, cutoff: date, horizon_days: int) -> pd.Series:
-    """Days from the last day before the cutoff to the first purchase within the horizon, of those who make one."""
+    """Count days to the first purchase within the horizon, of customers who make one; 1 is the cutoff's day."""
     window = shop.tables.between(cutoff, cutoff + timedelta(days=horizon_days))
     days = shop.engine.frame(purchases.by_day(window))
     first = pd.to_datetime(days["day"]).groupby(days["customer_id"]).min()

@@ -1,4 +1,4 @@
-"""What the parts need to know beside the shop; values and their meaning are in conf/as_reported/."""
+"""Options of the case study's parts. Values and their meaning are in conf/as_reported/."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PARTS = ("segments", "interval", "products")
 
 
 @dataclass
-class Options:
+class CaseStudyOptions:
     parts: list[str]
     outlier_quantile: float
     clv_days: int

@@ -1,4 +1,4 @@
-"""Five products per customer by the lift of association rules, as reported; beside the products that sell best."""
+"""Part "products": five products per customer by the lift of association rules, beside the best-selling products."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from experiments.case_study.options import Options
+from experiments.case_study.options import CaseStudyOptions
 from experiments.case_study.result import NAN, Difference, Figure, Result
 from experiments.evaluation.splits import Splits
 from features.errors import InputError
@@ -24,31 +24,31 @@ N_SHOWN = 20
 Basket = frozenset[str]
 
 
-def products(shop: Shop, splits: Splits, options: Options) -> Result:
-    """Rules of what is bought on one day before a cutoff, and who buys what they name in the days after it.
+def products(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
+    """Reproduce rules of what is bought on one day before a cutoff, and evaluate their lists on the days after it.
 
     Parameters
     ----------
     shop : Shop
     splits : Splits
-    options : Options
+    options : CaseStudyOptions
     """
     cutoff = splits.validation[-1]
     lines = shop.engine.frame(purchases.by_product(shop.tables.as_of(cutoff)))
     if lines.empty:
-        raise InputError("no line says which product was bought", where="transactions.product_id")
+        raise InputError("no line has a product", where="transactions.product_id")
     window = shop.tables.between(cutoff, cutoff + timedelta(days=splits.horizon_days))
     bought = _products_of(shop.engine.frame(purchases.by_product(window)))
     owned = _products_of(lines)
     support = _support(lines)
     rules, least = mine(lines, support, options)
     if rules.empty:
-        raise InputError("no two of the products are bought together often enough", where="transactions.product_id")
+        raise InputError("no two products are bought together often enough", where="transactions.product_id")
     lists = recommend(owned, rules, options.n_recommended)
     popular = list(support.index[: options.n_recommended])
     judged = sorted(owned.keys() & bought.keys())
     if not judged:
-        raise InputError(f"nobody who bought before {cutoff} buys a known product after it", where="transactions")
+        raise InputError(f"no customer of before {cutoff} buys a known product after it", where="transactions")
 
     distinct = {customer: list(dict.fromkeys(names)) for customer, names in lists.items()}
     longer = recommend(owned, rules, options.n_recommended, distinct=True)
@@ -75,7 +75,7 @@ def products(shop: Shop, splits: Splits, options: Options) -> Result:
             "share of lists that name a product twice",
             float(np.mean([len(distinct[customer]) < len(names) for customer, names in lists.items()])),
             NAN,
-            "Several rules lead to one product; the case study's own lists show it. "
+            "Several rules lead to one product, also in the case study's own lists. "
             f"{short:.0%} of lists hold fewer than {options.n_recommended} different products.",
             "share",
         ),
@@ -84,8 +84,8 @@ def products(shop: Shop, splits: Splits, options: Options) -> Result:
             f"hit rate@{options.n_recommended} in the next {splits.horizon_days} days; honest: of the best-sellers",
             lift["hit_rate"],
             popularity["hit_rate"],
-            f"Of {len(judged):,} customers who come back: the lists' rate less the best-sellers' is {gain.mean:+.1%} "
-            f"({gain.low:+.1%} to {gain.high:+.1%}).",
+            f"Rate of the lists - rate of the best-sellers, over {len(judged):,} customers who come back: "
+            f"{gain.mean:+.1%} ({gain.low:+.1%} to {gain.high:+.1%}).",
             "share",
         ),
         Figure(
@@ -93,7 +93,7 @@ def products(shop: Shop, splits: Splits, options: Options) -> Result:
             f"hit rate@{options.n_recommended} of different products; honest: as above",
             different["hit_rate"],
             popularity["hit_rate"],
-            "Without duplicates the lists are filled up with rules of lower lift.",
+            "Without duplicates, rules of lower lift fill the lists.",
             "share",
         ),
         Figure(
@@ -101,20 +101,21 @@ def products(shop: Shop, splits: Splits, options: Options) -> Result:
             "share of customer-days on which a recommended product is bought; honest: a popular one",
             lift["mean_support"],
             popularity["mean_support"],
-            "lift = confidence / support of what is recommended: of equal confidence, the rarest product comes first.",
+            "lift = confidence / support of the recommended product: with equal confidence, the "
+            "rarest product comes first.",
             "share",
         ),
     ]
     return Result(
         part="products",
-        title="What: five products by lift",
+        title="Five products by lift",
         faults={},
-        verdict=f"Lists by lift are hit by {lift['hit_rate']:.1%} of the customers who come back, the "
-        f"{options.n_recommended} best-selling products by {popularity['hit_rate']:.1%}: "
+        verdict=f"Of the customers who come back, {lift['hit_rate']:.1%} buy a product of their list by lift, and "
+        f"{popularity['hit_rate']:.1%} one of the {options.n_recommended} best-selling products. "
         + gain.say(
-            "on these data lists by lift hold.",
-            "lift prefers what is rare.",
-            "which of them is hit more often cannot be told from these data.",
+            "Use lists by lift on these data.",
+            "Recommend best-sellers instead: lift prefers rare products.",
+            "Recommend best-sellers, which are simpler: these data do not show which is better.",
         ),
         figures=figures,
         params={
@@ -130,16 +131,16 @@ def products(shop: Shop, splits: Splits, options: Options) -> Result:
         tables={"hit_rates": table, "rules": _shown(rules)},
         notes=(
             f"Baskets are a customer's day before {cutoff}; the window is the {splits.horizon_days} days from it. "
-            f"Rules are made of the {options.most_products} products on most customer-days, which puts the least "
-            f"support at {least:.4f}, and hold at most {options.max_length} products: on all products Apriori takes "
-            "tens of GB. mlxtend's fpgrowth finds the same item sets as its apriori.",
-            "The case study gives no least support, and no figure of how good the lists are.",
+            f"Rules use the {options.most_products} products on most customer-days, so that the minimum support is "
+            f"{least:.4f}. They hold at most {options.max_length} products: on all products Apriori needs tens of GB. "
+            "mlxtend's fpgrowth finds the same item sets as its apriori.",
+            "The case study gives no minimum support, and no evaluation of the lists.",
         ),
     )
 
 
-def mine(lines: pd.DataFrame, support: pd.Series, options: Options) -> tuple[pd.DataFrame, float]:
-    """Rules of lift above 1, the highest first, and the least support.
+def mine(lines: pd.DataFrame, support: pd.Series, options: CaseStudyOptions) -> tuple[pd.DataFrame, float]:
+    """Mine rules with a lift above 1, the highest first; return them and the least support.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ def mine(lines: pd.DataFrame, support: pd.Series, options: Options) -> tuple[pd.
         customer_id, day, product_id, each once.
     support : Series
         Of each product, the highest first.
-    options : Options
+    options : CaseStudyOptions
     """
     frequent = support.index[: options.most_products]
     least = float(support[frequent[-1]])
@@ -161,7 +162,7 @@ def mine(lines: pd.DataFrame, support: pd.Series, options: Options) -> tuple[pd.
     itemsets = fpgrowth(frame, min_support=least * (1 - 1e-9), use_colnames=True, max_len=options.max_length)
     if itemsets.empty or itemsets["itemsets"].map(len).max() < 2:
         return pd.DataFrame(columns=["antecedents", "consequents", "support", "confidence", "lift"]), least
-    with np.errstate(divide="ignore", invalid="ignore"):  # of measures that nobody reads
+    with np.errstate(divide="ignore", invalid="ignore"):  # of measures that are not used
         rules = association_rules(itemsets, metric="lift", min_threshold=1.0)
     rules = rules[rules["lift"] > 1]
     names = rules[["antecedents", "consequents"]].map(lambda items: " ".join(sorted(items)))
@@ -173,7 +174,7 @@ def mine(lines: pd.DataFrame, support: pd.Series, options: Options) -> tuple[pd.
 def recommend(
     owned: Mapping[str, Basket], rules: pd.DataFrame, n: int, *, distinct: bool = False
 ) -> dict[str, list[str]]:
-    """What the first rules name of which a customer owns all antecedents: n products, unless rules run out.
+    """Recommend what the first rules name whose antecedents a customer owns: n products, unless rules run out.
 
     Parameters
     ----------
@@ -198,7 +199,7 @@ def recommend(
 
 
 def _support(lines: pd.DataFrame) -> pd.Series:
-    """Share of the customer-days with each product, the highest first, equal ones by name."""
+    """Compute the share of customer-days with each product, the highest first, equal ones by name."""
     counts = lines.groupby("product_id").size().sort_index().sort_values(ascending=False, kind="stable")
     return counts / lines.groupby(["customer_id", "day"]).ngroups
 
@@ -208,7 +209,7 @@ def _products_of(lines: pd.DataFrame) -> dict[str, Basket]:
 
 
 def _mean_support(lists: Mapping[str, Sequence[str]], judged: Sequence[str], support: pd.Series) -> float:
-    """Of what is named to the customers judged; NaN where nothing is."""
+    """Return the mean support of what is named to the judged customers; NaN where nothing is."""
     named = [product for customer in judged for product in lists[customer]]
     return float(support[named].mean()) if named else NAN
 

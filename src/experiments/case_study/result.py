@@ -1,4 +1,4 @@
-"""What a part of the case study comes to: figures in three columns, and what is to be drawn."""
+"""Result of a part of the case study: figures in three columns, and tables to draw."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Figure:
     reproduced : float
         By the method as reported, on these data.
     honest : float
-        The same question, asked so that the answer can be believed; NaN where there is none.
+        Honest answer to the same question; NaN where there is none.
     why : str
         A sentence about the difference.
     kind : str
@@ -61,14 +61,14 @@ class Result:
     faults : mapping of str to str
         "circular" or "leaky" to the reason; empty where it is neither.
     verdict : str
-        What to remember, a sentence.
+        Finding and advice, in sentences.
     figures : sequence of Figure
     params : mapping
-        What it was done with.
+        Parameters of the analysis.
     tables : mapping of str to DataFrame
-        What is drawn and shown.
+        Tables to draw and to show.
     notes : sequence of str
-        How it was done, what was left out.
+        Method, and what was left out.
     """
 
     part: str
@@ -82,7 +82,7 @@ class Result:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Of a run: reported/..., reproduced/... and honest/..., those that there are."""
+        """Metrics of a run: reported/..., reproduced/... and honest/..., where they are finite."""
         return {
             f"{column}/{figure.name}": float(getattr(figure, column))
             for column in COLUMNS
@@ -92,17 +92,17 @@ class Result:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Of a run: which part it is, what is wrong with it, and that it can never be promoted."""
+        """Tags of a run: its part, its faults, and that it can never be promoted."""
         reasons = {f"{fault}_reason": reason for fault, reason in self.faults.items()}
         return {"case_study": self.part, **dict.fromkeys(self.faults, "true"), **reasons, "promotable": "false"}
 
     def compare_with(self, reported: Mapping[str, float]) -> Result:
-        """The same, beside what the case study reports.
+        """Return the result with the figures that the case study reports.
 
         Raises
         ------
         InputError
-            If a figure is reported that there is not.
+            If a reported figure is unknown.
         """
         known = [figure.name for figure in self.figures]
         for name in reported:
@@ -116,7 +116,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Difference:
-    """What one way has more than another on the same customers, on average, with its 95% interval.
+    """Mean difference of two methods on the same customers, with its 95% confidence interval.
 
     Attributes
     ----------
@@ -130,14 +130,14 @@ class Difference:
 
     @classmethod
     def of(cls, one: ArrayLike, other: ArrayLike) -> Self:
-        """The difference of paired values, one a customer: arrays of shape (n_customers,)."""
+        """Compute the difference of paired values, one for each customer: arrays of shape (n_customers,)."""
         each = np.asarray(one, dtype=float) - np.asarray(other, dtype=float)
         error = each.std(ddof=1) / math.sqrt(len(each)) if len(each) > 1 else math.inf
         width = norm.ppf(0.975) * error
         return cls(float(each.mean()), float(each.mean() - width), float(each.mean() + width))
 
     def say(self, more: str, less: str, neither: str) -> str:
-        """The words for what is shown."""
+        """Return the words for what is shown."""
         return more if self.low > 0 else less if self.high < 0 else neither
 
 

@@ -1,29 +1,40 @@
-"""The case study as reported: what it says, what its method gives here, and what to believe, with the reason."""
+"""The case study as a section of the report: its figures as reported, reproduced here, and honest, with reasons."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from experiments.case_study.options import CaseStudyOptions
 from experiments.case_study.result import COLUMNS, Figure, Result, Skipped
+from experiments.case_study.study import run_parts
 from experiments.reports.cluster_charts import elbow_figure
 from experiments.reports.figures import BLUE, GREY, ORANGE, dress, require
-from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, number, percent
+from experiments.reports.material import Material
+from experiments.reports.section import Heading, Part, Picture, Record, Table, Text, Topic, number, percent
 
 WEIGHT = "weight_"
 
 
-def as_reported_section(results: Sequence[Result | Skipped]) -> Section:
-    """A section of all parts: reported, reproduced, honest and why; those that were skipped say so."""
+class CaseStudyMaterial(Material, Protocol):
+    """Material of the section, in addition to that of any section."""
+
+    @property
+    def case_study_options(self) -> CaseStudyOptions: ...
+
+
+def case_study_parts(results: Sequence[Result | Skipped]) -> list[Part]:
+    """Return all parts: reported, reproduced, honest and why; those that were skipped say so."""
     parts: list[Part] = []
     for result in results:
         if isinstance(result, Skipped):
-            parts.append(Text(f"The case study's {result.part} as reported: left out, as {result.reason}.", "note"))
+            parts.append(Text(f"The case study's {result.part}: left out, because {result.reason}.", "note"))
             continue
         parts += [Heading(result.title), Text(result.verdict, "lead")]
         parts += [Text(f"{fault.capitalize()}: {reason}.") for fault, reason in result.faults.items()]
@@ -31,17 +42,26 @@ def as_reported_section(results: Sequence[Result | Skipped]) -> Section:
             Table(
                 result.part,
                 comparison(result.figures),
-                "As reported, reproduced on these data, honest. What "
-                "customers do next is told of days before the sealed window; descriptions are of all days.",
+                "Figures as reported, reproduced on these data, and honest. Predictions are evaluated before the "
+                "sealed window; descriptions use all days.",
             )
         )
         parts += DRAWN[result.part](result)
         parts += [Text(note, "note") for note in result.notes]
-    return Section("as_reported", parts)
+        parts.append(
+            Record(
+                name=f"case study: {result.part}",
+                tags=result.tags,
+                params=result.params,
+                metrics=result.metrics,
+                note=f"{result.verdict} No model is kept.",
+            )
+        )
+    return parts
 
 
 def comparison(figures: Sequence[Figure]) -> pd.DataFrame:
-    """The figures as they are read; the column of what is reported only where something is."""
+    """Return the figures as they are read; the column `reported` only where the case study reports something."""
     frame = pd.DataFrame(
         [
             {
@@ -58,12 +78,12 @@ def comparison(figures: Sequence[Figure]) -> pd.DataFrame:
 def _read(value: float, kind: str) -> str:
     if not math.isfinite(value):
         return "-"
-    return {"share": lambda: percent(value, 1), "count": lambda: number(int(value))}.get(kind, lambda: number(value))()
+    return {"share": lambda: percent(value), "count": lambda: number(int(value))}.get(kind, lambda: number(value))()
 
 
 def _segments(result: Result) -> list[Part]:
     tiers = result.tables["tiers"]
-    shares = tiers[["spend_share", "mean_amount_share"]].map(lambda share: percent(share))
+    shares = tiers[["spend_share", "mean_amount_share"]].map(percent)
     shown = tiers.assign(**shares).rename(
         columns={"spend_share": "share of spend", "mean_amount_share": "share of mean amounts"}
     )
@@ -78,17 +98,17 @@ def _segments(result: Result) -> list[Part]:
         Picture(
             "surrogate_accuracy",
             surrogate_figure(taught),
-            "A classifier finds the labels of clusters again, and those of clusters of permuted columns as well.",
+            "Accuracy of a classifier on cluster labels, and on labels of clusters of permuted columns.",
         ),
         Picture(
             "surrogate_weights",
             weights_figure(taught, reported),
-            "The importances that become weights, anew for each seed.",
+            "Importances that become weights, one dot for each seed.",
         ),
         Picture(
             "elbow",
             elbow_figure(result.tables["elbow"], chosen=result.params["n_clusters"]),
-            "Inertia and silhouette by the number of clusters, beside the silhouette of permuted columns.",
+            "Inertia and silhouette by number of clusters, with the silhouette of permuted columns.",
         ),
     ]
 
@@ -98,8 +118,8 @@ def _interval(result: Result) -> list[Part]:
         Picture(
             "interval_predicted",
             interval_figure(result.tables["predictions"]),
-            "Predicted against actual average interval: with the variables of its formula near the line, without them "
-            "far from it.",
+            "Predicted against actual average interval: near the line with the variables of its formula, far from it "
+            "without them.",
         )
     ]
 
@@ -109,7 +129,7 @@ def _products(result: Result) -> list[Part]:
     rates = result.tables["hit_rates"]
     return [
         Picture("hit_rates", hit_rates_figure(rates), "Hit rates of lists by lift and of the most popular products."),
-        Table("rules", rules, "The rules of highest lift."),
+        Table("rules", rules, "Rules with the highest lift."),
     ]
 
 
@@ -121,7 +141,7 @@ DRAWN: Mapping[str, Callable[[Result], list[Part]]] = {
 
 
 def surrogate_figure(taught: pd.DataFrame) -> Canvas:
-    """A classifier's accuracy on labels of clusters, and on those of clusters of permuted columns: a dot a seed.
+    """Draw a classifier's accuracy on labels of clusters and of clusters of permuted columns, a dot for each seed.
 
     Parameters
     ----------
@@ -150,16 +170,16 @@ def surrogate_figure(taught: pd.DataFrame) -> Canvas:
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     dress(
         axes,
-        title="A classifier finds labels again",
-        subtitle=f"{len(taught)} seeds; permuted columns hold no customer, and are found as well",
-        xlabel="accuracy on customers held out (%)",
+        title="A classifier recovers cluster labels",
+        subtitle=f"{len(taught)} seeds; it also recovers clusters of permuted columns, which mean nothing",
+        xlabel="accuracy on held-out customers (%)",
         ylabel="",
     )
     return figure
 
 
 def weights_figure(taught: pd.DataFrame, reported: Mapping[str, float]) -> Canvas:
-    """Each variable's share of the classifier's splits, a dot a seed, beside the reported weight where there is one.
+    """Draw each variable's share of the classifier's splits, a dot for each seed, and the reported weight if any.
 
     Parameters
     ----------
@@ -186,7 +206,7 @@ def weights_figure(taught: pd.DataFrame, reported: Mapping[str, float]) -> Canva
     dress(
         axes,
         title="Importances that become weights",
-        subtitle="share of the splits by which trees copy the clusters",
+        subtitle="share of the splits by which trees reproduce the clusters",
         xlabel="weight",
         ylabel="",
     )
@@ -195,7 +215,7 @@ def weights_figure(taught: pd.DataFrame, reported: Mapping[str, float]) -> Canva
 
 
 def interval_figure(predictions: pd.DataFrame) -> Canvas:
-    """Predicted against actual average interval, out of fold, with and without the variables of its formula.
+    """Draw predicted against actual average interval, out of fold, with and without the variables of its formula.
 
     Parameters
     ----------
@@ -226,7 +246,7 @@ def interval_figure(predictions: pd.DataFrame) -> Canvas:
 
 
 def hit_rates_figure(table: pd.DataFrame) -> Canvas:
-    """Hit rates of several lists as bars.
+    """Draw hit rates of several lists as bars.
 
     Parameters
     ----------
@@ -245,10 +265,17 @@ def hit_rates_figure(table: pd.DataFrame) -> Canvas:
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     dress(
         axes,
-        title="Who buys one of the five",
-        subtitle="of customers who come back; in brackets, how common it is",
+        title="Hit rate of five products",
+        subtitle="of customers who come back; in brackets: how common the products are",
         xlabel="hit rate (%)",
         ylabel="",
     )
     axes.grid(False, axis="y")
     return figure
+
+
+def _write(material: CaseStudyMaterial) -> list[Part]:
+    return case_study_parts(run_parts(material.shop, material.splits, material.case_study_options))
+
+
+CASE_STUDY = Topic("as_reported", "Case study, reproduced", 90, _write)

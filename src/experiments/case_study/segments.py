@@ -1,4 +1,4 @@
-"""Clusters of customers, a classifier's importances as weights, and tiers of the weighted score: as reported."""
+"""Part "segments": clusters of customers, a classifier's importances as weights, and tiers of the weighted score."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from lightgbm import LGBMClassifier
 from sklearn.model_selection import train_test_split
 
 from experiments.case_study.customers import customers_at
-from experiments.case_study.options import Options
+from experiments.case_study.options import CaseStudyOptions
 from experiments.case_study.result import NAN, Figure, Result
 from experiments.evaluation import cluster_metrics
 from experiments.evaluation.spend_metrics import spearman
 from experiments.evaluation.splits import Splits
 from experiments.models.segmentation import Segmentation
-from features import outcomes
+from features.outcomes import SPEND
 from features.shop import Shop
 
 # The case study's names of what is clustered.
@@ -31,17 +31,17 @@ VARIABLES = {
 }
 REVERSED = ("recency",)  # few days are good
 N_SCORES = 4
-N_TOP = 2  # tiers that are said to make over half of the spend
+N_TOP = 2  # tiers that make over half of the spend, as reported
 
 
-def segments(shop: Shop, splits: Splits, options: Options) -> Result:
-    """Segments as of the end of the data, their weights and tiers; what they say of the next period at an earlier one.
+def segments(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
+    """Reproduce segments, weights and tiers at the end of the data, and evaluate them on the period after a cutoff.
 
     Parameters
     ----------
     shop : Shop
     splits : Splits
-    options : Options
+    options : CaseStudyOptions
     """
     everybody = customers_at(shop, shop.staged.end, options.outlier_quantile)
     rows, outlier, kept = everybody.rows, everybody.outlier, everybody.usual(options.clv_days)
@@ -73,7 +73,7 @@ def segments(shop: Shop, splits: Splits, options: Options) -> Result:
             f"customers above the {options.outlier_quantile:.1%} quantile of frequency or amount",
             int(outlier.sum()),
             NAN,
-            f"They made {spend_of_outliers:.1%} of all spend: a shop cannot set its best customers aside.",
+            f"They made {spend_of_outliers:.1%} of all spend: a shop cannot leave out its best customers.",
             "count",
         ),
         Figure("customers_left", "customers left", len(kept), NAN, "As above.", "count"),
@@ -82,8 +82,8 @@ def segments(shop: Shop, splits: Splits, options: Options) -> Result:
             "number of clusters by the silhouette",
             int(elbow["silhouette"].idxmax()),
             int(gap.idxmax()),
-            "Honest: where the silhouette exceeds that of permuted columns most, which takes the skew of single "
-            "variables out.",
+            "Honest: the number whose silhouette exceeds that of permuted columns most, which removes the effect of "
+            "skewed variables.",
             "count",
         ),
         Figure(
@@ -91,14 +91,14 @@ def segments(shop: Shop, splits: Splits, options: Options) -> Result:
             f"silhouette of {at_k.name} clusters; honest: above that of permuted columns",
             at_k["silhouette"],
             at_k["silhouette"] - at_k["silhouette_null"],
-            f"Permuted columns, in which no customer is left, reach {at_k['silhouette_null']:.3f}.",
+            f"Permuted columns, which hold no real customer, reach {at_k['silhouette_null']:.3f}.",
         ),
         Figure(
             "surrogate_accuracy",
             "accuracy of LightGBM on the cluster labels; honest: on labels of permuted columns",
             taught.loc[options.seed, "accuracy"],
             taught["null_accuracy"].mean(),
-            "It finds the labels again from the variables that made them, and does so where there is nothing to find.",
+            "It recovers labels from the variables that made them, also where the labels mean nothing.",
             "share",
         ),
         *(
@@ -107,52 +107,52 @@ def segments(shop: Shop, splits: Splits, options: Options) -> Result:
                 f"weight of {name}; honest: mean over {len(taught)} seeds",
                 weights[name],
                 taught[name].mean(),
-                f"{taught[name].min():.3f} to {taught[name].max():.3f} with the seed alone.",
+                f"{taught[name].min():.3f} to {taught[name].max():.3f} with other seeds.",
             )
             for name in values
         ),
         Figure(
             "weights_moved",
-            "most that two seeds' weights differ by, in sum",
+            "largest difference between the weights of two seeds, in sum",
             NAN,
             moved,
-            "0 would be the same weights each time, 2 nothing in common. They are how often trees split on a variable "
-            "to copy a cluster, not what it is worth.",
+            "0 means the same weights each time, 2 nothing in common. Weights count how often trees split on a "
+            "variable to reproduce a cluster, not its value.",
         ),
         Figure(
             "rank_correlation_with_equal_weights",
             "rank correlation of the final score with that of equal weights",
             spearman_equal,
             NAN,
-            "At 1 the order is the same. Equal weights, which need no classifier, come that near to it.",
+            "1 means the same order. Equal weights need no classifier.",
         ),
         Figure(
             "top_tiers_spend_share",
             f"share of spend of {top}; honest: of the next {splits.horizon_days} days",
             tiers["spend_share"].iloc[:N_TOP].sum(),
             later.top_share,
-            f"The case study says over half; spend so far is in the score. Of the next {splits.horizon_days} days as "
-            f"many customers, ranked by spend so far alone, make {later.top_share_naive:.1%}.",
+            f"The case study says over half, but past spend is part of the score. Baseline: as many customers with the "
+            f"highest past spend make {later.top_share_baseline:.1%} of the next {splits.horizon_days} days.",
             "share",
         ),
         Figure(
             "top_tiers_mean_amount_share",
-            f"{top}'s share of the tiers' mean amounts of an order, as the case study's picture may have it",
+            f"{top}'s share of the tiers' mean order values, which the case study's figure may show",
             tiers["mean_amount_share"].iloc[:N_TOP].sum(),
             NAN,
-            "Shares of means add up to 1 whatever the tiers' sizes; they are no shares of spend.",
+            "Shares of means add up to 1 whatever the sizes of tiers; they are not shares of spend.",
             "share",
         ),
         *(
             Figure(
                 f"{name}_explained_deviance",
-                f"deviance of the next {splits.horizon_days} days' spend that {name} explain",
+                f"deviance of spend in the next {splits.horizon_days} days explained by {name}",
                 NAN,
                 explained,
-                f"As many equal parts by spend so far, which need no model, explain {naive:.1%}.",
+                f"Baseline: as many equal-sized groups by past spend explain {baseline:.1%}.",
                 "share",
             )
-            for name, (explained, naive) in later.explained.items()
+            for name, (explained, baseline) in later.explained.items()
         ),
     ]
     return Result(
@@ -162,9 +162,9 @@ def segments(shop: Shop, splits: Splits, options: Options) -> Result:
             "circular": "a classifier predicts cluster labels from the variables that made them, and its importances "
             "become weights of the same variables"
         },
-        verdict=f"A classifier finds {taught.loc[options.seed, 'accuracy']:.1%} of the cluster labels again, and "
-        f"{taught['null_accuracy'].mean():.1%} where columns are permuted: that is how labels are made, and says "
-        "nothing of what clusters or variables are worth.",
+        verdict=f"A classifier recovers {taught.loc[options.seed, 'accuracy']:.1%} of the cluster labels, and "
+        f"{taught['null_accuracy'].mean():.1%} where columns are permuted. Do not take its importances as weights: "
+        "they show how labels are made, not the value of clusters or variables.",
         figures=figures,
         params={
             "outlier_quantile": options.outlier_quantile,
@@ -179,25 +179,25 @@ def segments(shop: Shop, splits: Splits, options: Options) -> Result:
         },
         tables={"elbow": elbow, "surrogate": taught, "tiers": tiers},
         notes=(
-            f"As of {shop.staged.end}, the end of the data: this part describes, and chooses nothing. Honest figures "
-            f"are learnt at the first and judged at the second of {later.cutoffs}, on all customers.",
-            "frequency is orders - 1, monetary the mean value of an order, recency the days since the last purchase; "
-            "BG/NBD gets purchase days, first to last purchase and T, as several orders on a day leave it without an "
-            "estimate.",
+            f"As of {shop.staged.end}, the end of the data: this part describes and chooses nothing. Honest figures "
+            f"are learnt at the first and evaluated at the second of {later.cutoffs}, on all customers.",
+            "frequency is orders - 1, monetary the mean order value, recency the days since the last purchase. BG/NBD "
+            "gets purchase days, first to last purchase and T, because it has no estimate with "
+            "several orders on a day.",
             "The case study gives no scaling and no cut points. Columns are scaled to [0, 1], which comes nearest to "
-            "its weights; scores are 1 to 4 by quartile, few days since the last purchase high; tiers are equal parts "
-            "of the final score.",
+            "its weights. Scores are 1 to 4 by quartile, where few days since the last purchase score high. Tiers are "
+            "equal parts of the final score.",
         ),
     )
 
 
 def variables(rows: pd.DataFrame) -> pd.DataFrame:
-    """What is clustered, under the case study's names."""
+    """Return the clustered variables under the case study's names."""
     return pd.DataFrame({name: rows[feature] for name, feature in VARIABLES.items()})
 
 
-def taught_by_seed(values: pd.DataFrame, spend: pd.Series, options: Options) -> pd.DataFrame:
-    """What a classifier of cluster labels finds, anew for each seed: of clusters, of the split and of its trees.
+def taught_by_seed(values: pd.DataFrame, spend: pd.Series, options: CaseStudyOptions) -> pd.DataFrame:
+    """Train a classifier of cluster labels for each seed: of clusters, of the split and of its trees.
 
     Returns
     -------
@@ -223,7 +223,7 @@ def taught_by_seed(values: pd.DataFrame, spend: pd.Series, options: Options) -> 
 
 
 def _taught(Z: pd.DataFrame, labels: np.ndarray, test_share: float, seed: int) -> tuple[float, np.ndarray]:
-    """Accuracy on a random part of LightGBM as it comes, and each variable's share of its splits."""
+    """Train LightGBM with its defaults; return accuracy on a random part, and each variable's share of the splits."""
     learnt, held, learnt_labels, held_labels = train_test_split(Z, labels, test_size=test_share, random_state=seed)
     if len(np.unique(learnt_labels)) < 2:
         return float((held_labels == learnt_labels[0]).mean()), np.full(Z.shape[1], 1 / Z.shape[1])
@@ -235,7 +235,7 @@ def _taught(Z: pd.DataFrame, labels: np.ndarray, test_share: float, seed: int) -
 
 
 def final_score(values: pd.DataFrame, weights: pd.Series) -> pd.Series:
-    """Sum of weight x quartile score, scores from 1 (worst) to 4 (best); equal values share a score."""
+    """Compute the sum of weight x quartile score, scores from 1 (worst) to 4 (best); equal values share a score."""
     scores = {}
     for name in values:
         x = -values[name] if name in REVERSED else values[name]
@@ -249,14 +249,14 @@ def equal_weights(values: pd.DataFrame) -> pd.Series:
 
 
 def tier_of(score: pd.Series, tiers: list[str]) -> pd.Series:
-    """The tier of each customer: equal parts of the score, the first the highest; equal scores share a tier."""
+    """Return the tier of each customer: equal parts of the score, the first the highest; equal scores share a tier."""
     cuts = score.quantile(np.arange(1, len(tiers)) / len(tiers))
     below = np.searchsorted(cuts, score, side="left")
     return pd.Series(pd.Categorical.from_codes(len(tiers) - 1 - below, tiers, ordered=True), index=score.index)
 
 
 def tier_table(rows: pd.DataFrame, tier: pd.Series) -> pd.DataFrame:
-    """By tier: customers, spend_share (of all spend), mean_amount_share (of the sum of the tiers' mean amounts)."""
+    """Return customers, spend_share and mean_amount_share (of the sum of the tiers' mean amounts) by tier."""
     groups = rows.groupby(tier, observed=False)
     amounts = groups["average_order_value"].mean().fillna(0.0)
     return pd.DataFrame(
@@ -268,7 +268,7 @@ def tier_table(rows: pd.DataFrame, tier: pd.Series) -> pd.DataFrame:
     ).rename_axis("tier")
 
 
-def _clusters(options: Options, seed: int) -> Segmentation:
+def _clusters(options: CaseStudyOptions, seed: int) -> Segmentation:
     return Segmentation(
         n_clusters=options.n_clusters, scaling="minmax", variables=list(VARIABLES), with_value=False, seed=seed
     )
@@ -276,28 +276,28 @@ def _clusters(options: Options, seed: int) -> Segmentation:
 
 @dataclass(frozen=True)
 class Later:
-    """What groups that are learnt at one cutoff say of the spend after a later one.
+    """Spend after a later cutoff as explained by groups that were learnt at an earlier one.
 
     Attributes
     ----------
     explained : mapping of groups to (explained deviance, that of as many equal parts by spend so far)
-    top_share, top_share_naive : float
+    top_share, top_share_baseline : float
         Of the spend, that of the highest tiers, and of as many customers with most spend so far.
     cutoffs : str
     """
 
     explained: Mapping[str, tuple[float, float]]
     top_share: float
-    top_share_naive: float
+    top_share_baseline: float
     cutoffs: str
 
 
-def _later(shop: Shop, splits: Splits, options: Options) -> Later:
+def _later(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Later:
     training, (now,) = splits.folds()[-1]
     then = max(training)
     customers_then, customers_now = (customers_at(shop, day, options.outlier_quantile) for day in (then, now))
     rows_then, rows_now = customers_then.rows, customers_now.rows
-    spend = shop.target(outcomes.spend, [then, now], splits.horizon_days, "spend")
+    spend = shop.outcome(SPEND, [then, now], splits.horizon_days)["y"].rename("spend")
     y_then, y_now = (
         spend.xs(pd.Timestamp(day), level="cutoff").reindex(rows.index)
         for day, rows in ((then, rows_then), (now, rows_now))
@@ -331,6 +331,6 @@ def _later(shop: Shop, splits: Splits, options: Options) -> Later:
             "tiers": (explained(tier_then, tier_now), parts(len(options.tiers))),
         },
         top_share=float(y_now[top].sum() / total),
-        top_share_naive=float(y_now[biggest].sum() / total),
+        top_share_baseline=float(y_now[biggest].sum() / total),
         cutoffs=f"{then}, {now}",
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 
 from experiments.case_study.interval import interval
-from experiments.case_study.options import PARTS, Options
+from experiments.case_study.options import PARTS, CaseStudyOptions
 from experiments.case_study.products import products
 from experiments.case_study.result import Result, Skipped
 from experiments.case_study.segments import segments
@@ -17,13 +17,13 @@ from features.shop import Shop
 
 logger = logging.getLogger(__name__)
 
-ANALYSES: Mapping[str, Callable[[Shop, Splits, Options], Result]] = dict(
+ANALYSES: Mapping[str, Callable[[Shop, Splits, CaseStudyOptions], Result]] = dict(
     zip(PARTS, (segments, interval, products), strict=True)
 )
 
 
-def as_reported(shop: Shop, splits: Splits, options: Options) -> list[Result | Skipped]:
-    """The chosen parts, in their order; one that the data do not allow is skipped with its reason.
+def run_parts(shop: Shop, splits: Splits, options: CaseStudyOptions) -> list[Result | Skipped]:
+    """Reproduce the chosen parts, in their order; one that the data do not allow is skipped with its reason.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def as_reported(shop: Shop, splits: Splits, options: Options) -> list[Result | S
     splits : Splits
         Honest figures of what customers do next come from the last fold, and the sealed window is not opened. Those of
         the study's own descriptions (clusters, surrogate, past interval) are of all data, as the descriptions are.
-    options : Options
+    options : CaseStudyOptions
     """
     reported = options.reported.get(shop.staged.shop, {})
     results: list[Result | Skipped] = []
@@ -40,9 +40,9 @@ def as_reported(shop: Shop, splits: Splits, options: Options) -> list[Result | S
         try:
             result = ANALYSES[part](shop, splits, options)
         except InputError as error:
-            logger.warning("%s as reported is left out: %s", part, error.problem)
+            logger.warning("case study: %s is left out: %s", part, error.problem)
             results.append(Skipped(part, error.problem))
             continue
         results.append(result.compare_with(reported.get(part, {})))
-        logger.info("%s as reported in %.1f s", part, perf_counter() - started)
+        logger.info("case study: %s in %.1f s", part, perf_counter() - started)
     return results

@@ -18,7 +18,7 @@ COMMANDS = {
     "run": "do everything for each task: stage, tune, promote, score, report; print a table of the results",
     "data": "stage and check the tables; print what they hold and what each task can use",
     "features": "write one row of features per customer: cutoff=2017-10-03 output=x.parquet",
-    "audit": "check that no feature or target depends on the future; exit code 1 if one does",
+    "audit": "check that no feature reads the future and no target is a formula of features; exit code 1 if one does",
     "train": "fit one model with given parameters and register it: model=lightgbm model.params.num_leaves=31",
     "tune": "search models and parameters, refit the best and register it: tuning.n_trials=50",
     "promote": "gate the newest version on the sealed window; or version=3 reason='…'; or rollback=true",

@@ -33,11 +33,11 @@ def check_cuts(
     """
     if not names or len(set(names)) < len(names) or not all(name.strip() for name in names):
         raise InputError(
-            "the groups need names, each its own", where=f"{where}.names", expected="different names", found=str(names)
+            "the groups need different names", where=f"{where}.names", expected="different names", found=str(names)
         )
     if len(cut_points) != len(names) - 1:
         raise InputError(
-            f"{len(names)} groups have {len(names) - 1} borders, not {len(cut_points)}",
+            f"{len(names)} groups need {len(names) - 1} cut points, not {len(cut_points)}",
             where=f"{where}.cut_points",
             expected=f"{len(names) - 1} rising numbers for {listing(names, limit=len(names))}",
             found=str(list(cut_points)),
@@ -95,7 +95,7 @@ def cut(score: pd.Series, names: Sequence[str], cut_points: Sequence[float], by:
 
 
 def movements(before: pd.Series, after: pd.Series, arrivals: str) -> pd.DataFrame:
-    """How many customers went from which group to which.
+    """Count the customers who went from each group to each other one.
 
     Parameters
     ----------
@@ -113,15 +113,3 @@ def movements(before: pd.Series, after: pd.Series, arrivals: str) -> pd.DataFram
     then = before.astype(object).reindex(after.index).fillna(arrivals)
     counts = pd.crosstab(pd.Categorical(then, groups), pd.Categorical(after, after.cat.categories), dropna=False)
     return counts.rename_axis(index=None, columns=None).reindex(index=groups, columns=after.cat.categories)
-
-
-def row_shares(counts: pd.DataFrame) -> pd.DataFrame:
-    """Each row over its sum; NaN in the rows of nobody."""
-    totals = counts.sum(axis=1)
-    return counts.div(totals.where(totals > 0), axis=0)
-
-
-def shares(amounts: pd.Series) -> pd.Series:
-    """Each amount over their sum; NaN where that is 0."""
-    total = float(amounts.sum())
-    return amounts / (total or np.nan)

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from joblib import cpu_count
 from numpy.typing import ArrayLike
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from experiments.evaluation.metrics import Metric
 from experiments.evaluation.weighted import ratio
@@ -68,9 +68,9 @@ class Distribution:
         """Return the bound that the true value is below with probability `level`; NaN without draws."""
         if not len(self._sorted):
             return float("nan")
-        shifted = self.bias + norm.ppf(level)
+        shifted = self.bias + ndtri(level)
         stretch = 1 - self.acceleration * shifted
-        adjusted = norm.cdf(self.bias + shifted / stretch) if stretch > 0 else float(shifted > 0)
+        adjusted = ndtr(self.bias + shifted / stretch) if stretch > 0 else float(shifted > 0)
         return float(np.quantile(self._sorted, adjusted))
 
     def p_at_most(self, threshold: float) -> float:
@@ -95,7 +95,7 @@ class Distribution:
             return 0.0
         n = len(self._sorted)
         below = (np.sum(self._sorted < self.estimate) + np.sum(self._sorted <= self.estimate)) / 2
-        return float(norm.ppf(np.clip(below / n, 1 / (n + 1), n / (n + 1))))
+        return float(ndtri(np.clip(below / n, 1 / (n + 1), n / (n + 1))))
 
     @cached_property
     def acceleration(self) -> float:
@@ -129,9 +129,9 @@ class Distribution:
         quantile = (below - 1 + (threshold - low) / (high - low)) / (n - 1)
         if quantile in (0.0, 1.0):  # at an extreme draw, whose normal quantile is infinite
             return float(quantile)
-        shifted = norm.ppf(quantile) - self.bias
+        shifted = ndtri(quantile) - self.bias
         stretch = 1 + self.acceleration * shifted
-        return float(norm.cdf(shifted / stretch - self.bias)) if stretch > 0 else float(shifted > 0)
+        return float(ndtr(shifted / stretch - self.bias)) if stretch > 0 else float(shifted > 0)
 
     def _p_value(self, p: float) -> float:
         return float(np.clip(p, 1 / (len(self._sorted) + 1), 1.0))

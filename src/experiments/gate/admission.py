@@ -1,4 +1,4 @@
-"""Checks of a version before the sealed window is opened: may it be judged, and beside this champion?"""
+"""Checks of a version before the sealed window is opened: of the candidate, and of the champion that it must beat."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_judgeable(
     tune: str,
     by_hand: str,
 ) -> None:
-    """Refuse what cannot be judged fairly, without opening the sealed window.
+    """Refuse a candidate that cannot be judged fairly, without opening the sealed window.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def check_judgeable(
     lineage : mapping
         See `check_comparable`.
     sealed_from : date
-        First day of the sealed window: neither version may have seen an outcome after it.
+        First day of the sealed window: neither version may have been trained on outcomes after it.
     tune, by_hand : str
         Commands that train another candidate, and that promote this one without a look.
 
@@ -48,17 +48,17 @@ def check_judgeable(
     check_is_candidate(candidate, tune=tune, by_hand=by_hand)
     check_descriptive(candidate)
     versions = [candidate, *([rival] if rival else [])]
-    ways_out = (f"{tune} builds on today's", f"the champion cannot be scored any more: {by_hand}")
+    ways_out = (f"{tune} uses today's definitions", f"the champion can no longer be scored: {by_hand}")
     for version, way_out in zip(versions, ways_out, strict=False):
         check_features(version, way_out)
     for version in versions:
         if version.tags["trained_through"] > str(sealed_from):
             raise InputError(
-                f"version {version.number} has seen the sealed window",
+                f"version {version.number} was trained on outcomes of the sealed window",
                 where=version.name,
                 expected=f"trained through {sealed_from} at most",
                 found=f"trained through {version.tags['trained_through']}",
-                hint=f"tune again on these data, or {by_hand}",
+                hint=f"tune again on this data, or {by_hand}",
             )
     for version in versions:
         version.check_loads()
@@ -70,7 +70,7 @@ def check_comparable(candidate: Version, champion: Version, lineage: Mapping[str
     Parameters
     ----------
     lineage : mapping
-        What the command's configuration asks for; the candidate must be of it too.
+        Tags that the configuration in use gives; the candidate must have the same.
 
     Raises
     ------
@@ -80,15 +80,15 @@ def check_comparable(candidate: Version, champion: Version, lineage: Mapping[str
     for tag in COMPARABLE:
         if candidate.tags.get(tag) != lineage[tag]:
             raise InputError(
-                f"version {candidate.number} was made for another {tag}",
+                f"version {candidate.number} was trained for another {tag}",
                 where=candidate.name,
                 expected=lineage[tag],
                 found=str(candidate.tags.get(tag)),
-                hint="promote with the configuration that it was tuned with",
+                hint="give experiments promote the configuration that the version was tuned with",
             )
         if champion.tags.get(tag) != candidate.tags.get(tag):
             raise InputError(
-                f"the champion, version {champion.number}, was made for another {tag}: the two cannot be compared",
+                f"the champion, version {champion.number}, was trained for another {tag}: the two cannot be compared",
                 where=candidate.name,
                 expected=str(champion.tags.get(tag)),
                 found=str(candidate.tags.get(tag)),
@@ -105,31 +105,32 @@ def check_is_candidate(version: Version, *, tune: str, by_hand: str) -> None:
     """
     if version.is_baseline:
         raise InputError(
-            f"version {version.number} is a naive model, which candidates are compared with",
+            f"version {version.number} is a baseline, and candidates are compared with those",
             where=version.name,
-            hint=f"name another: experiments promote version=…, or {by_hand}",
+            hint=f"name another version: experiments promote version=…, or {by_hand}",
         )
     if "rolled_back" in version.tags:
         raise InputError(
             f"version {version.number} was rolled back: {version.tags['rolled_back']}",
             where=version.name,
-            hint=f"tune a new one, or {by_hand}",
+            hint=f"tune a new version, or {by_hand}",
         )
     if not version.has_current_code:
         raise InputError(
-            f"version {version.number} was trained by other code than that in use",
+            f"version {version.number} was trained by other code than the code in use",
             where=version.name,
-            hint=f"{tune} trains one with today's, or {by_hand}",
+            hint=f"{tune} trains a version with today's code, or {by_hand}",
         )
 
 
 def check_features(version: Version, way_out: str) -> None:
-    """Refuse a model whose features the code in use computes in another way than when it was trained.
+    """Refuse a version whose features had another definition when it was trained.
 
     Parameters
     ----------
+    version : Version
     way_out : str
-        What the user can do about it.
+        Next command to type, for the message.
 
     Raises
     ------
@@ -138,7 +139,7 @@ def check_features(version: Version, way_out: str) -> None:
     current = definition_hash(version.features, questions()[version.tags["task"]].grain)
     if version.tags["feature_hash"] != current:
         raise InputError(
-            f"the features of {version.name} version {version.number} are defined otherwise in the code in use",
+            f"the features of {version.name} version {version.number} have another definition in the code in use",
             where="feature_hash",
             expected=version.tags["feature_hash"][:12],
             found=current[:12],
@@ -147,19 +148,19 @@ def check_features(version: Version, way_out: str) -> None:
 
 
 def check_descriptive(version: Version) -> None:
-    """Refuse a version that was trained on features of more than the past, by hand too.
+    """Refuse a version that was trained on features that read more than the past, also by hand.
 
     Raises
     ------
     InputError
     """
-    described = descriptive(version.features)
+    described = descriptive(version.features, questions()[version.tags["task"]].grain)
     if described:
         name, reason = next(iter(described.items()))
         raise InputError(
-            f"version {version.number} was trained on features of more than the past: {listing(described)}",
+            f"version {version.number} was trained on features that read more than the past: {listing(described)}",
             where="features.names",
-            expected="features that come from `as_of` alone",
+            expected="features that are computed from `as_of` alone",
             found=f"{name}: {reason}",
-            hint="leave them out and tune again; experiments audit names all",
+            hint="leave them out and tune again; experiments audit lists all of them",
         )

@@ -1,4 +1,4 @@
-"""A decision of the gate in words, and as a page for whoever asks why: one file, no network."""
+"""A decision of the gate in one sentence, and as a page with every reason: one HTML file that needs no network."""
 
 from __future__ import annotations
 
@@ -13,52 +13,56 @@ from experiments.models.registry import label_of
 from experiments.reports.html import document, table
 
 MEANING = {
-    "strong": "The gain is more than what matters, and not by chance: use the model.",
-    "weak": "There is a gain, and not by chance; whether it is large enough to matter is not shown.",
-    "none": "These data show that the model does not do better by what matters: reckon by hand as before.",
-    "undecided": "These data cannot tell whether the model does better: they would not show a gain of the size that "
-    "matters, or chance alone may have made the one that was found.",
+    "strong": "The gain is significant and above the required size: use the model.",
+    "weak": "The gain is significant; a gain above the required size is not shown.",
+    "none": "No improvement of the required size: keep the baseline.",
+    "undecided": "Not enough data to decide: a gain of the required size would not be detected, or the gain that was "
+    "found may be chance.",
 }
 
 
 def statement(ability: str, decision: Decision, outcome: Outcome) -> str:
-    """The verdict in one sentence, with the figure.
+    """Return the verdict in one sentence, with the figure.
 
     Parameters
     ----------
     ability : str
         What a better figure means to a marketer: see `Task.ability`.
-    decision, outcome
-        What the look said alone, and beside the other questions of the run.
+    decision : Decision
+        Of the look alone.
+    outcome : Outcome
+        Corrected for the other tasks of the run.
 
     Examples
     --------
-    "strong: ranks customers better than spend in the last 91 days, by .013 (95% .008 to .018), more than the .005 that
-    matters"
+    "strong: ranks customers better than spend in the last 91 days, by 0.013 (95% confidence interval 0.008 to
+    0.018), more than the required 0.005"
     """
     nearest, effect = decision.nearest, figure(decision.min_effect)
     does, rival = ability, in_words(nearest.rival)
     low, high = nearest.interval
-    spread = f"({nearest.confidence:.0%} {figure(low)} to {figure(high)})"
+    spread = f"({nearest.confidence:.0%} confidence interval {figure(low)} to {figure(high)})"
     by = f"by {figure(abs(nearest.gain))} {spread}"
     match outcome.verdict:
         case "strong":
-            said = f"{does} better than {rival}, {by}, more than the {effect} that matters"
+            said = f"{does} better than {rival}, {by}, more than the required {effect}"
         case "weak":
-            said = f"{does} better than {rival}, {by}; that it is by more than the {effect} that matters is not shown"
+            said = f"{does} better than {rival}, {by}; a gain above the required {effect} is not shown"
         case "none" if nearest.upper < 0:
-            worse = f"{nearest.confidence:.0%} {figure(-high)} to {figure(-low)}"
+            worse = f"{nearest.confidence:.0%} confidence interval {figure(-high)} to {figure(-low)}"
             said = f"{does} worse than {rival}, by {figure(-nearest.gain)} ({worse})"
         case "none":
-            gain = f"a gain of {figure(nearest.gain)} {spread}"
-            said = f"{does} no better than {rival}: {gain}, less than the {effect} that matters"
+            gain = f"the gain is {figure(nearest.gain)} {spread}"
+            said = f"{does} no better than {rival}: {gain}, less than the required {effect}"
         case _:
             said = (
-                f"whether it {does} better than {rival} cannot be told from these data: a gain of "
-                f"{figure(nearest.gain)} {spread}, where one of {figure(nearest.detectable)} would have shown"
+                f"not enough data to say whether it {does} better than {rival}: the gain is "
+                f"{figure(nearest.gain)} {spread}, the smallest detectable gain {figure(nearest.detectable)}"
             )
-    alone = f" ({decision.verdict} if no other question had been asked)" if decision.verdict != outcome.verdict else ""
-    refused = "; refused all the same" if outcome.verdict in ("strong", "weak") and not outcome.promote else ""
+    alone = f" ({decision.verdict} if tested alone)" if decision.verdict != outcome.verdict else ""
+    refused = (
+        "; not promoted for another reason" if outcome.verdict in ("strong", "weak") and not outcome.promote else ""
+    )
     return f"{outcome.verdict}: {said}{alone}{refused}"
 
 
@@ -68,13 +72,12 @@ def in_words(rival: str) -> str:
 
 
 def figure(value: float) -> str:
-    """A figure to three decimals, small ones to four: .013, -.0042, 1.250."""
+    """Return a figure with three decimals, a small one with four: 0.013, -0.0042, 1.250."""
     if math.isnan(value):
         return "unknown"
     text = f"{value:.{3 if abs(value) >= 0.0095 else 4}f}"
     text = text.removesuffix("0") if abs(value) < 0.0095 else text
-    text = text.removeprefix("-") if float(text) == 0 else text
-    return text.replace("0.", ".", 1) if text.removeprefix("-").startswith("0.") else text
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def decision_page(
@@ -89,27 +92,31 @@ def decision_page(
     horizon_days: int,
     champion: str,
 ) -> str:
-    """The page, as HTML.
+    """Return the page as HTML.
 
     Parameters
     ----------
     title : str
         Model and version.
     model : str
-        Kind of the candidate.
+        Name of the candidate's model.
     ability, decision, outcome
-        As for `statement`.
+        See `statement`.
     look : mapping
-        Its entry in the ledger.
+        Entry of the look in the ledger.
     looks : sequence of mapping
-        The whole ledger.
+        All entries of the ledger.
     horizon_days : int
     champion : str
-        What is in use now.
+        Version and model in use now.
     """
     verdict, words = statement(ability, decision, outcome).split(": ", 1)
     shown = verdict in ("strong", "weak")
-    meaning = MEANING[verdict] if outcome.promote or not shown else "There is a gain, and something else in the way."
+    meaning = (
+        MEANING[verdict]
+        if outcome.promote or not shown
+        else "The gain is significant, but the model is refused for another reason."
+    )
     became = "It is the new champion." if outcome.promote else "It was not promoted."
     parts = [
         f"<p class=eyebrow>{escape(title)} &middot; {escape(model)} &middot; "
@@ -117,29 +124,29 @@ def decision_page(
         f"<h1 class={verdict}><span>{verdict}</span> {escape(words[0].upper() + words[1:])}.</h1>",
         f"<p class=lead>{meaning} {became} In use: {escape(champion)}.</p>",
         _reasons(outcome),
-        "<h2>How much better</h2>",
-        f"<p>Gain in {escape(decision.metric)} over each rival, on the same customers, with its "
-        f"{decision.nearest.confidence:.0%} interval. Dashed: {figure(decision.min_effect)}, the smallest gain that "
-        "matters. The model must beat all of them.</p>",
+        "<h2>Gain over each rival</h2>",
+        f"<p>Gain in {escape(decision.metric)} over each rival, on the same rows, with its "
+        f"{decision.nearest.confidence:.0%} confidence interval. Dashed: {figure(decision.min_effect)}, the required "
+        "gain. The model must beat every rival.</p>",
         _gains(decision),
-        "<h2>The figures</h2>",
+        "<h2>Figures</h2>",
         _figures(decision, model),
         "<h2>Guards</h2>",
         table(
-            ["guard", "found", "must lie within", ""],
+            ["guard", "found", "allowed", ""],
             (
                 [name, figure(found), f"{low:g} to {high:g}", "holds" if low <= found <= high else "broken"]
                 for name, (low, found, high) in decision.guards.items()
             ),
         ),
-        "<h2>From earlier days</h2>",
+        "<h2>Back-test</h2>",
         _backtest(decision),
         "<h2>Looks at this window</h2>",
         _ledger(look, looks),
-        "<h2>What it would take</h2>",
+        "<h2>Data needed</h2>",
         _needed(decision),
-        "<p class=foot>Intervals say how far the figures vary with who the customers are, in this window "
-        "(bootstrap over customers); another season is another draw.</p>",
+        "<p class=foot>Intervals describe how much the figures vary over resamples of this window "
+        "(bootstrap); another season varies too.</p>",
     ]
     return document(f"{title}: the decision", "\n".join(part for part in parts if part), STYLE)
 
@@ -147,11 +154,11 @@ def decision_page(
 def _reasons(outcome: Outcome) -> str:
     if not outcome.reasons:
         return ""
-    return "<p>What stood in the way:</p><ul>" + "".join(f"<li>{escape(r)}</li>" for r in outcome.reasons) + "</ul>"
+    return "<p>Reasons:</p><ul>" + "".join(f"<li>{escape(r)}</li>" for r in outcome.reasons) + "</ul>"
 
 
 def _gains(decision: Decision) -> str:
-    """A strip for each rival; all on one scale, which holds 0, the smallest effect and all intervals."""
+    """Draw a strip for each rival, all on one scale that contains 0, the required gain and all intervals."""
     ends = [0.0, decision.min_effect]
     ends += [end for comparison in decision.comparisons for end in comparison.interval if not math.isnan(end)]
     low, high = min(ends), max(ends)
@@ -188,23 +195,23 @@ def _figures(decision: Decision, model: str) -> str:
     rows = [row(f"{model} (candidate)", decision.estimate, decision.interval, None)]
     rows += [row(c.rival, c.estimate, c.estimate_interval, c) for c in decision.comparisons]
     interval = f"{decision.nearest.confidence:.0%} interval"
-    return table(["", decision.metric, interval, "gain over it", "at least"], rows) + (
-        f"<p>&ldquo;At least&rdquo; is wrong with a probability of {decision.alpha:.4f}, the level of this look.</p>"
+    return table(["", decision.metric, interval, "gain over it", "lower bound"], rows) + (
+        f"<p>A lower bound is wrong with a probability of {decision.alpha:.4f}, the level of this look.</p>"
     )
 
 
 def _backtest(decision: Decision) -> str:
     gains = [gain for gain in decision.backtest.values() if not math.isnan(gain)]
     if not gains:
-        return "<p>No back-test.</p>"
-    wanted = "" if len(gains) >= BACKTEST_ORIGINS else f", {BACKTEST_ORIGINS} wanted: the history allows no more"
+        return "<p>There is no back-test: no model could be trained at an earlier origin.</p>"
+    fewer = "" if len(gains) >= BACKTEST_ORIGINS else f" instead of {BACKTEST_ORIGINS}, as the history allows no more"
     days = list(decision.backtest)
     rows = ([day + (" (sealed)" if day == days[-1] else ""), figure(gain)] for day, gain in decision.backtest.items())
     return (
-        f"<p>Median gain over {escape(in_words(decision.naive))}: <b>{figure(median(gains))}</b>, from {len(gains)} "
-        f"origins{wanted}. Each time the model was fitted on windows that had ended by then. Its parameters were "
-        "chosen at earlier origins among these, so that gains there flatter it; the sealed window was not used for "
-        "that.</p>" + table(["from", f"gain in {escape(decision.metric)}"], rows)
+        f"<p>Median gain over {escape(in_words(decision.baseline))}: <b>{figure(median(gains))}</b>, from {len(gains)} "
+        f"origins{fewer}. At each origin the model was fitted on windows that had ended by then. Its parameters were "
+        "chosen at the earlier origins, so gains there are optimistic; the sealed window was not used for that.</p>"
+        + table(["from", f"gain in {escape(decision.metric)}"], rows)
     )
 
 
@@ -216,7 +223,7 @@ def _ledger(look: Mapping[str, Any], looks: Sequence[Mapping[str, Any]]) -> str:
             str(past["at"])[:10],
             f"version {past['version']}",
             f"{past['alpha']:.4f}",
-            (past["decision"] or {}).get("verdict", "broken off"),
+            (past["decision"] or {}).get("verdict", "interrupted"),
             {True: "promoted", False: "refused", None: ""}[(past.get("outcome") or {}).get("promote")],
         ]
         for past in seen
@@ -224,27 +231,30 @@ def _ledger(look: Mapping[str, Any], looks: Sequence[Mapping[str, Any]]) -> str:
     spent = sum(past["alpha"] for past in seen)
     together = look["together"]
     others = (
-        f" This look was one of {len(together)} in one run ({escape(', '.join(together))}): what counts is corrected "
+        f" {len(together)} tasks were tested in this run ({escape(', '.join(together))}), so p-values are corrected "
         "for their number (Holm)."
         if len(together) > 1
         else ""
     )
     return (
-        f"<p>Whoever looks often enough finds something. So the k-th look at overlapping windows is tested at "
-        f".05 &times; 6 / (&pi;&sup2; k&sup2;); {spent:.4f} of .05 is spent.{others}</p>"
-        + table(["look", "day", "version", "level", "alone", "outcome"], rows)
+        f"<p>Every further look inflates false positives, so the k-th look at overlapping windows is tested at level "
+        f"0.05 &times; 6 / (&pi;&sup2; k&sup2;); {spent:.4f} of 0.05 is spent.{others}</p>"
+        + table(["look", "day", "version", "level", "verdict alone", "outcome"], rows)
     )
 
 
 def _needed(decision: Decision) -> str:
     nearest, effect = decision.nearest, decision.min_effect
     if math.isnan(nearest.detectable):
-        return "<p>Unknown: the gain has no interval.</p>"
-    text = f"With these customers a gain of <b>{figure(nearest.detectable)}</b> is found four times in five"
+        return "<p>Unknown, because the gain has no interval.</p>"
+    text = f"With these data a gain of <b>{figure(nearest.detectable)}</b> is detected with a power of 80%"
     if nearest.detectable <= effect or not effect:
-        return f"<p>{text}, which is enough for one of {figure(effect)}.</p>"
+        return f"<p>{text}, which is enough for the required {figure(effect)}.</p>"
     factor = (nearest.detectable / effect) ** 2
-    return f"<p>{text}. To find one of {figure(effect)} as surely takes some {factor:.1f} times as many customers.</p>"
+    return (
+        f"<p>{text}. To detect the required {figure(effect)} with the same power, about {factor:.1f} times as "
+        "many rows are needed.</p>"
+    )
 
 
 STYLE = """

@@ -82,7 +82,7 @@ class Look:
 
     @property
     def outcome(self) -> Outcome | None:
-        """The decision beside the other tasks of the run; None where a process was killed before it was recorded."""
+        """The decision, corrected for the other tasks of the run; None where a process was killed before."""
         recorded = self.entry["outcome"]
         if not recorded:
             return None
@@ -90,11 +90,11 @@ class Look:
         added = tuple(reason for reason in recorded["reasons"] if reason not in alone)
         return Outcome(**{**recorded, "reasons": alone + added})
 
-    def holds_beside(self, champion: Version | None) -> bool:
-        """Return True if the look says something about this champion.
+    def compares_with(self, champion: Version | None) -> bool:
+        """Return True if the look is valid for this champion.
 
-        It does if the candidate was compared with this champion, has become champion itself, or was refused and the
-        champion is the baseline that was put to use in its place.
+        The candidate was compared with it, or became the champion itself, or was refused and the champion is the
+        baseline that is used instead.
         """
         number = champion.number if champion is not None else None
         stands_in = champion is not None and champion.tags.get("instead_of") == str(self.version)
@@ -106,7 +106,7 @@ def open_look(
 ) -> Look:
     """Record a look at a sealed window, before anything in it is read.
 
-    The caller holds the model's lock. A version that was judged in this window by the same rule beside the same
+    The caller holds the model's lock. A version that was judged in this window by the same rule against the same
     champion is not judged again: the recorded look is returned. All looks at overlapping windows count, whatever
     the target.
 
@@ -129,7 +129,7 @@ def open_look(
     for entry in entries:
         past = Look(entry, fresh=False)
         same = past.version == candidate.number and {**entry, **asdict(window)} == entry
-        if same and past.is_decided and past.holds_beside(champion):
+        if same and past.is_decided and past.compares_with(champion):
             return past
     number = 1 + sum(window.overlaps(entry) for entry in entries)
     look = Look(
@@ -154,7 +154,7 @@ def open_look(
 
 def record_decision(registry: Registry, look: Look, decision: Decision) -> Look:
     """Record what a look alone says, with six digits of each figure."""
-    rounded = json.loads(json.dumps(asdict(decision)), parse_float=lambda text: float(f"{float(text):.6g}"))
+    rounded = json.loads(json.dumps(decision.to_record()), parse_float=lambda text: float(f"{float(text):.6g}"))
     return _recorded(registry, look, decision=rounded)
 
 

@@ -1,4 +1,4 @@
-"""What the registry says after a look: the alias moves, or the version keeps why it did not."""
+"""The end of a look in the registry: the alias moves, or the version is tagged with the reasons against it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
 
 
 def carry_out(registry: Registry, candidate: Version, look: Look, statement: str) -> None:
-    """Set the alias, or tag the version with the reasons against it, by the recorded outcome of its look.
+    """Set the alias, or tag the version with the reasons against it, as the recorded outcome says.
 
-    Doing it twice changes nothing, so that the next command can where a process was killed in between.
+    Repeating it changes nothing, so the next command can do it after a process was killed.
 
     Parameters
     ----------
     registry : Registry
     candidate : Version
     look : Look
-        Closed.
+        A closed one.
     statement : str
         The verdict in words.
 
@@ -31,14 +31,14 @@ def carry_out(registry: Registry, candidate: Version, look: Look, statement: str
         If the champion is no longer the one that the candidate was compared with.
     """
     assert look.outcome is not None
-    if not look.holds_beside(registry.champion()):
+    if not look.compares_with(registry.champion()):
         raise InputError(
             f"the champion of {registry.name} changed while version {candidate.number} was judged",
             where="registry",
-            hint="experiments promote judges it against the new one",
+            hint="experiments promote compares it with the new champion",
         )
     if look.outcome.promote:
-        registry.crown(candidate.number, f"gate: {look.outcome.verdict} gain over {look.decision.naive}")
+        registry.crown(candidate.number, f"gate: {look.outcome.verdict} gain over {look.decision.baseline}")
     registry.tag(
         candidate.number,
         {

@@ -1,45 +1,49 @@
-"""The verdicts of the gate, first of what a marketer reads."""
+"""Model results as a section of the report: what is in use for each task, and the gate's verdict on it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.gate.decision_page import figure as short
 from experiments.gate.decision_page import in_words
+from experiments.gate.ledger import Look
 from experiments.gate.rule import Decision
 from experiments.reports.figures import BLUE, GREEN, GREY, dress
-from experiments.reports.section import Part, Picture, Section, Table, Text, enumerated
+from experiments.reports.material import InUse, Material
+from experiments.reports.section import Part, Picture, Table, Text, Topic, enumerated
+from experiments.tracking.registry import Registry, Version
+from experiments.tracking.store import MlflowClient
 
-CAPTION = (
-    "What is in use; the model that was judged, and its figure on days kept sealed; the simple rule that came nearest."
-)
+CAPTION = "The model in use; the model that was evaluated on the sealed window, with its figure; the nearest baseline."
 COLORS = {"strong": GREEN, "weak": BLUE}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is in use for a question, and how it was judged.
+    """Model in use for a task, and how it was judged.
 
     Attributes
     ----------
-    question : str
+    task : str
     tags : mapping
         Of the version in use.
     said : str
         The verdict in words.
     judged : str
-        The model that was looked at: the one in use, or the one that a naive model stands for.
+        The model that was evaluated: the one in use, or the one in whose place a baseline is used.
     decision : Decision or None
         Of the last look at the sealed window; None where there was none.
     window : str
         The days that were looked at.
     """
 
-    question: str
+    task: str
     tags: Mapping[str, str]
     said: str
     judged: str
@@ -48,25 +52,42 @@ class Answer:
 
     @property
     def verdict(self) -> str:
-        """After the correction for the questions that were asked together."""
+        """The verdict, corrected for the tasks that were judged together."""
         return self.tags.get("verdict", "not judged")
 
     @property
-    def is_naive(self) -> bool:
+    def is_baseline(self) -> bool:
         return self.tags.get("kind") == "naive"
 
 
-def verdicts_section(answers: Sequence[Answer]) -> Section:
-    """A sentence and a row for each question, and the gains in one picture."""
-    shown = [answer.question for answer in answers if not answer.is_naive and answer.verdict in COLORS]
-    naive = [answer.question for answer in answers if answer.is_naive]
-    said = f"{len(shown)} of {len(answers)} questions have a model that does measurably better than reckoning by hand"
+class ResultsMaterial(Material, Protocol):
+    """Material of the section, in addition to that of any section."""
+
+    @property
+    def champions(self) -> Mapping[str, Version]:
+        """The version in use of each task that has one, by the task's name."""
+
+    @property
+    def verdicts(self) -> Mapping[str, str]:
+        """The verdict on each of them, in words."""
+
+    @property
+    def client(self) -> MlflowClient: ...
+
+
+def result_parts(answers: Sequence[Answer]) -> list[Part]:
+    """Return a sentence and a row for each task, and the gains in one picture."""
+    shown = [answer.task for answer in answers if not answer.is_baseline and answer.verdict in COLORS]
+    baselines = [answer.task for answer in answers if answer.is_baseline]
+    said = f"{len(shown)} of {len(answers)} tasks have a model that beats every baseline"
     lead = f"{said}: {', '.join(shown)}." if shown else f"{said}."
-    if naive:
-        lead += f" For {enumerated(naive)} a simple rule is used, as nothing better was shown."
+    if baselines:
+        lead += f" Use the baseline for {enumerated(baselines)}: no model was shown to beat it."
+    else:
+        lead += " Use the models below: none is replaced by a baseline."
     parts: list[Part] = [Text(lead, "lead")]
     for answer in answers:
-        parts.append(Text(f"{answer.question}: {answer.said}."))
+        parts.append(Text(f"{answer.task}: {answer.said}."))
     parts.append(Table("verdicts", _rows(answers), CAPTION))
     judged = [answer for answer in answers if answer.decision is not None]
     if judged:
@@ -74,22 +95,23 @@ def verdicts_section(answers: Sequence[Answer]) -> Section:
             Picture(
                 "gains",
                 gains_figure(judged),
-                "Gain over the nearest simple rule, in units of the smallest gain that matters, with its interval: "
-                "right of 1 it is worth a model, an interval that holds 0 may be chance.",
+                "Gain over the nearest baseline, in units of the smallest gain that matters, with its confidence "
+                "interval. Right of 1 the gain is worth a model; if the interval contains 0, it may be chance.",
             )
         )
     parts.append(
         Text(
-            "Each model was compared with every simple rule on the same customers, in days that it had not seen. "
-            "Intervals say how far figures vary with who the customers are; another season is another draw.",
+            "Each model was compared with every baseline on the same customers, in the sealed window. Intervals show "
+            "how far figures vary with the customers, not with the season.",
             "note",
         )
     )
-    return Section("verdicts", parts)
+    return parts
 
 
 def gains_figure(answers: Sequence[Answer]) -> Figure:
-    """Gain over the nearest naive model and its interval, in units of the smallest effect, a row for each question."""
+    """Draw the gain over the nearest baseline and its interval, in units of the smallest effect, a "
+    "row for each task."""
     figure = Figure(figsize=(6.8, 1.7 + 0.5 * len(answers)), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     for row, answer in enumerate(answers):
@@ -102,13 +124,13 @@ def gains_figure(answers: Sequence[Answer]) -> Figure:
         axes.annotate(answer.verdict, (high, row), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)
     axes.axvline(0, color=GREY, linewidth=1)
     axes.axvline(1, color=GREY, linewidth=1, linestyle="--")
-    axes.set_yticks(range(len(answers)), [answer.question for answer in answers])
+    axes.set_yticks(range(len(answers)), [answer.task for answer in answers])
     axes.set_ylim(len(answers) - 0.4, -0.6)
     axes.margins(x=0.15)
     dress(
         axes,
-        title="Gain over the nearest simple rule",
-        subtitle="line: interval; dashed: the smallest gain that matters",
+        title="Gain over the nearest baseline",
+        subtitle="lines: confidence intervals; dashed: the smallest gain that matters",
         xlabel="gain / smallest gain that matters",
         ylabel="",
     )
@@ -118,16 +140,60 @@ def gains_figure(answers: Sequence[Answer]) -> Figure:
 def _rows(answers: Sequence[Answer]) -> pd.DataFrame:
     rows = []
     for answer in answers:
-        row = {"question": answer.question, "verdict": answer.verdict, "in use": in_words(answer.tags["model"])}
-        row |= dict.fromkeys(("judged", "figure", "interval", "nearest simple rule", "its figure", "sealed days"), "-")
+        row = {"task": answer.task, "verdict": answer.verdict, "in use": in_words(answer.tags["model"])}
+        row |= dict.fromkeys(("judged", "figure", "interval", "nearest baseline", "its figure", "sealed days"), "-")
         if (decision := answer.decision) is not None:
             row |= {
                 "judged": in_words(answer.judged),
                 "figure": f"{decision.metric} {short(decision.estimate)}",
                 "interval": " to ".join(map(short, decision.interval)),
-                "nearest simple rule": in_words(decision.naive),
+                "nearest baseline": in_words(decision.baseline),
                 "its figure": short(decision.nearest.estimate),
                 "sealed days": answer.window,
             }
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def in_use(version: Version, client: MlflowClient) -> InUse:
+    """Return a version as the report describes it, with its total in the sealed window where it was evaluated."""
+    evaluated = Registry(client, version.name).get(_judged(version))
+    logged = client.get_run(evaluated.run_id).data.metrics
+    model = version.tags["model"]
+    return InUse(
+        name=version.label,
+        version=f"{version.name}, version {version.number}",
+        is_baseline=version.is_baseline,
+        is_judged=any(metric.startswith("sealed/") for metric in logged),
+        total_ratio=logged.get(
+            f"sealed/{model}/total_ratio" if version.is_baseline else "sealed/total_ratio", math.nan
+        ),
+    )
+
+
+def _judged(version: Version) -> int:
+    """Return the number of the version that was evaluated: a baseline stands for the candidate that lost."""
+    return int(version.tags.get("instead_of", version.number))
+
+
+def _write(material: ResultsMaterial) -> list[Part]:
+    answers = []
+    for task, version in material.champions.items():
+        own, registry = _judged(version), Registry(material.client, version.name)
+        looks = [Look(entry, fresh=False) for entry in registry.ledger()]
+        judged = [look for look in looks if look.version == own and look.entry["decision"] and look.outcome]
+        last = judged[-1] if judged else None
+        answers.append(
+            Answer(
+                task=task,
+                tags=version.tags,
+                said=material.verdicts[task],
+                judged=registry.get(own).tags["model"] if last else "",
+                decision=last.decision if last else None,
+                window=f"{last.entry['start']} to {last.entry['end']}" if last else "",
+            )
+        )
+    return result_parts(answers)
+
+
+RESULTS = Topic("verdicts", "Model results", 10, _write)

@@ -1,4 +1,4 @@
-"""From resampled gains to a verdict: does the candidate beat its rivals, and can these data tell?"""
+"""The rule: from resampled gains over all rivals to a verdict."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from scipy.stats import norm
 from experiments.evaluation.bootstrap import Distribution, Draws
 
 POWER = 0.8
-BACKTEST_ORIGINS = 3  # wanted, the sealed window counted
-TAIL_DRAWS = 20  # resamples beyond a bound at least, or its level would be a fiction
+BACKTEST_ORIGINS = 3  # the origins that a back-test should have, the sealed window among them
+RECORDED = {"baseline": "naive", "n_baselines": "n_naive"}  # keys of ledgers that are older than the attributes
+TAIL_DRAWS = 20  # a bound needs this many resamples beyond it, or its level is a fiction
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate's gain in the primary metric over one rival, on the same customers.
+    """A candidate's gain in the primary metric over one rival, on the same rows.
 
     Attributes
     ----------
@@ -34,14 +35,15 @@ class Comparison:
     lower, upper : float
         One-sided bounds of the gain, each at level alpha.
     interval : (float, float)
-        Two-sided interval of the gain: over resamples of these customers, in this window.
+        Two-sided confidence interval of the gain: over resamples of the units in this window.
     confidence : float
-        That the intervals cover with, such as .95.
+        Coverage of the intervals, such as 0.95.
     detectable : float
-        Smallest gain that a test at level alpha finds with a power of .8 here: (z_{1-alpha} + z_{.8}) x standard error.
+        Smallest gain that a test at level alpha finds with a power of 0.8: (z_{1-alpha} + z_{0.8}) x standard error.
     p_values : mapping of claim to float
         One-sided, of the opposite of each claim about the true gain: `gain`, it is above 0; `effect`, above
-        min_effect; `loss`, below 0; `absence`, below min_effect. Below alpha where the bound at alpha shows the claim.
+        min_effect; `loss`, below 0; `absence`, below min_effect. A p-value is below alpha where the bound at level
+        alpha shows the claim.
     """
 
     rival: str
@@ -66,7 +68,7 @@ class Comparison:
         alpha: float,
         confidence: float,
     ) -> Comparison:
-        """Read bounds and p-values off the resampled figure of the rival and the gain over it."""
+        """Compute bounds and p-values from the resampled figure of the rival and the gain over it."""
         return cls(
             rival=rival,
             estimate=figure.estimate,
@@ -86,15 +88,19 @@ class Comparison:
         )
 
     def verdict(self, p_values: Mapping[str, float], alpha: float, min_effect: float) -> str:
-        """strong: a gain above min_effect is shown; weak: one above 0; none: one below min_effect; else undecided.
+        """Return the verdict that p-values allow.
 
-        Where the smallest detectable gain exceeds min_effect, an absence is not shown: undecided, not none,
-        unless a loss is shown.
+        strong: a gain above min_effect is shown. weak: a gain above 0 is shown. none: a gain below min_effect, or a
+        loss, is shown. undecided: anything else. Where the smallest detectable gain exceeds min_effect, the data
+        cannot show its absence: the verdict is undecided instead of none, unless a loss is shown.
 
         Parameters
         ----------
         p_values : mapping
             The comparison's own, or those corrected for the other tasks of a run.
+        alpha : float
+            Level of the look.
+        min_effect : float
         """
         if p_values["effect"] < alpha:
             return "strong"
@@ -114,17 +120,17 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Decision:
-    """What one look at the sealed window says of a candidate, and every reason for or against.
+    """The result of one look at the sealed window, with every reason against the candidate.
 
     Attributes
     ----------
     promote : bool
     verdict : str
-        About the candidate beside the naive model that comes nearest to it.
+        On the gain over the nearest baseline.
     reasons : tuple of str
-        What stood in the way; empty when promoted.
+        Why the candidate is refused; empty when promoted.
     comparisons : tuple of Comparison
-        With every naive model, then with the champion.
+        With every baseline, then with the champion.
     metric : str
     min_effect : float
     alpha : float
@@ -132,14 +138,14 @@ class Decision:
     estimate : float
         The primary metric of the candidate.
     interval : (float, float)
-        Its two-sided interval.
-    naive : str
-        The naive model that comes nearest to the candidate.
+        Its two-sided confidence interval.
+    baseline : str
+        The nearest baseline: the candidate gains least over it.
     guards : mapping of metric to (lowest, found, highest)
-    n_naive : int
-        How many of the comparisons, from the first, are with naive models.
+    n_baselines : int
+        Number of the comparisons, from the first, that are with baselines.
     backtest : mapping of day to float
-        Gain over that naive model from each origin, the sealed one last.
+        Gain over the nearest baseline from each origin, the sealed one last.
     """
 
     promote: bool
@@ -151,27 +157,34 @@ class Decision:
     alpha: float
     estimate: float
     interval: tuple[float, float]
-    naive: str
+    baseline: str
     guards: Mapping[str, tuple[float, float, float]]
-    n_naive: int
+    n_baselines: int
     backtest: Mapping[str, float]
 
     @classmethod
     def recorded(cls, content: Mapping[str, Any]) -> Decision:
-        """A decision from the ledger, where it was kept as JSON."""
+        """Read a decision from the ledger, which keeps it as JSON."""
+        named = {name: content[RECORDED.get(name, name)] for name in cls.__dataclass_fields__}
         comparisons = tuple(Comparison(**comparison) for comparison in content["comparisons"])
-        return cls(**{**content, "reasons": tuple(content["reasons"]), "comparisons": comparisons})
+        return cls(**{**named, "reasons": tuple(content["reasons"]), "comparisons": comparisons})
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the decision as the ledger keeps it: see `recorded`."""
+        return {RECORDED.get(name, name): value for name, value in dataclasses.asdict(self).items()}
 
     @property
     def nearest(self) -> Comparison:
-        """The comparison with the nearest naive model."""
-        return next(comparison for comparison in self.comparisons if comparison.rival == self.naive)
+        """The comparison with the nearest baseline."""
+        return next(comparison for comparison in self.comparisons if comparison.rival == self.baseline)
 
     @property
     def claims(self) -> dict[str, float]:
-        """p-values of the verdict's claims: gains must be shown over every naive model, the others over the nearest."""
-        naive = self.comparisons[: self.n_naive]
-        gains = {claim: _largest(comparison.p_values[claim] for comparison in naive) for claim in ("gain", "effect")}
+        """p-values of the verdict's claims: of gains over every baseline, of loss and absence over the nearest."""
+        baselines = self.comparisons[: self.n_baselines]
+        gains = {
+            claim: _largest(comparison.p_values[claim] for comparison in baselines) for claim in ("gain", "effect")
+        }
         return {**self.nearest.p_values, **gains}
 
     def metrics(self) -> dict[str, float]:
@@ -188,7 +201,7 @@ class Decision:
 
     @property
     def p_value(self) -> float:
-        """Of the candidate being no better than every rival: the largest of the comparisons'."""
+        """p-value of a gain over every rival: the largest of the comparisons."""
         return _largest(comparison.p_values["gain"] for comparison in self.comparisons)
 
 
@@ -199,7 +212,7 @@ def _largest(p_values: Iterable[float]) -> float:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is made of a decision beside those of the other tasks of the same run.
+    """A decision, corrected for the other tasks of the same run.
 
     Attributes
     ----------
@@ -214,7 +227,7 @@ class Outcome:
 
 
 def alpha_of_look(look: int, alpha: float = 0.05) -> float:
-    """Level of the k-th look at one window: alpha x 6 / (pi^2 k^2), which sums to alpha over all looks.
+    """Return the level of the k-th look at one window: alpha x 6 / (pi^2 k^2), which sums to alpha over all looks.
 
     >>> round(alpha_of_look(1), 4), round(alpha_of_look(2), 4)
     (0.0304, 0.0076)
@@ -223,9 +236,9 @@ def alpha_of_look(look: int, alpha: float = 0.05) -> float:
 
 
 def enough_resamples(least: int, alpha: float, n_tasks: int) -> int:
-    """Return how many resamples show the smallest level that Holm's correction over the tasks tests at.
+    """Return the number of resamples that the smallest level of Holm's correction over the tasks needs.
 
-    >>> enough_resamples(2000, 0.0304, 3), enough_resamples(2000, 0.0076, 3)
+    >>> enough_resamples(2000, 0.0304, n_tasks=3), enough_resamples(2000, 0.0076, n_tasks=3)
     (2000, 7895)
     """
     return max(least, math.ceil(TAIL_DRAWS * n_tasks / alpha))
@@ -247,19 +260,19 @@ def decide(
 ) -> Decision:
     """Apply the gate's rule.
 
-    The candidate must beat every naive model and the champion, each at level alpha. As all must be
-    beaten, no correction for their number is due (intersection-union test: Berger 1982).
+    The candidate must beat every baseline and the champion, each at level alpha. It must beat all of them, so no
+    correction for their number is needed (intersection-union test: Berger 1982).
 
     Parameters
     ----------
     draws : Draws
-        The primary metric of every model on the same resamples of customers.
+        The primary metric of every model on the same resamples.
     candidate : str
-        Which of them is judged.
+        Name of the candidate in `draws`.
     baselines : sequence of str
-        The baselines among them.
+        Names of the baselines.
     champion : str or None
-        The champion among them, if there is one.
+        Name of the champion; None where there is none to beat.
     metric : str
         Name of the primary metric.
     min_effect : float
@@ -267,13 +280,13 @@ def decide(
     alpha : float
         Level of this look.
     confidence : float
-        Of the two-sided intervals, such as .95.
+        Coverage of the two-sided intervals, such as 0.95.
     metrics : mapping
         The candidate's metrics in the sealed window.
     guards : mapping of metric to (lowest, highest)
-    backtest : mapping of day to mapping of naive model to float
-        Gain over each from each origin, NaN where there was none to be had. The median of those over the naive model
-        that comes nearest in the sealed window must be above 0.
+    backtest : mapping of day to mapping of baseline to float
+        Gain over each from each origin, NaN where a model could not be trained. The median gain over the baseline that
+        is nearest in the sealed window must be above 0.
     """
     comparisons = tuple(
         Comparison.of(
@@ -319,19 +332,20 @@ def decide(
         alpha=alpha,
         estimate=draws[candidate].estimate,
         interval=draws[candidate].interval(confidence),
-        naive=nearest.rival,
+        baseline=nearest.rival,
         guards={name: (low, metrics[name], high) for name, (low, high) in measured.items()},
-        n_naive=len(baselines),
+        n_baselines=len(baselines),
         backtest=from_origins,
     )
     return dataclasses.replace(decision, verdict=nearest.verdict(decision.claims, alpha, min_effect))
 
 
 def holm(p_values: Sequence[float], levels: Sequence[float]) -> list[float]:
-    """p-values corrected for their number, each to be compared with its own level.
+    """Correct p-values for their number, each to be compared with its own level.
 
-    The smallest of p / level is multiplied by m, the next by m - 1, and so on, none falling below one before it.
-    With equal levels that is Holm's correction; with others the probability of any false claim is at most the largest.
+    The smallest of p / level is multiplied by m, the next by m - 1, and so on; no value falls below the one before it.
+    With equal levels this is Holm's correction. With other levels the probability of any false positive is at most the
+    largest level.
 
     Parameters
     ----------
@@ -357,16 +371,16 @@ def holm(p_values: Sequence[float], levels: Sequence[float]) -> list[float]:
 
 
 def correct(decisions: Sequence[Decision], unseen: int = 0) -> list[Outcome]:
-    """Holm's correction over the tasks of one run: of the gains that promote, and of each claim of the verdicts.
+    """Apply Holm's correction over the tasks of one run, to the gains that promote and to each claim of the verdicts.
 
     Parameters
     ----------
     decisions : sequence of Decision
     unseen : int
-        Tasks of the same run whose decision is not at hand: their p-values count as 1.
+        Number of tasks of the same run whose decision is not known: their p-values count as 1.
     """
     levels = [decision.alpha for decision in decisions] + [decisions[0].alpha] * unseen
-    n_asked, ones = len(levels), [1.0] * unseen
+    n_tasks, ones = len(levels), [1.0] * unseen
     promoting = holm([*(decision.p_value for decision in decisions), *ones], levels)
     claims = {
         claim: holm([*(decision.claims[claim] for decision in decisions), *ones], levels)
@@ -377,7 +391,7 @@ def correct(decisions: Sequence[Decision], unseen: int = 0) -> list[Outcome]:
         reasons = decision.reasons
         if decision.p_value < decision.alpha <= promoting[i]:
             reasons += (
-                f"with {n_asked} questions asked at once the gain is not shown: p = {decision.p_value:.4f}, "
+                f"with {n_tasks} tasks tested at once the gain is not shown: p = {decision.p_value:.4f}, "
                 f"{promoting[i]:.4f} after Holm's correction, not below the level {decision.alpha:.4f}",
             )
         p_values = {claim: values[i] for claim, values in claims.items()}

@@ -68,7 +68,7 @@ class SealedEvaluations:
         return {**metrics, **{f"sealed/control/{name}": value for name, value in self.controls.items()}}
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Return the candidate's tables, and what every model predicted beside what happened."""
+        """Return the candidate's tables, and one of the outcomes with the predictions of every model."""
         columns = {}
         for name, values in {"actual": self.candidate.y, **self.predictions()}.items():
             parts = values.items() if isinstance(values, pd.DataFrame) else [("", values)]

@@ -1,4 +1,4 @@
-"""Figures of a segmentation. They take the frames of `evaluation.clusters` and keep no pyplot state."""
+"""Figures of a segmentation. They take the frames of `evaluation.cluster_metrics` and keep no pyplot state."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, dress, require
 
-# Told apart by eye; segments beyond them start over.
+# Distinct to the eye; further segments start over.
 PALETTE = (BLUE, ORANGE, GREEN, "#7a4fa3", "#b23a48", "#1f9aa8", "#8c6d31", "#d16ba5", "#4d5b6b", "#9fb53c")
 WIDEST_Z = 3.0
 MOST_VARIABLES = 20
 
 
 def elbow_figure(table: pd.DataFrame, *, chosen: int | None = None) -> Figure:
-    """Inertia, and silhouette beside its permuted null, over the number of clusters.
+    """Draw inertia, and silhouette beside its permuted null, over the number of clusters.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def elbow_figure(table: pd.DataFrame, *, chosen: int | None = None) -> Figure:
     dress(
         elbow,
         title="Elbow",
-        subtitle="what the clusters leave unexplained",
+        subtitle="variation that the clusters leave unexplained",
         xlabel="number of clusters",
         ylabel="inertia (sum of squared distances)",
     )
@@ -71,7 +71,7 @@ def elbow_figure(table: pd.DataFrame, *, chosen: int | None = None) -> Figure:
 
 
 def pca_figure(points: pd.DataFrame) -> Figure:
-    """Customers on their first two principal components, coloured by segment.
+    """Draw customers on their first two principal components, coloured by segment.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def pca_figure(points: pd.DataFrame) -> Figure:
 
 
 def profile_figure(table: pd.DataFrame) -> Figure:
-    """What tells segments apart: means by variable and segment, coloured by their distance from the mean of all.
+    """Draw means by variable and segment, coloured by their distance from the mean of all customers.
 
     Of more than 20 variables, those on which segments differ most are drawn.
 
@@ -149,7 +149,7 @@ def profile_figure(table: pd.DataFrame) -> Figure:
 
 
 def sizes_figure(table: pd.DataFrame, *, currency: str, horizon_days: int) -> Figure:
-    """Each segment's share of customers beside its share of the next period's spend.
+    """Draw each segment's share of customers beside its share of the next period's spend.
 
     Parameters
     ----------
@@ -198,5 +198,5 @@ def _colors(n: int) -> list[str]:
 
 
 def _short(value: float) -> str:
-    """Three digits, or whole numbers with their thousands."""
+    """Return three digits, or a whole number with thousands separators."""
     return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"

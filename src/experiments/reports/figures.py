@@ -1,4 +1,4 @@
-"""Figures of an evaluation. They take the frames of `evaluation` and keep no pyplot state."""
+"""Figures of an evaluation. They take frames of `evaluation` and keep no pyplot state."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentF
 from features.errors import InputError, listing
 
 BLUE, ORANGE, GREEN, GREY = "#2563a8", "#d9822b", "#3a8f5c", "#8a8f98"
+KINDS = {"model": BLUE, "baseline": ORANGE, "control": GREY}  # of what is compared
 DARK = "#20242b"  # text on light cells
 WIDE_RANGE = 30  # largest / smallest mean above which a linear axis would hide most quantiles
 
 
 def calibration_figure(table: pd.DataFrame, *, currency: str, horizon_days: int) -> Figure:
-    """Mean actual against mean predicted spend, by quantile of the prediction.
+    """Draw mean actual against mean predicted spend, by quantile of the prediction.
 
     Points on the diagonal are predicted right, points above it too low. Both axes are logarithmic where
     all means are above 0 and span more than a factor of 30, else linear.
@@ -65,7 +66,7 @@ def calibration_figure(table: pd.DataFrame, *, currency: str, horizon_days: int)
 
 
 def reliability_figure(tables: Mapping[str, pd.DataFrame], *, horizon_days: int) -> Figure:
-    """Observed share against predicted probability, in bins of the probability, above how many customers they hold.
+    """Draw observed share against predicted probability in bins of it, above the number of customers in each bin.
 
     Points on the diagonal are predicted right, points above it too low. Bars are Wilson's intervals of the shares.
 
@@ -115,7 +116,7 @@ def reliability_figure(tables: Mapping[str, pd.DataFrame], *, horizon_days: int)
 
 
 def cumulative_gain_figure(curves: Mapping[str, pd.DataFrame], *, horizon_days: int) -> Figure:
-    """Share of spend that is reached with a share of customers, for several orders of the same customers.
+    """Draw the share of spend reached with a share of customers, for several rankings of the same customers.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ def cumulative_gain_figure(curves: Mapping[str, pd.DataFrame], *, horizon_days: 
     dress(
         axes,
         title="Cumulative gain",
-        subtitle=f"how much of the spend in {horizon_days} days the customers ranked first make",
+        subtitle=f"share of spend in {horizon_days} days made by the customers ranked first",
         xlabel="share of customers, highest predicted first (%)",
         ylabel="share of actual spend (%)",
     )
@@ -156,20 +157,22 @@ def cumulative_gain_figure(curves: Mapping[str, pd.DataFrame], *, horizon_days: 
 
 
 def comparison_figure(table: pd.DataFrame) -> Figure:
-    """A model's metric beside the naive models' and that of the controls, which know nothing: a dot each.
+    """Draw a model's metric beside those of the baselines and of the negative controls: a dot each.
 
     Parameters
     ----------
     table : DataFrame
-        model, kind (model, naive or control) and, last, the metric; models in the order of rows, from the top.
+        model, kind (model, baseline or control) and, last, the metric; models in the order of rows, from the top.
         A model that comes more than once has a dot for each.
     """
     require(table, ("model", "kind"))
+    if unknown := sorted(set(table["kind"]) - KINDS.keys()):
+        raise InputError("the figure does not know a kind", expected=listing(KINDS), found=listing(unknown))
     metric = table.columns[-1]
     models = list(dict.fromkeys(table["model"]))
     figure = Figure(figsize=(6.8, 1.6 + 0.36 * len(models)), dpi=120, layout="constrained")
     axes = figure.add_subplot()
-    for kind, color in (("model", BLUE), ("naive", ORANGE), ("control", GREY)):
+    for kind, color in KINDS.items():
         rows = table[table["kind"] == kind]
         axes.scatter(rows[metric], rows["model"].map(models.index), color=color, s=52, label=kind, zorder=2)
         for model, values in rows.groupby("model")[metric]:
@@ -188,8 +191,8 @@ def comparison_figure(table: pd.DataFrame) -> Figure:
     axes.margins(x=0.14, y=0.1)
     dress(
         axes,
-        title=f"{metric} beside what knows less",
-        subtitle="mean over the validation cutoffs; controls know nothing of the customers",
+        title=f"{metric} beside baselines and controls",
+        subtitle="mean over the validation cutoffs; controls use no information about customers",
         xlabel=metric,
         ylabel="",
     )
@@ -198,7 +201,7 @@ def comparison_figure(table: pd.DataFrame) -> Figure:
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as it is shown and kept, at its own resolution."""
+    """Return a figure as PNG, at its own resolution."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi="figure")
     return file.getvalue()
@@ -218,7 +221,7 @@ def require(frame: pd.DataFrame, names: Sequence[str]) -> None:
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise InputError(
-            f"the figure needs column {listing(missing)}", expected=listing(names), found=listing(frame.columns)
+            f"the figure lacks column {listing(missing)}", expected=listing(names), found=listing(frame.columns)
         )
     if frame.empty:
-        raise InputError("there is nothing to draw", expected="at least one row", found="an empty frame")
+        raise InputError("the figure has no rows to draw", expected="at least one row", found="an empty frame")

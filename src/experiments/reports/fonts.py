@@ -18,7 +18,7 @@ HANGUL = ("ᄀ", "\ud7af")  # first and last code point of the blocks from Hangu
 
 
 def font_file(weight: str = "") -> Path:
-    """The font's file, of a weight such as Bold, in the package that brings it."""
+    """Return the font's file, of a weight such as Bold, in the package that brings it."""
     spec = find_spec("koreanize_matplotlib")  # found, not imported: importing it changes matplotlib's settings
     assert spec is not None
     assert spec.origin is not None
@@ -26,7 +26,7 @@ def font_file(weight: str = "") -> Path:
 
 
 def use_in_pictures() -> None:
-    """Let matplotlib take the font for what its own does not hold, and texts as they are, in this process."""
+    """Make matplotlib use the font for glyphs that its own lacks, and show texts as they are, in this process."""
     for weight in ("", "Bold"):
         font_manager.fontManager.addfont(font_file(weight))
     matplotlib.rcParams["font.family"] = ["DejaVu Sans", FAMILY]
@@ -35,7 +35,7 @@ def use_in_pictures() -> None:
 
 
 def embedded(text: str) -> str:
-    """CSS that brings the font's glyphs for the Hangul of a text; empty where it has none."""
+    """Return CSS with the font's glyphs for the Hangul of a text; empty where it has none."""
     wanted = sorted({character for character in text if HANGUL[0] <= character <= HANGUL[1]})
     if not wanted:
         return ""

@@ -1,4 +1,4 @@
-"""What all pages are made of: one file, no network, readable on a phone."""
+"""Parts of all pages: one file, no network, readable on a phone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from experiments.reports.fonts import FAMILY, embedded
 
 
 def document(title: str, body: str, style: str = "") -> str:
-    """A whole page; Hangul brings its font along.
+    """Return a whole page; Hangul brings its font along.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def document(title: str, body: str, style: str = "") -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[bool] = ()) -> str:
-    """A table of texts; columns that are `numeric` stand to the right."""
+    """Return a table of texts; `numeric` columns are aligned to the right."""
     kinds = [" class=number" if right else "" for right in numeric] or [""] * len(heads)
     head = "".join(f"<th{kind}>{escape(name)}</th>" for name, kind in zip(heads, kinds, strict=True))
     body = "".join(

@@ -1,4 +1,4 @@
-"""The figures of an evaluation: whatever its tables allow, the model beside the naive one."""
+"""Figures of an evaluation, as its tables allow: the model beside the baseline."""
 
 from __future__ import annotations
 

@@ -9,11 +9,11 @@ from html import escape
 import pandas as pd
 
 from experiments.reports.html import document, table
-from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, number
+from experiments.reports.section import Heading, Part, Picture, Record, Section, Table, Text, number
 
 
 def page(title: str, about: str, sections: Sequence[Section]) -> str:
-    """The page, as HTML.
+    """Return the page as HTML.
 
     Parameters
     ----------
@@ -47,6 +47,8 @@ def _part(part: Part) -> str:
                 f'<figure><img alt="{caption}" src="data:image/png;base64,{base64.b64encode(part.png).decode()}">'
                 f"<figcaption>{caption}</figcaption></figure>\n"
             )
+        case Record():
+            return ""
 
 
 def _table(part: Table) -> str:

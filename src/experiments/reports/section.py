@@ -1,19 +1,26 @@
-"""What a report is made of: sections of texts, tables and pictures, in the order in which they are read."""
+"""Sections of a report: texts, tables and pictures, in the order in which they are read, and how they are declared."""
 
 from __future__ import annotations
 
+import logging
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from experiments.reports.figures import png
+from features.errors import InputError
+
+if TYPE_CHECKING:  # matplotlib takes a second to import, and not every command draws
+    from matplotlib.figure import Figure
+
+    from experiments.reports.material import Material
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Text:
     text : str
         Plain; the page escapes it.
     kind : str
-        "lead" (what to remember), "plain", or "note" (how it was measured, what was left out).
+        "lead" (finding and advice), "plain", or "note" (method, and what was left out).
     lang : str, optional
         BCP 47, where it is not the page's English: "ko".
     """
@@ -82,23 +89,35 @@ class Picture:
     @cached_property
     def png(self) -> bytes:
         """As it is shown, drawn once."""
+        from experiments.reports.figures import png
+
         return png(self.figure)
 
 
-TITLES = {  # of the sections of a report, in the order of reading
-    "verdicts": "What can be foretold, and what cannot",
-    "tiers": "Tiers of customers",
-    "personas": "Who they are",
-    "behaviour": "What the tiers buy, and when",
-    "hypotheses": "What was believed of the tiers",
-    "value": "What they are worth",
-    "return": "Who will come back",
-    "lifecycle": "Stages of a customer's life",
-    "as_reported": "The case study as reported",
-}
+@dataclass(frozen=True)
+class Record:
+    """A run of its own in MLflow, below that of the report; the page does not show it.
 
-Part = Text | Heading | Table | Picture
-Kept = TypeVar("Kept", Table, Picture)
+    Attributes
+    ----------
+    name : str
+    tags : mapping of str to str
+    params : mapping
+    metrics : mapping of str to float
+    note : str
+        What to read first.
+    """
+
+    name: str
+    tags: Mapping[str, str]
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    note: str
+
+
+Part = Text | Heading | Table | Picture | Record
+Kept = TypeVar("Kept", Table, Picture, Record)
+M = TypeVar("M", bound="Material")
 
 
 @dataclass(frozen=True)
@@ -108,20 +127,24 @@ class Section:
     Attributes
     ----------
     name : str
-        One of TITLES; its anchor, and the folder of its files.
+        Its anchor, and the folder of its files.
     parts : sequence of Part
+    title : str
+        As a marketer reads it; made from the name when empty.
+    order : int
+        Place among the sections, from the lowest on.
     """
 
     name: str
     parts: Sequence[Part]
+    title: str = ""
+    order: int = 100
 
-    @property
-    def title(self) -> str:
-        """As a marketer reads it, whether there is something in it or it was left out."""
-        return TITLES[self.name]
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", self.title or self.name.replace("_", " ").capitalize())
 
     def files(self, kind: type[Kept]) -> dict[str, Kept]:
-        """Its tables, or its pictures, by their files: groups may be called `../VIP`, or alike but for case."""
+        """Return its parts of one kind by their files: groups may be called `../VIP`, or alike but for case."""
         named: dict[str, Kept] = {}
         for part in self.parts:
             if isinstance(part, kind):
@@ -131,8 +154,50 @@ class Section:
         return {f"{self.name}/{name}": part for name, part in named.items()}
 
 
+@dataclass(frozen=True)
+class Topic(Generic[M]):
+    """Declaration of a section, beside the analysis that it shows; a report finds it by itself.
+
+    Attributes
+    ----------
+    name, title, order
+        As of the section.
+    write : callable
+        Takes the report's material and returns the parts; raises an InputError where data or configuration do not
+        allow them.
+    columns : callable, optional
+        Takes the material and returns what the section knows of each customer, a Series indexed customer_id by the
+        name of its column in the list of customers.
+    """
+
+    name: str
+    title: str
+    order: int
+    write: Callable[[M], Sequence[Part]]
+    columns: Callable[[M], Mapping[str, pd.Series]] | None = None
+
+    def section(self, material: M) -> Section:
+        """Write the section; one that cannot be written says why."""
+        try:
+            parts = self.write(material)
+        except InputError as error:
+            logger.warning("%s is left out: %s", self.name, error.sentence)
+            parts = [left_out(error)]
+        return Section(self.name, parts, self.title, self.order)
+
+
+def left_out(error: InputError) -> Text:
+    """Return the note on a part that the data or the configuration do not allow."""
+    return Text(f"Left out: {error.sentence}", "note")
+
+
+def joined(*sentences: str) -> str:
+    """Return a paragraph of the sentences that are not empty."""
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
 def number(value: object) -> str:
-    """A number as it is read: thousands apart; three significant digits, no fewer than stand before the point.
+    """Return a number as it is read: with thousands separators, and three significant digits or all whole ones.
 
     >>> number(12345), number(1234.56), number(0.01234), number(float("nan"))
     ('12,345', '1,235', '0.0123', '-')
@@ -147,36 +212,26 @@ def number(value: object) -> str:
     return f"{value:,.{decimals}f}"
 
 
-def percent(share: float, decimals: int = 0) -> str:
-    """A share in [0, 1] as it is read; "-" where there is none.
+def percent(share: float, decimals: int = 1) -> str:
+    """Return a share in [0, 1] as it is read; "-" where there is none.
 
-    >>> percent(0.283), percent(0.0283, 1)
-    ('28%', '2.8%')
+    >>> percent(0.2834), percent(0.2, 0)
+    ('28.3%', '20%')
     """
     return f"{share:.{decimals}%}" if math.isfinite(share) else "-"
 
 
-def fine_percent(share: float) -> str:
-    """A share as it is read, with a decimal where it is small.
+def between(low: float, high: float) -> str:
+    """Return an interval as it is read.
 
-    >>> fine_percent(0.283), fine_percent(0.0119), fine_percent(0.0)
-    ('28%', '1.2%', '0%')
+    >>> between(0.12, 0.34)
+    '0.120 to 0.340'
     """
-    return percent(share, 1 if 0 < share < 0.095 else 0)
-
-
-def between(low: float, high: float, decimals: int | None = None) -> str:
-    """An interval as it is read, of shares in percent where `decimals` is given.
-
-    >>> between(0.12, 0.34), between(0.12, 0.34, 0)
-    ('0.120 to 0.340', '12% to 34%')
-    """
-    shown = [number(float(end)) if decimals is None else percent(end, decimals) for end in (low, high)]
-    return " to ".join(shown)
+    return f"{number(float(low))} to {number(float(high))}"
 
 
 def enumerated(names: Sequence[str]) -> str:
-    """Names as they are read.
+    """Return names as they are read.
 
     >>> enumerated(["a", "b", "c"]), enumerated(["a"])
     ('a, b and c', 'a')

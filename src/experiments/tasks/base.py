@@ -22,6 +22,7 @@ from features.shop import Shop
 
 if TYPE_CHECKING:  # scikit-learn and matplotlib take seconds to import, and not every command needs them
     from experiments.models.base import Model
+    from experiments.reports.material import Material
     from experiments.reports.section import Section
 
 Expand = Callable[[Sequence[str]], list[str]]
@@ -64,6 +65,8 @@ class Task(ABC):
     """True if `align` changes labels."""
     shown_features: ClassVar[tuple[str, ...]] = ()
     """Features that the customer view shows beside the scores."""
+    section_name: ClassVar[str] = ""
+    """Name of the task's section, as report.sections has it; the name of the task's file when empty."""
     history: ClassVar[tuple[str, ...]] = ("frequency",)
     """Features that `judged_rows` and `counts` read."""
     counted: ClassVar[Mapping[str, str]] = {
@@ -276,20 +279,27 @@ class Task(ABC):
     def groups(cls, scores: pd.DataFrame) -> pd.Series | None:
         """Return the groups of customers that the task makes, or None.
 
+        Parameters
+        ----------
+        scores : DataFrame
+            Columns of customer_360, including those of the task, indexed customer_id.
+
         Returns
         -------
-        Series, an ordered categorical indexed by customer_id, or None
+        Series of ordered categories, indexed customer_id, or None
+            Its name says what a group is: "segment".
         """
         return None
 
     @classmethod
-    def section(cls, material: Any) -> Section | None:
+    def section(cls, material: Material) -> Section | None:
         """Write the task's report section, or return None.
+
+        A section whose data are missing says so: see `reports.section.Topic`, which a task may declare for it.
 
         Parameters
         ----------
         material : Material
-            The inputs of a report.
         """
         return None
 

@@ -8,13 +8,18 @@ from datetime import date, timedelta
 from functools import partial
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 
 from experiments.evaluation.metrics import Metric
+from experiments.evaluation.shares import shares
 from experiments.evaluation.spend_metrics import SPEND_METRICS, calibration_table, cumulative_gain
 from experiments.models.registry import Candidate, choose
+from experiments.reports.material import InUse, Material
+from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, Topic, joined, number, percent
 from experiments.tasks.base import Task
 from features import outcomes
+from features.errors import InputError
 from features.grains import CUSTOMER, Grain
 from features.outcomes import DAYS_PER_YEAR, Outcome, check_money_terms
 
@@ -39,6 +44,7 @@ class CustomerValue(Task):
 
     name: ClassVar[str] = "clv"
     grain: ClassVar[Grain] = CUSTOMER
+    section_name: ClassVar[str] = "value"
     outputs: ClassVar[Mapping[str, str]] = {"clv": "predicted spend over the horizon, times the margin, in currency"}
     shown_features: ClassVar[tuple[str, ...]] = (
         "frequency",
@@ -104,3 +110,79 @@ class CustomerValue(Task):
             "cumulative_gain": cumulative_gain(y, prediction),
             "perfect_gain": cumulative_gain(y, y),
         }
+
+    @classmethod
+    def section(cls, material: Material) -> Section:
+        """Write the section on the expected value of each group of customers."""
+        return EXPECTED_VALUE.section(material)
+
+
+def value_parts(
+    clv: pd.Series, groups: pd.Series, *, horizon_days: int, currency: str, model: InUse, about: str
+) -> list[Part]:
+    """Write the predicted value by group.
+
+    Parameters
+    ----------
+    clv, groups : Series indexed customer_id
+        Predicted spend, and the group of each customer, a categorical.
+    horizon_days : int
+    currency : str
+    model : InUse
+    about : str
+        Sentence that states the day of the groups.
+    """
+    from experiments.reports.group_charts import shares_figure  # matplotlib: not every command draws
+
+    table = clv.groupby(groups.reindex(clv.index), observed=False).agg(["size", "sum", "mean"])
+    drawn = pd.DataFrame({"customers": shares(table["size"]), "expected": shares(table["sum"])})
+    total = float(clv.sum())
+    top = clv.nlargest(max(1, len(clv) // 10)).sum() / (total or np.nan)
+    rounded = f"{number(float(f'{total:.2g}'))} {currency}"  # more digits would feign accuracy
+    source = f"the baseline {model.name}" if model.is_baseline else model.name
+    lead = (
+        f"All customers together are predicted to spend about {rounded} in the next {horizon_days} days ({source}); "
+        f"the top 10% of customers account for {percent(top)} of it. Address customers in the order of their expected spend."
+    )
+    shown = pd.DataFrame(
+        {
+            "tier": table.index.astype(str),
+            "customers": table["size"].to_numpy(),
+            "expected spend per customer": table["mean"].to_numpy(),
+            "expected spend": table["sum"].to_numpy(),
+            "share of expected spend": drawn["expected"].map(percent).to_numpy(),
+        }
+    )
+    return [
+        Text(lead, "lead"),
+        Text(joined(model.standing, "The order of the tiers is more reliable than the amounts.", about)),
+        Table("expected_value", shown, f"Expected spend in {horizon_days} days, {currency}, predicted by {model}."),
+        Picture(
+            "expected_value",
+            shares_figure(
+                drawn,
+                {"customers": "customers", "expected": "expected spend"},
+                title="Customers and expected spend",
+                subtitle=f"in {horizon_days} days",
+            ),
+            "Each tier's share of customers and of expected spend.",
+        ),
+    ]
+
+
+def _write(material: Material) -> list[Part]:
+    scores = material.scores
+    if "clv" not in scores:
+        raise InputError("the task clv has no model in use", hint=material.again("run"))
+    parts = value_parts(
+        scores["clv"],
+        material.groups,
+        horizon_days=int(scores["clv_horizon_days"].iloc[0]),
+        currency=material.shop.staged.currency,
+        model=material.in_use("clv"),
+        about=material.about_groups,
+    )
+    return [Heading("Predicted spend"), *parts]
+
+
+EXPECTED_VALUE = Topic("value", "Expected value", 65, _write)  # after the value tiers, which come first in the section

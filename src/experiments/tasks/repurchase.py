@@ -21,6 +21,8 @@ from experiments.evaluation.probability_metrics import (
 )
 from experiments.evaluation.validation import Dataset, Evaluation, Validation
 from experiments.models.registry import Candidate, choose
+from experiments.reports.material import InUse, Material
+from experiments.reports.section import Part, Picture, Section, Table, Text, Topic, enumerated, joined, number, percent
 from experiments.tasks.base import Task
 from features import outcomes
 from features.errors import InputError, did_you_mean
@@ -28,6 +30,8 @@ from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from experiments.models.base import Model
 
 logger = logging.getLogger(__name__)
@@ -39,6 +43,8 @@ ABILITIES = {"purchase": "predicts who will come back", "inactivity": "predicts 
 MEANINGS = {"purchase": "buys", "inactivity": "does not buy"}
 BY_GROUP = {"roc_auc": roc_auc, "expected_calibration_error": expected_calibration_error}
 SINCE = "days_since_last_purchase"
+AT_STAKE = 0.25  # share of the best customers that is least likely to come back
+LIKELY = 0.5  # mean probability from which a purchase is more likely than none
 ACTIVE_DAYS = 28  # default of `active_within_days` for the separate metrics of active customers
 
 
@@ -66,6 +72,7 @@ class Repurchase(Task):
     threshold: float
 
     grain: ClassVar[Grain] = CUSTOMER
+    section_name: ClassVar[str] = "return"
     history: ClassVar[tuple[str, ...]] = ("frequency", SINCE)
 
     def __post_init__(self) -> None:
@@ -203,6 +210,11 @@ class Repurchase(Task):
         logger.info("recalibrated, logit(p) -> %.3f + %.3f logit(p): %s", intercept, slope, shown)
         return Recalibrated(model, intercept, slope).set_state({"model": model.get_state()})
 
+    @classmethod
+    def section(cls, material: Material) -> Section:
+        """Write the section on the return probability of each group of customers."""
+        return RETURN_PROBABILITY.section(material)
+
 
 def _calibration_map(folds: Sequence[Evaluation]) -> tuple[float, float]:
     from experiments.models.probabilities import calibration_map
@@ -222,3 +234,141 @@ def _apart(y: pd.Series, prediction: pd.Series, groups: Mapping[str, pd.Series])
             continue
         metrics |= {f"{group}/{name}": metric(y[inside], prediction[inside]) for name, metric in BY_GROUP.items()}
     return metrics
+
+
+def return_parts(
+    p: pd.Series,
+    groups: pd.Series,
+    history: pd.DataFrame,
+    *,
+    horizon_days: int,
+    model: InUse,
+    about: str,
+    most_at_stake: int = 2,
+) -> list[Part]:
+    """Write the probability of a purchase by group, and the revenue at stake.
+
+    Parameters
+    ----------
+    p, groups : Series indexed customer_id
+        Probability of a purchase within the horizon, and group (a categorical, the best first).
+    history : DataFrame indexed customer_id
+        total_spend, T and days_since_last_purchase of each, on the same day.
+    horizon_days : int
+    model : InUse
+    about : str
+        Sentence that states the day of the groups.
+    most_at_stake : int
+        Number of best groups whose customers the shop wants to keep.
+    """
+    of = groups.reindex(p.index)
+    table = p.groupby(of, observed=False).agg(["size", "mean", "sum"])
+    best = [str(name) for name in of.cat.categories[:most_at_stake]]
+    source = f"the baseline {model.name}" if model.is_baseline else model.name
+    lead = (
+        f"About {number(round(float(p.sum())))} of {len(p):,} customers ({percent(p.mean())}) are predicted to buy "
+        f"within {horizon_days} days ({source})."
+    )
+    at_stake = _at_stake(p[of.isin(best)], history["total_spend"], enumerated(best))
+    shown = pd.DataFrame(
+        {
+            "tier": table.index.astype(str),
+            "customers": table["size"].to_numpy(),
+            "mean probability": table["mean"].map(percent).to_numpy(),
+            "expected buyers": table["sum"].round().astype(int).to_numpy(),
+        }
+    )
+    return [
+        Text(joined(lead, at_stake), "lead"),
+        Text(joined(_lately(history, horizon_days), model.standing, about)),
+        Table("return", shown, f"Probability of a purchase within {horizon_days} days, predicted by {model}."),
+        Picture(
+            "return",
+            probabilities_figure(p, of, horizon_days=horizon_days),
+            "Probability of a purchase by tier. Dots: median; thick lines: middle 50% of customers; "
+            "thin lines: middle 90%.",
+        ),
+        Text(
+            "The section on the lifecycle predicts buyers in another way: from what customers of each stage did in "
+            "earlier periods, new customers included. The two may differ.",
+            "note",
+        ),
+    ]
+
+
+def _at_stake(p: pd.Series, spend: pd.Series, named: str) -> str:
+    """Describe the past revenue of the quarter of customers that is least likely to return; "" if all have one p."""
+    n = round(AT_STAKE * len(p))
+    if not n or p.min() == p.max():
+        return ""
+    order = pd.DataFrame({"p": p, "spend": -spend.reindex(p.index)}).sort_values(["p", "spend"])
+    quarter = order.index[:n]
+    if p[quarter].mean() >= LIKELY:
+        return (
+            f"Even the least likely quarter of {named} ({number(n)} customers) has a mean probability of "
+            f"{percent(p[quarter].mean())}: no campaign is needed to keep them."
+        )
+    return (
+        f"Look after the least likely quarter of {named} first ({number(n)} customers with a mean probability of "
+        f"{percent(p[quarter].mean())}; among equals, those who spent most): they brought "
+        f"{percent(spend[quarter].sum() / (spend.sum() or np.nan))} of past revenue."
+    )
+
+
+def _lately(history: pd.DataFrame, horizon_days: int) -> str:
+    """State the share of customers who bought in the last window of the same length, for comparison only."""
+    known = history[history["T"] >= horizon_days]  # T counts from the first purchase to the day before this one
+    if known.empty:
+        return ""
+    bought = known["days_since_last_purchase"] < horizon_days
+    return (
+        f"In the {horizon_days} days before, {number(int(bought.sum()))} of the {len(known):,} customers known at "
+        f"their start bought ({percent(bought.mean())})."
+    )
+
+
+def probabilities_figure(p: pd.Series, groups: pd.Series, *, horizon_days: int) -> Figure:
+    """Draw quantiles of a probability by group, the best group on top."""
+    from matplotlib.figure import Figure  # not every command draws
+    from matplotlib.ticker import PercentFormatter
+
+    from experiments.reports.figures import BLUE, dress
+
+    names = [name for name in groups.cat.categories if (groups == name).any()]
+    figure = Figure(figsize=(6.8, 1.6 + 0.42 * len(names)), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    for row, name in enumerate(names):
+        low, quarter, middle, three, high = p[groups == name].quantile([0.05, 0.25, 0.5, 0.75, 0.95])
+        axes.plot([low, high], [row, row], color=BLUE, linewidth=1.2)
+        axes.plot([quarter, three], [row, row], color=BLUE, linewidth=5, solid_capstyle="butt")
+        axes.plot(middle, row, color="white", marker="o", markersize=6, markeredgecolor=BLUE, markeredgewidth=1.6)
+    axes.set_yticks(range(len(names)), [str(name) for name in names])
+    axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5))
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    dress(
+        axes,
+        title="Return probability",
+        subtitle="dots: median; thick lines: middle 50% of a tier's customers; thin lines: middle 90%",
+        xlabel=f"probability of a purchase within {horizon_days} days (%)",
+        ylabel="",
+    )
+    return figure
+
+
+def _write(material: Material) -> list[Part]:
+    scores = material.scores
+    task = next((name for name in Repurchase.names() if f"p_{name}" in scores), None)
+    if task is None:
+        raise InputError("the task repurchase has no model in use", hint=material.again("run"))
+    p = scores[f"p_{task}"]
+    return return_parts(
+        p if task.startswith("repurchase") else 1 - p,
+        material.groups,
+        scores,
+        horizon_days=int(scores[f"{task}_horizon_days"].iloc[0]),
+        model=material.in_use(task),
+        about=material.about_groups,
+    )
+
+
+RETURN_PROBABILITY = Topic("return", "Return probability", 70, _write)

@@ -202,4 +202,6 @@ class CustomerSegments(Task):
         """Return each customer's segment."""
         numbers = scores["segment"].astype(int)
         names = [f"Segment {number}" for number in sorted(numbers.unique())]
-        return pd.Series(pd.Categorical("Segment " + numbers.astype(str), names, ordered=True), index=numbers.index)
+        return pd.Series(
+            pd.Categorical("Segment " + numbers.astype(str), names, ordered=True), numbers.index, name="segment"
+        )

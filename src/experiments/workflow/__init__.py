@@ -1,0 +1,1 @@
+"""The library: functions that take a session and plain arguments, and know nothing of Hydra."""

@@ -1,4 +1,4 @@
-"""A baseline in use, where no better model was shown."""
+"""A baseline in use, where the gate promoted no model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def use_baseline(session: Session, candidate: Version, look: Look) -> None:
-    """Register the best baseline and make it champion: nothing better was shown, and something must be used."""
+    """Register the best baseline and make it champion: the candidate was refused, and something must be used."""
     assert look.outcome is not None
     shown = look.outcome.verdict in ("strong", "weak")  # of a candidate that was refused for another reason
     reason = f"version {candidate.number} was not promoted ({look.outcome.verdict}) and there was no champion"
@@ -36,9 +36,9 @@ def use_baseline(session: Session, candidate: Version, look: Look) -> None:
 
 
 def use_baseline_unjudged(session: Session, refusal: InputError) -> None:
-    """Make the best baseline champion where there is no candidate to judge; a champion that is there stays.
+    """Make the best baseline champion where there is no candidate to judge; an existing champion stays.
 
-    The sealed window stays closed: the version has validation's figures alone, and says why.
+    The sealed window stays closed: the version has the metrics of validation alone, and a tag that says why.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def use_baseline_unjudged(session: Session, refusal: InputError) -> None:
     Raises
     ------
     UnsuitableDataError
-        If baselines refuse the data as well.
+        If the baselines refuse the data too.
     """
     from experiments.tracking.store import answering, exclusive
 
@@ -89,7 +89,7 @@ def make_baseline(
     ----------
     session : Session
     params : mapping
-        Of the candidate in whose place it is put to use: baselines share parameters with it.
+        Parameters of the refused candidate, some of which baselines share.
     validated : mapping of baseline to its metrics
         Means over the validation cutoffs.
     tags : mapping
@@ -100,7 +100,7 @@ def make_baseline(
     Returns
     -------
     Version
-        The new version; or the one there is, if nothing it is made from has changed.
+        The new version; or the existing one, if data, code, configuration and parameters are the same.
     """
     name = best_baseline(session, validated)
     baseline = session.task.baselines(params)[name]()
@@ -121,7 +121,7 @@ def make_baseline(
             tags={"naive": name, **tags},
             logged={},
             metrics={f"valid/{metric}": value for metric, value in validated[name].items()},
-            note=f"{name}, in use as long as nothing better is shown: {tags['reason']}.",
+            note=f"{name}, in use until a better model is promoted: {tags['reason']}.",
         )
         return register(session, made, parent)
 
@@ -129,7 +129,8 @@ def make_baseline(
 def best_baseline(session: Session, validated: Mapping[str, Mapping[str, float]]) -> str:
     """Return the baseline that validated best.
 
-    The one that is least outside the task's guards goes first: what is in use must not predict three times the revenue.
+    A baseline that is less outside the task's guards goes first, or one that predicts three times the revenue might be
+    used.
     """
     task = session.task
     merit = {

@@ -1,4 +1,4 @@
-"""From chosen parameters to a registered version: validated, refitted, logged. `train` and `tune` end here."""
+"""From chosen parameters to a registered version: validated, refitted, logged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from experiments.models.base import Model
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
 from experiments.workflow.session import Session, digest
-from features.families import describe
+from features.families import feature_meanings
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Made:
-    """A fitted model, what it was made from, and what its run keeps.
+    """A fitted model with its parameters and the content of its run.
 
     Attributes
     ----------
@@ -39,11 +39,11 @@ class Made:
         Candidate of the task.
     model : Model
     params : mapping
-        That it was built with.
+        Parameters of the model.
     digest : str
         See `made_from`.
     tags : mapping
-        Of the run and the version, beside those that all have: see `register`.
+        Tags of the run and the version, besides those that `register` adds.
     logged : mapping of str to str
         Parameters of the run.
     metrics : mapping of str to float
@@ -66,7 +66,7 @@ class Made:
 
 
 def make_candidate(session: Session, name: str, params: Mapping[str, Any], parent: str | None = None) -> Version:
-    """Validate a model beside the naive ones, refit it on all windows before the sealed one, register it.
+    """Validate a model and the baselines, refit the model on all windows before the sealed one, and register it.
 
     Parameters
     ----------
@@ -80,16 +80,16 @@ def make_candidate(session: Session, name: str, params: Mapping[str, Any], paren
     Returns
     -------
     Version
-        The new version; or the one there is, if data, code, configuration and parameters are the same.
+        The new version; or the existing one, if data, code, configuration and parameters are the same.
     """
     from experiments.tracking.store import answering
 
-    session.task.build(name, params)  # a wrong name or parameter is better seen before the features are built
+    session.task.build(name, params)  # reports a wrong name or parameter before the features are built
     with answering(session.client), one_writer(session):
         own = made_from(session, "refit", name, params)
         existing = session.registry.find(own)
         if existing is not None:
-            logger.info("the same candidate is registered already: %s version %d", existing.name, existing.number)
+            logger.info("the same candidate is already registered: %s version %d", existing.name, existing.number)
             return existing
         standing = _validated(session, name, params)
         model = _refitted(session, name, params, standing.validation)
@@ -98,8 +98,8 @@ def make_candidate(session: Session, name: str, params: Mapping[str, Any], paren
 
 
 def _validated(session: Session, name: str, params: Mapping[str, Any]) -> Standing:
-    """Validate a candidate and all that it stands beside."""
-    logger.info("validating %s beside the baselines and the controls", name)
+    """Validate a candidate, the baselines and the controls."""
+    logger.info("validating %s, the baselines and the controls", name)
     options = session.config.evaluation
     return stand(
         session.task,
@@ -113,7 +113,7 @@ def _validated(session: Session, name: str, params: Mapping[str, Any]) -> Standi
 
 
 def _refitted(session: Session, name: str, params: Mapping[str, Any], validation: Validation) -> Model:
-    """Fit a candidate on all windows before the sealed one; its labels agree with the champion's."""
+    """Fit a candidate on all windows before the sealed one, with labels that agree with the champion's."""
     task, refit = session.task, session.splits.refit()
     logger.info("refitting on the windows of %s", ", ".join(map(str, refit)))
     train = session.training.at(*refit)
@@ -133,12 +133,12 @@ def _described(
     standing: Standing,
     diagnosis: Evaluation | None,
 ) -> Made:
-    """Gather what the run of a refitted candidate keeps."""
+    """Gather the content of a refitted candidate's run."""
     task, splits, name, baseline = session.task, session.splits, standing.name, standing.best_baseline
     diagnosed = diagnosis.metrics if diagnosis else {}
     nulls = {**standing.validation.metrics, **diagnosed}
     tables = {
-        "features": pd.DataFrame(describe(session.features).items(), columns=["feature", "meaning"]),
+        "features": pd.DataFrame(feature_meanings(session.features).items(), columns=["feature", "meaning"]),
         "comparison": standing.table(),
         **standing.validation.last.tables,
         **(diagnosis.tables if diagnosis else {}),
@@ -168,23 +168,22 @@ def _described(
         },
         note=f"{name} refitted on all windows before the sealed one ({splits.sealed}). "
         f"`valid/…` is the mean over {len(splits.validation)} validation cutoff(s), "
-        f"`naive/…` the best baseline there ({baseline}), `control/…` what there is to see without any "
-        f"signal: the same prediction for all, and {name} with the targets permuted among the customers of each "
-        f"cutoff, in training as in validation. `promote` adds `sealed/…`.",
+        f"`naive/…` is the best baseline there ({baseline}), `control/…` are negative controls: the same prediction "
+        f"for all, and {name} trained and validated on targets permuted within each cutoff. `promote` adds `sealed/…`.",
         tables=tables,
         figures={figure_name: png(figure) for figure_name, figure in figures.items()},
     )
 
 
 def one_writer(session: Session) -> AbstractContextManager[None]:
-    """Lock the registering of versions, or two processes would register the same."""
+    """Lock the registration of versions, or two processes could register the same one."""
     from experiments.tracking.store import exclusive
 
     return exclusive(session.client, f"{session.registered_name} candidates")
 
 
 def made_from(session: Session, kind: str, name: str, params: Mapping[str, Any]) -> str:
-    """Hash what tells one version from another: two of the same are registered once."""
+    """Hash all that makes a version differ from another: two of the same hash are registered once."""
     from experiments.tracking import packaging
 
     return digest(
@@ -236,7 +235,7 @@ def register(session: Session, made: Made, parent: str | None) -> Version:
 
 
 def _lineage_of(session: Session, made: Made) -> dict[str, str]:
-    """Return tags that say what a version was made from and for."""
+    """Return the tags that every version has: data, task, model, parameters, code."""
     from experiments.tracking import packaging
 
     task, splits = session.task, session.splits
@@ -257,7 +256,7 @@ def _lineage_of(session: Session, made: Made) -> dict[str, str]:
 
 @contextmanager
 def _ended(runs: Runs, run_id: str) -> Iterator[None]:
-    """End a run whose making fails."""
+    """End a run whose content cannot be made."""
     try:
         yield
     except BaseException as error:
@@ -266,11 +265,11 @@ def _ended(runs: Runs, run_id: str) -> Iterator[None]:
 
 
 def _first_of(session: Session, version: Version) -> Version:
-    """Return the version, or of two that were registered at once the first; the run of the version ends."""
+    """End the run of a version, and return the version; of two that were registered at once, the first."""
     runs, name = session.runs, version.tags["model"]
     first = session.registry.find(version.tags["candidate_digest"])
     assert first is not None
-    if first.number < version.number:  # of two machines, whose locks do not reach each other, the first one's stays
+    if first.number < version.number:  # locks do not reach another machine: its version stays
         session.registry.delete(version.number)
         runs.rename(version.run_id, f"{name}, as version {first.number}")
         runs.finish(version.run_id)

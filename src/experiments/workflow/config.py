@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.case_study.options import PARTS, Options
-from experiments.description.lifecycle import LifecycleOptions
-from experiments.description.tiers import TierOptions
+from experiments.case_study.options import PARTS, CaseStudyOptions
+from experiments.description.lifecycle.options import LifecycleOptions
+from experiments.description.personas.options import PersonaOptions
+from experiments.description.tiers.options import TierOptions
 from features.errors import InputError, check_type, did_you_mean
 
 
@@ -145,7 +146,7 @@ class AuditConfig:
 class ReportConfig:
     output: str
     customers: str | None
-    sections: list[str]
+    sections: list[str] | None
     languages: list[str]
     hypotheses: list[str] | None
     min_support: float
@@ -153,22 +154,16 @@ class ReportConfig:
     n_pairs: int
 
     def __post_init__(self) -> None:
-        _in_range("report.sections", self.sections, "at least one", len(self.sections) >= 1)
+        _in_range(
+            "report.sections", self.sections, "at least one, or null", self.sections is None or len(self.sections) >= 1
+        )
         _in_range("report.min_support", self.min_support, "between 0 and 1", 0 <= self.min_support <= 1)
         _in_range("report.min_baskets", self.min_baskets, "at least 1", self.min_baskets >= 1)
         _in_range("report.n_pairs", self.n_pairs, "at least 1", self.n_pairs >= 1)
 
 
 @dataclass
-class PersonasConfig:
-    q: float
-    min_cell: int
-    min_index: float
-    most: int
-    largest: int
-    strategy: dict[str, dict[str, str]]
-    wording: dict[str, dict[str, Any]]
-
+class PersonasConfig(PersonaOptions):
     def __post_init__(self) -> None:
         _in_range("personas.q", self.q, "between 0 and 1", 0 < self.q < 1)
         _in_range("personas.min_cell", self.min_cell, "at least 2", self.min_cell >= 2)
@@ -178,7 +173,7 @@ class PersonasConfig:
 
 
 @dataclass
-class AsReportedConfig(Options):
+class AsReportedConfig(CaseStudyOptions):
     def __post_init__(self) -> None:
         for part in self.parts:
             if part not in PARTS:

@@ -1,4 +1,4 @@
-"""The gate: the only part of the workflow that opens the sealed window."""
+"""Promotion: check, open the ledger, evaluate, decide, close the ledger, carry out. Only it opens the sealed window."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from features.errors import InputError, UnsuitableDataError, listing
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
 
-RULE = "a median gain above 0 over the origins of a back-test"  # what was decided by another is judged again
+RULE = "a median gain above 0 over the origins of a back-test"  # a look by another rule is taken again
 
 
 def promote(session: Session, version: int | None = None) -> Look:
-    """Gate a version on the sealed window, beside the baselines and the champion.
+    """Gate a version on the sealed window, against the baselines and the champion.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def promote(session: Session, version: int | None = None) -> Look:
     Returns
     -------
     Look
-        Closed and carried out.
+        Of the outcome that was carried out.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def promote(session: Session, version: int | None = None) -> Look:
         If the version cannot be judged.
     """
     candidate = session.registry.get(version) if version is not None else _newest(session)
-    (look,) = promote_together([(session, candidate)])
+    (look,) = promote_together([session], [candidate])
     if isinstance(look, InputError):
         raise look
     return look
@@ -60,7 +60,7 @@ def promote_by_hand(session: Session, version: int, reason: str) -> bool:
     session : Session
     version : int
     reason : str
-        Why: it stays with the version.
+        Kept as a tag of the version.
 
     Returns
     -------
@@ -101,48 +101,52 @@ def roll_back(session: Session, reason: str | None = None) -> tuple[int, int]:
         return session.registry.roll_back(reason or "rolled back by hand")
 
 
-def promote_together(candidates: Sequence[tuple[Session, Version]]) -> list[Look | InputError]:
-    """Gate the candidates of several tasks: judge each, correct for their number, and only then promote.
+def promote_together(sessions: Sequence[Session], candidates: Sequence[Version]) -> list[Look | InputError]:
+    """Gate the candidates of several tasks: judge each, correct p-values for their number, and only then promote.
 
-    One that the gate cannot judge, and does not look at, does not keep the others from being judged.
+    A candidate that cannot be judged does not keep the others from being judged.
 
-    Whoever comes second waits, and is compared with the champion that the first one left. A look is recorded before
-    its outcome, and an outcome before it is carried out; the same command goes on where it was killed.
+    A second process waits, and compares its candidate with the champion that the first one left. A look is recorded
+    before its outcome is known, and an outcome before it is carried out: the same command resumes where it was killed.
 
     Parameters
     ----------
-    candidates : sequence of (Session, Version)
+    sessions : sequence of Session
         One for each task.
+    candidates : sequence of Version
+        One for each session.
 
     Returns
     -------
     list of Look or InputError
-        For each in turn, what was found, or why it cannot be judged.
+        For each candidate in turn, its look, or why it cannot be judged.
     """
-    with _one_at_a_time([session for session, _ in candidates]):
-        ends: dict[Session, Look | InputError] = {}
-        judged = []
-        for session, candidate in candidates:
+    candidate_of = dict(zip(sessions, candidates, strict=True))
+    rivals: dict[Session, Version | None] = {}
+    looks: dict[Session, Look] = {}
+    refusals: dict[Session, InputError] = {}
+    with _one_at_a_time(sessions):
+        for session, candidate in candidate_of.items():
             try:
-                judged.append((session, candidate, checked_rival(session, candidate)))
+                rivals[session] = checked_rival(session, candidate)
             except InputError as error:
-                ends[session] = error
-        together = [session.task.name for session, _, _ in judged]
-        looks: dict[Session, Look] = {}
-        for session, candidate, rival in judged:
+                refusals[session] = error
+        together = [session.task.name for session in rivals]
+        for session, rival in rivals.items():
             try:
-                looks[session] = take_look(session, candidate, rival, together)
+                looks[session] = take_look(session, candidate_of[session], rival, together)
             except UnsuitableDataError as error:  # the primary metric is undefined in the sealed window
-                ends[session] = error
-        outcomes = _corrected(list(looks.values()), together) if looks else []
-        candidate_of = dict(candidates)
-        for (session, look), outcome in zip(looks.items(), outcomes, strict=True):
-            ends[session] = conclude(session, candidate_of[session], look, outcome)
-    return [ends[session] for session, _ in candidates]
+                refusals[session] = error
+        outcomes = _corrected(list(looks.values()), together)
+        ends = {
+            session: conclude(session, candidate_of[session], look, outcome)
+            for (session, look), outcome in zip(looks.items(), outcomes, strict=True)
+        }
+    return [refusals[session] if session in refusals else ends[session] for session in sessions]
 
 
 def checked_rival(session: Session, candidate: Version) -> Version | None:
-    """Return the champion that the candidate must beat, after all checks that leave the sealed window closed."""
+    """Return the champion that the candidate must beat, once both passed the checks that leave the window sealed."""
     champion = session.registry.champion()
     rival = champion if champion is not None and champion.number != candidate.number else None
     check_judgeable(
@@ -159,7 +163,7 @@ def checked_rival(session: Session, candidate: Version) -> Version | None:
 def take_look(session: Session, candidate: Version, rival: Version | None, together: Sequence[str]) -> Look:
     """Open the ledger, evaluate in the sealed window, decide, and record the decision.
 
-    A look that was taken before is not taken again.
+    A look that is decided already is returned as recorded, and the window stays closed.
     """
     options = session.config.evaluation
     look = open_look(session.registry, candidate, session.registry.champion(), _window(session), together)
@@ -181,7 +185,7 @@ def take_look(session: Session, candidate: Version, rival: Version | None, toget
 
 
 def conclude(session: Session, candidate: Version, look: Look, outcome: Outcome) -> Look:
-    """Close the ledger's entry of a look, carry the outcome out, and log it."""
+    """Record the outcome of a look in the ledger, carry it out, and log it."""
     look = close_look(session.registry, look, outcome)
     carry_out(session.registry, candidate, look, _said(session, look))
     if not outcome.promote and session.registry.champion() is None:
@@ -192,7 +196,7 @@ def conclude(session: Session, candidate: Version, look: Look, outcome: Outcome)
 
 @contextmanager
 def _one_at_a_time(sessions: Iterable[Session]) -> Iterator[None]:
-    """Lock the registered models of some tasks, in the order of their names, or two commands would block each other."""
+    """Lock the registered models of tasks; in the order of their names, or two processes could block each other."""
     from experiments.tracking.store import answering, exclusive
 
     with ExitStack() as stack:
@@ -208,7 +212,7 @@ def _newest(session: Session) -> Version:
         raise InputError(
             f"{session.registry.name} has no version to promote",
             where="registry",
-            hint="experiments tune registers one",
+            hint=f"{session.again('tune')} registers one",
         )
     return versions[0]
 
@@ -224,7 +228,7 @@ def _window(session: Session) -> Window:
 
 
 def _decide(session: Session, sealed: SealedEvaluations, alpha: float, n_tasks: int) -> Decision:
-    """Resample the customers, the same ones for every model, and apply the gate's rule."""
+    """Resample units, the same ones for every model, and apply the gate's rule."""
     task, options = session.task, session.config.evaluation
     draws = resample(
         task,
@@ -248,26 +252,26 @@ def _decide(session: Session, sealed: SealedEvaluations, alpha: float, n_tasks: 
 
 
 def _corrected(looks: Sequence[Look], together: Sequence[str]) -> list[Outcome]:
-    """Apply Holm's correction over the tasks of one run; a look that is closed keeps its outcome.
+    """Apply Holm's correction over the tasks of one run; a look that has an outcome keeps it.
 
-    A look that was taken in another run, which was killed before its outcome, is corrected for the tasks of that run.
+    A look of another run, which was killed before its outcome, is corrected for the number of tasks of that run.
     """
-    outcomes = []
-    for look, beside_others in zip(looks, correct([look.decision for look in looks]) if looks else [], strict=True):
-        outcome = look.outcome or beside_others
-        if look.outcome is None and set(look.together) != set(together):
-            (outcome,) = correct([look.decision], unseen=len(look.together) - 1)
-        outcomes.append(outcome)
+    outcomes = correct([look.decision for look in looks]) if looks else []
+    for number, look in enumerate(looks):
+        if look.outcome is not None:
+            outcomes[number] = look.outcome
+        elif set(look.together) != set(together):
+            (outcomes[number],) = correct([look.decision], unseen=len(look.together) - 1)
     return outcomes
 
 
 def _log_look(session: Session, candidate: Version, sealed: SealedEvaluations, decision: Decision) -> None:
-    """Write what the look showed to the candidate's run."""
+    """Log metrics, tables and pictures of a look to the candidate's run."""
     session.runs.log(candidate.run_id, metrics={**sealed.metrics(), **decision.metrics()})
     figures = draw(
         {
             candidate.tags["model"]: sealed.candidate.tables,
-            decision.naive: sealed.baselines[decision.naive].tables,
+            decision.baseline: sealed.baselines[decision.baseline].tables,
         },
         currency=session.shop.staged.currency,
         horizon_days=session.task.horizon_days,
@@ -281,7 +285,7 @@ def _log_look(session: Session, candidate: Version, sealed: SealedEvaluations, d
 
 
 def _log_outcome(session: Session, candidate: Version, look: Look) -> None:
-    """Write the outcome of a look to the candidate's run: tags, the verdict in words, a page with the reasons."""
+    """Log the outcome of a look to the candidate's run: tags, the verdict in words, a page with the reasons."""
     assert look.outcome is not None
     session.runs.log(
         candidate.run_id,
@@ -314,7 +318,7 @@ def _said(session: Session, look: Look) -> str:
 
 
 def in_use(session: Session) -> str:
-    """Return version and model that a task is answered with."""
+    """Return version and model of the champion in words."""
     champion = session.registry.champion()
     return f"version {champion.number}, {champion.tags['model']}" if champion is not None else "nothing"
 
@@ -327,13 +331,13 @@ def decision_text(session: Session, look: Look) -> str:
     lines = [
         f"{name} version {look.version}: {'promoted' if outcome.promote else 'refused'}{again}",
         f"  {_said(session, look)}",
-        f"  nearest naive model {decision.naive}; look {look.number} at this window, level {decision.alpha:.4f}",
+        f"  nearest baseline {decision.baseline}; look {look.number} at this window, level {decision.alpha:.4f}",
     ]
     for comparison in decision.comparisons:
         lines.append(f"  {decision.metric} {comparison}; smallest detectable {comparison.detectable:.4f}")
     origins = ", ".join(f"{gain:+.4f} from {day}" for day, gain in decision.backtest.items())
-    wanted = "" if len(decision.backtest) >= BACKTEST_ORIGINS else f", {BACKTEST_ORIGINS} wanted"
-    lines.append(f"  gain over {decision.naive} from {len(decision.backtest)} origins{wanted}: {origins}")
+    fewer = "" if len(decision.backtest) >= BACKTEST_ORIGINS else f" instead of {BACKTEST_ORIGINS}"
+    lines.append(f"  gain over {decision.baseline} from {len(decision.backtest)} origins{fewer}: {origins}")
     lines += [f"  because {reason}" for reason in outcome.reasons]
     if outcome.promote:
         serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"

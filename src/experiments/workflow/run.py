@@ -155,7 +155,7 @@ def search(session: Session) -> Answer:
 def judge(answers: Sequence[Answer]) -> None:
     """Let the gate judge all candidates together, except those that were rolled back."""
     judged = [(a, a.candidate) for a in answers if a.candidate is not None and "rolled_back" not in a.candidate.tags]
-    ends = promote_together([(answer.session, candidate) for answer, candidate in judged])
+    ends = promote_together([answer.session for answer, _ in judged], [candidate for _, candidate in judged])
     for (answer, _), end in zip(judged, ends, strict=True):
         if isinstance(end, InputError):
             logger.warning("%s is not judged: %s", answer.name, end.problem)
@@ -180,7 +180,7 @@ def summary(answers: Sequence[Answer]) -> str:
             low, high = map(figure, decision.interval)
             row |= {
                 "sealed figure": f"{decision.metric} {figure(decision.estimate)} [{low}, {high}]",
-                "nearest baseline": f"{figure(decision.nearest.estimate)} {decision.naive}",
+                "nearest baseline": f"{figure(decision.nearest.estimate)} {decision.baseline}",
                 "verdict": outcome.verdict,
             }
             words.append(f"{answer.name}: {statement(answer.session.task.ability, decision, outcome)}")

@@ -152,7 +152,7 @@ def verdict_texts(champions: Mapping[str, Version]) -> dict[str, str]:
 
 
 def verdicts(champions: Mapping[str, Version]) -> dict[str, str]:
-    """What was found when each champion, or the candidate in whose place a naive model is used, was judged."""
+    """Return the verdict on each champion in words; of a baseline, the verdict on the candidate that it replaces."""
     said = {}
     for task, version in champions.items():
         statement = version.tags.get("statement", f"{UNJUDGED}: version {version.number} was never judged")
@@ -165,7 +165,7 @@ def verdicts(champions: Mapping[str, Version]) -> dict[str, str]:
 
 
 def check_reach(session: Session) -> None:
-    """Refuse executors on other machines a registry in a file of this one: they load the champion by themselves.
+    """Refuse a registry in a local file if Spark's executors run on other machines: each loads the champion itself.
 
     Raises
     ------
@@ -249,7 +249,7 @@ class CustomerScorer(Scorer):
 
 
 def find_champions(session: Session, check: bool = True) -> dict[str, Version]:
-    """The champion of each question of this shop that has one, by the question's name.
+    """Return the champion of each task of this shop that has one, by the task's name.
 
     Parameters
     ----------
@@ -282,7 +282,7 @@ def find_champions(session: Session, check: bool = True) -> dict[str, Version]:
 
 
 def purchasing(rows: Path, engine: Engine, horizon_days: int) -> BuyTillYouDie | None:
-    """An MBG/NBD fitted on the histories in a snapshot; None where it refuses them."""
+    """Fit an MBG/NBD on the histories in a snapshot; return None where it refuses them."""
     histories = combinations(rows, HISTORY, engine)
     x, t_x, T = (histories[name] for name in HISTORY)
     try:

@@ -1,14 +1,22 @@
-"""Families of features: each a function of a customer's past, one file per theme."""
+"""Families of features: each a function of the past, one file per theme.
 
-from features.families import basket, campaigns, habits, price, profile, rfm, rhythm, shares, value
+Each module here that registers a family is found by itself. To add a family is to add its file, or to add a function to
+one.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+
 from features.families.registry import (
     FAMILIES,
     PARAMETRISED,
     Family,
     Parametrised,
-    describe,
     family,
     feature_families,
+    feature_meanings,
     is_wildcard,
     resolve,
 )
@@ -18,18 +26,12 @@ __all__ = [
     "PARAMETRISED",
     "Family",
     "Parametrised",
-    "basket",
-    "campaigns",
-    "describe",
     "family",
     "feature_families",
-    "habits",
+    "feature_meanings",
     "is_wildcard",
-    "price",
-    "profile",
     "resolve",
-    "rfm",
-    "rhythm",
-    "shares",
-    "value",
 ]
+
+for _name in sorted(module.name for module in iter_modules(__path__)):  # the registry's order is that of the names
+    import_module(f"{__name__}.{_name}")

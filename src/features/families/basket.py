@@ -1,4 +1,4 @@
-"""What customers put into their baskets: size, variety, stores, and the mix of categories."""
+"""Baskets of customers: size, variety, stores, and the mix of categories."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RECENT_DAYS = 28
     },
 )
 def basket(past: Tables) -> ir.Table:
-    """Size and variety of baskets, from the transactions alone."""
+    """Compute size and variety of baskets, from the transactions alone."""
     lines = past.transactions
     known = lines.filter(lines.product_id.notnull())
     products = known.group_by("customer_id", "product_id").agg(
@@ -76,12 +76,12 @@ def basket(past: Tables) -> ir.Table:
     },
 )
 def category_mix(past: Tables) -> ir.Table:
-    """How spend spreads over the assortment; lines of unknown product are left out.
+    """Compute how spend spreads over the assortment; lines of unknown product are left out.
 
     category_concentration is the sum over categories of squared spend shares: 1 for one category, 1/k
     for k equal ones.
     """
-    lines = past.transactions.inner_join(past.present()["products"], "product_id")
+    lines = past.transactions.inner_join(past["products"], "product_id")
     categories = _spend_mix(lines, "category")
     departments = _spend_mix(lines, "department").rename(
         departments="groups", department_total="total", department_largest="largest", department_squares="squares"
@@ -98,7 +98,7 @@ def category_mix(past: Tables) -> ir.Table:
 
 
 def _spend_mix(lines: ir.Table, level: str) -> ir.Table:
-    """Per customer: how many groups of that level, and spend in all, in the largest, and squared."""
+    """Count each customer's groups of that level; sum spend over all, in the largest, and squared."""
     known = lines.filter(lines[level].notnull())
     groups = known.group_by("customer_id", level).agg(amount=known.amount.sum().cast(MONEY))
     return groups.group_by("customer_id").agg(

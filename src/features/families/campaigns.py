@@ -1,4 +1,4 @@
-"""How often customers were addressed by campaigns, and whether they responded."""
+"""Campaigns that addressed customers, and customers' responses."""
 
 from __future__ import annotations
 
@@ -30,12 +30,11 @@ LONG_AGO_DAYS = 365  # the same at every cutoff, so that "never" does not depend
     fallbacks={"days_since_last_contact": LONG_AGO_DAYS, "days_since_last_response": LONG_AGO_DAYS},
 )
 def campaigns(past: Tables) -> ir.Table:
-    """Contacts and responses; a campaign's end is known from its start."""
+    """Count contacts and responses; a campaign's end is known from its start."""
     today = ibis.literal(last_day(past))
     recently = ibis.literal(past.end - timedelta(days=RECENT_DAYS))
 
-    tables = past.present()
-    replies = tables["responses"]
+    replies = past["responses"]
     replies = replies.mutate(day=replies.responded_at.date())
     per_reply = replies.group_by("customer_id").agg(
         responses=replies.count(),
@@ -43,9 +42,9 @@ def campaigns(past: Tables) -> ir.Table:
         last_response=replies.day.max(),
     )
     answered = replies.select("customer_id", "campaign_id").distinct().mutate(answered=True)
-    ends = tables["campaigns"].select("campaign_id", "ends_at")
+    ends = past["campaigns"].select("campaign_id", "ends_at")
     contacts = (
-        tables["contacts"]
+        past["contacts"]
         .left_join(ends, "campaign_id")
         .drop("campaign_id_right")
         .left_join(answered, ["customer_id", "campaign_id"])

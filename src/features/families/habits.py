@@ -1,4 +1,4 @@
-"""Where and when customers order: days of the week, parts of the day, the place they prefer, coupons."""
+"""Habits of ordering: days of the week, parts of the day, the preferred store and channel, coupons."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOURS = {"night": (0, 6), "morning": (6, 12), "afternoon": (12, 18), "evening": 
     },
 )
 def habits(past: Tables) -> ir.Table:
-    """Shares of orders; an order's moment is that of its first line.
+    """Compute shares of orders; an order's moment is that of its first line.
 
     The days of the week add up to 1, and so do the parts of the day. Orders of unknown store or channel
     are left out of top_store_share or top_channel_share.

@@ -1,4 +1,4 @@
-"""How much of the regular price customers pay, and how much they use coupons."""
+"""Prices: the share of the regular price that customers pay, and their use of coupons."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RECENT_DAYS = 91
     },
 )
 def price(past: Tables) -> ir.Table:
-    """Discount and coupon use over all lines before the cutoff.
+    """Compute discount and coupon use over all lines before the cutoff.
 
     A line without regular price (`list_amount`) counts in coupon shares and in no discount share.
     """

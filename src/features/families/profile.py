@@ -1,4 +1,4 @@
-"""What the shop knows about the person: undated facts, as numbers."""
+"""Facts about the person, of unknown date, as numbers."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _BANDS = {
     undated=True,
 )
 def profile(past: Tables) -> ir.Table:
-    """Numbers read out of what the source recorded about a customer, at an unknown date."""
-    people = past.present()["customers"]
+    """Read numbers out of what the source recorded about a customer, at an unknown date."""
+    people = past["customers"]
     numbers = {name: _band_start(people[column]) for name, column in _BANDS.items()}
     statements = {
         "is_homeowner": people.home_ownership.lower().contains("owner"),
@@ -53,11 +53,11 @@ def profile(past: Tables) -> ir.Table:
 
 
 def _is_one_of(text: ir.StringValue, *words: str) -> ir.BooleanValue:
-    """Equality with each word in turn: Ibis keeps the values of `isin` in a set, whose order no process repeats."""
+    """Compare with each word in turn: Ibis keeps the values of `isin` in a set, whose order no process repeats."""
     return ibis.or_(*(text.lower() == word for word in words))
 
 
 def _band_start(band: ir.StringValue) -> ir.FloatingValue:
-    """Lower end of a band: 45 for "45-54", 65 for "65+", 0 for "Under 15K", null for no number."""
+    """Return the lower end of a band: 45 for "45-54", 65 for "65+", 0 for "Under 15K", null for no number."""
     number = band.re_extract(LEADING_NUMBER, 1).nullif("").cast("float64")
     return ibis.ifelse(band.re_search(ANY_NUMBER), number.fill_null(0.0), ibis.null("float64"))

@@ -1,4 +1,4 @@
-"""Transactions gathered to purchase days and to orders: where most families and targets start."""
+"""Transactions gathered to purchase days and to orders: the start of most families and outcomes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from features.tables import MONEY, Tables
 
 
 def square(money: ir.DecimalValue) -> ir.DecimalValue:
-    """Money squared, in DECIMAL: exact up to 10^14.
+    """Square money in DECIMAL: exact up to 10^14.
 
     Of two factors of 18 digits DuckDB keeps 18 digits, which a day of 304,000 overflows; of two of 19 Spark cuts one.
     """
@@ -18,12 +18,12 @@ def square(money: ir.DecimalValue) -> ir.DecimalValue:
 
 
 def coupon_used(lines: ir.Table) -> ir.BooleanValue:
-    """Whether a coupon was used on a line: a discount by one, or the status Used; null where neither is known."""
+    """Tell whether a line used a coupon: a discount by one, or the status Used; null where neither is known."""
     return (lines.coupon_discount > 0) | (lines.coupon_status.lower() == "used")
 
 
 def by_day(tables: Tables, key: Sequence[str] = ("customer_id",)) -> ir.Table:
-    """One row per customer (or another key) and purchase day: customer_id, day, amount (DECIMAL).
+    """Return one row per customer (or another key) and purchase day: customer_id, day, amount (DECIMAL).
 
     All orders of a day are one purchase (Fader & Hardie's convention, and lifetimes').
     """
@@ -32,7 +32,7 @@ def by_day(tables: Tables, key: Sequence[str] = ("customer_id",)) -> ir.Table:
 
 
 def by_order(tables: Tables) -> ir.Table:
-    """One row per order: customer_id, order_id, moment (its first line's), amount (DECIMAL)."""
+    """Return one row per order: customer_id, order_id, moment (its first line's), amount (DECIMAL)."""
     lines = tables.transactions
     return lines.group_by("customer_id", "order_id").agg(
         moment=lines.timestamp.min(), amount=lines.amount.sum().cast(MONEY)
@@ -40,7 +40,7 @@ def by_order(tables: Tables) -> ir.Table:
 
 
 def by_product(tables: Tables) -> ir.Table:
-    """One row per customer, purchase day and product: customer_id, day, product_id; unknown products are left out."""
+    """Return one row per customer, purchase day and known product: customer_id, day, product_id."""
     lines = tables.transactions
     lines = lines.filter(lines.product_id.notnull())
     return lines.select("customer_id", "product_id", day=lines.timestamp.date()).distinct()

@@ -1,4 +1,4 @@
-"""What a family of features declares, and the one list of all of them."""
+"""The declaration of a family of features, and the list of all families."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Family:
     needs : tuple of str
         Canonical tables it reads.
     features : mapping of str to str
-        Feature to its meaning, with the unit and what a customer gets who has nothing to count.
+        Feature to its meaning, with the unit and the value of a customer who has nothing to count.
     build : callable
         `(past: Tables) -> ibis table` with the grain's key and the features, at most one row
         per key. The cutoff is `past.end`. Nulls and missing rows mean `fallbacks`.
@@ -64,7 +64,7 @@ class Parametrised:
     Attributes
     ----------
     name : str
-        What precedes the point.
+        The part before the point.
     needs : tuple of str
         Canonical tables that are read.
     meaning : str
@@ -85,7 +85,7 @@ class Parametrised:
     largest: Callable[[Tables, int], ir.Table]
 
     def family(self, names: Iterable[str]) -> Family:
-        """The family of the features of these names.
+        """Return the family of the features of these names.
 
         Raises
         ------
@@ -143,17 +143,17 @@ def parametrised(features: Parametrised) -> None:
 
 
 def feature_families() -> dict[str, Family]:
-    """Family of every feature that takes no value, by the feature's name."""
+    """Return the family of every feature that takes no value, by the feature's name."""
     return {feature: family for family in FAMILIES.values() for feature in family.features}
 
 
 def is_wildcard(name: str) -> bool:
-    """Whether a name stands for the largest values: `store_share.*`."""
+    """Tell whether a name stands for the largest values: `store_share.*`."""
     return name.endswith(".*")
 
 
 def resolve(names: Iterable[str], where: str = "features.names") -> dict[Family, list[str]]:
-    """The named features by family, both in the registry's order; those named by a value come last, by name.
+    """Return the named features by family, both in the registry's order; those named by a value come last, by name.
 
     Parameters
     ----------
@@ -195,10 +195,10 @@ def resolve(names: Iterable[str], where: str = "features.names") -> dict[Family,
     return {family: features for family, features in chosen.items() if features}
 
 
-def describe(names: Iterable[str]) -> dict[str, str]:
-    """The meaning of each named feature.
+def feature_meanings(names: Iterable[str]) -> dict[str, str]:
+    """Return the meaning of each named feature.
 
-    >>> describe(["frequency"])
+    >>> feature_meanings(["frequency"])
     {'frequency': 'purchase days - 1'}
     """
     names = list(names)
@@ -211,10 +211,10 @@ def describe(names: Iterable[str]) -> dict[str, str]:
 
 
 def last_day(past: Tables) -> date:
-    """The last included day, to which T and all days since something are counted."""
+    """Return the last included day, to which T and all days since something are counted."""
     return past.end - timedelta(days=1)
 
 
 def days_of_data(past: Tables) -> int:
-    """Days that the window holds."""
+    """Return the number of days in the window."""
     return (past.end - past.start).days

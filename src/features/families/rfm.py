@@ -25,7 +25,7 @@ from features.tables import Tables
     },
 )
 def rfm(past: Tables) -> ir.Table:
-    """RFM and T in days, equal to `lifetimes.utils.summary_data_from_transaction_data(freq="D")`.
+    """Compute RFM and T in days, equal to `lifetimes.utils.summary_data_from_transaction_data(freq="D")`.
 
     0 <= recency <= T, frequency <= recency and days_since_last_purchase = T - recency.
 

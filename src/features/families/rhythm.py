@@ -1,4 +1,4 @@
-"""When customers buy: how often, at what gaps, on which days and hours."""
+"""The rhythm of purchases: counts, gaps, days and hours."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ SATURDAY = 5  # Monday is 0
     },
 )
 def rhythm(past: Tables) -> ir.Table:
-    """Counts and gaps of purchase days.
+    """Compute counts and gaps of purchase days.
 
-    A customer of one purchase day has no gap yet: T stands in, as the gap is at least so long. Sums are
+    A customer of one purchase day has no gap yet: T stands in, as the gap is at least that long. Sums are
     of whole days, so they are exact.
     """
     today = ibis.literal(last_day(past))

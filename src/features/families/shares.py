@@ -1,4 +1,4 @@
-"""How a customer's spend divides over product groups, brands, stores and channels: one feature a value.
+"""Shares of a customer's spend by product group, brand, store and channel: one feature per value.
 
 `category_share.SOFT_DRINKS` is the spend on soft drinks / the spend on lines of known category, so the shares of all
 values add up to 1. Lines of unknown value are left out, as in `top_category_share`; a customer who spent nothing
@@ -18,10 +18,10 @@ from features.tables import MONEY, SPECS, Tables
 
 
 def spend(past: Tables, column: str) -> ir.Table:
-    """One row per customer and value: customer_id, value (underscores for spaces), amount (DECIMAL)."""
+    """Return one row per customer and value: customer_id, value (underscores for spaces), amount (DECIMAL)."""
     lines = past.transactions
     if column not in SPECS["transactions"].columns:
-        lines = lines.inner_join(past.present()["products"], "product_id")
+        lines = lines.inner_join(past["products"], "product_id")
     lines = lines.filter(lines[column].notnull())
     return lines.group_by("customer_id", value=lines[column].replace(" ", "_")).agg(
         amount=lines.amount.sum().cast(MONEY)
@@ -29,7 +29,7 @@ def spend(past: Tables, column: str) -> ir.Table:
 
 
 def shares(past: Tables, values: Mapping[str, str], column: str) -> ir.Table:
-    """One row per customer: customer_id and each feature's share, in [0, 1]; null where nothing was spent."""
+    """Return one row per customer: customer_id and each feature's share, in [0, 1]; null where nothing was spent."""
     spent = spend(past, column)
     # The engine lowers both sides: engines and Python differ in some letters.
     parts = {
@@ -42,7 +42,7 @@ def shares(past: Tables, values: Mapping[str, str], column: str) -> ir.Table:
 
 
 def largest(past: Tables, limit: int, column: str) -> ir.Table:
-    """The values with most spend: value and amount, at most `limit`, the largest first, equals by name."""
+    """Return the values with most spend: value and amount, at most `limit`, the largest first, equals by name."""
     spent = spend(past, column)
     totals = spent.group_by(key=spent.value.lower()).agg(value=spent.value.min(), amount=spent.amount.sum())
     totals = totals.filter((totals.amount > 0) & (totals.key != ""))

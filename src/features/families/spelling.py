@@ -1,8 +1,8 @@
-"""How a value of the data is spelled in a feature's name, such as SOFT_DRINKS in `category_share.SOFT_DRINKS`.
+"""The spelling of a value of the data in a feature's name, such as SOFT_DRINKS in `category_share.SOFT_DRINKS`.
 
 A name is a column in Parquet, pandas and SQL, an entry of a YAML list and of a command line, an input of an MLflow
 signature and a feature of LightGBM, which turns spaces into underscores and refuses the special characters of JSON.
-What all of them take as it is: letters and digits of any script, `_`, `-`, `/` and `.`.
+All of them take these as they are: letters and digits of any script, `_`, `-`, `/` and `.`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def spell(value: str) -> str:
 
 
 def read(spelling: str) -> str | None:
-    """The value, with underscores for spaces; None if nothing is spelled so.
+    """Return the value, with underscores for spaces; None if no value is spelled this way.
 
     >>> read("SOFT_DRINKS"), read("M.26M.27s"), read("M&M's")
     ('SOFT_DRINKS', "M&M's", None)

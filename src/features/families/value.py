@@ -1,4 +1,4 @@
-"""What customers spent: totals, averages, spread, rates and their trend, in the shop's currency."""
+"""Spend of customers: totals, averages, spread, rates and their trend, in the shop's currency."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SPEND_WINDOWS_DAYS = (7, 28, 91)
     },
 )
 def value(past: Tables) -> ir.Table:
-    """Spend in all and in windows that end at the cutoff.
+    """Compute spend over all days and in windows that end at the cutoff.
 
     Sums, also of squares, are taken in DECIMAL and become double afterwards.
     """

@@ -11,7 +11,9 @@ from typing import Any, ClassVar
 
 from features.engines import DuckDB
 from features.errors import InputError, did_you_mean
-from features.sources.staging import Raw, ShopConfig, hash_files, package_folder, query, sql_literal
+from features.sources.raw import Raw
+from features.sources.reading import hash_files, package_folder, query, sql_literal
+from features.sources.shop_config import ShopConfig
 from features.tables import MONEY, QUANTITY
 
 # variant -> lines above the data; the sample has the master's customer id first, then its own

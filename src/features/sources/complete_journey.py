@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from features.engines import DuckDB
-from features.sources.staging import Raw, Rule, ShopConfig, hash_files, package_folder, query, sql_literal
+from features.sources.raw import Raw, Rule
+from features.sources.reading import hash_files, package_folder, query, sql_literal
+from features.sources.shop_config import ShopConfig
 from features.tables import MONEY, QUANTITY
 
 # Fuel: the "quantity" is a volume, up to 89,638 on a line, or a mere 1.

@@ -18,18 +18,9 @@ import ibis.expr.types as ir
 
 from features.engines import DuckDB, staging_engine
 from features.errors import InputError, did_you_mean, listing
-from features.sources.staging import (
-    RAW_PREFIX,
-    Raw,
-    Rule,
-    ShopConfig,
-    check_keys,
-    check_timezone,
-    hash_files,
-    query,
-    readable,
-    sql_literal,
-)
+from features.sources.raw import RAW_PREFIX, Raw, Rule
+from features.sources.reading import hash_files, query, readable, sql_literal
+from features.sources.shop_config import ShopConfig, check_keys, check_timezone
 from features.tables import MOMENT, SPECS
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".gz": "csv", ".parquet": "parquet", ".pq": "parquet"}
@@ -62,27 +53,27 @@ ACTIONS = ("error", "drop", "keep")
 
 @ibis.udf.scalar.builtin(name="timezone")  # type: ignore[untyped-decorator]
 def _to_local(zone: str, instant: dt.Timestamp("UTC")) -> dt.Timestamp(scale=6):  # type: ignore[valid-type]
-    """An instant as the clock of a zone shows it."""
+    """Convert an instant to what the clock of a zone shows."""
 
 
 @ibis.udf.scalar.builtin(name="timezone")  # type: ignore[untyped-decorator]
 def _to_instant(zone: str, local: dt.Timestamp(scale=6)) -> dt.Timestamp("UTC"):  # type: ignore[valid-type]
-    """The instant at which the clock of a zone shows this."""
+    """Convert what the clock of a zone shows to an instant."""
 
 
 @ibis.udf.scalar.builtin(name="try_strptime")  # type: ignore[untyped-decorator]
 def _try_strptime(text: str, date_format: str) -> dt.Timestamp(scale=6):  # type: ignore[valid-type]
-    """A text read by a strptime format; null where it does not fit."""
+    """Read a text by a strptime format; null where it does not fit."""
 
 
 @ibis.udf.scalar.builtin(name="trim")  # type: ignore[untyped-decorator]
 def _trim(text: str) -> str:  # type: ignore[empty-body]
-    """A text without outer spaces; Ibis's own strip names the characters, which DuckDB does ten times slower."""
+    """Cut outer spaces; Ibis's own strip names the characters, which DuckDB does ten times slower."""
 
 
 @dataclass(frozen=True)
 class TableConfig:
-    """What the config says of one canonical table: see conf/data/files.yaml."""
+    """The config of one canonical table: see conf/data/files.yaml."""
 
     name: str
     columns: Mapping[str, str]
@@ -97,7 +88,7 @@ class TableConfig:
 
     @property
     def where(self) -> str:
-        """The raw files, for messages."""
+        """Return the raw files, for messages."""
         return listing(self.paths, limit=2) if self.paths else f"data.tables.{self.name}.sql"
 
 
@@ -133,7 +124,7 @@ class Files:
         self.configs = [_table_config(name, entry, self.root) for name, entry in declared.items() if entry is not None]
 
     def content(self) -> str:
-        """Of files their bytes; of queries their rows, as what a query reads is not known."""
+        """Hash the bytes of files; of queries the rows, as the files behind them are not known."""
         return "\n".join(hash_files(c.paths) if c.sql is None else self._hash_query(c) for c in self.configs)
 
     def tables(self, engine: DuckDB, scratch: Path) -> dict[str, Raw]:
@@ -154,8 +145,8 @@ class Files:
             table = _pick(_read(config, engine, scratch), config)
         texts = {column: RAW_PREFIX + source for column, source in config.columns.items()}
         typed = {column: self._typed(config, column, table[text]) for column, text in texts.items()}
-        if config.name == "transactions":
-            typed.setdefault("line_number", ibis.row_number() + 1)  # in the order of the files
+        for column in _counted(config.name):
+            typed.setdefault(column, ibis.row_number() + 1)  # in the order of the files
         table = table.mutate(**typed)
         if UNIT_PRICE in typed:
             table = table.mutate(amount=table.quantity * table.unit_price)
@@ -168,7 +159,7 @@ class Files:
         )
 
     def _typed(self, config: TableConfig, column: str, values: ir.Column) -> ir.Column:
-        """A raw column as its canonical type; null where it cannot be read."""
+        """Cast a raw column to its canonical type; null where it cannot be read."""
         wanted = _type(config.name, column)
         kind = values.type()
         if not _can_read(kind, wanted, config):
@@ -186,7 +177,7 @@ class Files:
         return values.try_cast(wanted)
 
     def _moment(self, config: TableConfig, values: ir.Column) -> ir.Column:
-        """A raw column as naive timestamps in the shop's time zone; a text's own offset wins over the declared zone."""
+        """Read a raw column as naive timestamps of the shop's time zone; a text's own offset wins over the config's."""
         shop_zone, raw_zone = self.shop.timezone, config.timezone or self.shop.timezone
         kind = values.type()
         if kind.is_timestamp() and kind.timezone:
@@ -202,7 +193,7 @@ class Files:
         return ibis.ifelse(has_offset, _to_local(shop_zone, values.try_cast(dt.Timestamp("UTC"))), local)
 
     def _rules(self, config: TableConfig, table: ir.Table) -> Iterator[Rule]:
-        """The rules that concern a table as it is mapped, in order."""
+        """Yield the rules that concern a table as it is mapped, in order."""
         mapped = config.columns
         predicates: dict[str, tuple[ir.BooleanColumn, str]] = {}  # rule -> condition, column that shows the rows
         if config.name == "transactions":
@@ -214,7 +205,7 @@ class Files:
             if "quantity" in mapped:
                 predicates["negative_quantity"] = table.quantity < 0, "quantity"
             predicates["zero_price"] = table.amount == 0, "order_id"
-        order = table.line_number if config.name == "transactions" else None
+        order = [table[column] for column in _counted(config.name)]
         repeats = ibis.row_number().over(group_by=[table[column] for column in mapped], order_by=order)
         predicates["duplicate_rows"] = repeats > 0, SPECS[config.name].key[0]
         for name, (meets, shows) in predicates.items():
@@ -230,7 +221,7 @@ def _actions(rules: Mapping[str, Any]) -> dict[str, str]:
         allowed = ACTIONS if name in KEEPABLE else ACTIONS[:2]
         if action not in allowed:
             raise InputError(
-                f"data.rules.{name}={action} is no action",
+                f"data.rules.{name}={action} is not a valid action",
                 where=f"data.rules.{name}",
                 expected=" or ".join(allowed),
                 found=action,
@@ -241,7 +232,7 @@ def _actions(rules: Mapping[str, Any]) -> dict[str, str]:
 def _codes(entry: Any) -> list[str]:
     if isinstance(entry, str) or not isinstance(entry, Sequence):
         raise InputError(
-            "data.non_product_codes is no list",
+            "data.non_product_codes is not a valid list",
             where="data.non_product_codes",
             expected="such as [POST, M]",
             found=repr(entry),
@@ -278,10 +269,9 @@ def _table_config(name: str, entry: Any, root: Path) -> TableConfig:
 
 def _columns(name: str, entry: Any, where: str) -> dict[str, str]:
     known = list(SPECS[name].columns)
-    required = [column for column, spec in SPECS[name].columns.items() if spec.required]
+    required = [column for column, spec in SPECS[name].columns.items() if spec.required and not spec.counted]
     if name == "transactions":
         known.append(UNIT_PRICE)
-        required.remove("line_number")
     check_keys(entry, known, required=(), where=where)
     mapped = {str(column): str(source).strip() for column, source in entry.items() if source is not None}
     if UNIT_PRICE in mapped:
@@ -297,8 +287,13 @@ def _columns(name: str, entry: Any, where: str) -> dict[str, str]:
     return mapped
 
 
+def _counted(name: str) -> list[str]:
+    """Return the columns of a table that number the source's rows."""
+    return [column for column, spec in SPECS[name].columns.items() if spec.counted]
+
+
 def _find(path: Any, root: Path, where: str) -> Iterator[Path]:
-    """The files that a path, a glob or a list of them names, sorted within each."""
+    """Yield the files that a path, a glob or a list of them names, sorted within each."""
     for entry in path if isinstance(path, Sequence) and not isinstance(path, str) else [path]:
         full = root / Path(str(entry)).expanduser()
         found = (
@@ -341,7 +336,7 @@ def _format(declared: Any, paths: Sequence[Path], where: str) -> str:
         declared = guesses.pop() if guesses else "query"
     elif declared not in FORMATS.values():
         raise InputError(
-            f"{where}={declared} is no format", where=where, expected="csv or parquet", found=str(declared)
+            f"{where}={declared} is not a valid format", where=where, expected="csv or parquet", found=str(declared)
         )
     return str(declared)
 
@@ -368,7 +363,9 @@ def _date_format(text: Any, where: str) -> str | None:
 
 def _decimal(mark: Any, where: str) -> str:
     if mark not in (".", ","):
-        raise InputError(f"{where}={mark} is no decimal mark", where=where, expected="'.' or ','", found=repr(mark))
+        raise InputError(
+            f"{where}={mark} is not a valid decimal mark", where=where, expected="'.' or ','", found=repr(mark)
+        )
     return str(mark)
 
 
@@ -392,7 +389,7 @@ def _read(config: TableConfig, engine: DuckDB, scratch: Path) -> ir.Table:
 
 
 def _utf8(path: Path, encoding: str, copy: Path) -> Path:
-    """The file itself where it is UTF-8, the one encoding that DuckDB reads without an extension; else a copy."""
+    """Return the file itself where it is UTF-8, which DuckDB reads without an extension; else a copy in UTF-8."""
     if encoding == "utf-8":
         return path
     opener = gzip.open if path.suffix == ".gz" else open
@@ -408,7 +405,7 @@ def _utf8(path: Path, encoding: str, copy: Path) -> Path:
 
 
 def _pick(table: ir.Table, config: TableConfig) -> ir.Table:
-    """The mapped raw columns under prefixed names; texts without outer blanks, and null where nothing is left."""
+    """Select the mapped raw columns under prefixed names; texts without outer blanks, null where nothing is left."""
     available = {name.strip(): name for name in table.columns}
     picked = {}
     for column, source in config.columns.items():

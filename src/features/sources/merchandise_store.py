@@ -20,7 +20,9 @@ import pandas as pd
 
 from features.engines import DuckDB
 from features.errors import InputError, listing
-from features.sources.staging import RAW_PREFIX, Raw, ShopConfig, hash_files, query, readable
+from features.sources.raw import RAW_PREFIX, Raw
+from features.sources.reading import hash_files, query, readable
+from features.sources.shop_config import ShopConfig
 from features.tables import MONEY, QUANTITY
 
 logger = logging.getLogger(__name__)
@@ -259,7 +261,7 @@ READS: Mapping[str, Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class Contradiction:
-    """What would make amounts wrong without being an unreadable value.
+    """A contradiction that makes amounts wrong although every value can be read.
 
     Attributes
     ----------
@@ -310,7 +312,7 @@ CONTRADICTIONS = (
         SELECT concat_ws(' ', coalesce(text_percent, '(blank)'), text_month, category) FROM monthly_discounts
         WHERE percent < 0 OR percent > 100 OR (percent > 0 AND percent < 1) OR text_percent IS NULL
         """,
-        problem="discounts are no percentages",
+        problem="discounts are not valid percentages",
         expected="0, or 1 to 100: 10 for a tenth off",
         hint="Excel shows 10% where it stores 0.1: format the column as a number, times 100",
     ),
@@ -331,7 +333,7 @@ CONTRADICTIONS = (
     ),
 )
 
-# What is kept as it is, and reported: what it is -> query of (thing, lines)
+# Kept as it is, and reported: its meaning -> query of (thing, lines)
 NOTES = {
     "customers have no row in the customer file; they stay, without gender and region": """
         SELECT customer_id, count(*) FROM lines
@@ -358,7 +360,7 @@ class MerchandiseStore:
     Parameters
     ----------
     options : mapping
-        `path`: the folder. Optional for the config's sake, so that whoever has no files is told where to get them.
+        `path`: the folder. Optional in the config, so that an error can say where to get the files.
 
     Raises
     ------
@@ -398,7 +400,7 @@ class MerchandiseStore:
 
 
 def _find(path: object) -> dict[str, Path]:
-    """The file of each role, whatever its language, suffix and case."""
+    """Find the file of each role, in either language, with any suffix and case."""
     expected = f"{', '.join(' or '.join(raw.names) for raw in FILES.values())}; each {' or '.join(SUFFIXES)}"
     if path in (None, "", "???"):
         raise InputError(
@@ -410,7 +412,7 @@ def _find(path: object) -> dict[str, Path]:
     folder = Path(str(path)).expanduser()
     if not folder.is_dir():
         raise InputError(
-            f"{folder} is no folder", where="data.path", expected=f"a folder with {expected}", hint=PUBLISHED
+            f"{folder} is not a folder", where="data.path", expected=f"a folder with {expected}", hint=PUBLISHED
         )
     present = sorted(file for file in folder.iterdir() if file.is_file())
     candidates = {role: list(_candidates(raw, present)) for role, raw in FILES.items()}
@@ -460,7 +462,7 @@ def _read(name: str, path: Path, engine: DuckDB, scratch: Path) -> dict[str, str
 
 
 def _headers(file: RawFile, present: Sequence[str], path: Path) -> dict[str, str]:
-    """Our column -> its header as the file has it: with a blank behind it, in another case."""
+    """Return our column -> its header as the file has it: with a blank behind it, in another case."""
     found = {}
     for column, names in file.columns.items():
         wanted = {name.lower() for name in names}
@@ -486,13 +488,13 @@ def _headers(file: RawFile, present: Sequence[str], path: Path) -> dict[str, str
 
 
 def _utf8_csv(path: Path, copy: Path) -> Path:
-    """The file itself where it is UTF-8; else a copy: of an Excel file its first sheet."""
+    """Return the file itself where it is UTF-8; else a copy: of an Excel file its first sheet."""
     if path.suffix.lower() == ".xlsx":
         try:
             cells = pd.read_excel(path, header=None, dtype=object, na_filter=False, engine="openpyxl")
         except DAMAGED as error:
             raise InputError(
-                "the file is no complete Excel workbook",
+                "the file is not a complete Excel workbook",
                 where=str(path),
                 expected="xlsx without a password, the table on its first sheet",
                 found=str(error) or "a sudden end",
@@ -516,14 +518,14 @@ def _utf8_csv(path: Path, copy: Path) -> Path:
 
 
 def _cell_text(value: object) -> str:
-    """A cell as a CSV file would have it."""
+    """Write a cell as a CSV file would have it."""
     if isinstance(value, datetime):
         return str(value.date() if value.time() == time() else value)
     return "" if value != value else str(value)  # NaN: a formula that failed
 
 
 def _identifier(name: str) -> str:
-    """A column's name in SQL."""
+    """Quote a column's name for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 

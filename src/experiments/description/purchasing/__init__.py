@@ -1,0 +1,1 @@
+"""What tiers did in a window: what they bought, when, and with which coupons."""

@@ -1,0 +1,97 @@
+"""Scores of customers: each variable by its quantile, then their weighted mean."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import pandas as pd
+
+from experiments.description.tiers.options import CLV, TierOptions
+from experiments.models.buy_till_you_die import BGNBD
+from features.errors import InputError, InsufficientDataError
+from features.shop import Shop
+
+logger = logging.getLogger(__name__)
+CLV_READS = ("frequency", "recency", "T", "monetary_value")
+DECIMALS = 9  # of a score: equal scores must be equal whatever the order in which they were added up
+
+
+def variables(shop: Shop, cutoff: date, options: TierOptions) -> tuple[pd.DataFrame, pd.Series, tuple[str, ...]]:
+    """Compute the variables of every customer who bought before the cutoff, and what each had spent.
+
+    `clv` is fitted on the customers of this cutoff alone. Where the fit is refused, it is left out, and a note says so.
+
+    Returns
+    -------
+    (DataFrame indexed by customer_id, Series of spend, notes)
+
+    Raises
+    ------
+    InputError
+        If the options do not go together, or no variable is left.
+    """
+    options.check()
+    wanted = dict.fromkeys([*options.features, "total_spend", *(CLV_READS if CLV in options.variables else ())])
+    X = shop.features(list(wanted), [cutoff]).droplevel("cutoff")
+    values, notes = X[options.features].copy(), ()
+    if CLV in options.variables:
+        try:
+            values[CLV] = BGNBD(horizon_days=options.horizon_days).fit(X[list(CLV_READS)]).predict(X[list(CLV_READS)])
+        except InputError as error:
+            notes = (f"clv is left out at {cutoff}: {error.problem}.",)
+            logger.warning(notes[0])
+    present = [name for name in options.variables if name in values]
+    if not present:
+        raise InsufficientDataError(
+            "no variable is left to score customers by", where="tiers.variables", found=" ".join(notes)
+        )
+    return values[present], X["total_spend"], notes
+
+
+def levels(values: pd.DataFrame, reversed: Sequence[str], n_levels: int) -> pd.DataFrame:
+    """Score each variable by quantiles of its own: 1 to `n_levels`, the better the higher.
+
+    A value's place is the middle of the places of all equal values, so that they share a score and half of the
+    customers at 0 do not count as better than the lowest quarter. The best value scores `n_levels` and the worst 1,
+    however many share it; a constant scores `n_levels` for all. Only the order of values matters.
+
+    Parameters
+    ----------
+    values : DataFrame, finite
+    reversed : sequence of str
+        Columns of which less is better.
+    n_levels : int
+
+    Returns
+    -------
+    DataFrame of int, as `values`
+    """
+    signed = values.assign(**{name: -values[name] for name in reversed if name in values})
+    doubled = (2 * signed.rank(method="average") - 1).round().astype("int64")  # of places - 1/2: whole numbers
+    scored = -(-n_levels * doubled // (2 * max(len(values), 1)))
+    return scored.mask(signed.eq(signed.min()), 1).mask(signed.eq(signed.max()), n_levels).astype("int64")
+
+
+def score(scored: pd.DataFrame, weights: pd.Series) -> pd.Series:
+    """Return the weighted mean of the scores."""
+    return sum((scored[name] * weights[name] for name in scored), pd.Series(0.0, scored.index)).round(DECIMALS)
+
+
+def restricted(weights: Mapping[str, float] | pd.Series, present: Sequence[str]) -> pd.Series:
+    """Return the weights of the variables present, scaled to a sum of 1; equal weights where none is left."""
+    kept = pd.Series(weights, dtype=float).reindex(list(present)).fillna(0.0)
+    return (kept / kept.sum() if kept.sum() > 0 else kept + 1 / len(kept)).rename("weight")
+
+
+def equal(options: TierOptions) -> pd.Series:
+    """Return the same weight for each variable.
+
+    Raises
+    ------
+    InputError
+        If the options do not go together.
+    """
+    options.check()
+    return restricted(dict.fromkeys(options.variables, 1.0), options.variables)

@@ -1,0 +1,1 @@
+"""Value tiers by spend alone."""

@@ -1,0 +1,93 @@
+"""Material: what sections are made from, as those rooms see it that a report is put together above of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Protocol
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from experiments.evaluation.splits import Splits
+    from features.shop import Shop
+
+
+@dataclass(frozen=True)
+class InUse:
+    """Model in use for a task, as the report describes it.
+
+    Attributes
+    ----------
+    name : str
+        In words: "spend in the last 91 days".
+    version : str
+        Where to find it: "store-clv, version 2".
+    is_baseline : bool
+        Whether it is a baseline, in use because no model was shown to beat it.
+    is_judged : bool
+        Whether it, or the model in whose place it is used, was looked at in the sealed window.
+    total_ratio : float
+        Its total there over the actual total; NaN where it is not known.
+    """
+
+    name: str
+    version: str
+    is_baseline: bool
+    is_judged: bool
+    total_ratio: float = math.nan
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.version})"
+
+    @property
+    def standing(self) -> str:
+        """Its evaluation in a sentence or two."""
+        if not self.is_judged:
+            return "It was never evaluated on the sealed window."
+        said = ["No model was shown to beat it."] if self.is_baseline else []
+        if math.isfinite(self.total_ratio):
+            said.append(f"In the sealed window its total was {self.total_ratio:.2f} times the actual one.")
+        return " ".join(said)
+
+
+class Material(Protocol):
+    """Material of any section, computed when first needed; each attribute may raise an InputError that says why not.
+
+    A room that needs more states so in a Protocol of its own.
+    """
+
+    @property
+    def shop(self) -> Shop: ...
+
+    @property
+    def as_of(self) -> date:
+        """The day of the report, not included."""
+
+    @property
+    def splits(self) -> Splits:
+        """Cutoffs whose last validation window ends by the sealed cutoff, for the longest horizon of the report."""
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Predictions of the models in use at `as_of`, with the main features, indexed customer_id."""
+
+    @property
+    def groups(self) -> pd.Series:
+        """The tier of each customer at `as_of`, an ordered categorical, the best first."""
+
+    @property
+    def about_groups(self) -> str:
+        """A sentence that says of which day the groups are, and how they were made."""
+
+    @property
+    def languages(self) -> Sequence[str]:
+        """Of texts that are there in several languages."""
+
+    def in_use(self, task: str) -> InUse:
+        """Return the model in use for a task, by the task's name."""
+
+    def again(self, command: str) -> str:
+        """Return a command to type, with the choices of this one."""

@@ -1,0 +1,102 @@
+"""Reading raw files, and errors of DuckDB in the user's words."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import duckdb
+import ibis.expr.types as ir
+
+from features import tables as canonical
+from features.engines import DuckDB
+from features.errors import InputError
+
+# Errors that the user can correct: a file that DuckDB cannot read, a query that it does not understand. Not among them:
+# no memory left.
+UNREADABLE = (duckdb.ProgrammingError, duckdb.DataError, duckdb.IOException, duckdb.NotSupportedError)
+
+
+def package_folder(name: str) -> Path:
+    """Return the folder of an installed package, without importing it, as only its data are wanted."""
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(f"the package {name} is not installed", hint="install the project with its dependencies")
+    return Path(spec.submodule_search_locations[0])
+
+
+def sql_literal(text: object) -> str:
+    """Quote a path or name as a string of SQL."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def query(engine: DuckDB, name: str, sql: str) -> ir.Table:
+    """Open a query in DuckDB's own words as a table; as a view, so that nothing translates it on the way."""
+    view = f"raw_{name}"
+    engine.connection.raw_sql(f"CREATE TEMP VIEW {view} AS ({sql})")
+    return engine.connection.table(view)
+
+
+def hash_files(files: Iterable[Path]) -> str:
+    """Hash the files' names and content, in the order given.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=32)
+    for path in files:
+        digest.update(path.name.encode() + b"\0")
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "blake2b").digest())
+        except OSError as error:
+            raise InputError(f"cannot read {path}", where=str(path), found=error.strerror) from None
+    return digest.hexdigest()
+
+
+@contextmanager
+def readable(where: str) -> Iterator[None]:
+    """Say in the user's words what DuckDB refuses to read.
+
+    Raises
+    ------
+    InputError
+        In place of DuckDB's own error, where the user can correct the cause.
+    """
+    try:
+        yield
+    except UNREADABLE as error:
+        raise _explain(str(error), where) from None
+
+
+def _explain(message: str, where: str) -> InputError:
+    if "not utf-8" in message or "Invalid unicode" in message:
+        return InputError(
+            "the file is not encoded in UTF-8",
+            where=where,
+            expected="UTF-8, or the encoding declared in the data config",
+            found=next((line for line in message.splitlines() if "Line" in line), None),
+            hint="declare it, such as encoding: cp1252 (Western Europe) or cp949 (Korea)",
+        )
+    if "No magic bytes" in message or "too small to be a Parquet" in message:
+        return InputError(
+            "the file is not a complete Parquet file",
+            where=where,
+            expected="Parquet that ends with its footer",
+            found=message.splitlines()[0],
+            hint="it may be truncated: copy or write it again; a text file needs format: csv",
+        )
+    if "Overflow in multiplication" in message:  # the only one in staging: quantity x unit price
+        return InputError(
+            "transactions.amount is more than it can hold",
+            where=where,
+            expected=f"quantity x unit price within {canonical.MONEY}",
+            found=message.splitlines()[0],
+        )
+    lines = [line for line in message.splitlines() if line.strip()]
+    return InputError("DuckDB stops at this file or query", where=where, found=" ".join(lines[:3]))

@@ -1,0 +1,114 @@
+"""The shared keys of data configs, and checks of configs."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from features.errors import InputError, did_you_mean, listing
+
+SHARED = ("source", "shop", "currency", "timezone", "burn_in_days")
+
+
+@dataclass(frozen=True)
+class ShopConfig:
+    """The part of a data config that every shop has.
+
+    Attributes
+    ----------
+    name : str
+        Names the registered models: lower-case letters, digits and _.
+    currency : str
+        ISO 4217 code of all money.
+    timezone : str
+        IANA name of the zone whose midnights begin the shop's days.
+    burn_in_days : int
+        See `Tables`.
+    """
+
+    name: str
+    currency: str
+    timezone: str
+    burn_in_days: int
+
+
+def shop_config(config: Mapping[str, Any]) -> ShopConfig:
+    """Read the keys that every shop has.
+
+    Raises
+    ------
+    InputError
+        If a value is wrong.
+    """
+    name, currency, timezone, burn_in = (config[key] for key in SHARED[1:])
+    if not re.fullmatch(r"[a-z0-9_]+", str(name)):
+        raise InputError(
+            f"data.shop={name} cannot name a model",
+            where="data.shop",
+            expected="lower-case letters, digits and _",
+            found=str(name),
+        )
+    if not re.fullmatch(r"[A-Z]{3}", str(currency)):
+        raise InputError(
+            f"data.currency={currency} is not a valid currency code",
+            where="data.currency",
+            expected="three capital letters of ISO 4217, such as USD, EUR or KRW",
+            found=str(currency),
+        )
+    check_timezone(timezone, "data.timezone")
+    if not isinstance(burn_in, int) or isinstance(burn_in, bool) or burn_in < 0:
+        raise InputError(
+            f"data.burn_in_days={burn_in} is not a valid number of days",
+            where="data.burn_in_days",
+            expected="a whole number, at least 0",
+            found=repr(burn_in),
+        )
+    return ShopConfig(name=str(name), currency=str(currency), timezone=str(timezone), burn_in_days=burn_in)
+
+
+def check_keys(config: object, known: Iterable[str], required: Iterable[str], where: str) -> None:
+    """Refuse anything but a mapping, unknown keys, and missing values as Hydra leaves them (`???`) or as nulls.
+
+    Raises
+    ------
+    InputError
+        If there are no keys at all, a key is unknown, or a required one has no value.
+    """
+    known = list(known)
+    if not isinstance(config, Mapping):
+        raise InputError(
+            f"{where} is not a valid mapping",
+            where=where,
+            expected=f"keys such as {listing(known)}",
+            found=repr(config),
+        )
+    for key in config:
+        if key not in known:
+            raise InputError(f"unknown key {where}.{key}", where=where, hint=did_you_mean(str(key), known))
+    for key in required:
+        if config.get(key) in (None, "???", ""):
+            raise InputError(
+                f"{where}.{key} is not set", where=where, expected=f"a value for {key}", hint=f"add {where}.{key}=..."
+            )
+
+
+def check_timezone(name: object, where: str) -> None:
+    """Refuse a time zone that is not in the IANA database.
+
+    Raises
+    ------
+    InputError
+        If there is no such zone.
+    """
+    try:
+        zoneinfo.ZoneInfo(str(name))
+    except (KeyError, ValueError, OSError):
+        raise InputError(
+            f"there is no time zone {name!r}",
+            where=where,
+            expected="an IANA name such as Europe/London",
+            hint=did_you_mean(str(name), zoneinfo.available_timezones()),
+        ) from None

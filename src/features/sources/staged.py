@@ -1,0 +1,103 @@
+"""A staged shop on disk: canonical Parquet beside a manifest, whole or not there at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from features.engines import Engine
+from features.tables import Tables
+from features.writing import named
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Drop:
+    """The number of rows of a raw table that one rule left out."""
+
+    table: str
+    rule: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A shop's canonical tables on disk.
+
+    Attributes
+    ----------
+    shop, currency : str
+        Of the data config.
+    digest : str
+        Hexadecimal; of the raw files' content, the data config and the staging code.
+    folder : pathlib.Path
+        Holds <table>.parquet and manifest.json.
+    start, end : datetime.date
+        The days that the transactions cover, end exclusive.
+    burn_in_days : int
+        See `Tables`.
+    rows : mapping of str to int
+        Canonical name -> rows kept.
+    customers : int
+        Distinct customers in the transactions.
+    drops : tuple of Drop
+        Rows left out, per table and rule, rules that no row met included.
+    """
+
+    shop: str
+    currency: str
+    digest: str
+    folder: Path
+    start: date
+    end: date
+    burn_in_days: int
+    rows: Mapping[str, int]
+    customers: int
+    drops: tuple[Drop, ...]
+
+    def open(self, engine: Engine) -> Tables:
+        """Open the canonical tables on an engine, under their canonical names: one shop per engine."""
+        read = {name: engine.read(self.folder / f"{name}.parquet", table=name) for name in self.rows}
+        return Tables(start=self.start, end=self.end, burn_in_days=self.burn_in_days, **read)
+
+
+def write_manifest(staged: Staged, folder: Path) -> None:
+    """Write what `read_manifest` reads."""
+    manifest = {key: value for key, value in asdict(staged).items() if key != "folder"}
+    with named(folder / MANIFEST):
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> Staged:
+    """Read what a staged folder says of itself."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest |= {key: date.fromisoformat(manifest[key]) for key in ("start", "end")}
+    manifest["drops"] = tuple(Drop(**drop) for drop in manifest["drops"])
+    return Staged(folder=folder, **manifest)
+
+
+def is_whole(folder: Path) -> bool:
+    """Tell whether a staged folder has its manifest and all the tables that it names, with as many rows."""
+    try:
+        staged = read_manifest(folder)
+        return all(pq.read_metadata(folder / f"{name}.parquet").num_rows == rows for name, rows in staged.rows.items())
+    except (OSError, ValueError, KeyError, TypeError):  # ArrowInvalid is a ValueError
+        return False
+
+
+def publish(partial: Path, folder: Path) -> None:
+    """Put the finished folder in its place in one step."""
+    if folder.exists() and not is_whole(folder):
+        shutil.rmtree(folder)  # somebody took a file away or damaged it: it is not a staged folder any more
+    try:
+        partial.rename(folder)
+    except OSError:
+        if not is_whole(folder):
+            raise

@@ -1,0 +1,77 @@
+"""The contract of a canonical table: columns with types, units and ranges, a key, and when a row became known.
+
+Money is DECIMAL in the shop's own currency and becomes double once, in `snapshot`: two threads that
+sum doubles do not give the same bits twice. Timestamps are naive, in the shop's time zone, to the
+microsecond. Days are calendar days of the shop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import ibis
+
+MONEY = "decimal(18, 4)"
+QUANTITY = "decimal(18, 3)"
+MOMENT = "timestamp(6)"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One canonical column.
+
+    Attributes
+    ----------
+    type : str
+        Ibis type.
+    meaning : str
+        Meaning of a value, with its unit.
+    required : bool
+        No value may be null; a source without the column cannot be staged.
+    minimum, maximum : float, optional
+        Inclusive range.
+    after_the_fact : bool
+        Measured at the end of the data, so that it encodes the future: `Tables.as_of` removes it.
+    known_at : str, optional
+        Column of the moment at which the value becomes known, where that is later than the row: `Tables.as_of` puts
+        null in place of what came later. Of the moment itself, its own name.
+    counted : bool
+        Numbers the source's rows where the source has no such column.
+    """
+
+    type: str
+    meaning: str
+    required: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    after_the_fact: bool = False
+    known_at: str | None = None
+    counted: bool = False
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """One canonical table: its columns, its key, and the column of the moment at which a row became known.
+
+    A table without `known_at` holds facts of unknown date (a customer's region, a product's brand).
+    """
+
+    meaning: str
+    columns: Mapping[str, Column]
+    key: tuple[str, ...]
+    known_at: str | None = None
+
+    @property
+    def schema(self) -> ibis.Schema:
+        return ibis.schema({name: column.type for name, column in self.columns.items()})
+
+    @property
+    def known_later(self) -> dict[str, str]:
+        """Return the columns that become known after their row, each with the column of that moment."""
+        return {name: column.known_at for name, column in self.columns.items() if column.known_at}
+
+    @property
+    def is_about_customers(self) -> bool:
+        """Tell whether a row belongs to a customer."""
+        return "customer_id" in self.columns

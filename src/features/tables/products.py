@@ -1,0 +1,20 @@
+"""Products: their place in the assortment."""
+
+from __future__ import annotations
+
+from features.tables.base import Column, TableSpec
+
+TABLE = TableSpec(
+    meaning="one row per product, facts of unknown date",
+    key=("product_id",),
+    columns={
+        "product_id": Column("string", "product", required=True),
+        "name": Column("string", "as sold"),
+        "department": Column("string", "coarsest level of the assortment"),
+        "category": Column("string", "level at which the shop plans"),
+        "subcategory": Column("string", "finest level above the product"),
+        "brand": Column("string", "brand or kind of brand"),
+        "manufacturer": Column("string", "maker"),
+        "size": Column("string", "as the source words it"),
+    },
+)
