@@ -142,7 +142,7 @@ def value_parts(
     source = f"the baseline {model.name}" if model.is_baseline else model.name
     lead = (
         f"All customers together are predicted to spend about {rounded} in the next {horizon_days} days ({source}); "
-        f"the top 10% of customers account for {percent(top)} of it. Address customers in the order of their expected spend."
+        f"the top tenth {percent(top)} of it. Address customers in the order of their expected spend."
     )
     shown = pd.DataFrame(
         {
