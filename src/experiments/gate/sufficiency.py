@@ -74,4 +74,4 @@ def _what_it_takes(counts: pd.DataFrame, short: Mapping[str, int]) -> str:
         ways.append(f"some {math.ceil(customers):,} more customers like these")
     if math.isfinite(weeks):
         ways.append(f"some {math.ceil(weeks):,} more weeks of data like these")
-    return " or ".join(ways) or "data of another kind: these data hold none so far, and the count does not grow"
+    return " or ".join(ways) or "data of another shop: these data hold none so far, and the count does not grow"
