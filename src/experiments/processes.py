@@ -18,7 +18,7 @@ from features.errors import InputError
 
 USAGE_ERROR, INTERRUPTED = 2, 130
 # No space, no permission, a missing folder, a file in place of a folder: the user can fix these.
-MENDABLE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EDQUOT}
+FIXABLE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EDQUOT}
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")  # the last is joblib's
 SHARED = "EXPERIMENTS_SHARED_CORES"  # names the variables that hold a share, not a value of the user
 
@@ -39,7 +39,7 @@ def exit_code(work: Callable[[], object]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return USAGE_ERROR
     except OSError as error:
-        if error.errno not in MENDABLE:
+        if error.errno not in FIXABLE:
             raise
         where, hint = error.filename or "disk", "fix the cause and repeat the command"
         print(f"error: {InputError(error.strerror, where=where, hint=hint)}", file=sys.stderr)
