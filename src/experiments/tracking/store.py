@@ -37,9 +37,7 @@ def connect(uri: str | None, folder: Path = Path()) -> MlflowClient:
     InputError
         If the store cannot be reached.
     """
-    logging.getLogger("mlflow.store.db.utils").setLevel(
-        logging.CRITICAL
-    )  # it logs errors that it also raises: see `answering`
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it also raises what it logs
     for noisy in ("mlflow.store", "alembic", "mlflow.tracking", "mlflow.models.model", "mlflow.pyfunc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:

@@ -170,9 +170,7 @@ def _work(work: int, writer: Mapping[str, Any], failure: Connection) -> None:
     """Run trials in a worker, and send the reason of a failure to the main process."""
     parent = multiprocessing.parent_process()
     try:
-        with mmap.mmap(
-            work, 0, access=mmap.ACCESS_READ
-        ) as content:  # unlike this, the file's position is shared by workers
+        with mmap.mmap(work, 0, access=mmap.ACCESS_READ) as content:  # workers share a file position, not a map
             join, objective, n_trials = pickle.loads(content)
         os.close(work)
         optimize(join(), objective, n_trials, lambda trial: None, writer=writer, go_on=parent.is_alive, quiet=True)
