@@ -117,7 +117,7 @@ def require_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
             where="columns of X",
             expected=listing(names),
             found=listing(X.columns),
-            hint=f"{did_you_mean(missing[0], map(str, X.columns))} or add it to features.names (conf/features/)",
+            hint=f"{did_you_mean(missing[0], map(str, X.columns))} otherwise add it to features.names (conf/features/)",
         )
     return X[names]
 
