@@ -494,7 +494,7 @@ def test_of_a_package_that_is_not_installed(
         case("tune +task.horizon=3", "no option 'horizon'", "did you mean 'horizon_days'"),
         case("tune task.primary_metric=ginni", "did you mean 'gini'"),
         case("run task=clv task.horizon_days=ninety", "task.horizon_days", "wrong type", "'ninety'"),
-        case("promote +task.guards.totl_ratio=[0,1]", "no metric 'totl_ratio'", "did you mean 'total_ratio'"),
+        case("promote +task.guards.totl_ratio=[0,1]", "unknown metric 'totl_ratio'", "did you mean 'total_ratio'"),
         case("promote task.guards.total_ratio=[2,1]", "task.guards.total_ratio", "[lowest, highest]"),
         case("promote task.guards=7", "task.guards", "wrong type"),
         case("tune task=segmentation task.objective=silhouete", "did you mean 'silhouette'"),

@@ -186,11 +186,11 @@ class TestRepurchase:
         [
             ({"primary_metric": "log_loss"}, "cannot choose models"),
             ({"primary_metric": "roc_acu"}, "did you mean 'roc_auc'"),
-            ({"event": "churn"}, "no event 'churn'"),
+            ({"event": "churn"}, "unknown event 'churn'"),
             ({"active_within_days": 0}, "active_within_days"),
             ({"threshold": 1.0}, "threshold"),
             ({"horizon_days": 0}, "horizon_days"),
-            ({"guards": {"gini": (0, 1)}}, "no metric 'gini'"),
+            ({"guards": {"gini": (0, 1)}}, "unknown metric 'gini'"),
         ],
     )
     def test_options_out_of_range_raise(self, wrong, said):
