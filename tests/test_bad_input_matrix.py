@@ -380,6 +380,7 @@ CHANGED_LINES = [
         for command, case in zip(cycle(READS_DATA), CHANGED_LINES, strict=False)
     ],
 )
+@pytest.mark.slow
 def test_of_the_users_files(
     refused: Refused,
     online_retail: OnlineRetail,
@@ -425,6 +426,7 @@ CHANGED_STORE = [
         for command, case in zip(cycle(READS_DATA), CHANGED_STORE, strict=False)
     ],
 )
+@pytest.mark.slow
 def test_of_the_merchandise_stores_files(
     refused: Refused, store: Store, command: str, change: Callable[[Store], object], words: list[str]
 ) -> None:

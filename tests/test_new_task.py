@@ -149,7 +149,7 @@ class CategoryReturn(Task):
 
     @classmethod
     def section(cls, material: Any) -> Section:
-        return Section("category_return", [Text("Waits by category.", "lead")])
+        return Section("category_return", [Text("Waits by category.", "lead")], "Waits")
 '''
 
 CONFIG = """

@@ -315,7 +315,7 @@ def test_where_nothing_is_promoted_the_naive_model_is_used_until_it_is_beaten(
     assert set(table["clv_verdict"].to_pylist()) == {"refused"}
     in_words = table.schema.metadata[b"clv_verdict"].decode()
     assert in_words.startswith("strong: ranks customers better than ")
-    assert in_words.endswith(f"{label_of(naive.tags['model'])} is used instead")
+    assert in_words.endswith(f"in use instead: {label_of(naive.tags['model'])}")
 
     assert "version 1: promoted" in run("promote", *QUICK).stdout
     assert int(client(workspace).get_model_version_by_alias(NAME, "champion").version) == 1
@@ -343,7 +343,7 @@ def test_where_no_trial_is_within_the_guards_the_naive_model_is_used_without_a_l
     table = pq.read_table(workspace / "outputs" / "customer_360.parquet")
     assert set(table["clv_verdict"].to_pylist()) == {"none"}
     assert (
-        table.schema.metadata[b"clv_verdict"].decode().endswith(f"{label_of(champion.tags['model'])} is used instead")
+        table.schema.metadata[b"clv_verdict"].decode().endswith(f"in use instead: {label_of(champion.tags['model'])}")
     )
 
 

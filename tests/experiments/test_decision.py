@@ -37,6 +37,7 @@ def decision(gain: float, se: float, *, champion_gain: float | None = None, **ch
         "confidence": 0.95,
         "metrics": {"total_ratio": 1.0},
         "guards": {"total_ratio": (0.8, 1.25)},
+        "labels": {"champion": "the model in use"},
     }
     earlier = {day: {"naive": value} for day, value in changes.pop("backtest", {"2017-07-05": 0.01}).items()}
     return decide(Draws(changes.pop("draws", draws)), **{**arguments, "backtest": earlier, **changes})

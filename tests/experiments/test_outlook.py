@@ -127,16 +127,25 @@ def decided(gain: float) -> Decision:
 
 @pytest.fixture
 def answers() -> list[Answer]:
-    won = Answer("clv", {"verdict": "strong", "model": "lightgbm"}, "strong: it ranks", "lightgbm", decided(0.05), "w")
+    won = Answer(
+        "clv",
+        {"verdict": "strong", "model": "lightgbm"},
+        "strong: it ranks",
+        "LightGBM",
+        "LightGBM",
+        decided(0.05),
+        "w",
+    )
     lost = Answer(
         "repurchase",
         {"verdict": "undecided", "model": "naive_frequency", "kind": "naive"},
         "undecided: cannot be told",
-        "logistic",
+        "logistic regression",
+        "purchase days so far",
         decided(0.001),
         "w",
     )
-    unseen = Answer("segmentation", {"model": "segmentation"}, "not judged", "", None, "")
+    unseen = Answer("segmentation", {"model": "segmentation"}, "not judged", "", "clusters", None, "")
     return [won, lost, unseen]
 
 

@@ -124,6 +124,7 @@ class TestEveryGrain:
         assert finer.takes(grain)
         assert not grain.takes(finer)
 
+    @pytest.mark.slow
     def test_the_audit_finds_a_leak_in_its_family_and_none_in_an_honest_one(
         self, grain, shop, on, tmp_path, counting, monkeypatch
     ):

@@ -39,7 +39,7 @@ def statement(ability: str, decision: Decision, outcome: Outcome) -> str:
     0.018), more than the required 0.005"
     """
     nearest, effect = decision.nearest, figure(decision.min_effect)
-    does, rival = ability, in_words(nearest.rival)
+    does, rival = ability, in_words(nearest)
     low, high = nearest.interval
     spread = f"({nearest.confidence:.0%} confidence interval {figure(low)} to {figure(high)})"
     by = f"by {figure(abs(nearest.gain))} {spread}"
@@ -66,9 +66,9 @@ def statement(ability: str, decision: Decision, outcome: Outcome) -> str:
     return f"{outcome.verdict}: {said}{alone}{refused}"
 
 
-def in_words(rival: str) -> str:
+def in_words(comparison: Comparison) -> str:
     """Return what people read in place of a rival's name."""
-    return "the model in use" if rival == "champion" else label_of(rival)
+    return comparison.label or label_of(comparison.rival)
 
 
 def figure(value: float) -> str:
@@ -179,7 +179,7 @@ def _gains(decision: Decision) -> str:
             strip += line(x(comparison.gain), "gain", 5, 19)
         said = f"{figure(comparison.gain)} ({figure(start)} to {figure(end)})"
         rows.append(
-            f"<div class=rival><span>{escape(in_words(comparison.rival))}</span><b>{said}</b>"
+            f"<div class=rival><span>{escape(in_words(comparison))}</span><b>{said}</b>"
             f'<svg viewBox="0 0 100 24" preserveAspectRatio="none" role="img" '
             f'aria-label="{escape(said)}">{strip}</svg></div>'
         )
@@ -208,7 +208,7 @@ def _backtest(decision: Decision) -> str:
     days = list(decision.backtest)
     rows = ([day + (" (sealed)" if day == days[-1] else ""), figure(gain)] for day, gain in decision.backtest.items())
     return (
-        f"<p>Median gain over {escape(in_words(decision.baseline))}: <b>{figure(median(gains))}</b>, from {len(gains)} "
+        f"<p>Median gain over {escape(in_words(decision.nearest))}: <b>{figure(median(gains))}</b>, from {len(gains)} "
         f"origins{fewer}. At each origin the model was fitted on windows that had ended by then. Its parameters were "
         "chosen at the earlier origins, so gains there are optimistic; the sealed window was not used for that.</p>"
         + table(["from", f"gain in {escape(decision.metric)}"], rows)

@@ -36,7 +36,9 @@ class Answer:
     said : str
         The verdict in words.
     judged : str
-        The model that was evaluated: the one in use, or the one in whose place a baseline is used.
+        The model that was evaluated, in words: the one in use, or the one in whose place a baseline is used.
+    in_use : str
+        The model in use, in words.
     decision : Decision or None
         Of the last look at the sealed window; None where there was none.
     window : str
@@ -47,6 +49,7 @@ class Answer:
     tags: Mapping[str, str]
     said: str
     judged: str
+    in_use: str
     decision: Decision | None
     window: str
 
@@ -140,14 +143,14 @@ def gains_figure(answers: Sequence[Answer]) -> Figure:
 def _rows(answers: Sequence[Answer]) -> pd.DataFrame:
     rows = []
     for answer in answers:
-        row = {"task": answer.task, "verdict": answer.verdict, "in use": in_words(answer.tags["model"])}
+        row = {"task": answer.task, "verdict": answer.verdict, "in use": answer.in_use}
         row |= dict.fromkeys(("judged", "figure", "interval", "nearest baseline", "its figure", "sealed days"), "-")
         if (decision := answer.decision) is not None:
             row |= {
-                "judged": in_words(answer.judged),
+                "judged": answer.judged,
                 "figure": f"{decision.metric} {short(decision.estimate)}",
                 "interval": " to ".join(map(short, decision.interval)),
-                "nearest baseline": in_words(decision.baseline),
+                "nearest baseline": in_words(decision.nearest),
                 "its figure": short(decision.nearest.estimate),
                 "sealed days": answer.window,
             }
@@ -188,7 +191,8 @@ def _write(material: ResultsMaterial) -> list[Part]:
                 task=task,
                 tags=version.tags,
                 said=material.verdicts[task],
-                judged=registry.get(own).tags["model"] if last else "",
+                judged=registry.get(own).label if last else "",
+                in_use=version.label,
                 decision=last.decision if last else None,
                 window=f"{last.entry['start']} to {last.entry['end']}" if last else "",
             )

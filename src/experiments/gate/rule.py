@@ -44,6 +44,8 @@ class Comparison:
         One-sided, of the opposite of each claim about the true gain: `gain`, it is above 0; `effect`, above
         min_effect; `loss`, below 0; `absence`, below min_effect. A p-value is below alpha where the bound at level
         alpha shows the claim.
+    label : str
+        What people read in place of the rival's name; empty in ledgers of before.
     """
 
     rival: str
@@ -56,11 +58,13 @@ class Comparison:
     confidence: float
     detectable: float
     p_values: Mapping[str, float]
+    label: str = ""
 
     @classmethod
     def of(
         cls,
         rival: str,
+        label: str,
         figure: Distribution,
         gain: Distribution,
         *,
@@ -71,6 +75,7 @@ class Comparison:
         """Compute bounds and p-values from the resampled figure of the rival and the gain over it."""
         return cls(
             rival=rival,
+            label=label,
             estimate=figure.estimate,
             estimate_interval=figure.interval(confidence),
             gain=gain.estimate,
@@ -257,6 +262,7 @@ def decide(
     metrics: Mapping[str, float],
     guards: Mapping[str, Sequence[float]],
     backtest: Mapping[str, Mapping[str, float]],
+    labels: Mapping[str, str],
 ) -> Decision:
     """Apply the gate's rule.
 
@@ -287,10 +293,13 @@ def decide(
     backtest : mapping of day to mapping of baseline to float
         Gain over each from each origin, NaN where a model could not be trained. The median gain over the baseline that
         is nearest in the sealed window must be above 0.
+    labels : mapping of model to str
+        What people read in place of the names.
     """
     comparisons = tuple(
         Comparison.of(
             rival,
+            labels.get(rival, ""),
             draws[rival],
             draws.gain(candidate, rival),
             min_effect=min_effect,

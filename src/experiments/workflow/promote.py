@@ -248,6 +248,7 @@ def _decide(session: Session, sealed: SealedEvaluations, alpha: float, n_tasks: 
         metrics=sealed.candidate.metrics,
         guards=task.guards,
         backtest=sealed.backtest,
+        labels={name: model.label for name, model in task.candidates().items()} | {CHAMPION: "the model in use"},
     )
 
 

@@ -156,7 +156,7 @@ def verdicts(champions: Mapping[str, Version]) -> dict[str, str]:
     said = {}
     for task, version in champions.items():
         statement = version.tags.get("statement", f"{UNJUDGED}: version {version.number} was never judged")
-        instead = f"; {version.label} is used instead" if version.is_baseline else ""
+        instead = f"; in use instead: {version.label}" if version.is_baseline else ""
         by_hand = (
             f"; made champion by hand: {version.tags['override_reason']}" if "override_reason" in version.tags else ""
         )
