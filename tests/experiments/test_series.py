@@ -54,6 +54,7 @@ class WeeklySpend(SmallTask):
     """What each category takes in the week that begins at the cutoff."""
 
     grain: ClassVar[Grain] = CATEGORY_WEEK
+    history: ClassVar[tuple[str, ...]] = ()
 
     def outcome(self) -> Outcome:
         return Outcome("week", ("y",), next_week)
@@ -100,6 +101,10 @@ def test_a_row_is_a_category_and_the_week_that_begins_at_its_cutoff(weeks: tuple
     assert set(rows.X.index.get_level_values("cutoff").date) == set(splits.cutoffs())
     before, after = (frame.unstack("category") for frame in (rows.X["last_week"], rows.y["y"]))
     np.testing.assert_allclose(before.to_numpy()[1:], after.to_numpy()[:-1])  # a week's outcome is the next one's past
+    counts = TASK.counts(rows)
+    assert list(counts.columns) == list(TASK.counted)
+    assert set(counts["customers"]) == {1}  # one resampled unit, the week
+    assert (counts["positives"] + counts["negatives"] == 3).all()
 
 
 def test_origins_roll_over_training_validation_and_sealed_parts(weeks: tuple[Shop, Splits, Dataset]) -> None:
