@@ -26,7 +26,7 @@ WEEK = 7
 
 
 def amounts(tables, name, since=None):
-    """What was taken for each category, from a day on."""
+    """Return the revenue of each category, from a day on."""
     lines = tables.transactions.inner_join(tables.present()["products"], "product_id")
     if since is not None:
         lines = lines.filter(lines.timestamp.date() >= since)
@@ -51,7 +51,7 @@ class Persistence(Constant):
 
 @dataclass(frozen=True)
 class WeeklySpend(SmallTask):
-    """What each category takes in the week that begins at the cutoff."""
+    """Revenue of each category in the week that begins at the cutoff."""
 
     grain: ClassVar[Grain] = CATEGORY_WEEK
     history: ClassVar[tuple[str, ...]] = ()
