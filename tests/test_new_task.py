@@ -1,6 +1,6 @@
 """A new task is one file and its YAML: rows of customer x category, a censored outcome, a metric for each customer.
 
-Both are written into a copy of the project, and nothing else is; the task then goes through every command.
+The test adds only these two files to a copy of the project, and then runs every command on the task.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from merchandise_store import Store
 from workplace import ROOT, environment
 
 TASK = '''
-"""When does a customer buy again from a category: days, censored at the horizon."""
+"""Days until a customer buys again from a category, censored at the horizon."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from features.outcomes import Outcome
 
 
 def bought(tables):
-    """Return the lines of known category."""
+    """Return the lines with a known category."""
     return tables.transactions.inner_join(tables.present()["products"], "product_id").filter(ibis._.category.notnull())
 
 
@@ -57,7 +57,7 @@ CUSTOMER_CATEGORY = Grain(
 
 
 def days_to_next(future, rows):
-    """Return days to the next purchase from the category; the window's length, unobserved, where there is none."""
+    """Return days to the next purchase from the category; without one, the window's length as unobserved."""
     horizon = (future.end - future.start).days
     lines = bought(future)
     first = lines.group_by("customer_id", "category").agg(first=lines.timestamp.date().min())
@@ -73,7 +73,7 @@ def days_to_next(future, rows):
 
 
 class SameWait(Model):
-    """Mean of the censored waits, for all."""
+    """Baseline that predicts the mean of the censored waits for every row."""
 
     def fit(self, X, y):
         return self.set_state({"mean": float(y["days"].mean()), "longest": float(y["days"].max())})
@@ -90,7 +90,7 @@ class SameWait(Model):
 
 
 class OwnRate(SameWait):
-    """Mean wait, moved by the customer's own days per purchase."""
+    """Weighted mean of the mean wait and the customer's own days per purchase."""
 
     def __init__(self, shrinkage: float = 0.5) -> None:
         self.shrinkage = shrinkage
@@ -102,7 +102,7 @@ class OwnRate(SameWait):
 
 
 def nearness(y: pd.DataFrame, prediction: pd.Series) -> pd.Series:
-    """Return 1 minus the mean error of each customer, as a share of the longest wait; none where nothing was bought."""
+    """Return 1 minus each customer's mean error as a share of the longest wait; NaN for customers without purchase."""
     near = 1 - (y["days"] - prediction).abs() / y["days"].max()
     near = near.groupby(level="customer_id").mean()
     return near.where(y["observed"].groupby(level="customer_id").max() > 0)
@@ -209,7 +209,7 @@ Path("served.json").write_text(json.dumps({"status": answer.status, "body": json
 
 @pytest.fixture(scope="module")
 def done(made_once: Callable[[str, Callable[[Path], str]], tuple[Path, str]]) -> tuple[Path, str]:
-    """The folder in which a task from a single file went through every command, and what they printed."""
+    """Return the folder in which a task from a single file went through every command, and their output."""
     folder, printed = made_once("new_task", go_through_every_command)
     return folder / "work", printed
 
@@ -235,7 +235,7 @@ def go_through_every_command(folder: Path) -> str:
 
 
 def sales_of_three_categories() -> list[str]:
-    """Lines of a year: customers who come back at rates of their own, and buy from up to three categories."""
+    """Simulate a year of lines of customers who come back at their own rates and buy from up to three categories."""
     rng = np.random.default_rng(5)
     products = {"G1": "Google", "P1": "Office", "N1": "Nest-USA"}
     days = pd.date_range("2019-01-01", "2019-12-31").strftime("%Y%m%d")
@@ -257,13 +257,13 @@ def test_every_command_takes_the_task(done: tuple[Path, str]) -> None:
     data, features = printed.split("== features")[0], pd.read_csv(work / "features.csv")
     assert "category_return at horizon_days=28: training" in data
     assert list(features.columns[:3]) == ["customer_id", "category", "cutoff"]
-    assert {"frequency", "T"} <= set(features.columns)  # of the customer, by the shared key
+    assert {"frequency", "T"} <= set(features.columns)  # features of the customer, joined by the shared key
     assert not features.duplicated(["customer_id", "category"]).any()
     assert "merchandise_store-category_return version 1: promoted" in printed
     assert "strong: predicts waits better than the mean wait of all" in printed
 
 
-def test_it_has_a_file_of_its_grain_and_a_place_in_the_customer_view(done: tuple[Path, str]) -> None:
+def test_the_task_has_a_file_of_its_grain_and_columns_in_the_customer_view(done: tuple[Path, str]) -> None:
     work, _ = done
     own = pd.read_parquet(work / "scores" / "customer_category.parquet")
     customers = pd.read_parquet(work / "scores" / "customer_360.parquet").set_index("customer_id")
@@ -273,7 +273,7 @@ def test_it_has_a_file_of_its_grain_and_a_place_in_the_customer_view(done: tuple
     np.testing.assert_array_equal(customers["next_category_days"], soonest.reindex(customers.index))
 
 
-def test_its_champion_is_served_and_its_section_is_on_the_page(done: tuple[Path, str]) -> None:
+def test_the_champion_is_served_and_the_section_is_in_the_report(done: tuple[Path, str]) -> None:
     work, _ = done
     served = json.loads((work / "served.json").read_text())
     assert served["status"] == 200

@@ -1,4 +1,4 @@
-"""Cores are shared: each process takes its part, and what a user said stays."""
+"""Sharing of cores: each process uses its share, and values of the user stay."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def told() -> dict[str, str]:
     return {name: os.environ[name] for name in THREADS if name in os.environ}
 
 
-def test_processes_that_share_on_take_no_more_than_their_part() -> None:
+def test_nested_processes_use_at_most_their_share() -> None:
     with sharing_cores(3):
         assert told() == dict.fromkeys(THREADS, "5")
         with sharing_cores(4):
@@ -35,7 +35,7 @@ def test_processes_that_share_on_take_no_more_than_their_part() -> None:
     assert SHARED not in os.environ
 
 
-def test_what_the_user_said_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_the_user_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with sharing_cores(2), sharing_cores(2):
         assert told() == dict.fromkeys(THREADS, "4") | {"OMP_NUM_THREADS": "1"}
@@ -52,7 +52,7 @@ def test_what_the_user_said_stays(monkeypatch: pytest.MonkeyPatch) -> None:
         (2, "spark", 4, 2),
     ],
 )
-def test_a_question_has_a_process_for_each_core_unless_it_is_said_how_many(
+def test_tasks_share_the_cores_as_processes_unless_the_number_is_given(
     configured: int | None, engine: str, workers: int, wanted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("experiments.workflow.run.cpu_count", lambda: 16)
@@ -60,13 +60,13 @@ def test_a_question_has_a_process_for_each_core_unless_it_is_said_how_many(
     assert n_processes(config) == wanted
 
 
-def test_the_cores_that_joblib_counts_are_those_that_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shared_cores_are_those_that_joblib_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "cpu_count", cpu_count)
     with sharing_cores(cpu_count()):
         assert cpu_count() == 1
 
 
-def test_an_interrupt_is_heard_at_the_end_and_a_second_one_at_once() -> None:
+def test_an_interrupt_takes_effect_at_the_end_and_a_second_one_at_once() -> None:
     done = []
 
     def work(interrupts: int) -> None:

@@ -12,23 +12,23 @@ from pathlib import Path
 
 
 def masked(text: str) -> str:
-    """Return a text without passwords of addresses, and without values named secret, password or token."""
+    """Return a text with `***` for passwords in addresses and for values named secret, password or token."""
     text = re.sub(r"(://[^:/@\s]*):[^\s/]*@", r"\1:***@", text)
     return re.sub(r"(?i)((?:secret|password|token)[\w.-]*['\"]?\s*[=:]\s*)[^&\s,}]+", r"\1***", text)
 
 
 def with_driver(address: str) -> str:
-    """Return a database's URL as SQLAlchemy reads it: PostgreSQL uses psycopg where no driver is named."""
+    """Return a database's URL for SQLAlchemy; PostgreSQL uses psycopg unless a driver is named."""
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", address)
 
 
 @contextmanager
 def exclusive(address: str, name: str) -> Iterator[None]:
-    """Hold the lock of that name in a store; others that want it wait.
+    """Hold the named lock of a store; other processes wait for it.
 
-    A PostgreSQL database keeps the lock itself, for all machines, until its holder lets go or is gone.
-    Elsewhere it is a file, for this machine: beside a local store, whatever folder a process works in,
-    and in the folder for temporary files for a server.
+    A PostgreSQL database keeps the lock itself, for all machines, until its holder releases it or ends. In other cases
+    it is a file, for this machine: beside a local store, or in the folder for temporary files for a server. The
+    working folder of a process does not matter.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def exclusive(address: str, name: str) -> Iterator[None]:
             yield
     else:
         path = _lock_file(address, name)
-        path.parent.mkdir(parents=True, exist_ok=True)  # of a store that is not there yet
+        path.parent.mkdir(parents=True, exist_ok=True)  # the store may not exist yet
         with path.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -53,7 +53,7 @@ def _advisory_lock(address: str, name: str) -> Iterator[None]:
 
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
     engine = create_engine(with_driver(address), poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:  # which takes the lock along when it closes
+    with engine.connect() as connection:  # closing it releases the lock
         connection.exec_driver_sql(f"SELECT pg_advisory_lock({key})")
         yield
 

@@ -1,4 +1,4 @@
-"""Processes beside each other: which one works on something, how they share the cores, where they log."""
+"""Processes: their identity, their exit codes, their environment and logs, and their share of the cores."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from typing import Any
 from features.errors import InputError
 
 USAGE_ERROR, INTERRUPTED = 2, 130
-# No space, no permission, a missing folder, a file where a folder should be: the user can mend these.
-MENDABLE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EDQUOT}
+# No space, no permission, a missing folder, a file in place of a folder: the user can fix these.
+FIXABLE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EDQUOT}
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")  # the last is joblib's
-SHARED = "EXPERIMENTS_SHARED_CORES"  # those of them that hold a share, not a value of the user's
+SHARED = "EXPERIMENTS_SHARED_CORES"  # names the variables that hold a share, not a value of the user
 
 
 def exit_code(work: Callable[[], object]) -> int:
-    """Do some work and return an exit code, as a command does.
+    """Run some work and return the exit code of a command.
 
     Returns
     -------
     int
-        What the work returns, or 0; 2 for a user's mistake, which is explained on standard error; 130 when interrupted.
+        The integer that the work returns, or 0. 2 for a user's mistake, which is explained on standard error. 130 after
+        an interrupt.
     """
     try:
         code = work()
@@ -38,9 +39,9 @@ def exit_code(work: Callable[[], object]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return USAGE_ERROR
     except OSError as error:
-        if error.errno not in MENDABLE:
+        if error.errno not in FIXABLE:
             raise
-        where, hint = error.filename or "disk", "mend that and repeat the command"
+        where, hint = error.filename or "disk", "fix the cause and repeat the command"
         print(f"error: {InputError(error.strerror, where=where, hint=hint)}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
@@ -49,15 +50,15 @@ def exit_code(work: Callable[[], object]) -> int:
 
 
 def settle_environment() -> None:
-    """Set variables that libraries read when they are loaded, unless the user has set them."""
+    """Set environment variables that libraries read when they are loaded, unless the user has set them."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a trial, with a server
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines per trial, with a server
     os.environ.setdefault("GOMP_SPINCOUNT", "300")  # threads that spin longer starve the threads they wait for
 
 
 def log_to_stderr() -> None:
-    """Show the project's own logs, not those of its libraries."""
+    """Send the project's own logs to standard error, without those of its libraries."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     for name in ("experiments", "features"):
@@ -68,28 +69,29 @@ def log_to_stderr() -> None:
 
 
 def mark() -> dict[str, Any]:
-    """Return the mark of this process: host, pid and start, in which a later process of the same pid differs.
+    """Return the mark of this process: host, pid and start. The start distinguishes a later process of the same pid.
 
-    Neither a journal file nor a local MLflow store notices that a process was killed; others do, by its mark.
+    A journal file or a local MLflow store does not notice that a process was killed. Other processes notice it by this
+    mark.
     """
     return {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
 def is_here(owner: Mapping[str, Any]) -> bool:
-    """Tell whether the marked process runs, or ran, on this machine."""
+    """Return True if the marked process runs, or ran, on this machine."""
     return owner["host"] == socket.gethostname()
 
 
 def is_gone(owner: Mapping[str, Any]) -> bool:
-    """Tell whether the marked process ran here and has ended; False for other machines: nothing is known of them."""
+    """Return True if the marked process ran on this machine and has ended; always False for other machines."""
     return is_here(owner) and _started(owner["pid"]) != owner["started"]
 
 
 @contextmanager
 def to_the_end() -> Iterator[None]:
-    """Delay an interrupt until the block has ended; a second one takes effect at once.
+    """Delay an interrupt until the block has ended; a second interrupt takes effect at once.
 
-    A transaction that is broken off keeps its lock for as long as the traceback lives, and others wait for it.
+    An interrupted transaction keeps its lock as long as its traceback exists, and other processes wait for it.
     """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
@@ -124,7 +126,7 @@ def _started(pid: int) -> str | None:
         return None
     except PermissionError:
         pass
-    return "running"  # a system without /proc: the pid alone must do
+    return "running"  # without /proc only the pid is known
 
 
 def cpu_count() -> int:
@@ -136,16 +138,16 @@ def cpu_count() -> int:
 
 @contextmanager
 def sharing_cores(n_processes: int) -> Iterator[None]:
-    """Give each process its share of the cores: this one, and those that it starts.
+    """Limit this process, and those that it starts, to their share of the cores.
 
-    A value that the user set for one of `THREADS` in the environment stays.
+    A value of the user for one of `THREADS` in the environment stays.
     """
     from threadpoolctl import threadpool_info, threadpool_limits
 
     share = str(max(1, cpu_count() // n_processes))
     before = dict(os.environ)
     ours = [name for name in THREADS if name not in before or name in before.get(SHARED, "").split()]
-    # Libraries read them when they are loaded; those that are loaded are told by threadpoolctl.
+    # Libraries read them when they are loaded; threadpoolctl limits those that are loaded already.
     os.environ.update({**dict.fromkeys(ours, share), SHARED: " ".join(ours)})
     of_loaded = {pool["prefix"]: min(int(share), pool["num_threads"]) for pool in threadpool_info()}
     try:

@@ -1,4 +1,4 @@
-"""Figures draw what the frames hold, label units, and leave no pyplot state."""
+"""Figures draw the values of their tables, label units, and leave no pyplot state."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_reliability_figure_draws_shares_with_their_intervals_and_counts(tmp_pat
     figure.savefig(tmp_path / "reliability.png")
 
 
-def test_comparison_figure_draws_a_dot_for_every_row_and_refuses_a_kind_that_it_would_leave_out():
+def test_comparison_figure_draws_a_dot_for_every_row_and_rejects_an_unknown_kind():
     table = pd.DataFrame(
         {
             "model": ["blend", "past total", "constant", "permuted", "permuted"],
@@ -77,7 +77,7 @@ def test_comparison_figure_draws_a_dot_for_every_row_and_refuses_a_kind_that_it_
         comparison_figure(table.replace("baseline", "naive"))
 
 
-def test_degenerate_frames_are_drawn_and_wrong_ones_refused(tmp_path):
+def test_degenerate_tables_are_drawn_and_wrong_ones_raise(tmp_path):
     for actual, predicted in (([5.0], [4.0]), ([0.0, 0.0], [0.0, 0.0])):
         table = calibration_table(actual, predicted)
         calibration_figure(table, currency="USD", horizon_days=90).savefig(tmp_path / "calibration.png")

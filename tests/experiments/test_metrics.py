@@ -1,4 +1,4 @@
-"""Metrics of spend against their definitions and scikit-learn/scipy, and the bootstrap over customers."""
+"""Metrics of spend against their definitions and scikit-learn or scipy, and the bootstrap over customers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ METRICS = pytest.mark.parametrize("name", SPEND_METRICS)
 
 
 def some_customers(n: int = 300, seed: int = 0):
-    """Spend with many zeros and predictions with ties."""
+    """Draw spend with many zeros and predictions with ties."""
     rng = np.random.default_rng(seed)
     y = np.where(rng.random(n) < 0.4, 0.0, rng.lognormal(3, 1, n).round(2))
     p = np.round(0.5 * y + rng.lognormal(3, 1, n), -1)
@@ -106,7 +106,7 @@ EVERY_METRIC = [
 @pytest.mark.parametrize(("metric", "outcomes", "predictions"), EVERY_METRIC)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_weights_are_exactly_repeated_rows_and_rows_have_no_order(metric, outcomes, predictions, data):
+def test_weights_equal_repeated_rows_and_order_does_not_matter(metric, outcomes, predictions, data):
     y, p = (data.draw(arrays(float, 12, elements=elements)) for elements in (outcomes, predictions))
     some = arrays(int, 12, elements=st.integers(0, 3)).filter(lambda drawn: drawn.any())
     counts = data.draw(st.lists(some, min_size=2, max_size=4))
@@ -119,7 +119,7 @@ def test_weights_are_exactly_repeated_rows_and_rows_have_no_order(metric, outcom
 
 
 @METRICS
-def test_degenerate_customers_have_the_documented_value(name):
+def test_degenerate_data_give_the_documented_value(name):
     metric = SPEND_METRICS[name]
     undefined = {"gini", "spearman", "top_decile_lift", "total_ratio"}
     assert np.isnan(metric([0, 0, 0], [1, 2, 3])) == (name in undefined)
@@ -128,13 +128,13 @@ def test_degenerate_customers_have_the_documented_value(name):
 
 
 @METRICS
-def test_malformed_input_is_refused(name):
+def test_malformed_input_raises(name):
     metric = SPEND_METRICS[name]
     with pytest.raises(InputError, match="pair up"):
         metric([1, 2], [1])
     with pytest.raises(InputError, match="pair up"):
         metric([], [])
-    with pytest.raises(InputError, match="no number"):
+    with pytest.raises(InputError, match="not finite numbers"):
         metric([1, 2], [1, np.nan])
     with pytest.raises(InputError, match="one weight per row"):
         metric([1, 2], [1, 2], weights=[1])
@@ -163,7 +163,7 @@ def test_cumulative_gain_is_the_curve_of_gini_and_lift():
 
 
 class TestBootstrap:
-    def test_customers_are_drawn_whole(self):
+    def test_all_rows_of_a_customer_are_drawn_together(self):
         customers = np.array(["a", "b", "a", "c", "b", "a"])
         weights = np.vstack(list(resample_weights(customers, 500, seed=1)))
         assert weights.shape == (500, 6)
@@ -180,7 +180,7 @@ class TestBootstrap:
         parts = paired_bootstrap(gini, y, {"m": p}, customers, n_resamples=50, seed=4)
         np.testing.assert_allclose(parts["m"].draws, whole["m"].draws, rtol=1e-12)
 
-    def test_models_share_resamples_so_that_a_shift_has_no_variance(self):
+    def test_models_share_resamples_so_a_constant_gain_has_no_variance(self):
         y, p, customers = some_customers()
         draws = paired_bootstrap(total_ratio, y, {"a": p, "b": p * 2}, customers, n_resamples=200, seed=0)
         gain = draws.gain("b", "a")
@@ -199,8 +199,8 @@ class TestBootstrap:
         assert draws.lower_bound(0.025) == low
         assert draws.upper_bound(0.025) == high
 
-    def test_repeating_each_customers_row_changes_no_interval(self):
-        # Four cutoffs with the same outcome tell nothing new: rows drawn one by one would halve the interval.
+    def test_repeating_the_rows_of_each_customer_leaves_intervals_unchanged(self):
+        # Four cutoffs with the same outcome add no information: rows drawn one by one would halve the interval.
         y, p, customers = some_customers()
         once = paired_bootstrap(gini, y, {"m": p}, customers, n_resamples=300, seed=0)["m"]
         often = paired_bootstrap(
@@ -252,7 +252,7 @@ class TestBootstrap:
         gain = coverage("gini gain", customers=100, repeats=300, n_resamples=500, seed=0)
         assert mean["BCa"] > mean["percentile"] + 0.01
         assert gain["percentile"] > gain["BCa"]
-        assert gain["percentile"] > 0.9  # so that gains, which the gate decides on, have percentile bounds
+        assert gain["percentile"] > 0.9  # so the gate, which decides on gains, uses percentile bounds
 
     def test_undefined_draws_are_left_out(self):
         assert Distribution(1.0, np.array([np.nan, 1.0, 1.0])).interval(0.95) == (1.0, 1.0)
@@ -262,11 +262,11 @@ class TestBootstrap:
         y, p, customers = some_customers(2400)
         start = perf_counter()
         paired_bootstrap(gini, y, {"a": p, "b": p + 1, "c": -p}, customers, n_resamples=2000, seed=0)
-        assert perf_counter() - start < 10  # some .8 s on an idle core
+        assert perf_counter() - start < 10  # about 0.8 s on an idle core
 
 
 class TestBlocks:
-    def test_weeks_are_drawn_in_blocks_that_keep_their_order(self):
+    def test_weeks_are_drawn_in_blocks_of_consecutive_weeks(self):
         weeks = np.repeat(np.arange(12), 3)
         weights = np.vstack(list(resample_weights(weeks, 400, seed=1, block=4)))
         assert (weights.sum(axis=1) == len(weeks)).all()
@@ -277,7 +277,7 @@ class TestBlocks:
         with pytest.raises(InputError, match="1 to 12 units"):
             next(resample_weights(weeks, 1, seed=1, block=13))
 
-    def test_blocks_widen_the_interval_of_a_series_that_remembers(self):
+    def test_blocks_widen_the_interval_of_an_autocorrelated_series(self):
         rng = np.random.default_rng(2)
         series = np.zeros(400)
         for week in range(1, 400):
@@ -298,11 +298,11 @@ class TestPerUnitMetrics:
 
     @staticmethod
     def error(y: pd.Series, prediction: pd.Series) -> pd.Series:
-        """Mean absolute error of each customer who bought anything."""
+        """Compute the mean absolute error of each customer who bought anything."""
         by_customer = (y - prediction).abs().groupby(level="customer_id").mean()
         return by_customer.where(y.groupby(level="customer_id").sum() > 0)
 
-    def test_each_unit_counts_once_and_one_without_a_value_not_at_all(self):
+    def test_each_unit_counts_once_and_units_without_a_value_do_not_count(self):
         metric = Metric("error", "mean error of a buyer", self.error, per_unit=True, undefined="nobody bought")
         zero = self.y * 0
         assert metric(self.y, zero) == (0.5 + 2.0) / 2
@@ -313,7 +313,7 @@ class TestPerUnitMetrics:
         assert set(np.round(draws.draws[~np.isnan(draws.draws)], 6)) == {0.5, 1.0, 1.25, 1.5, 2.0}
         assert np.isnan(draws.draws).any()  # all three draws may be the customer who bought nothing
 
-    def test_an_undefined_metric_is_said(self):
+    def test_an_undefined_metric_is_reported(self):
         metric = Metric("error", "mean error of a buyer", self.error, per_unit=True, undefined="nobody bought")
         values, undefined = measure([metric], self.y * 0, self.y)
         assert (values, undefined) == ({}, {"error": "nobody bought"})

@@ -1,4 +1,4 @@
-"""One conformance suite over every registered model, and what is particular to each."""
+"""One conformance suite over every candidate model, and tests of single models."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SPEND = [
 PROBABILITIES = ["naive_recency", "naive_frequency", "naive_visits", "naive_constant"]
 PROBABILITIES += ["purchase_probability", "logistic", "lightgbm_probability", "probability_blend"]
 EVERY = {name: CANDIDATES[name].build for name in [*SPEND, *PROBABILITIES]}
-READ = {  # one column that each cannot do without; "frequency" where nothing is said
+READ = {  # one column that the model requires; "frequency" for the others
     "naive_past_total": "total_spend",
     "naive_lifetime_rate": "lifetime_spend_rate",
     "naive_last_91_days_rate": "last_91_days_spend_rate",
@@ -57,7 +57,7 @@ READ = {  # one column that each cannot do without; "frequency" where nothing is
 
 
 def customers_of_a_shop(n: int = 400, seed: int = 3) -> tuple[pd.DataFrame, pd.Series]:
-    """Customers who buy at a rate of their own until they leave, seen at two cutoffs; up to some 150 purchases."""
+    """Simulate customers who buy at their own rate until they leave, at two cutoffs, with up to about 150 purchases."""
     rng = np.random.default_rng(seed)
     first_day = rng.integers(0, 60, n)
     rate = rng.gamma(0.8, 0.15, n)
@@ -147,14 +147,14 @@ class TestEveryModel:
     def test_predicts_rows_without_an_index(self, name, fitted):
         assert np.array_equal(fitted[name].predict(X.reset_index(drop=True)), fitted[name].predict(X))
 
-    def test_a_missing_column_is_named(self, name, fitted):
+    def test_a_missing_column_raises_and_is_named(self, name, fitted):
         used = READ.get(name, "frequency")
         if name == "naive_constant":
             pytest.skip("it reads nothing")
         with pytest.raises(InputError, match=f"missing feature {used}"):
             fitted[name].predict(X.drop(columns=used))
 
-    def test_stored_text_is_json_and_unknown_classes_are_refused(self, name, fitted):
+    def test_stored_text_is_json_and_unknown_classes_raise(self, name, fitted):
         content = json.loads(dump(fitted[name]))
         assert set(content) == {"class", "module", "params", "state"}
         content["class"] = "Nothing"
@@ -183,7 +183,7 @@ def test_search_space_names_models_and_parameters_that_exist(task, models):
 
 
 @pytest.mark.parametrize("name", ["naive_lifetime_rate", "naive_last_91_days_rate", *PROBABILISTIC])
-def test_money_terms_scale_and_discount_what_closed_forms_predict(name):
+def test_money_terms_scale_and_discount_closed_form_predictions(name):
     plain = EVERY[name](horizon_days=90).fit(X, y).predict(X)
     margin = EVERY[name](horizon_days=90, margin=0.25).fit(X, y).predict(X)
     np.testing.assert_allclose(margin, plain / 4, rtol=1e-12)
@@ -194,7 +194,7 @@ def test_money_terms_scale_and_discount_what_closed_forms_predict(name):
 
 def test_baselines_are_marked_and_carry_the_past_forward(fitted):
     assert {n for n in EVERY if CANDIDATES[n].is_baseline} == {n for n in EVERY if n.startswith("naive_")}
-    assert len({CANDIDATES[n].label for n in EVERY}) == len(EVERY) - 2  # trees and blends of both kinds share theirs
+    assert len({CANDIDATES[n].label for n in EVERY}) == len(EVERY) - 2  # trees and blends share labels between tasks
     np.testing.assert_allclose(fitted["naive_last_91_days_rate"].predict(X), 90 * X["last_91_days_spend_rate"])
     past_total = fitted["naive_past_total"].predict(X)
     np.testing.assert_allclose(past_total / X["total_spend"], y.sum() / X["total_spend"].sum())
@@ -229,7 +229,7 @@ class TestBuyTillYouDie:
         assert (fitted["bg_nbd"].p_alive(once) == 1).all()
         assert (fitted["mbg_nbd"].p_alive(once) < 1).all()
 
-    def test_expected_purchases_grow_with_the_horizon_and_never_exceed_the_living_rate(self, fitted):
+    def test_expected_purchases_grow_with_the_horizon_and_stay_below_the_rate_of_a_living_customer(self, fitted):
         for name in PROBABILISTIC:
             model = fitted[name]
             near, far = model.expected_purchases(X, 30), model.expected_purchases(X, 120)
@@ -263,21 +263,21 @@ class TestBuyTillYouDie:
                 got = model._p_alive(np.array([float(x)]), np.array([t_x]), np.array([T]))[0]
                 assert got == pytest.approx(expected, rel=1e-8, abs=1e-12), (x, t_x, T)
 
-    def test_no_repeat_buyer_is_refused(self):
+    def test_data_without_repeat_buyers_raise(self):
         with pytest.raises(InputError, match="repeat buyers"):
             EVERY["bg_nbd"]().fit(X.assign(frequency=0.0, recency=0.0))
 
-    def test_contradicting_histories_are_refused(self):
+    def test_contradicting_histories_raise(self):
         with pytest.raises(InputError, match="recency"):
             EVERY["mbg_nbd"]().fit(X.assign(recency=X["T"] + 1))
 
-    def test_values_that_are_no_number_are_refused_by_column(self):
+    def test_invalid_values_raise_and_name_the_column(self):
         with pytest.raises(InputError, match="monetary_value"):
             EVERY["mbg_nbd"]().fit(X.assign(monetary_value=np.nan))
 
     @pytest.mark.parametrize("name", PROBABILISTIC)
-    def test_absurd_fits_are_refused_with_their_parameters(self, name):
-        # Purchases that all fall on the first day: the likelihood runs to alpha -> 0.
+    def test_invalid_fits_raise_and_quote_their_parameters(self, name):
+        # All purchases fall on the first day: the likelihood is highest for alpha -> 0.
         same_day = X.assign(frequency=X["frequency"] + 1, recency=0.0)
         with pytest.raises(InputError, match=r"alpha=") as error:
             EVERY[name]().fit(same_day)
@@ -296,19 +296,19 @@ class TestLightGBM:
         assert model.predict(X).sum() == pytest.approx(y.sum(), rel=1e-9)
         assert model.scale_ != 1
 
-    def test_an_unknown_column_is_refused_by_name(self, fitted):
+    def test_an_unknown_column_raises_and_is_named(self, fitted):
         with pytest.raises(InputError, match="unknown feature tenure"):
             fitted["lightgbm"].predict(X.assign(tenure=1.0))
 
-    def test_targets_that_cannot_be_learned_are_refused(self):
+    def test_targets_that_cannot_be_learned_raise(self):
         with pytest.raises(InputError, match="nobody spent"):
             LightGBMSpend().fit(X, y * 0)
         with pytest.raises(InputError, match="negative"):
             LightGBMSpend().fit(X, y - 1000)
-        with pytest.raises(InputError, match="zero for everybody"):
+        with pytest.raises(InputError, match="zero for every customer"):
             LightGBMSpend(objective="l1").fit(X * 0, y * (np.arange(len(y)) % 5 == 0))
 
-    def test_parameters_that_lightgbm_refuses_are_the_users_mistake(self):
+    def test_parameters_that_lightgbm_rejects_raise_an_input_error(self):
         with pytest.raises(InputError, match="tweedie_variance_power"):
             LightGBMSpend(tweedie_variance_power=5.0).fit(X, y)
         with pytest.raises(InputError, match="did you mean 'tweedie'"):
@@ -333,7 +333,7 @@ class TestBlend:
         assert blend.probabilistic_.penalizer_coef == 0.01
         assert blend.probabilistic_.horizon_days == 28
 
-    def test_mistakes_are_refused(self):
+    def test_mistakes_raise(self):
         with pytest.raises(InputError, match="did you mean 'pareto_nbd'"):
             EVERY["blend"](probabilistic="pareto_ndb")
         with pytest.raises(InputError, match="weight"):
@@ -341,7 +341,7 @@ class TestBlend:
 
 
 class TestNaiveProbability:
-    def test_is_the_share_at_each_value_pooled_until_monotone(self):
+    def test_prediction_is_the_share_at_each_value_pooled_until_monotone(self):
         rows = pd.DataFrame({"days_since_last_purchase": [0.0, 0, 10, 10, 20, 20, 40, 40]})
         came = pd.Series([1.0, 1, 0, 1, 1, 1, 0, 0])
         model = NaiveProbability().fit(rows, came)
@@ -351,7 +351,7 @@ class TestNaiveProbability:
         at = pd.DataFrame({"days_since_last_purchase": [7.5, 99.0]})
         np.testing.assert_allclose(model.predict(at), [0.875, 0])
 
-    def test_ranks_as_its_feature_does(self, fitted):
+    def test_baseline_ranks_as_its_feature(self, fitted):
         recency = roc_auc(BOUGHT, -X["days_since_last_purchase"])
         assert roc_auc(BOUGHT, fitted["naive_recency"].predict(X)) == pytest.approx(recency, abs=0.005)
 
@@ -364,16 +364,16 @@ class TestProbabilities:
     def test_inactivity_is_the_complement(self, name, fitted):
         terms = {"event": "inactivity"} if "event" in EVERY[name]().get_params() else {}
         absent = EVERY[name](**terms).fit(X, 1 - BOUGHT).predict(X)
-        # Trees add up rounded leaves, and bins of equal gain may be told apart by the last bit.
+        # Trees add up rounded leaves, and the last bit may decide between bins of equal gain.
         np.testing.assert_allclose(absent, 1 - fitted[name].predict(X), atol=1e-6)
 
     @pytest.mark.parametrize("name", sorted({*PROBABILITIES} - {"purchase_probability", "naive_constant"}))
-    def test_a_target_that_is_no_event_is_refused(self, name):
+    def test_a_target_other_than_0_and_1_raises(self, name):
         for wrong in (y, BOUGHT * 0):
-            with pytest.raises(InputError, match="tell customers apart"):
+            with pytest.raises(InputError, match="distinguish customers"):
                 EVERY[name]().fit(X, wrong)
 
-    def test_mistakes_are_refused(self):
+    def test_mistakes_raise(self):
         with pytest.raises(InputError, match="did you mean 'purchase'"):
             EVERY["purchase_probability"](event="purchases").fit(X)
         with pytest.raises(InputError, match="did you mean 'pareto_nbd'"):
@@ -392,12 +392,12 @@ class TestProbabilities:
 
 class TestRecalibrated:
     def shifted(self, n=4000, seed=0):
-        """Probabilities of a model that was trained in a season in which more came back, and was too sure."""
+        """Simulate probabilities of an overconfident model, trained in a season with more returning customers."""
         rng = np.random.default_rng(seed)
         z = rng.normal(0.5, 1.5, n)
         return 1 / (1 + np.exp(-(1 + 1.6 * z))), (rng.random(n) < 1 / (1 + np.exp(-z))).astype(float)
 
-    def test_the_map_is_recovered_and_betters_the_log_loss_of_later_rows(self):
+    def test_the_map_is_recovered_and_lowers_the_log_loss_of_later_rows(self):
         p, happened = self.shifted()
         intercept, slope = calibration_map(happened, p)
         assert (intercept, slope) == pytest.approx((-1 / 1.6, 1 / 1.6), abs=0.08)
@@ -416,7 +416,7 @@ class TestRecalibrated:
         assert np.array_equal(load(dump(model)).predict(X), after)
         assert np.array_equal(clone(model).fit(X, BOUGHT).predict(X), after)
 
-    def test_predictions_that_say_nothing_or_the_reverse_move_by_the_intercept_alone(self):
+    def test_constant_or_reversed_predictions_only_change_by_the_intercept(self):
         p, happened = self.shifted()
         for predicted in (1 - p, np.full(len(p), 0.9)):
             intercept, slope = calibration_map(happened, predicted)
@@ -426,7 +426,7 @@ class TestRecalibrated:
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "lightgbm_probability"])
-def test_trees_are_the_same_bits_by_any_number_of_threads(name: str) -> None:
+def test_trees_give_the_same_bits_with_any_number_of_threads(name: str) -> None:
     X, y = customers_of_a_shop(3_000)
     y = (y > y.median()).astype(float) if name == "lightgbm_probability" else y
     grown = {n: EVERY[name]().set_params(n_estimators=30, n_jobs=n).fit(X, y).predict(X) for n in (1, 2, 3)}

@@ -1,4 +1,4 @@
-"""Metrics of probabilities against their definitions and scikit-learn; the task that reports them."""
+"""Metrics of probabilities against their definitions and scikit-learn, and the task that reports them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ METRICS = probability_metrics(0.3, "predicts the event")
 
 
 def some_customers(n: int = 500, seed: int = 0):
-    """Outcomes and probabilities with ties."""
+    """Draw outcomes and probabilities with ties."""
     rng = np.random.default_rng(seed)
     p = np.round(rng.beta(1, 2, n), 2)
     return (rng.random(n) < p**0.8).astype(float), p
@@ -53,7 +53,7 @@ def test_metrics_equal_scikit_learns_with_and_without_weights(name, theirs):
     np.testing.assert_allclose(METRICS[name](y, p, weights=weights), expected, rtol=1e-12)
 
 
-def test_gini_of_an_event_is_twice_the_auc_less_1():
+def test_gini_of_an_event_is_twice_the_auc_minus_1():
     y, p = some_customers()
     assert gini(y, p) == pytest.approx(2 * roc_auc(y, p) - 1, rel=1e-12)
 
@@ -65,16 +65,16 @@ def test_expected_calibration_error_by_hand():
     assert expected_calibration_error([0, 1], [0.5, 0.5]) == 0
 
 
-def test_what_one_class_leaves_undefined_is_nan():
+def test_metrics_that_need_both_classes_are_nan_for_one_class():
     undefined = {name for name in METRICS if np.isnan(METRICS[name]([0, 0], [0.1, 0.2]))}
     assert undefined == {"roc_auc", "average_precision", "top_decile_lift"}
     assert np.isnan(roc_auc([1, 1], [0.1, 0.2]))
 
 
-def test_outcomes_and_probabilities_out_of_range_are_refused():
-    with pytest.raises(InputError, match="neither yes nor no"):
+def test_outcomes_and_probabilities_out_of_range_raise():
+    with pytest.raises(InputError, match="other than 0 and 1"):
         roc_auc([0, 2], [0.1, 0.2])
-    with pytest.raises(InputError, match="no probabilities"):
+    with pytest.raises(InputError, match="not probabilities"):
         expected_calibration_error([0, 1], [0.1, 1.2])
 
 
@@ -105,7 +105,7 @@ OPTIONS = {
 
 
 class Told(Model):
-    """Predicts what a column says."""
+    """Model whose prediction is the column "told"."""
 
     def predict(self, X):
         return X["told"].to_numpy()
@@ -125,7 +125,7 @@ def customers(absent, days_ago, frequency, told) -> Dataset:
 
 
 class TestRepurchase:
-    def test_only_those_who_were_active_are_judged_where_the_task_says_so(self):
+    def test_only_active_customers_are_evaluated_if_the_task_says_so(self):
         rows = customers([0, 1, 1, 0], days_ago=[0, 27, 28, 90], frequency=[3, 2, 0, 0], told=[0.1, 0.9, 0.2, 0.8])
         everybody, active = (Repurchase(**OPTIONS | {"active_within_days": n}) for n in (None, 28))
         assert everybody.evaluate(Told(), rows).metrics["roc_auc"] == 0.75
@@ -136,7 +136,7 @@ class TestRepurchase:
         assert everybody.target != active.target
         assert everybody.population != active.population
 
-    def test_every_question_has_its_name_its_output_and_its_words(self):
+    def test_every_question_has_its_own_name_output_and_words(self):
         asked = [
             Repurchase(**OPTIONS | {"event": event, "active_within_days": active})
             for active in (None, 28)
@@ -147,7 +147,7 @@ class TestRepurchase:
         assert len(set(Repurchase.names())) == 4
         assert [task.ability for task in asked] == ["predicts who will come back", "predicts who will stay away"] * 2
 
-    def test_groups_are_reported_apart_and_left_out_where_all_have_the_same_outcome(self):
+    def test_groups_have_separate_metrics_unless_all_have_the_same_outcome(self):
         rows = customers(
             [0, 1, 1, 0, 1, 1], [0, 9, 28, 90, 80, 40], [3, 2, 1, 1, 0, 0], told=[0.1, 0.9, 0.2, 0.8, 0.5, 0.5]
         )
@@ -158,7 +158,7 @@ class TestRepurchase:
         assert not [name for name in metrics if name.startswith("one_day/")]
         assert mean_metrics([{"a": 1.0, "b": 2.0}, {"a": 3.0}]) == {"a": 2.0}
 
-    def test_a_shift_that_lasts_is_recalibrated_and_the_order_stays(self):
+    def test_a_lasting_shift_is_recalibrated_and_keeps_the_order(self):
         task = Repurchase(**OPTIONS)
         rows, validation = self.seasons(task, 0.5, 0.5)
         before = validation.last.metrics
@@ -168,12 +168,12 @@ class TestRepurchase:
             assert after[better] < before[better] - 0.03
 
     @pytest.mark.parametrize("shares", [(0.5,), (0.5, 1.0), (0.5, 1.0, 0.5)])
-    def test_a_shift_that_does_not_last_or_was_seen_once_moves_nothing(self, shares):
+    def test_a_shift_that_does_not_last_or_was_seen_once_changes_nothing(self, shares):
         task, model = Repurchase(**OPTIONS), Told()
         assert task.recalibrate(model, self.seasons(task, *shares)[1]) is model
 
     def seasons(self, task, *shares):
-        """One validation cutoff for each share of the told probability that comes true, and its last rows."""
+        """Simulate a validation with one cutoff per share of the predicted probability that comes true."""
         rng, folds = np.random.default_rng(0), []
         for step, share in enumerate(shares):
             told = rng.uniform(0.05, 0.95, 2000)
@@ -186,13 +186,13 @@ class TestRepurchase:
         [
             ({"primary_metric": "log_loss"}, "cannot choose models"),
             ({"primary_metric": "roc_acu"}, "did you mean 'roc_auc'"),
-            ({"event": "churn"}, "no event 'churn'"),
+            ({"event": "churn"}, "unknown event 'churn'"),
             ({"active_within_days": 0}, "active_within_days"),
             ({"threshold": 1.0}, "threshold"),
             ({"horizon_days": 0}, "horizon_days"),
-            ({"guards": {"gini": (0, 1)}}, "no metric 'gini'"),
+            ({"guards": {"gini": (0, 1)}}, "unknown metric 'gini'"),
         ],
     )
-    def test_options_out_of_range_are_refused(self, wrong, said):
+    def test_options_out_of_range_raise(self, wrong, said):
         with pytest.raises(InputError, match=said):
             Repurchase(**OPTIONS | wrong)

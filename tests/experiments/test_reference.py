@@ -1,4 +1,4 @@
-"""Published results, through our own fitting code, and parameters recovered from simulated customers."""
+"""Published results reproduced by our fitting code, and parameters recovered from simulated customers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOLDOUT_DAYS = 273  # 1997-10-01 to 1998-06-30, 39 weeks
 
 @pytest.fixture(scope="module")
 def cdnow() -> pd.DataFrame:
-    """The 1/10 sample of CDNOW: calibration to 1997-09-30 in days, purchases per customer after it."""
+    """Return the 1/10 sample of CDNOW: calibration to 1997-09-30 in days, and later purchases per customer."""
     lines = pd.read_csv(
         Path(lifetimes.__file__).parent / "datasets" / "CDNOW_sample.txt",
         sep=r"\s+",
@@ -44,7 +44,7 @@ class TestCDNOW:
         _assert_params(model, r=0.243, alpha=4.414, a=0.793, b=2.426)
         assert model.log_likelihood_ == pytest.approx(-9582.43, abs=0.01)
 
-    def test_mbg_nbd_equals_the_evidence(self, cdnow):
+    def test_mbg_nbd_equals_the_recorded_fit(self, cdnow):
         _assert_params(MBGNBD(penalizer_coef=0.0).fit(cdnow), r=0.525, alpha=6.183, a=0.891, b=1.614)
 
     def test_pareto_nbd_equals_fader_hardie_and_lee_2005(self, cdnow):
@@ -61,7 +61,7 @@ class TestCDNOW:
         model = BGNBD().fit_value(published["frequency"], published["monetary_value"])
         _assert_params(model, p=6.25, q=3.74, v=15.44)
 
-    def test_gamma_gamma_mean_value_is_near_what_repeat_buyers_spent(self, cdnow):
+    def test_gamma_gamma_mean_value_is_near_the_spend_of_repeat_buyers(self, cdnow):
         repeat = cdnow[cdnow["frequency"] > 0]
         model = BGNBD().fit(cdnow)
         assert model.expected_value(repeat).mean() == pytest.approx(repeat["monetary_value"].mean(), rel=0.05)
@@ -75,7 +75,7 @@ class TestCDNOW:
         assert rmse <= published + 0.002
 
     @pytest.mark.parametrize("name", PROBABILISTIC)
-    def test_the_default_penalty_moves_estimates_by_no_more_than_it_says(self, cdnow, name):
+    def test_the_default_penalty_moves_estimates_by_at_most_the_documented_amount(self, cdnow, name):
         free = PROBABILISTIC[name](penalizer_coef=0.0).fit(cdnow)
         assert PROBABILISTIC[name]().fit(cdnow).params_ == pytest.approx(free.params_, rel=0.012)
 
@@ -99,16 +99,16 @@ class TestCDNOW:
 
 
 def _assert_params(model, **published):
-    """Equal to all the digits that were printed, or to 2 in a thousand where the optimum is flat."""
+    """Check equality to all printed digits, or to 2 in a thousand if the optimum is flat."""
     found = {name: model.params_[name] for name in published}
     assert found == pytest.approx(published, rel=2e-3)
 
 
 def simulate(n: int, r: float, alpha: float, chance, *, first_chance: bool, seed: int, after: float = 0.0):
-    """Histories (x, t_x, T) by the story of the models, and who buys in the `after` weeks that follow.
+    """Simulate histories (x, t_x, T) as the models assume, and the buyers in the `after` weeks that follow.
 
-    Gaps are exponential, and a coin is tossed after each purchase: `chance` gives each customer's probability
-    of leaving, with `first_chance` also after the first one (MBG/NBD). Customers are observed for 20 to 52 weeks.
+    Gaps are exponential. After each purchase a customer leaves with the probability that `chance` gives, with
+    `first_chance` also after the first one (MBG/NBD). Customers are observed for 20 to 52 weeks.
     """
     rng = np.random.default_rng(seed)
     rate, leave, T = rng.gamma(r, 1 / alpha, n), chance(rng, n), rng.uniform(20, 52, n)
@@ -126,13 +126,13 @@ def simulate(n: int, r: float, alpha: float, chance, *, first_chance: bool, seed
 
 
 def simulate_pareto_nbd(n: int, r: float, alpha: float, s: float, beta: float, seed: int, after: float = 0.0):
-    """Histories (x, t_x, T), and who buys in the `after` weeks that follow: exponential gaps and lifetimes."""
+    """Simulate histories (x, t_x, T) and buyers in the next `after` weeks, with exponential gaps and lifetimes."""
     rng = np.random.default_rng(seed)
     rate, T = rng.gamma(r, 1 / alpha, n), rng.uniform(20, 52, n)
     lifetime = rng.exponential(1 / rng.gamma(s, 1 / beta, n))
     until = np.minimum(T, lifetime)
     x = rng.poisson(rate * until).astype(float)
-    # The last of x purchases that are uniform in [0, until].
+    # Last of x purchases that are uniform in [0, until].
     t_x = np.where(x > 0, until * rng.random(n) ** (1 / np.maximum(x, 1)), 0.0)
     return (x, t_x, T), rng.poisson(rate * np.clip(lifetime - T, 0.0, after)) > 0
 
@@ -169,7 +169,7 @@ BETA_GEOMETRIC = {"r": 0.6, "alpha": 3.0, "a": 0.8, "b": 2.5}
         (ParetoNBD, {"r": 0.9, "alpha": 8.0, "s": 1.7, "beta": 5.0}),
     ],
 )
-def test_p_purchase_is_the_share_of_simulated_customers_with_such_a_history_who_buy(make, true):
+def test_p_purchase_equals_the_share_of_buyers_among_simulated_customers_with_that_history(make, true):
     n, weeks = 200_000, 4.0
     if make is ParetoNBD:
         (x, t_x, T), bought = simulate_pareto_nbd(n, *true.values(), seed=9, after=weeks)
@@ -205,7 +205,7 @@ def test_p_purchase_of_pareto_nbd_equals_lifetimes_conditional_probability(cdnow
     np.testing.assert_allclose(model.p_purchase(cdnow, HOLDOUT_DAYS), 1 - none, rtol=1e-6)
 
 
-def test_one_time_buyers_are_alive_under_bg_nbd_but_the_likelier_to_buy_the_more_others_bought(cdnow):
+def test_one_time_buyers_are_alive_under_bg_nbd_but_buy_more_likely_if_others_buy_more(cdnow):
     model = BGNBD().fit(cdnow)
     once = cdnow["frequency"] == 0
     buys = cdnow["frequency_holdout"] > 0
@@ -216,7 +216,7 @@ def test_one_time_buyers_are_alive_under_bg_nbd_but_the_likelier_to_buy_the_more
 
 
 def _assert_recovered(model, history, true, rel):
-    """Near the truth, and (Wilks) not better than it by more than 4 parameters can be by chance: chi2 at .999."""
+    """Check that estimates are near the true values, by tolerance and by Wilks' likelihood ratio: chi2 at 0.999."""
     assert model.params_ == pytest.approx(true, rel=rel)
     customers = len(history[0])
     at_truth = -customers * model._negative_log_likelihood(

@@ -1,4 +1,4 @@
-"""Segments: recovered where they exist, numbered by value, stored as text, judged beside their nulls."""
+"""Segments: recovered if they exist, numbered by value, stored as text, compared with their nulls."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CUTOFFS = pd.DatetimeIndex(["2017-03-07", "2017-04-06"])
 
 
 def groups_of_customers(n: int = 480, seed: int = 0) -> tuple[pd.DataFrame, pd.Series, np.ndarray]:
-    """Four groups that differ in how often, how much and how long ago they bought, at two cutoffs; and the group."""
+    """Simulate four groups that differ in frequency, value and recency, at two cutoffs, and return the group too."""
     rng = np.random.default_rng(seed)
     group = np.arange(n) % GROUPS
     frequency = np.maximum(rng.poisson(np.array([40.0, 20.0, 10.0, 6.0])[group]), 1)
@@ -61,7 +61,7 @@ def groups_of_customers(n: int = 480, seed: int = 0) -> tuple[pd.DataFrame, pd.S
     index = index.swaplevel()
     earlier = index.set_levels(CUTOFFS[:1], level="cutoff")
     X, y = X.set_axis(index), y.set_axis(index)
-    # Another shop altogether at the earlier cutoff: whoever learns from it finds other clusters.
+    # The earlier cutoff is a different shop: a model that learns from it finds other clusters.
     past = X.iloc[::-1].reset_index(drop=True).mul(rng.uniform(0.1, 3, len(X)), axis=0)
     return pd.concat([past.set_axis(earlier), X]), pd.concat([y.set_axis(earlier) * 7, y]), group
 
@@ -89,7 +89,7 @@ def fitted():
 @pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_groups_are_recovered_and_numbered_by_value_by_every_algorithm_and_scaling(algorithm, scaling):
-    # Without scaling, money and days must be of one size to be seen together.
+    # Without scaling, money and days must have similar ranges.
     rows = now.assign(monetary_value=now["monetary_value"] / (2 if scaling == "none" else 1))
     model = Segmentation(
         algorithm=algorithm, scaling=scaling, variables=VARIABLES, with_value=False, min_cluster_size=20
@@ -128,7 +128,7 @@ class TestEverySegmentation:
         assert dump(model.fit(X, y)) == dump(fitted[name])
         assert dump(MADE[name]().fit(now, then)) == dump(fitted[name])
 
-    def test_order_of_rows_and_columns_does_not_matter_to_the_bit(self, name, fitted):
+    def test_order_of_rows_and_columns_does_not_change_a_bit(self, name, fitted):
         rng = np.random.default_rng(1)
         order = rng.permutation(len(X))
         shuffled = X.iloc[order, rng.permutation(X.shape[1])]
@@ -144,13 +144,13 @@ class TestEverySegmentation:
         with pytest.raises(InputError, match=f"missing feature {missing}"):
             fitted[name].outputs(X.drop(columns=missing))
 
-    def test_rows_without_a_number_are_refused_by_column(self, name, fitted):
+    def test_rows_without_a_number_raise_and_name_the_column(self, name, fitted):
         broken = X.assign(total_spend=np.nan, total_spend_rate=np.nan, T=np.inf)
         with pytest.raises(InputError, match=CUT_BY.get(name, "T has values")):
             fitted[name].outputs(broken)
 
 
-def test_models_load_in_a_fresh_process_and_give_the_same_bits_renumbered_too(fitted, tmp_path):
+def test_models_load_in_a_fresh_process_with_the_same_bits_also_after_renumbering(fitted, tmp_path):
     models = {name: load(dump(model)) for name, model in fitted.items()}
     models["kmeans"].relabel({1: 3, 2: 9, 3: 1, 4: 2})
     for name, outputs in outputs_apart(models, X, tmp_path).items():
@@ -159,7 +159,7 @@ def test_models_load_in_a_fresh_process_and_give_the_same_bits_renumbered_too(fi
 
 
 class TestVariables:
-    def test_all_but_recency_and_what_the_value_model_adds(self, fitted):
+    def test_default_variables_are_all_but_recency_plus_those_of_the_value_model(self, fitted):
         assert fitted["kmeans"].variables_ == sorted({*X.columns, "clv", "p_alive"} - {"recency"})
         assert fitted["outliers"].variables_ == sorted([*VARIABLES, "T", "clv"])
         plain = Segmentation(with_value=False).fit(X, y)
@@ -171,7 +171,7 @@ class TestVariables:
         longer = Segmentation(horizon_days=180).fit(X, y).values(now)
         assert (longer["clv"] >= values["clv"]).all()
 
-    def test_scaled_variables_have_the_range_that_the_scaling_promises(self):
+    def test_scaled_variables_have_the_documented_range(self):
         rows = now.assign(constant=0.1, signed=now["T"] - 50)
         names = ["constant", "frequency", "signed"]
         for scaling in SCALINGS:
@@ -187,7 +187,7 @@ class TestVariables:
                 np.testing.assert_allclose(Z[names[1:]].std(ddof=0), 1)
             assert Z["constant"].nunique() == 1
 
-    def test_outliers_shape_neither_scaling_nor_clusters_but_are_labelled(self):
+    def test_outliers_do_not_affect_scaling_or_clusters_but_are_labelled(self):
         extreme = now.copy()
         extreme.iloc[:4, extreme.columns.get_indexer(["frequency", "monetary_value"])] = [3_000, 50_000]
         model = Segmentation(outlier_quantile=0.99, scaling="standard", variables=VARIABLES).fit(extreme, then)
@@ -202,7 +202,7 @@ class TestVariables:
         swamped = Segmentation(scaling="standard", variables=VARIABLES).fit(extreme, then)
         assert adjusted_rand_score(group, swamped.segment(extreme)) < adjusted_rand_score(group, model.segment(extreme))
 
-    def test_hdbscans_noise_and_new_rows_take_the_nearest_centre(self):
+    def test_hdbscan_noise_and_new_rows_get_the_nearest_centre(self):
         noisy = now.copy()
         noisy.iloc[0, noisy.columns.get_indexer(["days_since_last_purchase"])] = 400
         model = Segmentation(algorithm="hdbscan", variables=VARIABLES, min_cluster_size=20).fit(noisy, then)
@@ -212,7 +212,7 @@ class TestVariables:
         assert np.array_equal(model.segment(noisy.iloc[:1]), model.segment(noisy)[:1])
 
 
-def test_quantile_bins_hold_equal_parts_and_ties_share_a_bin():
+def test_quantile_bins_have_equal_size_and_ties_share_a_bin():
     totals = pd.DataFrame({"total_spend": np.arange(100.0), "total_spend_rate": np.arange(100.0) / 90})
     spend = np.arange(100.0)[::-1]
     by_total, by_rate = (QuantileBins(by, 5).fit(totals, spend) for by in ("total_spend", "total_spend_rate"))
@@ -220,7 +220,7 @@ def test_quantile_bins_hold_equal_parts_and_ties_share_a_bin():
         assert np.array_equal(model.segment(totals), np.repeat([1, 2, 3, 4, 5], 20))
         np.testing.assert_allclose(np.unique(model.predict(totals)), [9.5, 29.5, 49.5, 69.5, 89.5])
         assert CANDIDATES["quantile_bins"].is_baseline
-    # Of a shop that goes on as it was, watched twice as long, totals outgrow their edges.
+    # In a stable shop that is observed twice as long, totals outgrow their edges.
     later = totals.assign(total_spend=2 * totals["total_spend"])
     assert np.array_equal(by_rate.segment(later), by_rate.segment(totals))
     assert (by_total.segment(later) == 5).sum() == 60
@@ -229,7 +229,7 @@ def test_quantile_bins_hold_equal_parts_and_ties_share_a_bin():
     model = QuantileBins(n_clusters=5).fit(tied, tied["total_spend"])
     assert pd.Series(model.segment(tied)).value_counts().sort_index().tolist() == [20, 10, 70]
     assert QuantileBins().fit(tied.clip(upper=2), tied["total_spend"]).segments_.tolist() == [2, 1]
-    with pytest.raises(InputError, match="does not tell customers apart"):
+    with pytest.raises(InputError, match="does not distinguish customers"):
         QuantileBins().fit(tied * 0, tied["total_spend"])
     with pytest.raises(InputError, match="n_clusters"):
         QuantileBins(n_clusters=1).fit(tied, tied["total_spend"])
@@ -245,21 +245,21 @@ def test_quantile_bins_hold_equal_parts_and_ties_share_a_bin():
         ({"algorithm": "k-means"}, "did you mean 'kmeans'"),
         ({"scaling": "min_max"}, "did you mean 'minmax'"),
         ({"outlier_quantile": 99.5}, "outlier_quantile is out of range"),
-        ({"outlier_quantile": 0.9, "variables": ["T"]}, "no column to look at"),
+        ({"outlier_quantile": 0.9, "variables": ["T"]}, "no column to apply to"),
         ({"variables": ["frequncy"]}, "did you mean 'frequency'"),
         ({"variables": ["clv"], "with_value": False}, "missing feature clv"),
-        ({"variables": []}, "nothing to cluster on"),
+        ({"variables": []}, "no variable to cluster on"),
         ({"algorithm": "hdbscan", "min_cluster_size": 400}, "fewer than two clusters"),
         ({"algorithm": "hdbscan", "min_cluster_size": 1}, "min_cluster_size is out of range"),
         ({"n_init": 0}, "n_init is out of range"),
     ],
 )
-def test_mistakes_are_refused_with_what_to_do(params, message):
+def test_mistakes_raise_with_a_hint(params, message):
     with pytest.raises(InputError, match=message):
         Segmentation(**{"variables": VARIABLES, **params}).fit(X, y)
 
 
-def test_rows_and_outcomes_that_do_not_pair_up_are_refused():
+def test_rows_and_outcomes_that_do_not_pair_up_raise():
     for wrong in (y.iloc[1:], y * np.nan, None):
         with pytest.raises(InputError, match="spend of each customer in the next period"):
             Segmentation().fit(X, wrong)
@@ -268,7 +268,7 @@ def test_rows_and_outcomes_that_do_not_pair_up_are_refused():
 class TestMatching:
     @settings(max_examples=50, deadline=None)
     @given(permutation=st.permutations([1, 2, 3, 4, 5]), moved=st.integers(0, 40), seed=st.integers(0, 99))
-    def test_any_permutation_is_undone_though_some_customers_moved(self, permutation, moved, seed):
+    def test_any_permutation_is_undone_even_if_some_customers_moved(self, permutation, moved, seed):
         rng = np.random.default_rng(seed)
         old = np.repeat([1, 2, 3, 4, 5], 60)
         new = np.array(permutation)[old - 1]
@@ -276,13 +276,13 @@ class TestMatching:
         mapping = match_labels(new, old)
         assert all(mapping[number] == label for label, number in enumerate(permutation, start=1))
 
-    def test_the_total_overlap_is_largest_not_the_first_pairs(self):
-        # Greedy would pair 1 with 1 (50) and leave 2 with 2 (0); the best total is 40 + 40.
+    def test_matching_maximises_the_total_overlap(self):
+        # A greedy match would pair 1 with 1 (50) and 2 with 2 (0); the best total is 40 + 40.
         new = np.repeat([1, 1, 2], [50, 40, 40])
         old = np.repeat([1, 2, 1], [50, 40, 40])
         assert match_labels(new, old) == {1: 2, 2: 1}
 
-    def test_more_segments_get_unused_numbers_and_fewer_leave_some_free(self):
+    def test_more_segments_get_unused_numbers_and_fewer_leave_numbers_free(self):
         old = np.repeat([1, 2, 3], 20)
         assert match_labels(np.repeat([4, 5, 1, 2, 3], 12), old) == {1: 2, 2: 4, 3: 3, 4: 1, 5: 5}
         assert match_labels(np.repeat([2, 1], 30), np.repeat([1, 2, 7], [20, 10, 30])) == {1: 7, 2: 1}
@@ -301,7 +301,7 @@ class TestMatching:
             version.relabel({1: 2, 2: 2})
         with pytest.raises(InputError, match="one to one"):
             version.relabel({8: 1})
-        # A segment that had no customer to match by gets a number of its own.
+        # A segment without a shared customer gets its own number.
         assert set(version.relabel({1: 1, 2: 2, 3: 3}).segments_) == {1, 2, 3, 4, 5}
 
 
@@ -315,7 +315,7 @@ class TestExplainedDeviance:
         positive = spend + 1
         assert explained_deviance(positive, positive) == 1
 
-    def test_nothing_predicted_counts_as_a_thousandth_of_the_mean(self):
+    def test_a_prediction_of_0_counts_as_a_thousandth_of_the_mean(self):
         spend = np.array([0.0, 0.0, 3.0, 9.0])
         floor = 3.0 / 1000
         assert explained_deviance(spend, [0, -1, 3, 9]) == pytest.approx(
@@ -327,7 +327,7 @@ class TestExplainedDeviance:
         with pytest.raises(InputError, match="negative spend"):
             explained_deviance([-1, 2], [1, 2])
 
-    def test_segments_of_value_explain_more_than_bins_of_past_spend_and_the_bootstrap_shows_it(self, fitted):
+    def test_value_segments_explain_more_than_bins_of_past_spend_in_the_bootstrap(self, fitted):
         predictions = {name: fitted[name].predict(now) for name in ("kmeans", "quantile_bins")}
         draws = paired_bootstrap(explained_deviance, then, predictions, np.arange(len(now)), n_resamples=200, seed=0)
         assert draws.gain("kmeans", "quantile_bins").lower_bound(0.05) > 0
@@ -353,7 +353,7 @@ class TestClusterMetrics:
         assert sampled == silhouette(Z, labels, seed=1, max_rows=600) != silhouette(Z, labels, seed=2, max_rows=600)
         assert sampled == pytest.approx(silhouette(Z, labels, seed=0), abs=0.05)
 
-    def test_a_single_cluster_tells_nothing_apart(self):
+    def test_a_single_cluster_has_the_documented_metrics(self):
         Z, labels = blobs(40)
         assert silhouette(Z, labels * 0, seed=0) == 0
         assert np.isnan(davies_bouldin(Z, labels * 0))
@@ -361,7 +361,7 @@ class TestClusterMetrics:
         assert smallest_share(labels * 0) == 1
         assert smallest_share([1, 1, 1, 2]) == 0.25
 
-    def test_permuted_null_equals_the_silhouette_of_structureless_data_and_not_that_of_clusters(self):
+    def test_permuted_null_equals_the_silhouette_of_noise_and_is_below_that_of_clusters(self):
         noise = np.random.default_rng(0).lognormal(0, 1, (500, 3))
         null = silhouette_null(kmeans, noise, n_repeats=6, seed=0)
         assert silhouette(noise, kmeans(noise), seed=0) == pytest.approx(null.mean(), abs=0.04)
@@ -424,7 +424,7 @@ class TestClusterMetrics:
         assert (principal_components(Z[:, :1], labels, seed=0)["pc2"] == 0).all()
 
 
-def test_figures_draw_what_the_frames_hold(fitted, tmp_path):
+def test_figures_draw_the_values_of_the_tables(fitted, tmp_path):
     model = fitted["outliers"]
     Z, segments = model.transform(now), model.segment(now)
     table, points = elbow(model.cluster, Z, [2, 3, 4], seed=0), principal_components(Z, segments, seed=0)

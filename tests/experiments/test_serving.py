@@ -1,4 +1,4 @@
-"""`mlflow models serve` and a bare `mlflow ui`, as the README has them, on loopback."""
+"""`mlflow models serve` and a plain `mlflow ui`, as in the README, on loopback."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def free_port() -> int:
 
 @contextmanager
 def server(folder: Path, *command: str, answers: str) -> Iterator[str]:
-    """A server of the mlflow command line, up when its address answers, ended with all its children."""
+    """Run a server of the mlflow command line until the block ends, and end it with all its children."""
     port = free_port()
     log = (folder / "server.log").open("w")
     process = subprocess.Popen(
@@ -76,7 +76,7 @@ def post(address: str, body: Any) -> tuple[int, dict[str, Any]]:
 
 @contextmanager
 def serving(folder: Path, name: str) -> Iterator[tuple[str, list[str]]]:
-    """The champion of that name, served from a folder: its address, and the features that it asks for."""
+    """Serve the champion of that name from a folder, and return its address and its features."""
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     features = mlflow.models.get_model_info(f"models:/{name}@champion").signature.inputs.input_names()
     command = ("models", "serve", "-m", f"models:/{name}@champion", "--env-manager", "local")
@@ -90,7 +90,7 @@ def served(finished_run: tuple[Path, str]) -> Iterator[tuple[str, list[str]]]:
         yield answers
 
 
-def test_served_model_answers_every_json_form_alike(served: tuple[str, list[str]]) -> None:
+def test_served_model_gives_the_same_answer_to_every_json_form(served: tuple[str, list[str]]) -> None:
     address, features = served
     row = {name: 1.0 for name in features} | {"frequency": 2, "recency": 30, "T": 60.5}
     split = {"columns": features, "data": [[row[name] for name in features]]}
@@ -144,7 +144,7 @@ def test_segments_of_the_merchandise_store_are_scored_and_served(
     assert spend["first"].is_monotonic_decreasing  # segment 1 is the most valuable
 
     with serving(tmp_path, SEGMENTS) as (address, features):
-        # A rate that naive bins are cut by, and these clusters do not read, is none of the table's main features.
+        # The rate of the baseline's bins, which these clusters do not use, is not among the table's main features.
         rows = table.assign(total_spend_rate=table["total_spend"] / 365)[features].to_dict("records")
         status, answer = post(address, {"dataframe_records": rows})
         assert status == 200, answer
@@ -157,7 +157,7 @@ def test_segments_of_the_merchandise_store_are_scored_and_served(
 @pytest.mark.slow
 def test_a_bare_mlflow_ui_shows_runs_and_models(finished_run: tuple[Path, str]) -> None:
     folder, _ = finished_run
-    with server(folder, "ui", "--workers", "1", answers="/health") as address:  # each imports MLflow
+    with server(folder, "ui", "--workers", "1", answers="/health") as address:  # each worker imports MLflow
         with urllib.request.urlopen(
             f"{address}/api/2.0/mlflow/registered-models/get?name={NAME}", timeout=30
         ) as answer:

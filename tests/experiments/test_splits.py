@@ -1,4 +1,4 @@
-"""Cutoffs of the design, and the rule that no window reaches into a later part."""
+"""Cutoffs of the design, and the rule that windows of different parts do not overlap."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_too_little_data_states_the_arithmetic_and_what_fits():
     make_splits(START, date(2017, 9, 1), horizon_days=61, **RULE)
 
 
-def test_a_single_day_and_options_out_of_range_are_refused():
+def test_a_single_day_and_options_out_of_range_raise():
     with pytest.raises(InputError, match="too short"):
         make_splits(START, START + timedelta(days=1), horizon_days=1, **RULE)
     with pytest.raises(InputError, match="step_days"):

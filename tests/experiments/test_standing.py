@@ -1,4 +1,4 @@
-"""Controls beside a model: what has nothing to learn finds nothing, and a leak in the machinery would show."""
+"""Controls: data without signal give no skill, and a leak in the procedure shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FOLDS = ((CUTOFFS[:1], CUTOFFS[1:2]), (CUTOFFS[:2], CUTOFFS[2:]))
 
 
 class Rate(Constant):
-    """The feature itself."""
+    """Model whose prediction is the feature itself."""
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         return X["rate"].to_numpy()
@@ -33,7 +33,7 @@ TASK = SmallTask(models={"rate": Candidate(Rate, "rate", is_baseline=True), "lig
 
 
 class Remembering(Constant):
-    """A cheat: it looks up what its customers' targets were, whatever the cutoff."""
+    """Cheating model that looks up the targets of its customers at any cutoff."""
 
     known: ClassVar[dict[tuple[Any, ...], float]] = {}
 
@@ -52,7 +52,7 @@ def dataset() -> Dataset:
     )
 
 
-def test_permuted_targets_keep_each_cutoffs_values_and_forget_whose_they_are(dataset: Dataset) -> None:
+def test_permuted_targets_keep_the_values_of_each_cutoff_but_not_their_customers(dataset: Dataset) -> None:
     dealt = permuted_within_cutoff(dataset.target, seed=1)
     assert dealt.index.equals(dataset.target.index)
     for day in pd.DatetimeIndex(CUTOFFS):
@@ -68,7 +68,7 @@ def test_permuted_targets_keep_each_cutoffs_values_and_forget_whose_they_are(dat
     assert (both["y"].to_numpy()[twice["days"]] == twice["y"]).all()  # columns of a row stay together
 
 
-def test_a_model_stands_above_controls_that_find_nothing(dataset: Dataset) -> None:
+def test_a_model_beats_controls_without_signal(dataset: Dataset) -> None:
     standing = stand(TASK, "lightgbm", {"n_estimators": 30}, dataset, FOLDS, n_controls=4, seed=0)
     metrics = standing.metrics()
     assert metrics["valid/gini"] > 0.4
@@ -101,13 +101,13 @@ class Refusing(Constant):
         raise UnsuitableDataError("there is nothing to learn")
 
 
-def test_a_model_that_refuses_permuted_targets_has_no_control(dataset: Dataset) -> None:
+def test_a_model_that_rejects_permuted_targets_has_no_control(dataset: Dataset) -> None:
     assert np.isnan(permuted_metric(TASK, Refusing, dataset, FOLDS, seed=0))
     assert control_metrics("control/x", np.array([np.nan, 0.1, 0.3])) == {"control/x": 0.2, "control/x_max": 0.3}
     assert control_metrics("control/x", np.array([np.nan])) == {}
 
 
-def test_the_control_shows_a_machinery_that_leaks(dataset: Dataset) -> None:
+def test_the_control_shows_a_leak_in_the_procedure(dataset: Dataset) -> None:
     dealt = permuted_within_cutoff(dataset.target, seed=3)
     Remembering.known = dict(dealt.items())
     assert permuted_metric(TASK, Remembering, dataset, FOLDS, seed=3) == pytest.approx(1.0)

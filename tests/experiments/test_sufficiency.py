@@ -1,4 +1,4 @@
-"""Windows that hold too little: named, with what it would take."""
+"""Windows with too little data: the error names them and the missing amount."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def counts(**columns: list[int]) -> pd.DataFrame:
     return pd.DataFrame({**dict.fromkeys(COUNTED, 0), **columns}, index=days)
 
 
-def test_windows_are_counted_by_hand() -> None:
+def test_counts_of_windows_equal_counts_by_hand() -> None:
     days = pd.to_datetime(["2017-03-01", "2017-03-29"])
     index = pd.MultiIndex.from_product([list("abcd"), days], names=["customer_id", "cutoff"])
     X = pd.DataFrame({"frequency": [0, 1, 0, 0, 2, 3, 1, 1]}, index=index)
@@ -40,11 +40,11 @@ def test_windows_are_counted_by_hand() -> None:
     }
 
 
-def test_what_is_enough_passes() -> None:
+def test_enough_data_pass() -> None:
     check_sufficiency(task(customers=200, positives=10), counts(customers=[200, 240], positives=[10, 20]))
 
 
-def test_what_it_would_take_is_reckoned_from_shares_and_growth() -> None:
+def test_the_missing_amount_is_computed_from_shares_and_growth() -> None:
     held = counts(customers=[200, 240], positives=[10, 20])  # 10 / 200 of customers; 10 more in 4 weeks
     with pytest.raises(InsufficientDataError, match="positives in the window from 2017-03-01") as raised:
         check_sufficiency(task(customers=200, positives=30), held)
@@ -52,20 +52,20 @@ def test_what_it_would_take_is_reckoned_from_shares_and_growth() -> None:
     assert "some 400 more customers like these or some 8 more weeks" in raised.value.hint
 
 
-def test_all_that_is_short_is_named_and_the_most_of_it_decides() -> None:
+def test_all_counts_that_are_too_low_are_named_and_the_largest_need_decides() -> None:
     held = counts(customers=[100, 100], repeat_customers=[50, 40], positives=[10, 20])
     with pytest.raises(InsufficientDataError) as raised:
         check_sufficiency(task(customers=150, repeat_customers=50, positives=20), held)
     assert raised.value.found == "100; 40; 10"
-    assert "some 100 more customers like these;" in raised.value.hint  # repeat customers did not grow: no weeks help
+    assert "some 100 more customers like these;" in raised.value.hint  # more weeks do not help
 
 
-def test_nothing_is_promised_where_there_is_nothing() -> None:
-    with pytest.raises(InsufficientDataError, match="there is none so far"):
+def test_no_amount_is_stated_if_the_data_hold_none() -> None:
+    with pytest.raises(InsufficientDataError, match="hold none so far"):
         check_sufficiency(task(positives=1), counts(customers=[100], positives=[0]))
 
 
-def test_missing_tables_are_named() -> None:
+def test_missing_tables_raise_and_are_named() -> None:
     with pytest.raises(InsufficientDataError, match="contacts"):
         check_tables(task(), ["transactions"])
 
@@ -87,12 +87,12 @@ def test_rows_of_another_grain_are_missed_as_rows() -> None:
 
 
 @pytest.mark.parametrize("minimum", [{"custmers": 1}, {"customers": -1}, {"customers": 1.5}, {"customers": True}])
-def test_a_minimum_is_a_count_of_what_is_counted(minimum: dict[str, object]) -> None:
+def test_a_minimum_must_be_a_known_count(minimum: dict[str, object]) -> None:
     with pytest.raises(InputError, match=r"task\.minimum"):
         check_minimum(minimum, COUNTED)
 
 
-def test_growth_by_simulation_meets_the_estimate() -> None:
+def test_simulated_growth_agrees_with_the_estimate() -> None:
     weekly = 7.0
     held = counts(customers=[int(100 + weekly * 4 * step) for step in range(4)])
     with pytest.raises(InsufficientDataError) as raised:

@@ -1,4 +1,4 @@
-"""One conformance suite over all tasks, on CDNOW's sample, and how any task is validated and pruned."""
+"""One conformance suite over all tasks on CDNOW's sample, and tests of validation and pruning."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def session(request: pytest.FixtureRequest, shared_cache: Path) -> Session:
 
 @pytest.fixture(scope="module")
 def fitted(session: Session) -> tuple[Model, Dataset, Dataset]:
-    """The configured model, fitted; its training rows; the last validation cutoff's rows."""
+    """Return the configured model after fitting, its training rows, and the rows of the last validation cutoff."""
     training, held_out = session.splits.folds()[-1]
     dataset = session.dataset([*training, *held_out])
     train = dataset.at(*training)
@@ -61,7 +61,7 @@ def test_features_lie_before_and_outcomes_after_the_cutoff(session: Session) -> 
     assert (whole.X["T"] <= (cutoff - session.splits.earliest + timedelta(days=60)).days).all()
 
 
-def test_task_names_what_it_promises(session: Session, fitted: tuple[Model, Dataset, Dataset]) -> None:
+def test_task_declares_its_contract(session: Session, fitted: tuple[Model, Dataset, Dataset]) -> None:
     task, (model, _, rows) = session.task, fitted
     baselines = task.baselines({})
     assert baselines
@@ -75,14 +75,14 @@ def test_task_names_what_it_promises(session: Session, fitted: tuple[Model, Data
     assert all(metric.name == name and metric.means for name, metric in task.metrics().items())
     assert set(task.needs) <= set(session.shop.tables.present())
     assert task.ability
-    assert task.primary_metric not in task.ability  # which is in a marketer's words
+    assert task.primary_metric not in task.ability  # it is written in a marketer's words
     scores = outputs.set_index(rows.X.index.droplevel("cutoff"))
     view, groups = task.customer_view(scores), task.groups(scores)
     assert view is None or view.index.name == "customer_id"
     assert groups is None or groups.cat.ordered
 
 
-def test_primary_metric_is_the_one_that_the_gate_resamples(
+def test_primary_metric_equals_the_metric_that_the_gate_resamples(
     session: Session, fitted: tuple[Model, Dataset, Dataset]
 ) -> None:
     task, (model, train, rows) = session.task, fitted
@@ -101,7 +101,7 @@ def test_primary_metric_is_the_one_that_the_gate_resamples(
     assert np.isfinite(draws.gain("model", "baseline").draws).all()
 
 
-def test_diagnosis_is_made_of_numbers_and_tables(session: Session, fitted: tuple[Model, Dataset, Dataset]) -> None:
+def test_diagnosis_returns_numbers_and_tables(session: Session, fitted: tuple[Model, Dataset, Dataset]) -> None:
     model, _, rows = fitted
     diagnosis = session.task.diagnose(model, rows)
     if diagnosis is None:
@@ -155,9 +155,9 @@ def test_a_class_by_which_a_champion_would_not_be_found_is_refused(content: dict
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"judged": ("spent",)}, "small judges what it does not give"),
-        ({"outputs": {}}, "small judges what it does not give"),
-        ({"names": classmethod(lambda task: ("large",))}, "the task 'small' does not name itself"),
+        ({"judged": ("spent",)}, "small has no valid judged outputs"),
+        ({"outputs": {}}, "small has no valid judged outputs"),
+        ({"names": classmethod(lambda task: ("large",))}, "lacks 'small'"),
     ],
 )
 def test_a_task_that_contradicts_itself_is_refused(content: dict[str, object], message: str) -> None:
@@ -180,7 +180,7 @@ def test_an_outcome_of_several_columns_has_no_mean_for_a_control() -> None:
 
 
 class Level(Model):
-    """Predicts its parameter for everybody, and remembers the cutoffs that it was trained at."""
+    """Model that predicts its parameter for every row, and records the cutoffs that it was trained at."""
 
     seen: ClassVar[list[tuple[set[date], set[date]]]] = []
 
@@ -215,13 +215,13 @@ def rows_at(cutoffs: list[date]) -> Dataset:
     return Dataset(pd.DataFrame({"T": 1.0}, index=index), pd.DataFrame({"y": 1.0}, index=index))
 
 
-def test_each_fold_is_trained_on_its_own_cutoffs_alone() -> None:
+def test_each_fold_trains_only_on_its_own_cutoffs() -> None:
     Level.seen.clear()
     validate(TASK.evaluate, lambda: TASK.build("level", {"level": 0.5}), rows_at(CUTOFFS), FOLDS)
     assert Level.seen == [(set(training), set(held_out)) for training, held_out in FOLDS]
 
 
-def test_a_cutoff_without_rows_is_missed_not_passed_over() -> None:
+def test_a_cutoff_without_rows_raises() -> None:
     with pytest.raises(KeyError, match="2017-01-31"):
         rows_at(CUTOFFS[:1]).at(*CUTOFFS[:2])
 
@@ -241,7 +241,7 @@ def test_a_poor_trial_is_pruned_after_its_first_cutoff_and_a_guard_is_a_constrai
     assert study.trials[0].constraints["level"] <= 0
 
 
-def test_an_undefined_objective_is_said_and_is_never_a_number() -> None:
+def test_an_undefined_objective_raises_and_is_never_a_number() -> None:
     nothing = Metric(
         "level", "no figure", lambda y, p, weights=None: np.nan, gain="is higher", undefined="all are equal"
     )

@@ -1,6 +1,6 @@
-"""Studies: the same seed gives the same trials, an interrupt loses nothing, a failure is kept and passed by.
+"""Studies: the same seed gives the same trials, an interrupt loses nothing, and a failure is stored.
 
-What workers run stands at the top level of the module: a spawned process imports it.
+Functions that workers run are at the top level of the module, because a spawned process imports it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def test_same_seed_same_trials_and_another_seed_others(tmp_path: Path) -> None:
     assert params_of(first) != params_of(run_study(tmp_path, "three", seed=2))
 
 
-def test_a_resumed_study_draws_what_an_unbroken_one_draws(tmp_path: Path) -> None:
+def test_a_resumed_study_draws_the_same_trials_as_an_uninterrupted_one(tmp_path: Path) -> None:
     run_study(tmp_path, "broken", n_trials=5)
     assert params_of(run_study(tmp_path, "broken", n_trials=12)) == params_of(run_study(tmp_path, "whole", n_trials=12))
 
@@ -89,7 +89,7 @@ def test_no_trial_is_drawn_twice(tmp_path: Path) -> None:
     assert len(set(drawn)) == len(drawn) > 3
 
 
-def test_a_failing_trial_keeps_its_traceback_and_the_study_goes_on(tmp_path: Path) -> None:
+def test_a_failing_trial_keeps_its_traceback_and_the_study_continues(tmp_path: Path) -> None:
     def fails_twice(trial: optuna.Trial) -> float:
         if trial.number in (1, 3):
             raise ZeroDivisionError("the third customer")
@@ -131,11 +131,11 @@ def test_a_trial_outside_the_guards_is_never_the_best(tmp_path: Path) -> None:
     ("errors", "raised"),
     [
         ((UnsuitableDataError, InsufficientDataError), UnsuitableDataError),
-        ((InputError, InputError), InputError),  # a range that no model takes is no lack of data
+        ((InputError, InputError), InputError),  # a range that no model accepts is not a lack of data
         ((UnsuitableDataError, InputError), InputError),
     ],
 )
-def test_models_that_refuse_the_data_are_told_from_a_range_that_no_model_takes(
+def test_models_that_reject_the_data_differ_from_a_range_that_no_model_accepts(
     tmp_path: Path, errors: tuple[type[InputError], ...], raised: type[InputError]
 ) -> None:
     def refuse(trial: optuna.Trial) -> float:
@@ -160,7 +160,7 @@ def test_an_interrupted_trial_does_not_count(tmp_path: Path) -> None:
     assert not study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
 
 
-def test_an_objective_that_is_no_number_fails_the_trial_and_ends(tmp_path: Path) -> None:
+def test_an_objective_that_is_not_a_number_fails_the_trial(tmp_path: Path) -> None:
     study = run_study(tmp_path, n_trials=3, objective=lambda trial: float("nan"))
     assert [trial.state.name for trial in finished(study)] == ["FAIL"] * 3
 
@@ -200,25 +200,25 @@ def test_a_running_trial_of_a_living_process_is_left_alone(tmp_path: Path) -> No
     assert not is_gone({"host": "elsewhere", "pid": 1, "started": "0"})
 
 
-def test_a_trial_of_another_machine_is_not_waited_for_where_nothing_tells_that_it_lives(tmp_path: Path) -> None:
+def test_a_trial_of_another_machine_is_not_awaited_without_heartbeats(tmp_path: Path) -> None:
     study = open_study("study", options(tmp_path), "same")
     new_trial(study, {"host": "elsewhere", "pid": 1, "started": "0"})
     assert len(finished(run_study(tmp_path, n_trials=2))) == 2
 
 
-def test_half_a_line_that_a_killed_process_left_in_the_journal_is_cut_off(tmp_path: Path) -> None:
+def test_a_partial_line_of_a_killed_process_is_cut_off_the_journal(tmp_path: Path) -> None:
     kept = params_of(run_study(tmp_path, n_trials=2))
     with (tmp_path / "optuna.journal").open("a") as journal:
         journal.write('{"op_code":4,"worker_')
     assert params_of(run_study(tmp_path, n_trials=3))[:2] == kept
 
 
-def test_a_journal_that_is_deleted_in_mid_study_is_named(tmp_path: Path) -> None:
+def test_a_journal_that_is_deleted_during_a_study_is_named(tmp_path: Path) -> None:
     def deletes_it(trial: optuna.Trial) -> float:
         (tmp_path / "optuna.journal").unlink()
         return value(trial)
 
-    signal.alarm(20)  # rather than to wait for its own lock for ever
+    signal.alarm(20)  # instead of waiting for its own lock forever
     try:
         with pytest.raises(FileNotFoundError, match=r"optuna\.journal"):
             run_study(tmp_path, objective=deletes_it)
@@ -247,7 +247,7 @@ def test_a_trial_that_was_taken_for_dead_does_not_count(tmp_path: Path) -> None:
 
 
 def slow_value(trial: optuna.Trial) -> float:
-    assert "mlflow" not in sys.modules  # which takes longer to import than all else that a worker needs
+    assert "mlflow" not in sys.modules  # its import takes longer than all others that a worker needs
     time.sleep(0.05)
     return value(trial)
 
@@ -263,7 +263,7 @@ def run_workers(
     return study
 
 
-def test_two_workers_share_a_study_and_run_exactly_the_wanted_number_each_once(tmp_path: Path) -> None:
+def test_two_workers_share_a_study_and_run_exactly_the_requested_trials_once_each(tmp_path: Path) -> None:
     told: list[int] = []
     study = run_workers(tmp_path, 25, on_finished=lambda trial: told.append(trial.number))
     assert sorted(told) == [trial.number for trial in finished(study)]
@@ -283,7 +283,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_trial_does_not_count(tmp_pa
 
     study = run_workers(tmp_path, 40, on_finished=kill_the_first)
     assert len({trial.user_attrs["owner"]["pid"] for trial in study.trials}) == 3
-    begun = [trial for trial in study.trials if trial.params]  # of two that ask for the last place, one gets none
+    begun = [trial for trial in study.trials if trial.params]  # two workers may ask for the last place; one gets none
     assert all(trial in finished(study) for trial in begun if trial.user_attrs["owner"]["pid"] not in killed)
 
 
@@ -306,7 +306,7 @@ def join_here_only(folder: Path, error: type[Exception]) -> optuna.Study:
 
 
 @pytest.mark.parametrize(("error", "raised"), [(InputError, InputError), (OSError, RuntimeError)])
-def test_what_a_worker_cannot_start_for_is_said(
+def test_the_reason_why_a_worker_cannot_start_is_reported(
     tmp_path: Path, error: type[Exception], raised: type[Exception]
 ) -> None:
     with pytest.raises(raised, match="the network is down"):
@@ -317,7 +317,7 @@ def _supervise(folder: Path) -> None:
     run_workers(folder, 500)
 
 
-def test_workers_whose_supervisor_is_killed_end_and_lose_nothing_and_leave_no_data(
+def test_workers_end_without_loss_or_leftovers_if_the_main_process_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary = tmp_path / "tmp"
@@ -347,7 +347,7 @@ def drop_table(database: Path, trial: optuna.Trial) -> float:
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
-def test_a_database_that_stops_answering_is_told_from_a_trial_that_fails(tmp_path: Path, n_workers: int) -> None:
+def test_a_database_that_stops_answering_differs_from_a_failing_trial(tmp_path: Path, n_workers: int) -> None:
     database = tmp_path / "optuna.db"
     address, objective = f"sqlite:///{database}", partial(drop_table, database)
     join = partial(open_study, "study", StudyOptions(**{**vars(options(tmp_path)), "storage": address}), "same")
@@ -363,7 +363,7 @@ def test_a_database_that_stops_answering_is_told_from_a_trial_that_fails(tmp_pat
         study_goes_on()
 
 
-def test_more_workers_than_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_workers_than_memory_holds_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available_memory", lambda: 3 * 1000 * (10 * 48 + 200))
     check_memory_of_workers(3, 1000, 10)
     with pytest.raises(InputError, match=r"4 workers with 1,000 rows(.|\n)*tuning\.workers"):
@@ -372,10 +372,10 @@ def test_more_workers_than_memory_holds_are_refused(monkeypatch: pytest.MonkeyPa
 
 @settings(deadline=None, max_examples=100)
 @given(n_trials=st.integers(1, 6), n_workers=st.integers(1, 5), schedule=st.lists(st.integers(0, 99), max_size=60))
-def test_exactly_the_wanted_number_finishes_in_whatever_order_processes_move(
+def test_exactly_the_requested_number_finishes_in_any_order_of_processes(
     n_trials: int, n_workers: int, schedule: list[int]
 ) -> None:
-    """Each step moves one process: it asks, checks its place, then finishes or, one time in five, is killed."""
+    """Move one process at each step: it asks, checks its place, then finishes or, one time in five, is killed."""
     study = optuna.create_study()
     holds: list[tuple[optuna.Trial, bool] | None] = [None] * n_workers
     to_the_end = range(3 * n_workers * (n_trials + n_workers))
@@ -398,7 +398,7 @@ def test_exactly_the_wanted_number_finishes_in_whatever_order_processes_move(
     assert len(finished(study)) == n_trials
 
 
-def test_a_database_knows_by_heartbeats_which_trials_of_other_machines_live(tmp_path: Path) -> None:
+def test_a_database_knows_live_trials_of_other_machines_by_heartbeats(tmp_path: Path) -> None:
     on_database = StudyOptions(**{**vars(options(tmp_path)), "storage": f"sqlite:///{tmp_path}/optuna.db"})
     study = open_study("study", on_database, "same")
     elsewhere = {"host": "elsewhere", "pid": 1, "started": "0"}
@@ -423,7 +423,7 @@ def test_a_trial_of_another_machine_that_died_before_its_first_heartbeat_is_ende
 
 
 @pytest.mark.parametrize("time_zone", ["Pacific/Auckland", "America/Lima"])
-def test_a_machine_in_another_time_zone_is_given_the_time_to_write_its_runs(
+def test_a_machine_in_another_time_zone_gets_the_time_to_write_its_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time_zone: str
 ) -> None:
     monkeypatch.setenv("TZ", time_zone)
@@ -441,7 +441,7 @@ def test_a_machine_in_another_time_zone_is_given_the_time_to_write_its_runs(
     assert lacks_writer(trial)
 
 
-def test_params_come_back_from_a_trial_as_they_were_drawn(tmp_path: Path) -> None:
+def test_params_of_a_trial_equal_those_drawn(tmp_path: Path) -> None:
     drawn = []
 
     def remember(trial: optuna.Trial) -> float:
@@ -464,6 +464,6 @@ def test_params_come_back_from_a_trial_as_they_were_drawn(tmp_path: Path) -> Non
         (Space(["lightgbm"], {"lightgbm": {"num_leaves": {"low": 0, "high": 9, "log": True}}}), "malformed range"),
     ],
 )
-def test_a_wrong_space_is_refused_before_any_trial(space: Space, message: str) -> None:
+def test_a_wrong_space_raises_before_any_trial(space: Space, message: str) -> None:
     with pytest.raises(InputError, match=message):
         space.check({"lightgbm": {"num_leaves": 31}})

@@ -1,1 +1,1 @@
-"""How good a model is, and how sure of it one can be."""
+"""Metrics of models, their confidence intervals, and the splits over time that they are measured on."""

@@ -1,6 +1,6 @@
-"""Paired bootstrap over customers: how far metrics, and differences of metrics, vary with who the customers are.
+"""Paired bootstrap over customers: sampling distributions of metrics and of their differences.
 
-Intervals are about these customers in this window; another season is another draw of the window itself.
+Intervals describe the variation of customers within this window. They do not cover the variation between seasons.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ Measured = Callable[[np.ndarray, ThreadPoolExecutor], list[np.ndarray]]
 
 @dataclass(frozen=True)
 class Distribution:
-    """A figure and its bootstrap draws; bounds by percentiles, or by BCa where it has jackknife values.
+    """A metric's estimate and its bootstrap draws; bounds by percentiles, or by BCa with jackknife values.
 
-    BCa, bias-corrected and accelerated: the bound at a level is the draws' quantile at
-    Phi(z0 + (z0 + z) / (1 - a (z0 + z))), z = Phi^-1(level), where z0 says how far the estimate lies from the draws'
-    median and a how fast its standard error changes with the truth. Percentiles are the case z0 = a = 0. BCa covers
-    more of heavy-tailed means and less of gains in Gini (benchmarks/coverage.md).
+    BCa is bias-corrected and accelerated. The bound at a level is the draws' quantile at
+    Phi(z0 + (z0 + z) / (1 - a (z0 + z))), with z = Phi^-1(level). z0 measures the distance of the estimate from the
+    draws' median. a measures how fast the standard error changes with the true value. Percentiles are the case
+    z0 = a = 0. BCa has better coverage for heavy-tailed means and worse for gains in Gini (benchmarks/coverage.md).
 
     Attributes
     ----------
     estimate : float
-        On the rows as they are.
+        The metric on the original rows.
     draws : array of shape (n_resamples,)
-        On each resample; NaN where the metric is undefined there. Those are left out of bounds.
+        The metric on each resample; NaN if it is undefined there. NaN is left out of bounds.
     jackknife : array of shape (n_groups,)
-        Without each group of customers; empty for percentiles.
+        The metric without each group of customers; empty for percentiles.
 
     References
     ----------
@@ -52,20 +52,20 @@ class Distribution:
     jackknife: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """Two-sided interval that covers with probability `confidence`, such as .95."""
+        """Return the two-sided interval with coverage `confidence`, such as 0.95."""
         tail = (1 - confidence) / 2
         return self.bound(tail), self.bound(1 - tail)
 
     def lower_bound(self, alpha: float) -> float:
-        """One-sided: the truth lies below with probability `alpha` at most, such as .05."""
+        """Return the one-sided bound that the true value is below with probability `alpha` at most, such as 0.05."""
         return self.bound(alpha)
 
     def upper_bound(self, alpha: float) -> float:
-        """One-sided: the truth lies above with probability `alpha` at most."""
+        """Return the one-sided bound that the true value is above with probability `alpha` at most."""
         return self.bound(1 - alpha)
 
     def bound(self, level: float) -> float:
-        """What the truth lies below with probability `level`; NaN if there are no draws."""
+        """Return the bound that the true value is below with probability `level`; NaN without draws."""
         if not len(self._sorted):
             return float("nan")
         shifted = self.bias + ndtri(level)
@@ -74,19 +74,23 @@ class Distribution:
         return float(np.quantile(self._sorted, adjusted))
 
     def p_at_most(self, threshold: float) -> float:
-        """One-sided p-value of "the truth is at most `threshold`": below alpha iff the lower bound at alpha is above.
+        """Compute the one-sided p-value of "the true value is at most `threshold`".
 
-        Not below 1 / (n_resamples + 1), which is all that so many draws can show; NaN if there are none.
+        It is below alpha if and only if the lower bound at alpha is above `threshold`. The smallest value is
+        1 / (n_resamples + 1), the resolution of the draws. NaN without draws.
         """
         return self._p_value(self._level_of(threshold, "right"))
 
     def p_at_least(self, threshold: float) -> float:
-        """One-sided p-value of "the truth is at least `threshold`": below alpha iff the upper bound at alpha is."""
+        """Compute the one-sided p-value of "the true value is at least `threshold`".
+
+        It is below alpha if and only if the upper bound at alpha is below `threshold`.
+        """
         return self._p_value(1 - self._level_of(threshold, "left"))
 
     @cached_property
     def bias(self) -> float:
-        """z0: the normal quantile of the share of draws below the estimate, half of those equal to it counted."""
+        """z0: normal quantile of the share of draws below the estimate; draws equal to it count half."""
         if not len(self.jackknife):
             return 0.0
         n = len(self._sorted)
@@ -95,7 +99,7 @@ class Distribution:
 
     @cached_property
     def acceleration(self) -> float:
-        """a: a sixth of the skewness of the jackknife values, mirrored; 0 where there are none or all are equal."""
+        """a: a sixth of the negative skewness of the jackknife values; 0 if there are none or all are equal."""
         values = self.jackknife[~np.isnan(self.jackknife)]
         pulls = values.mean() - values if len(values) else values
         spread = np.sum(pulls**2)
@@ -111,7 +115,10 @@ class Distribution:
         return np.sort(self.draws[~np.isnan(self.draws)])
 
     def _level_of(self, threshold: float, side: str) -> float:
-        """The level whose bound is `threshold`, highest ("right") or lowest ("left") of several; 0 or 1 beyond all."""
+        """Return the level whose bound is `threshold`; 0 or 1 outside the draws.
+
+        Of several such levels, side "right" takes the highest and "left" the lowest.
+        """
         draws, n = self._sorted, len(self._sorted)
         if not n or np.isnan(threshold):
             return float("nan")
@@ -134,7 +141,7 @@ class Distribution:
 class Draws:
     """A metric's distribution for each model, all on the same resamples.
 
-    `draws["model"]` is one model's distribution, `draws.gain("model", "naive")` that of the difference.
+    `draws["model"]` is the distribution of one model, `draws.gain("model", "naive")` that of the difference.
     """
 
     distributions: Mapping[str, Distribution]
@@ -145,13 +152,15 @@ class Draws:
         return self.distributions[name]
 
     def gain(self, model: str, reference: str) -> Distribution:
-        """Metric of `model` minus metric of `reference`, resample by resample."""
+        """Return the distribution of the metric of `model` minus that of `reference`, resample by resample."""
         a, b = self[model], self[reference]
         return Distribution(a.estimate - b.estimate, a.draws - b.draws, a.jackknife - b.jackknife)
 
 
 def resample_weights(units: ArrayLike, n_resamples: int, seed: int, block: int = 1) -> Iterator[np.ndarray]:
-    """Draw resamples: how often each row is in each, as units are drawn with replacement with all their rows.
+    """Draw resamples of units with replacement, and count how often each row is in each resample.
+
+    All rows of a unit are drawn together.
 
     Parameters
     ----------
@@ -159,16 +168,16 @@ def resample_weights(units: ArrayLike, n_resamples: int, seed: int, block: int =
         Resampled unit of each row: its customer, or its week.
     n_resamples : int
     seed : int
-        Same units and seed give the same resamples.
+        The same units and seed give the same resamples.
     block : int
-        Units in a row that are drawn together, in the order of their names, as a week resembles the one before. Blocks
-        may overlap; the last one drawn is cut where the resample is complete.
+        Number of consecutive units, in the order of their names, that are drawn together: a week resembles the week
+        before it. Blocks may overlap; the last block is cut when the resample is complete.
 
     Yields
     ------
     array of uint8, of shape (n_chunk, n_rows)
-        Consecutive resamples, as many as fit in memory; `n_resamples` in all. No unit is drawn 256 times: of
-        many customers one more often than that has a probability of 1e-507.
+        Consecutive resamples, as many as fit in memory; `n_resamples` in total. uint8 suffices: one of many customers
+        is drawn more than 255 times with a probability of 1e-507.
 
     References
     ----------
@@ -193,7 +202,7 @@ def resample_weights(units: ArrayLike, n_resamples: int, seed: int, block: int =
 
 
 def _drawn(rng: np.random.Generator, n: int, block: int) -> np.ndarray:
-    """Draw n of n units, with replacement, in blocks."""
+    """Draw n of n units with replacement, in blocks."""
     if block == 1:
         return rng.integers(n, size=n)
     starts = rng.integers(n - block + 1, size=-(-n // block))
@@ -201,10 +210,10 @@ def _drawn(rng: np.random.Generator, n: int, block: int) -> np.ndarray:
 
 
 def jackknife_weights(customer_ids: ArrayLike, seed: int) -> np.ndarray:
-    """Weights that leave out one group of customers after another.
+    """Return weights that leave out one group of customers after another.
 
-    Customers are dealt at random into `JACKKNIFE_GROUPS` groups of nearly one size, fewer customers into groups of
-    one: the skewness that BCa takes from them is that of delete-one values, at a cost that does not grow.
+    Customers are assigned at random to `JACKKNIFE_GROUPS` groups of nearly equal size; fewer customers get a group
+    each. The skewness that BCa needs is then that of delete-one values, at a constant cost.
 
     Returns
     -------
@@ -227,22 +236,22 @@ def paired_bootstrap(
     block: int = 1,
     bca: bool = False,
 ) -> Draws:
-    """Recompute a metric for each model on the same resamples of customers, or of other units.
+    """Compute a metric for each model on the same resamples of customers, or of other units.
 
     Parameters
     ----------
     metric : Metric or callable
-        A bare callable is one of a whole sample, under the conventions of `evaluation.weighted`: it takes a matrix of
-        weights.
+        A plain callable is a metric of the whole sample, under the conventions of `evaluation.weighted`: it takes a
+        matrix of weights.
     y : array of shape (n_rows,), or as the metric takes it
     predictions : mapping of name to array of shape (n_rows,), or as the metric takes it
     units : array of shape (n_rows,)
-        Resampled unit of each row, such as its customer; a unit's rows are in a resample together.
+        Resampled unit of each row, such as its customer; all rows of a unit are drawn together.
     n_resamples, seed : int
     block : int
         See `resample_weights`.
     bca : bool
-        Take jackknife values too, for bounds by BCa: to be chosen where the metric is a mean of heavy-tailed amounts.
+        Compute jackknife values too, for bounds by BCa. Use it if the metric is a mean of heavy-tailed amounts.
 
     Examples
     --------
@@ -253,7 +262,7 @@ def paired_bootstrap(
     """
     if np.shape(units) != np.shape(y)[:1]:
         raise InputError(
-            "each row needs its resampled unit", expected=f"{np.shape(y)[:1]} units", found=f"{np.shape(units)}"
+            "each row needs a resampled unit", expected=f"{np.shape(y)[:1]} units", found=f"{np.shape(units)}"
         )
     metric = metric if isinstance(metric, Metric) else Metric("", "", metric)
     measured = _of_units(metric, y, predictions, units) if metric.per_unit else _of_samples(metric, y, predictions)
@@ -271,7 +280,7 @@ def paired_bootstrap(
 
 
 def _of_samples(metric: Metric, y: ArrayLike, predictions: Mapping[str, ArrayLike]) -> Measured:
-    """Return what computes a metric of whole samples for each model, for a matrix of weights."""
+    """Return a function of weights and a pool that computes a metric of the whole sample for each model."""
     figure = metric.figure or metric.fn
 
     def measured(weights: np.ndarray, pool: ThreadPoolExecutor) -> list[np.ndarray]:
@@ -283,7 +292,7 @@ def _of_samples(metric: Metric, y: ArrayLike, predictions: Mapping[str, ArrayLik
 
 
 def _of_units(metric: Metric, y: ArrayLike, predictions: Mapping[str, ArrayLike], units: ArrayLike) -> Measured:
-    """Return what averages a metric's values of units for each model, for a matrix of weights."""
+    """Return a function of weights and a pool that averages a metric's values per unit for each model."""
     names, first = np.unique(np.asarray(units), return_index=True)
     values = [metric.values(y, prediction).reindex(names) for prediction in predictions.values()]
     known = [(value.notna().to_numpy(dtype=float), value.fillna(0.0).to_numpy()) for value in values]

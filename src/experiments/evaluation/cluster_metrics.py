@@ -1,9 +1,9 @@
-"""How good a segmentation is: what it says about the next period, how stable it is, and whether clusters are there.
+"""Metrics of segmentations: explained later spend, stability, and evidence that clusters exist.
 
-`Z` is an array or frame of shape (n_rows, n_variables), scaled as it was clustered; `labels` an array of shape
-(n_rows,). `fit_predict` is a callable that clusters rows anew and returns their labels. A null has the columns of Z
-permuted independently: each variable keeps its distribution, what they have to do with each other is gone. What
-clusters of the null reach is owed to the skew of single variables.
+`Z` is an array or DataFrame of shape (n_rows, n_variables), scaled as for clustering. `labels` is an array of shape
+(n_rows,). `fit_predict` is a callable that clusters rows and returns their labels. A null permutes the columns of Z
+independently: each variable keeps its distribution, but the variables become independent. A metric of clusters of the
+null is therefore due to the skew of single variables.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from features.errors import InputError
 
 FitPredict = Callable[..., np.ndarray]
 
-FLOOR = 1e-3  # of mean y: what a prediction of nothing is taken for
+FLOOR = 1e-3  # of mean y: lower predictions count as this
 MOST_ROWS = 10_000
 SURROGATE = {
     "objective": "multiclass",
@@ -41,11 +41,11 @@ SURROGATE_TREES = 60
 
 
 def explained_deviance(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
-    """Share of the deviance of spend that predictions explain: D2 = 1 - D(y, p) / D(y, mean y).
+    """Compute the share of the deviance of spend that predictions explain: D2 = 1 - D(y, p) / D(y, mean y).
 
     D is the mean Tweedie deviance of power 1.5, which suits amounts with many zeros and a long tail:
-    4 (sqrt(y) - sqrt(p))^2 / sqrt(p). It is infinite for spend where nothing was predicted; a prediction below
-    a thousandth of mean y therefore counts as that.
+    4 (sqrt(y) - sqrt(p))^2 / sqrt(p). It is infinite for spend with a prediction of 0. A prediction below a thousandth
+    of mean y therefore counts as a thousandth of mean y.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def explained_deviance(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLi
     Returns
     -------
     float in (-inf, 1]
-        1 for perfect predictions, 0 for the mean of y, below 0 for worse. NaN where all spent the same.
+        1 for perfect predictions, 0 for the mean of y, below 0 for worse. NaN if all spent the same.
 
     References
     ----------
@@ -73,31 +73,32 @@ def explained_deviance(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLi
     low = p < floor.max()
     with np.errstate(
         divide="ignore", invalid="ignore"
-    ):  # division by 0 where nobody in a resample spent anything: no D2 there
+    ):  # division by 0 if nobody in a resample spent anything: D2 is NaN there
         unexplained = w[:, ~low] @ _deviance(y[~low], p[~low])
         unexplained += (w[:, low] * _deviance(y[low], np.maximum(p[low], floor[:, None]))).sum(axis=1)
     largest = 8 * total * np.sqrt(mean)
     explainable = largest - 8 * (w @ np.sqrt(y))  # the deviance of the mean, multiplied out
-    explainable = np.where(explainable > 1e-12 * largest, explainable, 0.0)  # what rounding leaves of nothing
+    explainable = np.where(explainable > 1e-12 * largest, explainable, 0.0)  # a remainder of rounding counts as 0
     return value(1 - ratio(unexplained, explainable))
 
 
 def silhouette(Z: ArrayLike, labels: ArrayLike, *, seed: int, max_rows: int = MOST_ROWS) -> float:
-    """Mean silhouette (b - a) / max(a, b): a = mean distance to the own cluster, b = to the nearest other one.
+    """Compute the mean silhouette (b - a) / max(a, b).
 
-    Not to be compared between scalings or sets of variables; see `silhouette_null`.
+    a is the mean distance to the own cluster, b the mean distance to the nearest other one. Do not compare silhouettes
+    of different scalings or sets of variables; see `silhouette_null`.
 
     Parameters
     ----------
     Z, labels
     seed : int
-        Of the sample that is drawn where there are more than `max_rows` rows: time and memory grow with their square.
+        Seed of the sample that is drawn from more than `max_rows` rows: time and memory grow with their square.
     max_rows : int
 
     Returns
     -------
     float in [-1, 1]
-        0 for a single cluster: nothing is told apart.
+        0 for a single cluster.
 
     References
     ----------
@@ -110,10 +111,9 @@ def silhouette(Z: ArrayLike, labels: ArrayLike, *, seed: int, max_rows: int = MO
 def silhouette_null(
     fit_predict: FitPredict, Z: ArrayLike, *, n_repeats: int = 5, seed: int, max_rows: int = MOST_ROWS
 ) -> np.ndarray:
-    """Silhouettes of clusters fitted to permuted columns: array of shape (n_repeats,).
+    """Compute silhouettes of clusters that are fitted to permuted columns: array of shape (n_repeats,).
 
-    A silhouette at or below their mean is no evidence of clusters. At most `max_rows` rows take part, sampled by
-    seed.
+    Only a silhouette above their mean is evidence of clusters. At most `max_rows` rows are used, sampled by seed.
     """
     (Z,) = _sample(np.asarray(Z), seed=seed, max_rows=max_rows)
     rng = np.random.default_rng(seed)
@@ -122,7 +122,7 @@ def silhouette_null(
 
 
 def davies_bouldin(Z: ArrayLike, labels: ArrayLike) -> float:
-    """Davies-Bouldin index: how near each cluster comes to its nearest neighbour, >= 0, lower is better.
+    """Compute the Davies-Bouldin index, the mean similarity of clusters to their nearest one: >= 0, lower is better.
 
     NaN for a single cluster. Davies & Bouldin (1979), IEEE Trans. Pattern Analysis and Machine Intelligence 1(2).
     """
@@ -130,7 +130,7 @@ def davies_bouldin(Z: ArrayLike, labels: ArrayLike) -> float:
 
 
 def calinski_harabasz(Z: ArrayLike, labels: ArrayLike) -> float:
-    """Calinski-Harabasz index: variance between over variance within clusters, >= 0, higher is better.
+    """Compute the Calinski-Harabasz index, variance between over variance within clusters: >= 0, higher is better.
 
     NaN for a single cluster. Calinski & Harabasz (1974), Communications in Statistics 3(1).
     """
@@ -140,15 +140,15 @@ def calinski_harabasz(Z: ArrayLike, labels: ArrayLike) -> float:
 def bootstrap_ari(
     fit_predict: FitPredict, Z: ArrayLike, *, n_resamples: int = 50, seed: int, max_rows: int = MOST_ROWS
 ) -> tuple[float, float]:
-    """How far clusters survive a change of customers: mean and 5th percentile of the adjusted Rand index.
+    """Measure the stability of clusters under resampling, by the adjusted Rand index.
 
-    Rows are drawn with replacement and clustered anew; the index compares the two labels of the rows drawn,
-    each counted once. At most `max_rows` rows take part, sampled by seed.
+    Rows are drawn with replacement and clustered again. The index compares both labels of the drawn rows, each counted
+    once. At most `max_rows` rows are used, sampled by seed.
 
     Returns
     -------
-    (mean, 5th percentile) : floats in [-.5, 1]
-        1: the same clusters each time; 0: no more in common than by chance.
+    (mean, 5th percentile) : floats in [-0.5, 1]
+        1: the same clusters each time; 0: agreement by chance.
 
     References
     ----------
@@ -166,24 +166,24 @@ def bootstrap_ari(
 
 
 def smallest_share(labels: ArrayLike) -> float:
-    """Share of the rows that are in the smallest cluster, in (0, 1]."""
+    """Compute the share of the rows that are in the smallest cluster, in (0, 1]."""
     counts = np.unique(np.asarray(labels), return_counts=True)[1]
     return float(counts.min() / counts.sum())
 
 
 @dataclass(frozen=True)
 class Surrogate:
-    """What a classifier that is taught the labels finds.
+    """Result of a classifier that is trained on cluster labels.
 
     Attributes
     ----------
     accuracy : float in [0, 1]
-        Out of fold. High whatever the labels are worth: it predicts them from the variables that made them.
+        Out-of-fold accuracy. It is high even for useless labels, because the features are the variables that made them.
     null_accuracy : float in [0, 1]
-        The same for clusters fitted to permuted columns: what accuracy is worth stands beside it.
+        The same for clusters fitted to permuted columns: the value to compare `accuracy` with.
     importances : DataFrame indexed by `variable`
-        gain, split and shap (mean absolute contribution to the scores of all classes), each as a share
-        that adds up to 1; highest shap first.
+        gain, split and shap (mean absolute contribution to the scores of all classes). Each is a share that adds up to
+        1; highest shap first.
     """
 
     accuracy: float
@@ -200,7 +200,7 @@ def surrogate(
     seed: int,
     max_rows: int = MOST_ROWS,
 ) -> Surrogate:
-    """Teach LightGBM the labels, and do the same where there is nothing but skew to be taught.
+    """Train LightGBM on the labels, and on the labels of clusters of permuted columns.
 
     Parameters
     ----------
@@ -209,10 +209,10 @@ def surrogate(
         Its columns name the variables.
     labels
     n_folds : int
-        Of the stratified cross-validation.
+        Folds of the stratified cross-validation.
     seed : int
     max_rows : int
-        At most so many rows take part, sampled by seed.
+        Maximum number of rows, sampled by seed.
 
     References
     ----------
@@ -230,7 +230,7 @@ def surrogate(
 def elbow(
     fit_predict: FitPredict, Z: ArrayLike, ks: Sequence[int], *, seed: int, max_rows: int = MOST_ROWS
 ) -> pd.DataFrame:
-    """Clusterings of at most `max_rows` rows, sampled by seed, with several numbers of clusters.
+    """Compute metrics of clusterings of at most `max_rows` rows, sampled by seed, for several numbers of clusters.
 
     Parameters
     ----------
@@ -243,8 +243,8 @@ def elbow(
     Returns
     -------
     DataFrame indexed by `n_clusters`
-        inertia (sum of squared distances to the means of clusters), silhouette, silhouette_null (of one
-        permutation of the columns).
+        inertia (sum of squared distances to the cluster means), silhouette, silhouette_null (of one permutation of the
+        columns).
     """
     (Z,) = _sample(np.asarray(Z), seed=seed, max_rows=max_rows)
     null = np.random.default_rng(seed).permuted(Z, axis=0)
@@ -262,7 +262,7 @@ def elbow(
 
 
 def profile(values: pd.DataFrame, labels: ArrayLike) -> pd.DataFrame:
-    """What tells segments apart: per segment and variable the mean, and its distance from the mean of all.
+    """Compute the mean of each variable in each segment, and its distance from the mean of all customers.
 
     Parameters
     ----------
@@ -282,12 +282,12 @@ def profile(values: pd.DataFrame, labels: ArrayLike) -> pd.DataFrame:
 
 
 def sizes(labels: ArrayLike, y: ArrayLike) -> pd.DataFrame:
-    """How many customers segments have, and how much of the spend.
+    """Count the customers of each segment, and compute its mean and its share of spend.
 
     Returns
     -------
     DataFrame indexed by `segment`
-        customers, customers_share, mean_spend (currency), spend_share (NaN where nobody spent anything).
+        customers, customers_share, mean_spend (currency), spend_share (NaN if nobody spent anything).
     """
     groups = pd.Series(np.asarray(y, dtype=float)).groupby(np.asarray(labels))
     table = groups.agg(customers="size", mean_spend="mean", spend="sum").rename_axis("segment")
@@ -302,13 +302,13 @@ def sizes(labels: ArrayLike, y: ArrayLike) -> pd.DataFrame:
 
 
 def principal_components(Z: ArrayLike, labels: ArrayLike, *, seed: int, max_rows: int = 5_000) -> pd.DataFrame:
-    """A map of customers: their first two principal components, learnt on all rows.
+    """Compute the first two principal components of customers, fitted on all rows.
 
     Returns
     -------
     DataFrame of at most `max_rows` rows, sampled by seed
-        pc1, pc2, segment; pc1_variance_share and pc2_variance_share, the same in every row. With a single
-        variable pc2 is 0.
+        pc1, pc2, segment; pc1_variance_share and pc2_variance_share, the same in every row. pc2 is 0 for a single
+        variable.
     """
     Z = np.asarray(Z, dtype=float)
     Z = Z if Z.shape[1] > 1 else np.column_stack([Z, np.zeros(len(Z))])
@@ -331,7 +331,7 @@ def _deviance(y: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def _sample(*arrays: np.ndarray, seed: int, max_rows: int) -> list[np.ndarray]:
-    """The same rows of each array, in their order: all, or `max_rows` drawn without replacement."""
+    """Return the same rows of each array, in their order: all, or `max_rows` drawn without replacement."""
     n = len(arrays[0])
     if n <= max_rows:
         return list(arrays)
@@ -344,19 +344,19 @@ def _members(labels: np.ndarray) -> list[np.ndarray]:
 
 
 def _are_told_apart(labels: ArrayLike) -> bool:
-    """Whether there are several clusters, and not one for each row."""
+    """Return True if there are several clusters, but fewer than rows."""
     labels = np.asarray(labels)
     return 1 < len(np.unique(labels)) < len(labels)
 
 
 def _accuracy(Z: np.ndarray, labels: np.ndarray, n_folds: int, seed: int) -> float:
-    """Share of the rows whose label a classifier finds that was trained without their fold."""
+    """Compute the out-of-fold accuracy of a classifier of the labels."""
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         return 1.0
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class")  # of a null, for instance
+        warnings.filterwarnings("ignore", message="The least populated class")  # for example in a null
         found = [
             _classifier(Z[train], codes[train], len(classes), seed).predict(Z[test]).argmax(axis=1) == codes[test]
             for train, test in folds.split(Z, codes)

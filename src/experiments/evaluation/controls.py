@@ -1,4 +1,4 @@
-"""Negative controls: what a figure comes to where there is nothing to find."""
+"""Negative controls: data without any signal, to show what a metric reaches by chance."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Outcomes = TypeVar("Outcomes", pd.Series, pd.DataFrame)
 
 
 def permuted_within_cutoff(y: Outcomes, seed: int) -> Outcomes:
-    """Deal the outcomes out anew among the rows of each cutoff: their distribution stays, what predicts them is gone.
+    """Permute the outcomes among the rows of each cutoff: their distribution stays, but no feature predicts them.
 
     Parameters
     ----------
     y : Series or DataFrame with an index level "cutoff"
-        Of a frame, the columns of a row stay together: a censored time keeps its censoring.
+        The columns of a DataFrame's row stay together: a censored time keeps its censoring.
     seed : int
-        Same rows, in any order, and seed give the same permutation.
+        The same rows, in any order, and the same seed give the same permutation.
 
     Returns
     -------

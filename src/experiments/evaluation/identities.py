@@ -1,7 +1,7 @@
-"""Is a target a formula of the features? Arithmetic that holds exactly, and fits that are too good to be predictions.
+"""Search for targets that are a formula of the features, by exact arithmetic and by fits that are too good.
 
-What happens next is never an exact function of what happened before, and is predicted far from perfectly. A target that
-is either is the features once more, written otherwise: whoever predicts it predicts nothing.
+A future outcome is never an exact function of the past, and no model predicts it nearly perfectly. A target with an
+exact formula or a nearly perfect fit is therefore the features in another form, and predicting it is useless.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ DIRECTED: Mapping[str, Combine] = {
 
 @dataclass(frozen=True)
 class Identity:
-    """An arithmetic that gives the target wherever it is defined.
+    """Formula that equals the target on every row where it is defined.
 
     Attributes
     ----------
     arithmetic : str
-        Such as "recency / frequency", with a constant factor where there is one.
+        The formula, such as "recency / frequency", with a constant factor other than 1.
     features : tuple of str
     rows, of : int
-        Rows where it is defined and the target is not 0, of how many.
+        Rows where it is defined and the target is not 0, and all rows.
     """
 
     arithmetic: str
@@ -75,28 +75,28 @@ class Identity:
 def identities(
     X: pd.DataFrame, y: ArrayLike, *, min_rows: int, min_distinct: int, seed: int, limit: int = MOST_NAMED
 ) -> list[Identity]:
-    """Single features, else pairs of them, that give y exactly, up to a constant factor.
+    """Find single features, or else pairs of them, that equal y exactly up to a constant factor.
 
-    y = c f(a, b) on every row where f is defined (no division by 0), to 1e-9 relative; f is one of a, a + b, a - b,
-    a b, a / b, and the like with 1 added or taken away. Candidates are found on some 200 rows, and checked on all.
+    y = c f(a, b) on every row where f is defined (no division by 0), to 1e-9 relative. f is one of a, a + b, a - b,
+    a b, a / b, and variants that add or subtract 1. Candidates are found on about 200 rows, and checked on all.
 
     Parameters
     ----------
     X : DataFrame of shape (n, p)
     y : array of shape (n,)
     min_rows : int
-        Rows that must bear an identity out, with y other than 0.
+        Minimum number of rows with y other than 0 that must satisfy an identity.
     min_distinct : int
-        Different values of y among them: a few could agree by coincidence.
+        Minimum number of different values of y among them, because a few may agree by coincidence.
     seed : int
-        Of the rows that are looked at first.
+        Seed of the rows that are checked first.
     limit : int
-        Most identities named.
+        Maximum number of identities.
 
     Returns
     -------
     list of Identity
-        The simplest alone: where a single feature is the target, pairs are not looked for.
+        Only the simplest ones: if a single feature equals the target, pairs are not searched.
     """
     y = np.asarray(y, dtype=float)
     values = {str(name): X[name].to_numpy(dtype=float) for name in X if X[name].nunique() > 1}
@@ -116,7 +116,7 @@ def identities(
 
 
 def _sample(y: np.ndarray, seed: int) -> np.ndarray:
-    """Rows to look at first, three quarters of them with y other than 0 where there are so many."""
+    """Draw the rows to check first, up to three quarters of them with y other than 0."""
     rng = np.random.default_rng(seed)
     other, zero = (rng.permutation(np.flatnonzero(rows)) for rows in (y != 0, y == 0))
     first = other[: SCREENED_ROWS * 3 // 4]
@@ -149,7 +149,7 @@ def _pairs(values: Mapping[str, np.ndarray], y: np.ndarray) -> Iterator[Candidat
 
 
 def _proportional(f: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Whether y may be a constant times each column of f, where that is defined."""
+    """Return True for each column of f of which y may be a constant multiple, where f is defined."""
     y = y[:, None]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = np.where(np.isfinite(f) & (f != 0), y / f, np.nan)
@@ -168,7 +168,7 @@ def _verified(
     min_rows: int,
     min_distinct: int,
 ) -> Identity | None:
-    """The identity, if all rows bear it out and enough of them do."""
+    """Return the identity if it holds on all rows and enough rows show it, else None."""
     parts = [values[name] for name in names]
     a, b = parts[0], parts[-1]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -178,11 +178,11 @@ def _verified(
     if borne.sum() < min_rows or len(np.unique(y[borne])) < min_distinct:
         return None
     if any(len(np.unique(part[borne])) == 1 for part in parts):
-        return None  # beside a constant, it is no pair
+        return None  # with a constant, it is not a pair
     largest = np.flatnonzero(borne)[np.argmax(np.abs(f[borne]))]
     factor = y[largest] / f[largest]
     size = np.maximum(np.abs(y), np.abs(factor * f))
-    if "+" in arithmetic or "-" in arithmetic:  # what cancels leaves the rounding of its parts
+    if "+" in arithmetic or "-" in arithmetic:  # cancellation leaves the rounding errors of the parts
         size = np.maximum(size, np.abs(factor) * np.minimum(np.abs(a) + np.abs(b), np.abs(f) * 1e6))
     if (np.abs(y - factor * f)[defined] > TOLERANCE * size[defined]).any():
         return None
@@ -190,7 +190,7 @@ def _verified(
 
 
 def _written(arithmetic: str, names: tuple[str, ...], factor: float) -> str:
-    """The arithmetic with its names, and its constant factor where that is not 1."""
+    """Write the formula with its feature names, and with its constant factor if that is not 1."""
     a, b = names[0], names[-1]
     if abs(factor + 1) <= TOLERANCE and arithmetic == "{a} - {b}":
         return arithmetic.format(a=b, b=a)
@@ -202,17 +202,16 @@ def _written(arithmetic: str, names: tuple[str, ...], factor: float) -> str:
 
 @dataclass(frozen=True)
 class Fit:
-    """The best of several simple models, out of fold.
+    """Best of several simple models, evaluated out of fold.
 
     Attributes
     ----------
     model : str
         "trees", "linear", or "log-linear" (products and ratios are linear in logarithms).
     r2 : float in (-inf, 1]
-        1 - squared error / squared deviation from the mean, out of fold; of logarithms where the model is of them.
+        1 - squared error / squared deviation from the mean, out of fold; in logarithms for the log-linear model.
     losses : Series indexed by feature
-        By how much r2 falls when the feature is permuted out of fold, the largest first; empty where r2 is not above
-        what was asked for.
+        Decrease of r2 when the feature is permuted out of fold, largest first; empty if r2 is too low.
     """
 
     model: str
@@ -232,10 +231,10 @@ def best_fit(
     customers : array of shape (n,)
         Rows of one customer stay in one fold.
     explained_above : float
-        The r2 above which the features that carry the fit are looked for.
+        The r2 above which the losses of the features are computed.
     n_folds : int
     seed : int
-        Of the folds and permutations.
+        Seed of the folds and permutations.
     """
     y, customers = np.asarray(y, dtype=float), np.asarray(customers)
     values = X.to_numpy(dtype=float)
@@ -272,7 +271,7 @@ def _trees(x: np.ndarray, y: np.ndarray, seed: int) -> Predict:
 
 
 def _linear(x: np.ndarray, y: np.ndarray, _: int) -> Predict:
-    """Least squares of standardised columns, each cut off where the training rows end."""
+    """Fit least squares on standardised columns; predictions clip each column to its training range."""
     mean, spread, low, high = x.mean(axis=0), x.std(axis=0), x.min(axis=0), x.max(axis=0)
     spread = np.where(spread > 0, spread, np.inf)
     weights = np.linalg.lstsq((x - mean) / spread, y - y.mean(), rcond=1e-10)[0]

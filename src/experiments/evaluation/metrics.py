@@ -16,27 +16,28 @@ from features.errors import InputError, UnsuitableDataError, check_type, did_you
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of predictions beside what happened.
+    """Metric that compares predictions with outcomes.
 
     Attributes
     ----------
     name : str
-        As scikit-learn or the literature has it.
+        Name in scikit-learn or in the literature.
     means : str
-        One plain sentence.
+        Explanation in one plain sentence.
     fn : callable
         Of a whole sample: `(y, prediction, *, weights=None) -> float`, under the conventions of `evaluation.weighted`.
-        With `per_unit`: `(y, prediction) -> Series`, the value of each resampled unit (customer, week), by its name;
-        units without a value, such as a list for a customer who bought nothing, are absent or NaN.
+        With `per_unit`: `(y, prediction) -> Series`, the value of each resampled unit (customer, week), indexed by
+        unit. Units without a value are absent or NaN, such as the ranked list of a customer who bought nothing.
     per_unit : bool
-        The figure is a mean over resampled units (customers, weeks), each with one value: NDCG, pinball loss.
+        True if the metric is a mean over resampled units (customers, weeks), each with one value: NDCG, pinball loss.
     gain : str
-        What a higher value means to a marketer: "the model ... better than another". Empty where lower is better or
-        neither is: such a metric cannot choose models.
+        Meaning of a higher value to a marketer, as in "the model ... better than another". Empty if lower is better,
+        or if there is no better direction: such a metric cannot choose models.
     undefined : str
-        When the figure has no value, in words.
+        Case in which the metric has no value, in words.
     figure : callable, optional
-        Set where fn(y, p) = figure(y, p) / figure(y, y): the bootstrap computes the denominator once for all models.
+        Given if fn(y, p) = figure(y, p) / figure(y, y): the bootstrap then computes the denominator once for all
+        models.
     """
 
     name: str
@@ -48,13 +49,13 @@ class Metric:
     figure: Callable[..., Any] | None = None
 
     def __call__(self, y: Any, prediction: Any, *, weights: ArrayLike | None = None) -> Values:
-        """Return the figure; NaN where it is undefined.
+        """Compute the metric; NaN if it is undefined.
 
         Parameters
         ----------
-        y, prediction : Series or DataFrame, or arrays where `fn` takes them
+        y, prediction : Series or DataFrame, or arrays if `fn` takes them
         weights : array, optional
-            Of rows, as `fn` takes them; of a `per_unit` metric there are none.
+            Weights of rows, as `fn` takes them; a `per_unit` metric ignores them.
         """
         if not self.per_unit:
             return self.fn(y, prediction, **({} if weights is None else {"weights": weights}))
@@ -62,7 +63,7 @@ class Metric:
         return float(values.mean()) if len(values) else float("nan")
 
     def values(self, y: pd.Series | pd.DataFrame, prediction: pd.Series | pd.DataFrame) -> pd.Series:
-        """Return the value of each unit that has one, of a `per_unit` metric."""
+        """Compute the value of each unit that has one, for a `per_unit` metric."""
         values = self.fn(y, prediction)
         assert isinstance(values, pd.Series), f"{self.name} must give a Series, one value for each unit"
         return values.dropna()
@@ -76,9 +77,9 @@ def measure(
     Returns
     -------
     values : dict of name to float
-        Those that are defined on these rows.
+        Metrics that are defined on these rows.
     undefined : dict of name to str
-        Why each other one has no value.
+        The reason why each other metric has no value.
     """
     values, undefined = {}, {}
     for metric in metrics:
@@ -91,11 +92,12 @@ def measure(
 
 
 def check_primary_metric(name: str, metrics: Mapping[str, Metric]) -> None:
-    """Refuse a primary metric that cannot choose models.
+    """Check that a primary metric can choose models.
 
     Raises
     ------
     InputError
+        If it is unknown, or has no direction that is better.
     """
     known = [metric.name for metric in metrics.values() if metric.gain]
     if name not in known:
@@ -108,7 +110,7 @@ def check_primary_metric(name: str, metrics: Mapping[str, Metric]) -> None:
 
 
 def check_guards(guards: Mapping[str, object], metrics: Iterable[str]) -> None:
-    """Refuse a guard of an unknown metric, or one that is not a range.
+    """Check that each guard is a range of a known metric.
 
     Raises
     ------
@@ -117,7 +119,7 @@ def check_guards(guards: Mapping[str, object], metrics: Iterable[str]) -> None:
     metrics = list(metrics)
     for metric, bounds in guards.items():
         if metric not in metrics:
-            raise InputError(f"there is no metric {metric!r}", where="task.guards", hint=did_you_mean(metric, metrics))
+            raise InputError(f"unknown metric {metric!r}", where="task.guards", hint=did_you_mean(metric, metrics))
         check_type(bounds, "Sequence[float]", f"task.guards.{metric}")
         assert isinstance(bounds, Iterable)
         numbers = list(bounds)
@@ -132,18 +134,18 @@ def check_guards(guards: Mapping[str, object], metrics: Iterable[str]) -> None:
 
 
 def excess(guards: Mapping[str, tuple[float, float]], metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return how far each guarded metric that was measured lies outside its range; 0 or less within."""
+    """Compute the distance of each measured guard metric from its range; 0 or less if it is within."""
     measured = {name: guard for name, guard in guards.items() if name in metrics}
     return {name: max(low - metrics[name], metrics[name] - high) for name, (low, high) in measured.items()}
 
 
 def outside(guards: Mapping[str, tuple[float, float]], metrics: Mapping[str, float]) -> float:
-    """Return the largest excess, 0 within all guards; guarded metrics that were not measured do not count."""
+    """Return the largest excess, 0 within all guards; guard metrics that were not measured are ignored."""
     return max([*excess(guards, metrics).values(), 0.0])
 
 
 def mean_metrics(folds: list[Mapping[str, float]]) -> dict[str, float]:
-    """Return each metric's mean over the folds; one that a fold lacks is left out."""
+    """Compute the mean of each metric over the folds, without metrics that a fold lacks."""
     names = [name for name in folds[0] if all(name in fold for fold in folds)] if folds else []
     return {name: float(np.mean([fold[name] for fold in folds])) for name in names}
 
@@ -154,7 +156,7 @@ def defined(name: str, metrics: Mapping[str, float], undefined: Mapping[str, str
     Raises
     ------
     UnsuitableDataError
-        If it is undefined: it never enters a decision as NaN.
+        If it is undefined: a decision never uses NaN.
     """
     if name not in metrics:
         raise UnsuitableDataError(

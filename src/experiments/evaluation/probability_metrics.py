@@ -1,7 +1,6 @@
-"""Metrics of predicted probabilities, under the conventions of `evaluation.weighted`: weights count rows, ties share.
+"""Metrics of predicted probabilities, under the conventions of `evaluation.weighted` for weights and ties.
 
-`y_true` is 1 where the event happened, else 0. Metrics that only rank take any score; the others take
-probabilities in [0, 1].
+`y_true` is 1 where the event happened, else 0. Ranking metrics take any score; the others take probabilities in [0, 1].
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ from experiments.evaluation.weighted import (
 from features.errors import InputError, listing
 
 BINS = 10
-SMALLEST = np.finfo(float).eps  # what a probability of 0 or 1 counts as in the log loss
+SMALLEST = np.finfo(float).eps  # smallest distance of a probability from 0 and 1 in the log loss
 
 
 def roc_auc(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
-    """Area under the ROC curve: the chance that a customer with the event is ranked above one without.
+    """Compute the area under the ROC curve: the chance that a customer with the event is ranked above one without.
 
     For y of 0 and 1 the normalised Gini coefficient is 2 AUC - 1.
 
     Returns
     -------
     float in [0, 1]
-        .5 for equal predictions. NaN where all had the event or nobody had.
+        0.5 for equal predictions. NaN if all customers had the event, or none.
     """
     y, p, _ = _events(y_true, y_pred, None)
     w = rows_of_weights(weights, len(y))
@@ -47,12 +46,12 @@ def roc_auc(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None =
 
 
 def average_precision(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
-    """Precision averaged over recall: sum over distinct scores of (R_k - R_{k-1}) P_k, as scikit-learn has it.
+    """Compute the average precision as scikit-learn does: the sum over distinct scores of (R_k - R_{k-1}) P_k.
 
     Returns
     -------
     float in [0, 1]
-        The share of events for equal predictions. NaN where nobody had the event.
+        The share of events for equal predictions. NaN if nobody had the event.
     """
     customers, found = cumulative(*_events(y_true, y_pred, weights))
     precision = found[:, 1:] / np.maximum(customers[:, 1:], 1e-300)  # no customer, no event: 0 / small
@@ -60,28 +59,28 @@ def average_precision(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLik
 
 
 def accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, threshold: float, weights: ArrayLike | None = None) -> Values:
-    """Share of customers of whom it is foretold right whether they have the event: p >= threshold says that they do."""
+    """Compute the share of customers who are predicted correctly, with the event predicted if p >= threshold."""
     y, p, w = _probabilities(y_true, y_pred, weights)
     return value(ratio(w @ ((p >= threshold) == y), w.sum(axis=1)))
 
 
 def brier(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
-    """Mean squared error of the probability, mean((p - y)^2): in [0, 1], 0 is best."""
+    """Compute the mean squared error of the probability, mean((p - y)^2): in [0, 1], 0 is best."""
     y, p, w = _probabilities(y_true, y_pred, weights)
     return value(ratio(w @ (p - y) ** 2, w.sum(axis=1)))
 
 
 def log_loss(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
-    """Minus the mean log-likelihood, in nats: >= 0, 0 is best. A p of 0 or 1 counts as 2.2e-16 from it."""
+    """Compute minus the mean log-likelihood, in nats: >= 0, 0 is best. p is clipped to [2.2e-16, 1 - 2.2e-16]."""
     y, p, w = _probabilities(y_true, y_pred, weights)
     p = np.clip(p, SMALLEST, 1 - SMALLEST)
     return value(ratio(w @ -np.log(np.where(y == 1, p, 1 - p)), w.sum(axis=1)))
 
 
 def expected_calibration_error(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
-    """Mean over customers of |mean predicted - share observed| in their bin of the probability.
+    """Compute the mean over customers of |mean predicted - observed share| in their bin of the probability.
 
-    Ten bins of equal width, [0, .1), ..., [.9, 1]. In small samples it is above 0 also where all
+    There are ten bins of equal width, [0, 0.1), ..., [0.9, 1]. In small samples the error is above 0 even if all
     probabilities are right.
 
     Returns
@@ -100,14 +99,14 @@ def expected_calibration_error(y_true: ArrayLike, y_pred: ArrayLike, *, weights:
 
 
 def probability_metrics(threshold: float, ranks: str) -> dict[str, Metric]:
-    """Return all of them by name.
+    """Return all metrics of probabilities by name.
 
     Parameters
     ----------
     threshold : float
-        Of the accuracy.
+        Threshold of the accuracy.
     ranks : str
-        What a better ranking means to a marketer: "predicts who will come back".
+        Meaning of a better ranking to a marketer: "predicts who will come back".
     """
     no_event = "nobody had the event"
     metrics = (
@@ -140,11 +139,11 @@ def probability_metrics(threshold: float, ranks: str) -> dict[str, Metric]:
 
 
 def reliability_table(y_true: ArrayLike, y_pred: ArrayLike, confidence: float = 0.95) -> pd.DataFrame:
-    """Predicted probability beside the observed share, in the bins of `expected_calibration_error`.
+    """Compare predicted probabilities with observed shares, in the bins of `expected_calibration_error`.
 
     Returns
     -------
-    DataFrame indexed by `bin`, 1 (p < .1) to 10 (p >= .9); bins without customers are left out
+    DataFrame indexed by `bin`, 1 (p < 0.1) to 10 (p >= 0.9), without bins that have no customers
         customers, mean_predicted, observed_share, and `low`, `high`: Wilson's interval of the share.
 
     References
@@ -159,13 +158,13 @@ def reliability_table(y_true: ArrayLike, y_pred: ArrayLike, confidence: float = 
 
 
 def wilson_interval(share: np.ndarray, n: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval of a share seen among n: within [0, 1], of some width also at 0 and 1."""
+    """Compute Wilson's score interval of a share among n: within [0, 1], with a width above 0 at 0 and 1 too."""
     from scipy.stats import norm
 
     z = norm.ppf((1 + confidence) / 2)
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return np.clip(middle - half, 0.0, share), np.clip(middle + half, share, 1.0)  # but for rounding they hold it
+    return np.clip(middle - half, 0.0, share), np.clip(middle + half, share, 1.0)  # rounding must not exclude the share
 
 
 def _bins(p: np.ndarray) -> np.ndarray:
@@ -178,7 +177,7 @@ def _events(
     y, p, w = checked(y_true, y_pred, weights)
     wrong = y[(y != 0) & (y != 1)]
     if len(wrong):
-        raise InputError("y_true says neither yes nor no", expected="0 or 1", found=listing(wrong))
+        raise InputError("y_true has values other than 0 and 1", expected="0 or 1", found=listing(wrong))
     return y, p, w
 
 
@@ -188,5 +187,7 @@ def _probabilities(
     y, p, w = _events(y_true, y_pred, weights)
     wrong = p[(p < 0) | (p > 1)]
     if len(wrong):
-        raise InputError("y_pred holds no probabilities", expected="numbers in [0, 1]", found=listing(wrong))
+        raise InputError(
+            "y_pred has values that are not probabilities", expected="numbers in [0, 1]", found=listing(wrong)
+        )
     return y, p, w

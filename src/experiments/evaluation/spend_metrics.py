@@ -25,40 +25,43 @@ TOP_SHARE = 0.1
 
 
 def gini(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
-    """Normalised Gini coefficient: how well predictions rank customers by what they spent.
+    """Compute the normalised Gini coefficient: the quality of the ranking of customers by actual spend.
 
-    (2 A - 1) / (2 A* - 1), where A is the area under the gain curve (share of customers, best predicted
-    first, against their share of spend, joined by straight lines) and A* that of the perfect order.
+    (2 A - 1) / (2 A* - 1), where A is the area under the gain curve and A* the area for the perfect order. The gain
+    curve plots the share of spend against the share of customers, highest prediction first, joined by straight lines.
 
     Returns
     -------
     float in [-1, 1]
-        1 for the perfect order, 0 on average for a random one and for equal predictions, -1 for the
-        reverse. NaN where all spent the same: nothing, or a single row.
+        1 for the perfect order, 0 on average for a random one and for equal predictions, -1 for the reverse. NaN if
+        all spent the same, which includes a single row.
     """
     areas = (gain_area(y_true, prediction, weights=weights) for prediction in (y_pred, y_true))
     return value(ratio(*areas))
 
 
 def rmse(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
-    """Root mean squared error, sqrt(mean((p - y)^2)), in currency: >= 0, dominated by the largest spenders."""
+    """Compute the root mean squared error, sqrt(mean((p - y)^2)), in currency: >= 0, dominated by large spenders."""
     y, p, w = checked(y_true, y_pred, weights)
     return value(np.sqrt(ratio(w @ (p - y) ** 2, w.sum(axis=-1))))
 
 
 def mae(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
-    """Mean absolute error, mean(|p - y|), in currency: >= 0. Where most spend nothing, predicting zero wins it."""
+    """Compute the mean absolute error, mean(|p - y|), in currency: >= 0.
+
+    If most customers spend nothing, a prediction of 0 has the lowest error.
+    """
     y, p, w = checked(y_true, y_pred, weights)
     return value(ratio(w @ np.abs(p - y), w.sum(axis=-1)))
 
 
 def spearman(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
-    """Spearman's rank correlation: Pearson's correlation of the ranks, ties at their mean rank.
+    """Compute Spearman's rank correlation: Pearson's correlation of the ranks, ties at their mean rank.
 
     Returns
     -------
     float in [-1, 1]
-        NaN where all spent the same or all predictions are equal.
+        NaN if all spent the same or all predictions are equal.
     """
     y, p, w = checked(y_true, y_pred, weights)
     middle = (w.sum(axis=-1, keepdims=True) + 1) / 2
@@ -69,15 +72,15 @@ def spearman(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None 
 
 
 def top_decile_lift(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
-    """Share of all spend that the tenth of customers predicted highest made, divided by .1.
+    """Compute the share of all spend made by the 10% of customers with the highest predictions, divided by 0.1.
 
-    The gain curve at .1, over .1: a customer (or a group of equal predictions) that lies across the
-    border counts by the part that lies within.
+    This is the gain curve at 0.1, divided by 0.1. A customer across the border, or a group of equal predictions, counts
+    by the part within.
 
     Returns
     -------
     float in [0, 10]
-        1 for equal predictions, also with a single row. NaN where nobody spent anything.
+        1 for equal predictions, also for a single row. NaN if nobody spent anything.
     """
     y, p, w = checked(y_true, y_pred, weights)
     customers, spend = cumulative(y, p, w)
@@ -90,13 +93,13 @@ def top_decile_lift(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike 
 
 
 def total_ratio(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
-    """Total predicted / total actual: 1 is right, below 1 too low. NaN where nobody spent anything."""
+    """Compute total predicted / total actual: 1 is right, below 1 is too low. NaN if nobody spent anything."""
     y, p, w = checked(y_true, y_pred, weights)
     return value(ratio(w @ p, w @ y))
 
 
 def gain_area(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> np.ndarray:
-    """What `gini` divides by its value for the perfect order: shape (n_resamples,)."""
+    """Compute the numerator of `gini`: shape (n_resamples,). Its value for the perfect order is the denominator."""
     y, p = pairs(y_true, y_pred)
     return area_above_diagonal(y, p, rows_of_weights(weights, len(y)))
 
@@ -135,14 +138,14 @@ SPEND_METRICS: Mapping[str, Metric] = {
 
 
 def calibration_table(y_true: ArrayLike, y_pred: ArrayLike, bins: int = 10) -> pd.DataFrame:
-    """Mean predicted beside mean actual spend, by quantile of the prediction.
+    """Compare mean predicted with mean actual spend, by quantile of the prediction.
 
-    Equal predictions share a quantile, so that quantiles may differ in size or be missing.
+    Equal predictions share a quantile, so quantiles may differ in size or be missing.
 
     Returns
     -------
     DataFrame indexed by `quantile`, 1 (lowest predictions) to `bins`
-        customers, mean_predicted, mean_actual (currency), ratio = predicted / actual (NaN where actual is 0).
+        customers, mean_predicted, mean_actual (currency), ratio = predicted / actual (NaN if actual is 0).
     """
     y, p, w = checked(y_true, y_pred, None)
     quantile = 1 + np.floor((ranks(p, w)[0] - 0.5) / len(p) * bins).astype(int)
@@ -154,13 +157,13 @@ def calibration_table(y_true: ArrayLike, y_pred: ArrayLike, bins: int = 10) -> p
 
 
 def cumulative_gain(y_true: ArrayLike, y_pred: ArrayLike) -> pd.DataFrame:
-    """The gain curve: spend of the customers predicted highest, as a share of all spend.
+    """Compute the gain curve: the share of all spend made by the customers with the highest predictions.
 
     Returns
     -------
     DataFrame
-        customers_share and spend_share, both from 0 to 1, one row per distinct prediction and one for
-        the origin. spend_share is NaN where nobody spent anything.
+        customers_share and spend_share, both from 0 to 1, with one row per distinct prediction and one for the origin.
+        spend_share is NaN if nobody spent anything.
     """
     customers, spend = (curve[0] for curve in cumulative(*checked(y_true, y_pred, None)))
     return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Which cutoffs train, which validate, and which one stays sealed."""
+"""Cutoffs for training, for validation, and for the sealed window."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from features.errors import InputError, InsufficientDataError
 class Splits:
     """Cutoffs of a shop's history; each has a window [cutoff, cutoff + horizon_days) of outcomes.
 
-    No window of one part reaches into a window of a later part; its end may equal the later cutoff.
+    Windows of different parts do not overlap. The end of a window may equal the first cutoff of the next part.
 
     Attributes
     ----------
     training, validation : tuple of date
-        Ascending. `training` is what the first validation cutoff is predicted from.
+        Ascending. `training` holds the training cutoffs of the first validation cutoff.
     sealed : date
-        The first cutoff of the last part whose windows are complete; `promote` alone opens them.
+        First cutoff of the last part with complete windows; only `promote` opens them.
     horizon_days : int
     step_days : int
-        Between cutoffs of one part.
+        Days between cutoffs of one part.
     earliest : date
         First cutoff with enough history.
     part_cutoffs : int
-        Cutoffs that are held out together, `step_days` apart: 1 for customers as of a day; several for a series, whose
-        rows have a week or a day each. `validation` and `sealed` name the first of them.
+        Number of cutoffs that are held out together, `step_days` apart: 1 for customers as of a day, several for a
+        series with a row per week or day. `validation` and `sealed` hold the first of them.
     """
 
     training: tuple[date, ...]
@@ -55,21 +55,21 @@ class Splits:
         return self.sealed + timedelta(days=self.part_days)
 
     def folds(self) -> list[tuple[tuple[date, ...], tuple[date, ...]]]:
-        """For each part that validates, the cutoffs whose windows end by it, and its own."""
+        """Return for each validation part its training cutoffs, whose windows end by then, and its own cutoffs."""
         return [(self._ending_by(cutoff), self._part(cutoff)) for cutoff in self.validation]
 
     def refit(self) -> tuple[date, ...]:
-        """All cutoffs whose windows end by the sealed one: what the candidate is trained on."""
+        """Return the training cutoffs of the candidate: all whose windows end by the sealed cutoff."""
         return self._ending_by(self.sealed)
 
     def origins(self, most: int) -> list[tuple[tuple[date, ...], tuple[date, ...]]]:
-        """As `folds`, of the last parts before the sealed one, whether they validate or lie before those that do."""
+        """Return the last `most` folds before the sealed part, including parts before the validation parts."""
         step = max(self.step_days, self.part_days)
         grid = _grid(self.validation[-1], self.earliest + timedelta(days=self.horizon_days), step)
         return [(self._ending_by(cutoff), self._part(cutoff)) for cutoff in grid[::-1][:most][::-1]]
 
     def cutoffs(self) -> tuple[date, ...]:
-        """All cutoffs that folds and refit name, ascending; those of the sealed part are not among them."""
+        """Return all cutoffs of `folds` and `refit`, ascending, without those of the sealed part."""
         used = {cutoff for training, held_out in self.folds() for cutoff in (*training, *held_out)}
         return tuple(sorted(used.union(self.refit())))
 
@@ -90,13 +90,13 @@ def make_splits(
     n_validation: int,
     part_cutoffs: int = 1,
 ) -> Splits:
-    """Lay out the cutoffs from the end of the data backwards.
+    """Set the cutoffs from the end of the data backwards.
 
-    A held-out part takes p = h + (part_cutoffs - 1) x step_days days. sealed = end - p; the last validation part
-    begins at sealed - p, and earlier ones step back from it by `step_days`, or by p where that is longer, so that no
-    outcome is validated on twice. Training cutoffs step back from (first validation cutoff - h) by `step_days` while
-    `min_history_days` of history lie before them. There are fewer validation parts than asked for where the history
-    would leave no training cutoff.
+    A held-out part takes p = h + (part_cutoffs - 1) x step_days days, and sealed = end - p. The last validation part
+    begins at sealed - p. Earlier ones step back from it by `step_days`, or by p if that is longer, so that each outcome
+    is validated once. Training cutoffs step back from (first validation cutoff - h) by `step_days` while
+    `min_history_days` of history lie before them. If the history is too short for a training cutoff, there are fewer
+    validation parts than requested.
 
     Parameters
     ----------
@@ -104,12 +104,12 @@ def make_splits(
         First day of the data, and the first day after it.
     horizon_days, step_days, min_history_days, n_validation : int
     part_cutoffs : int
-        Cutoffs that are held out together: see `Splits`. These are rolling origins of a series where it is above 1.
+        Number of cutoffs that are held out together: see `Splits`. Above 1 they are rolling origins of a series.
 
     Raises
     ------
     InsufficientDataError
-        If not even one training window, one validation and the sealed part fit.
+        If the data is too short for one training window, one validation part and the sealed part.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def make_splits(
 
 
 def _grid(last: date, earliest: date, step_days: int) -> tuple[date, ...]:
-    """Days from `last` back to `earliest` by steps, ascending."""
+    """List the days from `last` back to `earliest` by steps, ascending."""
     steps = range((last - earliest).days // step_days + 1)
     return tuple(last - timedelta(days=step * step_days) for step in reversed(steps))
 

@@ -1,4 +1,4 @@
-"""Rows of a task, a model's predictions on them, and its validation over time."""
+"""Rows of a task, a model's predictions for them, and its validation over time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from experiments.evaluation.metrics import mean_metrics
 
 
 class Estimator(Protocol):
-    """A model as scikit-learn has it: all that validation asks of one."""
+    """Model with scikit-learn's `fit`, which is all that validation needs."""
 
     def fit(self, X: pd.DataFrame, y: pd.Series | pd.DataFrame) -> Any: ...
 
@@ -36,15 +36,16 @@ class Dataset:
 
     @property
     def target(self) -> pd.Series | pd.DataFrame:
-        """What `fit` and metrics take: a Series where the outcome has one column, else all of its columns."""
+        """Outcome as `fit` and metrics take it: a Series if it has one column, else a DataFrame."""
         return self.y.iloc[:, 0] if self.y.shape[1] == 1 else self.y
 
     def at(self, *cutoffs: date) -> Dataset:
-        """Return the rows of some cutoffs, each of which must be there.
+        """Return the rows of the given cutoffs.
 
         Raises
         ------
         KeyError
+            If a cutoff has no rows.
         """
         wanted = pd.DatetimeIndex(cutoffs)
         days = self.X.index.get_level_values("cutoff")
@@ -54,7 +55,7 @@ class Dataset:
         return self.where(days.isin(wanted))
 
     def where(self, rows: Any) -> Dataset:
-        """Return some of the rows.
+        """Return the rows where `rows` is True.
 
         Parameters
         ----------
@@ -65,18 +66,18 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's predictions beside what happened.
+    """A model's predictions and the outcomes, with the metrics of both.
 
     Attributes
     ----------
     y : Series or DataFrame
-        `Dataset.target` of the judged rows.
+        `Dataset.target` of the evaluated rows.
     prediction : Series or DataFrame, same index
     metrics : mapping of metric name to value
-        Those that are defined on these rows.
+        Metrics that are defined on these rows.
     undefined : mapping of metric name to str
-        Why each other one has no value.
-    tables : mapping of name to frame, as the task's reports need them
+        The reason why each other metric has no value.
+    tables : mapping of name to DataFrame, for the task's reports
     """
 
     y: pd.Series | pd.DataFrame
@@ -88,7 +89,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Fold:
-    """One validation cutoff and its evaluation; of a series, the first cutoff of the fold."""
+    """One validation cutoff and its evaluation; for a series, the first cutoff of the fold."""
 
     cutoff: date
     evaluation: Evaluation
@@ -96,30 +97,30 @@ class Fold:
 
 @dataclass(frozen=True)
 class Validation:
-    """Evaluations over the validation cutoffs, each by a model trained only on windows that ended before it."""
+    """Evaluations at the validation cutoffs, each of a model that was trained only on windows that ended by then."""
 
     folds: tuple[Fold, ...]
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """Each metric's mean over the cutoffs."""
+        """Mean of each metric over the cutoffs."""
         return mean_metrics([fold.evaluation.metrics for fold in self.folds])
 
     @cached_property
     def undefined(self) -> dict[str, str]:
-        """Why metrics have no value at some cutoff."""
+        """Reasons why metrics have no value at some cutoff."""
         return {
             name: f"at {fold.cutoff} {why}" for fold in self.folds for name, why in fold.evaluation.undefined.items()
         }
 
     @property
     def last(self) -> Evaluation:
-        """The evaluation at the latest cutoff."""
+        """Evaluation at the latest cutoff."""
         return self.folds[-1].evaluation
 
 
 Folds = Sequence[tuple[Sequence[date], Sequence[date]]]
-"""For each fold the training cutoffs and the held-out ones: one, or those of a part of a series."""
+"""Training cutoffs and held-out cutoffs of each fold; several cutoffs are held out for a series."""
 
 
 def validate(
@@ -129,19 +130,19 @@ def validate(
     folds: Folds,
     after_fold: Callable[[int, Validation], Any] = lambda step, validation: None,
 ) -> Validation:
-    """Train before, and evaluate at, each validation cutoff in turn.
+    """Train a model for each fold, and evaluate it at the held-out cutoffs.
 
     Parameters
     ----------
     evaluate : callable
-        `(model, dataset) -> Evaluation`: a task's.
+        `(model, dataset) -> Evaluation`, as `Task.evaluate`.
     build : callable
         Returns an untrained model.
     dataset : Dataset
         Rows of all cutoffs named in `folds`.
     folds : sequence of (training cutoffs, held-out cutoffs)
     after_fold : callable, optional
-        Called with (step, validation so far); may raise to stop early.
+        Called with (step, validation so far) after each fold; it may raise an exception to stop early.
     """
     done: list[Fold] = []
     for step, (training, held_out) in enumerate(folds):

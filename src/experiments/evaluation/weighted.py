@@ -1,10 +1,10 @@
 """Sums, ranks and gain curves of weighted rows, for one set of weights or many.
 
 Every metric of a whole sample is a function (y_true, y_pred, *, weights=None). Weights count rows: a row of weight 2 is
-exactly the row twice, a row of weight 0 is absent. A matrix of weights, of shape (n_resamples, n), gives
-an array of shape (n_resamples,) (one resample: a float), each value as from that row alone, for one sort. Rows with
-equal predictions have no order of their own: what would follow from their order is averaged over all
-orders, so that the order of rows never matters.
+exactly two such rows, a row of weight 0 is absent. A matrix of weights of shape (n_resamples, n) gives an array of
+shape (n_resamples,), at the cost of one sort; each value is that of its row of weights alone. One resample gives a
+float. Rows with equal predictions have no order: results are averaged over all their orders, so the order of rows
+never matters.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ CELLS_IN_CACHE = 100_000  # resamples x rows that are summed up at once
 def checked(
     y_true: ArrayLike, y_pred: ArrayLike, weights: ArrayLike | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """y and p of shape (n,), and weights of shape (n_resamples, n), all of float64."""
+    """Return y and p of shape (n,), and weights of shape (n_resamples, n), all as float64, after checking them."""
     y, p = pairs(y_true, y_pred)
     return y, p, rows_of_weights(weights, len(y)).astype(float, copy=False)
 
 
 def pairs(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """y and p of shape (n,), of float64."""
+    """Return y and p of shape (n,) as float64, after checking them."""
     y, p = np.asarray(y_true, dtype=float), np.asarray(y_pred, dtype=float)
     if y.ndim != 1 or y.shape != p.shape or not len(y):
         raise InputError(
@@ -37,7 +37,7 @@ def pairs(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]
         )
     if not (np.isfinite(y).all() and np.isfinite(p).all()):
         raise InputError(
-            "y_true or y_pred has values that are no number",
+            "y_true or y_pred has values that are not finite numbers",
             expected="finite numbers",
             found=f"{(~np.isfinite(y)).sum():,} in y_true, {(~np.isfinite(p)).sum():,} in y_pred",
         )
@@ -45,7 +45,7 @@ def pairs(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]
 
 
 def rows_of_weights(weights: ArrayLike | None, n: int) -> np.ndarray:
-    """Weights of shape (n_resamples, n), of the type that they have."""
+    """Return weights of shape (n_resamples, n), in their own type; 1 for each row by default."""
     w = np.ones((1, n)) if weights is None else np.atleast_2d(np.asarray(weights))
     if w.shape[1] != n:
         raise InputError(
@@ -63,14 +63,17 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def _ordered(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows by score, highest first, and where in that order each group of equal scores ends."""
+    """Sort rows by score, highest first, and find the end of each group of equal scores in that order."""
     order = np.argsort(-score, kind="stable")
     score = score[order]
     return order, np.flatnonzero(np.append(score[1:] != score[:-1], True))
 
 
 def cumulative(y: np.ndarray, score: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Customers and spend counted up from the highest score, from 0: shape (n_resamples, n_groups + 1)."""
+    """Compute cumulative customers and spend from the highest score, starting at 0.
+
+    Both arrays have the shape (n_resamples, n_groups + 1).
+    """
     order, ends = _ordered(score)
     customers = np.take(w, order, axis=1)
     counted = (np.cumsum(values, axis=1)[:, ends] for values in (customers, customers * y[order]))
@@ -79,15 +82,15 @@ def cumulative(y: np.ndarray, score: np.ndarray, w: np.ndarray) -> tuple[np.ndar
 
 
 def area_above_diagonal(y: np.ndarray, score: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """2 A - 1 for the gain curve by that score, not yet divided by total customers x total spend.
+    """Compute 2 A - 1 of the gain curve by that score, before the division by total customers x total spend.
 
-    Spend is counted in whole parts of 2^-52 of the total: whole numbers add up four times as fast as doubles.
+    Spend is counted in integer multiples of 2^-52 of the total, because integers add up four times as fast as doubles.
     """
     order, ends = _ordered(score)
     scale = np.abs(y).sum() / 2**52 or 1.0
     y, areas = np.rint(y[order] / scale).astype(int), np.empty(len(w))
     starts = np.append(0, ends[:-1] + 1)
-    # Equal scores of equal spend, such as all the zeros in the perfect order, may stand in any order.
+    # Rows with equal scores and equal spend, such as all zeros in the perfect order, may be in any order.
     tied = bool((np.maximum.reduceat(y, starts) > np.minimum.reduceat(y, starts)).any())
     rows = max(1, CELLS_IN_CACHE // len(y))
     for start in range(0, len(w), rows):
@@ -96,18 +99,18 @@ def area_above_diagonal(y: np.ndarray, score: np.ndarray, w: np.ndarray) -> np.n
         if tied:
             customers = np.diff(np.cumsum(customers, axis=1)[:, ends].astype(float), prepend=0.0)
             spend = spend[:, ends]
-        # Twice the spend half-way between what is counted up before a group and with it.
+        # Twice the mean of the cumulative spend before a group and with it.
         trapezoids = np.einsum("ij,ij->i", customers, spend)
         trapezoids += np.einsum("ij,ij->i", customers[:, 1:], spend[:, :-1])
         total = customers.sum(axis=1) * spend[:, -1]
         area = trapezoids - total
-        # What rounding leaves of nothing is nothing.
+        # A remainder of rounding counts as 0.
         areas[start : start + rows] = np.where(np.abs(area) > 1e-12 * np.abs(total), scale * area, 0.0)
     return areas
 
 
 def ranks(values: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Ranks from 1, ties at their mean, of rows repeated `w` times: shape (n_resamples, n)."""
+    """Compute ranks from 1, ties at their mean, of rows repeated `w` times: shape (n_resamples, n)."""
     _, group = np.unique(values, return_inverse=True)
     order = np.argsort(group, kind="stable")
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))

@@ -1,4 +1,4 @@
-"""Is what a task asks for an outcome? Whether its target moves with its window alone, and is no formula of features."""
+"""Audit of a task's target: it must depend on its window only, and must not be a formula of features."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ ACCUSING_LOSS = 0.01
 
 @dataclass(frozen=True)
 class Limits:
-    """What is too good to be a prediction (conf/audit/).
+    """Limits above which a fit is too good to be a prediction (conf/audit/).
 
     Attributes
     ----------
     max_r2 : float
-        Out of fold, of a target by features.
+        Maximum out-of-fold R2 of a target by features.
     max_labels_known : float
-        Of the labels outside of the largest cluster, the share that a classifier finds again.
+        Maximum share of the labels outside the largest cluster that a classifier predicts correctly.
     min_rows, min_distinct : int
-        Rows, and different values among them, that must bear a formula out.
+        Minimum number of rows, and of different values among them, that must satisfy a formula.
     n_folds : int
     seed : int
     """
@@ -53,7 +53,14 @@ class Limits:
 def audit_task(
     task: Task, shop: Shop, features: Sequence[str], tamperer: Tamperer, cutoffs: Sequence[date], limits: Limits
 ) -> Iterator[Finding]:
-    """Change the future of a task's features and all but the window of its target; look for a formula of the target."""
+    """Check a task by changing the data that its features and its target must not read; search for a formula.
+
+    Features must not change with the future, and the target must not change with data outside its window.
+
+    Yields
+    ------
+    Finding
+    """
     dataset = task.dataset(shop, features, cutoffs)
     moved, comparisons, silent = _movements(task, shop, features, tamperer, dataset, cutoffs)
     for what, movements in moved.items():
@@ -63,8 +70,8 @@ def audit_task(
             "future changed",
             f"task {task.name}",
             "clean",
-            f"{comparisons:,} comparisons of {dataset.X.shape[1]} features, and of {task.target} with all changed "
-            "outside its window",
+            f"{comparisons:,} comparisons of {dataset.X.shape[1]} features, and of {task.target} with all data "
+            "outside its window changed",
             comparisons,
         )
     if silent:
@@ -72,7 +79,7 @@ def audit_task(
             "read from",
             f"task {task.name}: {task.target}",
             "descriptive",
-            f"does not move where its window is emptied ({listing(silent)}): it is no outcome, never to be promoted",
+            f"stays the same if its window is emptied ({listing(silent)}): it is not an outcome, never promote it",
             fails=True,
         )
     units = dataset.X.index.get_level_values(task.grain.resampled)
@@ -88,9 +95,17 @@ def _movements(
     dataset: Dataset,
     cutoffs: Sequence[date],
 ) -> tuple[dict[str, list[Movement]], int, list[date]]:
-    """What moves of a task's features and target, how much was compared, and where emptying the window moves nothing.
+    """Find the features and targets of a task that change with data that they must not read.
 
-    All tables are changed at once; only where something moves, each in turn, to name the one.
+    All tables are changed at once. If a value changes, each table is changed in turn to name the cause.
+
+    Returns
+    -------
+    moved : dict of feature or target to its movements
+    comparisons : int
+        Number of compared columns.
+    silent : list of date
+        Cutoffs at which emptying the window leaves the target the same.
     """
     horizon = timedelta(days=task.horizon_days)
     number = count()
@@ -99,7 +114,10 @@ def _movements(
     comparisons = 0
 
     def changed(cutoff: date, tables: Sequence[str], how: str, part: str) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-        """Features (part X) or target (y, or y with its window emptied) before and after, and how many rows changed."""
+        """Compute features (part X) or target (y, or y with its window emptied) before and after a change.
+
+        The third value is the number of changed rows.
+        """
         end = cutoff + horizon
         periods = {"X": [(cutoff, None)], "y": [(None, cutoff), (end, None)], "window": [(cutoff, end)]}[part]
         engine, rows = tamperer.change(tables, how, *periods)
@@ -108,7 +126,7 @@ def _movements(
         then, now = dataset.at(cutoff), task.dataset(spliced, features, [cutoff])
         if part == "X":
             return then.X, now.X, rows
-        same = then.y.index.intersection(now.y.index)  # who is eligible is a matter of the past
+        same = then.y.index.intersection(now.y.index)  # eligibility depends on the past
         return _named(task, then.y.loc[same]), _named(task, now.y.loc[same]), rows
 
     for cutoff in cutoffs:
@@ -137,12 +155,12 @@ def _named(task: Task, y: pd.DataFrame) -> pd.DataFrame:
 def audit_formula(
     subject: str, X: pd.DataFrame, y: pd.Series, limits: Limits, *, units: pd.Index, fails: bool
 ) -> Finding:
-    """Find out if a target is given by features: exactly, or by a fit that is too good.
+    """Check a target for a formula of features: an exact one, or a fit that is too good.
 
     Parameters
     ----------
     units : Index of length n_rows
-        Resampled unit of each row, such as its customer: folds keep a unit's rows together.
+        Resampled unit of each row, such as its customer; folds keep a unit's rows together.
     """
     if y.nunique() < 2:
         return Finding("formula", subject, "not checked", f"the same for all {len(y):,} rows", checks=0)
@@ -161,7 +179,7 @@ def audit_formula(
         guilty = fit.losses[fit.losses > ACCUSING_LOSS].index[: 2 * MOST_NAMED]
         figures = f"predicted nearly perfectly from {listing(guilty)}: {fitted}"
         return Finding("formula", subject, "circular", figures, len(y), fails)
-    figures = f"no arithmetic of {X.shape[1]} features or of two of them gives it; {fitted}, {len(y):,} rows"
+    figures = f"not a formula of one or two of {X.shape[1]} features; {fitted}, {len(y):,} rows"
     return Finding("formula", subject, "clean", figures, len(y))
 
 
@@ -175,18 +193,18 @@ def audit_feature(
     features: Sequence[str],
     above_zero: str | None,
 ) -> Finding:
-    """Whether a target that is a feature itself is given by others at the same cutoffs.
+    """Check a target that is a feature itself for a formula of other features at the same cutoffs.
 
     Parameters
     ----------
     target, features : str, sequence of str
     above_zero : str or None
-        Only rows where this feature is above 0.
+        Use only rows where this feature is above 0.
 
     Raises
     ------
     InsufficientDataError
-        If the shop lacks the tables that they take.
+        If the shop lacks the tables of these features.
     """
     present = set(shop.tables.present())
     named = each_once([target, above_zero, *features])
@@ -203,17 +221,17 @@ def audit_feature(
 
 
 def each_once(names: Iterable[str | None]) -> list[str]:
-    """The names that there are, in their order."""
+    """Return the names without None and without duplicates, in their order."""
     return list(dict.fromkeys(name for name in names if name))
 
 
 def audit_labels(subject: str, model: Model, dataset: Dataset, limits: Limits) -> Finding:
-    """How well a classifier finds cluster labels again from the variables that made them, beside its null.
+    """Check how well a classifier predicts cluster labels from the variables that made them, compared with a null.
 
     Raises
     ------
     InsufficientDataError
-        If the model gives no labels, or one alone.
+        If the model gives no labels, or the same label for all customers.
     """
     if not isinstance(model, Segmentation):
         raise InsufficientDataError(f"{type(model).__name__} gives no cluster labels")

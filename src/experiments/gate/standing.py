@@ -1,4 +1,4 @@
-"""A model beside what knows less: baselines, and controls that know nothing."""
+"""Comparison of a model with baselines and with negative controls."""
 
 from __future__ import annotations
 
@@ -25,20 +25,19 @@ CONSTANT, PERMUTED = "constant", "permuted_target"
 
 @dataclass(frozen=True)
 class Standing:
-    """A model's validation and, over the same cutoffs, that of all that it stands beside.
+    """A model's validation and, over the same cutoffs, the validations of its baselines and controls.
 
     Attributes
     ----------
     name : str
-        The model's.
+        Name of the model.
     primary_metric : str
     validation : Validation
     baselines : mapping of name to Validation
     constant : Validation
-        Of the same prediction for everybody.
+        Validation of the same prediction for every row.
     permuted : array of shape (n_controls,)
-        The primary metric of the model where the targets are permuted: see `permuted_metric`. NaN where the model
-        refused them.
+        Primary metric of the model on permuted targets: see `permuted_metric`. NaN if the model rejects them.
     """
 
     name: str
@@ -50,13 +49,14 @@ class Standing:
 
     @property
     def best_baseline(self) -> str:
-        """The baseline that is best in the primary metric."""
+        """Name of the baseline that is best in the primary metric."""
         return max(self.baselines, key=lambda rival: self._figure(self.baselines[rival]))
 
     def metrics(self) -> dict[str, float]:
-        """All of it under `valid/`, `naive/` and `control/`; the best baseline's metrics also without its name.
+        """Return all metrics under `valid/`, `naive/` and `control/`.
 
-        What is undefined has no entry, as a rank correlation where all predictions are equal.
+        The metrics of the best baseline also appear without its name. Metrics that are undefined for equal
+        predictions, such as a rank correlation, are left out.
         """
         primary = self.primary_metric
         return {
@@ -72,7 +72,10 @@ class Standing:
         }
 
     def table(self) -> pd.DataFrame:
-        """The primary metric of each: model, kind (model, baseline or control) and the metric; of controls, if any."""
+        """Return a table of the primary metric: model, kind (model, baseline or control) and the metric.
+
+        A control for which it is undefined has no row.
+        """
         controls = [(CONSTANT, self.constant.metrics.get(self.primary_metric, math.nan))]
         controls += [(PERMUTED, value) for value in self.permuted]
         rows = [
@@ -96,7 +99,7 @@ class Standing:
 def stand(
     task: Task, name: str, params: Mapping[str, Any], dataset: Dataset, folds: Folds, *, n_controls: int, seed: int
 ) -> Standing:
-    """Validate one of the task's candidates, and all that it is to stand beside.
+    """Validate one of the task's candidates, its baselines and its controls.
 
     Parameters
     ----------
@@ -107,9 +110,9 @@ def stand(
         Rows of all cutoffs named in `folds`.
     folds : sequence of (training cutoffs, validation cutoff)
     n_controls : int
-        Permutations of the targets.
+        Number of permutations of the targets.
     seed : int
-        Of the permutations.
+        Seed of the permutations.
     """
     model = partial(task.build, name, params)
     return Standing(
@@ -126,16 +129,17 @@ def stand(
 
 
 def baseline_metrics(logged: Mapping[str, float], rival: str) -> dict[str, float]:
-    """Return a baseline's metrics among those that `Standing.metrics` gave."""
+    """Return a baseline's metrics from those that `Standing.metrics` returned."""
     prefix = f"naive/{rival}/"
     return {name.removeprefix(prefix): value for name, value in logged.items() if name.startswith(prefix)}
 
 
 def permuted_metric(task: Task, build: Callable[[], Estimator], dataset: Dataset, folds: Folds, seed: int) -> float:
-    """The primary metric of a model trained and judged on targets permuted among the customers of each cutoff.
+    """Compute the primary metric of a model that is trained and evaluated on permuted targets.
 
-    There is nothing to learn in them: what lies clearly above no skill comes from the machinery. NaN where the
-    model refuses such targets, as an L1 fit does that predicts zero for everybody.
+    Targets are permuted among the rows of each cutoff, so there is no signal to learn. A metric clearly above no skill
+    shows an error in the procedure. NaN if the model rejects such targets, as an L1 fit that predicts zero for every
+    customer does.
     """
     dealt = Dataset(dataset.X, permuted_within_cutoff(dataset.y, seed))
     scores = []
@@ -151,6 +155,6 @@ def permuted_metric(task: Task, build: Callable[[], Estimator], dataset: Dataset
 
 
 def control_metrics(name: str, values: np.ndarray) -> dict[str, float]:
-    """Mean and largest of a control's repetitions; nothing where it could not be had."""
+    """Return the mean and the largest value of a control's repetitions; an empty dict if all are NaN."""
     values = values[~np.isnan(values)]
     return {name: float(values.mean()), f"{name}_max": float(values.max())} if len(values) else {}

@@ -1,4 +1,4 @@
-"""Check that the data hold enough to train and to evaluate a task; say what is missing, with figures."""
+"""Checks that the data suffice to train and to evaluate a task; messages state the missing amount."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from features.errors import InsufficientDataError
 
 
 def check_tables(task: Task, present: Collection[str]) -> None:
-    """Refuse a shop without a table that the task needs.
+    """Check that the shop has every table that the task needs.
 
     Raises
     ------
@@ -32,11 +32,12 @@ def check_tables(task: Task, present: Collection[str]) -> None:
 
 
 def check_sufficiency(task: Task, counts: pd.DataFrame) -> None:
-    """Refuse windows that hold less than `task.minimum`, and say how much more it would take.
+    """Check that each window holds at least `task.minimum`; the error says how much more data is needed.
 
-    More customers, or of whatever `task.counted` names first: as many as the missing ones are, at the share that these
-    have. More weeks: cutoffs are laid out from the end of the data, so that each week of data moves them on by one, and
-    the count with them by what it grew in a week between the first window and the last; none where it did not grow.
+    More customers, or rows of a grain without customers: the missing count divided by the share that customers of the
+    window have. More weeks: cutoffs are set from the end of the data, so each week of data moves them by a week. The
+    count then grows as it grew per week between the first window and the last. No number of weeks is stated if it did
+    not grow.
 
     Parameters
     ----------
@@ -47,18 +48,18 @@ def check_sufficiency(task: Task, counts: pd.DataFrame) -> None:
     Raises
     ------
     InsufficientDataError
-        Naming all that is short, each in the window that has least of it.
+        Names every count that is too low, each in the window with the lowest count.
     """
     short = {name: needed for name, needed in task.minimum.items() if counts[name].min() < needed}
     if not short:
         return
     way_out = _what_it_takes(counts, short, unit=next(iter(task.counted)))
     raise InsufficientDataError(
-        f"{task.name} has not enough data to train or to evaluate",
+        f"not enough data to train or to evaluate {task.name}",
         where="; ".join(f"{name} in the window from {counts[name].idxmin():%Y-%m-%d}" for name in short),
         expected="; ".join(f"{needed:,} {task.counted[name]}" for name, needed in short.items()),
         found="; ".join(f"{counts[name].min():,}" for name in short),
-        hint=f"it would take {way_out}; a lower task.minimum goes on at your own risk",
+        hint=f"add {way_out}; or set a lower task.minimum at your own risk",
     )
 
 
@@ -76,4 +77,4 @@ def _what_it_takes(counts: pd.DataFrame, short: Mapping[str, int], unit: str) ->
         ways.append(f"some {math.ceil(units):,} more {unit} like these")
     if math.isfinite(weeks):
         ways.append(f"some {math.ceil(weeks):,} more weeks of data like these")
-    return " or ".join(ways) or "another shop's data: there is none so far, and it does not grow"
+    return " or ".join(ways) or "data of another shop: these data hold none so far, and the count does not grow"

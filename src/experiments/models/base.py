@@ -1,4 +1,4 @@
-"""What all models have in common: checked input, money over a horizon, and storage as text."""
+"""The common parts of all models: checked input, money over a horizon, and storage as text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from features.errors import InputError, UnsuitableDataError, did_you_mean, listing
 from features.outcomes import DAYS_PER_YEAR, check_money_terms
 
-# Terms that a task sets on its models (conf/task/), and what a model made by hand starts from.
+# Terms that a task sets on its models (conf/task/), and the defaults of a model that is built by hand.
 HORIZON_DAYS = 90.0
 MARGIN = 1.0
 DISCOUNT_RATE = 0.0
@@ -38,41 +38,43 @@ class Model(RegressorMixin, BaseEstimator):
         Model._classes[cls.__name__] = cls
 
     def outputs(self, X: pd.DataFrame) -> np.ndarray:
-        """All that the model says of each row, as the task names it: shape (n_rows, n_outputs)."""
+        """Return all outputs of each row, in the order of the task's `outputs`: shape (n_rows, n_outputs)."""
         return np.asarray(self.predict(X)).reshape(len(X), -1)
 
     def get_state(self) -> dict[str, Any]:
-        """The fitted attributes, as values that JSON holds."""
+        """Return the fitted attributes as values that JSON can hold."""
         raise NotImplementedError
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
-        """Restore what `get_state` gave."""
+        """Restore the fitted attributes that `get_state` returned."""
         raise NotImplementedError
 
 
 def dump(model: Model) -> str:
-    """Write a fitted model as JSON text: class, the file that defines it, parameters, state.
+    """Write a fitted model as JSON text: its class, the module that defines it, its parameters and its state.
 
-    Floats are written with all their digits, so that the model that `load` gives back predicts the same bits.
+    Floats are written with all their digits: the model that `load` returns predicts the same bits.
     """
     check_is_fitted(model)
     return json.dumps({**_described(model), "state": model.get_state()}, allow_nan=False)
 
 
 def load(text: str) -> Model:
-    """Read a model that `dump` wrote. Nothing in the text is executed.
+    """Read a model that `dump` wrote. No code in the text is executed.
 
     Raises
     ------
     InputError
-        If the text is no such JSON, or of a class that is unknown here.
+        If the text is not JSON of that form, or if its class is unknown.
     """
     try:
         content = json.loads(text)
         model, state = _constructed(content), content["state"]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(
-            "the text holds no model", expected="JSON as written by dump(model)", found=f"{text[:60]!r} ({error})"
+            "the text is not a stored model",
+            expected="JSON as written by dump(model)",
+            found=f"{text[:60]!r} ({error})",
         ) from None
     return model.set_state(state)
 
@@ -86,9 +88,9 @@ def _described(model: Model) -> dict[str, Any]:
 def _constructed(content: Mapping[str, Any]) -> Model:
     name, module = content["class"], content.get("module", "")
     if name not in Model._classes and module.startswith(f"{__package__.partition('.')[0]}."):
-        importlib.import_module(module)  # a task's file may define a model of its own
+        importlib.import_module(module)  # a task's file may define its own model
     if name not in Model._classes:
-        raise InputError(f"there is no model class {name!r}", hint=did_you_mean(name, Model._classes))
+        raise InputError(f"unknown model class {name!r}", hint=did_you_mean(name, Model._classes))
     params = {
         key: _constructed(value) if isinstance(value, dict) else value for key, value in content["params"].items()
     }
@@ -96,12 +98,12 @@ def _constructed(content: Mapping[str, Any]) -> Model:
 
 
 def require_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
-    """The named columns of a frame, in that order.
+    """Return the named columns of a frame, in that order.
 
     Raises
     ------
     InputError
-        If `X` is no frame, or lacks a column.
+        If `X` is not a DataFrame, or lacks a column.
     """
     names = list(names)
     if not isinstance(X, pd.DataFrame):
@@ -115,20 +117,20 @@ def require_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
             where="columns of X",
             expected=listing(names),
             found=listing(X.columns),
-            hint=f"{did_you_mean(missing[0], map(str, X.columns))} else add it to features.names (conf/features/)",
+            hint=f"{did_you_mean(missing[0], map(str, X.columns))} otherwise add it to features.names (conf/features/)",
         )
     return X[names]
 
 
 def finite_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
-    """As `require_columns`, in float64, where every value must be a finite number >= 0.
+    """Return the named columns as float64, after checking that every value is a finite number >= 0.
 
     Raises
     ------
     InputError
-        As `require_columns`.
+        If `X` is not a DataFrame, or lacks a column.
     UnsuitableDataError
-        Naming the first column that holds anything else.
+        If a column holds any other value; the message names the first such column.
     """
     values = require_columns(X, names).astype(float)
     amounts = values.to_numpy()
@@ -136,7 +138,7 @@ def finite_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
     for name, column, of_column in zip(values, amounts.T, wrong.T, strict=True):
         if of_column.any():
             raise UnsuitableDataError(
-                f"{name} has values that are no amount",
+                f"{name} has values that are not valid amounts",
                 where=f"column {name}",
                 expected="finite numbers >= 0",
                 found=listing(column[of_column]),
@@ -145,7 +147,7 @@ def finite_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
 
 
 def canonical(X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
-    """Rows by index and columns by name: sums of doubles and draws of rows depend on their order."""
+    """Sort rows by index and columns by name, because sums of doubles and draws of rows depend on the order."""
     if all(isinstance(name, str) for name in X.columns):
         X = X[sorted(X.columns)]
     if isinstance(y, pd.Series) and X.index.is_unique and X.index.equals(y.index):
@@ -155,7 +157,7 @@ def canonical(X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def latest_cutoff(X: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the latest cutoff, which hold the history of the earlier ones; all rows where none is named."""
+    """Return the rows of the latest cutoff, which hold the earlier history too; all rows if no level is "cutoff"."""
     if "cutoff" not in X.index.names:
         return X
     cutoffs = X.index.get_level_values("cutoff")
@@ -163,7 +165,7 @@ def latest_cutoff(X: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_events(y: object) -> None:
-    """Refuse a target that is anything but 0 and 1, both of which must occur.
+    """Check that a target holds 0 and 1, each at least once, and nothing else.
 
     Raises
     ------
@@ -172,7 +174,7 @@ def check_events(y: object) -> None:
     found = np.unique(np.asarray(y, dtype=float))
     if not np.array_equal(found, [0.0, 1.0]):
         raise UnsuitableDataError(
-            "y does not tell customers apart",
+            "y does not distinguish customers",
             where="y",
             expected="0 and 1, each at least once",
             found=listing(found),
@@ -188,13 +190,13 @@ def check_terms(horizon_days: float, margin: float, discount_rate: float) -> Non
 
 
 def discount_steps(horizon_days: float, discount_rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a horizon into steps of 30 days and give what money at the middle of each is worth today.
+    """Cut a horizon into steps of 30 days and compute the discount factor at the middle of each.
 
     Parameters
     ----------
     horizon_days : float
     discount_rate : float
-        A year; 0 gives one step, undiscounted.
+        Per year; 0 gives one step without discount.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a marketer reckons without a model."""
+"""Baselines of spend: rules that a marketer can apply without a model."""
 
 from __future__ import annotations
 
@@ -25,17 +25,23 @@ RATES = ("lifetime_spend_rate", "last_91_days_spend_rate")
 
 
 class NaiveSpend(Model):
-    """The past goes on: rate x horizon_days x margin, discounted.
+    """Baseline that carries the past spending rate forward: rate x horizon_days x margin, discounted.
 
     Parameters
     ----------
     rate : {"lifetime_spend_rate", "last_91_days_spend_rate"}
-        Feature that is carried forward, in currency per day.
+        Feature that gives the rate, in currency per day.
     horizon_days : float
     margin : float
         Profit per unit of revenue.
     discount_rate : float
-        A year.
+        Per year.
+
+    Examples
+    --------
+    >>> X = pd.DataFrame({"lifetime_spend_rate": [0.5, 2.0]})
+    >>> NaiveSpend(horizon_days=90).fit(X).predict(X).tolist()
+    [45.0, 180.0]
     """
 
     def __init__(
@@ -51,15 +57,15 @@ class NaiveSpend(Model):
         self.discount_rate = discount_rate
 
     def fit(self, X: pd.DataFrame, y: pd.Series | None = None) -> Self:
-        """Check the parameters and that the feature is there; nothing is learned."""
+        """Check the parameters and the feature; there is nothing to learn."""
         if self.rate not in RATES:
-            raise InputError(f"there is no rate {self.rate!r}", where="rate", hint=did_you_mean(self.rate, RATES))
+            raise InputError(f"unknown rate {self.rate!r}", where="rate", hint=did_you_mean(self.rate, RATES))
         check_terms(self.horizon_days, self.margin, self.discount_rate)
         finite_columns(X, [self.rate])
         return self.set_state({})
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Value in the horizon, in currency: array of shape (n_rows,), >= 0."""
+        """Predict the value in the horizon, in currency: array of shape (n_rows,), >= 0."""
         rate = finite_columns(X, [self.rate])[self.rate].to_numpy()
         ends, factors = discount_steps(self.horizon_days, self.discount_rate)
         return rate * (self.margin * float(np.diff(ends, prepend=0.0) @ factors))
@@ -73,20 +79,32 @@ class NaiveSpend(Model):
 
 
 class PastTotal(Model):
-    """Who spent most so far: prediction = share x total_spend, share = sum of y / sum of total_spend in training.
+    """Baseline that ranks by past spend: prediction = share x total_spend.
 
-    The past has no fixed length, so that what it says of the amount to come holds for customers who have been
-    watched about as long as those of the training rows; their order needs no share.
+    share = sum of y / sum of total_spend in training. The length of a customer's past varies. The predicted amount
+    therefore holds only for customers with about as long a past as the training rows. The ranking is independent of
+    the share.
+
+    Attributes
+    ----------
+    share_ : float
+        0 if the training customers had spent nothing.
+
+    Examples
+    --------
+    >>> X = pd.DataFrame({"total_spend": [10.0, 30.0]})
+    >>> PastTotal().fit(X, pd.Series([5.0, 15.0])).predict(X).tolist()
+    [5.0, 15.0]
     """
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
-        """Take the share; 0 where nothing was spent so far."""
+        """Compute the share; 0 if nothing was spent so far."""
         X, y = canonical(X, y)
         total = float(finite_columns(X, ["total_spend"]).to_numpy().sum())
         return self.set_state({"share": float(np.sum(y)) / total if total > 0 else 0.0})
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Value in the horizon, in y's unit: array of shape (n_rows,), >= 0."""
+        """Predict the value in the horizon, in the unit of `y`: array of shape (n_rows,), >= 0."""
         check_is_fitted(self)
         return self.share_ * finite_columns(X, ["total_spend"])["total_spend"].to_numpy()
 
@@ -99,14 +117,27 @@ class PastTotal(Model):
 
 
 class Constant(Model):
-    """The mean of the training targets for everybody: what a figure is without any knowledge of the customer."""
+    """Baseline that predicts the mean of the training targets for every customer.
+
+    It uses no feature, so a metric of it shows what is reached without any knowledge of the customer.
+
+    Attributes
+    ----------
+    mean_ : float
+
+    Examples
+    --------
+    >>> X = pd.DataFrame({"frequency": [0.0, 4.0]})
+    >>> Constant().fit(X, pd.Series([1.0, 3.0])).predict(X).tolist()
+    [2.0, 2.0]
+    """
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
-        """Take the mean."""
+        """Compute the mean of `y`."""
         return self.set_state({"mean": float(np.mean(y))})
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """The mean, in y's unit: array of shape (n_rows,)."""
+        """Predict the mean, in the unit of `y`: array of shape (n_rows,)."""
         check_is_fitted(self)
         return np.full(len(X), self.mean_)
 

@@ -1,4 +1,4 @@
-"""A probabilistic model and boosted trees, averaged."""
+"""Weighted means of a probabilistic model and boosted trees."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from features.errors import InputError, did_you_mean
 
 
 class WeightedMean(Model):
-    """prediction = weight x boosting + (1 - weight) x probabilistic.
+    """Weighted mean of two models: weight x boosting + (1 - weight) x probabilistic.
 
-    The trees rank better, the probabilistic model extrapolates better from little data; their errors
-    differ, so that the mean of both tends to beat either.
+    The trees rank better; the probabilistic model extrapolates better from little data. Their errors differ, so
+    their mean tends to beat both.
 
     Parameters
     ----------
     probabilistic, boosting : Model
-        `probabilistic__penalizer_coef`, `boosting__num_leaves` and the like reach into them.
+        Set their parameters with a double underscore: `probabilistic__penalizer_coef`, `boosting__num_leaves`.
     weight : float in [0, 1]
         Share of the trees.
 
@@ -35,7 +35,7 @@ class WeightedMean(Model):
         The fitted parts.
     """
 
-    terms: ClassVar[tuple[str, ...]]  # of the task, handed on to the probabilistic part in place of its own
+    terms: ClassVar[tuple[str, ...]]  # set by the task; they replace those of the probabilistic part
 
     def __init__(self, probabilistic: Model | None, boosting: LightGBM, weight: float) -> None:
         self.probabilistic = probabilistic
@@ -47,7 +47,7 @@ class WeightedMean(Model):
         return {name: value for name, value in super().get_params(deep).items() if name not in hidden}
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
-        """Fit both parts on their own."""
+        """Fit each part separately."""
         if not 0 <= self.weight <= 1:
             raise InputError("weight is out of range", where="weight", expected="in [0, 1]", found=str(self.weight))
         self.probabilistic_ = self._probabilistic().fit(X, y)
@@ -55,7 +55,7 @@ class WeightedMean(Model):
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """What both parts predict, averaged: array of shape (n_rows,)."""
+        """Predict the weighted mean of both parts: array of shape (n_rows,)."""
         return self.weight * self.boosting_.predict(X) + (1 - self.weight) * self.probabilistic_.predict(X)
 
     def _probabilistic(self) -> Model:
@@ -71,7 +71,7 @@ class WeightedMean(Model):
 
 
 class Blend(WeightedMean):
-    """Spend by a buy-till-you-die model and by trees, averaged.
+    """Spend, as the weighted mean of a buy-till-you-die model and of boosted trees.
 
     Parameters
     ----------
@@ -82,6 +82,11 @@ class Blend(WeightedMean):
         Share of the trees.
     horizon_days, margin, discount_rate : float
         Terms of the task.
+
+    Examples
+    --------
+    >>> blend("bg_nbd", weight=0.3)
+    Blend(boosting=LightGBMSpend(), probabilistic=BGNBD(), weight=0.3)
     """
 
     terms: ClassVar = ("horizon_days", "margin", "discount_rate")
@@ -105,7 +110,7 @@ class Blend(WeightedMean):
         if name is not None and not isinstance(name, BuyTillYouDie):
             if not isinstance(name, str) or name not in PROBABILISTIC:
                 raise InputError(
-                    f"there is no probabilistic model {name!r}",
+                    f"unknown probabilistic model {name!r}",
                     where="probabilistic",
                     hint=did_you_mean(str(name), PROBABILISTIC),
                 )
@@ -113,13 +118,13 @@ class Blend(WeightedMean):
         return super().set_params(**params)
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
-        """Fit both parts on their own."""
+        """Fit each part separately."""
         check_terms(self.horizon_days, self.margin, self.discount_rate)
         return super().fit(X, y)
 
 
 class ProbabilityBlend(WeightedMean):
-    """The probability of an event by a buy-till-you-die model and by trees, averaged.
+    """Probability of an event, as the weighted mean of a buy-till-you-die model and of boosted trees.
 
     Parameters
     ----------
@@ -130,6 +135,11 @@ class ProbabilityBlend(WeightedMean):
     horizon_days : float
     event : {"purchase", "inactivity"}
         Terms of the task.
+
+    Examples
+    --------
+    >>> probability_blend(weight=0.3, boosting__num_leaves=7).boosting
+    LightGBMProbability(num_leaves=7)
     """
 
     terms: ClassVar = ("horizon_days", "event")
@@ -148,10 +158,10 @@ class ProbabilityBlend(WeightedMean):
 
 
 def blend(probabilistic: str = "mbg_nbd", **params: Any) -> Blend:
-    """A blend of the probabilistic model of that name and LightGBM, with parameters by double underscore."""
+    """Build a blend of LightGBM and the named probabilistic model; `part__parameter` sets a part's parameter."""
     return Blend(None, LightGBMSpend()).set_params(probabilistic=probabilistic, **params)
 
 
 def probability_blend(**params: Any) -> ProbabilityBlend:
-    """A blend of a buy-till-you-die model's and LightGBM's probabilities, with parameters by double underscore."""
+    """Build a blend of LightGBM's and a buy-till-you-die model's probabilities; parameters as in `blend`."""
     return ProbabilityBlend(PurchaseProbability(), LightGBMProbability()).set_params(**params)

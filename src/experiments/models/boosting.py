@@ -1,4 +1,4 @@
-"""Gradient boosted trees on all features."""
+"""Gradient-boosted trees on all features."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ OBJECTIVES = {"l1": "regression_l1", "tweedie": "tweedie"}
 
 
 class LightGBM(Model):
-    """LightGBM on all columns of `X`; what `y` means is left to subclasses.
+    """LightGBM on all columns of `X`; subclasses define the meaning of `y`.
 
-    Rows of several cutoffs are stacked. NaN in `X` is a value of its own.
+    Rows of several cutoffs are stacked. LightGBM treats NaN in `X` as a missing value.
 
     Parameters
     ----------
@@ -32,26 +32,27 @@ class LightGBM(Model):
     learning_rate : float
         Shrinkage of each tree.
     num_leaves : int
-        Most leaves of a tree.
+        Maximum number of leaves of a tree.
     min_child_samples : int
-        Fewest training rows in a leaf.
+        Minimum number of training rows in a leaf.
     reg_lambda : float
         L2 penalty of the leaves' values.
     colsample_bytree : float in (0, 1]
         Share of the features that each tree may use.
     subsample : float in (0, 1]
-        Share of the rows that each tree learns from. Below 1, rows are drawn anew for each tree.
+        Share of the rows that each tree learns from. Below 1, new rows are drawn for each tree.
     seed : int
-        Of the draws of rows and columns. Same data, parameters and seed give the same bits, by any number of threads.
+        Seed of the draws of rows and columns. The same data, parameters and seed give the same bits, with any number
+        of threads.
     n_jobs : int
-        Threads of fit; -1 for as many as there are cores for this process, as joblib counts them, or fewer where
-        OMP_NUM_THREADS says so. predict takes one: a row is answered sooner.
+        Threads of `fit`. -1 uses the cores of this process, as joblib counts them, or OMP_NUM_THREADS if that is
+        lower. `predict` uses one thread, which answers a single row sooner.
 
     Attributes
     ----------
     booster_ : lightgbm.Booster
     feature_names_in_ : array of str
-        Column names in training order (sorted), where `X` was a frame.
+        Column names in training order (sorted), if `X` was a DataFrame.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class LightGBM(Model):
         return tags
 
     def _grow(self, X: pd.DataFrame, y: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-        """Check and order the rows, grow the trees on them, and return them."""
+        """Check and sort the rows, grow the trees on them, and return the rows."""
         if isinstance(X, pd.DataFrame):
             X, y = canonical(X, y)
         X, y = validate_data(
@@ -91,7 +92,7 @@ class LightGBM(Model):
         )
         y = y.astype(float)
         self._check_target(y)
-        # The text is what is stored: predicting from it makes a reloaded model the same model.
+        # The text is stored. Predicting from it makes a reloaded model identical to this one.
         self.booster_ = _read(self._trained(X, y).model_to_string())
         return X, y
 
@@ -102,7 +103,7 @@ class LightGBM(Model):
     def _objective_options(self) -> dict[str, Any]: ...
 
     def _rows(self, X: pd.DataFrame) -> np.ndarray:
-        """The columns that the trees were grown on, in their order."""
+        """Return the columns that the trees were grown on, in training order."""
         check_is_fitted(self)
         if isinstance(X, pd.DataFrame) and hasattr(self, "feature_names_in_"):
             names = list(self.feature_names_in_)
@@ -131,9 +132,9 @@ class LightGBM(Model):
             return lgb.train({**self._objective_options(), **self._options()}, lgb.Dataset(X, y), self.n_estimators)
         except lgb.basic.LightGBMError as error:
             raise InputError(
-                "LightGBM refuses the parameters",
+                "LightGBM rejects the parameters",
                 where="lightgbm",
-                expected="values as its documentation states them",
+                expected="values that its documentation allows",
                 found=str(error).strip(),
                 hint="see conf/model/lightgbm.yaml",
             ) from error
@@ -172,22 +173,29 @@ class LightGBM(Model):
 class LightGBMSpend(LightGBM):
     """LightGBM regression of spend on all columns of `X`, calibrated in total.
 
-    prediction = scale_ x max(trees(x), 0), where scale_ = total y / total prediction on the training rows:
-    an L1 fit predicts medians, and the sum of medians falls short of the sum. A horizon, margin or discount
-    is learned from `y`. Parameters that are not listed are those of `LightGBM`.
+    prediction = scale_ x max(trees(x), 0), where scale_ = total y / total prediction on the training rows. The scale
+    is needed because an L1 fit predicts medians, and their sum is below the total. Horizon, margin and discount are
+    learned from `y`. See `LightGBM` for the other parameters.
 
     Parameters
     ----------
     objective : {"tweedie", "l1"}
         Tweedie deviance suits amounts with many zeros and a long tail; L1 resists outliers.
     tweedie_variance_power : float in [1, 2)
-        Near 1 Poisson-like, near 2 gamma-like. Without effect on "l1".
+        Poisson-like near 1, gamma-like near 2. No effect with "l1".
 
     Attributes
     ----------
     booster_, feature_names_in_
-        As `LightGBM`.
+        As in `LightGBM`.
     scale_ : float
+
+    Examples
+    --------
+    >>> X = pd.DataFrame({"total_spend": np.arange(100.0)})
+    >>> model = LightGBMSpend(n_estimators=20).fit(X, 2 * X["total_spend"])
+    >>> float(round(model.predict(X).sum() / 9900, 6))  # total predicted / total actual
+    1.0
     """
 
     def __init__(
@@ -219,18 +227,18 @@ class LightGBMSpend(LightGBM):
         )
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
-        """Grow the trees, then find `scale_`.
+        """Grow the trees, then compute `scale_`.
 
         Raises
         ------
         InputError
-            For an unknown objective.
+            If the objective is unknown.
         UnsuitableDataError
-            For y < 0, y all zero, or an L1 fit that predicts zero for everybody.
+            If y < 0 somewhere, if y is 0 everywhere, or if an L1 fit predicts zero for every customer.
         """
         if self.objective not in OBJECTIVES:
             raise InputError(
-                f"there is no objective {self.objective!r}",
+                f"unknown objective {self.objective!r}",
                 where="objective",
                 hint=did_you_mean(str(self.objective), OBJECTIVES),
             )
@@ -238,7 +246,7 @@ class LightGBMSpend(LightGBM):
         total = self._amounts(X).sum()
         if total == 0:
             raise UnsuitableDataError(
-                f"the {self.objective} fit predicts zero for everybody",
+                f"the {self.objective} fit predicts zero for every customer",
                 found=f"spend in {(y > 0).mean():.1%} of {len(y):,} rows",
                 hint="use objective=tweedie, or a longer horizon_days",
             )
@@ -246,7 +254,7 @@ class LightGBMSpend(LightGBM):
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Spend in the horizon that `y` had, in currency: array of shape (n_rows,), >= 0.
+        """Predict spend in the horizon of `y`, in currency: array of shape (n_rows,), >= 0.
 
         Raises
         ------
@@ -263,7 +271,7 @@ class LightGBMSpend(LightGBM):
             raise UnsuitableDataError("y has negative spend", expected="y >= 0", found=listing(y[y < 0]))
         if not y.any():
             raise UnsuitableDataError(
-                "nobody spent anything", where="y", expected="y > 0 somewhere", hint="use earlier cutoffs"
+                "nobody spent anything", where="y", expected="y > 0 in some rows", hint="use earlier cutoffs"
             )
 
     def _objective_options(self) -> dict[str, Any]:
@@ -278,18 +286,25 @@ class LightGBMSpend(LightGBM):
 
 
 class LightGBMProbability(LightGBM):
-    """LightGBM of the probability that y is 1, on all columns of `X`, by the log loss.
+    """LightGBM of the probability that `y` is 1, on all columns of `X`, trained with the log loss.
 
-    Its parameters are those of `LightGBM`.
+    See `LightGBM` for the parameters.
+
+    Examples
+    --------
+    >>> X = pd.DataFrame({"frequency": np.arange(100.0)})
+    >>> model = LightGBMProbability(n_estimators=20).fit(X, (X["frequency"] >= 50).astype(float))
+    >>> bool((model.predict(X[90:]) > model.predict(X[:10])).all())
+    True
     """
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
-        """Grow the trees; y is 0 or 1, and both occur."""
+        """Grow the trees. `y` holds 0 and 1, each at least once."""
         self._grow(X, y)
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Probability of the event: array of shape (n_rows,)."""
+        """Predict the probability of the event: array of shape (n_rows,)."""
         return self._raw(self._rows(X))
 
     def _check_target(self, y: np.ndarray) -> None:

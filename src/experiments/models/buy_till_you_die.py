@@ -1,9 +1,9 @@
 """Buy-till-you-die models of purchases x the gamma-gamma model of their value.
 
-The likelihoods of BG/NBD, MBG/NBD and gamma-gamma are those of `lifetimes`, minimised here by L-BFGS-B:
-lifetimes' own BFGS stops on Complete Journey with "precision loss". Its Pareto/NBD likelihood and its
-BG/NBD expectation give NaN for customers with a hundred purchases, so that these are written anew, in
-forms that neither overflow nor cancel. Fitted parameters are numbers in `params_`, in weeks.
+The likelihoods of BG/NBD, MBG/NBD and gamma-gamma come from `lifetimes` and are minimised here by L-BFGS-B. The BFGS
+search of lifetimes stops on Complete Journey with "precision loss". Its Pareto/NBD likelihood and its BG/NBD
+expectation give NaN for customers with a hundred purchases. Both are rewritten here without overflow or cancellation.
+Fitted parameters are numbers in `params_`, in weeks.
 
 References
 ----------
@@ -43,9 +43,9 @@ from experiments.models.base import (
 from features.errors import InputError, UnsuitableDataError
 
 DAYS_PER_WEEK = 7
-LONGEST_T = 10.0  # the optimiser's unit of time makes the longest T so long, as lifetimes does
+LONGEST_T = 10.0  # longest T in the optimiser's unit of time, as in lifetimes
 FEWEST_REPEAT_BUYERS = 10
-# Where a parameter, with time in the optimiser's unit and v in that of the mean value, stops being an estimate.
+# Range of valid estimates, with time in the optimiser's unit and v in units of the mean value.
 BOUNDS = {
     "r": (1e-4, 1e4),
     "alpha": (1e-4, 1e4),
@@ -57,37 +57,37 @@ BOUNDS = {
     "q": (1.0, 1e4),  # the mean value p v / (q - 1) exists above 1
     "v": (1e-4, 1e4),
 }
-# Customers who never leave are a limit of the models, in which predictions stay sound.
+# At 0 customers never leave: a limit of the models in which predictions stay valid.
 MAY_VANISH = {"a", "s"}
 
 
 class BuyTillYouDie(Model):
     """Expected spend = E[purchase days in the horizon] x E[value of a purchase day] x margin, discounted.
 
-    Purchases are fitted on (frequency, recency, T), equal rows merged and weighted by their number; value
-    on the customers with a repeat purchase. Where `X` has several cutoffs, the latest alone is fitted: it
-    holds the history of the earlier ones.
+    Purchases are fitted on (frequency, recency, T); equal rows are merged and weighted by their number. Value is fitted
+    on the customers with a repeat purchase. If `X` has several cutoffs, only the latest is fitted, because it holds the
+    history of the earlier ones.
 
     Parameters
     ----------
     horizon_days : float
     penalizer_coef : float
-        Weight of the sum of squared purchase parameters against the mean log-likelihood, with time
-        scaled such that the longest T is 10. The default keeps b, s and beta from drifting where the
-        likelihood is flat, and moves the published estimates for CDNOW by at most 1.2%; 0 gives those themselves.
+        Weight of the sum of squared purchase parameters against the mean log-likelihood, with time scaled so that the
+        longest T is 10. The default keeps b, s and beta from drifting where the likelihood is flat. It moves the
+        published estimates for CDNOW by at most 1.2%; 0 gives the published estimates.
     gamma_gamma_penalizer_coef : float
-        Likewise for (p, q, v) of the value model, with v in units of the mean value.
+        The same for (p, q, v) of the value model, with v in units of the mean value.
     margin : float
         Profit per unit of revenue.
     discount_rate : float
-        A year. Above 0, steps of 30 days are discounted at their middle.
+        Per year. Above 0, steps of 30 days are discounted at their middle.
 
     Attributes
     ----------
     params_ : dict
         Purchase parameters, with alpha and beta in weeks, and p, q, v of the value model.
     log_likelihood_ : float
-        Of the purchases, without the penalty.
+        Log-likelihood of the purchases, without the penalty.
     """
 
     purchase_parameters: ClassVar[tuple[str, ...]]
@@ -108,7 +108,7 @@ class BuyTillYouDie(Model):
         self.discount_rate = discount_rate
 
     def fit(self, X: pd.DataFrame, y: pd.Series | None = None) -> Self:
-        """Fit purchases and value on the latest cutoff; `y` is not looked at.
+        """Fit purchases and value on the latest cutoff; `y` is ignored.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class BuyTillYouDie(Model):
         Raises
         ------
         UnsuitableDataError
-            If the data is degenerate or the fit absurd: no convergence, parameters beyond `BOUNDS`.
+            If the data is degenerate or the fit is invalid: no convergence, parameters outside `BOUNDS`.
         """
         check_terms(self.horizon_days, self.margin, self.discount_rate)
         X = latest_cutoff(X)
@@ -141,7 +141,7 @@ class BuyTillYouDie(Model):
         frequency, recency, T : array of shape (n_histories,)
             Repeat purchases, first to last purchase, first purchase to now; 0 <= recency <= T.
         weights : array of shape (n_histories,), optional
-            Customers with each history; 1 when absent.
+            Number of customers with each history; 1 by default.
         """
         x, t_x, T = (np.asarray(values, dtype=float) for values in (frequency, recency, T))
         w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=float)
@@ -159,12 +159,12 @@ class BuyTillYouDie(Model):
         return self
 
     def fit_value(self, frequency: ArrayLike, monetary_value: ArrayLike) -> Self:
-        """Estimate the gamma-gamma parameters from customers with repeat purchases of some value.
+        """Estimate the gamma-gamma parameters from customers with repeat purchases of a value above 0.
 
         Parameters
         ----------
         frequency, monetary_value : array of shape (n_customers,)
-            Rows where either is 0 say nothing about value and are left out.
+            Rows with a 0 in either hold no information about value and are left out.
         """
         x, m = np.asarray(frequency, dtype=float), np.asarray(monetary_value, dtype=float)
         used = (x > 0) & (m > 0)
@@ -183,14 +183,14 @@ class BuyTillYouDie(Model):
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Expected value in the horizon, in currency: array of shape (n_rows,), >= 0.
+        """Predict the expected value in the horizon, in currency: array of shape (n_rows,), >= 0.
 
         Raises
         ------
         InputError
             If a column is missing.
         UnsuitableDataError
-            If a value is no amount, or a prediction is negative or not finite.
+            If a value is not a valid amount, or a prediction is negative or not finite.
         """
         ends, factors = discount_steps(self.horizon_days, self.discount_rate)
         purchases = np.stack([self.expected_purchases(X, end) for end in ends])
@@ -198,15 +198,15 @@ class BuyTillYouDie(Model):
         return self._sound(value, "predicted spend")
 
     def p_alive(self, X: pd.DataFrame) -> np.ndarray:
-        """Probability that a customer still is one: array of shape (n_rows,), in [0, 1]."""
+        """Return the probability that a customer is still active: array of shape (n_rows,), in [0, 1]."""
         check_is_fitted(self)
         return self._p_alive(*self._weeks(X))
 
     def p_purchase(self, X: pd.DataFrame, horizon_days: float | None = None) -> np.ndarray:
-        """Probability of a purchase day in the next `horizon_days` (the model's own when absent): array, in [0, 1].
+        """Return the probability of a purchase day in the next `horizon_days`: array of shape (n_rows,), in [0, 1].
 
-        P(alive) times the chance that who is alive buys. P(alive) alone does not say who comes back: under
-        BG/NBD it is 1 for everybody with one purchase day.
+        P(alive) x P(a purchase | alive). P(alive) alone does not predict who comes back: under BG/NBD it is 1 for every
+        customer with one purchase day. Without `horizon_days` the model's own horizon is used.
         """
         check_is_fitted(self)
         days = self.horizon_days if horizon_days is None else horizon_days
@@ -214,16 +214,16 @@ class BuyTillYouDie(Model):
         return self._p_alive(x, t_x, T) * self._p_purchase_of_living(days / DAYS_PER_WEEK, x, T)
 
     def expected_purchases(self, X: pd.DataFrame, horizon_days: float | None = None) -> np.ndarray:
-        """Expected purchase days in the next `horizon_days` (the model's own when absent): array, >= 0."""
+        """Return expected purchase days in the next `horizon_days`, by default the model's own: array, >= 0."""
         check_is_fitted(self)
         days = self.horizon_days if horizon_days is None else horizon_days
         return self._sound(self._expected_purchases(days / DAYS_PER_WEEK, *self._weeks(X)), "expected purchases")
 
     def expected_value(self, X: pd.DataFrame) -> np.ndarray:
-        """Expected value of a purchase day, in currency: array of shape (n_rows,), > 0.
+        """Return the expected value of a purchase day, in currency: array of shape (n_rows,), > 0.
 
-        (p v + p x m) / (p x + q - 1): between the population's mean p v / (q - 1) and the customer's own
-        mean m, the nearer to m the more purchases x he made [4]_ (equation 5).
+        (p v + p x m) / (p x + q - 1), equation (5) of [4]_. It lies between the population's mean p v / (q - 1) and the
+        customer's own mean m. The more purchases x the customer made, the nearer it is to m.
         """
         check_is_fitted(self)
         p, q, v = (self.params_[name] for name in ("p", "q", "v"))
@@ -241,7 +241,7 @@ class BuyTillYouDie(Model):
         weights: np.ndarray,
         penalizer_coef: float,
     ) -> float:
-        """Minus the weighted mean log-likelihood, plus penalizer_coef x sum of squared parameters."""
+        """Return minus the weighted mean log-likelihood, plus penalizer_coef x sum of squared parameters."""
 
     @abstractmethod
     def _p_alive(self, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> np.ndarray: ...
@@ -266,10 +266,10 @@ class BuyTillYouDie(Model):
         return self._history(X).to_numpy().T
 
     def _sound(self, values: np.ndarray, what: str) -> np.ndarray:
-        # Rounding may leave -1e-17 where nothing is expected.
+        # Rounding may give -1e-17 where 0 is expected.
         wrong = ~(np.isfinite(values) & (values > -1e-9))
         if wrong.any():
-            raise _absurd(f"{what} of {wrong.sum():,} rows is negative or no number", self.params_)
+            raise _absurd(f"{what} of {wrong.sum():,} rows is negative or not finite", self.params_)
         return np.maximum(values, 0.0)
 
     def get_state(self) -> dict[str, Any]:
@@ -284,12 +284,22 @@ class BuyTillYouDie(Model):
 class BGNBD(BuyTillYouDie):
     """BG/NBD x gamma-gamma: purchases at rate lambda ~ gamma(r, alpha); dropout after each with p ~ beta(a, b).
 
-    A customer without a repeat purchase is alive for sure: dropout is only possible at a repeat purchase [1]_.
+    A customer without a repeat purchase is certainly alive: dropout is only possible at a repeat purchase [1]_.
+
+    Examples
+    --------
+    >>> x = np.tile([0, 1, 2, 5], 10)
+    >>> t_x = np.tile([0.0, 10.0, 20.0, 30.0], 10)
+    >>> model = BGNBD().fit_purchases(x, t_x, np.full(40, 39.0))
+    >>> sorted(model.params_)
+    ['a', 'alpha', 'b', 'r']
+    >>> model.p_alive(pd.DataFrame({"frequency": [0.0], "recency": [0.0], "T": [90.0]})).tolist()
+    [1.0]
     """
 
     purchase_parameters: ClassVar = ("r", "alpha", "a", "b")
     in_time_units: ClassVar = ("alpha",)
-    # Chances to drop out: one at each repeat purchase; MBG/NBD has one more, at the first purchase.
+    # Chances to drop out: one at each repeat purchase. MBG/NBD has one more, at the first purchase.
     _chances_less: ClassVar[int] = 1
     _negative_log_likelihood = staticmethod(BetaGeoFitter._negative_log_likelihood)
 
@@ -300,14 +310,14 @@ class BGNBD(BuyTillYouDie):
         return np.where(x < self._chances_less, 1.0, expit(-log_odds_of_death))
 
     def _p_purchase_of_living(self, t: float, x: np.ndarray, T: np.ndarray) -> np.ndarray:
-        # Dropout waits for a purchase, so that whoever is alive at T buys at rate lambda ~ gamma(r + x, alpha + T)
-        # until then: P(none in t) = E[exp(-lambda t)].
+        # Dropout happens at a purchase only. Until then a customer alive at T buys at rate
+        # lambda ~ gamma(r + x, alpha + T), so P(none in t) = E[exp(-lambda t)].
         r, alpha, _, _ = self._purchase_params()
         return -np.expm1((r + x) * np.log1p(-t / (alpha + T + t)))
 
     def _expected_purchases(self, t: float, x: np.ndarray, t_x: np.ndarray, T: np.ndarray) -> np.ndarray:
-        # [1] equation (10) after Euler's transformation of 2F1, which takes its huge factor
-        # ((alpha + T + t) / (alpha + T))^(r + x) out against the one in front of it.
+        # [1] equation (10) after Euler's transformation of 2F1, whose huge factor
+        # ((alpha + T + t) / (alpha + T))^(r + x) cancels the one in front of it.
         r, alpha, a, b = self._purchase_params()
         c = a + b + x - self._chances_less
         z = t / (alpha + T + t)
@@ -316,14 +326,31 @@ class BGNBD(BuyTillYouDie):
 
 
 class MBGNBD(BGNBD):
-    """MBG/NBD x gamma-gamma: as BG/NBD, with a first chance to drop out right after the first purchase [2]_."""
+    """MBG/NBD x gamma-gamma: BG/NBD with one more chance to drop out, right after the first purchase [2]_.
+
+    Examples
+    --------
+    >>> x = np.tile([0, 1, 2, 5], 10)
+    >>> t_x = np.tile([0.0, 10.0, 20.0, 30.0], 10)
+    >>> model = MBGNBD().fit_purchases(x, t_x, np.full(40, 39.0))
+    >>> bool(model.p_alive(pd.DataFrame({"frequency": [0.0], "recency": [0.0], "T": [90.0]}))[0] < 1)
+    True
+    """
 
     _chances_less: ClassVar[int] = 0
     _negative_log_likelihood = staticmethod(ModifiedBetaGeoFitter._negative_log_likelihood)
 
 
 class ParetoNBD(BuyTillYouDie):
-    """Pareto/NBD x gamma-gamma: purchases at rate lambda ~ gamma(r, alpha), dropout at mu ~ gamma(s, beta) [3]_."""
+    """Pareto/NBD x gamma-gamma: purchases at rate lambda ~ gamma(r, alpha), dropout at mu ~ gamma(s, beta) [3]_.
+
+    Examples
+    --------
+    >>> x = np.tile([0, 1, 2, 5], 10)
+    >>> t_x = np.tile([0.0, 10.0, 20.0, 30.0], 10)
+    >>> sorted(ParetoNBD().fit_purchases(x, t_x, np.full(40, 39.0)).params_)
+    ['alpha', 'beta', 'r', 's']
+    """
 
     purchase_parameters: ClassVar = ("r", "alpha", "s", "beta")
     in_time_units: ClassVar = ("alpha", "beta")
@@ -348,7 +375,7 @@ class ParetoNBD(BuyTillYouDie):
         return expit(alive - dead)
 
     def _p_purchase_of_living(self, t: float, x: np.ndarray, T: np.ndarray) -> np.ndarray:
-        # [5]: the first purchase after T at u needs life until u. With lambda ~ gamma(r + x, alpha + T) and
+        # [5]: a first purchase at u after T requires survival until u. With lambda ~ gamma(r + x, alpha + T) and
         # mu ~ gamma(s, beta + T), E[lambda exp(-(lambda + mu) u)] is integrated over u in [0, t].
         r, alpha, s, beta = self._purchase_params()
         shifted = (r + 1, alpha, s - 1, beta)
@@ -370,9 +397,9 @@ PROBABILISTIC: Mapping[str, type[BuyTillYouDie]] = {"bg_nbd": BGNBD, "mbg_nbd": 
 def _pareto_nbd_terms(
     params: Sequence[float], x: np.ndarray, t_x: np.ndarray, T: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logs of the two parts of the Pareto/NBD likelihood: alive at T, and dead between t_x and T.
+    """Compute the logs of the two parts of the Pareto/NBD likelihood: alive at T, and dead between t_x and T.
 
-    Both lack the factor gamma(r + x) alpha^r / gamma(r) and have beta^s. The dead part is
+    Both omit the factor gamma(r + x) alpha^r / gamma(r) and include beta^s. The dead part is
     s beta^s times the integral of (alpha + y)^-(r + x) (beta + y)^-(s + 1) over y in [t_x, T].
     """
     r, alpha, s, beta = params
@@ -384,10 +411,10 @@ def _pareto_nbd_terms(
 
 
 def _log_tail(params: Sequence[float], x: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Log of (r + s + x) times the integral of (alpha + y)^-(r + x) (beta + y)^-(s + 1) over y >= t.
+    """Compute the log of (r + s + x) times the integral of (alpha + y)^-(r + x) (beta + y)^-(s + 1) over y >= t.
 
-    [3] equations (19), (20) after Euler's transformation: in 2F1(1, ...; ...; z) all terms are
-    positive and the sum is moderate, where the original overflows for frequent customers.
+    [3] equations (19), (20) after Euler's transformation. In 2F1(1, ...; ...; z) all terms are positive and the sum is
+    moderate; the original form overflows for frequent customers.
     """
     r, alpha, s, beta = params
     if alpha < beta:
@@ -403,7 +430,7 @@ def _minimised(
     data: tuple[np.ndarray, ...],
     penalizer: float,
 ) -> dict[str, float]:
-    """Parameters of the smallest penalised negative mean log-likelihood, searched over their logs.
+    """Find the parameters that minimise the penalised negative mean log-likelihood, by a search over their logs.
 
     Raises
     ------
@@ -417,7 +444,7 @@ def _minimised(
     differentiable = negative_log_likelihood is not ParetoNBD._negative_log_likelihood  # autograd has no 2F1
     bounds = np.log([BOUNDS[name] for name in names])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # lifetimes sets filters of its own at each call
+        warnings.simplefilter("ignore")  # lifetimes sets its own filters at each call
         result = minimize(
             value_and_grad(negative_log_likelihood) if differentiable else negative_log_likelihood,
             x0=np.full(len(names), 0.1),
@@ -428,7 +455,7 @@ def _minimised(
             options={"maxiter": 1000, "maxfun": 10000, "ftol": 1e-12, "gtol": 1e-6},
         )
     params = dict(zip(names, map(float, np.exp(result.x)), strict=True))
-    # Near the optimum rounding can end the line search before the tolerance is met.
+    # Near the optimum, rounding can end the line search before the tolerance is met.
     if not np.isfinite(result.fun) or not (result.success or np.abs(result.jac).max() < 1e-3):
         raise _absurd("the fit did not converge", params)
     beyond = [
@@ -437,7 +464,7 @@ def _minimised(
         if value >= high or (value <= low and name not in MAY_VANISH)
     ]
     if beyond:
-        raise _absurd(f"the fit runs away with {', '.join(beyond)}", params)
+        raise _absurd(f"the fit ends at the bounds of {', '.join(beyond)}", params)
     return params
 
 
@@ -456,7 +483,7 @@ def _check_histories(x: np.ndarray, t_x: np.ndarray, T: np.ndarray, weights: np.
     if wrong.any():
         row = int(np.argmax(wrong))
         raise UnsuitableDataError(
-            "histories contradict themselves",
+            "purchase histories contradict themselves",
             where="frequency, recency, T",
             expected="frequency >= 0, 0 <= recency <= T, and recency 0 without a repeat purchase",
             found=f"{wrong.sum():,} rows, such as frequency={x[row]:g}, recency={t_x[row]:g}, T={T[row]:g} weeks",

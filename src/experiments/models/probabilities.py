@@ -1,6 +1,6 @@
 """Probabilities that a customer buys, or stays away, in the next `horizon_days`.
 
-`y` is 1 where the event happened, else 0; `predict` gives the probability of 1.
+`y` is 1 where the event happened, else 0; `predict` returns the probability of 1.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ RFM = (
     "purchase_days_last_28_days",
     "purchase_days_last_91_days",
 )
-UNDERFLOW = 1e-12  # from 0 and 1 to the nearest probability that a calibration map is learnt from
+UNDERFLOW = 1e-12  # smallest distance from 0 and 1 of a probability that a calibration map is fitted on
 
 
 def check_event(event: str, where: str = "event") -> None:
-    """Refuse an event that is none of `EVENTS`."""
+    """Check that an event is one of `EVENTS`."""
     if event not in EVENTS:
-        raise InputError(f"there is no event {event!r}", where=where, hint=did_you_mean(event, EVENTS))
+        raise InputError(f"unknown event {event!r}", where=where, hint=did_you_mean(event, EVENTS))
 
 
 class NaiveProbability(Model):
-    """The share of customers with the event, at each value of one feature, as a marketer reads it off a table.
+    """Baseline that looks up the share of customers with the event at a value of one feature.
 
-    The table is the isotonic regression of y on the feature, rising or falling as their rank correlation
-    does: values are pooled until the shares are monotone. Between the mean values of two pools it is
-    interpolated, which keeps the feature's own order of customers, so that it ranks as the feature does.
+    The table is the isotonic regression of `y` on the feature: values are pooled until the shares are monotone. It
+    rises or falls with the sign of their rank correlation. Between the mean values of two pools it is interpolated, so
+    the baseline ranks customers as the feature does.
 
     Parameters
     ----------
     feature : str
-        Feature that is tabulated.
+        Feature of the table.
 
     Attributes
     ----------
@@ -63,13 +63,19 @@ class NaiveProbability(Model):
     References
     ----------
     Oron & Flournoy (2017), Centered isotonic regression, Statistics in Biopharmaceutical Research 9(3).
+
+    Examples
+    --------
+    >>> X = pd.DataFrame({"days_since_last_purchase": [5.0, 5.0, 80.0, 80.0]})
+    >>> NaiveProbability().fit(X, pd.Series([1.0, 1.0, 0.0, 1.0])).predict(X).tolist()
+    [1.0, 1.0, 0.5, 0.5]
     """
 
     def __init__(self, feature: str = "days_since_last_purchase") -> None:
         self.feature = feature
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
-        """Pool the training rows."""
+        """Fit the table: pool the training rows until the shares are monotone."""
         check_events(y)
         y = np.asarray(y, dtype=float)
         at = self._at(X)
@@ -79,7 +85,7 @@ class NaiveProbability(Model):
         increasing = len(values) < 2 or spearmanr(at, y).statistic >= 0
         pooled = IsotonicRegression(increasing=increasing).fit_transform(values, shares, sample_weight=customers)
         pools = pd.DataFrame({"share": pooled, "customers": customers, "value": customers * values})
-        # Equal shares lie side by side: they are one pool.
+        # Neighbours with equal shares are one pool.
         pools = pools.groupby((pools["share"].diff() != 0).cumsum()).agg(
             {"share": "first", "customers": "sum", "value": "sum"}
         )
@@ -87,7 +93,7 @@ class NaiveProbability(Model):
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Probability of the event: array of shape (n_rows,)."""
+        """Predict the probability of the event: array of shape (n_rows,)."""
         check_is_fitted(self)
         return np.interp(self._at(X), self.values_, self.shares_)
 
@@ -103,7 +109,7 @@ class NaiveProbability(Model):
 
 
 class PurchaseProbability(Model):
-    """P(at least one purchase in the horizon) of a buy-till-you-die model, or its complement.
+    """Probability of at least one purchase in the horizon by a buy-till-you-die model, or its complement.
 
     P(alive) x P(a purchase | alive): see `BuyTillYouDie.p_purchase`.
 
@@ -112,7 +118,8 @@ class PurchaseProbability(Model):
     purchases : {"bg_nbd", "mbg_nbd", "pareto_nbd"}
         Model of the purchases.
     penalizer_coef : float
-        Keeps the purchase parameters from drifting, as in `BuyTillYouDie`; 0 gives the published estimates.
+        Penalty that keeps the purchase parameters from drifting, as in `BuyTillYouDie`; 0 gives the published
+        estimates.
     horizon_days : float
     event : {"purchase", "inactivity"}
 
@@ -120,6 +127,15 @@ class PurchaseProbability(Model):
     ----------
     purchases_ : BuyTillYouDie
         Fitted on the purchases at the latest cutoff.
+
+    Examples
+    --------
+    >>> weeks = np.tile([0.0, 10.0, 20.0, 30.0], 10)
+    >>> X = pd.DataFrame({"frequency": np.tile([0, 1, 2, 5], 10), "recency": 7 * weeks, "T": 7 * 39.0})
+    >>> buys = PurchaseProbability().fit(X).predict(X)
+    >>> stays_away = PurchaseProbability(event="inactivity").fit(X).predict(X)
+    >>> np.allclose(buys + stays_away, 1)
+    True
     """
 
     def __init__(
@@ -135,13 +151,13 @@ class PurchaseProbability(Model):
         self.event = event
 
     def fit(self, X: pd.DataFrame, y: pd.Series | None = None) -> Self:
-        """Fit the purchases on the latest cutoff; `y` is not looked at."""
+        """Fit the purchases on the latest cutoff; `y` is ignored."""
         check_event(self.event)
         self.purchases_ = self._untrained().fit_history(X)
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Probability of the event: array of shape (n_rows,)."""
+        """Predict the probability of the event: array of shape (n_rows,)."""
         check_is_fitted(self)
         p = self.purchases_.p_purchase(X)
         return p if self.event == "purchase" else 1 - p
@@ -149,7 +165,7 @@ class PurchaseProbability(Model):
     def _untrained(self) -> BuyTillYouDie:
         if self.purchases not in PROBABILISTIC:
             raise InputError(
-                f"there is no probabilistic model {self.purchases!r}",
+                f"unknown probabilistic model {self.purchases!r}",
                 where="purchases",
                 hint=did_you_mean(self.purchases, PROBABILISTIC),
             )
@@ -169,20 +185,27 @@ class LogisticRFM(Model):
     Parameters
     ----------
     C : float
-        Inverse weight of the squared coefficients, as scikit-learn's `LogisticRegression`.
+        Inverse weight of the squared coefficients, as in scikit-learn's `LogisticRegression`.
 
     Attributes
     ----------
     means_, scales_, coefficients_ : array of shape (n_features,)
-        In the order of `RFM`; a feature that is the same for all has scale 1.
+        In the order of `RFM`; a constant feature has scale 1.
     intercept_ : float
+
+    Examples
+    --------
+    >>> X = pd.DataFrame({name: [0.0, 1.0, 4.0, 9.0] for name in RFM})
+    >>> model = LogisticRFM().fit(X, pd.Series([0.0, 0.0, 1.0, 1.0]))
+    >>> bool((np.diff(model.predict(X)) > 0).all())
+    True
     """
 
     def __init__(self, C: float = 1.0) -> None:
         self.C = C
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
-        """Standardise, and maximise the penalised likelihood."""
+        """Standardise the features, and maximise the penalised likelihood."""
         if not self.C > 0:
             raise InputError("C is out of range", where="C", expected="> 0", found=str(self.C))
         check_events(y)
@@ -195,7 +218,7 @@ class LogisticRFM(Model):
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Probability of the event: array of shape (n_rows,)."""
+        """Predict the probability of the event: array of shape (n_rows,)."""
         check_is_fitted(self)
         terms = (self._logs(X) - self.means_) / self.scales_ * self.coefficients_
         return expit(self.intercept_ + terms.sum(axis=1))
@@ -220,26 +243,33 @@ class LogisticRFM(Model):
 
 
 class Recalibrated(Model):
-    """A model whose probabilities are moved to where outcomes were: p' = expit(intercept + slope x logit(p)).
+    """Model with recalibrated probabilities: p' = expit(intercept + slope x logit(p)).
 
-    The slope is above 0, so that customers keep their order. The map is learnt from predictions of rows
-    that the predicting model was not trained on: on its own training rows a model looks surer than it is.
+    The slope is above 0, so customers keep their order. The map is fitted on predictions of rows that the model was not
+    trained on, because a model is overconfident on its own training rows.
 
     Parameters
     ----------
     model : Model
     intercept, slope : float
-        As `calibration_map` finds them.
+        As `calibration_map` returns them.
 
     Attributes
     ----------
     model_ : Model
-        Fitted.
+        The fitted model.
 
     References
     ----------
     Platt (1999), Probabilistic outputs for support vector machines; Cox (1958), Two further applications of
     a model for binary regression, Biometrika 45.
+
+    Examples
+    --------
+    >>> X = pd.DataFrame({"days_since_last_purchase": [5.0, 5.0, 80.0, 80.0]})
+    >>> model = Recalibrated(NaiveProbability(), intercept=-1.0).fit(X, pd.Series([0.0, 1.0, 0.0, 0.0]))
+    >>> model.predict(X).round(3).tolist()
+    [0.269, 0.269, 0.0, 0.0]
     """
 
     def __init__(self, model: Model, intercept: float = 0.0, slope: float = 1.0) -> None:
@@ -248,12 +278,12 @@ class Recalibrated(Model):
         self.slope = slope
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
-        """Fit the model; the map is given."""
+        """Fit the model; intercept and slope are given."""
         self.model_ = clone(self.model).fit(X, y)
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Probability of the event: array of shape (n_rows,)."""
+        """Predict the recalibrated probability of the event: array of shape (n_rows,)."""
         check_is_fitted(self)
         return recalibrated(self.model_.predict(X), self.intercept, self.slope)
 
@@ -266,17 +296,17 @@ class Recalibrated(Model):
 
 
 def calibration_map(y: ArrayLike, p: ArrayLike) -> tuple[float, float]:
-    """Intercept and slope of the likeliest map of logit(p) to outcomes.
+    """Fit intercept and slope of the map of logit(p) to outcomes, by maximum likelihood.
 
-    Where the likeliest slope is not above 0, which would turn the order of customers round, it is left at 1
-    and the intercept alone is learnt.
+    A slope of 0 or less would reverse the order of customers. In that case the slope stays 1 and only the intercept
+    is fitted.
 
     Parameters
     ----------
     y : array of shape (n_rows,)
         1 where the event happened, else 0; both must occur.
     p : array of shape (n_rows,)
-        Probabilities that were predicted out of sample.
+        Probabilities predicted out of sample.
 
     Returns
     -------
@@ -294,5 +324,5 @@ def calibration_map(y: ArrayLike, p: ArrayLike) -> tuple[float, float]:
 
 
 def recalibrated(p: np.ndarray, intercept: float, slope: float) -> np.ndarray:
-    """expit(intercept + slope x logit(p)): 0 and 1 stay, and with a slope above 0 so does the order."""
+    """Compute expit(intercept + slope x logit(p)); 0 and 1 stay, and a slope above 0 keeps the order."""
     return expit(intercept + slope * logit(p))

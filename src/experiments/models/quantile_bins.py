@@ -1,4 +1,4 @@
-"""Equal parts of customers by what they spent so far."""
+"""Baseline of segments: groups of equal size by past spend."""
 
 from __future__ import annotations
 
@@ -12,28 +12,35 @@ from experiments.models.base import finite_columns
 from experiments.models.segments import Segments, check_at_least, latest_spend
 from features.errors import InputError, UnsuitableDataError, did_you_mean, listing
 
-SPENT = ("total_spend", "total_spend_rate")  # what quantile bins are cut by
+SPENT = ("total_spend", "total_spend_rate")  # features that can be cut into bins
 
 
 class QuantileBins(Segments):
-    """Customers in equal parts by what they spent so far: what a marketer would do without a model.
+    """Baseline that divides customers into groups of equal size by past spend.
 
-    Edges are quantiles over the latest cutoff's customers. Totals grow and outgrow their edges by the next cutoff;
-    spend a day of the data has the same order at one cutoff, and edges that last if the shop goes on as it was. Equal
-    values share a bin, so that there may be fewer bins than asked for. Bins are numbered by mean `y`, from 1 = most
-    valuable.
+    Edges are quantiles over the customers of the latest cutoff. Totals grow, so they outgrow their edges by the next
+    cutoff. Spend per day of the data gives the same order at one cutoff, and its edges last while the shop stays the
+    same. Equal values share a bin, so there may be fewer bins than requested. Bins are numbered by mean `y`, from
+    1 = most valuable.
 
     Parameters
     ----------
     by : {"total_spend", "total_spend_rate"}
         Feature that is cut.
     n_clusters : int >= 2
-        Bins asked for; equal values share one.
+        Requested number of bins; equal values share one.
 
     Attributes
     ----------
     edges_ : array of shape (n_bins - 1,)
         Highest value of each bin but the last, in the feature's unit.
+
+    Examples
+    --------
+    >>> X = pd.DataFrame({"total_spend": [1.0, 2.0, 8.0, 9.0]})
+    >>> bins = QuantileBins(n_clusters=2).fit(X, pd.Series([0.0, 2.0, 6.0, 8.0]))
+    >>> bins.segment(X).tolist(), bins.predict(X).tolist()
+    ([2, 2, 1, 1], [1.0, 1.0, 7.0, 7.0])
     """
 
     def __init__(self, by: str = "total_spend", n_clusters: int = 4) -> None:
@@ -41,7 +48,7 @@ class QuantileBins(Segments):
         self.n_clusters = n_clusters
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
-        """Learn the edges, and what the customers of each bin spent afterwards.
+        """Compute the edges, and the mean next-period spend of each bin.
 
         Raises
         ------
@@ -50,7 +57,11 @@ class QuantileBins(Segments):
         """
         check_at_least("n_clusters", self.n_clusters, 2)
         if self.by not in SPENT:
-            raise InputError(f"bins are not cut by {self.by!r}", where="by", hint=did_you_mean(str(self.by), SPENT))
+            raise InputError(
+                f"{self.by!r} is not a feature that bins can be cut by",
+                where="by",
+                hint=did_you_mean(str(self.by), SPENT),
+            )
         X, y = latest_spend(X, y)
         spent = self._spent(X)
         shares = np.arange(1, self.n_clusters) / self.n_clusters
@@ -58,7 +69,7 @@ class QuantileBins(Segments):
         self.edges_ = edges[edges < spent.max()]
         if not len(self.edges_):
             raise UnsuitableDataError(
-                f"{self.by} does not tell customers apart",
+                f"{self.by} does not distinguish customers",
                 where=f"column {self.by}",
                 expected="quantiles that differ",
                 found=listing(np.unique(spent)),

@@ -1,4 +1,4 @@
-"""Candidates: untrained models by the names that configuration uses, each with the words that people read."""
+"""Candidates: untrained models by the names that configuration uses, each with a label for people."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Candidate:
     build : callable
         Returns the untrained model; takes its parameters by name.
     label : str
-        What people read in place of the name: "spend in the last 91 days".
+        Text that people read in place of the name: "spend in the last 91 days".
     is_baseline : bool
         A rule without training, or a table of shares: every other candidate must beat it.
     terms : frozenset of str
-        Parameters that the task has set, which are no parameters of the candidate any more.
+        Parameters that the task has set; configuration cannot set them any more.
     """
 
     build: Callable[..., Model]
@@ -37,18 +37,18 @@ class Candidate:
     terms: frozenset[str] = frozenset()
 
     def with_terms(self, terms: Mapping[str, Any]) -> Candidate:
-        """Return the candidate with the task's terms, such as the horizon, set where its model takes them."""
+        """Return the candidate with the task's terms, such as the horizon, where its model has these parameters."""
         known = self.build().get_params()
         taken = {name: terms[name] for name in terms if name in known}
         return replace(self, build=partial(self.build, **taken), terms=self.terms | taken.keys())
 
     def parameters(self) -> dict[str, Any]:
-        """Return the parameters that may be set, each with its default; `part__parameter` is of a part of a blend."""
+        """Return the parameters that may be set, with defaults; `part__parameter` belongs to a part of a blend."""
         return {name: value for name, value in self.build().get_params().items() if name not in self.terms}
 
 
 def _model(module: str, name: str, **defaults: Any) -> Callable[..., Model]:
-    """Return what builds a model of this room; its module is imported then, as scikit-learn takes a second."""
+    """Return a callable that builds a model; it imports the module then, because scikit-learn takes a second."""
     return partial(_build, module, name, **defaults)
 
 
@@ -109,7 +109,7 @@ CANDIDATES: Mapping[str, Candidate] = {
 
 
 def label_of(name: str) -> str:
-    """Return what people read in place of a candidate's name; of one that the registry lacks, the name itself."""
+    """Return a candidate's label; for a candidate that the registry lacks, its name in plain words."""
     return CANDIDATES[name].label if name in CANDIDATES else name.removeprefix("naive_").replace("_", " ")
 
 
@@ -121,7 +121,7 @@ def choose(*names: str, terms: Mapping[str, Any]) -> dict[str, Candidate]:
     *names : str
         Keys of `CANDIDATES`.
     terms : mapping of parameter to value
-        What the task sets on every model that takes it: horizon_days, margin, ...
+        Parameters that the task sets on every model that has them: horizon_days, margin, ...
     """
     return {name: CANDIDATES[name].with_terms(terms) for name in names}
 
@@ -134,9 +134,9 @@ def build(candidates: Mapping[str, Candidate], name: str, params: Mapping[str, A
     candidates : mapping of name to Candidate
     name : str
     params : mapping of parameter to value
-        `part__parameter` reaches into a part of a blend.
+        `part__parameter` sets a parameter of a part of a blend.
     task : str
-        Whose candidates they are, for the message.
+        Name of the task, for the message.
 
     Raises
     ------
@@ -159,9 +159,9 @@ def build(candidates: Mapping[str, Candidate], name: str, params: Mapping[str, A
 
 
 def baselines(candidates: Mapping[str, Candidate], params: Mapping[str, Any]) -> dict[str, Callable[[], Model]]:
-    """Return the baselines among the candidates, to stand beside a model of these parameters.
+    """Return the baselines among the candidates, for comparison with a model of these parameters.
 
-    A baseline takes over the parameters that it shares with the model, such as the number of segments.
+    A baseline takes the parameters that it shares with the model, such as the number of segments.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Clusters of customers alike in some variables."""
+"""Clusters of customers who are similar in some variables."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ ALGORITHMS = ("kmeans", "gaussian_mixture", "agglomerative", "hdbscan")
 SCALINGS = ("none", "standard", "minmax", "log_standard")
 DERIVED = ("clv", "p_alive")
 OUTLIER_COLUMNS = ("frequency", "monetary_value", "total_spend")
-MOST_ROWS = 10_000  # that algorithms which compare all pairs of rows learn from
+MOST_ROWS = 10_000  # training rows of algorithms that compare all pairs of rows
 
 
 @dataclass(frozen=True)
 class Partition:
-    """A division of space: cells around the nearest centre, or of the likeliest component of a mixture.
+    """A partition of space into cells: by the nearest centre, or by the likeliest component of a mixture.
 
     Attributes
     ----------
     centers : array of shape (k, d)
         Centres, or means of the components.
     weights : array of shape (k,), optional
-        Of the components; None for cells around the nearest centre.
+        Weights of the components; None for cells by the nearest centre.
     precisions_cholesky : array of shape (k, d, d), optional
-        Of the components, as `sklearn.mixture.GaussianMixture` has them.
+        Precisions of the components, as in `sklearn.mixture.GaussianMixture`.
     """
 
     centers: np.ndarray
@@ -45,7 +45,7 @@ class Partition:
     precisions_cholesky: np.ndarray | None = None
 
     def assign(self, Z: np.ndarray) -> np.ndarray:
-        """The cell, from 0, of each row: int array of shape (n_rows,)."""
+        """Return the cell of each row, from 0: int array of shape (n_rows,)."""
         if self.weights is not None:
             mixture = GaussianMixture(len(self.centers))
             mixture.weights_, mixture.means_ = self.weights, self.centers
@@ -54,7 +54,7 @@ class Partition:
         return np.argmin([((Z - center) ** 2).sum(axis=1) for center in self.centers], axis=0)
 
     def take(self, cells: np.ndarray) -> Partition:
-        """Some of the cells, in that order."""
+        """Return a partition of the given cells, in that order."""
         return Partition(*(None if values is None else values[cells] for values in vars(self).values()))
 
     def get_state(self) -> dict[str, Any]:
@@ -66,49 +66,57 @@ class Partition:
 
 
 class Segmentation(Segments):
-    """Clusters of customers alike in some variables, numbered from 1 = most valuable.
+    """Clusters of customers who are similar in some variables, numbered from 1 = most valuable.
 
-    The variables of the latest cutoff's customers are scaled, outliers set aside, and the rest clustered.
-    Every row, new ones and outliers too, then gets a segment: with k-means, agglomerative and HDBSCAN that of
-    the nearest centre (the mean of a cluster), with a Gaussian mixture the likeliest. Rows of the fit are
-    labelled in the same way, and HDBSCAN's noise with them; a cluster that is nobody's nearest is dropped.
+    The variables of the latest cutoff's customers are scaled, outliers are set aside, and the others are clustered.
+    Every row then gets a segment, including new rows and outliers. With k-means, agglomerative and HDBSCAN it is the
+    segment of the nearest centre (the mean of a cluster), with a Gaussian mixture the likeliest one. Training rows are
+    labelled in the same way, including the noise of HDBSCAN. A cluster that is nearest to no row is dropped.
 
     Parameters
     ----------
     n_clusters : int >= 2
-        Without effect on "hdbscan", which finds the number itself.
+        No effect with "hdbscan", which finds the number itself.
     algorithm : {"kmeans", "gaussian_mixture", "agglomerative", "hdbscan"}
-        Agglomerative (Ward) and HDBSCAN learn from at most 10,000 rows, drawn by `seed`.
+        Agglomerative (Ward) and HDBSCAN learn from at most 10,000 rows, drawn with `seed`.
     scaling : {"none", "standard", "minmax", "log_standard"}
-        Of each variable: as it is; z-scores; to [0, 1]; z-scores of sign(x) log(1 + abs(x)), for skewed amounts.
+        Scaling of each variable: unchanged; z-scores; to [0, 1]; z-scores of sign(x) log(1 + abs(x)), for skewed
+        amounts.
     outlier_quantile : float in (0, 1), optional
-        Customers above this quantile of frequency, monetary_value or total_spend, where the model reads them,
-        are set aside: they shape neither scaling nor clusters. They do count in their segment's mean spend.
+        Customers above this quantile of frequency, monetary_value or total_spend are set aside, if the model reads that
+        column. They do not affect scaling or clusters, but they count in their segment's mean spend.
     variables : list of str, optional
-        What is clustered on: columns of `X`, and clv and p_alive where `with_value`. When absent, both of
-        these and all columns of `X` but `recency`, which only the value model reads.
+        Clustering variables: columns of `X`, and clv and p_alive with `with_value`. By default, both of these and all
+        columns of `X` except `recency`, which only the value model reads.
     with_value : bool
-        Offer clv (currency over the horizon) and p_alive, from an MBG/NBD x gamma-gamma fitted on the same
-        customers. It reads frequency, recency, T and monetary_value.
+        Add clv (currency over the horizon) and p_alive, from an MBG/NBD x gamma-gamma fitted on the same customers. It
+        reads frequency, recency, T and monetary_value.
     min_cluster_size : int >= 2
-        Fewest customers in a cluster, of "hdbscan" alone.
+        Minimum number of customers in a cluster, for "hdbscan" only.
     n_init : int
-        Starts of k-means; the best one is kept. A mixture starts once, from k-means.
+        Number of starts of k-means; the best one is kept. A mixture starts once, from k-means.
     seed : int
-        Of starts and of drawn rows.
+        Seed of the starts and of the drawn rows.
     horizon_days : float
-        Of clv, and of the spend that `y` holds.
+        Horizon of clv, and of the spend in `y`.
 
     Attributes
     ----------
     variables_ : list of str
-        What was clustered on, sorted.
+        Clustering variables, sorted.
     partition_ : Partition
         Cells in the space of scaled variables.
     offset_, scale_ : array of shape (n_variables,)
         A variable is scaled as (x - offset_) / scale_, after the logarithm if any; constants have scale 1.
     outlier_thresholds_ : dict of column to value
     value_model_ : MBGNBD or None
+
+    Examples
+    --------
+    >>> X = pd.DataFrame({"total_spend": [1.0, 2.0, 90.0, 99.0]})
+    >>> model = Segmentation(n_clusters=2, with_value=False).fit(X, pd.Series([0.0, 2.0, 50.0, 70.0]))
+    >>> model.segment(X).tolist(), model.predict(X).tolist()
+    ([2, 2, 1, 1], [1.0, 1.0, 60.0, 60.0])
     """
 
     def __init__(
@@ -136,15 +144,15 @@ class Segmentation(Segments):
         self.horizon_days = horizon_days
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
-        """Cluster the customers of the latest cutoff, and learn what each segment's spent afterwards.
+        """Cluster the customers of the latest cutoff, and compute the mean next-period spend of each segment.
 
         Raises
         ------
         InputError
-            For an unknown algorithm, scaling or variable, a parameter out of range, or more clusters than distinct
-            customers.
+            If the algorithm, scaling or a variable is unknown, a parameter is out of range, or there are more clusters
+            than distinct customers.
         UnsuitableDataError
-            For values that are no number, or where fewer than two clusters are found.
+            If a value is not finite, or if fewer than two clusters are found.
         """
         self._check_parameters()
         X, y = latest_spend(X, y)
@@ -171,7 +179,7 @@ class Segmentation(Segments):
         return self
 
     def values(self, X: pd.DataFrame) -> pd.DataFrame:
-        """The variables as they are, clv and p_alive included: one column per variable, indexed as X."""
+        """Return the variables without scaling, with clv and p_alive: one column per variable, indexed as X."""
         if self.value_model_ is None:
             derived = {}
         else:
@@ -181,7 +189,7 @@ class Segmentation(Segments):
             wrong = given[name][~np.isfinite(given[name])]
             if len(wrong):
                 raise UnsuitableDataError(
-                    f"{name} has values that are no number",
+                    f"{name} has values that are not finite numbers",
                     where=f"column {name}",
                     expected="finite numbers",
                     found=listing(wrong),
@@ -189,31 +197,32 @@ class Segmentation(Segments):
         return given.assign(**derived)[self.variables_]
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
-        """The variables as they are clustered, scaled: one column per variable, indexed as X."""
+        """Return the scaled variables, as they are clustered: one column per variable, indexed as X."""
         values = self.values(X)
         return pd.DataFrame((self._unrolled(values) - self.offset_) / self.scale_, values.index, values.columns)
 
     def cluster(self, Z: ArrayLike, n_clusters: int | None = None) -> np.ndarray:
-        """Cluster scaled variables anew, as `fit` does: for resampled or permuted rows and other numbers of clusters.
+        """Cluster scaled variables as `fit` does: for resampled or permuted rows, or another number of clusters.
+
+        The model does not have to be fitted.
 
         Parameters
         ----------
         Z : array of shape (n_rows, n_variables)
-            As `transform` gives it.
+            As `transform` returns it.
         n_clusters : int, optional
-            The model's own when absent.
+            By default the model's own.
 
         Returns
         -------
         int array of shape (n_rows,)
-            Labels from 0, in no order of value; all 0 where HDBSCAN finds fewer than two clusters. The model
-        need not be fitted.
+            Labels from 0, not ordered by value; all 0 if HDBSCAN finds fewer than two clusters.
         """
         Z = np.asarray(Z, dtype=float)
         return self._partition(Z, self.n_clusters if n_clusters is None else n_clusters).assign(Z)
 
     def is_outlier(self, X: pd.DataFrame) -> np.ndarray:
-        """Whether a row would be set aside in fitting: bool array of shape (n_rows,)."""
+        """Return True for each row that `fit` would set aside as an outlier: bool array of shape (n_rows,)."""
         columns = finite_columns(X, self.outlier_thresholds_)
         return (columns > pd.Series(self.outlier_thresholds_, dtype=float)).any(axis=1).to_numpy()
 
@@ -224,7 +233,7 @@ class Segmentation(Segments):
         for name, known in (("algorithm", ALGORITHMS), ("scaling", SCALINGS)):
             value = getattr(self, name)
             if value not in known:
-                raise InputError(f"there is no {name} {value!r}", where=name, hint=did_you_mean(str(value), known))
+                raise InputError(f"unknown {name} {value!r}", where=name, hint=did_you_mean(str(value), known))
         for name, lowest in (("n_clusters", 2), ("min_cluster_size", 2), ("n_init", 1)):
             check_at_least(name, getattr(self, name), lowest)
         if self.outlier_quantile is not None and not 0 < self.outlier_quantile < 1:
@@ -236,7 +245,7 @@ class Segmentation(Segments):
             )
 
     def _chosen(self, X: pd.DataFrame) -> list[str]:
-        """Names of the variables, checked."""
+        """Return the names of the clustering variables, after checking them."""
         derived = DERIVED if self.with_value else ()
         if self.variables is None:
             chosen = [name for name in X.columns if not (self.with_value and name == "recency")] + [*derived]
@@ -244,7 +253,7 @@ class Segmentation(Segments):
             chosen = list(self.variables)
             require_columns(X, [name for name in chosen if name not in derived])
         if not chosen:
-            raise InputError("there is nothing to cluster on", where="variables", expected="at least one variable")
+            raise InputError("there is no variable to cluster on", where="variables", expected="at least one variable")
         return chosen
 
     def _outlier_thresholds(self, X: pd.DataFrame) -> dict[str, float]:
@@ -254,7 +263,7 @@ class Segmentation(Segments):
         columns = [name for name in OUTLIER_COLUMNS if name in read]
         if not columns:
             raise InputError(
-                "outlier_quantile has no column to look at",
+                "outlier_quantile has no column to apply to",
                 where="outlier_quantile",
                 expected=f"one of {listing(OUTLIER_COLUMNS)} among the variables",
                 found=listing(self.variables_),
@@ -263,17 +272,17 @@ class Segmentation(Segments):
         return {name: float(finite_columns(X, [name])[name].quantile(self.outlier_quantile)) for name in columns}
 
     def _unrolled(self, values: pd.DataFrame) -> np.ndarray:
-        """Values after the logarithm, if the scaling has one."""
+        """Apply the logarithm, if the scaling has one."""
         x = values.to_numpy()
         return np.sign(x) * np.log1p(np.abs(x)) if self.scaling == "log_standard" else x
 
     def _partition(self, Z: ArrayLike, n_clusters: int) -> Partition:
-        """Cluster rows, whose order does not matter; no cell of the partition is empty of them."""
+        """Cluster rows in any order; every cell of the partition holds at least one row."""
         Z = np.asarray(Z, dtype=float)
         Z = Z[np.lexsort(Z.T)]
         distinct = 1 + int(np.any(Z[1:] != Z[:-1], axis=1).sum())
         if self.algorithm != "hdbscan" and n_clusters > distinct:
-            refusal = InputError if distinct > 1 else UnsuitableDataError  # customers who are all alike
+            refusal = InputError if distinct > 1 else UnsuitableDataError  # all customers are alike
             raise refusal(
                 "there are more clusters than distinct customers",
                 where="n_clusters",
@@ -281,7 +290,7 @@ class Segmentation(Segments):
                 found=str(n_clusters),
                 hint="lower n_clusters, or cluster on more variables",
             )
-        # Threads add up their partial sums in no fixed order.
+        # Threads add up their partial sums in a random order.
         with _threads().limit(limits=1):
             partition = self._learned(Z, n_clusters)
         return partition.take(np.unique(partition.assign(Z)))
@@ -334,7 +343,7 @@ class Segmentation(Segments):
 
 @cache
 def _threads() -> ThreadpoolController:
-    return ThreadpoolController()  # looks through all loaded libraries, which takes as long as a k-means
+    return ThreadpoolController()  # inspects all loaded libraries, which takes as long as a k-means
 
 
 def _location_and_scale(x: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
@@ -347,5 +356,5 @@ def _location_and_scale(x: np.ndarray, scaling: str) -> tuple[np.ndarray, np.nda
 
 
 def _means(Z: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Mean of the rows of each label."""
+    """Compute the mean of the rows of each label."""
     return np.stack([Z[labels == label].mean(axis=0) for label in np.unique(labels)])

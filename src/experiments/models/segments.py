@@ -1,7 +1,7 @@
-"""Numbered segments of customers, each with what its customers spend in the next period.
+"""Numbered segments of customers, each with the mean spend of its customers in the next period.
 
-A segment predicts the mean spend of its customers, so that segmentations are judged as models of spend are:
-whatever the algorithm, the scaling and the variables, what counts is how far segments tell futures apart.
+A segment predicts the mean spend of its customers, so segmentations are evaluated as models of spend. Algorithm,
+scaling and variables may differ; the metric is how much of later spend the segments explain.
 """
 
 from __future__ import annotations
@@ -21,55 +21,55 @@ from features.errors import InputError, UnsuitableDataError, listing
 
 
 class Segments(Model):
-    """What segmentations have in common: numbered segments, each with the mean spend of its customers.
+    """Base class of segmentations: numbered segments, each with the mean spend of its customers.
 
-    Segments are numbered from 1 = most valuable (highest mean of `y`) to k = least valuable, until `relabel`
-    gives them the numbers of another version. Where `X` has several cutoffs, the latest alone is fitted.
+    Segments are numbered from 1 = most valuable (highest mean of `y`) to k = least valuable. `relabel` replaces these
+    numbers by those of another version. If `X` has several cutoffs, only the latest is fitted.
 
     Attributes
     ----------
     segments_ : int array of shape (k,)
-        Number of each cell that customers are divided into.
+        Segment number of each cell.
     segment_spend_ : array of shape (k,)
         Mean of `y` over the customers of each cell, in currency.
     """
 
     @abstractmethod
     def _cells(self, X: pd.DataFrame) -> np.ndarray:
-        """The cell, from 0, of each row: int array of shape (n_rows,)."""
+        """Return the cell of each row, from 0: int array of shape (n_rows,)."""
 
     def segment(self, X: pd.DataFrame) -> np.ndarray:
-        """Number of each row's segment: int array of shape (n_rows,)."""
+        """Return the segment number of each row: int array of shape (n_rows,)."""
         check_is_fitted(self)
         return self.segments_[self._cells(X)]
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Mean next-period spend of each row's segment, in currency: array of shape (n_rows,)."""
+        """Predict the mean next-period spend of each row's segment, in currency: array of shape (n_rows,)."""
         check_is_fitted(self)
         return self.segment_spend_[self._cells(X)]
 
     def outputs(self, X: pd.DataFrame) -> np.ndarray:
-        """Segment and segment_spend of each row: array of shape (n_rows, 2)."""
+        """Return segment and segment_spend of each row: array of shape (n_rows, 2)."""
         check_is_fitted(self)
         cells = self._cells(X)
         return np.column_stack([self.segments_[cells].astype(float), self.segment_spend_[cells]])
 
     def relabel(self, mapping: Mapping[int, int]) -> Self:
-        """Give segments other numbers, such as those that `match_labels` finds.
+        """Replace segment numbers, for example by those that `match_labels` finds.
 
-        A segment that `mapping` does not name gets a number above all that it gives.
+        A segment that `mapping` does not name gets a number above all new numbers.
 
         Raises
         ------
         InputError
-            If two segments would share a number, or `mapping` names a segment that there is not.
+            If two segments would share a number, or if `mapping` names an unknown segment.
         """
         check_is_fitted(self)
         current = [int(number) for number in self.segments_]
         numbers = list(mapping.values())
         if len(set(numbers)) < len(numbers) or not set(mapping) <= set(current):
             raise InputError(
-                "the mapping does not renumber the segments one to one",
+                "the mapping is not one to one on the segments",
                 where="relabel",
                 expected=f"different numbers for some of the segments {listing(current)}",
                 found=listing(f"{old} -> {new}" for old, new in mapping.items()),
@@ -95,7 +95,7 @@ class Segments(Model):
 
 
 def match_labels(new: ArrayLike, old: ArrayLike) -> dict[int, int]:
-    """The numbers that new segments take over from old ones, such that most customers keep theirs.
+    """Match new segments to old ones, so that most customers keep their segment number.
 
     Parameters
     ----------
@@ -105,8 +105,8 @@ def match_labels(new: ArrayLike, old: ArrayLike) -> dict[int, int]:
     Returns
     -------
     dict of new label to the label to use
-        One to one. A new segment without a partner (there are more new ones than old, or it shares no
-        customer) gets a number above all old ones, so that no number changes its meaning.
+        One to one. A new segment without a partner gets a number above all old ones, so no number changes its
+        meaning. That happens if there are more new segments than old ones, or if it shares no customer.
 
     References
     ----------
@@ -120,7 +120,7 @@ def match_labels(new: ArrayLike, old: ArrayLike) -> dict[int, int]:
     new, old = np.asarray(new, dtype=int), np.asarray(old, dtype=int)
     if new.shape != old.shape or not new.size:
         raise InputError(
-            "the segments do not pair up",
+            "the two arrays of segments do not pair up",
             where="match_labels",
             expected="two arrays of one length, at least 1",
             found=f"shapes {new.shape} and {old.shape}",
@@ -141,14 +141,14 @@ def match_labels(new: ArrayLike, old: ArrayLike) -> dict[int, int]:
 
 
 def latest_spend(X: pd.DataFrame, y: pd.Series) -> tuple[pd.DataFrame, np.ndarray]:
-    """The rows of the latest cutoff: it holds the history of the earlier ones."""
+    """Return the rows and spend of the latest cutoff, which holds the history of the earlier ones."""
     y = np.asarray(y, dtype=float)
     if y.shape != (len(X),) or not len(X) or not np.isfinite(y).all():
         raise UnsuitableDataError(
             "segments need the spend of each customer in the next period",
             where="y",
             expected=f"{max(len(X), 1):,} finite numbers, one per row of X",
-            found=f"shape {y.shape}, {(~np.isfinite(y)).sum():,} that are no number",
+            found=f"shape {y.shape}, {(~np.isfinite(y)).sum():,} of them not finite",
         )
     if "cutoff" not in X.index.names:
         return X, y

@@ -1,4 +1,4 @@
-"""Marketing questions, one file each, found by themselves."""
+"""Tasks: one file for each marketing question, found automatically."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from features.grains import Grain
 
 
 def _found() -> dict[str, type[Task]]:
-    """Import the files of this folder and return each one's task, by the file's name."""
+    """Import the files of this folder and return the task of each, by the name of the file."""
     tasks = {}
     for module in pkgutil.iter_modules(__path__):
         if module.name == "base":
@@ -25,19 +25,19 @@ def _found() -> dict[str, type[Task]]:
             if inspect.isclass(kind) and issubclass(kind, Task) and kind.__module__ == f"{__name__}.{module.name}"
         ]
         if len(own) != 1:
-            raise ImportError(f"{__name__}.{module.name} must define one task, and defines {len(own)}")
+            raise ImportError(f"{__name__}.{module.name} must define one task, found {len(own)}")
         tasks[module.name] = own[0]
     check_classes(tasks)
     return tasks
 
 
 def check_classes(tasks: Mapping[str, type[Task]]) -> None:
-    """Refuse tasks whose champions could not be found by their classes alone.
+    """Check that scores and the report, which have a task's class alone, can find its champions.
 
     Raises
     ------
     ImportError
-        If a class leaves to its options what it must say itself, or two tasks have a name in common.
+        If grain, names or a class method are not those of the class, or two tasks share a name.
     """
     owner: dict[str, str] = {}
     for file, kind in tasks.items():
@@ -55,9 +55,9 @@ def check_classes(tasks: Mapping[str, type[Task]]) -> None:
 
 
 TASKS: Mapping[str, type[Task]] = _found()
-"""Each task's class, by the name of its file, which `task=` and conf/task/ go by."""
+"""Class of each task, by the name of its file, which `task=` and conf/task/ use."""
 
 
 def questions() -> dict[str, type[Task]]:
-    """Return the task's class of every question, by the name that its registered models, ledger and champion go by."""
+    """Return the task's class of each question, by the name of its registered models, ledger and champion."""
     return {name: kind for kind in TASKS.values() for name in kind.names()}

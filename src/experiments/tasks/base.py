@@ -1,4 +1,4 @@
-"""The contract of a task: one marketing question, from its rows to its section of the report."""
+"""The contract of a task: one marketing question, from its rows to its report section."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ Expand = Callable[[Sequence[str]], list[str]]
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """One marketing question.
+    """Contract of one marketing question.
 
-    A task is one file in this folder, which is found by itself, and `conf/task/<file>.yaml`, whose keys are the
-    fields of the class. A subclass without one of the abstract methods cannot be instantiated.
+    A task is one file in this folder, which is found automatically, and `conf/task/<file>.yaml`, whose keys are the
+    fields of the class. A subclass must define all abstract methods before it can be instantiated.
 
     Attributes
     ----------
@@ -45,8 +45,8 @@ class Task(ABC):
         Smallest gain in the primary metric that is worth a change of champion.
     guards : mapping of metric to (lowest, highest)
         Inclusive ranges; a model outside them is not promoted.
-    minimum : mapping of what is counted to int
-        Least that each window must hold: see `counted`.
+    minimum : mapping of count to int
+        Minimum counts of each window: see `counted`.
     """
 
     horizon_days: int
@@ -58,11 +58,11 @@ class Task(ABC):
     needs: ClassVar[tuple[str, ...]] = ("transactions",)
     """Canonical tables that the task reads."""
     further_metrics: ClassVar[Mapping[str, str]] = {}
-    """Metrics that `evaluate` adds to those of `metrics()`, each with its meaning: they may have guards."""
+    """Metrics that `evaluate` adds to those of `metrics()`, each with its meaning; they may have guards."""
     nulls: ClassVar[Mapping[str, str]] = {}
-    """Metrics that are negative controls, by their names under control/."""
+    """Metrics that are negative controls, with their names under control/."""
     keeps_labels: ClassVar[bool] = False
-    """True where `align` has something to do."""
+    """True if `align` changes labels."""
     shown_features: ClassVar[tuple[str, ...]] = ()
     """Features that the customer view shows beside the scores."""
     section_name: ClassVar[str] = ""
@@ -80,68 +80,66 @@ class Task(ABC):
         check_minimum(self.minimum, self.counted)
 
     def _check_names(self) -> None:
-        """Refuse a name that `names` does not foresee, and judged outputs that are not among the outputs."""
+        """Check that `names` lists the name, and that `judged` names outputs."""
         name, foreseen = self.name, type(self).names()
         if name not in foreseen:
-            raise InputError(
-                f"the task {name!r} does not name itself", where="Task.names", expected=name, found=listing(foreseen)
-            )
+            raise InputError(f"names() lacks {name!r}", where="Task.names", expected=name, found=listing(foreseen))
         foreign = [output for output in self.judged if output not in self.outputs]
         if foreign or not self.judged:
             raise InputError(
-                f"{name} judges what it does not give",
+                f"{name} has no valid judged outputs",
                 where="Task.judged",
                 expected=f"some of its outputs: {listing(self.outputs)}",
                 found=listing(foreign) or "none",
             )
 
-    # What is asked
+    # The question
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """Name of the question: its registered models, ledger and champion go by it."""
+        """Name of the question, which its registered models, ledger and champion use."""
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """Return all names that configurations of the task may have."""
+        """Return all names that the task may have under its configurations."""
         return (cls.name,)
 
     @classmethod
     def configure(cls, options: dict[str, Any], expand: Expand) -> dict[str, Any]:
-        """Return the options of the configuration as the class takes them.
+        """Return the options of the configuration in the form that the class takes.
 
         Parameters
         ----------
         options : dict
-            Keys of conf/task/<file>.yaml but `name`.
+            Keys of conf/task/<file>.yaml without `name`.
         expand : callable
-            Replaces wildcards in names of features.
+            Replaces wildcards in feature names.
         """
         return options
 
     @property
     @abstractmethod
     def grain(self) -> Grain:
-        """What a row is."""
+        """Grain of the task: the meaning of a row."""
 
     @abstractmethod
     def outcome(self) -> Outcome:
-        """Return what is predicted of each row."""
+        """Return the outcome that is predicted for each row."""
 
     @property
     def target(self) -> str:
-        """The outcome and who is judged, in one string: models of different targets are never compared."""
+        """Outcome and population in one string; models of different targets are never compared."""
         return self.outcome().name
 
     @property
     def population(self) -> str:
-        """Who is judged: models judged on different rows are never compared."""
+        """Rows that are evaluated, in words; models of different populations are never compared."""
         return f"{self.grain.name} rows known at the cutoff"
 
     @abstractmethod
     def expected(self, lines: pd.DataFrame, cutoff: date) -> pd.DataFrame:
-        """Compute the outcome again in plain pandas, for tests to compare with.
+        """Compute the outcome a second time in plain pandas, for the comparison in tests.
 
         Parameters
         ----------
@@ -155,43 +153,43 @@ class Task(ABC):
         """
 
     def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
-        """Return the features before, and the outcome after, each cutoff."""
+        """Compute the features before, and the outcome after, each cutoff."""
         return Dataset(
             X=shop.features(features, cutoffs, self.grain),
             y=shop.outcome(self.outcome(), cutoffs, self.horizon_days, self.grain),
         )
 
     def judged_rows(self, dataset: Dataset) -> Dataset:
-        """Return the rows of the population; models learn from all and predict all."""
+        """Return the rows of the population. Models train on all rows and predict all rows."""
         return dataset
 
     @property
     def history(self) -> tuple[str, ...]:
-        """Features that `judged_rows` and `counts` read; none stands for those of the configuration."""
+        """Features that `judged_rows` and `counts` read; empty for a grain without customers."""
         return ("frequency",) if self.grain.takes(CUSTOMER) else ()
 
     @property
     def counted(self) -> Mapping[str, str]:
-        """What `counts` counts in each window, by the names that `minimum` may have; first what more data are more of.
+        """Meaning of each count of `counts`, by the names that `minimum` may use; the unit of the rows comes first.
 
-        A grain without customers, such as the weeks of a category, has `rows` in their place.
+        A grain without customers, such as a category's weeks, counts rows instead.
         """
         outcomes = {"positives": "rows with a target above 0", "negatives": "rows with a target of 0"}
         if not self.grain.takes(CUSTOMER):
-            return {"rows": "rows that are judged", **outcomes}
+            return {"rows": "rows of the task's population", **outcomes}
         return {
-            "customers": "customers who are judged",
-            "repeat_customers": "rows of customers with purchases on two days or more",
+            "customers": "customers of the task's population",
+            "repeat_customers": "rows of customers with at least two purchase days",
             **outcomes,
         }
 
     def counts(self, dataset: Dataset) -> pd.DataFrame:
-        """Count what each window holds, of the rows that are judged.
+        """Count customers and outcomes of each window, among the rows of the population.
 
         Parameters
         ----------
         dataset : Dataset
-            With the features of `history`.
+            It must have the features of `history`.
 
         Returns
         -------
@@ -208,23 +206,23 @@ class Task(ABC):
         counts.insert(0, "customers", customers.groupby(level="cutoff").size())
         return counts
 
-    # What answers it
+    # Models
 
     @abstractmethod
     def candidates(self) -> Mapping[str, Candidate]:
-        """Return the models that may be trained, by name; at least one is a baseline."""
+        """Return the models that may be trained, by name; at least one of them is a baseline."""
 
     def build(self, name: str, params: Mapping[str, Any]) -> Model:
-        """Build one of the candidates, untrained: see `models.registry.build`."""
+        """Build one of the candidates without training it: see `models.registry.build`."""
         return registry.build(self.candidates(), name, params, self.name)
 
     def baselines(self, params: Mapping[str, Any]) -> dict[str, Callable[[], Model]]:
-        """Return the baselines, to stand beside a model of these parameters: see `models.registry.baselines`.
+        """Return the baselines for a comparison with a model of these parameters: see `models.registry.baselines`.
 
         Raises
         ------
         InputError
-            If the task has none: nothing could be promoted, and nothing used instead.
+            If the task has no baseline.
         """
         found = registry.baselines(self.candidates(), params)
         if not found:
@@ -237,7 +235,7 @@ class Task(ABC):
         return found
 
     def recalibrate(self, model: Model, validation: Validation) -> Model:
-        """Return the model with its figures moved by what validation showed; itself where nothing is to move."""
+        """Return the model with predictions corrected by its validation, or the same model without a correction."""
         return model
 
     def align(self, model: Model, X: pd.DataFrame, champion: Model, champion_X: pd.DataFrame) -> Model:
@@ -245,12 +243,12 @@ class Task(ABC):
         return model
 
     def control(self) -> Model:
-        """Build the model that knows nothing of a row: the same prediction for all.
+        """Build the control that uses no feature: the same prediction for every row.
 
         Raises
         ------
         InputError
-            If the outcome has several columns, of which no mean is a prediction: such a task has a control of its own.
+            If the outcome has several columns: their mean predicts none of them, so the task must override this.
         """
         from experiments.models.baselines import Constant
 
@@ -264,7 +262,7 @@ class Task(ABC):
             )
         return Constant()
 
-    # How good the answer is
+    # Evaluation
 
     @abstractmethod
     def metrics(self) -> Mapping[str, Metric]:
@@ -272,12 +270,12 @@ class Task(ABC):
 
     @property
     def metric(self) -> Metric:
-        """The primary metric."""
+        """Primary metric."""
         return self.metrics()[self.primary_metric]
 
     @property
     def ability(self) -> str:
-        """What a better primary metric means to a marketer: "the model ... better than another"."""
+        """Meaning of a better primary metric to a marketer, as in "the model ... better than another"."""
         return self.metric.gain
 
     @property
@@ -287,43 +285,43 @@ class Task(ABC):
 
     @property
     def judged(self) -> tuple[str, ...]:
-        """The outputs that metrics are about: what `predict` gives."""
+        """Outputs that `predict` returns and metrics evaluate."""
         return tuple(self.outputs)
 
     def predict(self, model: Any, X: pd.DataFrame) -> pd.Series | pd.DataFrame:
-        """Return what a model predicts of each row, indexed as X: a Series, or a frame of several judged outputs."""
+        """Predict each row, indexed as X: a Series, or a DataFrame if several outputs are judged."""
         prediction = np.asarray(model.predict(X))
         if len(self.judged) == 1:
             return pd.Series(prediction, index=X.index, name="prediction")
         return pd.DataFrame(prediction, index=X.index, columns=list(self.judged))
 
     def evaluate(self, model: Any, dataset: Dataset) -> Evaluation:
-        """Predict the rows that are judged, and measure the predictions."""
+        """Predict the rows of the population, and compute the metrics."""
         judged = self.judged_rows(dataset)
         prediction = self.predict(model, judged.X)
         metrics, undefined = measure(self.metrics().values(), judged.target, prediction)
         return Evaluation(judged.target, prediction, metrics, undefined, self.tables(judged.target, prediction))
 
     def tables(self, y: pd.Series | pd.DataFrame, prediction: pd.Series | pd.DataFrame) -> Mapping[str, pd.DataFrame]:
-        """Return the tables that pictures of an evaluation are drawn from, by name."""
+        """Return the tables for the charts of an evaluation, by name."""
         return {}
 
     def diagnose(self, model: Model, dataset: Dataset) -> Evaluation | None:
-        """Measure what is worth a look at a candidate, and too slow for every trial."""
+        """Compute further diagnostics of a candidate that are too slow for every trial; None if there are none."""
         return None
 
-    # What people read
+    # Outputs and report
 
     @property
     @abstractmethod
     def outputs(self) -> Mapping[str, str]:
-        """Columns of the scores, each with its meaning and unit."""
+        """Columns of the scores, each with its meaning and unit in words."""
 
     @classmethod
     def customer_view(cls, scores: pd.DataFrame) -> pd.DataFrame | None:
         """Fold the scores of another grain into one row for each customer, for customer_360.
 
-        A task of customers is not asked: its scores stand there as they are.
+        Not called for a task of customers: its scores are columns of customer_360 already.
 
         Parameters
         ----------
@@ -332,18 +330,18 @@ class Task(ABC):
         Returns
         -------
         DataFrame indexed customer_id, or None
-            None leaves customer_360 without them.
+            None keeps them out of customer_360.
         """
         return None
 
     @classmethod
     def groups(cls, scores: pd.DataFrame) -> pd.Series | None:
-        """Return the groups that the task puts customers in, or None where it makes none.
+        """Return the groups of customers that the task makes, or None.
 
         Parameters
         ----------
         scores : DataFrame
-            Columns of customer_360, those of the task among them, indexed customer_id.
+            Columns of customer_360, including those of the task, indexed customer_id.
 
         Returns
         -------
@@ -354,7 +352,7 @@ class Task(ABC):
 
     @classmethod
     def section(cls, material: Material) -> Section | None:
-        """Write the task's section of the report, or return None where it has none.
+        """Write the task's report section, or return None.
 
         A section whose data are missing says so: see `reports.section.Topic`, which a task may declare for it.
 
@@ -366,7 +364,7 @@ class Task(ABC):
 
 
 def check_minimum(minimum: Mapping[str, int], counted: Mapping[str, str]) -> None:
-    """Refuse a minimum of what is not counted, or one that is not a count.
+    """Check that each minimum is a count that the task knows.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How valuable is this customer: spend in the next `horizon_days`."""
+"""Customer value: spend in the next `horizon_days`."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from features.outcomes import DAYS_PER_YEAR, Outcome, check_money_terms
 class CustomerValue(Task):
     """Spend of each customer in the `horizon_days` after a cutoff.
 
-    y = margin x sum of amount / (1 + discount_rate)^(days / 365), in the shop's currency, over the
-    purchases in [cutoff, cutoff + horizon_days); 0 for customers who do not come back.
+    y = margin x sum of amount / (1 + discount_rate)^(days / 365), in the shop's currency, over the purchases in
+    [cutoff, cutoff + horizon_days). It is 0 for customers who do not come back.
 
     Attributes
     ----------
     discount_rate : float
-        A year.
+        Per year.
     margin : float
         Profit per unit of revenue.
     """
@@ -68,7 +68,7 @@ class CustomerValue(Task):
         return "customers who bought before the cutoff"
 
     def outcome(self) -> Outcome:
-        """Return the customer's spend."""
+        """Return the spend of each customer in the window, discounted and times the margin."""
         return Outcome(
             name=f"spend_{self.horizon_days}d_discount{self.discount_rate:g}_margin{self.margin:g}",
             columns=("y",),
@@ -76,7 +76,7 @@ class CustomerValue(Task):
         )
 
     def expected(self, lines: pd.DataFrame, cutoff: date) -> pd.DataFrame:
-        """Sum the lines of each customer's window, each discounted by its day."""
+        """Sum the lines of each customer in the window, each discounted by its day."""
         start, end = pd.Timestamp(cutoff), pd.Timestamp(cutoff + timedelta(days=self.horizon_days))
         days = (lines["timestamp"].dt.normalize() - start).dt.days
         worth = lines["amount"].astype(float) * (1 + self.discount_rate) ** (-days / DAYS_PER_YEAR)
@@ -86,7 +86,7 @@ class CustomerValue(Task):
         return spent.reindex(known, fill_value=0.0).rename("y").rename_axis("customer_id").to_frame()
 
     def candidates(self) -> Mapping[str, Candidate]:
-        """Return rules of past spend, buy-till-you-die models with gamma-gamma values, trees and a blend."""
+        """Return baselines by past spend, buy-till-you-die models with gamma-gamma values, trees and a blend."""
         return choose(
             "naive_lifetime_rate",
             "naive_last_91_days_rate",
@@ -100,11 +100,11 @@ class CustomerValue(Task):
         )
 
     def metrics(self) -> Mapping[str, Metric]:
-        """Return metrics of spend; errors in currency are won by predicting zero, so that they choose no model."""
+        """Return metrics of spend. Errors in currency cannot choose models, because a prediction of 0 often wins."""
         return SPEND_METRICS
 
     def tables(self, y: pd.Series, prediction: pd.Series) -> Mapping[str, pd.DataFrame]:
-        """Return calibration by decile and the gain curves."""
+        """Return the calibration by decile and the gain curves."""
         return {
             "calibration": calibration_table(y, prediction),
             "cumulative_gain": cumulative_gain(y, prediction),
@@ -113,14 +113,14 @@ class CustomerValue(Task):
 
     @classmethod
     def section(cls, material: Material) -> Section:
-        """Write the expected value of each group of customers."""
+        """Write the section on the expected value of each group of customers."""
         return EXPECTED_VALUE.section(material)
 
 
 def value_parts(
     clv: pd.Series, groups: pd.Series, *, horizon_days: int, currency: str, model: InUse, about: str
 ) -> list[Part]:
-    """Return predicted value by group.
+    """Write the predicted value by group.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def value_parts(
     currency : str
     model : InUse
     about : str
-        Of which day the groups are.
+        Sentence that states the day of the groups.
     """
     from experiments.reports.group_charts import shares_figure  # matplotlib: not every command draws
 
@@ -138,7 +138,7 @@ def value_parts(
     drawn = pd.DataFrame({"customers": shares(table["size"]), "expected": shares(table["sum"])})
     total = float(clv.sum())
     top = clv.nlargest(max(1, len(clv) // 10)).sum() / (total or np.nan)
-    rounded = f"{number(float(f'{total:.2g}'))} {currency}"  # two digits are more than it is right by
+    rounded = f"{number(float(f'{total:.2g}'))} {currency}"  # more digits would feign accuracy
     source = f"the baseline {model.name}" if model.is_baseline else model.name
     lead = (
         f"All customers together are predicted to spend about {rounded} in the next {horizon_days} days ({source}); "
@@ -185,4 +185,4 @@ def _write(material: Material) -> list[Part]:
     return [Heading("Predicted spend"), *parts]
 
 
-EXPECTED_VALUE = Topic("value", "Expected value", 65, _write)  # after the value tiers, which the section begins with
+EXPECTED_VALUE = Topic("value", "Expected value", 65, _write)  # after the value tiers, which come first in the section

@@ -1,4 +1,4 @@
-"""Will this customer come back within `horizon_days`; or, its complement, stay away."""
+"""Repurchase: the probability that a customer comes back within `horizon_days`, or stays away."""
 
 from __future__ import annotations
 
@@ -45,24 +45,24 @@ BY_GROUP = {"roc_auc": roc_auc, "expected_calibration_error": expected_calibrati
 SINCE = "days_since_last_purchase"
 AT_STAKE = 0.25  # share of the best customers that is least likely to come back
 LIKELY = 0.5  # mean probability from which a purchase is more likely than none
-ACTIVE_DAYS = 28  # who bought so lately is reported apart, where `active_within_days` says nothing else
+ACTIVE_DAYS = 28  # default of `active_within_days` for the separate metrics of active customers
 
 
 @dataclass(frozen=True)
 class Repurchase(Task):
     """Event of each customer in the `horizon_days` after a cutoff: a purchase, or none.
 
-    y = 1 where the event happens in [cutoff, cutoff + horizon_days), else 0. Churn without a contract is a
-    matter of definition: "inactive for 28 days" is event=inactivity, "active before, gone now" the same among
-    customers who bought in the last `active_within_days`.
+    y = 1 if the event happens in [cutoff, cutoff + horizon_days), else 0. Without a contract, churn needs a definition.
+    "Inactive for 28 days" is event=inactivity. "Active before, gone now" is the same event among customers who bought
+    in the last `active_within_days`.
 
     Attributes
     ----------
     event : {"purchase", "inactivity"}
         At least one purchase day in the horizon, or none.
     active_within_days : int or None
-        Judge only customers with days_since_last_purchase < active_within_days. Models learn from all
-        customers, as those of purchase histories must, and predict all.
+        Evaluate only customers with days_since_last_purchase < active_within_days. Models train on all customers, as
+        models of purchase histories must, and predict all.
     threshold : float in (0, 1)
         Probability from which `accuracy` counts the event as predicted.
     """
@@ -78,7 +78,7 @@ class Repurchase(Task):
     def __post_init__(self) -> None:
         if self.event not in OUTCOMES:
             raise InputError(
-                f"there is no event {self.event!r}", where="task.event", hint=did_you_mean(self.event, OUTCOMES)
+                f"unknown event {self.event!r}", where="task.event", hint=did_you_mean(self.event, OUTCOMES)
             )
         if self.active_within_days is not None and self.active_within_days < 1:
             raise InputError(
@@ -95,7 +95,7 @@ class Repurchase(Task):
 
     @property
     def name(self) -> str:
-        """repurchase or inactivity, `_of_active` customers alone: who stays away is not the question who comes back."""
+        """repurchase or inactivity, with the suffix `_of_active` for active customers only: separate questions."""
         return NAMES[self.event] + ("" if self.active_within_days is None else OF_ACTIVE)
 
     @classmethod
@@ -105,29 +105,29 @@ class Repurchase(Task):
 
     @property
     def outputs(self) -> Mapping[str, str]:
-        """The probability of the event."""
+        """Probability of the event."""
         meaning = f"probability that the customer {MEANINGS[self.event]} in the next {self.horizon_days} days"
         return {f"p_{self.name}": meaning}
 
     @property
     def target(self) -> str:
-        """The event, the horizon and who is judged."""
+        """Event, horizon and population in one string."""
         among = "" if self.active_within_days is None else f"_active_within_{self.active_within_days}d"
         return f"{super().target}{among}"
 
     @property
     def population(self) -> str:
-        """Who is judged."""
+        """Customers who are evaluated, in words."""
         if self.active_within_days is None:
             return "customers who bought before the cutoff"
         return f"customers who bought in the last {self.active_within_days} days before the cutoff"
 
     def outcome(self) -> Outcome:
-        """Return 1 or 0 for each customer, whoever is judged."""
+        """Return 1 or 0 for each customer, independent of the population."""
         return Outcome(f"{self.event}_{self.horizon_days}d", ("y",), OUTCOMES[self.event])
 
     def expected(self, lines: pd.DataFrame, cutoff: date) -> pd.DataFrame:
-        """Look for a line of each customer in the window."""
+        """Search the window for a line of each customer."""
         start, end = pd.Timestamp(cutoff), pd.Timestamp(cutoff + timedelta(days=self.horizon_days))
         known = pd.Index(lines.loc[lines["timestamp"] < start, "customer_id"].unique(), name="customer_id")
         inside = (lines["timestamp"] >= start) & (lines["timestamp"] < end)
@@ -135,7 +135,7 @@ class Repurchase(Task):
         return pd.DataFrame({"y": (came == (self.event == "purchase")).astype(float)}, index=known)
 
     def candidates(self) -> Mapping[str, Candidate]:
-        """Return tables of shares, P(at least one purchase), logistic regression, trees and a blend."""
+        """Return tables of shares as baselines, P(at least one purchase), logistic regression, trees and a blend."""
         return choose(
             "naive_recency",
             "naive_frequency",
@@ -153,7 +153,7 @@ class Repurchase(Task):
         return probability_metrics(self.threshold, ABILITIES[self.event])
 
     def judged_rows(self, dataset: Dataset) -> Dataset:
-        """Return those who bought in the last `active_within_days`."""
+        """Return the customers who bought in the last `active_within_days`; all customers if that is None."""
         from experiments.models.base import require_columns
 
         if self.active_within_days is None:
@@ -162,7 +162,7 @@ class Repurchase(Task):
         return dataset.where((since < self.active_within_days).to_numpy())
 
     def evaluate(self, model: Any, dataset: Dataset) -> Evaluation:
-        """Predict and measure the judged customers; one-day, repeat and recently active ones also apart."""
+        """Compute the metrics of the population, and of its one-day, repeat and recently active customers."""
         from experiments.models.base import require_columns
 
         evaluation = super().evaluate(model, dataset)
@@ -176,17 +176,17 @@ class Repurchase(Task):
         return replace(evaluation, metrics={**evaluation.metrics, **apart})
 
     def tables(self, y: pd.Series, prediction: pd.Series) -> Mapping[str, pd.DataFrame]:
-        """Return predicted probabilities beside observed shares."""
+        """Return the table of predicted probabilities and observed shares."""
         return {"reliability": reliability_table(y, prediction)}
 
     def recalibrate(self, model: Model, validation: Validation) -> Model:
-        """Move the probabilities to where the outcomes of the validation windows were, and keep their order.
+        """Recalibrate the probabilities on the outcomes of the validation windows, and keep their order.
 
-        How many customers come back differs from season to season, and some models are too sure of it. The map
-        is learnt from the predictions at all validation cutoffs, which lie outside of what the predicting models
-        were trained on; the metrics of those cutoffs are of the probabilities as they were before. One season's
-        shift need not be the next one's: the map is carried only where maps learnt in the same way from the cutoffs
-        before would have lowered the log loss at the later ones, which a single cutoff cannot show.
+        The share of customers who come back differs between seasons, and some models are overconfident. The map is
+        fitted on the predictions at all validation cutoffs, which are out of sample. The metrics of those cutoffs
+        describe the probabilities before recalibration. A shift in one season may not repeat in the next one. The map
+        is therefore used only if maps of earlier validation cutoffs lower the log loss at later ones. A single cutoff
+        cannot show that.
         """
         from experiments.models.probabilities import Recalibrated, recalibrated
 
@@ -197,12 +197,12 @@ class Repurchase(Task):
             for step, fold in enumerate(later, start=1)
         ]
         if not later:
-            logger.info("not recalibrated: one validation cutoff does not show whether its map holds at a later one")
+            logger.info("not recalibrated: one validation cutoff cannot show that its map holds at a later one")
             return model
         y = np.concatenate([fold.y for fold in later])
         before = log_loss(y, np.concatenate([fold.prediction for fold in later]))
         after = log_loss(y, np.concatenate(moved))
-        shown = f"maps of earlier validation cutoffs move the log loss at later ones from {before:.4f} to {after:.4f}"
+        shown = f"maps of earlier validation cutoffs change the log loss at later ones from {before:.4f} to {after:.4f}"
         if not after < before:
             logger.info("not recalibrated: %s", shown)
             return model
@@ -212,7 +212,7 @@ class Repurchase(Task):
 
     @classmethod
     def section(cls, material: Material) -> Section:
-        """Write the return probability of each group of customers."""
+        """Write the section on the return probability of each group of customers."""
         return RETURN_PROBABILITY.section(material)
 
 
@@ -225,12 +225,12 @@ def _calibration_map(folds: Sequence[Evaluation]) -> tuple[float, float]:
 
 
 def _apart(y: pd.Series, prediction: pd.Series, groups: Mapping[str, pd.Series]) -> dict[str, float]:
-    """Metrics of each group of customers; a group without both outcomes has none."""
+    """Compute the metrics of each group of customers; a group without both outcomes is left out."""
     metrics = {}
     for group, members in groups.items():
         inside = members.to_numpy()
         if y[inside].nunique() < 2:
-            logger.info("no figures of %s customers apart: %d, all with the same outcome", group, inside.sum())
+            logger.info("no separate metrics of %s customers: all %d have the same outcome", group, inside.sum())
             continue
         metrics |= {f"{group}/{name}": metric(y[inside], prediction[inside]) for name, metric in BY_GROUP.items()}
     return metrics
@@ -246,7 +246,7 @@ def return_parts(
     about: str,
     most_at_stake: int = 2,
 ) -> list[Part]:
-    """Return the probability to buy again by group, and what is at stake.
+    """Write the probability of a purchase by group, and the revenue at stake.
 
     Parameters
     ----------
@@ -257,9 +257,9 @@ def return_parts(
     horizon_days : int
     model : InUse
     about : str
-        Of which day the groups are.
+        Sentence that states the day of the groups.
     most_at_stake : int
-        Number of best groups that are to be kept.
+        Number of best groups whose customers the shop wants to keep.
     """
     of = groups.reindex(p.index)
     table = p.groupby(of, observed=False).agg(["size", "mean", "sum"])
@@ -297,7 +297,7 @@ def return_parts(
 
 
 def _at_stake(p: pd.Series, spend: pd.Series, named: str) -> str:
-    """Return what the quarter of customers that is least likely to return brought; nothing if all have the same p."""
+    """Describe the past revenue of the quarter of customers that is least likely to return; "" if all have one p."""
     n = round(AT_STAKE * len(p))
     if not n or p.min() == p.max():
         return ""
@@ -316,7 +316,7 @@ def _at_stake(p: pd.Series, spend: pd.Series, named: str) -> str:
 
 
 def _lately(history: pd.DataFrame, horizon_days: int) -> str:
-    """Return how many bought in the window of the same length that has just ended; it judges no model."""
+    """State the share of customers who bought in the last window of the same length, for comparison only."""
     known = history[history["T"] >= horizon_days]  # T counts from the first purchase to the day before this one
     if known.empty:
         return ""

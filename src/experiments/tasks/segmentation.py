@@ -1,4 +1,4 @@
-"""Which segment does this customer belong to: clusters judged by how far they tell the next period's spend apart."""
+"""Segmentation: segments of customers, evaluated by how much of the next period's spend they explain."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ ELBOW = range(2, 11)
 
 @dataclass(frozen=True)
 class CustomerSegments(Task):
-    """Segments of customers, learnt at one cutoff and judged at a later one.
+    """Segments of customers, trained at one cutoff and evaluated at a later one.
 
-    A segmentation predicts, for each customer, the mean spend that its segment had in the `horizon_days`
-    after the cutoff it was learnt at. How much of the deviance of spend after a later cutoff that explains
-    can be compared across scalings, variables and algorithms, which silhouettes cannot: those are mostly
-    the skew of single variables.
+    A segmentation predicts for each customer the mean spend of the segment in the `horizon_days` after the training
+    cutoff. The metric is the share of the deviance of spend after a later cutoff that this explains. It is comparable
+    across scalings, variables and algorithms. Silhouettes are not comparable, because they mostly reflect the skew of
+    single variables.
 
     Attributes
     ----------
     objective : {"explained_deviance", "silhouette"}
         Metric that the search maximises. The gate decides on the primary metric in any case.
     variables : list of str or None
-        What is clustered on; None leaves it to the model.
+        Clustering variables; None leaves the choice to the model.
     n_resamples : int
-        Bootstrap resamples behind the adjusted Rand index.
+        Number of bootstrap resamples of the adjusted Rand index.
     n_nulls : int
-        Clusterings of permuted columns behind the null of the silhouette.
+        Number of clusterings of permuted columns for the null of the silhouette.
     seed : int
-        Of resamples, permutations and samples.
+        Seed of resamples, permutations and samples.
     """
 
     objective: str
@@ -64,11 +64,11 @@ class CustomerSegments(Task):
     judged: ClassVar[tuple[str, ...]] = ("segment_spend",)
     keeps_labels: ClassVar[bool] = True
     further_metrics: ClassVar[Mapping[str, str]] = {
-        "silhouette": "how much nearer customers are to their own cluster than to the next",
+        "silhouette": "how much nearer customers are to their own cluster than to the next one",
         "silhouette_null": "the silhouette of clusters of independently permuted columns",
         "silhouette_over_null": "silhouette minus its null",
         "davies_bouldin": "mean similarity of each cluster with the one most like it; lower is better",
-        "calinski_harabasz": "variance between clusters over that within them",
+        "calinski_harabasz": "variance between clusters divided by the variance within them; higher is better",
         "ari_mean": "mean adjusted Rand index of clusters of resampled customers",
         "ari_p05": "5th percentile of that index",
         "smallest_share": "share of customers in the smallest cluster",
@@ -81,7 +81,7 @@ class CustomerSegments(Task):
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise InputError(
-                f"there is no objective {self.objective!r}",
+                f"unknown objective {self.objective!r}",
                 where="task.objective",
                 hint=did_you_mean(self.objective, OBJECTIVES),
             )
@@ -89,7 +89,7 @@ class CustomerSegments(Task):
 
     @classmethod
     def configure(cls, options: dict[str, Any], expand: Expand) -> dict[str, Any]:
-        """Expand wildcards among the variables."""
+        """Return the options with wildcards among the variables replaced."""
         return {**options, "variables": expand(options["variables"])} if options.get("variables") else options
 
     @property
@@ -101,11 +101,11 @@ class CustomerSegments(Task):
         return "customers who bought before the cutoff"
 
     def outcome(self) -> Outcome:
-        """Return the customer's spend."""
+        """Return the spend of each customer in the window."""
         return Outcome(f"spend_{self.horizon_days}d_by_segment", ("y",), outcomes.spend)
 
     def expected(self, lines: pd.DataFrame, cutoff: date) -> pd.DataFrame:
-        """Sum the lines of each customer's window."""
+        """Sum the lines of each customer in the window."""
         start, end = pd.Timestamp(cutoff), pd.Timestamp(cutoff + timedelta(days=self.horizon_days))
         inside = lines[(lines["timestamp"] >= start) & (lines["timestamp"] < end)]
         spent = inside.groupby("customer_id")["amount"].sum().astype(float)
@@ -113,7 +113,7 @@ class CustomerSegments(Task):
         return spent.reindex(known, fill_value=0.0).rename("y").rename_axis("customer_id").to_frame()
 
     def candidates(self) -> Mapping[str, Candidate]:
-        """Return clusters, and equal-sized groups by past spend."""
+        """Return clusters, and groups of equal size by past spend as baselines."""
         return choose(
             "segmentation",
             "quantile_bins",
@@ -135,7 +135,7 @@ class CustomerSegments(Task):
         return {metric.name: metric}
 
     def evaluate(self, model: Any, dataset: Dataset) -> Evaluation:
-        """Measure explained deviance; of clusters also their geometry, and how stable they are when learnt anew."""
+        """Compute the explained deviance; for clusters also their geometry and their stability under resampling."""
         from experiments.models.segmentation import Segmentation
 
         evaluation = super().evaluate(model, dataset)
@@ -164,7 +164,7 @@ class CustomerSegments(Task):
         }
 
     def diagnose(self, model: Model, dataset: Dataset) -> Evaluation:
-        """Measure the surrogate beside its null, and tabulate importances, elbow, profiles, sizes and a map."""
+        """Compute the accuracy of the surrogate and of its null, and tables for the charts of clusters."""
         from experiments.evaluation import cluster_metrics
         from experiments.models.segmentation import Segmentation
 
@@ -189,7 +189,7 @@ class CustomerSegments(Task):
         )
 
     def align(self, model: Model, X: pd.DataFrame, champion: Model, champion_X: pd.DataFrame) -> Model:
-        """Give the new segments the numbers of the champion's that hold most of the same customers."""
+        """Give each new segment the number of the champion's segment that shares most of its customers."""
         from experiments.models.segmentation import Segmentation
         from experiments.models.segments import Segments, match_labels
 

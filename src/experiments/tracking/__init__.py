@@ -1,1 +1,1 @@
-"""Runs, packaged models, the registry and its gate. The only room that imports MLflow."""
+"""Runs, packaged models and the registry. The only package that imports MLflow."""

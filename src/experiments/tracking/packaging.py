@@ -1,4 +1,4 @@
-"""A fitted model becomes an MLflow model that loads anywhere: its text, its signature, the project's code."""
+"""Packaging of a fitted model as an MLflow model that loads anywhere: its text, its signature, the project's code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy", "scikit-learn", "lightgbm"
 
 
 def code_digest(*folders: Path) -> str:
-    """A hash of the project's code, or of some folders of it: a model of other code is another model."""
+    """Compute a hash of the project's code, or of the given folders: a model of other code is another model."""
     digest = hashlib.sha256()
     for folder in folders or CODE:
         for path in sorted(folder.rglob("*.py")):
@@ -35,17 +35,17 @@ def code_digest(*folders: Path) -> str:
 
 @cache
 def models_digest() -> str:
-    """A hash of the code that predicts."""
+    """Compute a hash of the code that predicts."""
     return code_digest(SOURCE / "experiments" / "models")
 
 
 def predict_apart(store: str, uri: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """Predict in a process of its own, in which the code that the model carries is found first.
+    """Predict in a separate process, which imports the code that the model carries.
 
     Raises
     ------
     InputError
-        If that process fails: a file is gone, or a library is not the one that the code was written for.
+        If that process fails: a file is missing, or a library does not fit the code.
     """
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder) / "rows.parquet", Path(folder) / "scores.parquet"
@@ -66,7 +66,7 @@ def predict_apart(store: str, uri: str, rows: pd.DataFrame) -> pd.DataFrame:
                 f"{uri} does not predict with the code that it carries",
                 where=uri,
                 found=(done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1],
-                hint="a folder that was moved does not find its models: paths of artifacts are absolute",
+                hint="if the folder was moved, move it back: paths of artifacts are absolute",
             )
         return pd.read_parquet(made)
 
@@ -74,9 +74,8 @@ def predict_apart(store: str, uri: str, rows: pd.DataFrame) -> pd.DataFrame:
 def log_model(run_id: str, model: Model, features: Sequence[str], outputs: Sequence[str]) -> str:
     """Log a fitted model on a run and return its URI.
 
-    Inputs and outputs are doubles: MLflow drops the signature of nullable integers without a word and
-    cuts floats that are sent to integer columns. The input example is made up, so that no customer's
-    row travels with the model.
+    Inputs and outputs are doubles: MLflow silently drops the signature of nullable integers and truncates floats that
+    are sent to integer columns. The input example is synthetic, so the model contains no customer's row.
     """
     signature = ModelSignature(
         inputs=Schema([ColSpec(DataType.double, name) for name in features]),
@@ -96,12 +95,12 @@ def log_model(run_id: str, model: Model, features: Sequence[str], outputs: Seque
             pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
         )
     if info.signature != signature:
-        raise RuntimeError(f"MLflow kept another signature than the one given: {info.signature}")
+        raise RuntimeError(f"MLflow changed the model's signature to {info.signature}")
     return info.model_uri
 
 
 def synthetic_rows(features: Sequence[str]) -> pd.DataFrame:
-    """Two made-up rows of features: consistent for the purchase counts, 1 and 2 elsewhere."""
+    """Return two synthetic rows of features: consistent purchase histories, and 1 and 2 in other columns."""
     rows = pd.DataFrame({name: [1.0, 2.0] for name in features})
     known = {"frequency": [0.0, 3.0], "recency": [0.0, 60.0], "T": [40.0, 90.0], "monetary_value": [0.0, 25.0]}
     return rows.assign(**{name: values for name, values in known.items() if name in features})

@@ -1,4 +1,4 @@
-"""Registered models: `<shop>-<task>`, versions with what they were built from, one alias `champion`."""
+"""Registered models `<shop>-<task>`: versions tagged with their inputs, and one alias `champion`."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from experiments.tracking.packaging import models_digest, predict_apart, synthet
 from features.errors import InputError, first_line
 
 CHAMPION = "champion"
-LONGEST_TAG = 5000  # characters that MLflow's databases hold; some cut the rest off without a word
-OUTCOME_ROOM = 1000  # of them, for what becomes of a look after it was entered
+LONGEST_TAG = 5000  # characters that MLflow's databases hold; some cut the rest off silently
+OUTCOME_ROOM = 1000  # of these characters, for the outcome that is added to a look later
 
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a registered model, loaded when it first predicts, in whatever process it does."""
+    """One version of a registered model, loaded at its first prediction in each process."""
 
     name: str
     number: int
@@ -36,36 +36,36 @@ class Version:
     store: str
 
     def __getstate__(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}  # another process loads it anew
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # another process loads it again
 
     @property
     def features(self) -> list[str]:
-        """The features that it was trained on, in order."""
+        """Features that it was trained on, in order."""
         return json.loads(self.tags["features"])
 
     @property
     def outputs(self) -> list[str]:
-        """The columns of its scores."""
+        """Columns of its scores."""
         return self._loaded.metadata.signature.outputs.input_names()
 
     @property
     def params(self) -> dict[str, Any]:
-        """The parameters that it was trained with."""
+        """Parameters that it was trained with."""
         return json.loads(self.tags.get("params", "{}"))
 
     @property
     def is_baseline(self) -> bool:
-        """True for a baseline that is in use because nothing better was shown."""
+        """True for a baseline that is in use because no model was shown to be better."""
         return self.tags.get("kind") == "naive"
 
     @property
     def has_current_code(self) -> bool:
-        """Whether the models' code that it carries is the code in use."""
+        """True if the models' code that it carries is the code in use."""
         return self.tags.get("models_digest") == models_digest()
 
     @property
     def estimator(self) -> Model:
-        """The fitted model inside the artifact, run by the code in use: ask `has_current_code` first."""
+        """Fitted model inside the artifact, run by the code in use: check `has_current_code` first."""
         return self._loaded.unwrap_python_model().model
 
     @cached_property
@@ -78,7 +78,7 @@ class Version:
                 f"the files of {self.name} version {self.number} cannot be loaded",
                 where=self.uri,
                 found=first_line(error),
-                hint="a folder that was moved does not find its models: paths of artifacts are absolute",
+                hint="if the folder was moved, move it back: paths of artifacts are absolute",
             ) from error
 
     @property
@@ -86,7 +86,7 @@ class Version:
         return f"models:/{self.name}/{self.number}"
 
     def check_loads(self) -> None:
-        """Load the version and predict made-up rows: files that are gone are missed before anything depends on them.
+        """Load the version and predict synthetic rows, to detect missing files before anything depends on them.
 
         Raises
         ------
@@ -96,10 +96,10 @@ class Version:
         self.scores(synthetic_rows(self.features))
 
     def scores(self, X: pd.DataFrame) -> pd.DataFrame:
-        """All outputs, indexed as X, as the code that the version carries computes them.
+        """Compute all outputs with the code that the version carries, indexed as X.
 
-        Code of the project that is loaded already would stand in for the version's own. Where the two
-        differ, the version is therefore run in a process of its own.
+        Project code that is already loaded would replace the version's own code. If the two differ, the version
+        therefore runs in a separate process.
         """
         rows = X[self.features].reset_index(drop=True)
         scores = self._loaded.predict(rows) if self.has_current_code else predict_apart(self.store, self.uri, rows)
@@ -107,11 +107,11 @@ class Version:
 
     @property
     def label(self) -> str:
-        """What people read in place of the model's name."""
+        """Text that people read in place of the model's name."""
         return self.tags.get("label") or label_of(self.tags["model"])
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Return what the task's metrics judge, the outputs named by the tag `judged`: shape (n_rows,) for one."""
+        """Return the outputs that the task's metrics evaluate, named by the tag `judged`: shape (n_rows,) for one."""
         judged = self.tags["judged"].split(",")
         scores = self.scores(X)[judged].to_numpy()
         return scores[:, 0] if len(judged) == 1 else scores
@@ -124,7 +124,7 @@ class Registry:
     ----------
     client : MlflowClient
     name : str
-        `<shop>-<task>`, so that two shops never meet.
+        `<shop>-<task>`, which keeps shops apart.
     """
 
     def __init__(self, client: MlflowClient, name: str) -> None:
@@ -132,30 +132,30 @@ class Registry:
         self.name = name
 
     def register(self, model_uri: str, run_id: str, tags: Mapping[str, str]) -> Version:
-        """A new version, with what it was built from."""
+        """Create a new version, tagged with its inputs."""
         try:
             self.client.create_registered_model(self.name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        # A server wants the id of a logged model apart, too.
+        # A server also needs the id of a logged model.
         model_id = model_uri.removeprefix("models:/") if model_uri.startswith("models:/") else None
         return self._version(
             self.client.create_model_version(self.name, model_uri, run_id, tags=dict(tags), model_id=model_id)
         )
 
     def versions(self) -> list[Version]:
-        """All versions, newest first."""
+        """Return all versions, newest first."""
         found = self.client.search_model_versions(f"name = '{self.name}'", max_results=10_000)
         return sorted((self._version(v) for v in found), key=lambda v: -v.number)
 
     def get(self, number: int) -> Version:
-        """One version.
+        """Return one version.
 
         Raises
         ------
         InputError
-            If there is none of that number; the message lists those there are.
+            If no version has that number; the message lists the existing ones.
         """
         known = {v.number: v for v in self.versions()}
         if number not in known:
@@ -169,14 +169,14 @@ class Registry:
         return known[number]
 
     def find(self, digest: str) -> Version | None:
-        """The first version built from exactly the same data, code, configuration and parameters, if there is one."""
+        """Return the first version with exactly the same data, code, configuration and parameters, or None."""
         return next((v for v in reversed(self.versions()) if v.tags.get("candidate_digest") == digest), None)
 
     def delete(self, number: int) -> None:
         self.client.delete_model_version(self.name, str(number))
 
     def champion(self) -> Version | None:
-        """What scores today, if anything does."""
+        """Return the version that is in use, or None."""
         try:
             return self._version(self.client.get_model_version_by_alias(self.name, CHAMPION))
         except MlflowException as error:
@@ -185,13 +185,13 @@ class Registry:
             raise
 
     def crown(self, number: int, reason: str) -> None:
-        """Point the alias at a version and remember the one before; nothing happens to today's champion."""
+        """Point the alias at a version and record the previous one; the present champion stays unchanged."""
         version, before = self.get(number), self.champion()
         if before is not None and before.number == number:
             return
         history = self.history()
         if before is not None and (not history or history[-1] != before.number):
-            history.append(before.number)  # the alias was moved by other means
+            history.append(before.number)  # another tool moved the alias
         self.client.set_registered_model_alias(self.name, CHAMPION, str(number))
         self._remember([*history, number])
         self.tag(number, {"promoted": reason})
@@ -199,7 +199,7 @@ class Registry:
             self.client.delete_model_version_tag(self.name, str(number), "rolled_back")
 
     def history(self) -> list[int]:
-        """Champions in the order of their time, today's last."""
+        """Return the numbers of all champions in order, the present one last."""
         try:
             tags = self.client.get_registered_model(self.name).tags
         except MlflowException:
@@ -207,12 +207,12 @@ class Registry:
         return json.loads(tags.get("champions", "[]"))
 
     def roll_back(self, reason: str) -> tuple[int, int]:
-        """Make the champion before this one champion again; returns (from, to).
+        """Make the previous champion the champion again, and return the numbers (from, to).
 
         Raises
         ------
         InputError
-            If there was none before.
+            If there is no previous champion.
         """
         champion = self.champion()
         before = [number for number in self.history() if champion is None or number != champion.number]
@@ -224,7 +224,7 @@ class Registry:
                 found=f"champions so far: {self.history() or 'none'}",
             )
         previous = before[-1]
-        self.get(previous)  # a deleted version is refused before anything changes
+        self.get(previous)  # a deleted version raises before anything changes
         self.client.set_registered_model_alias(self.name, CHAMPION, str(previous))
         self._remember(before)
         self.tag(champion.number, {"rolled_back": reason})
@@ -235,7 +235,7 @@ class Registry:
             self.client.set_model_version_tag(self.name, str(number), key, value)
 
     def ledger(self) -> list[dict[str, Any]]:
-        """All looks at sealed windows, in the order of their time."""
+        """Return all looks at sealed windows, in order of time."""
         tags = self.client.get_registered_model(self.name).tags
         looks = [json.loads(value) for key, value in tags.items() if key.startswith("look.")]
         for look in looks:
@@ -245,10 +245,10 @@ class Registry:
         return sorted(looks, key=lambda look: look["index"])
 
     def record_look(self, look: Mapping[str, Any]) -> None:
-        """Write a look into the ledger; nothing takes one out.
+        """Write a look into the ledger, from which no look is ever removed.
 
-        A decision is as long as there are rivals: it is kept in pieces, in tags of their own. It never changes once
-        it is made, and the look names their number when all are there, so that a process may be killed at any time.
+        A decision grows with the number of rivals, so it is stored in pieces, one tag each. It never changes once it is
+        made. The look states the number of pieces when all are stored, so a process may be killed at any time.
 
         Raises
         ------
@@ -279,5 +279,5 @@ class Registry:
 
 
 def _piece(look: Mapping[str, Any], number: int) -> str:
-    """Key of the tag that holds a piece of a look's decision."""
+    """Return the key of the tag that holds a piece of a look's decision."""
     return f"decision.{look['index']:04d}.{number:02d}"

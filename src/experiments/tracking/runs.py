@@ -1,7 +1,7 @@
-"""Runs: a study and its trials, a candidate and what was measured of it.
+"""Runs of MLflow: a study and its trials, a candidate and its metrics.
 
-Metrics go in one batch a run: one call a value takes ten times as long. The run that `mlflow run`
-opens is tagged, not adopted, as a study outlives the command that began it.
+Metrics are logged in one batch per run, because one call per value takes ten times as long. The run that `mlflow run`
+opens is tagged, not adopted, because a study outlives the command that began it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ MLFLOW_EXPERIMENT_KIND, UI_MODE = "mlflow.experimentKind", "custom_model_develop
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """All that a trial's run says, whichever tuner ran it.
+    """Content of a trial's run, independent of the tuner.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class DataInput:
-    """The data behind a run: what was staged, and how much of it."""
+    """Data of a run: name, digest, source and profile of the staged tables."""
 
     name: str
     digest: str
@@ -92,7 +92,7 @@ class Runs:
     ----------
     client : MlflowClient
     experiment : str
-        Created where absent; restored where deleted.
+        Created if it does not exist, restored if it was deleted.
     """
 
     def __init__(self, client: MlflowClient, experiment: str) -> None:
@@ -123,9 +123,9 @@ class Runs:
         self.client.set_terminated(run_id, status)
 
     def resume_study(self, study: str, begun: str, tags: Mapping[str, str]) -> str:
-        """The study's parent run: the one that an earlier command, or another machine's, left, or a new one.
+        """Return the study's parent run: the run of an earlier command or of another machine, or a new one.
 
-        A study that was begun anew under the same name, its storage deleted, gets a run of its own.
+        A study of the same name that was started again after its storage was deleted gets its own run.
         """
         runs = self._search(f"tags.kind = '{STUDY}' and tags.study = {_quoted(study)} and tags.begun = '{begun}'")
         if runs:
@@ -136,7 +136,7 @@ class Runs:
         return self.start(study, {"kind": STUDY, "study": study, "begun": begun, **tags})
 
     def end_orphans(self) -> None:
-        """End the runs that a killed process left running, but remove a trial's: it is written anew from the trial."""
+        """End the runs that a killed process left running; remove runs of trials, which are written again."""
         for run in self._search("attributes.status = 'RUNNING'"):
             owner = run.data.tags.get("owner")
             if owner and is_gone(json.loads(owner)):
@@ -146,26 +146,26 @@ class Runs:
                     self.finish(run.info.run_id, "KILLED")
 
     def end_refits(self, parent: str) -> None:
-        """End the refits of a study that still run, to be called by who alone may refit: their machine is gone."""
+        """End the running refits of a study, whose machine is gone. Call it only as the process that may refit."""
         for run in self._search(f"{_children(parent)} and tags.kind = 'refit' and attributes.status = 'RUNNING'"):
             self.finish(run.info.run_id, "KILLED")
 
     def settle_trials(self, parent: str, unwritten: Sequence[TrialRecord]) -> set[int]:
-        """See that each trial has one run.
+        """Make sure that each trial has exactly one run.
 
-        Two are left when a process was taken for dead, its trial's run written by another, and it lived: the
-        first of them by id stays, whoever decides.
+        A trial has two runs if its process was taken for dead but was alive, and another process also wrote the run.
+        The run with the first id stays, in every process.
 
         Parameters
         ----------
         parent : str
         unwritten : sequence of TrialRecord
-            Trials whose writer is gone: those that have no run get one.
+            Trials whose writer is gone. A trial without a run gets one.
 
         Returns
         -------
         set of int
-            Numbers of the trials that have a whole run.
+            Numbers of the trials that have a complete run.
         """
         self.end_orphans()
         written: dict[int, list[Run]] = defaultdict(list)
@@ -178,14 +178,14 @@ class Runs:
         for trial in unwritten:
             runs = written[trial.number]
             if all(run.info.status == "RUNNING" for run in runs):
-                for run in runs:  # half of one
+                for run in runs:  # incomplete
                     self.client.delete_run(run.info.run_id)
                 self.log_trial(parent, trial)
         whole = {number for number, runs in written.items() if any(run.info.status != "RUNNING" for run in runs)}
         return whole | {trial.number for trial in unwritten}
 
     def log_trial(self, parent: str, trial: TrialRecord) -> None:
-        """Write a finished trial's run, whole, unless another machine takes this process for gone and does so."""
+        """Write the complete run of a finished trial, unless another machine deletes it to write it itself."""
         stamp = round(trial.ended.timestamp() * 1000)
         tags = {
             "kind": TRIAL,
@@ -200,7 +200,7 @@ class Runs:
         run_id = self.client.create_run(
             self.experiment_id, start_time=round(trial.started.timestamp() * 1000), tags=tags, run_name=trial.name
         ).info.run_id
-        # A pruned trial saw fewer cutoffs: its means would not stand beside those of whole trials.
+        # A pruned trial saw fewer cutoffs: its means are not comparable with those of complete trials.
         part = "valid" if trial.state == "complete" else "partial"
         metrics = [Metric(f"{part}/{name}", value, stamp, 0) for name, value in trial.metrics.items()]
         if len(trial.fold_metrics) > 1:
@@ -213,10 +213,10 @@ class Runs:
             self.client.log_batch(run_id, metrics=metrics, params=_params(trial.params))
             self.client.set_terminated(run_id, "FAILED" if trial.state == "failed" else "FINISHED", end_time=stamp)
         except BaseException as error:
-            with suppress(MlflowException):  # the first says what is wrong
+            with suppress(MlflowException):  # the first error names the cause
                 if isinstance(error, MlflowException) and self._is_deleted(run_id):
                     return
-                self.client.delete_run(run_id)  # half of one would stay beside the one that the next start writes
+                self.client.delete_run(run_id)  # the next start writes it again
             raise
 
     def _is_deleted(self, run_id: str) -> bool:
@@ -242,22 +242,22 @@ class Runs:
         )
 
     def head_note(self, run_id: str, line: str) -> None:
-        """Put a line above a run's description, in place of one that begins with the same word."""
+        """Put a line above a run's description, in place of a first line that begins with the same word."""
         note = self.client.get_run(run_id).data.tags.get(MLFLOW_RUN_NOTE, "")
         head, _, rest = note.partition("\n\n")
         note = rest if head.split(" ")[0] == line.split(" ")[0] else note
         self.client.set_tag(run_id, MLFLOW_RUN_NOTE, f"{line}\n\n{note}")
 
     def metrics(self, run_id: str) -> dict[str, float]:
-        """The latest value of each of a run's metrics."""
+        """Return the latest value of each metric of a run."""
         return self.client.get_run(run_id).data.metrics
 
     def parent(self, run_id: str) -> str | None:
-        """The run that a run is shown below."""
+        """Return the id of a run's parent run, or None."""
         return self.client.get_run(run_id).data.tags.get(MLFLOW_PARENT_RUN_ID)
 
     def log_data(self, run_id: str, data: DataInput, context: str) -> None:
-        """Log what data the run saw."""
+        """Log the data of a run."""
         dataset = Dataset(
             name=data.name,
             digest=data.digest[:36],
@@ -275,7 +275,7 @@ class Runs:
         tables: Mapping[str, pd.DataFrame] | None = None,
         figures: Mapping[str, bytes] | None = None,
     ) -> None:
-        """Log texts under their file names, tables as CSV and figures, which are PNG already, in one transfer."""
+        """Log texts under their file names, tables as CSV and figures, which are PNG, in one transfer."""
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             for name, text in (texts or {}).items():
@@ -302,7 +302,7 @@ class Runs:
 def _create_experiment(client: MlflowClient, name: str) -> Experiment:
     try:
         client.create_experiment(name, tags={MLFLOW_EXPERIMENT_KIND: UI_MODE})
-    except MlflowException as error:  # another process did it first
+    except MlflowException as error:  # another process created it first
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     return client.get_experiment_by_name(name)
@@ -313,13 +313,13 @@ def _children(parent: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A value in a search of runs, whose language has no escapes."""
+    """Quote a value for a search of runs, whose language has no escapes."""
     quote = '"' if "'" in text else "'"
     return f"{quote}{text}{quote}"
 
 
 def _origin() -> dict[str, str]:
-    """Tags of every run: who writes it, and from which process."""
+    """Return the tags of every run: its user, its source and its process."""
     return {MLFLOW_USER: getpass.getuser(), MLFLOW_SOURCE_NAME: "experiments", "owner": json.dumps(mark())}
 
 
@@ -330,7 +330,7 @@ def _below(root: Path, name: str) -> Path:
 
 
 def _params(values: Mapping[str, Any]) -> list[Param]:
-    """Params as MLflow keeps them; a longer one would be cut without a word."""
+    """Convert params for MLflow, which would silently cut a longer one."""
     params = [Param(name, str(value)) for name, value in values.items()]
     for param in params:
         if len(param.value) > MAX_PARAM_LENGTH:

@@ -1,4 +1,4 @@
-"""The model as MLflow runs it: rows of features in, predictions out. Logged as code, never pickled."""
+"""The model that MLflow runs: rows of features in, predictions out. Logged as code, never pickled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from experiments.models.base import load
 
 
 class ServedModel(PythonModel):
-    """Predicts with the model stored as text under the artifact `model`.
+    """MLflow model that predicts with the model stored as text under the artifact `model`.
 
     The names of the features and of the predictions come from `model_config`.
     """
@@ -39,16 +39,16 @@ class ServedModel(PythonModel):
 
 
 def invalid(message: str) -> MlflowException:
-    """The exception that the scoring server answers with status 400."""
+    """Build the exception that the scoring server answers with status 400."""
     return MlflowException(message, error_code=INVALID_PARAMETER_VALUE)
 
 
 def check_requests(features: Sequence[str]) -> None:
     """Make the scoring server check JSON rows of these features before it casts them.
 
-    MLflow casts JSON to the signature's types before a model sees it: "3" becomes 3.0 and true 1.0. There
-    is no hook before the cast, so the one function that reads all four JSON forms is wrapped, for rows of
-    these features alone. Outside the scoring server there is nothing to do.
+    MLflow casts JSON to the signature's types before a model sees it: "3" becomes 3.0 and true 1.0. There is no hook
+    before the cast, so this wraps the function that reads all four JSON forms, for rows of these features only. Outside
+    the scoring server it does nothing.
     """
     server = sys.modules.get("mlflow.pyfunc.scoring_server")
     if server is None:
@@ -65,13 +65,13 @@ def check_requests(features: Sequence[str]) -> None:
 
 
 def check_rows(data: Mapping[str, Any], features: Sequence[str]) -> None:
-    """Refuse JSON rows with a feature that is missing, null or no number.
+    """Check that every feature of JSON rows is a number, and neither missing nor null.
 
     Parameters
     ----------
     data : mapping
-        A decoded request: `dataframe_split`, `dataframe_records`, `instances` or `inputs`. What is none of
-        these is left to MLflow to refuse.
+        A decoded request: `dataframe_split`, `dataframe_records`, `instances` or `inputs`. MLflow itself rejects other
+        requests.
     """
     try:
         (content,) = data.values()

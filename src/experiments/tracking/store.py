@@ -1,4 +1,4 @@
-"""The MLflow store: connected once, created once, locked where one writer at a time must be."""
+"""The MLflow store: connected once, created once, and locked for operations that need a single writer."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from experiments import addresses
 from experiments.addresses import masked
 from features.errors import InputError, first_line
 
-_chosen: dict[str, str | None] = {}  # URIs that were set here, and what was in use before
+_chosen: dict[str, str | None] = {}  # URIs that were set here, with the URI that was in use before
 
 
 def connect(uri: str | None, folder: Path = Path()) -> MlflowClient:
-    """Connect to the tracking store and its registry, creating a local one where there is none.
+    """Connect to the tracking store and its registry; create a local store if there is none.
 
     Parameters
     ----------
     uri : str or None
-        None leaves the choice to MLflow: MLFLOW_TRACKING_URI where set, else `mlflow.db` in the folder.
+        None leaves the choice to MLflow: MLFLOW_TRACKING_URI if set, else `mlflow.db` in the folder.
     folder : Path
-        Where a local store is, with its artifacts in `mlruns/`; the working folder when left out.
+        Folder of a local store, with its artifacts in `mlruns/`; by default the working folder.
 
     Raises
     ------
     InputError
         If the store cannot be reached.
     """
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # logs what it raises: see `answering`
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it also raises what it logs
     for noisy in ("mlflow.store", "alembic", "mlflow.tracking", "mlflow.models.model", "mlflow.pyfunc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        with chdir(folder):  # which MLflow's choices start from
+        with chdir(folder):  # MLflow's defaults are relative to the working folder
             _choose(uri)
-            # Of two that create it, one would crash.
+            # If two processes create it at once, one crashes.
             with addresses.exclusive(mlflow.get_tracking_uri(), "store"), few_retries():
                 client = MlflowClient()
                 client.search_experiments(max_results=1)
@@ -58,13 +58,13 @@ def connect(uri: str | None, folder: Path = Path()) -> MlflowClient:
 
 
 def use(client: MlflowClient) -> None:
-    """Let MLflow's own functions, such as those that load a model, work on a client's store."""
+    """Set a client's store as the one of MLflow's own functions, such as those that load a model."""
     if mlflow.get_tracking_uri() != client.tracking_uri:
         _choose(client.tracking_uri)
 
 
 def _choose(uri: str | None) -> None:
-    """Set the store in use; None gives back what was in use before any was set here."""
+    """Set the store in use; None restores the store that was in use before."""
     now = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     before = _chosen.get(now, now) if now is not None else None
     if uri is not None:
@@ -75,11 +75,11 @@ def _choose(uri: str | None) -> None:
 
 @contextmanager
 def few_retries() -> Iterator[None]:
-    """Hear within seconds that no server or database answers; MLflow tries for minutes, which suits a run under way."""
+    """Fail within seconds if no server or database answers; MLflow retries for minutes, which suits a running study."""
     retries, of_databases = MLFLOW_HTTP_REQUEST_MAX_RETRIES, db.MAX_RETRY_COUNT
     before = retries.get_raw()
     retries.set(1)
-    db.MAX_RETRY_COUNT = 2  # tries, of which MLflow has no option
+    db.MAX_RETRY_COUNT = 2  # MLflow has no option for it
     try:
         yield
     finally:
@@ -89,7 +89,7 @@ def few_retries() -> Iterator[None]:
 
 @contextmanager
 def answering(client: MlflowClient) -> Iterator[None]:
-    """Say in the user's words that the store's database is locked, full or not to be written, or its server gone.
+    """Translate MLflow's error for a database that is locked, full or read-only, or for a server that is gone.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def answering(client: MlflowClient) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        refusal: BaseException | None = error  # the driver's, which MLflow does not always name as the cause
+        refusal: BaseException | None = error  # the driver's error, which MLflow does not always set as the cause
         while refusal is not None and not isinstance(refusal, OperationalError | RequestException):
             refusal = refusal.__context__
         if refusal is None:
@@ -108,15 +108,15 @@ def answering(client: MlflowClient) -> Iterator[None]:
             "the MLflow store stopped answering",
             where=f"tracking.uri={masked(client.tracking_uri)}",
             found=masked(first_line(refusal.orig if isinstance(refusal, OperationalError) else refusal)),
-            hint="start it, end what locks it, make room or let it be written to, and give the same command again",
+            hint="start it, end the process that locks it, free space or make it writable, then repeat the command",
         ) from error
 
 
 def address(client: MlflowClient) -> str:
-    """The URI of the store in use."""
+    """Return the URI of the store in use."""
     return client.tracking_uri
 
 
 def exclusive(client: MlflowClient, name: str) -> AbstractContextManager[None]:
-    """The lock of that name in the store in use: see `addresses.exclusive`."""
+    """Hold the named lock of the store in use: see `addresses.exclusive`."""
     return addresses.exclusive(client.tracking_uri, name)

@@ -1,4 +1,4 @@
-"""What a trial does: draw a model, validate it over the cutoffs, report, maybe stop early."""
+"""Objective of a trial: draw a model, validate it over the cutoffs, report after each, and stop early if pruned."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from experiments.tuning.space import Space
 
 @dataclass(frozen=True)
 class ValidationObjective:
-    """The task's objective, its mean over the validation cutoffs, to be maximised.
+    """Mean of the task's objective over the validation cutoffs, to be maximised.
 
-    After each cutoff but the last the mean so far is reported, so that a pruner can stop the trial.
-    The task's guards become constraints: how far a metric lies outside its range at the worst cutoff. The metrics of
-    each fold stay with the trial.
+    After each cutoff except the last, the mean so far is reported, so a pruner can stop the trial. The task's guards
+    become constraints: the distance of a metric from its range at the worst cutoff. The metrics of each fold are
+    stored in the trial.
 
     Attributes
     ----------

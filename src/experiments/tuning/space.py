@@ -1,4 +1,4 @@
-"""The search space: a choice of model, and each model's own parameters below it (conf/search/)."""
+"""The search space: the choice of a model, and the parameters of each model (conf/search/)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RANGE_KEYS = {"low", "high", "step", "log", "type"}
 
 @dataclass(frozen=True)
 class Space:
-    """Which models compete, and over which of their parameters.
+    """Search space: models and the ranges of their parameters.
 
     Attributes
     ----------
@@ -28,23 +28,23 @@ class Space:
     space: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
     def check(self, parameters: Mapping[str, Mapping[str, Any]]) -> None:
-        """Compare the space with what the models take.
+        """Check the space against the parameters of the models.
 
         Parameters
         ----------
         parameters : mapping of model to its parameters
-            As `get_params()` gives them.
+            As `get_params()` returns them.
 
         Raises
         ------
         InputError
-            For an unknown model, an unknown parameter or a malformed range.
+            If a model or a parameter is unknown, or a range is malformed.
         """
         if not self.models:
             raise InputError("the search names no model", where="search.models", hint=did_you_mean("", parameters))
         for model in [*self.models, *self.space]:
             if model not in parameters:
-                raise InputError(f"there is no model {model!r}", where="search", hint=did_you_mean(model, parameters))
+                raise InputError(f"unknown model {model!r}", where="search", hint=did_you_mean(model, parameters))
         for model, ranges in self.space.items():
             check_type(ranges, "Mapping", f"search.space.{model}")
             for name, bounds in ranges.items():
@@ -56,14 +56,14 @@ class Space:
                 _check_range(bounds, where)
 
     def suggest(self, trial: optuna.Trial) -> tuple[str, dict[str, Any]]:
-        """Draw a model and its parameters; in the trial they are named `model` and `<model>.<parameter>`."""
+        """Draw a model and its parameters; the trial names them `model` and `<model>.<parameter>`."""
         model = trial.suggest_categorical("model", list(self.models))
         ranges = self.space.get(model, {})
         return model, {name: _draw(trial, f"{model}.{name}", bounds) for name, bounds in ranges.items()}
 
 
 def tuned(params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The model and its parameters back from a finished trial's `params`."""
+    """Return the model and its parameters from the `params` of a finished trial."""
     model = params["model"]
     prefix = f"{model}."
     return model, {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}

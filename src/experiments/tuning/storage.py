@@ -1,4 +1,4 @@
-"""Where studies live, whose their trials are, and which of them nobody works on any more."""
+"""Storage of studies: journal files and databases, owners of trials, and trials whose worker has died."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ BIRTH = 60  # seconds
 
 
 def open_storage(address: str, heartbeat_interval: int, grace_period: int) -> BaseStorage:
-    """A journal file by its path, or any storage Optuna knows by its URL.
+    """Open a journal file by its path, or a database by its URL.
 
     Parameters
     ----------
     address : str
     heartbeat_interval, grace_period : int
-        Seconds between the signs of life of a trial, and after how many without one it counts as dead. In a
-        database only: a journal has none.
+        Seconds between two heartbeats of a trial, and seconds without one after which it counts as dead. Only
+        databases have heartbeats.
 
     Raises
     ------
     InputError
-        If the file is no journal or cannot be written, or the database does not answer.
+        If the file is not a journal or cannot be written, or the database does not answer.
     """
     try:
         if "://" in address:
-            with exclusive(address, "tables"), warnings.catch_warnings():  # of two that create them, one would crash
+            with exclusive(address, "tables"), warnings.catch_warnings():  # two processes that create them race
                 warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats
                 return RDBStorage(
                     with_driver(address),
@@ -70,13 +70,13 @@ def open_storage(address: str, heartbeat_interval: int, grace_period: int) -> Ba
             where="tuning.storage",
             expected="a path for a journal file, or a URL such as postgresql://user@host/db",
             found=masked(f"{address}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"),
-            hint="choose another tuning.storage, or move away what is there",
+            hint="choose another tuning.storage, or move the file away",
         ) from error
 
 
 @contextmanager
 def answering(address: str) -> Iterator[None]:
-    """Say in the user's words that a study's database stopped answering.
+    """Translate Optuna's error for a database that stopped answering.
 
     Raises
     ------
@@ -90,12 +90,12 @@ def answering(address: str) -> Iterator[None]:
             "the study's storage stopped answering",
             where=f"tuning.storage={masked(address)}",
             found=masked(first_line(error.__cause__ or error)),
-            hint="start it, end what locks it or make room, and give the same command again: it goes on from there",
+            hint="start it, end the process that locks it or free disk space, then repeat the command: it continues",
         ) from error
 
 
 class Journal(JournalFileBackend):
-    """Optuna's journal file, which holds whole lines only: half of one would spoil it for good."""
+    """Optuna's journal file, kept to whole lines: a partial line would make it unreadable."""
 
     def __init__(self, path: str) -> None:
         self._journal, self._own_lock = Path(path), JournalLock(path)
@@ -104,14 +104,14 @@ class Journal(JournalFileBackend):
         with self._journal.open("rb") as file:
             first = file.readline()
         if first and not (first.endswith(b"\n") and isinstance(json.loads(first), dict)):
-            raise ValueError("the file is no journal of Optuna")
+            raise ValueError("the file is not a journal of Optuna")
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         try:
             with named(self._journal):
                 super().append_logs(logs)
         except OSError:
-            with suppress(OSError):  # the first says what is wrong
+            with suppress(OSError):  # the first error names the cause
                 self._cut_half_a_line()
             raise
 
@@ -121,10 +121,10 @@ class Journal(JournalFileBackend):
 
 
 class JournalLock:
-    """The lock of a journal file, which the kernel takes back from a process that is killed.
+    """Lock of a journal file, which the kernel releases when its process is killed.
 
-    Optuna's own is a file, and outlives its holder by half a minute. Half a line that a killed process or a full
-    disk left is cut off: nobody was told that it was written, and the next line would be appended to it.
+    Optuna's own lock is a file that outlives its holder by half a minute. A killed process or a full disk may leave a
+    partial line. It is cut off, because its write was never confirmed and the next line would be appended to it.
     """
 
     def __init__(self, journal: str) -> None:
@@ -138,7 +138,7 @@ class JournalLock:
             with open(self._journal, "rb+") as file:
                 if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
                     _cut_last_line(file)
-        except BaseException:  # of a journal that is gone, say: nobody would release what was not acquired
+        except BaseException:  # for example if the journal is gone: a lock that was not acquired is never released
             os.close(held)
             raise
         self._held = held
@@ -154,15 +154,15 @@ def _cut_last_line(file: BinaryIO) -> None:
     file.seek(0)
     text = file.read()
     begin = text.rfind(b"\n") + 1
-    if text[begin:].startswith(b"{"):  # of what is no journal nothing is cut
+    if text[begin:].startswith(b"{"):  # other files are left unchanged
         file.truncate(begin)
 
 
 def new_trial(study: optuna.Study, owner: Mapping[str, Any]) -> optuna.Trial:
-    """`study.ask()` for a trial that has its owner from the start.
+    """Start a trial as `study.ask()` does, but with its owner from the start.
 
-    A process that is killed between asking and signing would leave a trial of nobody. Optuna has no public way to
-    it, hence the private names.
+    A process that is killed between `ask` and the record of its owner would leave a trial without owner. Optuna has
+    no public function for this, hence the private names.
     """
     study._thread_local.cached_all_trials = None  # as `ask` does
     template = create_trial(state=TrialState.RUNNING, user_attrs={"owner": dict(owner), "begun": time.time()})
@@ -173,14 +173,14 @@ def new_trial(study: optuna.Study, owner: Mapping[str, Any]) -> optuna.Trial:
 
 
 def has_heartbeats(study: optuna.Study) -> bool:
-    """Whether the storage notices by itself that a trial's worker is gone, on whatever machine that was."""
+    """Return True if the storage itself detects a dead worker, on any machine."""
     interval = getattr(study._storage, "get_heartbeat_interval", None)
     return interval is not None and interval() is not None
 
 
 @contextmanager
 def heartbeats(study: optuna.Study, trial: optuna.Trial) -> Iterator[None]:
-    """Let the storage know, while a trial runs, that it does; only `study.optimize` would do so by itself."""
+    """Record heartbeats in the storage while a trial runs, which otherwise only `study.optimize` does."""
     if not has_heartbeats(study):
         yield
         return
@@ -190,8 +190,8 @@ def heartbeats(study: optuna.Study, trial: optuna.Trial) -> Iterator[None]:
         while not ended.wait(storage.get_heartbeat_interval()):
             try:
                 storage.record_heartbeat(trial._trial_id)
-            except StorageInternalError as error:  # the next may get through; the trial itself will tell if not
-                logger.warning("trial %d could not give a sign of life: %s", trial.number, masked(str(error)))
+            except StorageInternalError as error:  # the next one may succeed; otherwise the trial itself fails
+                logger.warning("the heartbeat of trial %d failed: %s", trial.number, masked(str(error)))
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
@@ -203,21 +203,21 @@ def heartbeats(study: optuna.Study, trial: optuna.Trial) -> Iterator[None]:
 
 
 def begun(trial: FrozenTrial) -> float:
-    """When a trial was begun, in seconds since 1970: Optuna's own times do not tell the time zone they are in."""
+    """Return the start of a trial in seconds since 1970; Optuna's own times have no time zone."""
     return trial.user_attrs.get("begun", trial.datetime_start.timestamp())
 
 
 def ended(trial: FrozenTrial) -> float:
-    """When a finished trial ended, as `begun` says when it was begun."""
+    """Return the end of a finished trial in seconds since 1970."""
     return trial.user_attrs.get("ended", trial.datetime_complete.timestamp())
 
 
 def is_stale(study: optuna.Study, trial: FrozenTrial) -> bool:
-    """Whether a running trial's worker is gone, as far as its heartbeat need not tell.
+    """Return True if the worker of a running trial is dead and no heartbeat can show it.
 
-    On this machine its process says so. On another one it may have ended before the first heartbeat, which comes,
-    as the first parameter does, within milliseconds. Clocks may differ: a trial that is ended by mistake at that
-    age is simply drawn anew.
+    On this machine its process shows it. On another machine the worker may have died before the first heartbeat, which
+    comes within milliseconds, as the first parameter does. Clocks may differ: a trial of that age that is ended by
+    mistake is drawn again.
     """
     owner = trial.user_attrs.get("owner")
     if owner is None:
@@ -228,9 +228,9 @@ def is_stale(study: optuna.Study, trial: FrozenTrial) -> bool:
 
 
 def may_finish(study: optuna.Study, trial: FrozenTrial) -> bool:
-    """Whether a running trial is to be waited for.
+    """Return True if a running trial may still finish.
 
-    A journal does not tell whether a trial of another machine is alive; to wait for a dead one would be for ever.
+    A journal does not show that a trial of another machine is alive, and waiting for a dead one would never end.
     """
     if trial.state is not TrialState.RUNNING:
         return False
@@ -239,15 +239,15 @@ def may_finish(study: optuna.Study, trial: FrozenTrial) -> bool:
 
 
 def fail(study: optuna.Study, number: int) -> None:
-    """End a trial that will not finish and is not to count, unless another process just did."""
+    """End a trial without counting it, unless another process has just finished it."""
     with suppress(UpdateFinishedTrialError):
         study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 def fail_stale_trials(study: optuna.Study) -> list[int]:
-    """End the trials whose worker is gone, and say which. Their numbers are not used again.
+    """End the trials whose worker has died, and return their numbers, which are not used again.
 
-    Workers on other machines are known by their heartbeats alone, where the storage has any.
+    A dead worker on another machine is only detected by its missing heartbeats, if the storage has heartbeats.
     """
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     for trial in running:

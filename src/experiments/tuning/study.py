@@ -1,7 +1,7 @@
-"""One study: ask for parameters, validate, tell, until the wanted number of trials has finished.
+"""One study: draw parameters, validate, store the result, until the requested number of trials has finished.
 
-The study's storage is the truth. A trial holds all that is to be known of it (parameters, metrics of
-each fold, state, owner, traceback), so that a run in MLflow can be written from it at any time.
+The study's storage is the source of truth. A trial holds its parameters, the metrics of each fold, its state, owner
+and traceback. A run in MLflow can therefore be written from it at any time.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 Objective = Callable[[optuna.Trial], float]
 
-POLL_SECONDS = 0.2  # between two looks at what other processes do
+POLL_SECONDS = 0.2  # between two checks of other processes
 WRITING_TIME = 60  # seconds; a trial's run is written within a second of its end
 
 
 class NumberedSampler(BaseSampler):
-    """TPE whose draws for a trial depend on the seed, the trial's number and the finished trials alone.
+    """TPE sampler whose draws depend only on the seed, the trial's number and the finished trials.
 
-    With one generator for a whole study, a study that is resumed repeats its first draws.
+    With one random generator per study, a resumed study would repeat its first draws.
     """
 
     def __init__(self, seed: int, options: Mapping[str, Any]) -> None:
         self._seed = seed
         self._options = dict(options)
         self._current: tuple[int, TPESampler] | None = None
-        self._sampler(0)  # wrong options are refused here, not in the first trial
+        self._sampler(0)  # wrong options raise here, not in the first trial
 
     def _sampler(self, number: int) -> TPESampler:
         seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
@@ -86,12 +86,12 @@ class NumberedSampler(BaseSampler):
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """How a study runs (conf/tuning/).
+    """Options of a study (conf/tuning/).
 
     Attributes
     ----------
     n_trials : int
-        Finished trials that the study shall have, failed ones counted, interrupted ones not.
+        Requested number of finished trials. Failed trials count, interrupted ones do not.
     storage : str
     heartbeat_interval, grace_period : int
         Seconds, for storages that have heartbeats.
@@ -117,30 +117,28 @@ def open_study(name: str, options: StudyOptions, identity: str) -> optuna.Study:
     name : str
     options : StudyOptions
     identity : str
-        A hash of all that makes trials comparable.
+        A hash of everything that must be equal for trials to be comparable.
 
     Raises
     ------
     InputError
-        If there is a study of that name for something else: its trials would be taken for this one's.
+        If a study of that name has another identity, because its trials would be mixed with these.
     """
     if options.n_trials < 1:
         raise InputError(
-            "a study needs a trial", where="tuning.n_trials", expected="at least 1", found=str(options.n_trials)
+            "n_trials is out of range", where="tuning.n_trials", expected="at least 1", found=str(options.n_trials)
         )
     for key, kind, given in (("sampler", TPESampler, options.sampler), ("pruner", MedianPruner, options.pruner)):
-        stated = inspect.signature(kind).parameters  # Optuna would find out in the first trial
+        stated = inspect.signature(kind).parameters  # Optuna would raise only in the first trial
         for option in given.keys() & stated.keys():
             check_type(given[option], stated[option].annotation, f"tuning.{key}.{option}")
     try:
         sampler = NumberedSampler(options.seed, options.sampler)
         pruner = MedianPruner(**options.pruner)
     except (TypeError, ValueError) as error:
-        raise InputError(
-            "the sampler or pruner does not take these options", where="tuning", found=str(error)
-        ) from error
+        raise InputError("the sampler or pruner rejects these options", where="tuning", found=str(error)) from error
     storage = open_storage(options.storage, options.heartbeat_interval, options.grace_period)
-    with exclusive(options.storage, f"study {name}"):  # of two that begin it, one says what it is for
+    with exclusive(options.storage, f"study {name}"):  # if two processes begin it, one sets its identity
         study = optuna.create_study(
             study_name=name,
             storage=storage,
@@ -151,40 +149,40 @@ def open_study(name: str, options: StudyOptions, identity: str) -> optuna.Study:
         )
         known = study.user_attrs.get("identity")
         if known is None:
-            study.set_user_attr("begun", uuid.uuid4().hex)  # tells it from an earlier one of that name, since deleted
+            study.set_user_attr("begun", uuid.uuid4().hex)  # differs from that of a deleted study of the same name
             study.set_user_attr("identity", identity)
     if known not in (None, identity):
         raise InputError(
             f"the study {name} was made with other data, features, cutoffs, search space, seed or code",
             where="tuning.study_name",
-            hint="choose another tuning.study_name, or leave it null: a name is then made from all of these",
+            hint="choose another tuning.study_name, or leave it null: the name is then derived from all of these",
         )
     fail_stale_trials(study)
     return study
 
 
 def is_finished(trial: FrozenTrial) -> bool:
-    """Whether a trial came to an end of its own: complete, pruned, or failed with a traceback."""
+    """Return True if a trial ended by itself: complete, pruned, or failed with a traceback."""
     return trial.state in (TrialState.COMPLETE, TrialState.PRUNED) or (
         trial.state is TrialState.FAIL and "traceback" in trial.user_attrs
     )
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that count."""
+    """Return the trials that count."""
     return [trial for trial in study.get_trials(deepcopy=False) if is_finished(trial)]
 
 
 def writer_of(trial: FrozenTrial) -> Mapping[str, Any] | None:
-    """The mark of the process that writes a trial's run; None for a trial that was added by hand."""
+    """Return the mark of the process that writes a trial's run; None for a trial that was added by hand."""
     return trial.user_attrs.get("owner", {}).get("writer")
 
 
 def lacks_writer(trial: FrozenTrial) -> bool:
-    """Whether the process that was to write a finished trial's run is gone, or should have done so long ago.
+    """Return True if the process that must write a finished trial's run is gone, or is overdue.
 
-    Of a process on another machine the time alone is known. If it is only slow, the run that it writes later is
-    one too many, and is removed.
+    For a process on another machine only the time is known. If it is only slow, the run that it writes later is a
+    duplicate and is removed.
     """
     writer = writer_of(trial)
     if writer is None:
@@ -195,7 +193,7 @@ def lacks_writer(trial: FrozenTrial) -> bool:
 
 
 def feasible(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-    """The complete trials within all constraints."""
+    """Return the complete trials within all constraints."""
     return [
         trial
         for trial in trials
@@ -204,14 +202,14 @@ def feasible(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def best(study: optuna.Study) -> FrozenTrial:
-    """The best complete trial among those within all constraints.
+    """Return the best complete trial within all constraints.
 
     Raises
     ------
     UnsuitableDataError
-        If none of the complete trials is within the constraints, or models refused the data in every trial.
+        If none of the complete trials is within the constraints, or if models rejected the data in every trial.
     InputError
-        If every trial failed otherwise; the last error is quoted.
+        If every trial failed for another reason; the message quotes the last error.
     """
     trials = finished(study)
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
@@ -225,12 +223,12 @@ def best(study: optuna.Study) -> FrozenTrial:
             f"none of {len(complete)} complete trials is within the task's guards",
             where=f"study {study.study_name}",
             found=f"trial {nearest.number} comes nearest, outside the guard on {listing(outside)}",
-            hint="give more trials (tuning.n_trials), widen search.space, or relax task.guards",
+            hint="run more trials (tuning.n_trials), widen search.space, or relax task.guards",
         )
-    hint = "the whole traceback is in the trial's run in MLflow; mend the cause and use another tuning.study_name"
+    hint = "see the traceback in the trial's run in MLflow, fix the cause and use another tuning.study_name"
     if trials and all("refused_data" in trial.user_attrs for trial in trials):
         raise UnsuitableDataError(
-            f"models refused the data in all {len(trials)} trials",
+            f"models rejected the data in all {len(trials)} trials",
             where=f"study {study.study_name}",
             found=trials[-1].user_attrs["refused_data"],
             hint=hint,
@@ -253,24 +251,24 @@ def optimize(
     go_on: Callable[[], bool] = lambda: True,
     quiet: bool = False,
 ) -> None:
-    """Run trials until exactly `n_trials` have finished, whoever ran them.
+    """Run trials until exactly `n_trials` of the study have finished, in this process or in others.
 
-    A trial whose objective raises is told as failed with its traceback, and the study goes on. An
-    interrupt ends the current trial, which does not count, and is raised again. Other processes may work on the
-    same study: while the trials that they run are enough, this one waits.
+    A trial whose objective raises is stored as failed with its traceback, and the study continues. An interrupt ends
+    the current trial, which does not count, and is raised again. Other processes may work on the same study. While
+    their running trials suffice, this process waits.
 
     Parameters
     ----------
     objective : callable
         Takes the trial, returns the value to maximise; may raise `optuna.TrialPruned`.
     on_finished : callable
-        Called with each trial that was finished here.
+        Called with each trial that this process finished.
     writer : mapping, optional
-        Mark of the process that writes the trials' runs; this one where not given.
+        Mark of the process that writes the trials' runs; by default this process.
     go_on : callable
-        Asked before each trial.
+        Called before each trial; False stops.
     quiet : bool
-        No progress bar.
+        True shows no progress bar.
     """
     owner = {**mark(), "writer": dict(writer or mark())}
     with Progress(study, n_trials, quiet) as progress:
@@ -285,11 +283,11 @@ def optimize(
             if done is not None and is_finished(done):
                 on_finished(done)
             else:
-                logger.warning("trial %d gave no sign of life for too long and does not count", trial.number)
+                logger.warning("trial %d sent no heartbeat for too long and does not count", trial.number)
 
 
 class Progress:
-    """A bar of a study's finished trials, whoever ran them, and the best value so far.
+    """Progress bar of a study's finished trials in all processes, with the best value so far.
 
     Parameters
     ----------
@@ -302,7 +300,7 @@ class Progress:
     def __init__(self, study: optuna.Study, n_trials: int, quiet: bool = False) -> None:
         trials = finished(study)
         self._study, self._shown = study, len(trials)
-        self._bar = None  # one that is only disabled makes semaphores, which a worker that is ended leaves behind
+        self._bar = None  # a disabled bar creates semaphores, which a terminated worker would leave behind
         if not quiet:
             done = min(len(trials), n_trials)
             self._bar = tqdm(total=n_trials, initial=done, desc=study.study_name, unit="trial")
@@ -316,7 +314,7 @@ class Progress:
             self._bar.close()
 
     def update(self) -> list[FrozenTrial]:
-        """Show what has finished, and return it."""
+        """Show the finished trials, and return them."""
         trials = finished(self._study)
         if self._bar is not None and len(trials) > self._shown:
             self._show_best(trials)
@@ -331,20 +329,20 @@ class Progress:
 
 
 def _ask(study: optuna.Study, n_trials: int, owner: Mapping[str, Any]) -> optuna.Trial | None:
-    """A new trial; None while those that there are may be enough."""
+    """Start a trial and return it. Return None while pending trials may suffice."""
     if _places_taken(study, study.get_trials(deepcopy=False)) >= n_trials:
         return None
     trial = new_trial(study, owner)
-    if is_surplus(study, trial.number, n_trials):  # others came for the last place at the same moment
+    if is_surplus(study, trial.number, n_trials):  # another process took the last place at the same moment
         fail(study, trial.number)
         return None
     return trial
 
 
 def is_surplus(study: optuna.Study, number: int, n_trials: int) -> bool:
-    """Whether the trials with lower numbers, which were all begun before it, may be enough without this one.
+    """Return True if the trials with lower numbers, which all began earlier, may suffice without this one.
 
-    As each trial that runs has been asked this, no more than `n_trials` ever finish.
+    Every running trial has passed this check, so at most `n_trials` finish.
     """
     earlier = [trial for trial in study.get_trials(deepcopy=False) if trial.number < number]
     return _places_taken(study, earlier) >= n_trials
@@ -355,7 +353,7 @@ def _places_taken(study: optuna.Study, trials: Sequence[FrozenTrial]) -> int:
 
 
 def _run(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> FrozenTrial | None:
-    """Run a trial and tell its end; None if others took it for dead meanwhile and ended it."""
+    """Run a trial and store its end; return None if another process ended it as dead in the meantime."""
     try:
         return _tell(study, trial, objective)
     except UpdateFinishedTrialError:
@@ -372,7 +370,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> Fro
     except optuna.TrialPruned:
         trial.set_user_attr("ended", time.time())
         return study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
-    except (UpdateFinishedTrialError, StorageInternalError):  # no fault of the objective
+    except (UpdateFinishedTrialError, StorageInternalError):  # not an error of the objective
         raise
     except Exception as error:
         trial.set_user_attr("ended", time.time())

@@ -1,7 +1,7 @@
-"""Processes that join one study, and the one that started them: it shows, records and replaces, they run trials.
+"""Worker processes of one study. Workers run trials; the main process shows progress, records, and replaces workers.
 
-Workers are spawned, not forked: DuckDB's and OpenMP's threads live in the process that starts them. They know the
-study's storage alone, and end after their trial when the process that started them is gone.
+Workers are spawned, not forked, because DuckDB and OpenMP hold threads in the main process. They only know the study's
+storage, and end after their trial if the main process is gone.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from features.memory import check_memory
 logger = logging.getLogger(__name__)
 
 Join = Callable[[], optuna.Study]
-MAX_KILLED = 5  # workers killed from outside, one after the other, without a trial that finished in between
+MAX_KILLED = 5  # consecutive workers killed from outside, without a finished trial in between
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A process and the end of a pipe that says why it failed."""
+    """A process, and the end of a pipe that receives the reason of its failure."""
 
     process: BaseProcess
     failure: Connection
@@ -51,7 +51,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Inherited:
-    """A descriptor that a process takes along when it is started, and there receives as a number."""
+    """A file descriptor that a new process inherits and receives as a number."""
 
     descriptor: int
 
@@ -66,23 +66,23 @@ def optimize_with_workers(
     n_workers: int,
     on_finished: Callable[[FrozenTrial], None],
 ) -> None:
-    """Run trials in several processes until exactly `n_trials` have finished, whoever ran them.
+    """Run trials in several processes until exactly `n_trials` of the study have finished.
 
-    A worker that is killed is replaced; its trial ends and does not count. One that fails outside its trials,
-    which it does if it cannot join the study, ends the whole, and its error is raised here.
+    A worker that is killed is replaced; its trial ends and does not count. A worker that fails outside its trials, for
+    example because it cannot join the study, ends all work, and its error is raised here.
 
     Parameters
     ----------
     join : callable
-        Opens the study; can be pickled, as the objective can.
+        Opens the study. It must be picklable, and so must the objective.
     objective : callable
     n_trials, n_workers : int
     on_finished : callable
-        Called, in this process, with each finished trial of its workers.
+        Called in this process with each finished trial of its workers.
     """
     study, me = join(), mark()
     before = {trial.number for trial in finished(study)}
-    with tempfile.TemporaryFile() as work:  # without a name: data and the storage's password end with the processes
+    with tempfile.TemporaryFile() as work:  # unnamed: data and the storage's password vanish with the processes
         pickle.dump((join, objective, n_trials), work)
         work.flush()
         start = partial(_start, Inherited(work.fileno()), me, n_workers)
@@ -103,13 +103,13 @@ def optimize_with_workers(
 
 
 def check_memory_of_workers(n_workers: int, rows: int, columns: int) -> None:
-    """Refuse more workers than memory holds, each of which has the data for itself.
+    """Check that memory holds the data once for each worker.
 
     Raises
     ------
     InputError
     """
-    if n_workers == 1:  # the process that has gathered them
+    if n_workers == 1:  # this process, which already holds the data
         return
     try:
         check_memory(n_workers * rows, columns)
@@ -125,7 +125,7 @@ def check_memory_of_workers(n_workers: int, rows: int, columns: int) -> None:
 def _finishing(
     study: optuna.Study, n_trials: int, progress: Progress, workers: list[Worker], start: Callable[[], Worker]
 ) -> Iterator[FrozenTrial]:
-    """The finished trials as they come, whoever ran them, while workers that are killed are replaced."""
+    """Yield the study's finished trials as they come, and replace workers that are killed."""
     seen: set[int] = set()
     killed = 0
     while True:
@@ -145,10 +145,10 @@ def _finishing(
             killed += 1
             if killed == MAX_KILLED:
                 raise InputError(
-                    f"{killed} workers were killed one after the other, and no trial finished",
+                    f"{killed} workers were killed in a row, and no trial finished",
                     where="tuning.workers",
-                    found=f"the last by signal {-worker.process.exitcode}",
-                    hint="if the system ran out of memory, use fewer workers; the same command goes on from here",
+                    found=f"the last one was killed by signal {-worker.process.exitcode}",
+                    hint="if the system ran out of memory, use fewer workers; the same command continues from here",
                 )
             logger.warning("a worker was killed by signal %d and is replaced", -worker.process.exitcode)
             fail_stale_trials(study)
@@ -167,15 +167,15 @@ def _start(work: Inherited, writer: Mapping[str, Any], n_workers: int) -> Worker
 
 
 def _work(work: int, writer: Mapping[str, Any], failure: Connection) -> None:
-    """A worker's life."""
+    """Run trials in a worker, and send the reason of a failure to the main process."""
     parent = multiprocessing.parent_process()
     try:
-        with mmap.mmap(work, 0, access=mmap.ACCESS_READ) as content:  # workers share the file's position, not this
+        with mmap.mmap(work, 0, access=mmap.ACCESS_READ) as content:  # workers share a file position, not a map
             join, objective, n_trials = pickle.loads(content)
         os.close(work)
         optimize(join(), objective, n_trials, lambda trial: None, writer=writer, go_on=parent.is_alive, quiet=True)
     except StorageInternalError as error:
-        failure.send(StorageInternalError(first_line(error.__cause__ or error)))  # a cause does not travel along
+        failure.send(StorageInternalError(first_line(error.__cause__ or error)))  # pickling drops the cause
         sys.exit(1)
     except Exception as error:
         failure.send(error if isinstance(error, InputError) else traceback.format_exc())
@@ -183,10 +183,10 @@ def _work(work: int, writer: Mapping[str, Any], failure: Connection) -> None:
 
 
 def _raise_failure(worker: Worker) -> None:
-    """Raise what a worker died of, unless it was killed."""
+    """Raise the error that ended a worker, unless the worker was killed."""
     if worker.process.exitcode < 0:
         return
-    reason = worker.failure.recv() if worker.failure.poll() else "what it printed stands above"
+    reason = worker.failure.recv() if worker.failure.poll() else "see its output above"
     if isinstance(reason, InputError | StorageInternalError):
         raise reason
     raise RuntimeError(f"a worker failed with exit code {worker.process.exitcode}:\n{reason}")
@@ -194,8 +194,8 @@ def _raise_failure(worker: Worker) -> None:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """An interrupt from the keyboard is the starting process's to answer, and blocked for its workers."""
-    resource_tracker.ensure_running()  # started with the first process otherwise, it would unblock the signal
+    """Block keyboard interrupts for workers, because the main process handles them."""
+    resource_tracker.ensure_running()  # if it started with the first process, it would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

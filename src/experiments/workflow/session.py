@@ -174,7 +174,7 @@ class Session:
 
     @cached_property
     def counts(self) -> pd.DataFrame:
-        """What is counted in the windows of the folds: see `Task.counts`. Of training cutoffs, only the last counts."""
+        """Counts of the windows of the folds: see `Task.counts`. Of training cutoffs, only the last counts."""
         folds = self.splits.folds()
         days = sorted({day for training, held_out in folds for day in (max(training), *held_out)})
         counts = self.task.counts(self.dataset(days, self.task.history))
@@ -260,10 +260,10 @@ class Session:
 
 
 def check_series(grain: Grain, options: EvaluationConfig) -> None:
-    """Refuse cutoffs that do not fit a grain whose rows are the steps of a series; any cutoffs fit other grains.
+    """Check that the cutoffs fit a grain whose rows are the steps of a series. Other grains take any cutoffs.
 
-    Its bootstrap draws cutoffs in blocks. A held-out part that one block covers would always be drawn as it is, and any
-    gain in it would look certain.
+    The bootstrap draws cutoffs in blocks. Every resample of a held-out part within one block is the part itself, so
+    any gain would look certain.
 
     Raises
     ------
