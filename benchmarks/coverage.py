@@ -1,4 +1,4 @@
-"""How often 95% intervals hold the truth, by BCa and by percentiles, on simulated customers; written to coverage.md.
+"""Coverage of 95% intervals, by BCa and by percentiles, on simulated customers; written to coverage.md.
 
 PYTHONPATH=tests python benchmarks/coverage.py      # some ten minutes
 """

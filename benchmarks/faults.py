@@ -1,4 +1,4 @@
-"""What SIGKILL leaves: sweeps and workers killed at random moments, resumed, and looked through. Writes faults.md.
+"""Faults after SIGKILL: sweeps and workers killed at random moments, resumed, and looked through. Writes faults.md.
 
 Twenty whole sweeps (journal and SQLite), of one worker and of two in turn, are killed with all their processes, half of
 them while their trials run and half at any moment from the first trial to the end, and started again. Ten workers of
@@ -150,7 +150,7 @@ def kill_workers(fleet: list[Machine], shared: Servers, draw: random.Random) -> 
 
 
 def lost(before: dict[int, tuple[Any, ...]], study: optuna.Study) -> int:
-    """How many trials are not there any more, or not as they were."""
+    """Count the trials that are lost or changed."""
     after = trials_of(study)
     return sum(after.get(number) != outcome for number, outcome in before.items())
 

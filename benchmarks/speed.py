@@ -1,4 +1,4 @@
-"""How fast the project is, beside what else there is: ratios of medians from one run, in results.md.
+"""Speed of the project beside alternatives: ratios of medians from one run, in results.md.
 
     python benchmarks/speed.py                  # all sections
     python benchmarks/speed.py features fit     # some of them; the others keep their figures
@@ -84,7 +84,7 @@ def timed(commands: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
 
 
 def faster(what: str, seconds: Mapping[str, float], rival: str, target: str = "") -> Result:
-    """How many times as fast as a rival."""
+    """Return how many times as fast as a rival the project is."""
     ours, theirs = seconds["this project"], seconds[rival]
     return Result(what, f"{ours:.2f} s", f"{rival}: {theirs:.2f} s", f"{theirs / ours:.2f}x as fast", target)
 
@@ -229,7 +229,7 @@ def distance(trial: optuna.Trial) -> float:
 
 
 def trials(folder: Path) -> Iterator[Result]:
-    """What tracking adds to a trial, and what a second worker saves."""
+    """Measure the time that tracking adds to a trial, and that a second worker saves."""
     tuning = yaml.safe_load((ROOT / "conf" / "tuning" / "default.yaml").read_text())
     n_trials = 100
     options = {name: tuning[name] for name in ("sampler", "pruner", "seed", "heartbeat_interval", "grace_period")}

@@ -202,7 +202,7 @@ def _wait_for(name: str, process: subprocess.Popen[bytes], ask: Any, refused: ty
 
 
 def faults(study: optuna.Study, client: MlflowClient, experiment: str, n_trials: int) -> list[str]:
-    """What is wrong with a study that has ended and with its runs; nothing, if all is well."""
+    """Return the faults of a study that has ended, and of its runs."""
     trials = [trial for trial in study.get_trials(deepcopy=False) if is_finished(trial)]
     runs = client.search_runs([client.get_experiment_by_name(experiment).experiment_id], max_results=10_000)
     parents = [run.info.run_id for run in runs if run.data.tags.get("study") == study.study_name]

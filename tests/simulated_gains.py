@@ -1,4 +1,4 @@
-"""How often intervals hold the truth, on simulated customers of heavy-tailed spend whose truth is known."""
+"""Coverage of intervals, on simulated customers of heavy-tailed spend whose truth is known."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def contents(folder: Path) -> dict[Path, object]:
 
 
 def is_whole(path: Path, held: object) -> bool:
-    """Whether what is new may stay: complete entries of the cache, files of runs, an empty journal."""
+    """Tell if new files may stay: complete entries of the cache, files of runs, an empty journal."""
     part = path.relative_to(Path.cwd()).parts[0]
     if part == ".cache" and path.suffix == ".parquet":
         return isinstance(held, bytes) and pq.read_metadata(io.BytesIO(held)).num_rows > 0
@@ -89,7 +89,7 @@ def is_whole(path: Path, held: object) -> bool:
 
 
 def has_grown(journal: object, later: object) -> bool:
-    """Whether whole lines were added to a journal, which is never written otherwise."""
+    """Tell if whole lines were added to a journal, which is only ever appended to."""
     if not isinstance(journal, bytes) or not isinstance(later, bytes) or not later.startswith(journal):
         return False
     added = later.removeprefix(journal)
@@ -97,7 +97,7 @@ def has_grown(journal: object, later: object) -> bool:
 
 
 def half_written(before: dict[Path, object], after: dict[Path, object]) -> list[str]:
-    """What was changed, has gone or is not whole."""
+    """Return the files that were changed, are gone or are not whole."""
     same = {path for path, held in before.items() if path in after and after[path] == held}
     grown = {path for path, held in before.items() if path.suffix == ".journal" and has_grown(held, after.get(path))}
     whole = {path for path, held in after.items() if path not in before and is_whole(path, held)}
@@ -654,7 +654,7 @@ def full_database(working_folder: Path) -> Iterator[None]:
     """SQLite finds the disk full at the next page that it needs."""
 
     def limit(connection: sqlite3.Connection, record: object) -> None:
-        connection.execute("PRAGMA max_page_count = 1")  # taken for the pages that there are
+        connection.execute("PRAGMA max_page_count = 1")  # less than the pages it has
 
     with closing(sqlite3.connect("mlflow.db")) as database:
         database.execute("VACUUM")  # no page is left free

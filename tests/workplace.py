@@ -42,7 +42,7 @@ def experiments(folder: Path, *arguments: str, code: int = 0) -> subprocess.Comp
 
 
 def outputs_apart(models: Mapping[str, Model], X: pd.DataFrame, folder: Path) -> dict[str, np.ndarray]:
-    """What stored models say of rows when a fresh process loads them."""
+    """Return the outputs of stored models when a fresh process loads them."""
     np.save(folder / "X.npy", X.to_numpy())
     (folder / "columns.json").write_text(json.dumps(list(X.columns)))
     for name, model in models.items():

@@ -173,7 +173,7 @@ def _check_needs(tables: Tables, families: Mapping[Family, Sequence[str]]) -> No
 
 
 def definition_hash(names: Iterable[str], grain: Grain = CUSTOMER) -> str:
-    """Compute a fingerprint of what the named features of the grain's rows mean, whatever the data.
+    """Compute a fingerprint of what the named features of the grain's rows mean, independent of the data.
 
     SHA-256 of the SQL that the expressions compile to over empty canonical tables and a fixed window.
     It changes when an expression of one of the features' families changes; the order of names does not matter.

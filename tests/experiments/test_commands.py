@@ -323,7 +323,7 @@ def test_where_nothing_is_promoted_the_naive_model_is_used_until_it_is_beaten(
     assert (last["look"], last["champion"]) == (2, 2)
     rivals = [comparison["rival"] for comparison in last["decision"]["comparisons"]]
     assert len(rivals) == 3
-    assert "champion" not in rivals  # it is one of the naive models
+    assert "champion" not in rivals  # it is one of the baselines
 
 
 def test_where_no_trial_is_within_the_guards_the_naive_model_is_used_without_a_look(workspace: Path, run: Run) -> None:
@@ -398,7 +398,7 @@ def test_several_questions_are_judged_together_and_a_killed_run_goes_on(
 
 
 def figures_of(folder: Path, experiment: str) -> list[dict[str, float]]:
-    """What each trial logged, in their order."""
+    """Return the metrics of each trial, in their order."""
     there = client(folder).get_experiment_by_name(experiment)
     trials = client(folder).search_runs([there.experiment_id], "tags.kind = 'trial'", order_by=["start_time"])
     return [trial.data.metrics for trial in trials]

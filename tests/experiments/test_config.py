@@ -137,7 +137,7 @@ def test_wrong_tiers_and_stages_stop_no_command_that_asks_for_none() -> None:
 
 
 def test_a_password_from_the_environment_is_on_no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What another process is asked is what was typed, not what it stands for."""
+    """Another process gets the text that was typed, not its value."""
     asked = []
     monkeypatch.setenv("PASSWORD", "se'c,ret")
     monkeypatch.setattr(

@@ -26,7 +26,7 @@ WEEK = 7
 
 
 def amounts(tables, name, since=None):
-    """What was taken for each category, from a day on."""
+    """Return the revenue of each category, from a day on."""
     lines = tables.transactions.inner_join(tables.present()["products"], "product_id")
     if since is not None:
         lines = lines.filter(lines.timestamp.date() >= since)
@@ -51,9 +51,10 @@ class Persistence(Constant):
 
 @dataclass(frozen=True)
 class WeeklySpend(SmallTask):
-    """What each category takes in the week that begins at the cutoff."""
+    """Revenue of each category in the week that begins at the cutoff."""
 
     grain: ClassVar[Grain] = CATEGORY_WEEK
+    history: ClassVar[tuple[str, ...]] = ()
 
     def outcome(self) -> Outcome:
         return Outcome("week", ("y",), next_week)
@@ -100,6 +101,10 @@ def test_a_row_is_a_category_and_the_week_that_begins_at_its_cutoff(weeks: tuple
     assert set(rows.X.index.get_level_values("cutoff").date) == set(splits.cutoffs())
     before, after = (frame.unstack("category") for frame in (rows.X["last_week"], rows.y["y"]))
     np.testing.assert_allclose(before.to_numpy()[1:], after.to_numpy()[:-1])  # a week's outcome is the next one's past
+    counts = TASK.counts(rows)
+    assert list(counts.columns) == list(TASK.counted)
+    assert set(counts["customers"]) == {1}  # one resampled unit, the week
+    assert (counts["positives"] + counts["negatives"] == 3).all()
 
 
 def test_origins_roll_over_training_validation_and_sealed_parts(weeks: tuple[Shop, Splits, Dataset]) -> None:

@@ -73,7 +73,7 @@ def test_an_outcome_has_the_rows_of_the_snapshot(shop):
 
 @pytest.mark.slow
 def test_repeated_runs_on_two_threads_give_the_same_bits(tmp_path):
-    """Threads that sum doubles do not; 300,000 lines are several row groups, so that there are threads."""
+    """Threads that sum doubles do not; 300,000 lines are several row groups, which threads share."""
     frames = simulate(seed=2, customers=300, lines=300_000)
     on = engine(tmp_path)
     tables = open_shop(frames, tmp_path, on)

@@ -140,7 +140,7 @@ def segments(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
             f"{top}'s share of the tiers' mean order values, which the case study's figure may show",
             tiers["mean_amount_share"].iloc[:N_TOP].sum(),
             NAN,
-            "Shares of means add up to 1 whatever the sizes of tiers; they are not shares of spend.",
+            "Shares of means add up to 1 for tiers of any size; they are not shares of spend.",
             "share",
         ),
         *(

@@ -12,5 +12,5 @@ def main(config: Config) -> int:
     findings = audit(session, each_task_beside(session), config.output)
     print(findings_text(findings))
     print(f"{len(findings)} findings in {session.path(config.output or DEFAULT_OUTPUT)}")
-    print("next: mend what leaks, and audit again" if failing(findings) else f"next: {session.again('tune')}")
+    print("next: fix what leaks, and audit again" if failing(findings) else f"next: {session.again('tune')}")
     return int(bool(failing(findings)))

@@ -1,1 +1,1 @@
-"""What customers are like and do, described: tiers, stages, hypotheses, personas. Nothing here becomes a champion."""
+"""Descriptions of customers: tiers, stages, hypotheses, personas. Nothing here becomes a champion."""

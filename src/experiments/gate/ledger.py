@@ -77,7 +77,7 @@ class Look:
 
     @cached_property
     def decision(self) -> Decision:
-        """What the look alone says."""
+        """The decision of the look alone."""
         return Decision.recorded(self.entry["decision"])
 
     @property

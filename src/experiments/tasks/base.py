@@ -68,7 +68,7 @@ class Task(ABC):
     section_name: ClassVar[str] = ""
     """Name of the task's section, as report.sections has it; the name of the task's file when empty."""
     history: ClassVar[tuple[str, ...]] = ("frequency",)
-    """Features that `judged_rows` and `counts` read."""
+    """Features that `judged_rows` and `counts` read; empty for a grain without customers."""
     counted: ClassVar[Mapping[str, str]] = {
         "customers": "customers of the task's population",
         "repeat_customers": "rows of customers with at least two purchase days",
@@ -168,10 +168,12 @@ class Task(ABC):
         Returns
         -------
         DataFrame indexed by cutoff, one column for each of `counted`
+            0 for repeat customers where rows have no `frequency`, as those of a series.
         """
         judged = self.judged_rows(dataset)
         y, units = judged.y.iloc[:, 0], judged.y.index.to_frame()[[self.grain.resampled, "cutoff"]]
-        rows = {"repeat_customers": judged.X["frequency"] > 0, "positives": y > 0, "negatives": y == 0}
+        repeat = judged.X["frequency"] > 0 if "frequency" in judged.X else False
+        rows = {"repeat_customers": repeat, "positives": y > 0, "negatives": y == 0}
         counts = pd.DataFrame(rows, index=y.index).groupby(level="cutoff").sum()
         counts.insert(0, "customers", units.drop_duplicates().groupby(level="cutoff").size())
         return counts

@@ -1,4 +1,4 @@
-"""What a shop's tables hold, and what each task could make of them."""
+"""Contents of a shop's tables, and the tasks that they allow."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ class Session:
 
     @cached_property
     def counts(self) -> pd.DataFrame:
-        """What is counted in the windows of the folds: see `Task.counts`. Of training cutoffs, only the last counts."""
+        """Counts of the windows of the folds: see `Task.counts`. Of training cutoffs, only the last counts."""
         folds = self.splits.folds()
         days = sorted({day for training, held_out in folds for day in (max(training), *held_out)})
         counts = self.task.counts(self.dataset(days, self.task.history))

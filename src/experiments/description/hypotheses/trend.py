@@ -112,7 +112,7 @@ def log_rise(y: ArrayLike, rank: ArrayLike, *, weights: ArrayLike | None = None)
     """Compute the log ratio of the highest rank to the lowest on a trend through all: b of log E y = a + b x.
 
     x is the rank, moved and scaled to [0, 1]. Fitted by Poisson's quasi-likelihood: with two ranks it is the log
-    ratio of their means, whatever the distribution; takes weights as a metric does.
+    ratio of their means, for any distribution; takes weights as a metric does.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What customers of each stage do in a period, and what the next period holds if they go on so."""
+"""Movements between stages in a period, and a forecast of the next period if they continue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How groups of customers are described."""
+"""Options of the description of groups of customers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often the customers of a group do something, against all customers, and how surely."""
+"""Indices: how often customers of a group do something, relative to all customers, with intervals."""
 
 from __future__ import annotations
 

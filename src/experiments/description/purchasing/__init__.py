@@ -1,1 +1,1 @@
-"""What tiers did in a window: what they bought, when, and with which coupons."""
+"""Purchasing behaviour of tiers in a window: products, times and coupons."""

@@ -1,4 +1,4 @@
-"""What is bought on the same day: pairs of categories per group, by support, confidence and lift."""
+"""Products bought on the same day: pairs of categories per group, by support, confidence and lift."""
 
 from __future__ import annotations
 

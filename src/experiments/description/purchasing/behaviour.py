@@ -1,4 +1,4 @@
-"""What tiers did in a window: what they bought and with what, when, and with which coupons."""
+"""Purchasing behaviour of tiers in a window: products, pairs, times and coupons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tiers buy, when, what with what, and with which coupons, as a section of the report."""
+"""Purchasing behaviour as a report section: products, pairs, times and coupons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What customers are scored by, and how tiers are cut."""
+"""Options of the scores of customers, and of the cuts of tiers."""
 
 from __future__ import annotations
 

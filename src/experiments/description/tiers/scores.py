@@ -15,7 +15,7 @@ from features.shop import Shop
 
 logger = logging.getLogger(__name__)
 CLV_READS = ("frequency", "recency", "T", "monetary_value")
-DECIMALS = 9  # of a score: equal scores must be equal whatever the order in which they were added up
+DECIMALS = 9  # of a score: equal scores must be equal in any order of addition
 
 
 def variables(shop: Shop, cutoff: date, options: TierOptions) -> tuple[pd.DataFrame, pd.Series, tuple[str, ...]]:
