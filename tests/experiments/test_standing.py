@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any, ClassVar
 
@@ -77,6 +78,13 @@ def test_a_model_beats_controls_without_signal(dataset: Dataset) -> None:
     table = standing.table()
     assert table["kind"].value_counts().to_dict() == {"control": 5, "baseline": 1, "model": 1}
     assert list(table.columns) == ["model", "kind", "gini"]
+
+
+def test_equal_predictions_have_no_rank_correlation_and_no_row(dataset: Dataset) -> None:
+    task = replace(TASK, primary_metric="spearman")
+    standing = stand(task, "lightgbm", {"n_estimators": 5}, dataset, FOLDS, n_controls=1, seed=0)
+    assert "control/constant/spearman" not in standing.metrics()
+    assert standing.table()["model"].tolist() == ["lightgbm", "rate", "permuted_target"]
 
 
 class Refusing(Constant):

@@ -75,13 +75,16 @@ class Standing:
         }
 
     def table(self) -> pd.DataFrame:
-        """Return a table of the primary metric: model, kind (model, baseline or control) and the metric."""
+        """Return a table of the primary metric: model, kind (model, baseline or control) and the metric.
+
+        Controls without a value are left out: equal predictions have no rank correlation.
+        """
         primary = self.primary_metric
+        controls = [(CONSTANT, self.constant.metrics.get(primary, math.nan)), *((PERMUTED, v) for v in self.permuted)]
         rows = [
             (self.name, "model", self.validation.metrics[primary]),
             *((rival, "baseline", outcome.metrics[primary]) for rival, outcome in self.baselines.items()),
-            (CONSTANT, "control", self.constant.metrics[primary]),
-            *((PERMUTED, "control", value) for value in self.permuted if not np.isnan(value)),
+            *((control, "control", value) for control, value in controls if not np.isnan(value)),
         ]
         return pd.DataFrame(rows, columns=["model", "kind", primary])
 
