@@ -78,9 +78,14 @@ def flow(content: object) -> str:
 # YAML files: keys and comments
 
 
-def keys(text: str) -> list[Key]:
-    """Return the keys of a YAML text; a mapping without comments in it is one key."""
+WHOLE = "# @package _global_"  # a file with this line says what belongs to other groups, too
+
+
+def keys(text: str, group: str = "") -> list[Key]:
+    """Return the keys of a YAML text, of one group where it has several; a mapping without comments is one key."""
     root = yaml.compose(text)
+    if group and text.lstrip().startswith(WHOLE) and isinstance(root, yaml.MappingNode):
+        root = next((value for name, value in root.value if name.value == group), None)
     return list(_keys(root, (), text.splitlines())) if isinstance(root, yaml.MappingNode) else []
 
 
@@ -277,13 +282,13 @@ def configuration() -> str:
 
 def options(group: str) -> Iterator[str]:
     """Write each file of a group: its purpose and its keys; what a file leaves uncommented another one may explain."""
-    said = {key.path: key.comment for path in files(group) for key in keys(path.read_text()) if key.comment}
+    said = {key.path: key.comment for path in files(group) for key in keys(path.read_text(), group) if key.comment}
     for path in files(group):
         text = path.read_text()
         if len(files(group)) > 1:
             yield f"### {group}={path.stem}"
         yield header(text)
-        found = (dataclasses.replace(key, comment=key.comment or said.get(key.path, "")) for key in keys(text))
+        found = (dataclasses.replace(key, comment=key.comment or said.get(key.path, "")) for key in keys(text, group))
         yield table(HEAD, key_rows(group, found, reader(group, path.stem)))
 
 
@@ -335,7 +340,9 @@ def of_the_task(name: str) -> set[str]:
 
 def configured(task: str) -> Task:
     """Return a task as conf/ has it, without what it takes from other groups."""
-    content = yaml.safe_load((CONF / "task" / f"{task}.yaml").read_text())
+    text = (CONF / "task" / f"{task}.yaml").read_text()
+    content = yaml.safe_load(text)
+    content = content["task"] if text.lstrip().startswith(WHOLE) else content
     fields = {field.name for field in dataclasses.fields(TASKS[task])}
     values = {name: value for name, value in content.items() if name in fields}
     return TASKS[task](**{name: None if str(value).startswith("${") else value for name, value in values.items()})

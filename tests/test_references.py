@@ -7,11 +7,13 @@ import importlib.util
 import re
 import sys
 import typing
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from experiments.workflow.config import Config
+from small_task import SmallTask
 from workplace import ROOT
 
 
@@ -71,3 +73,27 @@ plain: 3
         "group.inner": ("[1, 2]", "of the inner one"),
         "plain": ("3", ""),
     }
+
+
+def test_a_task_whose_file_holds_its_search_is_read_for_its_own_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """\
+# @package _global_
+# Spend in two weeks.
+defaults:
+  - override /search: own
+task:
+  name: small
+  horizon_days: 14              # two weeks
+search:
+  models: [lightgbm]            # trees
+"""
+    found = {".".join(key.path): key.comment for key in GENERATOR.keys(text, "task")}
+    assert found == {"name": "", "horizon_days": "two weeks"}
+    assert GENERATOR.header(text) == "Spend in two weeks."
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "small.yaml").write_text(text)
+    monkeypatch.setattr(GENERATOR, "CONF", tmp_path)
+    monkeypatch.setattr(GENERATOR, "TASKS", {"small": SmallTask})
+    assert GENERATOR.configured("small").horizon_days == 14

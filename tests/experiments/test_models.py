@@ -27,6 +27,8 @@ from experiments.models import (
 )
 from experiments.models.buy_till_you_die import PROBABILISTIC
 from experiments.models.probabilities import calibration_map
+from experiments.tasks.clv import CustomerValue
+from experiments.tasks.repurchase import Repurchase
 from experiments.workflow.config import SearchConfig
 from features.errors import InputError
 from workplace import outputs_apart
@@ -34,26 +36,20 @@ from workplace import outputs_apart
 CONF = Path(__file__).parents[2] / "conf"
 CUTOFFS = (date(2017, 3, 7), date(2017, 4, 6))
 DAYS = 90
-SPEND = [
-    "naive_lifetime_rate",
-    "naive_last_91_days_rate",
-    "naive_past_total",
-    "bg_nbd",
-    "mbg_nbd",
-    "pareto_nbd",
-    "lightgbm",
-    "blend",
-]
-PROBABILITIES = ["naive_recency", "naive_frequency", "naive_visits", "naive_constant"]
-PROBABILITIES += ["purchase_probability", "logistic", "lightgbm_probability", "probability_blend"]
+COMMON = {"min_effect": 0.005, "guards": {}, "minimum": {}}
+SPEND = list(CustomerValue(90, "gini", **COMMON, discount_rate=0.0, margin=1.0).candidates())
+PROBABILITIES = list(
+    Repurchase(28, "roc_auc", **COMMON, event="purchase", active_within_days=None, threshold=0.5).candidates()
+)
 EVERY = {name: CANDIDATES[name].build for name in [*SPEND, *PROBABILITIES]}
-READ = {  # one column that the model requires; "frequency" for the others
-    "naive_past_total": "total_spend",
-    "naive_lifetime_rate": "lifetime_spend_rate",
-    "naive_last_91_days_rate": "last_91_days_spend_rate",
-    "naive_recency": "days_since_last_purchase",
-    "naive_visits": "purchase_days_last_91_days",
-}
+
+
+def required_by(name: str) -> str:
+    """Return one column that the model requires: the feature that a baseline names, "frequency" for the others."""
+    parameters = EVERY[name]().get_params()
+    return (
+        "total_spend" if name == "naive_past_total" else parameters.get("rate", parameters.get("feature", "frequency"))
+    )
 
 
 def customers_of_a_shop(n: int = 400, seed: int = 3) -> tuple[pd.DataFrame, pd.Series]:
@@ -148,7 +144,7 @@ class TestEveryModel:
         assert np.array_equal(fitted[name].predict(X.reset_index(drop=True)), fitted[name].predict(X))
 
     def test_a_missing_column_raises_and_is_named(self, name, fitted):
-        used = READ.get(name, "frequency")
+        used = required_by(name)
         if name == "naive_constant":
             pytest.skip("it reads nothing")
         with pytest.raises(InputError, match=f"missing feature {used}"):

@@ -99,8 +99,10 @@ class TestEveryGrain:
         self, grain, change, frames, shop, on, tmp_path, counting
     ):
         other = open_shop(with_another_future(frames, change), tmp_path, on)
+        own = [name for name, family in feature_families().items() if family.grain == grain != CUSTOMER]
+        names = [*own, counting(grain)]
         found = [
-            on.frame(feature_rows(tables.as_of(CUTOFF), [counting(grain)], grain)).sort_values(list(grain.key))
+            on.frame(feature_rows(tables.as_of(CUTOFF), names, grain)).sort_values(list(grain.key))
             for tables in (shop, other)
         ]
         pd.testing.assert_frame_equal(*(frame.reset_index(drop=True) for frame in found), check_exact=True)

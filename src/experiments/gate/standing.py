@@ -74,16 +74,16 @@ class Standing:
     def table(self) -> pd.DataFrame:
         """Return a table of the primary metric: model, kind (model, baseline or control) and the metric.
 
-        A control for which it is undefined has no row.
+        Controls without a value are left out: equal predictions have no rank correlation.
         """
-        controls = [(CONSTANT, self.constant.metrics.get(self.primary_metric, math.nan))]
-        controls += [(PERMUTED, value) for value in self.permuted]
+        primary = self.primary_metric
+        controls = [(CONSTANT, self.constant.metrics.get(primary, math.nan)), *((PERMUTED, v) for v in self.permuted)]
         rows = [
             (self.name, "model", self._figure(self.validation)),
             *((rival, "baseline", self._figure(outcome)) for rival, outcome in self.baselines.items()),
-            *((control, "control", value) for control, value in controls if not math.isnan(value)),
+            *((control, "control", value) for control, value in controls if not np.isnan(value)),
         ]
-        return pd.DataFrame(rows, columns=["model", "kind", self.primary_metric])
+        return pd.DataFrame(rows, columns=["model", "kind", primary])
 
     def _figure(self, validation: Validation) -> float:
         """Return the primary metric.
