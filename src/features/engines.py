@@ -77,6 +77,11 @@ def batches(path: Path) -> Iterator[pa.RecordBatch]:
     yield from ds.dataset(path, format="parquet").to_batches(batch_size=BATCH_ROWS)
 
 
+def count_rows(path: Path) -> int:
+    """Return the number of rows of a Parquet file, or of a folder's files."""
+    return ds.dataset(path, format="parquet").count_rows()
+
+
 class DuckDB:
     """DuckDB inside this process; it streams, and spills to `temp_directory` beyond `memory_limit`.
 

@@ -18,10 +18,9 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-import pyarrow.dataset as ds
 
-from features.engines import Engine
-from features.errors import InputError, listing
+from features.engines import Engine, count_rows
+from features.errors import InputError, InsufficientDataError, listing
 from features.families import PARAMETRISED, Family, is_wildcard, resolve, spelling
 from features.grains import CUSTOMER, Grain
 from features.memory import check_memory
@@ -362,9 +361,11 @@ def gather(paths: Mapping[date, Path], columns: Sequence[str], grain: Grain = CU
     Raises
     ------
     InputError
-        If memory does not hold the rows, or there is none.
+        If memory does not hold the rows.
+    InsufficientDataError
+        If there is none.
     """
-    rows = sum(ds.dataset(path, format="parquet").count_rows() for path in paths.values())
+    rows = sum(count_rows(path) for path in paths.values())
     check_memory(rows, len(columns), ids=len(grain.key))
     key, columns = list(grain.key), list(columns)
     parts = {
@@ -372,7 +373,7 @@ def gather(paths: Mapping[date, Path], columns: Sequence[str], grain: Grain = CU
     }
     frame = pd.concat(parts, names=["cutoff"]).reorder_levels(grain.index).sort_index()
     if frame.empty:
-        raise InputError(
+        raise InsufficientDataError(
             f"no customer bought before {max(paths)}"
             if grain == CUSTOMER
             else f"the grain {grain.name} has no row before {max(paths)}",

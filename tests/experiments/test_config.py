@@ -159,6 +159,13 @@ def test_every_candidate_has_a_file_that_repeats_no_default_of_its_signature() -
         assert all(value != defaults[name] for name, value in content.get("params", {}).items()), path
 
 
+def test_parameters_of_a_candidate_that_only_its_task_knows_are_left_to_the_task() -> None:
+    config = composed("model.name=own_rate", "++model.params.shrinkage=0.4")
+    assert config.model.params == {"shrinkage": 0.4}
+    with pytest.raises(InputError, match="clv has no candidate 'own_rate'"):
+        Session(config).task.build(config.model.name, config.model.params)
+
+
 @pytest.mark.parametrize(
     ("typed", "problem", "hint"),
     [

@@ -19,6 +19,7 @@ from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 
 from experiments.commands.compose import typed
+from experiments.evaluation.splits import make_splits
 from experiments.gate import ledger
 from experiments.gate.promotion import carry_out
 from experiments.gate.rule import Comparison, Decision, Outcome, correct
@@ -96,6 +97,22 @@ def test_looks_of_stores_in_use_are_by_the_rule_of_today(task: str, rule: str) -
         config = typed(compose("config", [f"task={task}"]))
     session = MagicMock(task=Session(config).task, config=config)
     assert promote._window(session).rule == rule
+
+
+def test_the_window_of_a_series_ends_with_its_last_step() -> None:
+    splits = make_splits(
+        date(2017, 1, 1),
+        date(2018, 1, 1),
+        horizon_days=7,
+        step_days=7,
+        min_history_days=60,
+        n_validation=1,
+        part_cutoffs=13,
+    )
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = typed(compose("config", ["evaluation=series"]))
+    window = promote._window(MagicMock(task=Session(config).task, config=config, splits=splits))
+    assert (window.start, window.end) == ("2017-10-02", "2018-01-01")
 
 
 def champion(registry: Registry) -> int | None:

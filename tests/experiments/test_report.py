@@ -14,8 +14,10 @@ import pytest
 from mlflow import MlflowClient
 
 from experiments.description.purchasing import section as behaviour
-from experiments.workflow.sections import find_writers
+from experiments.reports.section import Section, Text
+from experiments.workflow.sections import choose, find_writers, write_sections
 from features.errors import InputError
+from small_task import SmallTask
 from workplace import QUICK
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -68,6 +70,18 @@ def test_a_report_has_every_section_and_is_kept_in_mlflow(run: Run, workspace: P
     assert "it.html" in names
     assert any(name.startswith("figures/tiers/") for name in names)
     assert any(name.startswith("tables/tiers/") for name in names)
+
+
+def test_two_tasks_write_one_section_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    def task(said: str) -> type[SmallTask]:
+        write = classmethod(lambda kind, material: Section("shared", [Text(said)], "Shared"))
+        return type(said, (SmallTask,), {"section_name": "shared", "section": write})
+
+    monkeypatch.setattr(
+        "experiments.workflow.sections.TASKS", {"a": task("first"), "b": task("second"), "c": SmallTask}
+    )
+    (section,) = write_sections(choose(find_writers(), ["shared"]), None)
+    assert [part.text for part in section.parts] == ["first", "second"]
 
 
 def test_a_section_that_fails_costs_no_other(run: Run, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

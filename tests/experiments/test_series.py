@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -15,8 +16,10 @@ from experiments.evaluation.validation import Dataset, validate
 from experiments.gate.sealed import SealedEvaluations, resample
 from experiments.models import Candidate, Constant
 from experiments.models.base import require_columns
+from experiments.workflow.session import check_series
+from features.errors import InputError
 from features.families import FAMILIES, Family
-from features.grains import CATEGORY_WEEK, Grain
+from features.grains import CATEGORY_WEEK, CUSTOMER, Grain
 from features.outcomes import Outcome
 from features.shop import Shop
 from merchandise_store import Store, sales_of_a_year
@@ -54,7 +57,6 @@ class WeeklySpend(SmallTask):
     """Revenue of each category in the week that begins at the cutoff."""
 
     grain: ClassVar[Grain] = CATEGORY_WEEK
-    history: ClassVar[tuple[str, ...]] = ()
 
     def outcome(self) -> Outcome:
         return Outcome("week", ("y",), next_week)
@@ -103,7 +105,7 @@ def test_a_row_is_a_category_and_the_week_that_begins_at_its_cutoff(weeks: tuple
     np.testing.assert_allclose(before.to_numpy()[1:], after.to_numpy()[:-1])  # a week's outcome is the next one's past
     counts = TASK.counts(rows)
     assert list(counts.columns) == list(TASK.counted)
-    assert set(counts["customers"]) == {1}  # one resampled unit, the week
+    assert set(counts["rows"]) == {3}
     assert (counts["positives"] + counts["negatives"] == 3).all()
 
 
@@ -116,6 +118,34 @@ def test_origins_roll_over_training_validation_and_sealed_parts(weeks: tuple[Sho
         assert len(fold.evaluation.y) == 3 * len(held_out) == 24
     assert {*splits.sealed_cutoffs}.isdisjoint(splits.cutoffs())
     assert max(splits.cutoffs()) + timedelta(days=WEEK) <= splits.sealed
+
+
+def test_a_window_is_counted_in_rows(weeks: tuple[Shop, Splits, Dataset]) -> None:
+    _, splits, rows = weeks
+    counts = TASK.counts(rows.at(splits.sealed - timedelta(days=WEEK)))
+    assert counts.to_dict("records") == [
+        {
+            "rows": 3,
+            "positives": (rows.y["y"].unstack("cutoff").iloc[:, -1] > 0).sum(),
+            "negatives": (rows.y["y"].unstack("cutoff").iloc[:, -1] == 0).sum(),
+        }
+    ]
+    assert list(TASK.counted) == list(counts.columns)
+    assert TASK.history == ()
+    with pytest.raises(InputError, match="'customers' is not counted"):
+        replace(TASK, minimum={"customers": 1})
+
+
+@pytest.mark.parametrize(
+    ("step_days", "part_cutoffs", "message"),
+    [(30, 13, "the cutoffs do not fit rows of category_week"), (7, 4, "too few cutoffs are held out to judge rows of")],
+)
+def test_cutoffs_that_no_series_has_are_refused(step_days: int, part_cutoffs: int, message: str) -> None:
+    options = SimpleNamespace(step_days=step_days, part_cutoffs=part_cutoffs)
+    check_series(CUSTOMER, options)
+    check_series(CATEGORY_WEEK, SimpleNamespace(step_days=7, part_cutoffs=5))
+    with pytest.raises(InputError, match=message):
+        check_series(CATEGORY_WEEK, options)
 
 
 def test_the_gate_resamples_weeks_in_blocks(weeks: tuple[Shop, Splits, Dataset]) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from experiments.evaluation.controls import permuted_within_cutoff
+from experiments.evaluation.metrics import Metric
 from experiments.evaluation.validation import Dataset
 from experiments.gate.standing import control_metrics, permuted_metric, stand
 from experiments.models import CANDIDATES, Candidate, Constant
@@ -80,11 +81,19 @@ def test_a_model_beats_controls_without_signal(dataset: Dataset) -> None:
     assert list(table.columns) == ["model", "kind", "gini"]
 
 
-def test_equal_predictions_have_no_rank_correlation_and_no_row(dataset: Dataset) -> None:
-    task = replace(TASK, primary_metric="spearman")
+def test_a_control_without_a_figure_has_no_row_and_a_baseline_without_one_is_said(dataset: Dataset) -> None:
+    def spread(y: pd.Series, p: pd.Series, weights: None = None) -> float:
+        return float(np.corrcoef(y, p)[0, 1]) if p.nunique() > 1 else np.nan
+
+    metric = Metric("r", "correlation", spread, gain="ranks customers", undefined="all predictions are equal")
+    task = replace(TASK, primary_metric="r", measured={"r": metric})
     standing = stand(task, "lightgbm", {"n_estimators": 5}, dataset, FOLDS, n_controls=1, seed=0)
-    assert "control/constant/spearman" not in standing.metrics()
-    assert standing.table()["model"].tolist() == ["lightgbm", "rate", "permuted_target"]
+    assert "control/constant/r" not in standing.metrics()
+    assert list(standing.table()["model"]) == ["lightgbm", "rate", "permuted_target"]
+    task = replace(task, models={**task.models, "level": Candidate(Constant, "one level", is_baseline=True)})
+    standing = stand(task, "lightgbm", {"n_estimators": 5}, dataset, FOLDS, n_controls=1, seed=0)
+    with pytest.raises(UnsuitableDataError, match="r is undefined on these rows: at 2017-05-01 all predictions are"):
+        standing.metrics()
 
 
 class Refusing(Constant):

@@ -10,18 +10,23 @@ import pytest
 
 from experiments.evaluation.validation import Dataset
 from experiments.gate.sufficiency import check_sufficiency, check_tables
-from experiments.tasks.base import Task, check_minimum
+from experiments.tasks.base import check_minimum
 from features.errors import InputError, InsufficientDataError
+from features.grains import CATEGORY_WEEK, CUSTOMER
 from small_task import SmallTask
+
+COUNTED = SmallTask().counted
 
 
 def task(**minimum: int) -> SimpleNamespace:
-    return SimpleNamespace(name="clv", minimum=minimum, needs=("transactions", "contacts"), counted=Task.counted)
+    return SimpleNamespace(
+        name="clv", minimum=minimum, needs=("transactions", "contacts"), counted=COUNTED, grain=CUSTOMER
+    )
 
 
 def counts(**columns: list[int]) -> pd.DataFrame:
     days = pd.date_range("2017-03-01", periods=len(next(iter(columns.values()))), freq="28D", name="cutoff")
-    return pd.DataFrame({**dict.fromkeys(Task.counted, 0), **columns}, index=days)
+    return pd.DataFrame({**dict.fromkeys(COUNTED, 0), **columns}, index=days)
 
 
 def test_counts_of_windows_equal_counts_by_hand() -> None:
@@ -65,10 +70,26 @@ def test_missing_tables_raise_and_are_named() -> None:
         check_tables(task(), ["transactions"])
 
 
+def test_the_tables_of_its_rows_are_needed_too() -> None:
+    weekly = SimpleNamespace(name="weekly", needs=("transactions",), grain=CATEGORY_WEEK)
+    check_tables(weekly, ["transactions", "products"])
+    with pytest.raises(InsufficientDataError, match="weekly needs tables that this shop does not have: products"):
+        check_tables(weekly, ["transactions"])
+
+
+def test_rows_of_another_grain_are_missed_as_rows() -> None:
+    weekly = SimpleNamespace(name="weekly", minimum={"rows": 5}, counted={"rows": "rows that are judged"})
+    days = pd.date_range("2017-03-01", periods=2, freq="7D", name="cutoff")
+    with pytest.raises(InsufficientDataError) as raised:
+        check_sufficiency(weekly, pd.DataFrame({"rows": [3, 3]}, index=days))
+    assert raised.value.expected == "5 rows that are judged"
+    assert "some 2 more rows like these;" in raised.value.hint
+
+
 @pytest.mark.parametrize("minimum", [{"custmers": 1}, {"customers": -1}, {"customers": 1.5}, {"customers": True}])
 def test_a_minimum_must_be_a_known_count(minimum: dict[str, object]) -> None:
     with pytest.raises(InputError, match=r"task\.minimum"):
-        check_minimum(minimum, Task.counted)
+        check_minimum(minimum, COUNTED)
 
 
 def test_simulated_growth_agrees_with_the_estimate() -> None:

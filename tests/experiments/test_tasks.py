@@ -11,6 +11,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 
 from experiments.commands.compose import typed
@@ -19,12 +20,14 @@ from experiments.evaluation.metrics import Metric
 from experiments.evaluation.validation import Dataset, validate
 from experiments.models.base import Model
 from experiments.models.registry import Candidate
-from experiments.tasks import TASKS
+from experiments.tasks import TASKS, check_classes
 from experiments.tasks.base import Task
 from experiments.tuning.objective import ValidationObjective
 from experiments.tuning.space import Space
 from experiments.workflow.session import Session
 from features.errors import InputError, UnsuitableDataError
+from features.grains import CUSTOMER
+from features.outcomes import Outcome
 from small_task import SmallTask
 from workplace import ROOT
 
@@ -131,8 +134,49 @@ def test_every_file_of_the_folder_is_a_task_with_its_configuration() -> None:
     files = {path.stem for path in (ROOT / "src" / "experiments" / "tasks").glob("*.py")} - {"__init__", "base"}
     assert set(TASKS) == files
     assert files <= {path.stem for path in (ROOT / "conf" / "task").glob("*.yaml")}
-    names = [name for kind in TASKS.values() for name in kind.names()]
-    assert len(set(names)) == len(names)
+    configured = [yaml.safe_load(path.read_text()) for path in (ROOT / "conf" / "task").glob("*.yaml")]
+    assert {config["name"] for config in configured} <= files
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"grain": property(lambda task: CUSTOMER)}, "grain must be an attribute of the class"),
+        ({"name": property(lambda task: "wobbly")}, r"needs names\(\)"),
+        ({"name": "small"}, "two tasks are named 'small': first, second"),
+        ({"section": lambda task, material: None}, "section must be a class method"),
+    ],
+)
+def test_a_class_by_which_a_champion_would_not_be_found_is_refused(content: dict[str, object], message: str) -> None:
+    with pytest.raises(ImportError, match=message):
+        check_classes({"first": SmallTask, "second": type("Second", (SmallTask,), {"name": "other", **content})})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"judged": ("spent",)}, "small has no valid judged outputs"),
+        ({"outputs": {}}, "small has no valid judged outputs"),
+        ({"names": classmethod(lambda task: ("large",))}, "lacks 'small'"),
+    ],
+)
+def test_a_task_that_contradicts_itself_is_refused(content: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        type("Contradictory", (SmallTask,), content)()
+
+
+def test_a_task_without_a_baseline_is_refused() -> None:
+    with pytest.raises(InputError, match="small has no baseline"):
+        SmallTask(models={"level": Candidate(Level, "a level")}).baselines({})
+
+
+def test_an_outcome_of_several_columns_has_no_mean_for_a_control() -> None:
+    class Censored(SmallTask):
+        def outcome(self) -> Outcome:
+            return Outcome("wait", ("days", "observed"), lambda future, rows: rows)
+
+    with pytest.raises(InputError, match="small has no control for an outcome of several columns"):
+        Censored().control()
 
 
 class Level(Model):

@@ -44,7 +44,8 @@ def typed(config: DictConfig) -> Config:
     if checked.model.params:
         from experiments.models.registry import CANDIDATES, build  # seconds to import, and mostly not needed
 
-        build(CANDIDATES, checked.model.name, checked.model.params, "the project")
+        if checked.model.name in CANDIDATES:  # a task may have candidates of its own, which it checks itself
+            build(CANDIDATES, checked.model.name, checked.model.params, checked.task["name"])
     return checked
 
 

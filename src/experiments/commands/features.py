@@ -1,4 +1,4 @@
-"""`experiments features`: one row of features per customer, as a file."""
+"""`experiments features`: the features of each row of the task's grain, as a file."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from experiments.workflow.features import features
 def main(config: Config) -> None:
     session = session_of(config)
     written = features(session, config.cutoff, config.output)
-    print(f"{written.rows:,} customers, {len(session.features)} features at cutoff {written.cutoff} in {written.path}")
+    print(f"{written.rows:,} rows, {len(session.features)} features at cutoff {written.cutoff} in {written.path}")
     print(f"next: {session.again('tune')}")

@@ -104,8 +104,8 @@ def result_parts(answers: Sequence[Answer]) -> list[Part]:
         )
     parts.append(
         Text(
-            "Each model was compared with every baseline on the same customers, in the sealed window. Intervals show "
-            "how far figures vary with the customers, not with the season.",
+            "Each model was compared with every baseline on the same rows, in the sealed window. Intervals show how "
+            "far figures vary with the customers (of a series: the weeks or days), not with the season.",
             "note",
         )
     )
@@ -113,8 +113,7 @@ def result_parts(answers: Sequence[Answer]) -> list[Part]:
 
 
 def gains_figure(answers: Sequence[Answer]) -> Figure:
-    """Draw the gain over the nearest baseline and its interval, in units of the smallest effect, a "
-    "row for each task."""
+    """Draw the gain over the nearest baseline and its interval, in units of the smallest effect, by task."""
     figure = Figure(figsize=(6.8, 1.7 + 0.5 * len(answers)), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     for row, answer in enumerate(answers):

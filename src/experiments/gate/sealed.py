@@ -165,13 +165,14 @@ def backtest(task: Task, shop: Shop, splits: Splits, candidate: Version, n_origi
 def sealed_controls(
     task: Task, rows: Dataset, candidate: Evaluation, *, n_controls: int, seed: int
 ) -> dict[str, float]:
-    """Compute the primary metric of one prediction for all, and of the candidate on permuted outcomes."""
+    """Compute the primary metric of one prediction for all, and of the candidate on permuted outcomes, if defined."""
     metric, name, y = task.metric, task.primary_metric, candidate.y
     constant = task.predict(task.control().fit(rows.X, rows.target), rows.X)
     draws = range(seed, seed + n_controls)
     permuted = np.array([metric(permuted_within_cutoff(y, draw), candidate.prediction) for draw in draws])
+    of_constant = float(metric(y, constant))
     return {
-        f"{CONSTANT}/{name}": metric(y, constant),
+        **({} if math.isnan(of_constant) else {f"{CONSTANT}/{name}": of_constant}),
         **control_metrics(f"{PERMUTED}/{name}", permuted),
     }
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.evaluation.controls import permuted_within_cutoff
+from experiments.evaluation.metrics import defined
 from experiments.evaluation.validation import Dataset, Estimator, Folds, Validation, validate
 from experiments.tasks.base import Task
 from features.errors import UnsuitableDataError
@@ -49,7 +50,7 @@ class Standing:
     @property
     def best_baseline(self) -> str:
         """Name of the baseline that is best in the primary metric."""
-        return max(self.baselines, key=lambda rival: self.baselines[rival].metrics[self.primary_metric])
+        return max(self.baselines, key=lambda rival: self._figure(self.baselines[rival]))
 
     def metrics(self) -> dict[str, float]:
         """Return all metrics under `valid/`, `naive/` and `control/`.
@@ -66,27 +67,33 @@ class Standing:
                 for rival, outcome in self.baselines.items()
                 for metric, value in outcome.metrics.items()
             },
-            **{
-                f"control/{CONSTANT}/{metric}": value
-                for metric, value in self.constant.metrics.items()
-                if not math.isnan(value)
-            },
+            **{f"control/{CONSTANT}/{metric}": value for metric, value in self.constant.metrics.items()},
             **control_metrics(f"control/{PERMUTED}/{primary}", self.permuted),
         }
 
     def table(self) -> pd.DataFrame:
         """Return a table of the primary metric: model, kind (model, baseline or control) and the metric.
 
-        Controls without a value are left out: equal predictions have no rank correlation.
+        A control for which it is undefined has no row.
         """
-        primary = self.primary_metric
-        controls = [(CONSTANT, self.constant.metrics.get(primary, math.nan)), *((PERMUTED, v) for v in self.permuted)]
+        controls = [(CONSTANT, self.constant.metrics.get(self.primary_metric, math.nan))]
+        controls += [(PERMUTED, value) for value in self.permuted]
         rows = [
-            (self.name, "model", self.validation.metrics[primary]),
-            *((rival, "baseline", outcome.metrics[primary]) for rival, outcome in self.baselines.items()),
-            *((control, "control", value) for control, value in controls if not np.isnan(value)),
+            (self.name, "model", self._figure(self.validation)),
+            *((rival, "baseline", self._figure(outcome)) for rival, outcome in self.baselines.items()),
+            *((control, "control", value) for control, value in controls if not math.isnan(value)),
         ]
-        return pd.DataFrame(rows, columns=["model", "kind", primary])
+        return pd.DataFrame(rows, columns=["model", "kind", self.primary_metric])
+
+    def _figure(self, validation: Validation) -> float:
+        """Return the primary metric.
+
+        Raises
+        ------
+        UnsuitableDataError
+            If it is undefined at one of the cutoffs.
+        """
+        return defined(self.primary_metric, validation.metrics, validation.undefined)
 
 
 def stand(

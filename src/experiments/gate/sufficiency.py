@@ -19,12 +19,13 @@ def check_tables(task: Task, present: Collection[str]) -> None:
     ------
     InsufficientDataError
     """
-    absent = missing_tables({task.name: task.needs}, present)[task.name]
+    missing = missing_tables({task.name: task.needs}, present)[task.name]
+    absent = list(dict.fromkeys([*missing, *task.grain.lacks(present)]))
     if absent:
         raise InsufficientDataError(
             f"{task.name} needs tables that this shop does not have: {', '.join(absent)}",
             where="tables",
-            expected=", ".join(task.needs),
+            expected=", ".join(dict.fromkeys([*task.needs, *absent])),
             found=", ".join(present),
             hint="add them to the source",
         )
@@ -33,9 +34,10 @@ def check_tables(task: Task, present: Collection[str]) -> None:
 def check_sufficiency(task: Task, counts: pd.DataFrame) -> None:
     """Check that each window holds at least `task.minimum`; the error says how much more data is needed.
 
-    More customers: the missing count divided by the share that customers of the window have. More weeks: cutoffs are
-    set from the end of the data, so each week of data moves them by a week. The count then grows as it grew per week
-    between the first window and the last. No number of weeks is stated if it did not grow.
+    More customers, or rows of a grain without customers: the missing count divided by the share that customers of the
+    window have. More weeks: cutoffs are set from the end of the data, so each week of data moves them by a week. The
+    count then grows as it grew per week between the first window and the last. No number of weeks is stated if it did
+    not grow.
 
     Parameters
     ----------
@@ -51,27 +53,28 @@ def check_sufficiency(task: Task, counts: pd.DataFrame) -> None:
     short = {name: needed for name, needed in task.minimum.items() if counts[name].min() < needed}
     if not short:
         return
+    way_out = _what_it_takes(counts, short, unit=next(iter(task.counted)))
     raise InsufficientDataError(
         f"not enough data to train or to evaluate {task.name}",
         where="; ".join(f"{name} in the window from {counts[name].idxmin():%Y-%m-%d}" for name in short),
         expected="; ".join(f"{needed:,} {task.counted[name]}" for name, needed in short.items()),
         found="; ".join(f"{counts[name].min():,}" for name in short),
-        hint=f"add {_what_it_takes(counts, short)}; or set a lower task.minimum at your own risk",
+        hint=f"add {way_out}; or set a lower task.minimum at your own risk",
     )
 
 
-def _what_it_takes(counts: pd.DataFrame, short: Mapping[str, int]) -> str:
-    customers, weeks = 0.0, 0.0
+def _what_it_takes(counts: pd.DataFrame, short: Mapping[str, int], unit: str) -> str:
+    units, weeks = 0.0, 0.0
     span = (counts.index.max() - counts.index.min()).days / 7
     for name, needed in short.items():
         scarcest = counts.loc[counts[name].idxmin()]
         found, missing = scarcest[name], needed - scarcest[name]
-        customers = max(customers, missing / (found / scarcest["customers"]) if found else math.inf)
+        units = max(units, missing / (found / scarcest[unit]) if found else math.inf)
         growth = (counts[name].iloc[-1] - counts[name].iloc[0]) / span if span else 0.0
         weeks = max(weeks, missing / growth if growth > 0 else math.inf)
     ways = []
-    if math.isfinite(customers):
-        ways.append(f"some {math.ceil(customers):,} more customers like these")
+    if math.isfinite(units):
+        ways.append(f"some {math.ceil(units):,} more {unit} like these")
     if math.isfinite(weeks):
         ways.append(f"some {math.ceil(weeks):,} more weeks of data like these")
     return " or ".join(ways) or "data of another shop: these data hold none so far, and the count does not grow"

@@ -8,6 +8,8 @@ import pkgutil
 from collections.abc import Mapping
 
 from experiments.tasks.base import Task
+from features.errors import listing
+from features.grains import Grain
 
 
 def _found() -> dict[str, type[Task]]:
@@ -25,7 +27,31 @@ def _found() -> dict[str, type[Task]]:
         if len(own) != 1:
             raise ImportError(f"{__name__}.{module.name} must define one task, found {len(own)}")
         tasks[module.name] = own[0]
+    check_classes(tasks)
     return tasks
+
+
+def check_classes(tasks: Mapping[str, type[Task]]) -> None:
+    """Check that scores and the report, which have a task's class alone, can find its champions.
+
+    Raises
+    ------
+    ImportError
+        If grain, names or a class method are not those of the class, or two tasks share a name.
+    """
+    owner: dict[str, str] = {}
+    for file, kind in tasks.items():
+        if not isinstance(kind.grain, Grain):
+            raise ImportError(f"{kind.__module__}: grain must be an attribute of the class, such as CUSTOMER")
+        for method in ("names", "configure", "customer_view", "groups", "section"):
+            if not inspect.ismethod(getattr(kind, method)):
+                raise ImportError(f"{kind.__module__}: {method} must be a class method, as in Task")
+        for name in kind.names():
+            if not isinstance(name, str):
+                raise ImportError(f"{kind.__module__}: a name that depends on options needs names(), which lists all")
+            if name in owner:
+                raise ImportError(f"two tasks are named {name!r}: {listing([owner[name], file])}")
+            owner[name] = file
 
 
 TASKS: Mapping[str, type[Task]] = _found()

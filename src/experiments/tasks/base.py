@@ -15,7 +15,7 @@ from experiments.evaluation.metrics import Metric, check_guards, check_primary_m
 from experiments.evaluation.validation import Dataset, Evaluation, Validation
 from experiments.models import registry
 from experiments.models.registry import Candidate
-from features.errors import InputError, check_type, did_you_mean
+from features.errors import InputError, check_type, did_you_mean, listing
 from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
 from features.shop import Shop
@@ -67,25 +67,31 @@ class Task(ABC):
     """Features that the customer view shows beside the scores."""
     section_name: ClassVar[str] = ""
     """Name of the task's section, as report.sections has it; the name of the task's file when empty."""
-    history: ClassVar[tuple[str, ...]] = ("frequency",)
-    """Features that `judged_rows` and `counts` read; empty for a grain without customers."""
-    counted: ClassVar[Mapping[str, str]] = {
-        "customers": "customers of the task's population",
-        "repeat_customers": "rows of customers with at least two purchase days",
-        "positives": "rows with a target above 0",
-        "negatives": "rows with a target of 0",
-    }
-    """Meaning of each count of `counts`, by the names that `minimum` may use."""
 
     def __post_init__(self) -> None:
         if self.horizon_days < 1:
             raise InputError(
                 "horizon_days is out of range", where="task.horizon_days", expected=">= 1", found=str(self.horizon_days)
             )
+        self._check_names()
         metrics = self.metrics()
         check_primary_metric(self.primary_metric, metrics)
         check_guards(self.guards, [*metrics, *self.further_metrics])
         check_minimum(self.minimum, self.counted)
+
+    def _check_names(self) -> None:
+        """Check that `names` lists the name, and that `judged` names outputs."""
+        name, foreseen = self.name, type(self).names()
+        if name not in foreseen:
+            raise InputError(f"names() lacks {name!r}", where="Task.names", expected=name, found=listing(foreseen))
+        foreign = [output for output in self.judged if output not in self.outputs]
+        if foreign or not self.judged:
+            raise InputError(
+                f"{name} has no valid judged outputs",
+                where="Task.judged",
+                expected=f"some of its outputs: {listing(self.outputs)}",
+                found=listing(foreign) or "none",
+            )
 
     # The question
 
@@ -97,7 +103,7 @@ class Task(ABC):
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Return all names that the task may have under its configurations."""
-        return (str(cls.name),)
+        return (cls.name,)
 
     @classmethod
     def configure(cls, options: dict[str, Any], expand: Expand) -> dict[str, Any]:
@@ -157,6 +163,26 @@ class Task(ABC):
         """Return the rows of the population. Models train on all rows and predict all rows."""
         return dataset
 
+    @property
+    def history(self) -> tuple[str, ...]:
+        """Features that `judged_rows` and `counts` read; empty for a grain without customers."""
+        return ("frequency",) if self.grain.takes(CUSTOMER) else ()
+
+    @property
+    def counted(self) -> Mapping[str, str]:
+        """Meaning of each count of `counts`, by the names that `minimum` may use; the unit of the rows comes first.
+
+        A grain without customers, such as a category's weeks, counts rows instead.
+        """
+        outcomes = {"positives": "rows with a target above 0", "negatives": "rows with a target of 0"}
+        if not self.grain.takes(CUSTOMER):
+            return {"rows": "rows of the task's population", **outcomes}
+        return {
+            "customers": "customers of the task's population",
+            "repeat_customers": "rows of customers with at least two purchase days",
+            **outcomes,
+        }
+
     def counts(self, dataset: Dataset) -> pd.DataFrame:
         """Count customers and outcomes of each window, among the rows of the population.
 
@@ -168,14 +194,16 @@ class Task(ABC):
         Returns
         -------
         DataFrame indexed by cutoff, one column for each of `counted`
-            0 for repeat customers where rows have no `frequency`, as those of a series.
         """
         judged = self.judged_rows(dataset)
-        y, units = judged.y.iloc[:, 0], judged.y.index.to_frame()[[self.grain.resampled, "cutoff"]]
-        repeat = judged.X["frequency"] > 0 if "frequency" in judged.X else False
-        rows = {"repeat_customers": repeat, "positives": y > 0, "negatives": y == 0}
+        y = judged.y.iloc[:, 0]
+        rows = {"positives": y > 0, "negatives": y == 0}
+        if not self.grain.takes(CUSTOMER):
+            return pd.DataFrame({"rows": True, **rows}, index=y.index).groupby(level="cutoff").sum()
+        rows = {"repeat_customers": judged.X["frequency"] > 0, **rows}
         counts = pd.DataFrame(rows, index=y.index).groupby(level="cutoff").sum()
-        counts.insert(0, "customers", units.drop_duplicates().groupby(level="cutoff").size())
+        customers = y.index.to_frame()[["customer_id", "cutoff"]].drop_duplicates()
+        counts.insert(0, "customers", customers.groupby(level="cutoff").size())
         return counts
 
     # Models
@@ -189,8 +217,22 @@ class Task(ABC):
         return registry.build(self.candidates(), name, params, self.name)
 
     def baselines(self, params: Mapping[str, Any]) -> dict[str, Callable[[], Model]]:
-        """Return the baselines for a comparison with a model of these parameters: see `models.registry.baselines`."""
-        return registry.baselines(self.candidates(), params)
+        """Return the baselines for a comparison with a model of these parameters: see `models.registry.baselines`.
+
+        Raises
+        ------
+        InputError
+            If the task has no baseline.
+        """
+        found = registry.baselines(self.candidates(), params)
+        if not found:
+            raise InputError(
+                f"{self.name} has no baseline",
+                where="Task.candidates",
+                expected="at least one Candidate with is_baseline=True",
+                found=listing(self.candidates()),
+            )
+        return found
 
     def recalibrate(self, model: Model, validation: Validation) -> Model:
         """Return the model with predictions corrected by its validation, or the same model without a correction."""
@@ -201,9 +243,23 @@ class Task(ABC):
         return model
 
     def control(self) -> Model:
-        """Build the control that uses no feature: the same prediction for every row."""
+        """Build the control that uses no feature: the same prediction for every row.
+
+        Raises
+        ------
+        InputError
+            If the outcome has several columns: their mean predicts none of them, so the task must override this.
+        """
         from experiments.models.baselines import Constant
 
+        columns = self.outcome().columns
+        if len(columns) > 1:
+            raise InputError(
+                f"{self.name} has no control for an outcome of several columns",
+                where="Task.control",
+                expected="a model of its own that predicts the same for all rows",
+                found=listing(columns),
+            )
         return Constant()
 
     # Evaluation
@@ -263,7 +319,9 @@ class Task(ABC):
 
     @classmethod
     def customer_view(cls, scores: pd.DataFrame) -> pd.DataFrame | None:
-        """Fold the scores into one row for each customer, for customer_360.
+        """Fold the scores of another grain into one row for each customer, for customer_360.
+
+        Not called for a task of customers: its scores are columns of customer_360 already.
 
         Parameters
         ----------
@@ -272,10 +330,9 @@ class Task(ABC):
         Returns
         -------
         DataFrame indexed customer_id, or None
-            By default the scores themselves if a row is a customer. None, for another grain, keeps them out of
-            customer_360.
+            None keeps them out of customer_360.
         """
-        return scores if cls.grain == CUSTOMER else None
+        return None
 
     @classmethod
     def groups(cls, scores: pd.DataFrame) -> pd.Series | None:

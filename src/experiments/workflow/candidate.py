@@ -121,7 +121,9 @@ def _refitted(session: Session, name: str, params: Mapping[str, Any], validation
     champion = session.registry.champion() if task.keeps_labels else None
     if champion is not None and champion.has_current_code:
         latest = train.at(max(refit)).X
-        model = task.align(model, latest, champion.estimator, session.shop.features(champion.features, [max(refit)]))
+        model = task.align(
+            model, latest, champion.estimator, session.shop.features(champion.features, [max(refit)], task.grain)
+        )
     return model
 
 

@@ -20,7 +20,9 @@ def profile(session: Session) -> Profile:
 
 def profile_text(profile: Profile) -> str:
     """Return the figures of a profile as a table, with the tasks whose tables are there."""
-    return data_profile.profile_text(profile, {name: task.needs for name, task in TASKS.items()})
+    return data_profile.profile_text(
+        profile, {name: dict.fromkeys([*task.grain.needs, *task.needs]) for name, task in TASKS.items()}
+    )
 
 
 def windows_text(session: Session) -> str:

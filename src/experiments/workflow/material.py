@@ -17,7 +17,7 @@ from experiments.description.personas.options import PersonaOptions
 from experiments.description.purchasing.behaviour import BehaviourOptions
 from experiments.evaluation.splits import Splits
 from experiments.reports.material import InUse
-from experiments.tasks import TASKS
+from experiments.tasks import questions
 from experiments.workflow.score import find_champions, scored, scoring_day, verdicts
 from experiments.workflow.session import Session
 from features.errors import InputError
@@ -135,7 +135,7 @@ class ReportMaterial:
     @cached_property
     def task_groups(self) -> Mapping[str, pd.Series]:
         """The groups that tasks make, by task; none, with a line that says why, where customers cannot be scored."""
-        kinds = {name: kind for kind in TASKS.values() for name in kind.names()}
+        kinds = questions()
         try:
             found = {task: kinds[task].groups(self.scores) for task in self.champions}
         except InputError as error:

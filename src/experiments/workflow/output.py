@@ -8,12 +8,11 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow.csv import CSVWriter
 from tqdm import tqdm
 
-from features.engines import Engine, RowFunction, batches
+from features.engines import Engine, RowFunction, batches, count_rows
 from features.errors import InputError, listing
 from features.writing import replacing
 
@@ -84,12 +83,12 @@ def write(
         The number of rows.
     """
     schema = function(next(batches(rows)).slice(0, 1)).schema.remove_metadata()
-    count = ds.dataset(rows, format="parquet").count_rows()
+    count = count_rows(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         replacing(path) as partial,
         WRITERS[path.suffix](partial, schema.with_metadata(metadata)) as writer,
-        tqdm(total=count, desc=str(path), unit=" customers") as bar,
+        tqdm(total=count, desc=str(path), unit=" rows") as bar,
     ):
         for batch in engine.map(function, rows, schema):
             writer.write(

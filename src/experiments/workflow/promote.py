@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from experiments.gate.admission import check_descriptive, check_judgeable
@@ -222,7 +221,7 @@ def _window(session: Session) -> Window:
     splits, task = session.splits, session.task
     return Window(
         start=str(splits.sealed),
-        end=str(splits.sealed + timedelta(days=task.horizon_days)),
+        end=str(splits.sealed_end),
         rule=digest([RULE, session.config.evaluation.n_origins, task.primary_metric, task.min_effect, task.guards]),
     )
 

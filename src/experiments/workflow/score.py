@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -18,7 +18,7 @@ from experiments.models.registry import CANDIDATES
 from experiments.tasks import TASKS, questions
 from experiments.workflow.output import Written, check_output, write
 from experiments.workflow.session import Session
-from features.engines import Engine, batches
+from features.engines import Engine, batches, count_rows
 from features.errors import InputError, UnsuitableDataError
 from features.grains import CUSTOMER, Grain
 from features.snapshot import combinations
@@ -67,8 +67,7 @@ def score(session: Session, as_of: date | str | None = None, output: str | Path 
     check_output(path)
     check_reach(session)
     day, champions = scoring_day(session, as_of), find_champions(session)
-    for grain in other_grains(champions):
-        rows, scorer = prepare_grain(session, day, grain, champions)
+    for grain, rows, scorer in prepare_other_grains(session, day, champions):
         beside = path.with_name(f"{grain.name}{path.suffix}")
         write(scorer, rows, session.shop.engine, beside, verdict_texts(scorer.champions))
         logger.info("rows of %s in %s", grain.name, beside)
@@ -90,17 +89,23 @@ def gathered(session: Session, rows: Path, scorer: Scorer) -> pd.DataFrame:
     return pa.Table.from_batches(session.shop.engine.map(scorer, rows, schema), schema).to_pandas()
 
 
-def other_grains(champions: Mapping[str, Version]) -> list[Grain]:
-    """Return the grains of the champions but customers."""
-    return [grain for grain in dict.fromkeys(questions()[name].grain for name in champions) if grain != CUSTOMER]
+def prepare_other_grains(
+    session: Session, day: date, champions: Mapping[str, Version]
+) -> Iterator[tuple[Grain, Path, Scorer]]:
+    """Yield each grain of the champions but customers, with the snapshot of its rows and what scores them.
 
-
-def prepare_grain(session: Session, day: date, grain: Grain, champions: Mapping[str, Version]) -> tuple[Path, Scorer]:
-    """Return the snapshot of a grain's rows, and what scores them."""
-    own = {name: version for name, version in champions.items() if questions()[name].grain == grain}
-    features = list(dict.fromkeys(feature for version in own.values() for feature in version.features))
-    rows = session.shop.snapshot(features, day, grain)
-    return rows, Scorer(grain.key, own, session.shop.staged.currency, str(day))
+    A grain without a row on that day, such as contacts before the first campaign, is left out.
+    """
+    for grain in dict.fromkeys(questions()[name].grain for name in champions):
+        if grain == CUSTOMER:
+            continue
+        own = {name: version for name, version in champions.items() if questions()[name].grain == grain}
+        features = list(dict.fromkeys(feature for version in own.values() for feature in version.features))
+        rows = session.shop.snapshot(features, day, grain)
+        if not count_rows(rows):
+            logger.warning("no row of %s before %s: %s has nothing to score", grain.name, day, ", ".join(own))
+            continue
+        yield grain, rows, Scorer(grain.key, own, session.shop.staged.currency, str(day))
 
 
 def prepare(session: Session, day: date, champions: Mapping[str, Version]) -> tuple[Path, CustomerScorer]:
@@ -126,8 +131,7 @@ def prepare(session: Session, day: date, champions: Mapping[str, Version]) -> tu
 def customer_views(session: Session, day: date, champions: Mapping[str, Version]) -> list[pd.DataFrame]:
     """Return what tasks of other grains say of each customer, one frame a task, indexed customer_id."""
     views = []
-    for grain in other_grains(champions):
-        rows, scorer = prepare_grain(session, day, grain, champions)
+    for grain, rows, scorer in prepare_other_grains(session, day, champions):
         scores = gathered(session, rows, scorer).set_index(list(grain.key))
         for name, version in scorer.champions.items():
             view = questions()[name].customer_view(scores[version.outputs])

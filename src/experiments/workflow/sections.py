@@ -50,12 +50,10 @@ def find_writers() -> list[Writer]:
     found = (value for room in ROOMS for module in _modules(room) for value in vars(module).values())
     topics = sorted((value for value in found if isinstance(value, Topic)), key=lambda topic: topic.order)
     silent = Task.section.__func__  # of a class method, to compare
-    tasks = {
-        kind.section_name or name: kind.section for name, kind in TASKS.items() if kind.section.__func__ is not silent
-    }
+    written = [(name, kind) for name, kind in TASKS.items() if kind.section.__func__ is not silent]
     return [
         *(Writer(topic.name, topic.section, topic.columns) for topic in topics),
-        *(Writer(name, write) for name, write in tasks.items()),
+        *(Writer(kind.section_name or name, kind.section) for name, kind in written),
     ]
 
 

@@ -22,9 +22,10 @@ from experiments.evaluation.validation import Dataset
 from experiments.gate.sufficiency import check_sufficiency, check_tables
 from experiments.tasks import TASKS
 from experiments.tasks.base import Task
-from experiments.workflow.config import Config
+from experiments.workflow.config import Config, EvaluationConfig
 from features.engines import open_engine
 from features.errors import InputError, check_type, did_you_mean
+from features.grains import Grain
 from features.shop import Shop
 from features.snapshot import definition_hash
 
@@ -130,6 +131,14 @@ class Session:
 
     @cached_property
     def splits(self) -> Splits:
+        """The cutoffs of training, validation and the sealed window.
+
+        Raises
+        ------
+        InputError
+            If the history is too short, or the cutoffs are not those of the task's series.
+        """
+        check_series(self.task.grain, self.config.evaluation)
         return self.splits_over(self.task.horizon_days)
 
     def splits_over(self, horizon_days: int) -> Splits:
@@ -248,6 +257,34 @@ class Session:
         ]
         folders = [f"--config-dir={folder}" for folder in self.config_dirs]
         return masked(" ".join(["experiments", command, *map(shlex.quote, [*folders, *given])]))
+
+
+def check_series(grain: Grain, options: EvaluationConfig) -> None:
+    """Check that the cutoffs fit a grain whose rows are the steps of a series. Other grains take any cutoffs.
+
+    The bootstrap draws cutoffs in blocks. Every resample of a held-out part within one block is the part itself, so
+    any gain would look certain.
+
+    Raises
+    ------
+    InputError
+    """
+    if grain.step_days is not None and options.step_days != grain.step_days:
+        raise InputError(
+            f"the cutoffs do not fit rows of {grain.name}",
+            where="evaluation.step_days",
+            expected=f"{grain.step_days}: a row is a step of the series",
+            found=str(options.step_days),
+            hint="evaluation=series is laid out for weeks",
+        )
+    if grain.resampled == "cutoff" and options.part_cutoffs <= grain.block:
+        raise InputError(
+            f"too few cutoffs are held out to judge rows of {grain.name}",
+            where="evaluation.part_cutoffs",
+            expected=f"more than {grain.block}: the bootstrap draws them in blocks of so many",
+            found=str(options.part_cutoffs),
+            hint="evaluation=series holds out 13 weeks together",
+        )
 
 
 def digest(content: Any) -> str:
