@@ -27,7 +27,6 @@ def run_python(script: str, folder: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_the_guide_runs_and_everything_lands_in_the_sessions_folder(tmp_path: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE, flags=re.MULTILINE | re.DOTALL)
     printed = run_python("".join(blocks), tmp_path)
@@ -52,6 +51,11 @@ def test_importing_the_package_imports_no_library(tmp_path: Path) -> None:
     printed = run_python("import sys, experiments; print(*sorted(sys.modules))", tmp_path)
     heavy = {"hydra", "ibis", "lightgbm", "mlflow", "numpy", "optuna", "pandas", "sklearn"}
     assert not heavy & set(printed.split())
+
+
+def test_overrides_in_one_string_are_a_mistake_of_the_caller() -> None:
+    with pytest.raises(InputError, match=r"overrides must be a list(?s:.)*\['tuning.n_trials=3'\]"):
+        open_session(data="cdnow", overrides="tuning.n_trials=3")
 
 
 def test_describing_the_data_imports_no_library_that_trains_draws_or_tracks(tmp_path: Path) -> None:

@@ -135,6 +135,8 @@ def open_session(
         For a choice or key that does not exist, or a value of the wrong type.
     """
     settle_environment()
+    if isinstance(overrides, str):  # a sequence of characters, else
+        raise InputError("overrides must be a list", where="overrides", found=overrides, hint=f"[{overrides!r}]")
     given = hydra_arguments([*(f"{key}={name}" for key, name in (("data", data), ("task", task)) if name), *overrides])
     folders = [str(Path(config_dir).resolve())] if config_dir else []
     search = [f"hydra.searchpath=[{', '.join(f'file://{path}' for path in folders)}]"] if folders else []
