@@ -55,7 +55,7 @@ def test_expected_value_is_rounded_and_the_top_tenth_is_the_highest():
 def test_a_baseline_is_named_with_its_total_ratio_or_as_never_evaluated():
     parts = valued([10.0] * 20, RULE)
     assert "(the baseline all that was spent so far); the top tenth" in texts(parts, "lead")[0]
-    said = "No model was shown to beat it. In the sealed window its total was 1.31 times the actual one."
+    said = "No model passed the gate. In the sealed window its total was 1.31 times the actual one."
     assert texts(parts, "plain")[0].startswith(said)
     unseen = dataclasses.replace(RULE, is_judged=False)
     assert "never evaluated" in texts(valued([10.0] * 20, unseen), "plain")[0]
@@ -153,7 +153,7 @@ def test_results_count_the_tasks_with_a_model_and_name_what_is_in_use(answers):
     parts = result_parts(answers)
     (lead,) = texts(parts, "lead")
     assert lead.startswith("1 of 3 tasks have a model that beats every baseline: clv.")
-    assert "Use the baseline for repurchase: no model was shown to beat it." in lead
+    assert "Use the baseline for repurchase: no model passed the gate." in lead
     (frame,) = (part.frame.set_index("task") for part in parts if isinstance(part, Table))
     assert frame["verdict"].to_dict() == {"clv": "strong", "repurchase": "undecided", "segmentation": "not judged"}
     assert frame["in use"].to_dict() == {

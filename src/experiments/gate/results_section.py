@@ -85,7 +85,7 @@ def result_parts(answers: Sequence[Answer]) -> list[Part]:
     said = f"{len(shown)} of {len(answers)} tasks have a model that beats every baseline"
     lead = f"{said}: {', '.join(shown)}." if shown else f"{said}."
     if baselines:
-        lead += f" Use the baseline for {enumerated(baselines)}: no model was shown to beat it."
+        lead += f" Use the baseline for {enumerated(baselines)}: no model passed the gate."
     else:
         lead += " Use the models below: none is replaced by a baseline."
     parts: list[Part] = [Text(lead, "lead")]
