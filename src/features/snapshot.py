@@ -162,7 +162,7 @@ def _check_needs(tables: Tables, families: Mapping[Family, Sequence[str]]) -> No
     absent = dict.fromkeys(table for family in families for table in family.needs if table not in tables)
     if absent:
         useless = [name for family, chosen in families.items() if absent.keys() & set(family.needs) for name in chosen]
-        raise InputError(
+        raise InsufficientDataError(
             f"{len(useless)} of the named features need tables that this shop does not have: {', '.join(absent)}",
             where="features.names",
             expected=f"the tables {', '.join(absent)}",

@@ -283,6 +283,14 @@ def test_a_version_predicts_with_its_own_code(finished_run: tuple[Path, str], mo
     pd.testing.assert_frame_equal(other_code.scores(X), expected)
 
 
+def test_the_code_of_a_model_includes_the_task_file_that_defines_it() -> None:
+    models = packaging.models_digest()
+    assert packaging.models_digest("experiments.models.blend") == models
+    own = {packaging.models_digest(f"experiments.tasks.{task}") for task in ("clv", "repurchase")}
+    assert len({models, *own}) == 3
+    assert packaging.models_digest("experiments.tasks.gone") == models
+
+
 @pytest.mark.slow
 def test_of_two_winners_at_once_the_second_must_beat_the_first(workspace: Path, run: Callable[..., object]) -> None:
     run("train", *QUICK, "model=mbg_nbd", "model.params.penalizer_coef=0.001")

@@ -11,7 +11,7 @@ import pytest
 from simulated import CUTOFF, END, engine, open_shop, simulate, with_another_future
 
 from features import outcomes
-from features.errors import InputError
+from features.errors import InputError, InsufficientDataError
 from features.families import FAMILIES, Family, feature_families
 from features.grains import (
     CATEGORY_WEEK,
@@ -225,6 +225,8 @@ def test_a_grain_whose_tables_the_shop_lacks_is_refused_by_name(frames, on, tmp_
             snapshot(bare, ["T"], [CUTOFF], on, grain=grain, **kept)
         with pytest.raises(InputError, match=f"the grain {grain.name} needs tables"):
             outcome(bare, Outcome("spend", ("y",), outcomes.spend), [CUTOFF], 28, on, grain=grain, **kept)
+    with pytest.raises(InsufficientDataError, match="need tables that this shop does not have: campaigns, contacts"):
+        snapshot(bare, ["T", "contacts"], [CUTOFF], on, **kept)  # costs one task of a run, not the run
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,19 @@ def code_digest(*folders: Path) -> str:
 
 
 @cache
-def models_digest() -> str:
-    """Compute a hash of the code that predicts."""
-    return code_digest(SOURCE / "experiments" / "models")
+def models_digest(module: str = "") -> str:
+    """Compute a hash of the code that predicts.
+
+    Parameters
+    ----------
+    module : str
+        Module of the model's class: its file counts too where it is not one of the models', as in a task's own file.
+    """
+    models = code_digest(SOURCE / "experiments" / "models")
+    file = SOURCE.joinpath(*module.split(".")).with_suffix(".py")
+    if not module or module.startswith("experiments.models.") or not file.is_file():
+        return models
+    return hashlib.sha256(models.encode() + file.read_bytes()).hexdigest()
 
 
 def predict_apart(store: str, uri: str, rows: pd.DataFrame) -> pd.DataFrame:

@@ -61,7 +61,7 @@ class Version:
     @property
     def has_current_code(self) -> bool:
         """True if the models' code that it carries is the code in use."""
-        return self.tags.get("models_digest") == models_digest()
+        return self.tags.get("models_digest") == models_digest(self.tags.get("module", ""))
 
     @property
     def estimator(self) -> Model:
