@@ -17,10 +17,10 @@ for room, below in {
     "reports": ("evaluation",),
     "tasks": ("models", "evaluation", "reports"),
     "tuning": ("tasks", "evaluation"),
-    "tracking": ("tasks", "models"),
+    "tracking": ("models",),
     "gate": ("tasks", "tracking", "reports", "models", "evaluation"),
-    "description": ("tasks", "reports", "models", "evaluation"),
-    "case_study": ("description", "gate", "tasks", "reports", "models", "evaluation"),
+    "description": ("reports", "models", "evaluation"),
+    "case_study": ("reports", "models", "evaluation"),
 }.items():
     BELOW[f"experiments.{room}"] = {
         "features",

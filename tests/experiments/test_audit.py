@@ -251,6 +251,7 @@ def test_a_suspect_that_says_nothing_is_refused(suspect: str, said: str, audited
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @published
 def test_the_three_circular_figures_of_the_case_study_are_found(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
