@@ -1,4 +1,4 @@
-"""A step of the build that pyproject.toml cannot state: a wheel holds the folder conf/ of the repository inside the package `experiments`."""
+"""A step of the build that pyproject.toml cannot state: a wheel holds conf/ inside the package `experiments`."""
 
 import shutil
 from pathlib import Path
