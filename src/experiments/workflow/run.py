@@ -86,13 +86,22 @@ def run(sessions: Sequence[Session], processes: int | None = None) -> list[Answe
     if not sessions:
         return []
     _ = sessions[0].shop  # staged once, before several processes ask for it
-    with side_by_side(sessions, processes or n_processes(sessions[0].config)) as in_turn:
+    by_length = sorted(sessions, key=n_fits)  # the other process begins with the longest search
+    with side_by_side(by_length, processes or n_processes(sessions[0].config)) as in_turn:
         answers = sorted((search(session) for session in in_turn), key=lambda answer: sessions.index(answer.session))
     judge(answers)
     refusals = [answer.refusal for answer in answers if answer.is_skipped and answer.refusal is not None]
     if len(refusals) == len(answers):
         raise refusals[0]
     return answers
+
+
+def n_fits(session: Session) -> int:
+    """Return how many models the search of a task fits; 0 where the data do not allow the task."""
+    try:
+        return session.config.tuning.n_trials * len(session.splits.folds())
+    except InputError:
+        return 0
 
 
 def n_processes(config: Config) -> int:
