@@ -55,7 +55,7 @@ def test_expected_value_is_rounded_and_the_top_tenth_is_the_highest():
 def test_a_baseline_is_named_with_its_total_ratio_or_as_never_evaluated():
     parts = valued([10.0] * 20, RULE)
     assert "(the baseline all that was spent so far); the top tenth" in texts(parts, "lead")[0]
-    said = "No model passed the gate. In the sealed window its total was 1.31 times the actual one."
+    said = "No model measured better than this baseline. In the sealed window its total was 1.31 times the actual one."
     assert texts(parts, "plain")[0].startswith(said)
     unseen = dataclasses.replace(RULE, is_judged=False)
     assert "never evaluated" in texts(valued([10.0] * 20, unseen), "plain")[0]
