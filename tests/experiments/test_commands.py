@@ -53,7 +53,7 @@ def kind(folder: Path, of: str) -> list[mlflow.entities.Run]:
 
 def test_run_ends_with_a_table_and_the_next_commands(finished_run: tuple[Path, str]) -> None:
     _, printed = finished_run
-    for expected in ("task", "winner", "sealed figure", "nearest baseline", "verdict", "in use", "version 1, "):
+    for expected in ("task", "verdict", "candidate", "best baseline", "in use", "best not in use", "version 1, "):
         assert expected in printed
     assert f"mlflow models serve -m models:/{NAME}@champion --env-manager local -p 5001" in printed
 
@@ -256,7 +256,7 @@ def test_a_second_promotion_opens_nothing(workspace: Path, run: Run) -> None:
 def test_train_override_and_roll_back(workspace: Path, run: Run) -> None:
     run("train", *QUICK, "model=bg_nbd")
     refused = run("promote", *QUICK)
-    assert "version 2: refused" in refused.stdout
+    assert "version 2: not used" in refused.stdout
     assert "over champion is not shown" in refused.stdout
     assert "look 2 at this window, level 0.0076" in refused.stdout
     run("promote", *QUICK, "version=2", "reason=it's better, and the shop knows why")

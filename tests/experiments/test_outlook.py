@@ -152,8 +152,8 @@ def answers() -> list[Answer]:
 def test_results_count_the_tasks_with_a_model_and_name_what_is_in_use(answers):
     parts = result_parts(answers)
     (lead,) = texts(parts, "lead")
-    assert lead.startswith("1 of 3 tasks have a model that beats every baseline: clv.")
-    assert "Use the baseline for repurchase: no model passed the gate." in lead
+    assert lead.startswith("1 of 3 tasks have a model that beats the best baseline: clv.")
+    assert "A baseline is in use for repurchase: nothing measured better." in lead
     (frame,) = (part.frame.set_index("task") for part in parts if isinstance(part, Table))
     assert frame["verdict"].to_dict() == {"clv": "strong", "repurchase": "undecided", "segmentation": "not judged"}
     assert frame["in use"].to_dict() == {
@@ -171,4 +171,4 @@ def test_results_count_the_tasks_with_a_model_and_name_what_is_in_use(answers):
 
 def test_no_task_with_a_model_is_counted_as_none(answers):
     (lead,) = texts(result_parts(answers[1:]), "lead")
-    assert lead.startswith("0 of 2 tasks have a model that beats every baseline. Use the baseline for")
+    assert lead.startswith("0 of 2 tasks have a model that beats the best baseline. A baseline is in use")
