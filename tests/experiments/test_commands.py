@@ -257,7 +257,8 @@ def test_train_override_and_roll_back(workspace: Path, run: Run) -> None:
     run("train", *QUICK, "model=bg_nbd")
     refused = run("promote", *QUICK)
     assert "version 2: not used" in refused.stdout
-    assert "over champion is not shown" in refused.stdout
+    assert "the gain over version 1, " in refused.stdout
+    assert "and it is not shown" in refused.stdout
     assert "look 2 at this window, level 0.0076" in refused.stdout
     run("promote", *QUICK, "version=2", "reason=it's better, and the shop knows why")
     champion = client(workspace).get_model_version_by_alias(NAME, "champion")
