@@ -15,7 +15,7 @@ import pandas as pd
 from experiments import open_session
 from experiments.evaluation.bootstrap import Draws, PooledDraws, paired_bootstrap
 from experiments.evaluation.spend_metrics import gini
-from experiments.gate.rule import alpha_of_look, decide
+from experiments.gate.rule import Decision, alpha_of_look, decide
 from experiments.gate.sealed import CANDIDATE, Evidence, gather, resample
 from experiments.workflow.session import Session
 from seasonal_shops import shop
@@ -84,19 +84,7 @@ def judge(seed: int, folder: Path, n_resamples: int = 400) -> Judged:
     candidate, evidence = evidence_of(session)
     task, options = session.task, session.config.evaluation
     draws = resample(task, evidence, n_resamples=n_resamples, seed=options.seed)
-    decision = decide(
-        draws,
-        candidate=CANDIDATE,
-        baselines=evidence.baselines,
-        in_use=None,
-        metric=task.primary_metric,
-        min_effect=task.min_effect,
-        alpha=alpha_of_look(1),
-        confidence=0.95,
-        metrics=evidence.candidate_metrics(),
-        guards={},
-        labels={},
-    )
+    decision = decided(session, evidence, draws, in_use=None)
     assert decision.use is not None
     everyone = [CANDIDATE, *evidence.baselines]
     return Judged(
@@ -111,22 +99,40 @@ def judge(seed: int, folder: Path, n_resamples: int = 400) -> Judged:
 
 
 def evidence_of(session: Session) -> tuple[SimpleNamespace, Evidence]:
-    """Fit the candidate on all windows before the sealed one, and evaluate all models."""
+    """Fit the configured model on all windows before the sealed one, and evaluate it beside all baselines."""
     task, splits, train = session.task, session.splits, session.training.at(*session.splits.refit())
+    name = session.config.model.name
     candidate = SimpleNamespace(
         number=1,
         features=session.features,
         params={},
         tags={
-            "model": "lightgbm",
+            "model": name,
             "trained_through": str(splits.sealed),
             "validated_from": str(splits.validation[0]),
         },
-        estimator=task.build("lightgbm", {}).fit(train.X, train.target),
+        estimator=task.build(name, {}).fit(train.X, train.target),
     )
     options = session.config.evaluation
     return candidate, gather(
         task, session.shop, splits, candidate, None, n_origins=options.n_origins, n_controls=1, seed=options.seed
+    )
+
+
+def decided(session: Session, evidence: Evidence, draws: PooledDraws, in_use: str | None) -> Decision:
+    """Apply the rule to a first look, without guards."""
+    return decide(
+        draws,
+        candidate=CANDIDATE,
+        baselines=evidence.baselines,
+        in_use=in_use,
+        metric=session.task.primary_metric,
+        min_effect=session.task.min_effect,
+        alpha=alpha_of_look(1),
+        confidence=0.95,
+        metrics={},
+        guards={},
+        labels={},
     )
 
 
