@@ -94,7 +94,7 @@ def judge(seed: int, folder: Path, n_resamples: int = 400) -> Judged:
         used=decision.use.model,
         before=by_the_rule_of_before(evidence, draws, task.min_effect),
         measured={name: draws.gain(name, decision.baseline).estimate for name in everyone},
-        later=_later(session, candidate, orders, now),
+        later=_later(session, candidate, orders),
     )
 
 
@@ -136,13 +136,14 @@ def decided(session: Session, evidence: Evidence, draws: PooledDraws, in_use: st
     )
 
 
-def _later(session: Session, candidate: SimpleNamespace, orders: pd.DataFrame, now: pd.Timestamp) -> dict[str, float]:
-    """Compute the Gini of each model in the 90 days after the data."""
+def _later(session: Session, candidate: SimpleNamespace, orders: pd.DataFrame) -> dict[str, float]:
+    """Compute the Gini of each model in the days after the data, whose last day is the last with an order."""
+    end = session.shop.tables.end
     task, train = session.task, session.training.at(*session.splits.refit())
     models = {name: build().fit(train.X, train.target) for name, build in task.baselines({}).items()}
-    X = session.shop.features(session.features, [now.date()])
+    X = session.shop.features(session.features, [end])
     customers = X.index.get_level_values("customer_id").astype(str)
-    after = orders[orders["timestamp"] >= now]
+    after = orders[orders["timestamp"] >= pd.Timestamp(end)]
     spent = (after["quantity"] * after["unit_price"]).groupby(after["customer_id"].astype(str)).sum()
     y = spent.reindex(customers, fill_value=0.0).to_numpy()
     everyone = {CANDIDATE: candidate.estimator, **models}
