@@ -229,6 +229,7 @@ class Config:
     reason: str | None
     rollback: bool
     retire: bool
+    dry: bool
 
     def __post_init__(self) -> None:
         _in_range("processes", self.processes, "at least 1, or null", self.processes is None or self.processes >= 1)
