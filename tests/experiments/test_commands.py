@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -311,11 +312,11 @@ def test_a_champion_of_another_target_is_refused_before_the_search_and_can_be_re
     assert trials(workspace) == before
     assert len(Registry(client(workspace), NAME).versions()) == 1
     (way_out,) = re.findall(r"experiments (promote .*retire=true)", refused)
-    run(*way_out.split(), "reason=another horizon")
+    run(*shlex.split(way_out), "reason=another horizon")
     registry = Registry(client(workspace), NAME)
     assert registry.champion() is None
     assert registry.get(1).tags["rolled_back"] == "another horizon"
-    assert "has no champion to retire" in run(*way_out.split(), code=2).stderr
+    assert "has no champion to retire" in run(*shlex.split(way_out), code=2).stderr
     run("train", *QUICK, "model=bg_nbd")
     run("promote", *QUICK)
     assert registry.champion() is not None
@@ -327,7 +328,8 @@ def with_more(name: str, feature: str, more: int) -> Family:
 
     def build(past: Tables) -> object:
         table = family.build(past)
-        return table.mutate(**{feature: table[feature] + more}, unread=table[feature] * 2)
+        changed = {feature: table[feature] + more} if more else {}
+        return table.mutate(**changed, unread=table[feature] * 2)
 
     return dataclasses.replace(family, build=build, features={**family.features, "unread": "nothing reads it"})
 
@@ -335,8 +337,9 @@ def with_more(name: str, feature: str, more: int) -> Family:
 def test_a_champion_is_skipped_if_a_feature_that_it_reads_changed_and_the_others_score(
     workspace: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reads = "frequency,recency,T,days_since_last_purchase,purchase_days_last_28_days,purchase_days_last_91_days"
-    asked = ["data=cdnow", "task=repurchase", f"features.names=[{reads},total_spend]", "evaluation.step_days=400"]
+    reads = ["frequency", "recency", "T", "monetary_value", "days_since_last_purchase", "total_spend"]
+    reads += ["purchase_days_last_28_days", "purchase_days_last_91_days"]
+    asked = ["data=cdnow", "task=repurchase", f"features.names=[{','.join(reads)}]", "evaluation.step_days=400"]
     asked += ["evaluation.n_controls=1", "evaluation.n_resamples=50", "evaluation.n_origins=1"]
     run("train", *asked, "model=logistic")
     run("promote", *asked)
