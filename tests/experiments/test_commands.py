@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -29,6 +31,8 @@ from experiments.models.registry import label_of
 from experiments.tracking.registry import Registry
 from experiments.tracking.runs import Runs, TrialRecord
 from experiments.workflow import promote
+from features.families import FAMILIES, Family
+from features.tables import Tables
 from workplace import BIN, QUICK, ROOT, environment, experiments
 
 NAME = "cdnow-clv"
@@ -53,7 +57,7 @@ def kind(folder: Path, of: str) -> list[mlflow.entities.Run]:
 
 def test_run_ends_with_a_table_and_the_next_commands(finished_run: tuple[Path, str]) -> None:
     _, printed = finished_run
-    for expected in ("task", "winner", "sealed figure", "nearest baseline", "verdict", "in use", "version 1, "):
+    for expected in ("task", "verdict", "candidate", "best baseline", "in use", "best not in use", "version 1, "):
         assert expected in printed
     assert f"mlflow models serve -m models:/{NAME}@champion --env-manager local -p 5001" in printed
 
@@ -256,8 +260,9 @@ def test_a_second_promotion_opens_nothing(workspace: Path, run: Run) -> None:
 def test_train_override_and_roll_back(workspace: Path, run: Run) -> None:
     run("train", *QUICK, "model=bg_nbd")
     refused = run("promote", *QUICK)
-    assert "version 2: refused" in refused.stdout
-    assert "over champion is not shown" in refused.stdout
+    assert "version 2: not used" in refused.stdout
+    assert "the gain over version 1, " in refused.stdout
+    assert "and it is not shown" in refused.stdout
     assert "look 2 at this window, level 0.0076" in refused.stdout
     run("promote", *QUICK, "version=2", "reason=it's better, and the shop knows why")
     champion = client(workspace).get_model_version_by_alias(NAME, "champion")
@@ -270,10 +275,101 @@ def test_train_override_and_roll_back(workspace: Path, run: Run) -> None:
     assert json.loads(client(workspace).get_registered_model(NAME).tags["champions"]) == [1]
 
 
-def test_models_of_another_target_are_not_compared(run: Run) -> None:
-    done = run("promote", *QUICK, "task.horizon_days=60", code=2)
-    assert "trained for another target" in done.stderr
-    assert "spend_60d" in done.stderr
+def test_another_horizon_is_another_question_whose_columns_stand_beside(workspace: Path, run: Run) -> None:
+    other = [*QUICK, "task.horizon_days=60"]
+    assert "cdnow-clv_60d has no version to promote" in run("promote", *other, code=2).stderr
+    run("train", *other, "model=bg_nbd")
+    run("promote", *other)
+    registry = Registry(client(workspace), "cdnow-clv_60d")
+    assert [look["target"] for look in registry.ledger()] == ["spend_60d_discount0_margin1"]
+    assert len(Registry(client(workspace), NAME).ledger()) == 1
+    run("score", *QUICK, "output=c.parquet")
+    table = pd.read_parquet(workspace / "c.parquet")
+    for question, days in (("clv", 90), ("clv_60d", 60)):
+        assert set(table[f"{question}_horizon_days"]) == {days}
+        assert table[f"{question}_model"].str.startswith(f"cdnow-{question}/").all()
+    assert 0.9 < table["clv_60d"].corr(table["clv"], method="spearman") < 1
+    assert {b"clv_verdict", b"clv_60d_verdict"} <= pq.read_schema(workspace / "c.parquet").metadata.keys()
+    for given, days in ((QUICK, 90), (other, 60)):
+        run("report", *given, "report.sections=[value]", "output=r.html", "report.customers=null")
+        assert f"in the next {days} days" in (workspace / "r.html").read_text()
+
+
+def trials(folder: Path) -> int:
+    return len(kind(folder, "trial"))
+
+
+def test_a_champion_of_another_target_is_refused_before_the_search_and_can_be_retired(
+    workspace: Path, run: Run
+) -> None:
+    """Older stores have models of other horizons under the same name."""
+    client(workspace).set_model_version_tag(NAME, "1", "target", "spend_30d_discount0_margin1")
+    before = trials(workspace)
+    for command in (["tune", "tuning.n_trials=9"], ["train", "model=bg_nbd"], ["run", "task=clv"]):
+        refused = run(*command, *QUICK, code=2).stderr
+        assert "the champion, version 1, was trained for another target" in refused
+        assert "spend_30d_discount0_margin1" in refused
+    assert trials(workspace) == before
+    assert len(Registry(client(workspace), NAME).versions()) == 1
+    (way_out,) = re.findall(r"experiments (promote .*retire=true)", refused)
+    run(*shlex.split(way_out), "reason=another horizon")
+    registry = Registry(client(workspace), NAME)
+    assert registry.champion() is None
+    assert registry.get(1).tags["rolled_back"] == "another horizon"
+    assert "has no champion to retire" in run(*shlex.split(way_out), code=2).stderr
+    run("train", *QUICK, "model=bg_nbd")
+    run("promote", *QUICK)
+    assert registry.champion() is not None
+
+
+def with_more(name: str, feature: str, more: int) -> Family:
+    """Return a family with a column that nothing reads, and a number added to one of its features."""
+    family = FAMILIES[name]
+
+    def build(past: Tables) -> object:
+        table = family.build(past)
+        changed = {feature: table[feature] + more} if more else {}
+        return table.mutate(**changed, unread=table[feature] * 2)
+
+    return dataclasses.replace(family, build=build, features={**family.features, "unread": "nothing reads it"})
+
+
+def test_a_champion_is_skipped_if_a_feature_that_it_reads_changed_and_the_others_score(
+    workspace: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = ["frequency", "recency", "T", "monetary_value", "days_since_last_purchase", "total_spend"]
+    reads += ["purchase_days_last_28_days", "purchase_days_last_91_days"]
+    asked = ["data=cdnow", "task=repurchase", f"features.names=[{','.join(reads)}]", "evaluation.step_days=400"]
+    asked += ["evaluation.n_controls=1", "evaluation.n_resamples=50", "evaluation.n_origins=1"]
+    run("train", *asked, "model=logistic")
+    run("promote", *asked)
+    score = ["score", *QUICK, "output=c.parquet"]
+    run(*score)
+    before = pd.read_parquet(workspace / "c.parquet")
+    monkeypatch.setitem(FAMILIES, "value", with_more("value", "max_order_value", 0))  # a column more
+    done = run(*score)
+    assert "skipped" not in done.stderr
+    pd.testing.assert_frame_equal(pd.read_parquet(workspace / "c.parquet"), before)
+
+    monkeypatch.setitem(FAMILIES, "value", with_more("value", "max_order_value", 1))
+    done = run(*score)
+    (line,) = [line for line in done.stderr.splitlines() if "skipped" in line]
+    assert "cdnow-clv version 1 is skipped: max_order_value changed since it was trained" in line
+    (again,) = re.findall(r"Next: (experiments tune .*) && (experiments promote .*)", line)
+    assert all("data=cdnow" in command and "task=repurchase" not in command for command in again)
+    after = pd.read_parquet(workspace / "c.parquet")
+    assert "clv" not in after
+    pd.testing.assert_series_equal(after["p_repurchase"], before["p_repurchase"])
+    run("report", *QUICK, "report.sections=[value, return]", "output=r.html", "report.customers=null")
+    page = (workspace / "r.html").read_text()
+    assert "the task clv has no model in use that can score" in page
+    assert "predicted to buy" in page
+
+    run("train", *QUICK, "model=bg_nbd")
+    done = run("promote", *QUICK)
+    assert "version 1 is out of use: its features have another definition: max_order_value" in done.stderr
+    run(*score)
+    assert {"clv", "p_repurchase"} <= set(pd.read_parquet(workspace / "c.parquet"))
 
 
 def without_a_champion(folder: Path) -> None:
@@ -282,48 +378,71 @@ def without_a_champion(folder: Path) -> None:
         client(folder).delete_registered_model_tag(NAME, key)
 
 
-def test_where_nothing_is_promoted_the_naive_model_is_used_until_it_is_beaten(
+def test_the_best_measured_baseline_is_used_until_it_is_beaten(
     workspace: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_a_champion(workspace)
     monkeypatch.setattr("experiments.tasks.base.Validation", None)  # all was validated when the candidate was made
-    strict = [*QUICK, "evaluation.n_origins=4"]
+    strict = [*QUICK, "task.guards.total_ratio=[5.0, 6.0]"]
+    planned = run("promote", *strict, "dry=true").stdout
+    assert "version 1, pareto_nbd: look 1 at the sealed window 1998-04-02 to 1998-07-01" in planned
+    assert "level 0.0304; looks before have spent 0.0000 of 0.05" in planned
+    assert not Registry(client(workspace), NAME).ledger()  # it did not look
     done = run("promote", *strict)
-    assert "version 1: refused" in done.stdout
-    assert "because the median gain over naive_lifetime_rate from 4 origins is" in done.stdout
+    assert done.stdout.startswith(planned)
+    assert "version 1: not used" in done.stdout
+    assert "outside its guard [5, 6]" in done.stdout
     (refit,) = kind(workspace, "refit")
     gains = {name for name in refit.data.metrics if name.startswith("backtest/")}
-    assert gains == {f"backtest/{day}/gain" for day in ("1997-07-06", "1997-10-04", "1998-01-02", "1998-04-02")}
-    assert refit.data.metrics["backtest/1998-04-02/gain"] == pytest.approx(
-        refit.data.metrics["sealed/gain_over_naive_lifetime_rate"]
-    )
+    assert gains == {"backtest/1998-04-02/gain"}
     naive = client(workspace).get_model_version_by_alias(NAME, "champion")
-    assert (int(naive.version), naive.tags["kind"], naive.tags["verdict"]) == (2, "naive", "refused")
-    assert "version 1 was not promoted" in naive.tags["reason"]
+    assert (int(naive.version), naive.tags["kind"], naive.tags["verdict"]) == (2, "naive", "strong")
+    figures = {
+        name: refit.data.metrics[f"naive/{name}/gini"] * n_validation + refit.data.metrics[f"sealed/{name}/gini"]
+        for n_validation in [len(refit.data.params["validation_cutoffs"].split(", "))]
+        for name in ("naive_lifetime_rate", "naive_last_91_days_rate", "naive_past_total")
+    }
+    assert naive.tags["model"] == max(figures, key=lambda name: figures[name])
+    assert "it measured best of the baselines; version 1 was judged beside it" in naive.tags["reason"]
     validated = client(workspace).get_run(naive.run_id).data.metrics
     assert validated["valid/gini"] == refit.data.metrics[f"naive/{naive.tags['model']}/gini"]
     assert validated.keys() == {name for name in refit.data.metrics if name.startswith("valid/")}
-    assert f"in use: version 2, {naive.tags['model']}" in done.stdout
-    assert (
-        "no further look was taken" in run("promote", *strict).stdout
-    )  # of the newest candidate, not of the naive one
+    assert f"in use: version 2, {naive.tags['model']}, gini" in done.stdout
+    assert "no further look is needed" in run("promote", *strict, "dry=true").stdout
+    assert "no further look was taken" in run("promote", *strict).stdout  # of the newest candidate
     assert "is a baseline, and candidates" in run("promote", *strict, "version=2", code=2).stderr
 
     run("score", *QUICK, "output=c.parquet")
     table = pq.read_table(workspace / "c.parquet")
     assert set(table["clv_model"].to_pylist()) == {f"{NAME}/2"}
-    assert set(table["clv_verdict"].to_pylist()) == {"refused"}
+    assert set(table["clv_verdict"].to_pylist()) == {"strong"}
     in_words = table.schema.metadata[b"clv_verdict"].decode()
     assert in_words.startswith("strong: ranks customers better than ")
     assert in_words.endswith(f"in use instead: {label_of(naive.tags['model'])}")
 
-    assert "version 1: promoted" in run("promote", *QUICK).stdout
+    promoted = run("promote", *QUICK).stdout
+    assert "version 1: promoted" in promoted
+    assert "in use: version 1, pareto_nbd, gini" in promoted
     assert int(client(workspace).get_model_version_by_alias(NAME, "champion").version) == 1
     last = Registry(client(workspace), NAME).ledger()[-1]
     assert (last["look"], last["champion"]) == (2, 2)
     rivals = [comparison["rival"] for comparison in last["decision"]["comparisons"]]
     assert len(rivals) == 3
     assert "champion" not in rivals  # it is one of the baselines
+
+
+def test_a_baseline_replaces_a_worse_model_that_was_put_in_use_by_hand(workspace: Path, run: Run) -> None:
+    """Never is something in use that a baseline beats provably in the same windows."""
+    without_a_champion(workspace)
+    run("train", *QUICK, "model=lightgbm", "model.params.n_estimators=1", "model.params.num_leaves=2")
+    run("promote", *QUICK, "version=2", "reason=a wrong one")
+    done = run("promote", *QUICK, "version=2").stdout
+    (look,) = Registry(client(workspace), NAME).ledger()
+    use, stay = look["decision"]["use"], look["decision"]["stay"]
+    champion = client(workspace).get_model_version_by_alias(NAME, "champion")
+    assert (stay["model"], champion.tags["model"]) == ("candidate", use["model"])
+    assert use["estimate"] > stay["estimate"] + 0.005
+    assert f"in use: version 3, {use['model']}" in done
 
 
 def test_where_no_trial_is_within_the_guards_the_naive_model_is_used_without_a_look(workspace: Path, run: Run) -> None:
@@ -386,7 +505,7 @@ def test_several_questions_are_judged_together_and_a_killed_run_goes_on(
     done = run(*three_questions)
     assert len(checked) == 2  # each candidate once
     assert done.stdout.count("no further look was taken") == 2
-    assert "repurchase: skipped, the data is too short for horizon_days=400" in done.stdout
+    assert "repurchase_400d: skipped, the data is too short for horizon_days=400" in done.stdout
     assert "task=segments" in done.stdout
     for name in (NAME, "cdnow-segmentation"):
         model = client(workspace).get_registered_model(name)

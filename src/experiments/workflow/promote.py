@@ -5,28 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from experiments.gate.admission import check_descriptive, check_judgeable
-from experiments.gate.decision_page import decision_page, statement
-from experiments.gate.ledger import Look, Window, close_look, open_look, record_decision
+from experiments.gate.admission import changed_features, check_descriptive, check_judgeable, retire_outdated
+from experiments.gate.decision_page import decision_page, figure, statement
+from experiments.gate.ledger import Look, NextLook, Window, close_look, next_look, open_look, record_decision
+from experiments.gate.next_steps import advise, parts_of
 from experiments.gate.promotion import carry_out
-from experiments.gate.rule import BACKTEST_ORIGINS, Decision, Outcome, correct, decide, enough_resamples
-from experiments.gate.sealed import CANDIDATE, CHAMPION, SealedEvaluations, evaluate_sealed, resample
+from experiments.gate.rule import Decision, Outcome, Use, correct, counted, decide, enough_resamples
+from experiments.gate.sealed import CANDIDATE, CHAMPION, Evidence, gather, resample
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
 from experiments.workflow.baseline import use_baseline
 from experiments.workflow.session import Session, digest
 from features.errors import InputError, UnsuitableDataError, listing
+from features.grains import CUSTOMER
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
 
-RULE = "a median gain above 0 over the origins of a back-test"  # a look by another rule is taken again
+RULE = "what is used is the best that was measured, pooled over windows"  # a look by another rule is taken again
 
 
 def promote(session: Session, version: int | None = None) -> Look:
-    """Gate a version on the sealed window, against the baselines and the champion.
+    """Gate a version on the sealed window, beside the baselines and the champion.
 
     Parameters
     ----------
@@ -100,6 +103,23 @@ def roll_back(session: Session, reason: str | None = None) -> tuple[int, int]:
         return session.registry.roll_back(reason or "rolled back by hand")
 
 
+def retire(session: Session, reason: str | None = None) -> int:
+    """Take the champion out of use, without another in its place: the next model is compared with baselines alone.
+
+    Returns
+    -------
+    int
+        The version that was champion.
+
+    Raises
+    ------
+    InputError
+        If there is no champion.
+    """
+    with _one_at_a_time([session]):
+        return session.registry.retire(reason or "retired by hand")
+
+
 def promote_together(sessions: Sequence[Session], candidates: Sequence[Version]) -> list[Look | InputError]:
     """Gate the candidates of several tasks: judge each, correct p-values for their number, and only then promote.
 
@@ -130,7 +150,7 @@ def promote_together(sessions: Sequence[Session], candidates: Sequence[Version])
                 rivals[session] = checked_rival(session, candidate)
             except InputError as error:
                 refusals[session] = error
-        together = [session.task.name for session in rivals]
+        together = [session.question for session in rivals]
         for session, rival in rivals.items():
             try:
                 looks[session] = take_look(session, candidate_of[session], rival, together)
@@ -145,9 +165,11 @@ def promote_together(sessions: Sequence[Session], candidates: Sequence[Version])
 
 
 def checked_rival(session: Session, candidate: Version) -> Version | None:
-    """Return the champion that the candidate must beat, once both passed the checks that leave the window sealed."""
+    """Return the champion, unless it is the candidate, once both passed the checks that leave the window sealed."""
     champion = session.registry.champion()
     rival = champion if champion is not None and champion.number != candidate.number else None
+    if rival is not None and changed_features(rival):  # nothing scores with it any more: `take_look` retires it
+        rival = None
     check_judgeable(
         candidate,
         rival,
@@ -155,6 +177,7 @@ def checked_rival(session: Session, candidate: Version) -> Version | None:
         sealed_from=session.splits.sealed,
         tune=session.again("tune"),
         by_hand=f"promote by hand: {session.again('promote')} version={candidate.number} reason='…'",
+        retire=session.retire_command,
     )
     return rival
 
@@ -165,21 +188,23 @@ def take_look(session: Session, candidate: Version, rival: Version | None, toget
     A look that is decided already is returned as recorded, and the window stays closed.
     """
     options = session.config.evaluation
+    retire_outdated(session.registry)
     look = open_look(session.registry, candidate, session.registry.champion(), _window(session), together)
     if look.is_decided:
         return look
-    sealed = evaluate_sealed(
+    evidence = gather(
         session.task,
         session.shop,
         session.splits,
         candidate,
-        rival,
+        session.registry.champion(),
         n_origins=options.n_origins,
         n_controls=options.n_controls,
         seed=options.seed,
     )
-    decision = _decide(session, sealed, look.alpha, len(together))
-    _log_look(session, candidate, sealed, decision)
+    decision = _decide(session, candidate, rival, evidence, look.alpha, len(together))
+    decision = replace(decision, advice=_advice(session, candidate, evidence, decision))
+    _log_look(session, candidate, evidence, decision)
     return record_decision(session.registry, look, decision)
 
 
@@ -187,7 +212,7 @@ def conclude(session: Session, candidate: Version, look: Look, outcome: Outcome)
     """Record the outcome of a look in the ledger, carry it out, and log it."""
     look = close_look(session.registry, look, outcome)
     carry_out(session.registry, candidate, look, _said(session, look))
-    if not outcome.promote and session.registry.champion() is None:
+    if look.changes_use and not outcome.promote:
         use_baseline(session, candidate, look)
     _log_outcome(session, candidate, look)
     return look
@@ -206,7 +231,8 @@ def _one_at_a_time(sessions: Iterable[Session]) -> Iterator[None]:
 
 
 def _newest(session: Session) -> Version:
-    versions = [version for version in session.registry.versions() if not version.is_baseline]
+    target = session.task.target  # older stores have several under one name
+    versions = [v for v in session.registry.versions() if not v.is_baseline and v.tags.get("target") == target]
     if not versions:
         raise InputError(
             f"{session.registry.name} has no version to promote",
@@ -226,29 +252,46 @@ def _window(session: Session) -> Window:
     )
 
 
-def _decide(session: Session, sealed: SealedEvaluations, alpha: float, n_tasks: int) -> Decision:
+def _decide(
+    session: Session, candidate: Version, rival: Version | None, evidence: Evidence, alpha: float, n_tasks: int
+) -> Decision:
     """Resample units, the same ones for every model, and apply the gate's rule."""
     task, options = session.task, session.config.evaluation
     draws = resample(
         task,
-        sealed,
+        evidence,
         n_resamples=enough_resamples(options.n_resamples, alpha, n_tasks),
         seed=options.seed,
     )
+    labels = {name: model.label for name, model in task.candidates().items()}
+    labels[CANDIDATE] = f"version {candidate.number}, {candidate.label}"
+    if rival is not None:
+        labels[CHAMPION] = f"version {rival.number}, {rival.label}"
     return decide(
         draws,
         candidate=CANDIDATE,
-        baselines=list(sealed.baselines),
-        champion=CHAMPION if sealed.champion else None,
+        baselines=evidence.baselines,
+        in_use=evidence.in_use,
         metric=task.primary_metric,
         min_effect=task.min_effect,
         alpha=alpha,
         confidence=options.confidence,
-        metrics=sealed.candidate.metrics,
+        metrics=evidence.candidate_metrics(),
         guards=task.guards,
-        backtest=sealed.backtest,
-        labels={name: model.label for name, model in task.candidates().items()} | {CHAMPION: "the model in use"},
+        labels=labels,
     )
+
+
+def _advice(session: Session, candidate: Version, evidence: Evidence, decision: Decision) -> tuple[str, ...]:
+    """Say what would help to find a better model, from the study's curve and from the candidate's errors."""
+    task, own = session.task, evidence.candidate
+    parent = session.runs.parent(candidate.run_id)
+    values = session.runs.trial_values(parent, f"valid/{task.objective_metric}") if parent else []
+    parts = []
+    if task.grain.takes(CUSTOMER):
+        history = session.shop.features(["frequency"], session.splits.sealed_cutoffs, task.grain)
+        parts = parts_of(task.metric, own, history["frequency"].reindex(own.y.index))
+    return advise(decision, values, parts, task.horizon_days)
 
 
 def _corrected(looks: Sequence[Look], together: Sequence[str]) -> list[Outcome]:
@@ -265,13 +308,13 @@ def _corrected(looks: Sequence[Look], together: Sequence[str]) -> list[Outcome]:
     return outcomes
 
 
-def _log_look(session: Session, candidate: Version, sealed: SealedEvaluations, decision: Decision) -> None:
+def _log_look(session: Session, candidate: Version, evidence: Evidence, decision: Decision) -> None:
     """Log metrics, tables and pictures of a look to the candidate's run."""
-    session.runs.log(candidate.run_id, metrics={**sealed.metrics(), **decision.metrics()})
+    session.runs.log(candidate.run_id, metrics={**evidence.metrics(), **decision.metrics()})
     figures = draw(
         {
-            candidate.tags["model"]: sealed.candidate.tables,
-            decision.baseline: sealed.baselines[decision.baseline].tables,
+            candidate.tags["model"]: evidence.candidate.tables,
+            decision.baseline: evidence.sealed[decision.baseline].tables,
         },
         currency=session.shop.staged.currency,
         horizon_days=session.task.horizon_days,
@@ -279,7 +322,7 @@ def _log_look(session: Session, candidate: Version, sealed: SealedEvaluations, d
     )
     session.runs.log_artifacts(
         candidate.run_id,
-        tables=sealed.tables(),
+        tables=evidence.tables(),
         figures={f"sealed_{name}": png(figure) for name, figure in figures.items()},
     )
 
@@ -305,7 +348,7 @@ def _log_outcome(session: Session, candidate: Version, look: Look) -> None:
         looks=session.registry.ledger(),
         look=look.entry,
         horizon_days=session.task.horizon_days,
-        champion=in_use(session),
+        champion=_in_use_now(session, look),
     )
     texts = {"sealed/decision.json": json.dumps(look.entry, indent=2), "sealed/decision.html": page}
     session.runs.log_artifacts(candidate.run_id, texts=texts)
@@ -323,25 +366,95 @@ def in_use(session: Session) -> str:
     return f"version {champion.number}, {champion.tags['model']}" if champion is not None else "nothing"
 
 
+def preview(session: Session, version: int | None = None) -> str:
+    """Say which look a promotion takes, at which level and against what, without looking.
+
+    Parameters
+    ----------
+    session : Session
+    version : int, optional
+        As `promote` takes it.
+
+    Raises
+    ------
+    InputError
+        If the version cannot be judged.
+    """
+    candidate = session.registry.get(version) if version is not None else _newest(session)
+    rival = checked_rival(session, candidate)
+    window, champion = _window(session), session.registry.champion()
+    coming = next_look(session.registry, candidate, champion, window)
+    return _plan(session, candidate, rival, coming, f"{window.start} to {window.end}")
+
+
+def _plan(session: Session, candidate: Version, rival: Version | None, coming: NextLook, days: str) -> str:
+    """Describe a look before it is taken."""
+    name = f"{session.registry.name} version {candidate.number}, {candidate.tags['model']}"
+    if coming.recorded is not None:
+        return f"{name}: decided in look {coming.recorded.number} at the window {days}; no further look is needed"
+    task, n_baselines = session.task, len(session.task.baselines(candidate.params))
+    beside = [f"{n_baselines} baseline{'s' if n_baselines > 1 else ''}"]
+    if rival is not None:
+        beside.append(f"version {rival.number}, {rival.tags['model']}, which is in use")
+    needs = (
+        f"its gain over version {rival.number} has a lower bound above 0 and is at least {task.min_effect:g}"
+        if rival is not None
+        else "no baseline measures better: nothing else is in use"
+    )
+    return "\n".join(
+        [
+            f"{name}: look {coming.number} at the sealed window {days}",
+            f"  level {coming.alpha:.4f}; looks before have spent {coming.spent:.4f} of 0.05",
+            f"  compared in {task.primary_metric} with {' and '.join(beside)}",
+            f"  it is used if {needs}",
+        ]
+    )
+
+
+def _in_use_now(session: Session, look: Look) -> str:
+    """Return version, model and figure of the champion in words."""
+    use = used(look)
+    return f"{in_use(session)}, {use_text(look.decision, use)}" if use is not None else in_use(session)
+
+
 def decision_text(session: Session, look: Look) -> str:
     """Return the decision in a few lines, and the next command."""
     decision, outcome, name = look.decision, look.outcome, session.registry.name
     assert outcome is not None
     again = "" if look.fresh else " (decided before; no further look was taken)"
     lines = [
-        f"{name} version {look.version}: {'promoted' if outcome.promote else 'refused'}{again}",
-        f"  {_said(session, look)}",
-        f"  nearest baseline {decision.baseline}; look {look.number} at this window, level {decision.alpha:.4f}",
+        f"{name} version {look.version}: {'promoted' if outcome.promote else 'not used'}{again}",
+        f"  verdict: {_said(session, look)}",
+        f"  in use: {_in_use_now(session, look)}",
+        *(f"  not version {look.version}: {reason}" for reason in outcome.reasons),
+        f"  look {look.number} at this window, level {decision.alpha:.4f}",
     ]
     for comparison in decision.comparisons:
-        lines.append(f"  {decision.metric} {comparison}; smallest detectable {comparison.detectable:.4f}")
-    origins = ", ".join(f"{gain:+.4f} from {day}" for day, gain in decision.backtest.items())
-    fewer = "" if len(decision.backtest) >= BACKTEST_ORIGINS else f" instead of {BACKTEST_ORIGINS}"
-    lines.append(f"  gain over {decision.baseline} from {len(decision.backtest)} origins{fewer}: {origins}")
-    lines += [f"  because {reason}" for reason in outcome.reasons]
+        where = f" in {counted(comparison.windows)}" if comparison.windows else ""
+        lines.append(f"  {decision.metric} {comparison}{where}; smallest detectable {comparison.detectable:.4f}")
+    if len(decision.backtest) > 1:
+        origins = ", ".join(f"{gain:+.4f} from {day}" for day, gain in decision.backtest.items())
+        lines.append(f"  gain over {decision.baseline} by window: {origins}")
+    if decision.advice:
+        lines += ["  what would help:", *(f"    {advice}" for advice in decision.advice)]
     if outcome.promote:
         serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"
         lines.append(f"next: {session.again('score')}, or {serve}")
     else:
-        lines.append(f"next: {session.again('tune')} with more trials; in use: {in_use(session)}")
+        lines.append(f"next: {session.again('score')} scores with what is in use")
     return "\n".join(lines)
+
+
+def used(look: Look) -> Use | None:
+    """Return the model that is used after a look, with its figure; None for a look of before."""
+    decision, outcome = look.decision, look.outcome
+    assert outcome is not None
+    return next((use for use in (decision.use, decision.stay) if use is not None and use.model == outcome.use), None)
+
+
+def use_text(decision: Decision, use: Use) -> str:
+    """Return the figure of the model in use with its interval and windows, the best other figure, and the reason."""
+    low, high = use.interval
+    own = f"{decision.metric} {figure(use.estimate)} [{figure(low)}, {figure(high)}] in {counted(use.windows)}"
+    beside = f"; best of the others: {figure(use.other_estimate)}, {use.other_label}" if use.other else ""
+    return f"{own}{beside}; {use.reason}"
