@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -34,6 +34,14 @@ from workplace import QUICK, experiments
 pytestmark = pytest.mark.spark
 one_session = pytest.mark.xdist_group("spark")  # in one process, since starting Spark takes seconds
 TOLERANCE = 1e-9
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_java() -> Iterator[None]:
+    """Keep Java from optimising code that runs once: that would take a fifth of the time. Spark does the same work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        yield
 
 
 @pytest.fixture(scope="session")
