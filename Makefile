@@ -13,7 +13,8 @@ INSTALLED := .venv/installed
 SPARK := .venv/installed-spark
 LONG := -n 2 --dist loadgroup --no-loadscope-reorder  # the longest first, and Spark's in one process
 
-.PHONY: run test test-slow test-fleet test-spark test-all install install-spark java docs bench bench-coverage bench-faults lint format lock clean
+.PHONY: run test test-slow test-fleet test-spark test-all install install-spark java docs
+.PHONY: bench bench-coverage bench-decisions bench-faults lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -30,7 +31,7 @@ test-fleet: $(INSTALLED)
 test-spark: java $(SPARK)
 	$(BIN)/pytest -m spark $(LONG)
 
-test-all: test java $(SPARK)
+test-all: java test $(SPARK)
 	$(BIN)/pytest -m "slow or spark" $(LONG)
 	$(MAKE) test-fleet
 
@@ -50,6 +51,10 @@ bench: $(INSTALLED)
 # Some ten minutes: how often intervals hold the truth, into benchmarks/coverage.md.
 bench-coverage: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/coverage.py
+
+# Some forty minutes on one core: what the gate puts to use in simulated shops, into benchmarks/decisions.md.
+bench-decisions: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/decisions.py
 
 # Some ten minutes; PostgreSQL as above.
 bench-faults: $(INSTALLED)

@@ -386,7 +386,7 @@ def gather(paths: Mapping[date, Path], columns: Sequence[str], grain: Grain = CU
     return frame
 
 
-@cache  # an audit compiles dozens of definitions
+@cache  # the tables take longer than a definition on them, and an audit compiles dozens
 def _blank(horizon: timedelta = timedelta(days=90)) -> tuple[Tables, Tables]:
     """Return past and future of a shop that has every table and no data, for compiling definitions."""
     cutoff = date(2001, 1, 1)
