@@ -27,9 +27,9 @@ def chosen(monkeypatch: pytest.MonkeyPatch):
         tag=lambda number, tags: tagged.update(tags),
     )
 
-    def choose(task: str, validated: dict[str, dict[str, float]]) -> str:
+    def choose(task: str, validated: dict[str, dict[str, float]], *overrides: str) -> str:
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            config = typed(compose("config", [f"task={task}"]))
+            config = typed(compose("config", [f"task={task}", *overrides]))
         session = SimpleNamespace(
             task=Session(config).task, splits=None, client=None, registered_name="shop", registry=registry
         )
@@ -44,10 +44,12 @@ def clv(**figures: tuple[float, float]) -> dict[str, dict[str, float]]:
     return {name: {"gini": gini, "total_ratio": ratio} for name, (gini, ratio) in figures.items()}
 
 
-def test_within_the_guards_the_baseline_that_ranks_best_is_used(chosen):
+def test_the_baseline_that_ranks_best_is_used_whatever_its_total(chosen):
+    assert chosen("clv", clv(**{LIFETIME: (0.4, 1.1), LATELY: (0.9, 3.0), TOTAL: (0.8, 0.2)})) == LATELY
     assert chosen("clv", clv(**{LIFETIME: (0.5, 0.9), LATELY: (0.6, 1.2), TOTAL: (0.55, 1.0)})) == LATELY
 
 
 def test_outside_the_guards_the_baseline_that_is_least_outside_is_used(chosen):
-    assert chosen("clv", clv(**{LIFETIME: (0.4, 1.1), LATELY: (0.9, 3.0), TOTAL: (0.8, 0.2)})) == LIFETIME
-    assert chosen("clv", clv(**{LIFETIME: (0.9, 5.0), LATELY: (0.8, 3.0), TOTAL: (0.4, 1.3)})) == TOTAL
+    guard = "+task.guards.total_ratio=[0.8, 1.25]"
+    assert chosen("clv", clv(**{LIFETIME: (0.4, 1.1), LATELY: (0.9, 3.0), TOTAL: (0.8, 0.2)}), guard) == LIFETIME
+    assert chosen("clv", clv(**{LIFETIME: (0.9, 5.0), LATELY: (0.8, 3.0), TOTAL: (0.4, 1.3)}), guard) == TOTAL

@@ -329,7 +329,7 @@ def test_where_nothing_is_promoted_the_naive_model_is_used_until_it_is_beaten(
 def test_where_no_trial_is_within_the_guards_the_naive_model_is_used_without_a_look(workspace: Path, run: Run) -> None:
     (workspace / "mlflow.db").unlink()
     guarded = ["data=cdnow", "experiment=clv_quick", "search.models=[bg_nbd]", "tuning.n_trials=1"]
-    guarded.append("task.guards.total_ratio=[5.0, 6.0]")
+    guarded.append("+task.guards.total_ratio=[5.0, 6.0]")
     for _ in range(2):  # nothing changes by asking again
         done = run("run", *guarded, "report.sections=[verdicts]")
         assert "clv: none: no model was found to be judged: none of 1 complete trials is within" in done.stdout
