@@ -402,7 +402,7 @@ class TestLastingSlope:
         slope = lasting_slope([self.window(0), self.window(1), self.window(2)])
         assert slope == pytest.approx(1 / 1.6, abs=0.05)
         happened, p = self.window(0)
-        assert log_loss(happened, 1 / (1 + (1 / p - 1) ** slope)) < log_loss(happened, p) - 0.05
+        assert log_loss(happened, 1 / (1 + (1 / p - 1) ** slope)) < log_loss(happened, p) - 0.02
 
     def test_one_window_another_slope_later_and_reversed_or_equal_predictions_change_nothing(self):
         assert lasting_slope([self.window(0)]) == 1
@@ -426,7 +426,7 @@ class TestCalibratedProbabilities:
 
 @pytest.mark.parametrize("name", ["lightgbm", "lightgbm_probability", "blend", "probability_blend"])
 def test_trees_do_not_learn_the_day_of_the_cutoff(name: str, fitted) -> None:
-    dated = X.assign(cutoff_day=X.index.get_level_values("cutoff").dayofyear.astype(float))
+    dated = X.assign(cutoff_day=pd.DatetimeIndex(X.index.get_level_values("cutoff")).dayofyear.astype(float))
     model = EVERY[name]().fit(dated, target_of(name))
     assert np.array_equal(model.predict(dated), fitted[name].predict(X))
 
