@@ -19,6 +19,7 @@ from experiments.gate.standing import Standing, stand
 from experiments.models.base import Model
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
+from experiments.tasks.base import AmountTask
 from experiments.workflow.calibration import calibrated
 from experiments.workflow.session import Session, digest
 from features.families import feature_meanings
@@ -202,6 +203,7 @@ def made_from(session: Session, kind: str, name: str, params: Mapping[str, Any])
             session.lineage["feature_hash"],
             session.features,
             session.task.target,
+            session.task.amounts if isinstance(session.task, AmountTask) else None,
             kind,
             name,
             dict(params),
