@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from experiments.gate.admission import check_descriptive, check_judgeable
 from experiments.gate.decision_page import decision_page, figure, statement
 from experiments.gate.ledger import Look, NextLook, Window, close_look, next_look, open_look, record_decision
+from experiments.gate.next_steps import advise, parts_of
 from experiments.gate.promotion import carry_out
 from experiments.gate.rule import Decision, Outcome, Use, correct, counted, decide, enough_resamples
 from experiments.gate.sealed import CANDIDATE, CHAMPION, Evidence, gather, resample
@@ -18,6 +20,7 @@ from experiments.reports.model_charts import draw
 from experiments.workflow.baseline import use_baseline
 from experiments.workflow.session import Session, digest
 from features.errors import InputError, UnsuitableDataError, listing
+from features.grains import CUSTOMER
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
@@ -179,6 +182,7 @@ def take_look(session: Session, candidate: Version, rival: Version | None, toget
         seed=options.seed,
     )
     decision = _decide(session, candidate, rival, evidence, look.alpha, len(together))
+    decision = replace(decision, advice=_advice(session, candidate, evidence, decision))
     _log_look(session, candidate, evidence, decision)
     return record_decision(session.registry, look, decision)
 
@@ -254,6 +258,18 @@ def _decide(
         guards=task.guards,
         labels=labels,
     )
+
+
+def _advice(session: Session, candidate: Version, evidence: Evidence, decision: Decision) -> tuple[str, ...]:
+    """Say what would help to find a better model, from the study's curve and from the candidate's errors."""
+    task, own = session.task, evidence.candidate
+    parent = session.runs.parent(candidate.run_id)
+    values = session.runs.trial_values(parent, f"valid/{task.objective_metric}") if parent else []
+    parts = []
+    if task.grain.takes(CUSTOMER):
+        history = session.shop.features(["frequency"], session.splits.sealed_cutoffs, task.grain)
+        parts = parts_of(task.metric, own, history["frequency"].reindex(own.y.index))
+    return advise(decision, values, parts, task.horizon_days)
 
 
 def _corrected(looks: Sequence[Look], together: Sequence[str]) -> list[Outcome]:
@@ -387,21 +403,23 @@ def decision_text(session: Session, look: Look) -> str:
     lines = [
         f"{name} version {look.version}: {'promoted' if outcome.promote else 'not used'}{again}",
         f"  verdict: {_said(session, look)}",
+        f"  in use: {_in_use_now(session, look)}",
+        *(f"  not version {look.version}: {reason}" for reason in outcome.reasons),
+        f"  look {look.number} at this window, level {decision.alpha:.4f}",
     ]
-    lines.append(f"  in use: {_in_use_now(session, look)}")
-    lines += [f"  not version {look.version}: {reason}" for reason in outcome.reasons]
-    lines.append(f"  look {look.number} at this window, level {decision.alpha:.4f}")
     for comparison in decision.comparisons:
         where = f" in {counted(comparison.windows)}" if comparison.windows else ""
         lines.append(f"  {decision.metric} {comparison}{where}; smallest detectable {comparison.detectable:.4f}")
     if len(decision.backtest) > 1:
         origins = ", ".join(f"{gain:+.4f} from {day}" for day, gain in decision.backtest.items())
         lines.append(f"  gain over {decision.baseline} by window: {origins}")
+    if decision.advice:
+        lines += ["  what would help:", *(f"    {advice}" for advice in decision.advice)]
     if outcome.promote:
         serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"
         lines.append(f"next: {session.again('score')}, or {serve}")
     else:
-        lines.append(f"next: {session.again('tune')} with more trials")
+        lines.append(f"next: {session.again('score')} scores with what is in use")
     return "\n".join(lines)
 
 
