@@ -10,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: run test test-slow test-fleet test-spark docs bench bench-coverage bench-decisions bench-faults lint format lock clean
+.PHONY: run test test-slow test-fleet test-spark docs bench bench-amounts bench-coverage bench-decisions bench-faults lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -34,6 +34,10 @@ docs: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/speed.py
+
+# Some twenty minutes: how far amounts can be trusted on simulated shops, into benchmarks/amounts.md.
+bench-amounts: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/amounts.py
 
 # Some ten minutes: how often intervals hold the truth, into benchmarks/coverage.md.
 bench-coverage: $(INSTALLED)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from experiments.evaluation.amounts import Amounts
 from experiments.evaluation.validation import Evaluation
+from experiments.gate.admission import changed_features, check_champion
 from experiments.gate.standing import Standing, stand
 from experiments.models.base import Model
 from experiments.reports.figures import png
@@ -23,7 +24,6 @@ from experiments.tasks.base import AmountTask
 from experiments.workflow.calibration import calibrated
 from experiments.workflow.session import Session, digest
 from features.families import feature_meanings
-from features.snapshot import definition_hash
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
@@ -91,6 +91,7 @@ def make_candidate(session: Session, name: str, params: Mapping[str, Any], paren
 
     session.task.build(name, params)  # reports a wrong name or parameter before the features are built
     with answering(session.client), one_writer(session):
+        check_comparable_champion(session)
         own = made_from(session, "refit", name, params)
         existing = session.registry.find(own)
         if existing is not None:
@@ -100,6 +101,11 @@ def make_candidate(session: Session, name: str, params: Mapping[str, Any], paren
         model, amounts = _refitted(session, name, params)
         diagnosis = session.task.diagnose(model, session.training.at(max(session.splits.refit())))
         return register(session, _described(session, model, params, own, standing, diagnosis, amounts), parent)
+
+
+def check_comparable_champion(session: Session) -> None:
+    """Refuse to begin what cannot be compared with the champion in the end: see `gate.admission.check_champion`."""
+    check_champion(session.registry.champion(), session.lineage, session.retire_command)
 
 
 def _validated(session: Session, name: str, params: Mapping[str, Any]) -> Standing:
@@ -126,7 +132,7 @@ def _refitted(session: Session, name: str, params: Mapping[str, Any]) -> tuple[M
         session, name, task.build(name, params).fit(train.X, train.target), partial(task.build, name, params)
     )
     champion = session.registry.champion() if task.keeps_labels else None
-    if champion is not None and champion.has_current_code:
+    if champion is not None and champion.has_current_code and not changed_features(champion):
         latest = train.at(max(refit)).X
         model = task.align(
             model, latest, champion.estimator, session.shop.features(champion.features, [max(refit)], task.grain)
@@ -273,10 +279,7 @@ def _lineage_of(session: Session, made: Made) -> dict[str, str]:
 def _features_of(session: Session, model: Model) -> dict[str, str]:
     """Return the tags of what the model reads: the features that it was trained on, and those of its calibration."""
     further = [name for name in model.context if name not in session.features]
-    if not further:
-        return {}
-    features = [*session.features, *further]
-    return {"features": json.dumps(features), "feature_hash": definition_hash(features, session.task.grain)}
+    return session.feature_tags([*session.features, *further]) if further else {}
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from experiments.gate.admission import check_descriptive, check_judgeable
+from experiments.gate.admission import changed_features, check_descriptive, check_judgeable, retire_outdated
 from experiments.gate.decision_page import decision_page, figure, statement
 from experiments.gate.ledger import Look, NextLook, Window, close_look, next_look, open_look, record_decision
 from experiments.gate.next_steps import advise, parts_of
@@ -103,6 +103,23 @@ def roll_back(session: Session, reason: str | None = None) -> tuple[int, int]:
         return session.registry.roll_back(reason or "rolled back by hand")
 
 
+def retire(session: Session, reason: str | None = None) -> int:
+    """Take the champion out of use, without another in its place: the next model is compared with baselines alone.
+
+    Returns
+    -------
+    int
+        The version that was champion.
+
+    Raises
+    ------
+    InputError
+        If there is no champion.
+    """
+    with _one_at_a_time([session]):
+        return session.registry.retire(reason or "retired by hand")
+
+
 def promote_together(sessions: Sequence[Session], candidates: Sequence[Version]) -> list[Look | InputError]:
     """Gate the candidates of several tasks: judge each, correct p-values for their number, and only then promote.
 
@@ -133,7 +150,7 @@ def promote_together(sessions: Sequence[Session], candidates: Sequence[Version])
                 rivals[session] = checked_rival(session, candidate)
             except InputError as error:
                 refusals[session] = error
-        together = [session.task.name for session in rivals]
+        together = [session.question for session in rivals]
         for session, rival in rivals.items():
             try:
                 looks[session] = take_look(session, candidate_of[session], rival, together)
@@ -151,6 +168,8 @@ def checked_rival(session: Session, candidate: Version) -> Version | None:
     """Return the champion, unless it is the candidate, once both passed the checks that leave the window sealed."""
     champion = session.registry.champion()
     rival = champion if champion is not None and champion.number != candidate.number else None
+    if rival is not None and changed_features(rival):  # nothing scores with it any more: `take_look` retires it
+        rival = None
     check_judgeable(
         candidate,
         rival,
@@ -158,6 +177,7 @@ def checked_rival(session: Session, candidate: Version) -> Version | None:
         sealed_from=session.splits.sealed,
         tune=session.again("tune"),
         by_hand=f"promote by hand: {session.again('promote')} version={candidate.number} reason='…'",
+        retire=session.retire_command,
     )
     return rival
 
@@ -168,6 +188,7 @@ def take_look(session: Session, candidate: Version, rival: Version | None, toget
     A look that is decided already is returned as recorded, and the window stays closed.
     """
     options = session.config.evaluation
+    retire_outdated(session.registry)
     look = open_look(session.registry, candidate, session.registry.champion(), _window(session), together)
     if look.is_decided:
         return look
@@ -210,7 +231,8 @@ def _one_at_a_time(sessions: Iterable[Session]) -> Iterator[None]:
 
 
 def _newest(session: Session) -> Version:
-    versions = [version for version in session.registry.versions() if not version.is_baseline]
+    target = session.task.target  # older stores have several under one name
+    versions = [v for v in session.registry.versions() if not v.is_baseline and v.tags.get("target") == target]
     if not versions:
         raise InputError(
             f"{session.registry.name} has no version to promote",

@@ -23,6 +23,8 @@ from experiments.gate.sufficiency import check_sufficiency, check_tables
 from experiments.tasks import TASKS
 from experiments.tasks.base import Task
 from experiments.workflow.config import Config, EvaluationConfig
+from experiments.workflow.shipped import default_options
+from features.definitions import feature_hashes
 from features.engines import open_engine
 from features.errors import InputError, check_type, did_you_mean
 from features.grains import Grain
@@ -126,8 +128,14 @@ class Session:
         return self.shop.expand(names, min(first, staged.end))  # `splits` says what is wrong with one beyond the end
 
     @property
+    def question(self) -> str:
+        """Name of the task with what its configuration asks otherwise than the default one: `clv_180d`."""
+        return self.task.name + self.task.suffix(default_options(self.config.task["name"]))
+
+    @property
     def registered_name(self) -> str:
-        return f"{self.shop.staged.shop}-{self.task.name}"
+        """Name of models, ledger and champion."""
+        return f"{self.shop.staged.shop}-{self.question}"
 
     @cached_property
     def splits(self) -> Splits:
@@ -225,6 +233,15 @@ class Session:
             },
         )
 
+    def feature_tags(self, features: Sequence[str]) -> dict[str, str]:
+        """Return the tags that say which features a model reads, and how they are defined."""
+        grain = self.task.grain
+        return {
+            "features": json.dumps(list(features)),
+            "feature_hash": definition_hash(features, grain),
+            "feature_hashes": " ".join(feature_hashes(features, grain).values()),
+        }
+
     @cached_property
     def lineage(self) -> dict[str, str]:
         """Tags that say what a model was made for and from."""
@@ -236,8 +253,8 @@ class Session:
             "horizon_days": str(self.task.horizon_days),
             "currency": staged.currency,
             "population": self.task.population,
-            "features": json.dumps(self.features),
-            "feature_hash": definition_hash(self.features, self.task.grain),
+            **self.feature_tags(self.features),
+            "tune": self.again("tune"),
             "data_digest": staged.digest,
             "git_commit": git_commit(),
         }
@@ -250,10 +267,24 @@ class Session:
             "overrides.txt": masked("".join(f"{override}\n" for override in self.overrides)),
         }
 
-    def again(self, command: str) -> str:
-        """Return a command to type next, with the lasting choices of this session: data, task, folder, store."""
+    @property
+    def retire_command(self) -> str:
+        """Return the command that takes the champion out of use."""
+        return f"{self.again('promote')} retire=true reason='…'"
+
+    def again(self, command: str, but: tuple[str, ...] = ()) -> str:
+        """Return a command to type next, with the lasting choices of this session: data, task, folder, store.
+
+        Parameters
+        ----------
+        command : str
+        but : tuple of str
+            Choices to leave out.
+        """
         given = [
-            text for text in self.overrides if text.lstrip("+~").startswith(LASTING) and not text.startswith("tasks=")
+            text
+            for text in self.overrides
+            if (key := text.lstrip("+~")).startswith(LASTING) and not key.startswith(("tasks=", *but))
         ]
         folders = [f"--config-dir={folder}" for folder in self.config_dirs]
         return masked(" ".join(["experiments", command, *map(shlex.quote, [*folders, *given])]))

@@ -26,7 +26,7 @@ from experiments.tuning.study import (
     optimize,
 )
 from experiments.tuning.workers import check_memory_of_workers, optimize_with_workers
-from experiments.workflow.candidate import make_candidate
+from experiments.workflow.candidate import check_comparable_champion, make_candidate
 from experiments.workflow.config import TuningConfig
 from experiments.workflow.session import Session, digest
 
@@ -73,13 +73,7 @@ def _tune(session: Session) -> Version:
     space = Space(session.config.search.models, session.config.search.space)
     space.check({name: candidate.build().get_params() for name, candidate in task.candidates().items()})
 
-    champion = session.registry.champion()
-    if champion is not None and champion.tags["target"] != task.target:
-        logger.warning(
-            "the champion, version %d, is for another target (%s): promote will not compare the two",
-            champion.number,
-            champion.tags["target"],
-        )
+    check_comparable_champion(session)
     folds = session.splits.folds()
     dataset = session.training
     for baseline in task.baselines({}).values():  # fails here if a feature is missing, not after the study
