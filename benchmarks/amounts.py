@@ -1,6 +1,6 @@
 """How far amounts can be trusted on simulated seasonal shops, and how often that holds; written to amounts.md.
 
-PYTHONPATH=tests python benchmarks/amounts.py             # some ten minutes
+PYTHONPATH=tests python benchmarks/amounts.py             # some twenty minutes
 PYTHONPATH=tests python benchmarks/amounts.py 9000 9020   # these seeds alone, added to those that are there
 """
 
@@ -19,7 +19,7 @@ from seasonal_shops import shop
 
 logger = logging.getLogger(__name__)
 
-FIRST, LAST = 9000, 9120  # the prior was fitted on shops 5000 to 5047
+FIRST, LAST = 9000, 9050  # the prior was fitted on shops 5000 to 5047
 MODELS = {
     "clv": ("naive_last_91_days_rate", "mbg_nbd", "lightgbm"),
     "repurchase": ("naive_recency", "lightgbm_probability"),
