@@ -57,7 +57,17 @@ def kind(folder: Path, of: str) -> list[mlflow.entities.Run]:
 
 def test_run_ends_with_a_table_and_the_next_commands(finished_run: tuple[Path, str]) -> None:
     _, printed = finished_run
-    for expected in ("task", "verdict", "candidate", "best baseline", "in use", "best not in use", "version 1, "):
+    columns = ("task", "verdict", "candidate", "best baseline", "in use", "best not in use", "amounts")
+    for expected in (*columns, "version 1, "):
+        "task",
+        "verdict",
+        "candidate",
+        "best baseline",
+        "in use",
+        "best not in use",
+        "amounts",
+        "version 1, ",
+    ):
         assert expected in printed
     assert f"mlflow models serve -m models:/{NAME}@champion --env-manager local -p 5001" in printed
 
@@ -408,7 +418,9 @@ def test_the_best_measured_baseline_is_used_until_it_is_beaten(
     assert "it measured best of the baselines; version 1 was judged beside it" in naive.tags["reason"]
     validated = client(workspace).get_run(naive.run_id).data.metrics
     assert validated["valid/gini"] == refit.data.metrics[f"naive/{naive.tags['model']}/gini"]
-    assert validated.keys() == {name for name in refit.data.metrics if name.startswith("valid/")}
+    mean = {name for name in refit.data.metrics if name.startswith("valid/")}
+    assert {name for name in validated if not name.startswith("amounts/")} == mean
+    assert naive.tags["amounts"].partition(" ")[0] in ("reliable", "rough", "unreliable")
     assert f"in use: version 2, {naive.tags['model']}, gini" in done.stdout
     assert "no further look is needed" in run("promote", *strict, "dry=true").stdout
     assert "no further look was taken" in run("promote", *strict).stdout  # of the newest candidate

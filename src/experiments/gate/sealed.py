@@ -201,14 +201,13 @@ def _validated_from(version: Version, splits: Splits) -> str:
 
 
 def _in_use(sealed: Mapping[str, Evaluation], candidate: Version, champion: Version | None) -> str | None:
-    """Return the name under which the model in use is compared."""
+    """Return the name under which the model in use is compared: a baseline is a rule, of whatever day it was fitted."""
     if champion is None:
         return None
     if champion.number == candidate.number:
         return CANDIDATE
-    own = sealed[CHAMPION].prediction
-    baselines = [name for name in sealed if name not in (CANDIDATE, CHAMPION)]
-    return next((name for name in baselines if np.array_equal(sealed[name].prediction, own)), CHAMPION)
+    name = champion.tags["model"]
+    return name if champion.is_baseline and name in sealed else CHAMPION
 
 
 def _without_champion(models: Mapping[str, Evaluation]) -> dict[str, Evaluation]:

@@ -11,6 +11,7 @@ from experiments.gate.admission import retire_outdated
 from experiments.gate.decision_page import statement
 from experiments.gate.ledger import Look
 from experiments.gate.standing import baseline_metrics
+from experiments.workflow.calibration import calibrated, observe_sealed
 from experiments.workflow.candidate import Made, made_from, one_writer, register
 from experiments.workflow.session import Session
 from features.errors import InputError
@@ -36,6 +37,7 @@ def use_baseline(session: Session, candidate: Version, look: Look) -> None:
     validated = baseline_metrics(logged, outcome.use)
     parent = session.runs.parent(candidate.run_id)
     version = make_baseline(session, outcome.use, candidate.params, validated, tags, parent)
+    observe_sealed(session, version)
     session.registry.crown(version.number, f"gate: {reason}")
 
 
@@ -111,7 +113,8 @@ def make_baseline(
     Version
         The new version; or the existing one, if data, code, configuration and parameters are the same.
     """
-    baseline = session.task.baselines(params)[name]()
+    build = session.task.baselines(params)[name]
+    baseline = build()
     own = baseline.get_params(deep=False)
     with one_writer(session):
         digest = made_from(session, "naive", name, own)
@@ -120,15 +123,19 @@ def make_baseline(
             session.registry.tag(existing.number, tags)
             return existing
         train = session.training.at(*session.splits.refit())
+        model, amounts = calibrated(session, name, baseline.fit(train.X, train.target), build)
         made = Made(
             kind="naive",
             name=name,
-            model=baseline.fit(train.X, train.target),
+            model=model,
             params=own,
             digest=digest,
-            tags={"naive": name, **tags},
+            tags={"naive": name, **(amounts.tags() if amounts else {}), **tags},
             logged={},
-            metrics={f"valid/{metric}": value for metric, value in validated.items()},
+            metrics={
+                **{f"valid/{metric}": value for metric, value in validated.items()},
+                **(amounts.metrics() if amounts else {}),
+            },
             note=f"{name}, in use until a better model is promoted: {tags['reason']}.",
         )
         return register(session, made, parent)

@@ -15,6 +15,7 @@ from experiments.evaluation.amounts import (
     Calibration,
     Season,
     Window,
+    after_look,
     forecast,
     sampling,
     total_shift,
@@ -26,6 +27,7 @@ from features.errors import UnsuitableDataError
 
 if TYPE_CHECKING:
     from experiments.models.base import Model
+    from experiments.tracking.registry import Version
     from experiments.workflow.session import Session
 
 logger = logging.getLogger(__name__)
@@ -96,6 +98,19 @@ def calibrated(session: Session, name: str, model: Model, build: Callable[[], Mo
     fitted, amounts = calibrate(task, model, hindcasts, today)
     logger.info("%s: %s", name, amounts.said)
     return fitted, amounts
+
+
+def observe_sealed(session: Session, version: Version) -> None:
+    """Add what the sealed window shows of a version's amounts to its tags; only after a look, which has been counted.
+
+    Repeating it changes nothing, and a version without amounts stays as it is.
+    """
+    task, splits = session.task, session.splits
+    if not isinstance(task, AmountTask) or Amounts.recorded(version.tags) is None:
+        return
+    rows = task.judged_rows(task.dataset(session.shop, version.features, splits.sealed_cutoffs))
+    prediction = pd.Series(version.predict(rows.X), index=rows.X.index)
+    session.registry.tag(version.number, after_look(version.tags, rows.target, prediction, splits.sealed))
 
 
 def look_back(task: AmountTask, build: Callable[[], Model], dataset: Dataset, splits: Splits) -> list[Hindcast]:

@@ -18,6 +18,7 @@ from experiments.gate.sealed import CANDIDATE, CHAMPION, Evidence, gather, resam
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
 from experiments.workflow.baseline import use_baseline
+from experiments.workflow.calibration import observe_sealed
 from experiments.workflow.session import Session, digest
 from features.errors import InputError, UnsuitableDataError, listing
 from features.grains import CUSTOMER
@@ -212,6 +213,7 @@ def conclude(session: Session, candidate: Version, look: Look, outcome: Outcome)
     """Record the outcome of a look in the ledger, carry it out, and log it."""
     look = close_look(session.registry, look, outcome)
     carry_out(session.registry, candidate, look, _said(session, look))
+    observe_sealed(session, candidate)
     if look.changes_use and not outcome.promote:
         use_baseline(session, candidate, look)
     _log_outcome(session, candidate, look)
@@ -417,6 +419,13 @@ def _in_use_now(session: Session, look: Look) -> str:
     return f"{in_use(session)}, {use_text(look.decision, use)}" if use is not None else in_use(session)
 
 
+def _amounts(session: Session) -> list[str]:
+    """Return a line on how far the amounts of the champion can be trusted; none where it predicts no amounts."""
+    champion = session.registry.champion()
+    said = champion.tags.get("amounts_said") if champion is not None else None
+    return [f"  {said[0].lower()}{said[1:]}"] if said else []
+
+
 def decision_text(session: Session, look: Look) -> str:
     """Return the decision in a few lines, and the next command."""
     decision, outcome, name = look.decision, look.outcome, session.registry.name
@@ -426,6 +435,7 @@ def decision_text(session: Session, look: Look) -> str:
         f"{name} version {look.version}: {'promoted' if outcome.promote else 'not used'}{again}",
         f"  verdict: {_said(session, look)}",
         f"  in use: {_in_use_now(session, look)}",
+        *_amounts(session),
         *(f"  not version {look.version}: {reason}" for reason in outcome.reasons),
         f"  look {look.number} at this window, level {decision.alpha:.4f}",
     ]

@@ -172,11 +172,11 @@ def judge(answers: Sequence[Answer]) -> None:
             answer.look = end
 
 
-COLUMNS = ("task", "verdict", "metric", "candidate", "best baseline", "in use", "best not in use")
+COLUMNS = ("task", "verdict", "metric", "candidate", "best baseline", "in use", "best not in use", "amounts")
 
 
 def summary(answers: Sequence[Answer]) -> str:
-    """Return a line for each task, then text: verdict, candidate, best baseline, model in use, best that is not."""
+    """Return a line for each task, then text: verdict, candidate, best baseline, what is used."""
     lines = [dict(zip(COLUMNS, COLUMNS, strict=True)), *map(_row, answers)]
     widths = {column: max(len(line[column]) for line in lines) for column in COLUMNS}
     drawn = ["  ".join(line[column].ljust(width) for column, width in widths.items()).rstrip() for line in lines]
@@ -187,6 +187,8 @@ def _row(answer: Answer) -> dict[str, str]:
     row = {**dict.fromkeys(COLUMNS, "-"), "task": answer.name}
     if answer.candidate is not None or answer.is_unjudged:
         row["in use"] = in_use(answer.session)
+        champion = answer.session.registry.champion()
+        row["amounts"] = champion.tags.get("amounts", "-") if champion is not None else "-"
     if answer.candidate is not None:
         row["candidate"] = answer.candidate.tags["model"]
     if answer.look is None:
