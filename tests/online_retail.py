@@ -1,4 +1,4 @@
-"""A small shop in the layout of UCI's Online Retail, which the template conf/data/files.yaml maps."""
+"""A small shop in the layout of UCI's Online Retail, and the mapping that reads it."""
 
 from pathlib import Path
 
@@ -23,6 +23,22 @@ LINES = [
 ]
 
 
+COLUMNS = {
+    "order_id": "InvoiceNo",
+    "customer_id": "CustomerID",
+    "timestamp": "InvoiceDate",
+    "product_id": "StockCode",
+    "quantity": "Quantity",
+    "unit_price": "UnitPrice",
+}
+DATE_FORMAT = "%m/%d/%Y %H:%M"
+OF_THIS_SHOP = {
+    "cancelled_order_prefix": "C",
+    "non_product_codes": ["POST", "D", "M", "DOT", "CRUK", "C2", "BANK CHARGES", "AMAZONFEE", "PADS"],
+}
+DROPS = ("negative_quantity", "zero_price", "duplicate_rows")  # beside those that the template drops
+
+
 class OnlineRetail:
     """One CSV file, and the config that stages it."""
 
@@ -31,9 +47,12 @@ class OnlineRetail:
         self.file = folder / "online_retail.csv"
         self.write(LINES)
         self.config = data_config("files", shop="shop", currency="GBP", timezone="Europe/London", path=str(folder))
+        self.config |= OF_THIS_SHOP
         self.lines = self.config["tables"]["transactions"]
-        self.lines["path"] = self.file.name
+        self.lines |= {"path": self.file.name, "date_format": DATE_FORMAT, "columns": {**COLUMNS}}
         self.rules = self.config["rules"]
+        self.rules |= dict.fromkeys(DROPS, "drop")
+        self.config["confirmed_drops"] = dict.fromkeys(self.rules, 1)  # a few rows are a large share of so small a shop
 
     def write(self, lines, header=HEADER, encoding="utf-8"):
         self.file.write_text("\n".join([header, *lines]) + "\n", encoding=encoding)

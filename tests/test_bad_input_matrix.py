@@ -9,6 +9,7 @@ import errno
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import sqlite3
@@ -33,12 +34,14 @@ from experiments.tracking.store import connect
 from experiments.workflow import output
 from features.sources import cdnow, complete_journey, reading
 from merchandise_store import ROWS, Store
-from online_retail import LINES, OnlineRetail
+from online_retail import COLUMNS, DATE_FORMAT, LINES, OnlineRetail
 
 CDNOW = "data=cdnow"
 FILES = (
     "data=files data.shop=shop data.currency=GBP data.timezone=Europe/London "
-    "data.path=raw data.tables.transactions.path=online_retail.csv"
+    "data.path=raw data.tables.transactions.path=online_retail.csv "
+    f"'data.tables.transactions.date_format=\"{DATE_FORMAT}\"' "
+    + " ".join(f"data.tables.transactions.columns.{column}={source}" for column, source in COLUMNS.items())
 )
 STORE = "data=merchandise_store data.path=raw"
 SOURCES = {"complete_journey": "data=complete_journey", "cdnow": "data=cdnow", "files": FILES, "store": STORE}
@@ -214,7 +217,13 @@ def test_of_command_words_and_overrides(refused: Refused, command: str, words: l
         pytest.param("defaults: [files, _self_]\nshop: s", ["no value", "data.currency"], id="??? left"),
         pytest.param(
             "defaults: [files, _self_]\nshop: s\ncurrency: GBP\ntimezone: UTC",
-            ["no value", "data.tables.transactions.path"],
+            ["data.tables.transactions.path is not set", "either path or sql"],
+            id="nothing mapped",
+        ),
+        pytest.param(
+            "defaults: [files, _self_]\nshop: s\ncurrency: GBP\ntimezone: UTC\n"
+            "tables: {customers: {path: '???', columns: {customer_id: x}}}",
+            ["no value", "data.tables.customers.path"],
             id="??? left deep inside",
         ),
         pytest.param(
@@ -356,7 +365,7 @@ CHANGED_LINES = [
         "a negative price",
         lambda shop: shop.write([*LINES, "536399,1,x,1,12/5/2010 9:01,-1.85,17850,UK"]),
         "",
-        ["transactions.amount is out of range", "-1.85"],
+        ["rule negative_amount", "-1.85 (row 5)", "data.rules.negative_amount=net"],
     ),
     (
         "more than an amount can hold",
@@ -367,7 +376,7 @@ CHANGED_LINES = [
     (
         "no rule for free goods",
         lambda shop: shop.write([*LINES, "536399,1,x,1,12/5/2010 9:01,0,17850,UK"]),
-        "data.rules.zero_price=error",
+        "",
         ["rule zero_price", "data.rules.zero_price=drop"],
     ),
 ]
@@ -391,6 +400,97 @@ def test_of_the_users_files(
 ) -> None:
     change(online_retail)
     refused(f"{command} {FILES} {override}", *words)
+
+
+# Files as other shops export them: what is refused, and what becomes of it when the hint is followed to the end
+
+ORDERS = {"order_id": "order", "customer_id": "customer", "timestamp": "date", "amount": "total"}
+HINTED = re.compile(r"\+?data\.[a-z_.]+=(?:'[^']*'|\[[^\]]*\]|[^\s;]+)")
+
+
+def exported(**columns: str) -> str:
+    """Return the overrides that map a file x.csv."""
+    mapped = ORDERS | columns
+    return " ".join(
+        ["data=files data.shop=s data.currency=EUR data.timezone=Europe/Berlin data.tables.transactions.path=x.csv"]
+        + [f"data.tables.transactions.columns.{column}={source}" for column, source in mapped.items()]
+    )
+
+
+EXPORTS = [
+    ("two-digit years", "1,A,05-03-21,10\n2,B,17-03-21,20\n3,A,28-11-21,30", {}, ["'05-03-21'", "%d-%m-%y"], "60"),
+    ("words for zones", "1,A,2020-04-24 03:30:00 CST,10\n2,B,2020-04-26 03:30:00 CST,9", {}, ["CST"], None),
+    (
+        "customers on first lines only",
+        "1,A,2021-01-05,10\n2,,2021-01-05,20\n2,,2021-01-05,30\n3,B,2021-02-05,5",
+        {},
+        ["missing_customer_id drops 50.0% of rows and 76.9% of money"],
+        "15",
+    ),
+    ("ids in words", "1,NULL,2021-01-05,1000\n2,A,2021-01-07,5\n3,B,2021-03-07,5", {}, ["missing_customer_id"], "10"),
+    ("a lost quote", '1,"A",2021-01-05,10\n2,"B,2021-02-05,20', {}, ["line 3 does not have the columns"], None),
+    ("negative totals", "1,A,2021-03-05,100\n2,B,2021-03-06,20\n1R,A,2021-03-09,-100", {}, ["negative_amount"], "120"),
+    ("a decimal comma", '1,A,2021-03-01,"10,50"\n2,B,2021-03-02,"1234,56"', {}, ["'10,50'", "decimal="], "1,245"),
+    ("thousands marks", '1,A,2021-03-01,"1,234.50"\n2,B,2021-03-02,3', {}, ["'1,234.50'", "thousands="], "1,238"),
+    ("currency signs", "1,A,2021-03-01,$10.50\n2,B,2021-03-02,$3", {}, ["'$10.50'", "currency_sign="], "14"),
+    ("accounting", "1,A,2021-03-01,10\n2,B,2021-03-02,(5)\n3,B,2021-03-03,7", {}, ["'(5)'", "accounting=true"], "17"),
+    ("money rounded", "1,A,2021-03-01,3.33333\n2,B,2021-03-02,3", {}, ["'3.33333'", "not rounded unasked"], None),
+    ("numbers that restart", "1,A,2021-01-05,10\n1,B,2021-01-06,5", {}, ["several customers", "order_key="], "15"),
+    ("orders of two days", "1,A,2021-01-05,10\n1,A,2021-01-06,5\n2,B,2021-01-06,5", {}, ["several days"], "20"),
+    ("lines twice", "1,A,2021-01-05,10\n1,A,2021-01-05,10\n2,B,2021-01-06,5", {}, ["duplicate_rows"], "15"),
+    ("the year 2199", "1,A,2021-01-05,10\n2,B,2199-01-06,5", {}, ["dates that cannot be right", "2199"], None),
+    ("another encoding", "1,Caf\xe9,2021-01-05,10\n2,B,2021-01-06,5", {}, ["not encoded in UTF-8", "cp1252"], "15"),
+    ("lines above the header", "a report\nof 2021", {}, ["does not have the columns"], None),
+]
+
+
+@pytest.mark.parametrize(
+    ("lines", "columns", "words", "amount"), [pytest.param(*each[1:], id=each[0]) for each in EXPORTS]
+)
+def test_of_exports_and_their_hints(
+    refused: Refused,
+    capsys: pytest.CaptureFixture[str],
+    working_folder: Path,
+    lines: str,
+    columns: dict[str, str],
+    words: list[str],
+    amount: str | None,
+) -> None:
+    """Type what each hint says, until the table is staged; a hint that was typed does not come again."""
+    header = "order,customer,date,total"
+    (working_folder / "x.csv").write_bytes(f"{header}\n{lines}\n".encode("latin-1"))
+    command = f"data {exported(**columns)}"
+    message = refused(command, *words)
+    if amount is None:
+        return
+    for _ in range(3):
+        hint = message[message.index("next:") :]
+        first, *more = (found[0] for found in HINTED.finditer(hint))
+        command += f" {first}" + (f" {more[0]}" if more and more[0].startswith("+") else "")
+        if run(shlex.split(command)) == 0:
+            break
+        again = capsys.readouterr().err
+        assert again.splitlines() != message.splitlines()
+        message = again
+    else:
+        pytest.fail(message)
+    assert re.search(rf"amount +{amount} +EUR", capsys.readouterr().out)
+
+
+def test_of_values_that_yaml_changes(refused: Refused, working_folder: Path) -> None:
+    folder = working_folder / "my_conf" / "data"
+    folder.mkdir(parents=True)
+    text = "defaults: [files, _self_]\nshop: s\ncurrency: EUR\ntimezone: UTC\n"
+    for wrong, words in (
+        ("non_product_codes: [0010, NO]", ["data.non_product_codes is not a text", "quote it"]),
+        (
+            "tables: {transactions: {path: x.csv, columns: {order_id: No}}}",
+            ["columns.order_id is not a text", "quote it"],
+        ),
+    ):
+        (working_folder / "x.csv").write_text("No,customer,date,total\n")
+        (folder / "my_shop.yaml").write_text(text + wrong)
+        refused("data --config-dir my_conf data=my_shop", *words)
 
 
 def damage(store: Store, kept: float) -> None:
@@ -497,8 +597,9 @@ def test_of_a_package_that_is_not_installed(
         case("tune task.primary_metric=ginni", "did you mean 'gini'"),
         case("run task=clv task.horizon_days=ninety", "task.horizon_days", "wrong type", "'ninety'"),
         case("promote +task.guards.totl_ratio=[0,1]", "unknown metric 'totl_ratio'", "did you mean 'total_ratio'"),
-        case("promote task.guards.total_ratio=[2,1]", "task.guards.total_ratio", "[lowest, highest]"),
+        case("promote +task.guards.total_ratio=[2,1]", "task.guards.total_ratio", "[lowest, highest]"),
         case("promote task.guards=7", "task.guards", "wrong type"),
+        case("tune task.amounts.reliable=[1.1,1.25]", "task.amounts.reliable", "[lowest, highest]", "[1.1, 1.25]"),
         case("tune task=segmentation task.objective=silhouete", "did you mean 'silhouette'"),
         case("tune task=segmentation features=rfm", "no `variables:` to cluster on", "segment_rate, segment_value"),
         case(f"train {SEGMENTS} features.variables=[recencie]", "recencie"),

@@ -28,7 +28,7 @@ from features.outcomes import Outcome
 from features.shop import Shop
 from features.tables import MOMENT, MONEY
 from merchandise_store import Store, sales_of_a_year
-from online_retail import data_config
+from online_retail import COLUMNS, DATE_FORMAT, data_config
 from workplace import QUICK, experiments
 
 pytestmark = pytest.mark.spark
@@ -71,7 +71,8 @@ def online_retail(folder: Path) -> dict[str, object]:
     )
     frame.to_csv(folder / "online_retail.csv", index=False)
     config = data_config("files", shop="shop", currency="GBP", timezone="Europe/London", path=str(folder))
-    config["tables"]["transactions"]["path"] = "online_retail.csv"
+    mapping = {"path": "online_retail.csv", "date_format": DATE_FORMAT, "columns": {**COLUMNS}}
+    config["tables"]["transactions"] |= mapping
     return config
 
 

@@ -43,6 +43,8 @@ class Profile:
         Canonical tables that the shop lacks.
     drops : tuple of Drop
         Rows left out, per table and rule.
+    notes : tuple of str
+        What was decided and changed in reading.
     """
 
     shop: str
@@ -59,6 +61,7 @@ class Profile:
     rows: Mapping[str, int]
     absent: tuple[str, ...]
     drops: tuple[Drop, ...]
+    notes: tuple[str, ...]
 
 
 def profile(staged: Staged, tables: Tables, engine: Engine) -> Profile:
@@ -105,6 +108,7 @@ def profile(staged: Staged, tables: Tables, engine: Engine) -> Profile:
         rows=dict(staged.rows),
         absent=tuple(name for name in SPECS if name not in staged.rows),
         drops=staged.drops,
+        notes=staged.notes,
     )
 
 
@@ -146,11 +150,18 @@ def profile_text(profile: Profile, needs: Mapping[str, Iterable[str]] | None = N
         f"  absent: {', '.join(profile.absent) or 'none'}",
         "",
         "rows left out",
-        *(f"  {drop.table:<16} {drop.rows:>12,}   {drop.rule}" for drop in profile.drops),
+        *(_left_out(drop, profile.currency) for drop in profile.drops),
         *([] if profile.drops else ["  none"]),
     ]
+    if profile.notes:
+        lines += ["", "as read", *(f"  {note}" for note in profile.notes)]
     if needs:
         lines += ["", "tasks"]
         for task, missing in missing_tables(needs, profile.rows).items():
             lines.append(f"  {task:<16} {'has the tables it needs' if not missing else 'lacks ' + ', '.join(missing)}")
     return "\n".join(lines)
+
+
+def _left_out(drop: Drop, currency: str) -> str:
+    money = f" ({drop.amount:,.2f} {currency})" if drop.amount else ""
+    return f"  {drop.table:<16} {drop.rows:>12,}   {drop.rule}{money}"

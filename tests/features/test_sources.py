@@ -144,6 +144,7 @@ class TestFiles:
             "missing_customer_id": 2,
             "non_product_code": 1,
             "negative_quantity": 1,
+            "negative_amount": 0,
             "zero_price": 1,
             "duplicate_rows": 2,
         }

@@ -7,28 +7,78 @@ from datetime import date, timedelta
 import ibis.expr.types as ir
 
 from features.errors import SHOWN_VALUES, InputError
+from features.sources.raw import OrderKey
 
 LAST_YEAR = 2200
+LONELY_DAYS = 365
+DAY = "day"
+# what may tell orders apart whose number occurs again, in the order in which it is tried
+FURTHER_KEYS = ((DAY,), ("store_id",), ("store_id", DAY), ("customer_id",), ("customer_id", DAY))
+
+
+def check_orders(transactions: ir.Table, where: str, order: OrderKey | None) -> None:
+    """Refuse orders of several customers and, where the source says that none spans days, of several days.
+
+    Raises
+    ------
+    InputError
+        It names what tells these orders apart, after trying it.
+    """
+    may_span_days = order is None or order.may_span_days
+    lines = transactions.mutate(day=transactions.timestamp.date())
+    for column, of_several in (("customer_id", "customers"), (DAY, "days"))[: 1 if may_span_days else 2]:
+        broken = _of_several(lines, ("order_id",), column)
+        several = int(broken.count().execute())
+        if several:
+            examples = broken.order_by("order_id").limit(SHOWN_VALUES).to_pyarrow()["order_id"].to_pylist()
+            raise InputError(
+                f"{several:,} orders belong to several {of_several}",
+                where=where,
+                expected=f"an order_id of one customer{'' if may_span_days else ' and one day'} only",
+                found=", ".join(examples) + (", ..." if several > len(examples) else ""),
+                hint=_order_advice(lines, order, column),
+            )
+
+
+def _of_several(lines: ir.Table, key: tuple[str, ...], column: str) -> ir.Table:
+    counted = lines.group_by(list(key)).aggregate(of=lines[column].nunique())
+    return counted.filter(counted.of > 1)
+
+
+def _order_advice(lines: ir.Table, order: OrderKey | None, column: str) -> str:
+    """Name columns that tell the orders apart, after trying them."""
+    if order is None:
+        return "correct the source: it gives one id to several orders"
+    columns = {**order.columns, DAY: DAY}
+    of_one = ("customer_id",) if order.may_span_days else ("customer_id", DAY)
+    otherwise = "; where an order may span days, data.order_spans_days=true" if column == DAY else ""
+    for further in FURTHER_KEYS:
+        key = ("order_id", *further)
+        if all(name in columns for name in key) and not any(
+            int(_of_several(lines, key, each).count().execute()) for each in of_one if each not in key
+        ):
+            named = ",".join(columns[name] for name in key)
+            return f"where the number begins anew, {order.setting}=[{named}] tells all orders apart{otherwise}"
+    return f"name the columns that together tell orders apart: {order.setting}=[...]{otherwise}"
+
+
+def lonely_days(transactions: ir.Table) -> list[str]:
+    """Name a first or last day that stands a year away from all others: a mistyped year makes such a day."""
+    by_day = transactions.group_by(day=transactions.timestamp.date()).aggregate(lines=transactions.count())
+    found = []
+    for order in (by_day.day, by_day.day.desc()):
+        days = by_day.order_by(order).limit(2).to_pyarrow().to_pylist()
+        if len(days) == 2 and abs((days[0]["day"] - days[1]["day"]).days) >= LONELY_DAYS:
+            gap = abs((days[0]["day"] - days[1]["day"]).days)
+            found.append(
+                f"transactions: {days[0]['day']} stands {gap:,} days away from all others ({days[0]['lines']:,} rows):"
+                " see whether its year is right"
+            )
+    return found
 
 
 def extent(transactions: ir.Table, where: str) -> tuple[date, date, int]:
     """Return first day, day after the last, and customers; refuse transactions that no model can be trained on."""
-    shared = (
-        transactions.group_by("order_id")
-        .aggregate(customers=transactions.customer_id.nunique())
-        .filter(lambda orders: orders.customers > 1)
-    )
-    several = int(shared.count().execute())
-    if several:
-        examples = shared.order_by("order_id").limit(SHOWN_VALUES).to_pyarrow()["order_id"].to_pylist()
-        raise InputError(
-            f"{several:,} orders belong to several customers",
-            where=where,
-            expected="an order_id of one customer only",
-            found=", ".join(examples) + (", ..." if several > len(examples) else ""),
-            hint="where ids repeat across customers, join them in data.tables.transactions.sql: "
-            "SELECT customer || '-' || id AS order_id, ...",
-        )
     figures = transactions.aggregate(
         first=transactions.timestamp.min(),
         last=transactions.timestamp.max(),

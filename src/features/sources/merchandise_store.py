@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import logging
 import unicodedata
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any, ClassVar
-from zipfile import BadZipFile
 
 import pandas as pd
 
 from features.engines import DuckDB
 from features.errors import InputError, listing
 from features.sources.raw import RAW_PREFIX, Raw
-from features.sources.reading import hash_files, query, readable
+from features.sources.reading import DAMAGED_WORKBOOK, hash_files, query, readable
 from features.sources.shop_config import ShopConfig
 from features.tables import MONEY, QUANTITY
 
@@ -29,19 +27,6 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (".csv", ".xlsx")
 ENCODINGS = ("utf-8", "cp949")  # of CSV; cp949 is what Excel saves in Korea
-# A damaged workbook fails wherever openpyxl first stumbles over it: in the archive, the XML or what that says.
-DAMAGED = (
-    BadZipFile,
-    zlib.error,
-    OSError,
-    EOFError,
-    SyntaxError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    ValueError,
-    NotImplementedError,
-)
 PUBLISHED = (
     'download them from Kaggle ("Marketing Insights for E-Commerce Company") or from Dacon\'s e-commerce segmentation '
     "competition, and give their folder: data.path=…"
@@ -492,7 +477,7 @@ def _utf8_csv(path: Path, copy: Path) -> Path:
     if path.suffix.lower() == ".xlsx":
         try:
             cells = pd.read_excel(path, header=None, dtype=object, na_filter=False, engine="openpyxl")
-        except DAMAGED as error:
+        except DAMAGED_WORKBOOK as error:
             raise InputError(
                 "the file is not a complete Excel workbook",
                 where=str(path),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -31,6 +31,10 @@ class Rule:
         Meaning of such a row.
     shows : str
         Column of `Raw.table` whose values the refusal shows.
+    limit : float, optional
+        Largest share of rows, or of money, that the rule may drop.
+    hint : str
+        Next thing to type where the file is refused.
     """
 
     name: str
@@ -38,6 +42,47 @@ class Rule:
     drop: bool = True
     meaning: str = ""
     shows: str = ""
+    limit: float | None = None
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Values that can be read, and are not believed.
+
+    Attributes
+    ----------
+    column : str
+        Canonical column.
+    meets : ibis boolean column
+        Over `Raw.table`; null counts as false.
+    problem, expected : str
+        For the message.
+    """
+
+    column: str
+    meets: ir.BooleanColumn
+    problem: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class OrderKey:
+    """The columns of a source that tell its orders apart, for messages.
+
+    Attributes
+    ----------
+    may_span_days : bool
+        An order may have lines of several days.
+    setting : str
+        Configuration key that names the columns.
+    columns : mapping of str to str
+        Canonical column that could tell orders apart -> the source's name of it.
+    """
+
+    may_span_days: bool
+    setting: str
+    columns: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -58,6 +103,19 @@ class Raw:
         is not, the text could not be read, and staging says so.
     expected : mapping of str to str
         Typed column -> what a text should look like.
+    advice : mapping of str to callable
+        Typed column -> function of the table that returns what to type where a text cannot be read or is not
+        believed, after trying it on all texts; None where nothing helps.
+    doubts : tuple of Doubt
+        Values that stop staging though they can be read.
+    records : int, optional
+        Number of records that were counted in the files without DuckDB.
+    notes : tuple of str
+        What was decided in reading, for the profile.
+    counted : mapping of str to ibis boolean column
+        What was changed in reading -> the rows, for the profile.
+    order : OrderKey, optional
+        What tells orders apart, where the source's user decides that.
     """
 
     table: ir.Table
@@ -65,6 +123,12 @@ class Raw:
     rules: tuple[Rule, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     expected: Mapping[str, str] = field(default_factory=dict)
+    advice: Mapping[str, Callable[[ir.Table], str | None]] = field(default_factory=dict)
+    doubts: tuple[Doubt, ...] = ()
+    records: int | None = None
+    notes: tuple[str, ...] = ()
+    counted: Mapping[str, ir.BooleanColumn] = field(default_factory=dict)
+    order: OrderKey | None = None
 
 
 class Source(Protocol):

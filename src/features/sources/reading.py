@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from zipfile import BadZipFile
 
 import duckdb
 import ibis.expr.types as ir
@@ -15,9 +18,19 @@ from features import tables as canonical
 from features.engines import DuckDB
 from features.errors import InputError
 
-# Errors that the user can correct: a file that DuckDB cannot read, a query that it does not understand. Not among them:
-# no memory left.
-UNREADABLE = (duckdb.ProgrammingError, duckdb.DataError, duckdb.IOException, duckdb.NotSupportedError)
+# A damaged workbook fails wherever openpyxl first stumbles over it: in the archive, the XML or what that says.
+DAMAGED_WORKBOOK = (
+    BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    SyntaxError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    NotImplementedError,
+)
 
 
 def package_folder(name: str) -> Path:
@@ -31,6 +44,11 @@ def package_folder(name: str) -> Path:
 def sql_literal(text: object) -> str:
     """Quote a path or name as a string of SQL."""
     return "'" + str(text).replace("'", "''") + "'"
+
+
+def literal_path(path: Path) -> str:
+    """Escape the marks of a pattern in a path: DuckDB takes every path for a pattern."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def query(engine: DuckDB, name: str, sql: str) -> ir.Table:
@@ -70,7 +88,9 @@ def readable(where: str) -> Iterator[None]:
     """
     try:
         yield
-    except UNREADABLE as error:
+    except duckdb.OutOfMemoryException:
+        raise  # `DuckDB.enough_memory` says so
+    except duckdb.Error as error:
         raise _explain(str(error), where) from None
 
 

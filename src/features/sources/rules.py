@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from math import ceil
 from pathlib import Path
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 
 from features.engines import DuckDB
 from features.errors import SHOWN_VALUES, InputError
-from features.sources.raw import RAW_PREFIX, Raw, Rule
+from features.sources.raw import RAW_PREFIX, Doubt, Raw, Rule
 from features.sources.staged import Drop
 from features.tables import SPECS, TableSpec
 
 logger = logging.getLogger(__name__)
 
 
-def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> tuple[int, list[Drop]]:
-    """Apply the rules, refuse what could not be read, write the rest; return rows kept and dropped."""
+@dataclass(frozen=True)
+class Written:
+    """What became of a raw table: rows kept, rows dropped, and what was changed in reading."""
+
+    rows: int
+    drops: tuple[Drop, ...]
+    notes: tuple[str, ...]
+
+
+def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> Written:
+    """Apply the rules, refuse what could not be read or is not believed, write the rest.
+
+    Raises
+    ------
+    InputError
+    """
     rule = ibis.literal("")
     for declared in reversed(raw.rules):  # the first rule that a row meets is the outermost condition
         rule = ibis.ifelse(declared.meets.fill_null(False), declared.name, rule)
@@ -26,13 +45,21 @@ def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> tuple[in
     with engine.progress(f"counting {name}"), engine.enough_memory():
         counts = _count(ruled, raw)
     rows_in = sum(counts[rule]["rows"] for rule in counts)
-    if not rows_in:
-        raise InputError(f"{name} is empty", where=raw.where, expected="at least one row", found="0 rows")
+    _check_records(name, raw, rows_in)
     for declared in raw.rules:
         if not declared.drop and declared.name in counts:
             met = ruled.filter(ruled.staging_rule == declared.name)
-            raise _refusal(name, declared, met, counts[declared.name]["rows"], raw.where)
+            raise _refusal(name, declared, met, counts[declared.name], _total(counts), raw.where)
     kept = ruled.filter(ruled.staging_rule == "")
+    for column, text in raw.texts.items():
+        if "" in counts and counts[""][f"unread_{column}"]:
+            raise _unreadable_values(name, column, text, kept, counts[""][f"unread_{column}"], raw)
+    for number, doubt in enumerate(raw.doubts):
+        if "" in counts and counts[""][f"doubt_{number}"]:
+            raise _doubtful_values(name, doubt, kept.filter(doubt.meets), counts[""][f"doubt_{number}"], raw)
+    for declared in raw.rules:
+        if declared.limit is not None and declared.name in counts:
+            _check_share(name, declared, counts[declared.name], _total(counts), raw.where)
     if "" not in counts:
         raise InputError(
             f"no row of {name} is left after its rules",
@@ -40,27 +67,82 @@ def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> tuple[in
             found=", ".join(f"{rule}: {counts[rule]['rows']:,} rows" for rule in counts),
             hint="check the rules in the data config, and what they go by: cancelled_order_prefix, non_product_codes",
         )
-    for column, text in raw.texts.items():
-        if counts[""][column]:
-            raise _unreadable_values(name, column, text, kept, counts[""][column], raw)
     engine.write(_conform(kept, SPECS[name]), path)
-    drops = [Drop(name, declared.name, counts.get(declared.name, {"rows": 0})["rows"]) for declared in raw.rules]
+    nothing = {"rows": 0, "amount": 0.0 if "amount" in raw.table.columns else None}
+    met = {declared.name: counts.get(declared.name, nothing) for declared in raw.rules}
+    drops = tuple(Drop(name, rule, each["rows"], each["amount"]) for rule, each in met.items())
     dropped = ", ".join(f"{drop.rule} {drop.rows:,}" for drop in drops if drop.rows)
     rows = counts[""]["rows"]
     logger.info(
         "%s: %s rows of %s, dropped: %s, kept: %s", name, f"{rows_in:,}", raw.where, dropped or "none", f"{rows:,}"
     )
-    return rows, drops
+    return Written(rows, drops, (*raw.notes, *_changes(name, raw, counts)))
 
 
-def _count(ruled: ir.Table, raw: Raw) -> dict[str, dict[str, int]]:
-    """Count rows and unreadable values per rule; the rows that meet none are under the empty name."""
-    unreadable = {
-        column: (ruled[text].notnull() & ruled[column].isnull()).cast("int64").sum()
+def _count(ruled: ir.Table, raw: Raw) -> dict[str, dict[str, Any]]:
+    """Count rows, money and what is wrong with them per rule; the rows that meet none are under the empty name."""
+    figures = {
+        f"unread_{column}": (ruled[text].notnull() & ruled[column].isnull()).cast("int64").sum()
         for column, text in raw.texts.items()
     }
-    counts = ruled.group_by("staging_rule").aggregate(rows=ruled.count(), **unreadable).to_pyarrow().to_pylist()
-    return {row.pop("staging_rule"): row for row in counts}
+    figures |= {f"doubt_{n}": doubt.meets.fill_null(False).cast("int64").sum() for n, doubt in enumerate(raw.doubts)}
+    figures |= {f"counted_{n}": met.fill_null(False).cast("int64").sum() for n, met in enumerate(raw.counted.values())}
+    has_money = "amount" in ruled.columns and ruled.amount.type().is_numeric()
+    amount = ruled.amount.abs().cast("decimal(38, 4)").sum().cast("float64") if has_money else ibis.null("float64")
+    by_rule = ruled.group_by("staging_rule").aggregate(rows=ruled.count(), money=amount, **figures)
+    counts = {}
+    for row in by_rule.to_pyarrow().to_pylist():
+        counts[row.pop("staging_rule")] = row | {"amount": row.pop("money")}
+    return counts
+
+
+def _total(counts: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    return {key: float(sum(count[key] or 0 for count in counts.values())) for key in ("rows", "amount")}
+
+
+def _check_records(name: str, raw: Raw, rows: int) -> None:
+    """Refuse a table without rows, and one of which DuckDB does not find the records that were counted."""
+    if raw.records is not None and raw.records != rows:
+        raise InputError(
+            f"{name} has other rows than its files have records",
+            where=raw.where,
+            expected=f"{raw.records:,} rows, as many as there are records",
+            found=f"{rows:,} rows",
+            hint=f"declare delimiter, quote and escape in data.tables.{name}",
+        )
+    if not rows:
+        raise InputError(f"{name} is empty", where=raw.where, expected="at least one row", found="0 rows")
+
+
+def _shares(count: Mapping[str, Any], total: Mapping[str, float]) -> dict[str, float]:
+    """Return the share of rows, and of money where there is any."""
+    shares = {"rows": count["rows"] / total["rows"]}
+    return shares | ({"money": (count["amount"] or 0.0) / total["amount"]} if total["amount"] else {})
+
+
+def _check_share(name: str, rule: Rule, count: Mapping[str, Any], total: Mapping[str, float], where: str) -> None:
+    """Refuse a rule that drops a larger share of rows or of money than it may."""
+    shares = _shares(count, total)
+    if rule.limit is None or max(shares.values()) <= rule.limit:
+        return
+    raise InputError(
+        f"the rule {rule.name} drops {' and '.join(f'{share:.1%} of {what}' for what, share in shares.items())}"
+        f" of {name}: {rule.meaning}",
+        where=where,
+        expected=f"at most {rule.limit:.1%} of either",
+        found=f"{count['rows']:,} of {total['rows']:,.0f} rows",
+        hint=f"where that is right, confirm it: {_confirmation(rule, shares)}",
+    )
+
+
+def _confirmation(rule: Rule, shares: Mapping[str, float]) -> str:
+    return f"+data.confirmed_drops.{rule.name}={ceil(max(shares.values()) * 100) / 100:g}"
+
+
+def _changes(name: str, raw: Raw, counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say what was changed in reading, and in how many rows."""
+    rows = [sum(count[f"counted_{n}"] for count in counts.values()) for n in range(len(raw.counted))]
+    return [f"{name}: {what}: {n:,} rows" for what, n in zip(raw.counted, rows, strict=True) if n]
 
 
 def _conform(table: ir.Table, spec: TableSpec) -> ir.Table:
@@ -77,29 +159,55 @@ def _conform(table: ir.Table, spec: TableSpec) -> ir.Table:
     return table.select(**columns)
 
 
-def _refusal(name: str, rule: Rule, met: ir.Table, rows: int, where: str) -> InputError:
+def _refusal(
+    name: str, rule: Rule, met: ir.Table, count: Mapping[str, Any], total: Mapping[str, float], where: str
+) -> InputError:
     numbers = [column for column, spec in SPECS[name].columns.items() if spec.counted and column in met.columns]
     shown = list(dict.fromkeys([rule.shows, *numbers]))
     examples = met.select(*shown).order_by(shown[::-1]).limit(SHOWN_VALUES).to_pyarrow().to_pylist()
-    values = [
-        f"{row[rule.shows]} (row {row[shown[-1]]:,})" if len(shown) > 1 else str(row[rule.shows]) for row in examples
-    ]
+    values = [f"{_plain(row[rule.shows])}{f' (row {row[shown[-1]]:,})' if len(shown) > 1 else ''}" for row in examples]
+    shares = _shares(count, total)
+    drop = f"data.rules.{rule.name}=drop"
+    if rule.limit is not None and max(shares.values()) > rule.limit:
+        drop += f" {_confirmation(rule, shares)}"
     return InputError(
-        f"{rows:,} rows of {name} meet the rule {rule.name}: {rule.meaning}",
+        f"{count['rows']:,} rows of {name} meet the rule {rule.name}: {rule.meaning}",
         where=where,
-        found=f"{rule.shows} = {', '.join(values)}{', ...' if rows > len(values) else ''}",
-        hint=f"data.rules.{rule.name}=drop leaves such rows out and counts them; or correct the source",
+        found=f"{rule.shows} = {', '.join(values)}{', ...' if count['rows'] > len(values) else ''}; "
+        + " and ".join(f"{share:.1%} of all {what}" for what, share in shares.items()),
+        hint=f"{drop} leaves such rows out and counts them; {rule.hint or 'or correct the source'}",
     )
 
 
 def _unreadable_values(name: str, column: str, text: str, kept: ir.Table, rows: int, raw: Raw) -> InputError:
     bad = kept.filter(kept[text].notnull() & kept[column].isnull())
-    values = bad.select(text=bad[text].cast("string")).distinct().order_by("text").limit(SHOWN_VALUES)
-    shown = ", ".join(repr(value) for value in values.to_pyarrow()["text"].to_pylist())
     wanted = SPECS[name].columns.get(column)
     return InputError(
         f"{name}.{column} has values that cannot be read" + (f" as {wanted.type}" if wanted else " as a number"),
         where=f"{raw.where}, column {text.removeprefix(RAW_PREFIX)}",
         expected=raw.expected.get(column),
-        found=f"{shown} ({rows:,} rows in all)",
+        found=f"{_shown(bad[text].cast('string'), bad)} ({rows:,} rows in all)",
+        hint=raw.advice[column](kept) if column in raw.advice else None,
     )
+
+
+def _doubtful_values(name: str, doubt: Doubt, bad: ir.Table, rows: int, raw: Raw) -> InputError:
+    text = raw.texts.get(doubt.column)
+    shown = bad[doubt.column].cast("string") if text is None else bad[text].cast("string")
+    read = bad[doubt.column].cast("string")
+    return InputError(
+        doubt.problem,
+        where=raw.where if text is None else f"{raw.where}, column {text.removeprefix(RAW_PREFIX)}",
+        expected=doubt.expected,
+        found=f"{_shown(shown, bad)} read as {_shown(read, bad)} ({rows:,} rows in all)",
+        hint=raw.advice[doubt.column](raw.table) if doubt.column in raw.advice else None,
+    )
+
+
+def _plain(value: object) -> str:
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
+
+
+def _shown(texts: ir.Column, rows: ir.Table) -> str:
+    values = rows.select(text=texts).distinct().order_by("text").limit(SHOWN_VALUES)
+    return ", ".join(repr(value) for value in values.to_pyarrow()["text"].to_pylist())

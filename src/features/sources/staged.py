@@ -20,11 +20,12 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Drop:
-    """The number of rows of a raw table that one rule left out."""
+    """The number of rows of a raw table that one rule left out, and the money on them where they have amounts."""
 
     table: str
     rule: str
     rows: int
+    amount: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Staged:
         Distinct customers in the transactions.
     drops : tuple of Drop
         Rows left out, per table and rule, rules that no row met included.
+    notes : tuple of str
+        What was decided and changed in reading.
     """
 
     shop: str
@@ -61,6 +64,7 @@ class Staged:
     rows: Mapping[str, int]
     customers: int
     drops: tuple[Drop, ...]
+    notes: tuple[str, ...] = ()
 
     def open(self, engine: Engine) -> Tables:
         """Open the canonical tables on an engine, under their canonical names: one shop per engine."""
@@ -80,6 +84,7 @@ def read_manifest(folder: Path) -> Staged:
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     manifest |= {key: date.fromisoformat(manifest[key]) for key in ("start", "end")}
     manifest["drops"] = tuple(Drop(**drop) for drop in manifest["drops"])
+    manifest["notes"] = tuple(manifest["notes"])
     return Staged(folder=folder, **manifest)
 
 

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from features import tables as canonical
 from features.engines import staging_engine
-from features.sources.extent import extent
+from features.sources.extent import check_orders, extent, lonely_days
 from features.sources.raw import Source
 from features.sources.reading import readable
 from features.sources.rules import write_canonical
@@ -85,7 +85,9 @@ def _digest(source: Source, config: Mapping[str, Any]) -> str:
     digest.update(source.content().encode())
     tables, own = Path(canonical.__file__).parent, Path(__file__)
     contract = [*sorted(tables.glob("*.py")), tables.with_name("checks.py"), *(own.with_name(name) for name in CODE)]
-    for code in (Path(inspect.getfile(type(source))), *contract):
+    module = Path(inspect.getfile(type(source)))
+    own_code = sorted(module.parent.glob("*.py")) if module.name == "__init__.py" else [module]
+    for code in (*own_code, *contract):
         digest.update(code.read_bytes())
     return digest.hexdigest()
 
@@ -99,19 +101,25 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
     engine = staging_engine(scratch)
     rows: dict[str, int] = {}
     drops: list[Drop] = []
+    notes: list[str] = []
     try:
         with readable(f"the raw files of {shop.name}"):
             raw_tables = source.tables(engine, scratch)
         for name, raw in raw_tables.items():
             path = folder / f"{name}.parquet"
             with readable(raw.where):
-                rows[name], dropped = write_canonical(name, raw, engine, path)
+                written = write_canonical(name, raw, engine, path)
+            rows[name] = written.rows
+            drops += written.drops
+            notes += written.notes
             with engine.progress(f"checking {name}"):
                 check(name, engine.read(path, table=name), raw.where)
-            drops += dropped
         transactions = engine.read(folder / "transactions.parquet", table="transactions")
         with engine.progress("checking orders"):
-            start, end, customers = extent(transactions, raw_tables["transactions"].where)
+            of_transactions = raw_tables["transactions"]
+            check_orders(transactions, of_transactions.where, of_transactions.order)
+            start, end, customers = extent(transactions, of_transactions.where)
+            notes += lonely_days(transactions)
     finally:
         engine.connection.disconnect()
     shutil.rmtree(scratch)
@@ -126,6 +134,7 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
         rows=rows,
         customers=customers,
         drops=tuple(drops),
+        notes=tuple(notes),
     )
     write_manifest(staged, folder)
     return staged

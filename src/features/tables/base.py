@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import ibis
 
 MONEY = "decimal(18, 4)"
-QUANTITY = "decimal(18, 3)"
+QUANTITY = "decimal(18, 6)"
 MOMENT = "timestamp(6)"
 
 

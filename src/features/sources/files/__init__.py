@@ -1,0 +1,477 @@
+"""The user's own tables: text files, workbooks, Parquet or a query, by a mapping of columns.
+
+conf/data/files.yaml explains the keys. Each module here is one question: what the config says (`config`), how the
+files are written (`records`), how values are (`values`, `times`), and what an order is (`orders`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, time, timedelta
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+from uuid import uuid4
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+from features.engines import DuckDB, staging_engine
+from features.errors import InputError, did_you_mean, listing
+from features.sources.files import config as checked
+from features.sources.files.config import DAY, RETURNS, RULES, UNIT_PRICE, TableConfig, table_config
+from features.sources.files.orders import CARRIED, carried, joined, matched
+from features.sources.files.records import Read, converted_query, read_records
+from features.sources.files.times import formats, has_zone, may_fit, moments
+from features.sources.files.values import (
+    factor,
+    is_address_in_capitals,
+    is_missing,
+    is_whole_number,
+    normal_id,
+    number,
+    product,
+    styles,
+    trimmed,
+)
+from features.sources.raw import RAW_PREFIX, Doubt, OrderKey, Raw, Rule
+from features.sources.reading import hash_files, literal_path, query, readable, sql_literal
+from features.sources.shop_config import ShopConfig, check_keys
+from features.tables import SPECS
+
+SAME = ("same.1", "same.2")  # rows that agree in both are equal in all columns of the file
+SUGGESTED = 3
+MARKS = 10_000  # texts in which marks beside digits are looked for
+PLANNED = ("starts_at", "ends_at")  # moments that may lie in the future
+
+
+class Files:
+    """Tables as the user has them.
+
+    Parameters
+    ----------
+    shop : ShopConfig
+        Its time zone is the one that timestamps are converted to.
+    options : mapping
+        The keys of conf/data/files.yaml.
+
+    Raises
+    ------
+    InputError
+        If the config is wrong or a file is missing.
+    """
+
+    required: ClassVar[tuple[str, ...]] = ("tables", "max_dropped")
+    optional: ClassVar[tuple[str, ...]] = (
+        "path",
+        "rules",
+        "confirmed_drops",
+        "cancelled_order_prefix",
+        "non_product_codes",
+        "missing",
+        "dates",
+        "order_spans_days",
+    )
+
+    def __init__(self, shop: ShopConfig, options: Mapping[str, Any]) -> None:
+        self.shop = shop
+        self.root = Path(str(options["path"] or ".")).expanduser()
+        self.actions = checked.actions(options["rules"] or {})
+        self.limits = checked.limits(options["max_dropped"], options["confirmed_drops"] or {})
+        self.cancelled_prefix = checked.prefix(options["cancelled_order_prefix"])
+        self.non_product_codes = checked.codes(options["non_product_codes"])
+        self.missing = checked.missing_words(options["missing"])
+        self.first_day, self.last_day = checked.days(options["dates"])
+        self.may_span_days = checked.flag(options["order_spans_days"], "data.order_spans_days")
+        declared = options["tables"]
+        check_keys(declared, SPECS, required=["transactions"], where="data.tables")
+        self.configs = [table_config(name, entry, self.root) for name, entry in declared.items() if entry is not None]
+
+    def content(self) -> str:
+        """Hash the bytes of files; of queries the rows, as the files behind them are not known."""
+        return "\n".join(hash_files(c.paths) if c.sql is None else self._hash_query(c) for c in self.configs)
+
+    def tables(self, engine: DuckDB, scratch: Path) -> dict[str, Raw]:
+        _search_from(self.root, engine)
+        return {config.name: self._raw(config, engine, scratch) for config in self.configs}
+
+    def _hash_query(self, config: TableConfig) -> str:
+        with TemporaryDirectory() as folder, readable(config.where):
+            sql = converted_query(config, str(config.sql), Path(folder), self.root)
+            engine = staging_engine(Path(folder))
+            _search_from(self.root, engine)
+            rows = f"SELECT count(*), sum(hash(r)), bit_xor(hash(r)) FROM ({sql}) AS r"
+            result = str(engine.connection.raw_sql(rows).fetchall())
+            engine.connection.disconnect()
+        return result
+
+    def _read(self, config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
+        if config.sql is not None:
+            return _as_read(query(engine, config.name, converted_query(config, config.sql, scratch, self.root)))
+        if config.format != "parquet":
+            return read_records(config, engine, scratch)
+        table = engine.connection.read_parquet(
+            [literal_path(path) for path in config.paths],
+            table_name=f"raw_{config.name}",
+            hive_partitioning=False,
+            union_by_name=True,
+        )
+        return _as_read(table)
+
+    def _raw(self, config: TableConfig, engine: DuckDB, scratch: Path) -> Raw:
+        with readable(config.where):
+            with engine.progress(f"reading {config.name}"):
+                read = self._read(config, engine, scratch)
+            typed, changed = self._typed_table(config, read)
+            table = self._kept(config, typed, engine, scratch)
+        counted = {what: table[_change(number)] for number, what in enumerate(changed)}
+        if config.name == "transactions":
+            table, of_lines = self._lines(config, table)
+            counted |= of_lines
+        return Raw(
+            table,
+            where=config.where,
+            rules=tuple(self._rules(config, table)),
+            texts={
+                column: RAW_PREFIX + source
+                for column, source in config.columns.items()
+                if not _type(config.name, column).is_string()
+            },
+            expected={column: _expected(config, column) for column in config.columns},
+            advice={
+                column: self._advice(config, column, RAW_PREFIX + source, engine)
+                for column, source in config.columns.items()
+            },
+            doubts=tuple(self._doubts(config, table)),
+            records=read.records,
+            notes=read.notes,
+            counted=counted,
+            order=self._order_key(config) if config.name == "transactions" else None,
+        )
+
+    def _typed_table(self, config: TableConfig, read: Read) -> tuple[ir.Table, list[str]]:
+        """Return canonical columns beside raw ones, and what was changed, of which each row has a flag."""
+        wanted = {**config.columns, **{part: part for part in config.order_key if part != DAY}}
+        table, sources = self._texts(read, config, wanted)
+        typed = {
+            column: self._typed(config, column, table[RAW_PREFIX + source]) for column, source in config.columns.items()
+        }
+        for column in _counted(config.name):
+            typed.setdefault(column, ibis.row_number() + 1)  # in the order of the files
+        changed = dict(self._changed(config, table, sources))
+        flags = {_change(number): met.fill_null(False) for number, met in enumerate(changed.values())}
+        table = table.mutate(**typed, **flags)
+        if config.order_key:
+            parts = [
+                table.timestamp.date() if part == DAY else normal_id(table[RAW_PREFIX + part])
+                for part in config.order_key
+            ]
+            table = table.mutate(order_id=joined(parts))
+        if UNIT_PRICE in config.columns:
+            table = table.mutate(amount=product(table.quantity, table.unit_price))
+        # two hashes of 64 bits in place of all columns, which take three times as long to sort
+        columns = {column: read.table[column] for column in read.table.columns}
+        same = {SAME[0]: ibis.struct(columns).hash(), SAME[1]: ibis.struct(dict(reversed(columns.items()))).hash()}
+        return table.mutate(**same).drop(*columns), list(changed)
+
+    def _kept(self, config: TableConfig, table: ir.Table, engine: DuckDB, scratch: Path) -> ir.Table:
+        """Write the table as it was read, so that its texts are read once, and in bounded memory."""
+        path = scratch / f"{config.name}.parquet"
+        engine.write(table, path)
+        return engine.read(path, f"typed_{config.name}")
+
+    def _order_key(self, config: TableConfig) -> OrderKey:
+        named = {
+            column: source
+            for column, source in config.columns.items()
+            if column in ("order_id", "store_id", "customer_id")
+        }
+        if config.order_key:
+            named["order_id"] = ",".join(config.order_key)
+        return OrderKey(self.may_span_days, f"{config.key}.order_key", named)
+
+    def _texts(
+        self, read: Read, config: TableConfig, wanted: Mapping[str, str]
+    ) -> tuple[ir.Table, dict[str, ir.StringColumn]]:
+        """Add the mapped raw columns under prefixed names; texts trimmed, null where they are words for nothing.
+
+        Return the table and, by raw column, the trimmed texts with those words.
+        """
+        available = {name.strip(): column for name, column in zip(read.names, read.table.columns, strict=True)}
+        added, sources = {}, {}
+        for column, source in wanted.items():
+            if source not in available:
+                raise self._no_column(config, column, source, available)
+            if [name.strip() for name in read.names].count(source) > 1:
+                raise InputError(
+                    f"two columns are called {source!r}",
+                    where=config.where,
+                    hint="give one another name, or map a query: sql",
+                )
+            values = read.table[available[source]]
+            if values.type().is_floating() and not _is_text(config, column):
+                values = ibis.ifelse(values.isnan(), ibis.null(values.type()), values)
+            elif values.type().is_string() or (_is_text(config, column) and not values.type().is_nested()):
+                sources[source] = trimmed(values)
+                values = ibis.ifelse(is_missing(sources[source], self.missing), ibis.null("string"), sources[source])
+            added[RAW_PREFIX + source] = values
+        return read.table.mutate(**added), sources
+
+    def _no_column(self, config: TableConfig, column: str, source: str, available: Mapping[str, str]) -> InputError:
+        hint = did_you_mean(source, available)
+        if config.format == "csv" and len(available) == 1:
+            hint = f"the file seems to have one column only: declare {config.key}.delimiter"
+        return InputError(
+            f"there is no column {source!r} to map to {config.name}.{column}",
+            where=config.where,
+            found=listing(available, limit=30),
+            hint=hint,
+        )
+
+    def _typed(self, config: TableConfig, column: str, values: ir.Column) -> ir.Column:
+        """Read a raw column as its canonical type; null where it cannot be read."""
+        wanted = _type(config.name, column)
+        kind = values.type()
+        if not _can_read(kind, wanted, config):
+            raise InputError(
+                f"{config.name}.{column} has the wrong type",
+                where=f"{config.where}, column {config.columns[column]}",
+                expected=_expected(config, column),
+                found=str(kind),
+            )
+        if kind.is_null():
+            return values.cast(wanted)
+        if wanted.is_timestamp():
+            return moments(values, config.date_format, config.timezone or self.shop.timezone, self.shop.timezone)
+        if wanted.is_string():
+            return normal_id(values) if _is_id(column) else values.cast("string")
+        if config.name == "transactions" and UNIT_PRICE in config.columns and column in ("quantity", UNIT_PRICE):
+            return factor(values, config.numbers)
+        return number(values, wanted, config.numbers)
+
+    def _changed(
+        self, config: TableConfig, table: ir.Table, sources: Mapping[str, ir.StringColumn]
+    ) -> Iterator[tuple[str, ir.BooleanColumn]]:
+        """Yield what reading changes, and the rows."""
+        for column, source in config.columns.items():
+            text = table[RAW_PREFIX + source]
+            if source in sources:
+                words = (sources[source] != "") & is_missing(sources[source], self.missing)
+                yield f"{column} is a word for nothing (data.missing)", words
+            if not text.type().is_string():
+                continue
+            if _is_id(column):
+                yield f"{column} such as 12345.0 is read as 12345", is_whole_number(text)
+                yield f"{column} with capitals in an e-mail address is read without", is_address_in_capitals(text)
+            if _type(config.name, column).is_timestamp() and config.date_format is None:
+                yield f"{column} has its own distance from UTC", has_zone(text)
+
+    def _lines(self, config: TableConfig, table: ir.Table) -> tuple[ir.Table, dict[str, ir.BooleanColumn]]:
+        """Finish the lines of orders: amounts, values of the order, returns that are netted."""
+        columns = [column for column in CARRIED if column in config.columns]
+        if DAY in config.order_key:
+            columns.remove("timestamp")
+        columns = _with_gaps(table, columns)
+        table = carried(table, columns)
+        changed = {f"{column} is that of the order's other lines": table[f"{column}_carried"] for column in columns}
+        met = {name: meets for name, (meets, _) in self._conditions(config, table).items() if name in RETURNS}
+        netted = [meets for name, meets in met.items() if self.actions[name] == "net"]
+        left = [meets for name, meets in met.items() if self.actions[name] == "drop"]
+        if left:
+            gross = "returns are left out, and amounts are gross: no sale is reduced by them"
+            changed[gross] = ibis.or_(*left)
+        if netted:
+            table = matched(table, ibis.or_(*netted))
+            changed["returns are netted against the sale that they take back"] = table.is_matched
+            changed["returns find no sale of the same customer, product, quantity and amount before them"] = (
+                ibis.or_(*netted) & ~table.is_matched
+            )
+        return table, changed
+
+    def _conditions(self, config: TableConfig, table: ir.Table) -> dict[str, tuple[ir.BooleanColumn, str]]:
+        """Return rule -> condition, and the column that shows the rows; of the rules about lines of orders."""
+        mapped = config.columns
+        found: dict[str, tuple[ir.BooleanColumn, str]] = {}
+        if self.cancelled_prefix:
+            found["cancelled_order"] = table.order_id.startswith(self.cancelled_prefix), "order_id"
+        found["missing_customer_id"] = table.customer_id.isnull(), "order_id"
+        if self.non_product_codes and "product_id" in mapped:
+            found["non_product_code"] = table.product_id.isin(self.non_product_codes), "product_id"
+        if "quantity" in mapped:
+            found["negative_quantity"] = table.quantity < 0, "quantity"
+        found["negative_amount"] = table.amount < 0, "amount"
+        found["zero_price"] = table.amount == 0, "order_id"
+        return found
+
+    def _rules(self, config: TableConfig, table: ir.Table) -> Iterator[Rule]:
+        """Yield the rules that concern a table as it is mapped, in order."""
+        predicates = self._conditions(config, table) if config.name == "transactions" else {}
+        order = [table[column] for column in _counted(config.name)]
+        repeats = ibis.row_number().over(group_by=list(SAME), order_by=order)
+        key = SPECS[config.name].key[0]
+        predicates["duplicate_rows"] = repeats > 0, key
+        for name, (meets, shows) in predicates.items():
+            action = self.actions[name]
+            if name == "zero_price" and "is_returned" in table.columns:
+                yield Rule("returned_sale", table.is_returned, meaning="a return takes the sale back", shows="order_id")
+            if action != "keep":
+                yield Rule(
+                    name,
+                    meets,
+                    drop=action != "error",
+                    meaning=RULES[name],
+                    shows=shows,
+                    limit=None if action == "net" else self.limits[name],
+                    hint=_rule_advice(name),
+                )
+
+    def _doubts(self, config: TableConfig, table: ir.Table) -> Iterator[Doubt]:
+        """Yield the moments that no past of a shop has."""
+        for column in config.columns:
+            if not _type(config.name, column).is_timestamp():
+                continue
+            meets = table[column] < ibis.literal(datetime.combine(self.first_day, time()))
+            until = f"{self.first_day} or later"
+            if column not in PLANNED:
+                after = datetime.combine(self.last_day, time()) + timedelta(days=1)
+                meets |= table[column] >= ibis.literal(after)
+                until = f"{self.first_day} to {self.last_day}"
+            problem = f"{config.name}.{column} has dates that cannot be right"
+            yield Doubt(column, meets, problem, f"{until}; where others are right, data.dates=[from,to]")
+
+    def _advice(self, config: TableConfig, column: str, text: str, engine: DuckDB) -> Callable[[ir.Table], str | None]:
+        """Return the function that finds out what reads all values of a column."""
+        wanted = _type(config.name, column)
+
+        def of_times(table: ir.Table) -> str | None:
+            fitting = list(islice(self._fitting_formats(_distinct(table, text, engine)), SUGGESTED))
+            if not fitting:
+                return None
+            said = " or ".join(f"{config.key}.date_format={checked.typed(each)}" for each in fitting)
+            return f"{said} {'reads' if len(fitting) == 1 else 'each reads'} all rows"
+
+        def of_numbers(table: ir.Table) -> str | None:
+            texts = _distinct(table, text, engine)
+            rests = texts.select(rest=texts.text.re_replace("[0-9]", "")).distinct().limit(MARKS).to_pyarrow()["rest"]
+            fitting: list[dict[str, object]] = []
+            for change, style in styles(config.numbers, "".join(rests.to_pylist())):
+                is_new = not any(each.items() <= change.items() for each in fitting)
+                if is_new and _reads_all(texts, lambda values, style=style: number(values, wanted, style)):  # type: ignore[misc]
+                    fitting.append(change)
+            if fitting:
+                said = " or ".join(
+                    " ".join(f"{config.key}.{key}={checked.typed(value)}" for key, value in change.items())
+                    for change in fitting[:SUGGESTED]
+                )
+                return f"{said} {'reads' if len(fitting) == 1 else 'each reads'} all rows"
+            return _too_fine(texts, config.columns[column], wanted)
+
+        return of_times if wanted.is_timestamp() else of_numbers
+
+    def _fitting_formats(self, texts: ir.Table) -> Iterator[str]:
+        """Yield the formats that give every value a plausible day."""
+        after = datetime.combine(self.last_day + timedelta(days=1), time())
+        first = texts.limit(1).to_pyarrow()["text"].to_pylist()
+        for form in formats():
+
+            def plausible(values: ir.Column, form: str = form) -> ir.Column:
+                read = moments(values, form, self.shop.timezone, self.shop.timezone)
+                right = (read >= datetime.combine(self.first_day, time())) & (read < after)
+                return ibis.ifelse(right, read, ibis.null(read.type()))
+
+            if all(may_fit(text, form) for text in first) and _reads_all(texts, plausible):
+                yield form
+
+
+def _with_gaps(table: ir.Table, columns: Sequence[str]) -> list[str]:
+    """Return the columns in which a line lacks a value: most tables have none, and windows take long."""
+    if not columns:
+        return []
+    gaps = table.aggregate(**{column: table[column].isnull().sum() for column in columns}).to_pyarrow().to_pylist()[0]
+    return [column for column in columns if gaps[column]]
+
+
+def _as_read(table: ir.Table) -> Read:
+    """Give raw columns names that no canonical column has."""
+    return Read(table.select(**{f"c{n}": table[name] for n, name in enumerate(table.columns)}), table.columns)
+
+
+def _change(number: int) -> str:
+    return f"changed.{number}"
+
+
+def _distinct(table: ir.Table, text: str, engine: DuckDB) -> ir.Table:
+    """Keep the texts of a column, to try on them what reads all."""
+    texts = table.select(text=table[text].cast("string")).filter(lambda rows: rows.text.notnull()).distinct()
+    return engine.connection.create_table(f"texts_{uuid4().hex}", texts, temp=True)
+
+
+def _reads_all(texts: ir.Table, read: Callable[[ir.Column], ir.Column]) -> bool:
+    unread = texts.filter(read(texts.text).isnull()).limit(1)
+    return not int(unread.count().execute())
+
+
+def _too_fine(texts: ir.Table, column: str, wanted: dt.DataType) -> str | None:
+    """Say how to round where there are more decimals than a column keeps: nobody does it unasked."""
+    if not wanted.is_decimal() or not _reads_all(texts, lambda values: values.try_cast("float64")):
+        return None
+    scale = int(wanted.scale or 0)
+    return (
+        f"more than {scale} decimals are not rounded unasked; a query rounds them: "
+        f"sql: SELECT * REPLACE (round({column}::DECIMAL(38, 9), {scale}) AS {column}) FROM ..."
+    )
+
+
+def _rule_advice(name: str) -> str:
+    if name in RETURNS:
+        return f"data.rules.{name}=net takes the sale out that each takes back"
+    if name in checked.KEEPABLE:
+        return f"data.rules.{name}=keep where they are right as they are"
+    return "or correct the source"
+
+
+def _counted(name: str) -> list[str]:
+    """Return the columns of a table that number the source's rows."""
+    return [column for column, spec in SPECS[name].columns.items() if spec.counted]
+
+
+def _search_from(root: Path, engine: DuckDB) -> None:
+    """Let a query's relative paths start from `data.path`."""
+    engine.connection.raw_sql(f"SET file_search_path = {sql_literal(root)}")
+
+
+def _is_id(column: str) -> bool:
+    return column == "id" or column.endswith("_id")
+
+
+def _is_text(config: TableConfig, column: str) -> bool:
+    """Tell whether a raw column is read as a text; parts of an order's key are."""
+    return column not in config.columns or _type(config.name, column).is_string()
+
+
+def _type(table: str, column: str) -> dt.DataType:
+    return ibis.dtype("decimal(28, 9)" if column == UNIT_PRICE else SPECS[table].columns[column].type)
+
+
+def _can_read(kind: dt.DataType, wanted: dt.DataType, config: TableConfig) -> bool:
+    if kind.is_string() or kind.is_null():
+        return True
+    if wanted.is_string():
+        return not (kind.is_nested() or kind.is_binary())
+    if wanted.is_timestamp():
+        return kind.is_timestamp() or kind.is_date() or (kind.is_integer() and config.date_format is not None)
+    return kind.is_numeric() and not kind.is_boolean()
+
+
+def _expected(config: TableConfig, column: str) -> str:
+    wanted = _type(config.name, column)
+    if wanted.is_timestamp() and config.date_format:
+        return f"times written as date_format {config.date_format!r} says; ISO 8601 where it is null"
+    if wanted.is_timestamp():
+        return "times such as 2017-10-03 14:05:00, with or without Z, UTC or +01:00; otherwise declare date_format"
+    if wanted.is_numeric():
+        digits = f" and at most {wanted.scale} decimals" if wanted.is_decimal() else ""
+        return f"numbers with the decimal mark {config.numbers.decimal!r}{digits}, and nothing else"
+    return SPECS[config.name].columns[column].meaning

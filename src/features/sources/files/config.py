@@ -1,0 +1,383 @@
+"""The config of the user's own tables, checked: conf/data/files.yaml explains the keys."""
+
+from __future__ import annotations
+
+import codecs
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from features.errors import InputError, did_you_mean, listing
+from features.sources.shop_config import check_keys, check_timezone
+from features.tables import SPECS, parse_day
+
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".gz": "csv",
+    ".bz2": "csv",
+    ".xz": "csv",
+    ".zip": "csv",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+OF_FILES = ("format", "sheet", "delimiter", "quote", "escape", "header", "skip")  # have no meaning for a query
+TABLE_KEYS = (
+    "path",
+    "sql",
+    *OF_FILES,
+    "columns",
+    "encoding",
+    "date_format",
+    "decimal",
+    "thousands",
+    "currency_sign",
+    "accounting",
+    "timezone",
+    "order_key",
+)
+UNIT_PRICE = "unit_price"  # may be mapped in place of amount: amount = quantity x unit_price
+DAY = "day"  # of the timestamp, as a part of an order's key
+FIRST_DAY = date(1990, 1, 1)
+
+# rule -> what it is about; in the order in which they are applied
+RULES = {
+    "cancelled_order": "the order_id begins with data.cancelled_order_prefix",
+    "missing_customer_id": "there is no customer_id",
+    "non_product_code": "the product_id is one of data.non_product_codes",
+    "negative_quantity": "the quantity is below 0",
+    "negative_amount": "the amount is below 0",
+    "zero_price": "the line costs nothing",
+    "duplicate_rows": "all columns of the file repeat an earlier row",
+}
+RETURNS = ("cancelled_order", "negative_quantity", "negative_amount")  # rows that take a sale back
+KEEPABLE = ("zero_price", "non_product_code", "duplicate_rows")  # others would break the canonical table
+
+
+@dataclass(frozen=True)
+class NumberStyle:
+    """The way in which numbers are written."""
+
+    decimal: str = "."
+    thousands: str | None = None
+    currency_sign: str | None = None
+    accounting: bool = False
+
+
+@dataclass(frozen=True)
+class TableConfig:
+    """The config of one canonical table."""
+
+    name: str
+    columns: Mapping[str, str]
+    paths: tuple[Path, ...]
+    sql: str | None
+    format: str
+    sheet: str | None
+    delimiter: str | None
+    quote: str | None
+    escape: str | None
+    header: bool
+    skip: int
+    encoding: str | None
+    date_format: str | None
+    numbers: NumberStyle
+    timezone: str | None
+    order_key: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Return the place of the config, for messages."""
+        return f"data.tables.{self.name}"
+
+    @property
+    def where(self) -> str:
+        """Return the raw files, for messages."""
+        return listing(self.paths, limit=2) if self.paths else f"{self.key}.sql"
+
+
+def table_config(name: str, entry: Any, root: Path) -> TableConfig:
+    """Check the config of one table, and find its files.
+
+    Raises
+    ------
+    InputError
+    """
+    where = f"data.tables.{name}"
+    check_keys(entry, TABLE_KEYS, required=["columns"], where=where)
+    given = {key: value for key, value in entry.items() if value is not None}
+    _check_path_or_sql(given, where)
+    paths = tuple(_find(given["path"], root, f"{where}.path")) if "path" in given else ()
+    if "timezone" in given:
+        check_timezone(given["timezone"], f"{where}.timezone")
+    order_key = _texts(given.get("order_key", ()), f"{where}.order_key", such_as=f"[receipt, {DAY}]")
+    return TableConfig(
+        name=name,
+        columns=_columns(name, given["columns"], bool(order_key), f"{where}.columns"),
+        paths=paths,
+        sql=str(given["sql"]).strip().rstrip(";") if "sql" in given else None,
+        format=_format(given.get("format"), paths, f"{where}.format"),
+        sheet=_text(given.get("sheet"), f"{where}.sheet"),
+        delimiter=_mark(given.get("delimiter"), f"{where}.delimiter"),
+        quote=_mark(given.get("quote"), f"{where}.quote", may_be_empty=True),
+        escape=_mark(given.get("escape"), f"{where}.escape", may_be_empty=True),
+        header=_flag(given.get("header", True), f"{where}.header"),
+        skip=_lines(given.get("skip", 0), f"{where}.skip"),
+        encoding=_encoding(given.get("encoding"), f"{where}.encoding"),
+        date_format=_text(given.get("date_format"), f"{where}.date_format"),
+        numbers=NumberStyle(
+            decimal=_decimal(given.get("decimal", "."), f"{where}.decimal"),
+            thousands=_mark(given.get("thousands"), f"{where}.thousands"),
+            currency_sign=_text(given.get("currency_sign"), f"{where}.currency_sign"),
+            accounting=_flag(given.get("accounting", False), f"{where}.accounting"),
+        ),
+        timezone=given.get("timezone"),
+        order_key=order_key,
+    )
+
+
+def actions(rules: Mapping[str, Any]) -> dict[str, str]:
+    """Return rule -> error, drop, keep or net."""
+    check_keys(rules, RULES, required=(), where="data.rules")
+    chosen = {name: str(rules.get(name) or "error") for name in RULES}
+    for name, action in chosen.items():
+        allowed = ["error", "drop"]
+        allowed += ["keep"] if name in KEEPABLE else []
+        allowed += ["net"] if name in RETURNS else []
+        if action not in allowed:
+            raise InputError(
+                f"data.rules.{name}={action} is not a valid action",
+                where=f"data.rules.{name}",
+                expected=" or ".join(allowed),
+                found=action,
+            )
+    return chosen
+
+
+def limits(largest: Any, confirmed: Any) -> dict[str, float]:
+    """Return rule -> largest share of rows or of money that it may drop."""
+    check_keys(confirmed, RULES, required=(), where="data.confirmed_drops")
+    shares = dict.fromkeys(RULES, largest) | {name: share for name, share in confirmed.items() if share is not None}
+    for name, share in shares.items():
+        key = f"data.confirmed_drops.{name}" if name in confirmed else "data.max_dropped"
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+            raise InputError(f"{key}={share} is not a valid share", where=key, expected="0 to 1", found=repr(share))
+    return {name: float(share) for name, share in shares.items()}
+
+
+def days(entry: Any) -> tuple[date, date]:
+    """Return the first and the last day that data may have; to tomorrow where the config does not say.
+
+    A clock that runs ahead of this one may stand at tomorrow already.
+    """
+    if entry is None:
+        return FIRST_DAY, date.today() + timedelta(days=1)
+    if isinstance(entry, str) or not isinstance(entry, Sequence) or len(entry) != 2:
+        raise InputError(
+            "data.dates is not a valid pair of days",
+            where="data.dates",
+            expected="[from, to], such as [1997-01-01, 1998-06-30]",
+            found=repr(entry),
+        )
+    first, last = (parse_day(str(day), "data.dates") for day in entry)
+    if first > last:
+        raise InputError("data.dates ends before it begins", where="data.dates", found=f"[{first}, {last}]")
+    return first, last
+
+
+def missing_words(entry: Any) -> tuple[str, ...]:
+    """Return the words for nothing in lower case."""
+    return tuple(word.lower() for word in _texts(entry or (), "data.missing", such_as='["NULL", "N/A"]'))
+
+
+def codes(entry: Any) -> list[str]:
+    return list(_texts(entry or (), "data.non_product_codes", such_as="[POST, M]"))
+
+
+def prefix(entry: Any) -> str | None:
+    return _text(entry, "data.cancelled_order_prefix")
+
+
+def flag(entry: Any, where: str) -> bool:
+    return _flag(False if entry is None else entry, where)
+
+
+def typed(value: object) -> str:
+    """Write a value of YAML as it is typed in a shell, behind the `=` of an override."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    escaped = str(value).replace('"', '\\"')
+    return f"'\"{escaped}\"'"
+
+
+def _check_path_or_sql(given: Mapping[str, Any], where: str) -> None:
+    if "path" not in given and "sql" not in given:
+        raise InputError(
+            f"{where}.path is not set: a table needs either path or sql",
+            where=where,
+            found=listing(given),
+            hint=f"add {where}.path=...",
+        )
+    if "path" in given and "sql" in given:
+        raise InputError(f"{where} needs either path or sql, not both", where=where, found="path and sql")
+    if "path" in given:
+        check_keys(given, TABLE_KEYS, required=["path"], where=where)
+    for key in OF_FILES if "sql" in given else ():
+        if key in given:
+            raise InputError(
+                f"{where}.{key} is about files of path, and has no effect on a query",
+                where=where,
+                found=f"{key} beside sql",
+                hint=f"remove {key}; what a query reads is said in it, such as FROM read_csv('x.csv', delim = ';')",
+            )
+
+
+def _columns(name: str, entry: Any, has_order_key: bool, where: str) -> dict[str, str]:
+    known = list(SPECS[name].columns)
+    required = [column for column, spec in SPECS[name].columns.items() if spec.required and not spec.counted]
+    if name == "transactions":
+        known.append(UNIT_PRICE)
+    check_keys(entry, known, required=(), where=where)
+    mapped = {
+        str(column): str(_text(source, f"{where}.{column}")).strip()
+        for column, source in entry.items()
+        if source is not None
+    }
+    if has_order_key:
+        mapped.pop("order_id", None)  # made of the key
+        required.remove("order_id")
+    if UNIT_PRICE in mapped:
+        required[required.index("amount")] = "quantity"
+        if "amount" in mapped:
+            raise InputError(
+                f"{where} maps both amount and {UNIT_PRICE}",
+                where=where,
+                expected="one of them",
+                hint=f"write {UNIT_PRICE}: null (a config that begins from another may have it) or leave out amount",
+            )
+    check_keys(mapped, known, required, where)
+    return mapped
+
+
+def _text(value: Any, where: str) -> str | None:
+    """Take a text as it is written; refuse what YAML reads as something else, as it may have been written otherwise."""
+    if value is None or isinstance(value, str):
+        return value
+    read = "yes or no" if isinstance(value, bool) else f"the {type(value).__name__} {value}"
+    raise InputError(
+        f"{where} is not a text",
+        where=where,
+        expected="a text",
+        found=f"YAML reads it as {read}",
+        hint='quote it as your file has it, such as "No" or "0123"',
+    )
+
+
+def _texts(entry: Any, where: str, such_as: str) -> tuple[str, ...]:
+    if isinstance(entry, str) or not isinstance(entry, Sequence):
+        raise InputError(f"{where} is not a valid list", where=where, expected=f"such as {such_as}", found=repr(entry))
+    return tuple(str(_text("" if item is None else item, where)) for item in entry)
+
+
+def _mark(value: Any, where: str, may_be_empty: bool = False) -> str | None:
+    text = _text(value, where)
+    if text is None or (text == "" and may_be_empty):
+        return text
+    text = {"\\t": "\t", "tab": "\t"}.get(text, text)
+    if len(text) != 1:
+        raise InputError(f"{where} is not one character", where=where, expected="one character", found=repr(text))
+    return text
+
+
+def _flag(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(f"{where} is neither true nor false", where=where, expected="true or false", found=repr(value))
+    return value
+
+
+def _lines(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InputError(
+            f"{where} is not a number of lines", where=where, expected="a whole number, at least 0", found=repr(value)
+        )
+    return value
+
+
+def _find(path: Any, root: Path, where: str) -> Iterator[Path]:
+    """Yield the files that a path, a glob or a list of them names, sorted within each."""
+    for entry in path if isinstance(path, Sequence) and not isinstance(path, str) else [path]:
+        pattern = Path(str(_text(entry, where))).expanduser()
+        full = root / pattern
+        if glob.has_magic(str(pattern)) and not full.exists():  # a name may have brackets
+            found = [root / match for match in sorted(glob.glob(str(pattern), root_dir=root, recursive=True))]
+        else:
+            found = [full]
+        if not found:
+            raise InputError(f"no file matches {full}", where=where, hint="check data.path and the pattern")
+        for file in found:
+            _check_file(file, entry, where)
+            yield file
+
+
+def _check_file(file: Path, entry: Any, where: str) -> None:
+    if file.is_dir():
+        raise InputError(
+            f"{file} is a directory",
+            where=where,
+            expected="a file, a list of files or a pattern",
+            hint=f"name its files, such as {entry}/*.parquet",
+        )
+    if not file.exists():
+        there = file.parent.iterdir() if file.parent.is_dir() else ()
+        beside = [path.name for path in there if path.is_file() and not path.name.startswith(".")]
+        raise InputError(
+            f"there is no file {file}",
+            where=where,
+            hint=did_you_mean(file.name, beside) if beside else f"there is no file in {file.parent}",
+        )
+
+
+def _format(declared: Any, paths: Sequence[Path], where: str) -> str:
+    allowed = " or ".join(dict.fromkeys(FORMATS.values()))
+    if declared is None:
+        guesses = {FORMATS.get(path.suffix.lower()) for path in paths}
+        if len(guesses) > 1 or None in guesses:
+            raise InputError(
+                "cannot tell the format from the file names",
+                where=where,
+                expected=allowed,
+                found=listing(path.name for path in paths),
+                hint=f"declare {where}=csv, parquet or excel; an old .xls must be saved as .xlsx",
+            )
+        declared = guesses.pop() if guesses else "query"
+    elif declared not in FORMATS.values():
+        raise InputError(
+            f"{where}={declared} is not a valid format", where=where, expected=allowed, found=str(declared)
+        )
+    return str(declared)
+
+
+def _encoding(name: Any, where: str) -> str | None:
+    text = _text(name, where)
+    if text is None:
+        return None
+    try:
+        return codecs.lookup(text).name
+    except LookupError:
+        raise InputError(
+            f"there is no encoding {text!r}", where=where, expected="a Python codec such as utf-8, cp1252 or cp949"
+        ) from None
+
+
+def _decimal(mark: Any, where: str) -> str:
+    if mark not in (".", ","):
+        raise InputError(
+            f"{where}={mark} is not a valid decimal mark", where=where, expected="'.' or ','", found=repr(mark)
+        )
+    return str(mark)

@@ -1,0 +1,58 @@
+"""What an order is: its key, what its first line says of all, and sales that were taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ibis
+import ibis.expr.types as ir
+
+CARRIED = ("customer_id", "timestamp", "store_id", "channel")  # said of an order, and often on its first line only
+
+
+def joined(parts: Sequence[ir.Column]) -> ir.StringColumn:
+    """Join the parts of an order's key; null where one of them is."""
+    key = parts[0].cast("string")
+    for part in parts[1:]:
+        key = key + "/" + part.cast("string")
+    return key
+
+
+def carried(lines: ir.Table, columns: Sequence[str]) -> ir.Table:
+    """Give lines without a value that of their order, where its other lines agree on one; `<column>_carried` tells."""
+    order = ibis.window(group_by="order_id")
+    for column in columns:
+        low, high = lines[column].min().over(order), lines[column].max().over(order)
+        found = lines[column].isnull() & lines.order_id.notnull() & (low == high)
+        lines = lines.mutate(**{f"{column}_carried": found.fill_null(False)})
+        lines = lines.mutate(**{column: ibis.ifelse(lines[f"{column}_carried"], low, lines[column])})
+    return lines
+
+
+def matched(lines: ir.Table, is_return: ir.BooleanColumn) -> ir.Table:
+    """Pair each return with the latest sale before it of the same customer, product, quantity and amount.
+
+    Sales and returns open and close like brackets. `is_returned` tells the sales that are paired, `is_matched` the
+    returns.
+    """
+    lines = lines.mutate(staging_return=is_return.fill_null(False), staging_amount=lines.amount.abs())
+    same = ["customer_id", "staging_amount"]
+    if "product_id" in lines.columns:
+        same.append("product_id")
+    if "quantity" in lines.columns:
+        lines = lines.mutate(staging_quantity=lines.quantity.abs())
+        same.append("staging_quantity")
+    in_time = {"group_by": same, "order_by": ["timestamp", "line_number"]}
+    so_far = ibis.window(**in_time, rows=(None, 0))
+    later = ibis.window(**in_time, rows=(1, None))
+    lines = lines.mutate(staging_step=ibis.ifelse(lines.staging_return, -1, 1))
+    lines = lines.mutate(staging_open=lines.staging_step.sum().over(so_far))
+    lines = lines.mutate(staging_low=ibis.least(lines.staging_open.min().over(so_far), 0))  # returns without a sale
+    lines = lines.mutate(staging_depth=lines.staging_open - lines.staging_low)
+    lines = lines.mutate(staging_next=lines.staging_depth.min().over(later))
+    before = lines.staging_low.lag().over(ibis.window(**in_time)).fill_null(0)
+    known = lines.customer_id.notnull()
+    return lines.mutate(
+        is_returned=(known & ~lines.staging_return & (lines.staging_next < lines.staging_depth)).fill_null(False),
+        is_matched=(known & lines.staging_return & (lines.staging_low == before)).fill_null(False),
+    )

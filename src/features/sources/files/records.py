@@ -1,0 +1,462 @@
+"""Text files and workbooks as tables: one dialect for all files of a table, decided over all of their records.
+
+A dialect that is guessed from the first lines, or for each file anew, makes two customers of one. Here every record
+of every file is read once with Python's own reader. The dialect is right when each record has as many columns as its
+header. DuckDB then reads with that dialect, and must find as many records.
+"""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any
+from zipfile import BadZipFile, ZipFile
+
+import ibis.expr.types as ir
+
+from features.engines import DuckDB
+from features.errors import InputError, first_line, listing
+from features.sources.files.config import FORMATS, TableConfig, typed
+from features.sources.reading import DAMAGED_WORKBOOK, literal_path, query, sql_literal
+
+DELIMITERS = (",", ";", "\t", "|")
+COMPRESSED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+ENCODINGS = ("cp1252", "cp949", "cp932", "gb18030", "big5", "cp1251")  # tried where a file is not UTF-8
+BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+UNLIMITED = 1 << 30  # of a field; one that a lost quote makes is found by the number of columns
+DAMAGED = (OSError, EOFError, BadZipFile, lzma.LZMAError)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The way in which a text file separates columns and quotes texts."""
+
+    delimiter: str
+    quote: str  # empty where nothing is quoted
+    escape: str  # of a quote within quotes: the quote itself, or a backslash
+
+    def reader(self, lines: Iterable[str]) -> Any:
+        if not self.quote:
+            return csv.reader(lines, delimiter=self.delimiter, quoting=csv.QUOTE_NONE, strict=True)
+        doubled = self.escape in ("", self.quote)
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quotechar=self.quote,
+            doublequote=doubled,
+            escapechar=None if doubled else self.escape,
+            strict=True,
+        )
+
+    def __str__(self) -> str:
+        quoted = f"quote {self.quote}" if self.quote else "no quotes"
+        escaped = f", escape {self.escape}" if self.quote and self.escape not in ("", self.quote) else ""
+        return f"delimiter {'tab' if self.delimiter == chr(9) else self.delimiter}, {quoted}{escaped}"
+
+
+STANDARD = Dialect(",", '"', '"')  # of the copies that are made of files which DuckDB cannot read as they are
+
+
+@dataclass(frozen=True)
+class Part:
+    """One text: a file, or a file within an archive."""
+
+    name: str
+    path: Path
+    open: Callable[[], IO[bytes]]
+    encoding: str
+    compression: str | None  # as DuckDB names it; None where it cannot read the file itself
+
+    def lines(self) -> io.TextIOWrapper:
+        return io.TextIOWrapper(self.open(), encoding=self.encoding, newline="")
+
+    @property
+    def is_utf8(self) -> bool:
+        return self.encoding.startswith("utf-8")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The records of a part as a dialect reads them."""
+
+    header: tuple[str, ...]
+    records: int
+    fits: bool
+    has_breaks: bool = False  # within a field
+    has_blanks: bool = False  # lines that DuckDB takes for a row
+
+
+@dataclass(frozen=True)
+class Read:
+    """Raw columns, under names of their own, and what they are called in the files."""
+
+    table: ir.Table
+    names: tuple[str, ...]  # of table.columns, in their order
+    records: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_records(config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
+    """Read the text files or workbooks of a table.
+
+    Raises
+    ------
+    InputError
+        If no dialect fits all records, two do that differ in what they read, or a file is damaged.
+    """
+    csv.field_size_limit(UNLIMITED)
+    if config.format == "excel":
+        parts = [_sheet(path, config, scratch / f"{config.name}-{n}.sheet.csv") for n, path in enumerate(config.paths)]
+        config = replace(config, delimiter=",", quote='"', escape='"')
+    else:
+        parts = [part for path in config.paths for part in _parts(path, config)]
+    with _decoded(config, parts):
+        dialect, scans = _decide(config, parts)
+        names = _names(config, parts, scans)
+        sources = [
+            _source(part, scan, dialect, config, scratch / f"{config.name}-{number}.csv", names)
+            for number, (part, scan) in enumerate(zip(parts, scans, strict=True))
+        ]
+    table = query(engine, config.name, " UNION ALL ".join(sources))
+    return Read(table, tuple(names), sum(scan.records for scan in scans), (_note(config, parts, scans, dialect),))
+
+
+def converted_query(config: TableConfig, sql: str, scratch: Path, root: Path) -> str:
+    """Return the query with copies in UTF-8 in place of the files that it names, where it declares an encoding."""
+
+    def convert(match: re.Match[str]) -> str:
+        path = root / match[1].replace("''", "'")
+        if not path.is_file() or FORMATS.get(path.suffix.lower()) != "csv":
+            return match[0]
+        copy = scratch / f"{config.name}-{match.start()}{Path(path.stem).suffix or '.csv'}"
+        (part,) = _parts(path, config)
+        with _decoded(config, [part]), part.lines() as raw, copy.open("w", encoding="utf-8", newline="") as text:
+            for piece in iter(lambda: raw.read(1 << 20), ""):
+                text.write(piece)
+        return sql_literal(literal_path(copy))
+
+    return re.sub(r"'((?:[^']|'')+)'", convert, sql) if config.encoding else sql
+
+
+def _parts(path: Path, config: TableConfig) -> Iterator[Part]:
+    suffix = path.suffix.lower()
+    if suffix == ".zip":
+        yield from _members(path, config)
+        return
+    opener = COMPRESSED.get(suffix)
+
+    def opened() -> IO[bytes]:
+        stream: IO[bytes] = opener(path) if opener else path.open("rb")
+        return stream
+
+    compression = {"": "none", ".gz": "gzip"}.get(suffix if opener else "")
+    yield Part(str(path), path, opened, _encoding(config, opened, str(path)), compression)
+
+
+def _members(path: Path, config: TableConfig) -> Iterator[Part]:
+    with _undamaged(str(path)), ZipFile(path) as archive:
+        names = [
+            name
+            for name in archive.namelist()
+            if not name.startswith(("__MACOSX/", ".")) and FORMATS.get(Path(name).suffix.lower()) == "csv"
+        ]
+    if not names:
+        raise InputError("the archive has no text file", where=str(path), expected="a .csv, .tsv or .txt in it")
+    for name in names:
+
+        def opened(name: str = name) -> IO[bytes]:
+            return ZipFile(path).open(name)
+
+        yield Part(f"{path}/{name}", path, opened, _encoding(config, opened, f"{path}/{name}"), None)
+
+
+def _encoding(config: TableConfig, opened: Callable[[], IO[bytes]], where: str) -> str:
+    """Return the declared encoding, or the one that the first bytes tell."""
+    if config.encoding not in (None, "utf-8"):
+        return str(config.encoding)
+    with _undamaged(where), opened() as stream:
+        return BYTE_ORDER_MARKS.get(stream.read(2), "utf-8-sig")
+
+
+@contextmanager
+def _undamaged(where: str) -> Iterator[None]:
+    """Say in the user's words that a file cannot be opened or decompressed."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise InputError(
+            "the file cannot be read",
+            where=where,
+            found=first_line(error),
+            hint="it may be truncated: copy or write it again",
+        ) from None
+
+
+@contextmanager
+def _decoded(config: TableConfig, parts: Sequence[Part]) -> Iterator[None]:
+    """Say which encodings read the files where the declared one does not."""
+    try:
+        with _undamaged(config.where):
+            yield
+    except UnicodeError as error:
+        raise _undecoded(config, parts, error) from None
+
+
+def _undecoded(config: TableConfig, parts: Sequence[Part], error: UnicodeError) -> InputError:
+    said = config.encoding or "utf-8"
+    part = next((part for part in parts if not _decodes(part, part.encoding)), parts[0])
+    fitting = [name for name in ENCODINGS if all(_decodes(part, name) for part in parts)]
+    return InputError(
+        f"the file is not encoded in {'UTF-8' if said == 'utf-8' else said}",
+        where=part.name,
+        expected=f"{said}, or the encoding declared as {config.key}.encoding",
+        found=str(error),
+        hint=f"{' or '.join(f'{config.key}.encoding={name}' for name in fitting[:3])} can read it"
+        if fitting
+        else "save it as UTF-8",
+    )
+
+
+def _decodes(part: Part, encoding: str) -> bool:
+    try:
+        with replace(part, encoding=encoding).lines() as lines:
+            while lines.read(1 << 20):
+                pass
+    except (UnicodeError, EOFError):
+        return False
+    return True
+
+
+def _decide(config: TableConfig, parts: Sequence[Part]) -> tuple[Dialect, list[Scan]]:
+    """Return the first dialect under which every record of every part is as wide as its header."""
+    for part in parts:
+        with part.lines() as lines:
+            if not lines.read(1):
+                raise InputError("the file is empty", where=part.name, expected="a header and records", found="0 bytes")
+    tried: list[tuple[Dialect, list[Scan]]] = []
+    for dialect in _candidates(config, parts):
+        scans = [_scan(part, dialect, config) for part in parts]
+        if all(scan.fits for scan in scans):
+            _check_breaks(config, parts, dialect, scans)
+            return dialect, scans
+        tried.append((dialect, scans))
+    raise _ragged(config, parts, *tried[0])
+
+
+def _candidates(config: TableConfig, parts: Sequence[Part]) -> list[Dialect]:
+    if config.delimiter is not None:
+        delimiters = [config.delimiter]
+    else:
+        widths = {
+            mark: min(len(_header(part, Dialect(mark, '"', '"'), config)) for part in parts) for mark in DELIMITERS
+        }
+        delimiters = sorted((mark for mark in DELIMITERS if widths[mark] > 1), key=lambda mark: -widths[mark])
+    quotes = ['"', ""] if config.quote is None else [config.quote]
+    return [
+        Dialect(delimiter, quote, escape)
+        for delimiter in delimiters or [","]
+        for quote in quotes
+        for escape in (["", "\\"] if config.escape is None and quote else [config.escape or ""])
+    ]
+
+
+def _reader(part_lines: IO[str], dialect: Dialect, config: TableConfig) -> Any:
+    for _ in range(config.skip):
+        part_lines.readline()
+    return dialect.reader(part_lines)
+
+
+def _is_blank(record: list[str]) -> bool:
+    return len(record) < 2 and not any(map(str.strip, record))
+
+
+def _records(part: Part, dialect: Dialect, config: TableConfig) -> Iterator[list[str]]:
+    """Yield the records of a part, its header among them; no blank lines."""
+    with part.lines() as lines:
+        yield from (record for record in _reader(lines, dialect, config) if not _is_blank(record))
+
+
+def _has_quoted(part: Part, dialect: Dialect, config: TableConfig) -> bool:
+    """Tell whether a text within quotes stands in a part that is read without quotes."""
+    cells = chain.from_iterable(_records(part, dialect, config))
+    return any(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in cells)
+
+
+def _header(part: Part, dialect: Dialect, config: TableConfig) -> list[str]:
+    try:
+        return next(_records(part, dialect, config), [])
+    except csv.Error:
+        return []
+
+
+def _scan(part: Part, dialect: Dialect, config: TableConfig) -> Scan:
+    header = _header(part, dialect, config)
+    names = [name.strip() for name in header] if config.header else [str(n + 1) for n in range(len(header))]
+    widths: Counter[int] = Counter()
+    blank: Counter[int] = Counter()
+    with part.lines() as lines:
+        reader = _reader(lines, dialect, config)
+        try:
+            for record in reader:
+                (blank if _is_blank(record) else widths)[len(record)] += 1
+        except csv.Error:
+            return Scan(tuple(names), 0, fits=False)
+        read = reader.line_num
+    return Scan(
+        header=tuple(names),
+        records=max(0, widths.total() - config.header),
+        fits=set(widths) <= {len(header)} and (bool(dialect.quote) or not _has_quoted(part, dialect, config)),
+        has_breaks=read > widths.total() + blank.total(),
+        has_blanks=len(header) == 1 or bool(blank[1]),
+    )
+
+
+def _check_breaks(config: TableConfig, parts: Sequence[Part], dialect: Dialect, scans: Sequence[Scan]) -> None:
+    """Refuse quotes that join lines, where the same lines are whole without them."""
+    if config.quote is not None or not any(scan.has_breaks for scan in scans):
+        return
+    plain = [_scan(part, replace(dialect, quote=""), config) for part in parts]
+    if all(scan.fits for scan in plain):
+        key = f"{config.key}.quote"
+        joined, single = (sum(scan.records for scan in each) for each in (scans, plain))
+        raise InputError(
+            f"the file can be read in two ways: {joined:,} records with quotes, {single:,} without",
+            where=config.where,
+            expected="quotes around whole texts",
+            found=f"{dialect.quote} before and after line ends",
+            hint=f"where each line is a record, {key}={typed('')}; where not, {key}={typed(dialect.quote)}",
+        )
+
+
+def _ragged(config: TableConfig, parts: Sequence[Part], dialect: Dialect, scans: Sequence[Scan]) -> InputError:
+    part, scan = next((part, scan) for part, scan in zip(parts, scans, strict=True) if not scan.fits)
+    line, found = _first_misfit(part, dialect, config, len(scan.header))
+    skip = next((n for n in range(config.skip + 1, config.skip + 21) if _fits(replace(config, skip=n), parts)), None)
+    return InputError(
+        f"line {line:,} does not have the columns of the header",
+        where=part.name,
+        expected=f"{len(scan.header)} columns ({dialect}): {listing(scan.header)}",
+        found=found,
+        hint=f"{config.key}.skip={skip} leaves out the lines above the header, and reads all others"
+        if skip
+        else f"correct that line, or declare {config.key}.delimiter, quote or escape",
+    )
+
+
+def _fits(config: TableConfig, parts: Sequence[Part]) -> bool:
+    return any(
+        all(scan.fits and len(scan.header) > 1 and scan.records for scan in [_scan(p, dialect, config) for p in parts])
+        for dialect in _candidates(config, parts)
+    )
+
+
+def _first_misfit(part: Part, dialect: Dialect, config: TableConfig, width: int) -> tuple[int, str]:
+    with part.lines() as lines:
+        reader = _reader(lines, dialect, config)
+        try:
+            for record in reader:
+                if len(record) != width and not _is_blank(record):
+                    return config.skip + reader.line_num, f"{len(record)} columns: {listing(record)}"
+        except csv.Error as error:
+            return config.skip + reader.line_num, str(error)
+    raise AssertionError(f"{part.name} fits")
+
+
+def _names(config: TableConfig, parts: Sequence[Part], scans: Sequence[Scan]) -> list[str]:
+    """Return the columns of all parts; refuse a part that lacks one of those that are mapped."""
+    names = list(scans[0].header)
+    for scan in scans[1:]:
+        names += [name for name in scan.header if name not in names]
+    for part, scan in zip(parts, scans, strict=True):
+        lacking = [name for name in config.columns.values() if name in names and name not in scan.header]
+        if lacking:
+            raise InputError(
+                f"a file of {config.name} lacks the column {lacking[0]!r} that others have",
+                where=part.name,
+                expected=f"the columns that {config.key}.columns maps, in every file",
+                found=listing(scan.header, limit=30),
+            )
+    return names
+
+
+def _source(part: Part, scan: Scan, dialect: Dialect, config: TableConfig, copy: Path, names: Sequence[str]) -> str:
+    """Return the query that reads a part: the file itself where DuckDB can, or else a copy in UTF-8."""
+    path, compression = part.path, part.compression
+    if compression is None or not part.is_utf8 or config.skip or scan.has_blanks:
+        with copy.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(_records(part, dialect, config))
+        path, compression, dialect = copy, "none", STANDARD
+    columns = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(max(1, len(scan.header))))
+    picked = [f"c{scan.header.index(name)}" if name in scan.header else "NULL::VARCHAR" for name in names] or ["c0"]
+    return (
+        f"SELECT {', '.join(f'{column} AS c{number}' for number, column in enumerate(picked))} "
+        f"FROM read_csv({sql_literal(literal_path(path))}, auto_detect = false, columns = {{{columns}}}, "
+        f"header = {str(config.header).lower()}, delim = {sql_literal(dialect.delimiter)}, "
+        f"quote = {sql_literal(dialect.quote)}, escape = {sql_literal(dialect.escape or dialect.quote)}, "
+        f"compression = '{compression}', hive_partitioning = false, max_line_size = 100000000)"
+    )
+
+
+def _note(config: TableConfig, parts: Sequence[Part], scans: Sequence[Scan], dialect: Dialect) -> str:
+    encodings = listing(dict.fromkeys("UTF-8" if part.is_utf8 else part.encoding for part in parts))
+    records = sum(scan.records for scan in scans)
+    return f"{config.name}: {records:,} records of {len(parts):,} files; {dialect}, {encodings}"
+
+
+def _sheet(path: Path, config: TableConfig, copy: Path) -> Part:
+    """Return a sheet of a workbook as text, row by row."""
+    from openpyxl import load_workbook  # takes a while to import
+
+    try:
+        book = load_workbook(path, read_only=True, data_only=True)
+        name = config.sheet or book.sheetnames[0]
+        if name not in book.sheetnames:
+            raise InputError(
+                f"the workbook has no sheet {name!r}", where=str(path), hint=f"its sheets: {listing(book.sheetnames)}"
+            )
+        with copy.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(_cells(book[name].iter_rows(values_only=True)))
+        book.close()
+    except InputError:
+        raise
+    except DAMAGED_WORKBOOK as error:
+        raise InputError(
+            "the file is not a complete Excel workbook",
+            where=str(path),
+            expected="xlsx without a password",
+            found=first_line(error),
+            hint="it may be truncated: copy or save it again",
+        ) from None
+    return Part(f"{path}, sheet {name}", copy, lambda: copy.open("rb"), "utf-8-sig", "none")
+
+
+def _cells(rows: Iterable[tuple[object, ...]]) -> Iterator[list[str]]:
+    """Yield the cells as texts, without what lies beyond the header and without empty rows."""
+    width = 0
+    for row in rows:
+        texts = [_cell(value) for value in row]
+        used = max((number + 1 for number, text in enumerate(texts) if text), default=0)
+        if used:
+            width = width or used
+            yield (texts + [""] * width)[: max(width, used)]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, datetime):
+        return value.isoformat(" ")
+    return value.isoformat() if isinstance(value, date | time) else str(value)

@@ -1,0 +1,126 @@
+"""Dates and times as people write them: year first, by a declared format, or as a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import product
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+from features.tables import MOMENT
+
+# What is read without a declared format: the year stands first, with four digits, and a zone is a distance from UTC
+ISO = (
+    r"^[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?)?"
+    r"(\s*([zZ]|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?))?$"
+)
+ZONE = r"(:[0-9]{2}(?:\.[0-9]+)?)\s*([zZ]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)$"
+
+# name of a date_format -> seconds of its unit, and the number that stands for 1970-01-01
+NUMBERED = {
+    "epoch_seconds": (1.0, 0),
+    "epoch_milliseconds": (0.001, 0),
+    "excel_days": (86_400.0, 25_569),
+}
+DATES = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%Y{0}%m{0}%d", "%y{0}%m{0}%d", "%Y{0}%d{0}%m")
+WORDED = ("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y", "%a, %d %b %Y")
+TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S", "T%H:%M:%S")
+ZONES = ("", " %z", "%z")
+
+
+@ibis.udf.scalar.builtin(name="timezone")  # type: ignore[untyped-decorator]
+def _to_local(zone: str, instant: dt.Timestamp("UTC")) -> dt.Timestamp(scale=6):  # type: ignore[valid-type]
+    """Convert an instant to what the clock of a zone shows."""
+
+
+@ibis.udf.scalar.builtin(name="timezone")  # type: ignore[untyped-decorator]
+def _to_instant(zone: str, local: dt.Timestamp(scale=6)) -> dt.Timestamp("UTC"):  # type: ignore[valid-type]
+    """Convert what the clock of a zone shows to an instant."""
+
+
+@ibis.udf.scalar.builtin(name="try_strptime")  # type: ignore[untyped-decorator]
+def _try_strptime(text: str, date_format: str) -> dt.Timestamp(scale=6):  # type: ignore[valid-type]
+    """Read a text by a strptime format; null where it does not fit."""
+
+
+@ibis.udf.scalar.builtin(name="try_strptime")  # type: ignore[untyped-decorator]
+def _try_strptime_with_zone(text: str, date_format: str) -> dt.Timestamp("UTC"):  # type: ignore[valid-type]
+    """Read a text by a strptime format with %z; null where it does not fit."""
+
+
+@ibis.udf.scalar.builtin(name="make_timestamp")  # type: ignore[untyped-decorator]
+def _at_microsecond(microseconds: int) -> dt.Timestamp(scale=6):  # type: ignore[valid-type]
+    """Return the time so many microseconds after the start of 1970."""
+
+
+def moments(values: ir.Column, date_format: str | None, raw_zone: str, shop_zone: str) -> ir.Column:
+    """Read a raw column as naive timestamps of the shop's time zone; null where it cannot be read.
+
+    A text's own distance from UTC wins over `raw_zone`.
+    """
+    kind = values.type()
+    if kind.is_timestamp() and kind.timezone:
+        return _to_local(shop_zone, values.cast(dt.Timestamp("UTC")))
+    if kind.is_temporal():
+        return _between(raw_zone, shop_zone, values.try_cast(MOMENT))
+    texts = values.cast("string")
+    if date_format is None:
+        return _iso(texts, raw_zone, shop_zone)
+    if date_format in NUMBERED:
+        local = _numbered(texts, date_format)
+        zone = raw_zone if date_format == "excel_days" else "UTC"
+        return _between(zone, shop_zone, local)
+    if "%z" in date_format:
+        return _to_local(shop_zone, _try_strptime_with_zone(texts, date_format))
+    return _between(raw_zone, shop_zone, _try_strptime(texts, date_format))
+
+
+def formats() -> Iterator[str]:
+    """Yield date formats that people use, to try on values that are not ISO 8601."""
+    yield from NUMBERED
+    yield "%Y%m%d"
+    yield "%Y%m%d%H%M%S"
+    days = [day.format(mark) for mark, day in product("-/.", DATES)]
+    yield from (day + time + zone for zone, time, day in product(ZONES, TIMES, (*days, *WORDED)) if time or not zone)
+
+
+def may_fit(text: str, date_format: str) -> bool:
+    """Tell if a format is worth trying on a whole column, by one of its values."""
+    if date_format in NUMBERED:
+        return text.replace(".", "", 1).isdecimal()
+    try:
+        datetime.strptime(text, date_format)
+    except ValueError:
+        return False
+    return True
+
+
+def has_zone(texts: ir.StringColumn) -> ir.BooleanColumn:
+    """Tell which texts say how far their time is from UTC."""
+    return texts.re_search(ZONE)
+
+
+def _between(raw_zone: str, shop_zone: str, naive: ir.Column) -> ir.Column:
+    return naive if raw_zone == shop_zone else _to_local(shop_zone, _to_instant(raw_zone, naive))
+
+
+def _iso(texts: ir.StringColumn, raw_zone: str, shop_zone: str) -> ir.Column:
+    """Read ISO 8601, with a blank in place of the T, and UTC and GMT as zones."""
+    naive = ibis.ifelse(texts.re_search(ISO), texts.re_replace(ZONE, r"\1").try_cast(MOMENT), ibis.null(MOMENT))
+    zone = texts.re_extract(ZONE, 2)
+    digits = zone.re_replace("[^0-9]", "").rpad(4, "0")
+    minutes = digits.substr(0, 2).try_cast("int64") * 60 + digits.substr(2, 2).try_cast("int64")
+    minutes = ibis.ifelse(zone.startswith("-"), -minutes, minutes)
+    instant = (naive - minutes.as_interval("m")).cast(dt.Timestamp("UTC"))
+    return ibis.ifelse(has_zone(texts), _to_local(shop_zone, instant), _between(raw_zone, shop_zone, naive))
+
+
+def _numbered(texts: ir.StringColumn, unit: str) -> ir.Column:
+    """Read seconds since 1970, or days as spreadsheets count them; null where that gives no year of our time."""
+    seconds, start = NUMBERED[unit]
+    since = (texts.try_cast("float64") - start) * seconds
+    right = since.between(0, 4_102_444_800)  # 1970 to 2100
+    return ibis.ifelse(right, _at_microsecond((since * 1e6).round().try_cast("int64")), ibis.null(MOMENT))

@@ -1,0 +1,505 @@
+"""The user's own files as people have them: each kind of mistake with its right value, and each hint followed."""
+
+import bz2
+import gzip
+import zipfile
+from datetime import datetime
+from decimal import Decimal
+
+import duckdb
+import pandas as pd
+import pytest
+import yaml
+
+from features.data_profile import profile, profile_text
+from features.errors import InputError
+from features.sources import stage
+from online_retail import data_config
+
+COLUMNS = {"order_id": "order", "customer_id": "customer", "timestamp": "date", "amount": "total"}
+FACTORS = {
+    "order_id": "order",
+    "customer_id": "customer",
+    "timestamp": "date",
+    "quantity": "qty",
+    "unit_price": "price",
+}
+ALL = 1.0  # a few rows are a large share of a small table
+
+
+class Door:
+    """A folder with files, and the config that stages them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.config = data_config("files", shop="s", currency="EUR", timezone="Europe/Berlin", path=str(folder))
+        self.table = self.config["tables"]["transactions"]
+        self.table |= {"path": "x.csv", "columns": {**COLUMNS}}
+
+    def write(self, *lines, header="order,customer,date,total", name="x.csv", encoding="utf-8", end="\n"):
+        (self.folder / name).write_bytes(end.join([header, *lines, ""]).encode(encoding))
+
+    def set(self, setting, value):
+        """Set `data.rules.zero_price` or the like, as a hint names it."""
+        *path, last = setting.removeprefix("+").removeprefix("data.").split(".")
+        node = self.config
+        for key in path:
+            node = node[key]
+        node[last] = value
+
+    def stage(self):
+        return stage(self.config, self.folder / "cache")
+
+    def rows(self, columns='order_id, customer_id, "timestamp", amount'):
+        staged = self.stage()
+        return duckdb.sql(
+            f"SELECT {columns} FROM '{staged.folder}/transactions.parquet' ORDER BY line_number"
+        ).fetchall()
+
+    def refused(self, *words):
+        with pytest.raises(InputError) as caught:
+            self.stage()
+        message = str(caught.value)
+        missing = [word for word in words if word not in message]
+        assert not missing, f"{missing} not in:\n{message}"
+        return caught.value
+
+    def follow(self, error):
+        """Type the first settings that a hint names; each as YAML reads it behind the shell's own quotes."""
+        settings = [word for word in error.hint.split() if word.startswith(("data.", "+data.")) and "=" in word]
+        setting, _, value = settings[0].partition("=")
+        self.set(setting, yaml.safe_load(self.unquoted(error.hint, setting, value)))
+        return setting
+
+    @staticmethod
+    def unquoted(hint, setting, value):
+        if not value.startswith("'"):
+            return value.rstrip(";,")
+        return hint.partition(f"{setting}='")[2].partition("'")[0]
+
+
+@pytest.fixture
+def door(tmp_path):
+    (tmp_path / "shop").mkdir()
+    return Door(tmp_path / "shop")
+
+
+class TestDates:
+    def test_of_two_digit_years_are_refused_with_the_one_format_that_reads_all(self, door):
+        door.write("1,A,05-03-21,10", "2,B,17-03-21,20", "3,A,28-11-21,30", "4,B,01-02-22,5", "5,A,30-03-22,5")
+        door.follow(door.refused("transactions.timestamp", "'05-03-21'", "%d-%m-%y", "reads all rows"))
+        first, *_, last = door.rows()
+        assert (last[2] - first[2]).days == 390
+
+    def test_that_a_format_puts_into_the_year_21_are_not_believed(self, door):
+        door.write("1,A,05-03-21,10", "2,B,17-03-21,20")
+        door.table["date_format"] = "%d-%m-%Y"
+        door.follow(door.refused("dates that cannot be right", "0021-03-05", "1990-01-01 to ", "%d-%m-%y"))
+        assert door.rows()[0][2] == datetime(2021, 3, 5)
+
+    def test_that_can_be_read_in_two_ways_are_refused_with_both(self, door):
+        door.write("1,A,05/03/2021,10", "2,B,07/04/2021,20")
+        door.refused("%d/%m/%Y", "%m/%d/%Y", "each reads all rows")
+
+    @pytest.mark.parametrize(
+        ("values", "date_format"),
+        [
+            (("1615000000", "1617000000"), "epoch_seconds"),
+            (("1615000000000", "1617000000000"), "epoch_milliseconds"),
+            (("44260.125", "44283.25"), "excel_days"),
+            (("20210305", "20210407"), "%Y%m%d"),
+            (("5 Mar 2021", "28 Mar 2021"), "%d %b %Y"),
+            (("3/28/2021 9:01 PM", "3/30/2021 11:01 AM"), "%m/%d/%Y %I:%M %p"),
+        ],
+    )
+    def test_of_other_kinds_are_recognised(self, door, values, date_format):
+        door.write(f"1,A,{values[0]},10", f"2,B,{values[1]},20")
+        door.follow(door.refused(date_format))
+        days = [row[2] for row in door.rows()]
+        assert all(datetime(2021, 3, 5) <= day < datetime(2021, 4, 8) for day in days)
+
+    @pytest.mark.parametrize("zone", [" UTC", "Z", " GMT", "+0000", "+00:00", " +00", "+01:00", " +0100", "-05:30"])
+    def test_keep_their_zone_however_it_is_written(self, door, zone):
+        door.config["timezone"] = "America/New_York"
+        door.write(f"1,A,2020-04-24 03:30:00{zone},10", f"2,B,2020-04-26 15:00{zone},20")
+        offset = {"+01:00": 60, " +0100": 60, "-05:30": -330}.get(zone, 0)
+        utc = datetime(2020, 4, 24, 3, 30) - pd.Timedelta(minutes=offset)
+        assert door.rows()[0][2] == utc - pd.Timedelta(hours=4)
+
+    def test_with_words_for_zones_that_mean_several_are_refused(self, door):
+        door.write("1,A,2020-04-24 03:30:00 CST,10", "2,B,2020-04-24 15:00:00 CST,20")
+        door.refused("transactions.timestamp", "CST")
+
+    def test_outside_the_days_of_any_shop_are_believed_where_declared(self, door):
+        door.write("1,A,1985-04-24,10", "2,B,1986-04-24,20")
+        door.refused("dates that cannot be right", "1985-04-24", "data.dates=[from,to]")
+        door.config["dates"] = ["1980-01-01", "1989-12-31"]
+        assert len(door.rows()) == 2
+
+    def test_of_tomorrow_and_later_are_refused(self, door):
+        door.write("1,A,2020-04-24,10", "2,B,2199-04-24,20")
+        door.refused("dates that cannot be right", "2199-04-24")
+
+    def test_a_year_away_from_all_others_are_named(self, door):
+        door.write("1,A,2018-04-24,10", "2,B,2020-04-24,20", "3,A,2020-05-01,20")
+        assert any("2018-04-24 stands 731 days away" in note for note in door.stage().notes)
+
+
+class TestIds:
+    def test_in_words_for_nothing_are_missing(self, door):
+        words = ["NULL", "nan", "None", "N/A", "#N/A", "-", "", " null "]
+        door.write("1,A,2021-01-07,5", "2,B,2021-03-07,5", *(f"{n + 3},{w},2021-02-05,9" for n, w in enumerate(words)))
+        door.follow(door.refused("missing_customer_id drops 80.0% of rows and 87.8% of money", "8 of 10 rows"))
+        assert [row[1] for row in door.rows()] == ["A", "B"]
+        assert any("word for nothing" in note and note.endswith(": 7 rows") for note in door.stage().notes)
+
+    def test_are_words_where_the_shop_says_that_they_mean_something(self, door):
+        door.write("1,None,2021-01-07,5", "2,B,2021-03-07,5")
+        door.config["missing"] = []
+        assert [row[1] for row in door.rows()] == ["None", "B"]
+
+    def test_have_one_spelling(self, door):
+        spellings = ["12345", "12345.0", "\t12345", "12345\u00a0", "\u200b12345", "\ufeff12345", "12345.00"]
+        door.write(*(f"{n},{s},2021-01-0{n + 1},10" for n, s in enumerate(spellings)), "9,B,2021-02-01,5")
+        assert {row[1] for row in door.rows()} == {"12345", "B"}
+        assert any("read as 12345: 2 rows" in note for note in door.stage().notes)
+
+    def test_keep_their_zeros_and_their_capitals(self, door):
+        door.write("1,00042,2021-01-05,1", "2,42,2021-01-06,1", "3,a,2021-01-06,1", "4,A,2021-01-07,1")
+        assert [row[1] for row in door.rows()] == ["00042", "42", "a", "A"]
+
+    def test_that_are_addresses_have_no_capitals(self, door):
+        door.write("1,Ann@Example.org,2021-01-05,1", "2,ann@example.org,2021-01-06,1", "3,b@x.org,2021-02-01,1")
+        assert [row[1] for row in door.rows()] == ["ann@example.org", "ann@example.org", "b@x.org"]
+
+    def test_of_doubles_in_parquet(self, door):
+        frame = pd.DataFrame({"order": [1, 2, 3], "customer": [12345.0, 7.0, float("nan")], "total": [1.0, 2.0, 0.01]})
+        frame["date"] = pd.to_datetime(["2021-01-01", "2021-01-02", "2021-01-03"])
+        frame.to_parquet(door.folder / "x.parquet")
+        door.table["path"] = "x.parquet"
+        door.config["confirmed_drops"] = {"missing_customer_id": ALL}
+        assert [row[1] for row in door.rows()] == ["12345", "7"]
+
+
+class TestDialect:
+    def test_is_one_for_all_files(self, door):
+        door.write("1,12345,2021-01-05,10", "2,777,2021-01-06,20", name="a1.csv")
+        door.write('11,"12345",2021-03-05,10', '12,"777",2021-03-06,20', name="a2.csv")
+        door.table["path"] = ["a1.csv", "a2.csv"]
+        assert [row[1] for row in door.rows()] == ["12345", "777"] * 2
+        assert any('4 records of 2 files; delimiter ,, quote ", UTF-8' in note for note in door.stage().notes)
+
+    def test_of_apostrophes_loses_no_line(self, door):
+        names = ["'TIS THE SEASON", "lamp", "GIRLS'", "cup", "cup"]
+        lines = [f"{n + 1},{'AB'[n % 2]},{name},2021-0{n + 1}-05,{10 * n + 10}" for n, name in enumerate(names)]
+        door.write(*lines, header="order,customer,name,date,total")
+        assert sum(row[3] for row in door.rows()) == 150
+
+    def test_of_quotes_that_may_join_lines_is_asked_for(self, door):
+        names = ['"TIS THE SEASON', "lamp", 'GIRLS"', "cup", "cup"]
+        lines = [f"{n + 1},{'AB'[n % 2]},{name},2021-0{n + 1}-05,{10 * n + 10}" for n, name in enumerate(names)]
+        door.write(*lines, header="order,customer,name,date,total")
+        door.follow(door.refused("two ways: 3 records with quotes, 5 without"))
+        assert sum(row[3] for row in door.rows()) == 150
+
+    def test_keeps_line_ends_delimiters_and_quotes_within_texts(self, door):
+        door.table["columns"]["product_id"] = "name"
+        names = ['"a, ""b""\nc"', '5" pipe', "'t"]
+        lines = [f"{n + 1},{'AB'[n % 2]},{name},2021-0{n + 1}-05,1" for n, name in enumerate(names)]
+        door.write(*lines, header="order,customer,name,date,total")
+        assert [row[0] for row in door.rows("product_id")] == ['a, "b"\nc', '5" pipe', "'t"]
+
+    def test_with_backslashes_before_quotes(self, door):
+        door.table["columns"]["product_id"] = "name"
+        door.write(r'1,A,"5\" pipe, new",2021-01-05,1', "2,B,x,2021-02-05,1", header="order,customer,name,date,total")
+        assert door.rows("product_id") == [('5" pipe, new',), ("x",)]
+
+    def test_names_the_line_that_does_not_fit(self, door):
+        door.write("1,A,2021-01-05,1", "2,B,2021-02-05,1,000")
+        door.refused("line 3 does not have the columns of the header", "5 columns", "x.csv")
+
+    def test_finds_the_lines_above_the_header(self, door):
+        door.write("", "order,customer,date,total", "1,A,2021-01-05,1", "2,B,2021-02-05,1", header="Report of 2021")
+        door.follow(door.refused("does not have the columns of the header", "reads all others"))
+        assert len(door.rows()) == 2
+
+    def test_of_files_whose_columns_stand_in_another_order(self, door):
+        door.write("1,A,2021-01-05,10", name="a1.csv")
+        door.write("20;2021-02-05;B;2", header="total;date;customer;order", name="a2.csv")
+        door.table["path"] = "a*.csv"
+        door.refused("a2.csv")  # one dialect: not a semicolon here and a comma there
+        door.write("20,2021-02-05,B,2", header="total,date,customer,order", name="a2.csv")
+        assert [row[1:] for row in door.rows()] == [
+            ("A", datetime(2021, 1, 5), Decimal(10)),
+            ("B", datetime(2021, 2, 5), Decimal(20)),
+        ]
+        door.write("3,2021-02-05,B", header="order,date,customer", name="a3.csv")
+        door.refused("lacks the column 'total'", "a3.csv")
+
+    def test_without_a_header(self, door):
+        door.write("2,B,2021-02-05,20", header="1,A,2021-01-05,10")
+        door.table |= {
+            "header": False,
+            "columns": {"order_id": "1", "customer_id": "2", "timestamp": "3", "amount": "4"},
+        }
+        assert [row[0] for row in door.rows()] == ["1", "2"]
+
+
+class TestFiles:
+    @pytest.mark.parametrize("name", ["[x] = 50% #1.csv", "X.CSV", "a b/x*.txt", "year=2021/x.csv", "ü?.tsv"])
+    def test_of_any_name(self, door, name):
+        (door.folder / name).parent.mkdir(exist_ok=True)
+        door.write("1,A,2021-01-05,10", "2,B,2021-02-05,20", name=name)
+        door.table["path"] = name
+        assert len(door.rows()) == 2
+
+    @pytest.mark.parametrize("suffix", ["gz", "GZ", "bz2", "zip", "xlsx"])
+    def test_in_archives_and_workbooks(self, door, suffix):
+        door.write("1,007,2021-01-05,10", "2,Ö,2021-02-05 09:30:00,20.5")
+        raw, name = (door.folder / "x.csv").read_bytes(), f"y.csv.{suffix}"
+        if suffix == "zip":
+            with zipfile.ZipFile(door.folder / name, "w") as archive:
+                archive.writestr("__MACOSX/x.csv", b"\0")
+                archive.writestr("x.csv", raw)
+        elif suffix == "xlsx":
+            frame = pd.DataFrame({"order": [1, 2], "customer": ["007", "Ö"], "total": [10, 20.5]})
+            frame["date"] = pd.to_datetime(["2021-01-05 00:00", "2021-02-05 09:30"])
+            frame.to_excel(door.folder / name, index=False)
+        else:
+            (door.folder / name).write_bytes({"gz": gzip, "bz2": bz2}[suffix.lower()].compress(raw))
+        door.table["path"] = name
+        assert door.rows() == [
+            ("1", "007", datetime(2021, 1, 5), Decimal(10)),
+            ("2", "Ö", datetime(2021, 2, 5, 9, 30), Decimal("20.5")),
+        ]
+
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+    @pytest.mark.parametrize("end", ["\r", "\r\n"])
+    def test_with_marks_of_their_encoding_and_any_line_ends(self, door, encoding, end):
+        door.write("1,Ä,2021-01-05,10", "2,B,2021-02-05,20", encoding=encoding, end=end)
+        assert [row[:2] for row in door.rows()] == [("1", "Ä"), ("2", "B")]
+
+    def test_in_another_encoding_beside_a_query(self, door):
+        door.write("1,Café,2021-01-05,10", "2,B,2021-02-05,20", encoding="cp1252")
+        door.follow(door.refused("not encoded in UTF-8", "encoding=cp1252"))
+        assert door.rows()[0][1] == "Café"
+        door.table |= {"path": None, "sql": "SELECT * FROM read_csv('x.csv', all_varchar = true)"}
+        assert door.rows()[0][1] == "Café"
+
+    def test_dialect_of_files_has_no_meaning_beside_a_query(self, door):
+        door.write("1,A,2021-01-05,10", "2,B,2021-02-05,20")
+        door.table |= {"path": None, "sql": "FROM 'x.csv'", "delimiter": ";"}
+        door.refused("delimiter is about files", "FROM read_csv(")
+
+    def test_whose_archive_is_cut(self, door):
+        (door.folder / "x.zip").write_bytes(b"PK\x03\x04")
+        door.table["path"] = "x.zip"
+        door.refused("cannot be read", "x.zip")
+
+    def test_of_all_errors_of_duckdb_are_messages(self, door):
+        door.table |= {"path": None, "sql": "SELECT error('no such luck')"}
+        door.refused("no such luck", "data.tables.transactions.sql")
+
+
+class TestMoney:
+    @pytest.mark.parametrize(
+        ("totals", "settings", "total"),
+        [
+            (("10,50", "1234,56"), {"decimal": ","}, "1245.06"),
+            (("$10.50", "$3.00"), {"currency_sign": "$"}, "13.50"),
+            (("1,234.50", "3.00"), {"thousands": ","}, "1237.50"),
+            (("1.234,50 €", "3,00 €"), {"decimal": ",", "thousands": ".", "currency_sign": "€"}, "1237.50"),
+            (("1 234 567,50", "3,00"), {"decimal": ",", "thousands": " "}, "1234570.50"),
+        ],
+    )
+    def test_is_refused_with_what_reads_it(self, door, totals, settings, total):
+        door.write(f"1;A;2021-03-01;{totals[0]}", f"2;B;2021-03-02;{totals[1]}", header="order;customer;date;total")
+        error = door.refused("transactions.amount has values that cannot be read", "reads all rows")
+        for key in settings:
+            assert f"data.tables.transactions.{key}='\"{settings[key]}\"'" in error.hint
+        door.table |= settings
+        assert sum(row[3] for row in door.rows()) == Decimal(total)
+
+    def test_that_can_be_read_in_two_ways_is_refused_with_both(self, door):
+        door.write('1,A,2021-03-01,"1,234"', '2,B,2021-03-02,"5,678"')
+        door.refused("thousands='\",\"' or data.tables.transactions.decimal='\",\"' each reads all rows")
+
+    def test_below_zero_as_accountants_write_it(self, door):
+        door.write(
+            "1;A;2021-03-01;10.50", "2;B;2021-03-02;(5.00)", "3;B;2021-03-03;3.00-", header="order;customer;date;total"
+        )
+        door.follow(door.refused("'(5.00)'", "accounting=true reads all rows"))
+        door.refused("rule negative_amount", "-5 (row 2), -3 (row 3)")
+
+    def test_of_fractions_is_rounded_once(self, door):
+        lines = ["1,A,2021-03-01,0.0004,250000", "2,B,2021-03-02,0.00051,250000", "3,A,2021-03-03,1.5,10"]
+        door.write(*lines, "4,B,2021-03-04,2,0.0000004", header="order,customer,date,qty,price")
+        door.table["columns"] = FACTORS
+        error = door.refused(
+            "1 rows of transactions meet the rule zero_price", "25.0% of all rows", "0.0% of all money"
+        )
+        assert "data.rules.zero_price=drop +data.confirmed_drops.zero_price=0.25" in error.hint
+        door.config["rules"]["zero_price"] = "drop"
+        door.config["confirmed_drops"] = {"zero_price": 0.25}
+        assert door.rows("quantity, amount") == [
+            (Decimal("0.000400"), Decimal(100)),
+            (Decimal("0.000510"), Decimal("127.5")),
+            (Decimal("1.5"), Decimal(15)),
+        ]
+
+    def test_of_a_currency_without_small_units_fits(self, door):
+        door.write("1,A,2021-03-01,8000,1700000", "2,B,2021-03-02,1,1", header="order,customer,date,qty,price")
+        door.table["columns"] = FACTORS
+        assert door.rows("amount")[0] == (Decimal(13_600_000_000),)
+
+    def test_with_more_decimals_than_are_kept_is_refused(self, door):
+        door.write("1,A,2021-03-01,3.33333", "2,B,2021-03-02,1.50000", "3,B,2021-03-02,12.340000000000001")
+        error = door.refused("'3.33333' (1 rows in all)", "not rounded unasked")
+        door.table |= {"path": None, "sql": error.hint[error.hint.index("SELECT") :].replace("...", "'x.csv'")}
+        assert [row[3] for row in door.rows()] == [Decimal("3.3333"), Decimal("1.5"), Decimal("12.34")]
+
+
+class TestOrders:
+    def test_have_the_customer_of_their_first_line(self, door):
+        door.write("1,A,2021-01-05,10", "1,,2021-01-05,20", "1,,2021-01-05,30", "2,B,2021-02-05,5")
+        assert [row[1] for row in door.rows()] == ["A", "A", "A", "B"]
+        assert any("order's other lines: 2 rows" in note for note in door.stage().notes)
+
+    def test_without_any_customer_stay_without(self, door):
+        door.write("1,A,2021-01-05,10", "2,,2021-01-06,20", "2,,2021-01-06,30", "3,B,2021-02-05,5")
+        door.refused("missing_customer_id drops 50.0% of rows and 76.9% of money")
+
+    def test_of_several_days_or_customers_are_told_apart_by_a_key(self, door):
+        door.write("1,A,2021-01-05,10", "2,B,2021-01-05,20", "1,A,2021-01-06,30", "2,C,2021-01-06,5")
+        error = door.refused("1 orders belong to several customers", "order_key=[order,day] tells all orders apart")
+        door.follow(error)
+        assert [row[0] for row in door.rows()] == ["1/2021-01-05", "2/2021-01-05", "1/2021-01-06", "2/2021-01-06"]
+
+    def test_that_span_days_stop_unless_that_is_so(self, door):
+        door.write("1,A,2021-01-05 23:59,10", "2,B,2021-01-05,20", "1,A,2021-01-06 00:01,30")
+        error = door.refused("1 orders belong to several days", "order_key=[order,day]", "data.order_spans_days=true")
+        door.config["order_spans_days"] = True
+        assert len(door.rows()) == 3
+        door.config["order_spans_days"] = False
+        door.follow(error)
+        assert len({row[0] for row in door.rows()}) == 3
+
+    def test_of_two_tills_are_told_apart(self, door):
+        lines = ["1,A,2021-01-05,10,x", "1,B,2021-01-05,20,y", "2,A,2021-01-06,30,x"]
+        door.write(*lines, header="order,customer,date,total,till")
+        door.table["columns"]["store_id"] = "till"
+        door.follow(door.refused("several customers", "order_key=[order,till]"))
+        assert [row[0] for row in door.rows()] == ["1/x", "1/y", "2/x"]
+
+    def test_may_have_lines_that_differ_in_what_is_not_mapped(self, door):
+        lines = [f"1,A,2021-01-05,2.50,{product}" for product in ("roll", "cake", "bread")]
+        door.write(*lines, "2,B,2021-02-05,5,cake", header="order,customer,date,total,product")
+        assert sum(row[3] for row in door.rows() if row[1] == "A") == Decimal("7.5")
+        door.write(*lines, lines[0], "2,B,2021-02-05,5,cake", header="order,customer,date,total,product")
+        door.refused("1 rows of transactions meet the rule duplicate_rows", "all columns of the file")
+
+
+class TestReturns:
+    @pytest.fixture
+    def returns(self, door):
+        lines = ["1,A,2021-03-05,100", "2,B,2021-03-06,20", "3,A,2021-03-07,100", "1R,A,2021-03-09,-100"]
+        door.write(*lines, "3R,B,2021-03-10,-7", "3,B,2021-04-06,30".replace("3,", "4,"))
+        door.config["confirmed_drops"] = {"negative_amount": ALL}
+        return door
+
+    def test_are_refused_with_actions_that_exist(self, returns):
+        error = returns.refused("rule negative_amount", "-100 (row 4), -7 (row 5)", "data.rules.negative_amount=net")
+        returns.follow(error)
+        assert len(returns.rows()) == 4
+
+    def test_that_are_dropped_leave_gross_amounts_and_say_so(self, returns):
+        returns.config["rules"]["negative_amount"] = "drop"
+        assert sum(row[3] for row in returns.rows()) == 250
+        staged = returns.stage()
+        assert any("amounts are gross" in note and note.endswith("2 rows") for note in staged.notes)
+        assert {drop.rule: drop.amount for drop in staged.drops}["negative_amount"] == 107
+
+    def test_that_are_netted_take_out_the_latest_sale_that_they_match(self, returns):
+        returns.config["rules"]["negative_amount"] = "net"
+        assert [row[0] for row in returns.rows()] == ["1", "2", "4"]
+        staged = returns.stage()
+        assert {drop.rule: drop.rows for drop in staged.drops if drop.rows} == {
+            "negative_amount": 2,
+            "returned_sale": 1,
+        }
+        assert any("find no sale" in note and note.endswith(": 1 rows") for note in staged.notes)
+
+    def test_of_the_same_day_cancel_their_order(self, door):
+        header = "order,customer,date,qty,price,sku"
+        lines = ["541431,16000,1/18/2011 10:01,74215,1.04,23166", "C541433,16000,1/18/2011 10:17,-74215,1.04,23166"]
+        kept = ["541434,16001,2/18/2011 10:01,10,1.04,23166", "541435,16002,3/18/2011 10:01,10,1.04,23166"]
+        door.write(*lines, *kept, header=header)
+        door.table |= {"columns": {**FACTORS, "product_id": "sku"}, "date_format": "%m/%d/%Y %H:%M"}
+        door.config["cancelled_order_prefix"] = "C"
+        door.config["rules"]["cancelled_order"] = "net"
+        assert [(row[0], row[3]) for row in door.rows()] == [("541434", Decimal("10.4")), ("541435", Decimal("10.4"))]
+
+    def test_before_any_sale_take_none_out(self, door):
+        door.write("1R,A,2021-03-05,-100", "2,B,2021-03-06,20", "3,A,2021-03-07,100", "4R,A,2021-03-08,-100")
+        door.config["rules"]["negative_amount"] = "net"
+        door.write("1R,A,2021-03-05,-9", "2,B,2021-03-06,20", "3,A,2021-03-07,9", "4,A,2021-03-08,9")
+        assert [row[0] for row in door.rows()] == ["2", "3", "4"]
+
+
+class TestYaml:
+    @pytest.mark.parametrize(
+        ("setting", "value"),
+        [
+            ("tables.transactions.columns.order_id", False),
+            ("tables.transactions.columns.order_id", 8),
+            ("non_product_codes", [8, "NO"]),
+            ("non_product_codes", [False]),
+            ("cancelled_order_prefix", 0),
+            ("missing", [0]),
+            ("tables.transactions.date_format", 20210305),
+        ],
+    )
+    def test_values_that_are_not_as_written_are_refused(self, door, setting, value):
+        door.write("1,A,2021-01-05,10", "2,B,2021-02-05,20")
+        door.set(setting, value)
+        door.refused(f"data.{setting} is not a text", "quote it")
+
+    def test_values_that_are_quoted_are_as_written(self, door):
+        lines = ["1,A,05/03/2021,10,22423", "2,B,06/03/2021,20,22423", "3,A,07/04/2021,30,0010"]
+        door.write(*lines, "4,B,08/05/2021,5,NO", "5,A,08/05/2021,7,0123", header="No,customer,date,total,sku")
+        door.table["columns"] |= {"order_id": "No", "product_id": "sku"}
+        door.table["date_format"] = "%d/%m/%Y"
+        door.config["non_product_codes"] = ["0010", "NO", "0123"]
+        door.follow(door.refused("non_product_code drops 60.0% of rows and 58.3% of money"))
+        assert sum(row[3] for row in door.rows()) == 30
+
+
+class TestHabits:
+    def test_the_template_has_no_rule_of_one_shop(self, door):
+        config = data_config("files")
+        assert config["cancelled_order_prefix"] is None
+        assert config["non_product_codes"] == []
+        table = config["tables"]["transactions"]
+        assert {value for key, value in table.items() if key != "columns"} == {None}
+        assert set(table["columns"].values()) == {None}
+
+    def test_a_share_is_measured_in_rows_and_in_money(self, door):
+        door.write("1,A,2021-01-01,1000", *(f"{n},B,2021-02-02,1" for n in range(2, 30)), "30,,2021-03-03,90")
+        door.refused("drops 3.3% of rows and 8.1% of money", "at most 5.0% of either")
+        door.config["max_dropped"] = 0.1
+        assert len(door.rows()) == 29
+
+    @pytest.mark.parametrize("share", [1.1, -0.1, "half", True])
+    def test_a_share_is_one(self, door, share):
+        door.config["max_dropped"] = share
+        door.refused("data.max_dropped", "0 to 1")
+
+
+def test_the_profile_says_how_it_was_read_and_what_money_was_left_out(door, engine):
+    door.write("1,A,2021-01-05,10", "1,,2021-01-05,20", "2,B,2021-02-05,30", "3,,2021-02-06,2.5")
+    door.config["confirmed_drops"] = {"missing_customer_id": 0.25}
+    staged = door.stage()
+    text = profile_text(profile(staged, staged.open(engine), engine))
+    assert '4 records of 1 files; delimiter ,, quote ", UTF-8' in text
+    assert "customer_id is that of the order's other lines: 1 rows" in text
+    assert "missing_customer_id (2.50 EUR)" in text
