@@ -71,7 +71,8 @@ def tune(
 def _tune(session: Session) -> Version:
     task, options = session.task, session.config.tuning
     space = Space(session.config.search.models, session.config.search.space)
-    space.check({name: candidate.build().get_params() for name, candidate in task.candidates().items()})
+    parameters = {name: candidate.build().get_params() for name, candidate in task.candidates().items()}
+    space.check(parameters)
 
     champion = session.registry.champion()
     if champion is not None and champion.tags["target"] != task.target:
@@ -90,7 +91,7 @@ def _tune(session: Session) -> Version:
     check_memory_of_workers(options.workers, *dataset.X.shape)
     identity = study_identity(session)
     name = options.study_name or f"{session.registered_name}-{identity[:8]}"
-    join = partial(open_study, name, study_options(options), identity)
+    join = partial(open_study, name, study_options(options), identity, space.defaults(parameters))
     study = join()
     runs = session.runs
     alone = partial(exclusive, options.storage, f"study {name}")
