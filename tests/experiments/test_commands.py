@@ -53,7 +53,7 @@ def kind(folder: Path, of: str) -> list[mlflow.entities.Run]:
 
 def test_run_ends_with_a_table_and_the_next_commands(finished_run: tuple[Path, str]) -> None:
     _, printed = finished_run
-    for expected in ("task", "winner", "sealed figure", "nearest baseline", "verdict", "in use", "version 1, "):
+    for expected in ("task", "verdict", "candidate", "best baseline", "in use", "best not in use", "version 1, "):
         assert expected in printed
     assert f"mlflow models serve -m models:/{NAME}@champion --env-manager local -p 5001" in printed
 
@@ -256,8 +256,9 @@ def test_a_second_promotion_opens_nothing(workspace: Path, run: Run) -> None:
 def test_train_override_and_roll_back(workspace: Path, run: Run) -> None:
     run("train", *QUICK, "model=bg_nbd")
     refused = run("promote", *QUICK)
-    assert "version 2: refused" in refused.stdout
-    assert "over champion is not shown" in refused.stdout
+    assert "version 2: not used" in refused.stdout
+    assert "the gain over version 1, " in refused.stdout
+    assert "and it is not shown" in refused.stdout
     assert "look 2 at this window, level 0.0076" in refused.stdout
     run("promote", *QUICK, "version=2", "reason=it's better, and the shop knows why")
     champion = client(workspace).get_model_version_by_alias(NAME, "champion")
@@ -282,48 +283,71 @@ def without_a_champion(folder: Path) -> None:
         client(folder).delete_registered_model_tag(NAME, key)
 
 
-def test_where_nothing_is_promoted_the_naive_model_is_used_until_it_is_beaten(
+def test_the_best_measured_baseline_is_used_until_it_is_beaten(
     workspace: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_a_champion(workspace)
     monkeypatch.setattr("experiments.tasks.base.Validation", None)  # all was validated when the candidate was made
-    strict = [*QUICK, "evaluation.n_origins=4"]
+    strict = [*QUICK, "task.guards.total_ratio=[5.0, 6.0]"]
+    planned = run("promote", *strict, "dry=true").stdout
+    assert "version 1, pareto_nbd: look 1 at the sealed window 1998-04-02 to 1998-07-01" in planned
+    assert "level 0.0304; looks before have spent 0.0000 of 0.05" in planned
+    assert not Registry(client(workspace), NAME).ledger()  # it did not look
     done = run("promote", *strict)
-    assert "version 1: refused" in done.stdout
-    assert "because the median gain over naive_lifetime_rate from 4 origins is" in done.stdout
+    assert done.stdout.startswith(planned)
+    assert "version 1: not used" in done.stdout
+    assert "outside its guard [5, 6]" in done.stdout
     (refit,) = kind(workspace, "refit")
     gains = {name for name in refit.data.metrics if name.startswith("backtest/")}
-    assert gains == {f"backtest/{day}/gain" for day in ("1997-07-06", "1997-10-04", "1998-01-02", "1998-04-02")}
-    assert refit.data.metrics["backtest/1998-04-02/gain"] == pytest.approx(
-        refit.data.metrics["sealed/gain_over_naive_lifetime_rate"]
-    )
+    assert gains == {"backtest/1998-04-02/gain"}
     naive = client(workspace).get_model_version_by_alias(NAME, "champion")
-    assert (int(naive.version), naive.tags["kind"], naive.tags["verdict"]) == (2, "naive", "refused")
-    assert "version 1 was not promoted" in naive.tags["reason"]
+    assert (int(naive.version), naive.tags["kind"], naive.tags["verdict"]) == (2, "naive", "strong")
+    figures = {
+        name: refit.data.metrics[f"naive/{name}/gini"] * n_validation + refit.data.metrics[f"sealed/{name}/gini"]
+        for n_validation in [len(refit.data.params["validation_cutoffs"].split(", "))]
+        for name in ("naive_lifetime_rate", "naive_last_91_days_rate", "naive_past_total")
+    }
+    assert naive.tags["model"] == max(figures, key=lambda name: figures[name])
+    assert "it measured best of the baselines; version 1 was judged beside it" in naive.tags["reason"]
     validated = client(workspace).get_run(naive.run_id).data.metrics
     assert validated["valid/gini"] == refit.data.metrics[f"naive/{naive.tags['model']}/gini"]
     assert validated.keys() == {name for name in refit.data.metrics if name.startswith("valid/")}
-    assert f"in use: version 2, {naive.tags['model']}" in done.stdout
-    assert (
-        "no further look was taken" in run("promote", *strict).stdout
-    )  # of the newest candidate, not of the naive one
+    assert f"in use: version 2, {naive.tags['model']}, gini" in done.stdout
+    assert "no further look is needed" in run("promote", *strict, "dry=true").stdout
+    assert "no further look was taken" in run("promote", *strict).stdout  # of the newest candidate
     assert "is a baseline, and candidates" in run("promote", *strict, "version=2", code=2).stderr
 
     run("score", *QUICK, "output=c.parquet")
     table = pq.read_table(workspace / "c.parquet")
     assert set(table["clv_model"].to_pylist()) == {f"{NAME}/2"}
-    assert set(table["clv_verdict"].to_pylist()) == {"refused"}
+    assert set(table["clv_verdict"].to_pylist()) == {"strong"}
     in_words = table.schema.metadata[b"clv_verdict"].decode()
     assert in_words.startswith("strong: ranks customers better than ")
     assert in_words.endswith(f"in use instead: {label_of(naive.tags['model'])}")
 
-    assert "version 1: promoted" in run("promote", *QUICK).stdout
+    promoted = run("promote", *QUICK).stdout
+    assert "version 1: promoted" in promoted
+    assert "in use: version 1, pareto_nbd, gini" in promoted
     assert int(client(workspace).get_model_version_by_alias(NAME, "champion").version) == 1
     last = Registry(client(workspace), NAME).ledger()[-1]
     assert (last["look"], last["champion"]) == (2, 2)
     rivals = [comparison["rival"] for comparison in last["decision"]["comparisons"]]
     assert len(rivals) == 3
     assert "champion" not in rivals  # it is one of the baselines
+
+
+def test_a_baseline_replaces_a_worse_model_that_was_put_in_use_by_hand(workspace: Path, run: Run) -> None:
+    """Never is something in use that a baseline beats provably in the same windows."""
+    without_a_champion(workspace)
+    run("train", *QUICK, "model=lightgbm", "model.params.n_estimators=1", "model.params.num_leaves=2")
+    run("promote", *QUICK, "version=2", "reason=a wrong one")
+    done = run("promote", *QUICK, "version=2").stdout
+    (look,) = Registry(client(workspace), NAME).ledger()
+    use, stay = look["decision"]["use"], look["decision"]["stay"]
+    champion = client(workspace).get_model_version_by_alias(NAME, "champion")
+    assert (stay["model"], champion.tags["model"]) == ("candidate", use["model"])
+    assert use["estimate"] > stay["estimate"] + 0.005
+    assert f"in use: version 3, {use['model']}" in done
 
 
 def test_where_no_trial_is_within_the_guards_the_naive_model_is_used_without_a_look(workspace: Path, run: Run) -> None:

@@ -91,7 +91,7 @@ def look(registry: Registry, number: int, promote: bool, window: ledger.Window =
     return closed
 
 
-@pytest.mark.parametrize(("task", "rule"), [("clv", "e4ffe4be3e562d12"), ("repurchase", "993194181c1e03aa")])
+@pytest.mark.parametrize(("task", "rule"), [("clv", "51fd3ef1ea36262c"), ("repurchase", "95bbfcf4c05d6759")])
 def test_looks_of_stores_in_use_are_by_the_rule_of_today(task: str, rule: str) -> None:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = typed(compose("config", [f"task={task}"]))
@@ -149,7 +149,7 @@ def test_a_look_is_in_the_ledger_before_the_sealed_window_is_read(
         assert (entry["look"], entry["version"], entry["decision"]) == (1, 1, None)
         raise MemoryError
 
-    monkeypatch.setattr(promote, "evaluate_sealed", dies)
+    monkeypatch.setattr(promote, "gather", dies)
     monkeypatch.setattr(promote, "_window", lambda session: WINDOW)
     session = MagicMock(registry=registry)
     with pytest.raises(MemoryError):

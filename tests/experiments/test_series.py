@@ -13,7 +13,7 @@ import pytest
 
 from experiments.evaluation.splits import Splits, make_splits
 from experiments.evaluation.validation import Dataset, validate
-from experiments.gate.sealed import SealedEvaluations, resample
+from experiments.gate.sealed import Evidence, resample
 from experiments.models import Candidate, Constant
 from experiments.models.base import require_columns
 from experiments.workflow.session import check_series
@@ -153,10 +153,11 @@ def test_the_gate_resamples_weeks_in_blocks(weeks: tuple[Shop, Splits, Dataset])
     sealed = TASK.dataset(shop, ["last_week"], splits.sealed_cutoffs)
     train = rows.at(*splits.refit())
     own, mean = (TASK.evaluate(TASK.build(name, {}).fit(train.X, train.target), sealed) for name in ("week", "mean"))
-    drawn = resample(TASK, SealedEvaluations(own, {"mean": mean}, None, {}, {}), n_resamples=300, seed=0)
+    windows = {str(splits.sealed): {"candidate": own, "mean": mean}}
+    drawn = resample(TASK, Evidence(windows, None, {}), n_resamples=300, seed=0)
     assert TASK.grain.block == 4
-    assert drawn["candidate"].estimate == own.metrics["gini"]
-    assert drawn["candidate"].standard_error > 0
+    assert drawn.figure("candidate").estimate == own.metrics["gini"]
+    assert drawn.figure("candidate").standard_error > 0
     by_week = own.prediction.groupby(level="cutoff").size()
     assert (by_week == 3).all()
     assert isinstance(splits.sealed, date)

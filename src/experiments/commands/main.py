@@ -21,7 +21,7 @@ COMMANDS = {
     "audit": "check that no feature reads the future and no target is a formula of features; exit code 1 if one does",
     "train": "fit one model with given parameters and register it: model=lightgbm model.params.num_leaves=31",
     "tune": "search models and parameters, refit the best and register it: tuning.n_trials=50",
-    "promote": "gate the newest version on the sealed window; or version=3 reason='…'; or rollback=true",
+    "promote": "gate the newest version, or version=3; dry=true does not look; reason='…' is by hand; or rollback=true",
     "score": "score every customer with the champions: as_of=2018-01-01 output=x.parquet",
     "report": "write one page for the marketer: verdicts, tiers, personas, hypotheses: output=x.html",
     "ui": "open the MLflow UI on the store in use",

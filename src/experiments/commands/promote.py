@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from experiments.commands.compose import session_of
 from experiments.workflow.config import Config
-from experiments.workflow.promote import decision_text, promote, promote_by_hand, roll_back
+from experiments.workflow.promote import decision_text, preview, promote, promote_by_hand, roll_back
 from features.errors import InputError
 
 
@@ -22,4 +22,6 @@ def main(config: Config) -> None:
         said = f"champion is version {config.version}, by hand: {config.reason}"
         print(f"{session.registered_name}: {said if moved else f'version {config.version} is the champion already'}")
     else:
-        print(decision_text(session, promote(session, config.version)))
+        print(preview(session, config.version), flush=True)
+        if not config.dry:
+            print(decision_text(session, promote(session, config.version)))

@@ -5,7 +5,7 @@ Intervals describe the variation of customers within this window. They do not co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -157,7 +157,49 @@ class Draws:
         return Distribution(a.estimate - b.estimate, a.draws - b.draws, a.jackknife - b.jackknife)
 
 
-def resample_weights(units: ArrayLike, n_resamples: int, seed: int, block: int = 1) -> Iterator[np.ndarray]:
+@dataclass(frozen=True)
+class PooledDraws:
+    """A metric's distribution for each model in several windows: its mean over the windows that models share.
+
+    The draws of all windows must be of the same resamples of units (`among` of `paired_bootstrap`). A customer with
+    rows in several windows is then drawn as often in each, so the pooled intervals allow for the dependence.
+
+    Attributes
+    ----------
+    windows : mapping of str to Draws
+        By first day, in order of time; a model need not be in all of them.
+    """
+
+    windows: Mapping[str, Draws]
+
+    def shared(self, *models: str) -> tuple[str, ...]:
+        """Return the windows in which all the models were measured."""
+        return tuple(day for day, draws in self.windows.items() if set(models) <= set(draws.distributions))
+
+    def figure(self, model: str, *others: str) -> Distribution:
+        """Return the distribution of a model's mean metric over the windows that it shares with the others."""
+        return _mean([self.windows[day][model] for day in self.shared(model, *others)])
+
+    def gain(self, model: str, reference: str) -> Distribution:
+        """Return the distribution of the mean gain of `model` over `reference`, in the windows that they share."""
+        return _mean([self.windows[day].gain(model, reference) for day in self.shared(model, reference)])
+
+
+def _mean(distributions: Sequence[Distribution]) -> Distribution:
+    """Average distributions of the same resamples; one is returned as it is."""
+    if not distributions:
+        raise InputError("the models share no window", where="bootstrap", expected="at least one window")
+    if len(distributions) == 1:
+        return distributions[0]
+    return Distribution(
+        float(np.mean([distribution.estimate for distribution in distributions])),
+        np.mean([distribution.draws for distribution in distributions], axis=0),
+    )
+
+
+def resample_weights(
+    units: ArrayLike, n_resamples: int, seed: int, block: int = 1, among: ArrayLike | None = None
+) -> Iterator[np.ndarray]:
     """Draw resamples of units with replacement, and count how often each row is in each resample.
 
     All rows of a unit are drawn together.
@@ -172,6 +214,9 @@ def resample_weights(units: ArrayLike, n_resamples: int, seed: int, block: int =
     block : int
         Number of consecutive units, in the order of their names, that are drawn together: a week resembles the week
         before it. Blocks may overlap; the last block is cut when the resample is complete.
+    among : array, optional
+        All units that are drawn, such as the customers of several windows; those of the rows when left out. The same
+        units and seed draw the same customers for the rows of each window.
 
     Yields
     ------
@@ -185,7 +230,8 @@ def resample_weights(units: ArrayLike, n_resamples: int, seed: int, block: int =
     """
     if n_resamples < 1:
         raise InputError("a bootstrap needs resamples", where="n_resamples", expected=">= 1", found=str(n_resamples))
-    names, row_of = np.unique(np.asarray(units), return_inverse=True)
+    names = np.unique(np.asarray(units if among is None else among))
+    row_of = np.searchsorted(names, np.asarray(units))
     n = len(names)
     if not 1 <= block <= n:
         raise InputError(
@@ -234,6 +280,7 @@ def paired_bootstrap(
     n_resamples: int,
     seed: int,
     block: int = 1,
+    among: ArrayLike | None = None,
     bca: bool = False,
 ) -> Draws:
     """Compute a metric for each model on the same resamples of customers, or of other units.
@@ -248,7 +295,7 @@ def paired_bootstrap(
     units : array of shape (n_rows,)
         Resampled unit of each row, such as its customer; all rows of a unit are drawn together.
     n_resamples, seed : int
-    block : int
+    block, among
         See `resample_weights`.
     bca : bool
         Compute jackknife values too, for bounds by BCa. Use it if the metric is a mean of heavy-tailed amounts.
@@ -267,7 +314,7 @@ def paired_bootstrap(
     metric = metric if isinstance(metric, Metric) else Metric("", "", metric)
     measured = _of_units(metric, y, predictions, units) if metric.per_unit else _of_samples(metric, y, predictions)
     with ThreadPoolExecutor(cpu_count()) as pool:  # NumPy works on several arrays at once
-        chunks = [measured(weights, pool) for weights in resample_weights(units, n_resamples, seed, block)]
+        chunks = [measured(weights, pool) for weights in resample_weights(units, n_resamples, seed, block, among)]
         without = measured(jackknife_weights(units, seed), pool) if bca else [np.empty(0)] * len(predictions)
     return Draws(
         {

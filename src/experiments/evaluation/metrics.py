@@ -139,11 +139,6 @@ def excess(guards: Mapping[str, tuple[float, float]], metrics: Mapping[str, floa
     return {name: max(low - metrics[name], metrics[name] - high) for name, (low, high) in measured.items()}
 
 
-def outside(guards: Mapping[str, tuple[float, float]], metrics: Mapping[str, float]) -> float:
-    """Return the largest excess, 0 within all guards; guard metrics that were not measured are ignored."""
-    return max([*excess(guards, metrics).values(), 0.0])
-
-
 def mean_metrics(folds: list[Mapping[str, float]]) -> dict[str, float]:
     """Compute the mean of each metric over the folds, without metrics that a fold lacks."""
     names = [name for name in folds[0] if all(name in fold for fold in folds)] if folds else []

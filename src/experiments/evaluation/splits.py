@@ -66,10 +66,11 @@ class Splits:
         return self._ending_by(self.sealed)
 
     def origins(self, most: int) -> list[tuple[tuple[date, ...], tuple[date, ...]]]:
-        """Return the last `most` folds before the sealed part, including parts before the validation parts."""
+        """Return the folds before the sealed part: those of validation, and at most `most` before them."""
         step = max(self.step_days, self.part_days)
         grid = _grid(self.validation[-1], self.earliest + timedelta(days=self.horizon_days), step)
-        return [(self._ending_by(cutoff), self._part(cutoff)) for cutoff in grid[::-1][:most][::-1]]
+        first = max(0, len(grid) - len(self.validation) - most)
+        return [(self._ending_by(cutoff), self._part(cutoff)) for cutoff in grid[first:]]
 
     def cutoffs(self) -> tuple[date, ...]:
         """Return all cutoffs of `folds` and `refit`, ascending, without those of the sealed part."""

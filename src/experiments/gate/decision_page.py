@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from statistics import median
 from typing import Any
 
-from experiments.gate.rule import BACKTEST_ORIGINS, Comparison, Decision, Outcome
+from experiments.gate.rule import Comparison, Decision, Outcome
 from experiments.models.registry import label_of
 from experiments.reports.html import document, table
 
 MEANING = {
-    "strong": "The gain is significant and above the required size: use the model.",
-    "weak": "The gain is significant; a gain above the required size is not shown.",
-    "none": "No improvement of the required size: keep the baseline.",
+    "strong": "The model adds something: the gain is significant and above the required size.",
+    "weak": "The model adds something: the gain is significant. A gain above the required size is not shown.",
+    "none": "The model adds nothing of the required size.",
     "undecided": "Not enough data to decide: a gain of the required size would not be detected, or the gain that was "
     "found may be chance.",
 }
@@ -60,10 +59,7 @@ def statement(ability: str, decision: Decision, outcome: Outcome) -> str:
                 f"{figure(nearest.gain)} {spread}, the smallest detectable gain {figure(nearest.detectable)}"
             )
     alone = f" ({decision.verdict} if tested alone)" if decision.verdict != outcome.verdict else ""
-    refused = (
-        "; not promoted for another reason" if outcome.verdict in ("strong", "weak") and not outcome.promote else ""
-    )
-    return f"{outcome.verdict}: {said}{alone}{refused}"
+    return f"{outcome.verdict}: {said}{alone}"
 
 
 def in_words(comparison: Comparison) -> str:
@@ -108,26 +104,19 @@ def decision_page(
         All entries of the ledger.
     horizon_days : int
     champion : str
-        Version and model in use now.
+        Version and model in use now, with its figure.
     """
     verdict, words = statement(ability, decision, outcome).split(": ", 1)
-    shown = verdict in ("strong", "weak")
-    meaning = (
-        MEANING[verdict]
-        if outcome.promote or not shown
-        else "The gain is significant, but the model is refused for another reason."
-    )
-    became = "It is the new champion." if outcome.promote else "It was not promoted."
     parts = [
         f"<p class=eyebrow>{escape(title)} &middot; {escape(model)} &middot; "
         f"{look['start']} to {look['end']}, {horizon_days} days</p>",
         f"<h1 class={verdict}><span>{verdict}</span> {escape(words[0].upper() + words[1:])}.</h1>",
-        f"<p class=lead>{meaning} {became} In use: {escape(champion)}.</p>",
+        f"<p class=lead>{MEANING[verdict]} In use: {escape(champion)}.</p>",
         _reasons(outcome),
         "<h2>Gain over each rival</h2>",
         f"<p>Gain in {escape(decision.metric)} over each rival, on the same rows, with its "
         f"{decision.nearest.confidence:.0%} confidence interval. Dashed: {figure(decision.min_effect)}, the required "
-        "gain. The model must beat every rival.</p>",
+        f"gain. The verdict is about the best baseline, {escape(in_words(decision.nearest))}.</p>",
         _gains(decision),
         "<h2>Figures</h2>",
         _figures(decision, model),
@@ -139,8 +128,8 @@ def decision_page(
                 for name, (low, found, high) in decision.guards.items()
             ),
         ),
-        "<h2>Back-test</h2>",
-        _backtest(decision),
+        "<h2>Windows</h2>",
+        _windows(decision),
         "<h2>Looks at this window</h2>",
         _ledger(look, looks),
         "<h2>Data needed</h2>",
@@ -154,7 +143,11 @@ def decision_page(
 def _reasons(outcome: Outcome) -> str:
     if not outcome.reasons:
         return ""
-    return "<p>Reasons:</p><ul>" + "".join(f"<li>{escape(r)}</li>" for r in outcome.reasons) + "</ul>"
+    return (
+        "<p>Why the candidate is not used:</p><ul>"
+        + "".join(f"<li>{escape(r)}</li>" for r in outcome.reasons)
+        + "</ul>"
+    )
 
 
 def _gains(decision: Decision) -> str:
@@ -200,17 +193,17 @@ def _figures(decision: Decision, model: str) -> str:
     )
 
 
-def _backtest(decision: Decision) -> str:
-    gains = [gain for gain in decision.backtest.values() if not math.isnan(gain)]
-    if not gains:
-        return "<p>There is no back-test: no model could be trained at an earlier origin.</p>"
-    fewer = "" if len(gains) >= BACKTEST_ORIGINS else f" instead of {BACKTEST_ORIGINS}, as the history allows no more"
+def _windows(decision: Decision) -> str:
     days = list(decision.backtest)
     rows = ([day + (" (sealed)" if day == days[-1] else ""), figure(gain)] for day, gain in decision.backtest.items())
+    pooled = (
+        "The pooled gain is their mean; a customer is drawn with the rows of all windows."
+        if len(days) > 1
+        else "The history holds no earlier window that the candidate was not chosen on."
+    )
     return (
-        f"<p>Median gain over {escape(in_words(decision.nearest))}: <b>{figure(median(gains))}</b>, from {len(gains)} "
-        f"origins{fewer}. At each origin the model was fitted on windows that had ended by then. Its parameters were "
-        "chosen at the earlier origins, so gains there are optimistic; the sealed window was not used for that.</p>"
+        f"<p>Gain over {escape(in_words(decision.nearest))} in each window that the candidate was not chosen on. "
+        f"{pooled} In earlier windows its parameters were fitted on windows that had ended by then.</p>"
         + table(["from", f"gain in {escape(decision.metric)}"], rows)
     )
 
@@ -224,7 +217,7 @@ def _ledger(look: Mapping[str, Any], looks: Sequence[Mapping[str, Any]]) -> str:
             f"version {past['version']}",
             f"{past['alpha']:.4f}",
             (past["decision"] or {}).get("verdict", "interrupted"),
-            {True: "promoted", False: "refused", None: ""}[(past.get("outcome") or {}).get("promote")],
+            {True: "promoted", False: "not used", None: ""}[(past.get("outcome") or {}).get("promote")],
         ]
         for past in seen
     ]

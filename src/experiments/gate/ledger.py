@@ -90,6 +90,15 @@ class Look:
         added = tuple(reason for reason in recorded["reasons"] if reason not in alone)
         return Outcome(**{**recorded, "reasons": alone + added})
 
+    @property
+    def changes_use(self) -> bool:
+        """True if another model is used after the look than before it, or the first one."""
+        outcome, stay = self.outcome, self.decision.stay
+        assert outcome is not None
+        if self.entry["champion"] is None:
+            return True
+        return outcome.promote if stay is None else outcome.use != stay.model
+
     def compares_with(self, champion: Version | None) -> bool:
         """Return True if the look is valid for this champion.
 
@@ -99,6 +108,47 @@ class Look:
         number = champion.number if champion is not None else None
         stands_in = champion is not None and champion.tags.get("instead_of") == str(self.version)
         return number in (self.entry["champion"], self.version) or stands_in
+
+
+@dataclass(frozen=True)
+class NextLook:
+    """The look that comes next at a window.
+
+    Attributes
+    ----------
+    index : int
+        Among all looks of the ledger, from 1.
+    number : int
+        Among the looks at overlapping windows, from 1.
+    alpha : float
+        Level that it tests at.
+    spent : float
+        Sum of the levels of the looks before.
+    recorded : Look or None
+        A look that answers the same already: none is taken then.
+    """
+
+    index: int
+    number: int
+    alpha: float
+    spent: float
+    recorded: Look | None
+
+
+def next_look(registry: Registry, candidate: Version, champion: Version | None, window: Window) -> NextLook:
+    """Return the look that `open_look` takes, without taking it; see there for the parameters."""
+    entries = registry.ledger()
+    recorded = None
+    for entry in entries:
+        past = Look(entry, fresh=False)
+        same = past.version == candidate.number and {**entry, **asdict(window)} == entry
+        if same and past.is_decided and past.compares_with(champion):
+            recorded = past
+            break
+    before = [entry for entry in entries if window.overlaps(entry)]
+    number = 1 + len(before)
+    spent = sum(entry["alpha"] for entry in before)
+    return NextLook(len(entries) + 1, number, alpha_of_look(number), spent, recorded)
 
 
 def open_look(
@@ -125,22 +175,18 @@ def open_look(
     Look
         A fresh one has no decision yet.
     """
-    entries = registry.ledger()
-    for entry in entries:
-        past = Look(entry, fresh=False)
-        same = past.version == candidate.number and {**entry, **asdict(window)} == entry
-        if same and past.is_decided and past.compares_with(champion):
-            return past
-    number = 1 + sum(window.overlaps(entry) for entry in entries)
+    coming = next_look(registry, candidate, champion, window)
+    if coming.recorded is not None:
+        return coming.recorded
     look = Look(
         {
-            "index": len(entries) + 1,
-            "look": number,
+            "index": coming.index,
+            "look": coming.number,
             **asdict(window),
             "target": candidate.tags["target"],
             "version": candidate.number,
             "champion": champion.number if champion is not None else None,
-            "alpha": alpha_of_look(number),
+            "alpha": coming.alpha,
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "together": list(together),
             "decision": None,

@@ -38,7 +38,8 @@ def carry_out(registry: Registry, candidate: Version, look: Look, statement: str
             hint="experiments promote compares it with the new champion",
         )
     if look.outcome.promote:
-        registry.crown(candidate.number, f"gate: {look.outcome.verdict} gain over {look.decision.baseline}")
+        use = look.decision.use
+        registry.crown(candidate.number, f"gate: {use.reason if use is not None else 'promoted'}")
     registry.tag(
         candidate.number,
         {

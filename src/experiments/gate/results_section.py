@@ -20,7 +20,7 @@ from experiments.reports.section import Part, Picture, Table, Text, Topic, enume
 from experiments.tracking.registry import Registry, Version
 from experiments.tracking.store import MlflowClient
 
-CAPTION = "The model in use; the model that was evaluated on the sealed window, with its figure; the nearest baseline."
+CAPTION = "The model in use; the model that was evaluated on the sealed window, with its figure; the best baseline."
 COLORS = {"strong": GREEN, "weak": BLUE}
 
 
@@ -80,14 +80,14 @@ class ResultsMaterial(Material, Protocol):
 
 def result_parts(answers: Sequence[Answer]) -> list[Part]:
     """Return a sentence and a row for each task, and the gains in one picture."""
-    shown = [answer.task for answer in answers if not answer.is_baseline and answer.verdict in COLORS]
+    shown = [answer.task for answer in answers if answer.verdict in COLORS]
     baselines = [answer.task for answer in answers if answer.is_baseline]
-    said = f"{len(shown)} of {len(answers)} tasks have a model that beats every baseline"
+    said = f"{len(shown)} of {len(answers)} tasks have a model that beats the best baseline"
     lead = f"{said}: {', '.join(shown)}." if shown else f"{said}."
     if baselines:
-        lead += f" Use the baseline for {enumerated(baselines)}: no model passed the gate."
+        lead += f" A baseline is in use for {enumerated(baselines)}: nothing measured better."
     else:
-        lead += " Use the models below: none is replaced by a baseline."
+        lead += " Use the models below: each measured best."
     parts: list[Part] = [Text(lead, "lead")]
     for answer in answers:
         parts.append(Text(f"{answer.task}: {answer.said}."))
@@ -98,13 +98,14 @@ def result_parts(answers: Sequence[Answer]) -> list[Part]:
             Picture(
                 "gains",
                 gains_figure(judged),
-                "Gain over the nearest baseline, in units of the smallest gain that matters, with its confidence "
+                "Gain over the best baseline, in units of the smallest gain that matters, with its confidence "
                 "interval. Right of 1 the gain is worth a model; if the interval contains 0, it may be chance.",
             )
         )
     parts.append(
         Text(
-            "Each model was compared with every baseline on the same rows, in the sealed window. Intervals show how "
+            "Each model was compared with every baseline on the same rows, in windows that it was not chosen on, the "
+            "sealed one among them. What is in use is the model that measured best. Intervals show how "
             "far figures vary with the customers (of a series: the weeks or days), not with the season.",
             "note",
         )
@@ -113,7 +114,7 @@ def result_parts(answers: Sequence[Answer]) -> list[Part]:
 
 
 def gains_figure(answers: Sequence[Answer]) -> Figure:
-    """Draw the gain over the nearest baseline and its interval, in units of the smallest effect, by task."""
+    """Draw the gain over the best baseline and its interval, in units of the smallest effect, by task."""
     figure = Figure(figsize=(6.8, 1.7 + 0.5 * len(answers)), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     for row, answer in enumerate(answers):
@@ -131,7 +132,7 @@ def gains_figure(answers: Sequence[Answer]) -> Figure:
     axes.margins(x=0.15)
     dress(
         axes,
-        title="Gain over the nearest baseline",
+        title="Gain over the best baseline",
         subtitle="lines: confidence intervals; dashed: the smallest gain that matters",
         xlabel="gain / smallest gain that matters",
         ylabel="",
@@ -143,13 +144,13 @@ def _rows(answers: Sequence[Answer]) -> pd.DataFrame:
     rows = []
     for answer in answers:
         row = {"task": answer.task, "verdict": answer.verdict, "in use": answer.in_use}
-        row |= dict.fromkeys(("judged", "figure", "interval", "nearest baseline", "its figure", "sealed days"), "-")
+        row |= dict.fromkeys(("judged", "figure", "interval", "best baseline", "its figure", "sealed days"), "-")
         if (decision := answer.decision) is not None:
             row |= {
                 "judged": answer.judged,
                 "figure": f"{decision.metric} {short(decision.estimate)}",
                 "interval": " to ".join(map(short, decision.interval)),
-                "nearest baseline": in_words(decision.nearest),
+                "best baseline": in_words(decision.nearest),
                 "its figure": short(decision.nearest.estimate),
                 "sealed days": answer.window,
             }

@@ -1,41 +1,42 @@
-"""The rule: from resampled gains over all rivals to a verdict."""
+"""The rule: from resampled gains to two answers: does the candidate add anything, and what should be used?"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from functools import cached_property
 from typing import Any
 
 from scipy.stats import norm
 
-from experiments.evaluation.bootstrap import Distribution, Draws
+from experiments.evaluation.bootstrap import PooledDraws
 
 POWER = 0.8
-BACKTEST_ORIGINS = 3  # the origins that a back-test should have, the sealed window among them
 RECORDED = {"baseline": "naive", "n_baselines": "n_naive"}  # keys of ledgers that are older than the attributes
+STAYS = "it stays: no other model is shown to be better"
+BEST, BEST_BASELINE = "it measured best", "it measured best of the baselines"
 TAIL_DRAWS = 20  # a bound needs this many resamples beyond it, or its level is a fiction
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate's gain in the primary metric over one rival, on the same rows.
+    """A model's gain in the primary metric over one rival, on the same rows, pooled over the windows of both.
 
     Attributes
     ----------
     rival : str
     estimate : float
-        The rival's own metric.
+        The rival's own metric: its mean over the windows.
     estimate_interval : (float, float)
         Its two-sided interval.
     gain : float
-        Candidate minus rival.
+        Model minus rival.
     lower, upper : float
         One-sided bounds of the gain, each at level alpha.
     interval : (float, float)
-        Two-sided confidence interval of the gain: over resamples of the units in this window.
+        Two-sided confidence interval of the gain: over resamples of the units in these windows.
     confidence : float
         Coverage of the intervals, such as 0.95.
     detectable : float
@@ -46,6 +47,8 @@ class Comparison:
         alpha shows the claim.
     label : str
         What people read in place of the rival's name; empty in ledgers of before.
+    windows : tuple of str
+        First days of the windows in which both were measured; empty in ledgers of before.
     """
 
     rival: str
@@ -59,23 +62,26 @@ class Comparison:
     detectable: float
     p_values: Mapping[str, float]
     label: str = ""
+    windows: tuple[str, ...] = ()
 
     @classmethod
     def of(
         cls,
+        draws: PooledDraws,
+        model: str,
         rival: str,
         label: str,
-        figure: Distribution,
-        gain: Distribution,
         *,
         min_effect: float,
         alpha: float,
         confidence: float,
     ) -> Comparison:
         """Compute bounds and p-values from the resampled figure of the rival and the gain over it."""
+        figure, gain = draws.figure(rival, model), draws.gain(model, rival)
         return cls(
             rival=rival,
             label=label,
+            windows=draws.shared(model, rival),
             estimate=figure.estimate,
             estimate_interval=figure.interval(confidence),
             gain=gain.estimate,
@@ -124,33 +130,76 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Use:
+    """A model that is used, beside the best one that is not.
+
+    Attributes
+    ----------
+    model : str
+        The candidate, a baseline by its name, or the model that was in use before.
+    label : str
+        What people read in place of the name.
+    estimate : float
+        Its primary metric: the mean over the windows that it shares with the best other model.
+    interval : (float, float)
+        Two-sided interval of the estimate.
+    windows : tuple of str
+        First days of these windows.
+    other, other_label : str
+        The best measured of the models that are not used; empty if there is no other.
+    other_estimate : float
+        Its metric in the same windows; NaN if there is no other.
+    reason : str
+        Why this model is used.
+    """
+
+    model: str
+    label: str
+    estimate: float
+    interval: tuple[float, float]
+    windows: tuple[str, ...]
+    other: str
+    other_label: str
+    other_estimate: float
+    reason: str
+
+
+@dataclass(frozen=True)
 class Decision:
-    """The result of one look at the sealed window, with every reason against the candidate.
+    """The result of one look at the sealed window.
 
     Attributes
     ----------
     promote : bool
+        True if the candidate is to be used.
     verdict : str
-        On the gain over the nearest baseline.
+        On the candidate's gain over the best baseline: does the model add anything?
     reasons : tuple of str
-        Why the candidate is refused; empty when promoted.
+        Why the candidate is not used; empty if it is.
     comparisons : tuple of Comparison
-        With every baseline, then with the champion.
+        With every baseline, then with the model that was in use.
     metric : str
     min_effect : float
     alpha : float
         Level of this look.
     estimate : float
-        The primary metric of the candidate.
+        The primary metric of the candidate, pooled over its windows.
     interval : (float, float)
         Its two-sided confidence interval.
     baseline : str
-        The nearest baseline: the candidate gains least over it.
+        The best baseline, by its mean over all windows.
     guards : mapping of metric to (lowest, found, highest)
     n_baselines : int
         Number of the comparisons, from the first, that are with baselines.
     backtest : mapping of day to float
-        Gain over the nearest baseline from each origin, the sealed one last.
+        Gain over the best baseline in each window that the candidate was measured in, the sealed one last.
+    use : Use or None
+        What should be used today; None in ledgers of before.
+    stay : Use or None
+        The model that was in use, if it is to be replaced: what is used if the replacement is not shown among several
+        tasks. None otherwise.
+    p_replace : float
+        p-value of the gain of `use` over the model that was in use; NaN if nothing is replaced.
     """
 
     promote: bool
@@ -166,13 +215,19 @@ class Decision:
     guards: Mapping[str, tuple[float, float, float]]
     n_baselines: int
     backtest: Mapping[str, float]
+    use: Use | None = None
+    stay: Use | None = None
+    p_replace: float = math.nan
 
     @classmethod
     def recorded(cls, content: Mapping[str, Any]) -> Decision:
         """Read a decision from the ledger, which keeps it as JSON."""
-        named = {name: content[RECORDED.get(name, name)] for name in cls.__dataclass_fields__}
-        comparisons = tuple(Comparison(**comparison) for comparison in content["comparisons"])
-        return cls(**{**named, "reasons": tuple(content["reasons"]), "comparisons": comparisons})
+        keys = {name: RECORDED.get(name, name) for name in cls.__dataclass_fields__}
+        named = {name: content[key] for name, key in keys.items() if key in content}
+        named["comparisons"] = tuple(Comparison(**comparison) for comparison in content["comparisons"])
+        for name in ("use", "stay"):
+            named[name] = Use(**named[name]) if named.get(name) else None
+        return cls(**{**named, "reasons": tuple(content["reasons"])})
 
     def to_record(self) -> dict[str, Any]:
         """Return the decision as the ledger keeps it: see `recorded`."""
@@ -180,17 +235,8 @@ class Decision:
 
     @property
     def nearest(self) -> Comparison:
-        """The comparison with the nearest baseline."""
+        """The comparison with the best baseline, which the verdict is about."""
         return next(comparison for comparison in self.comparisons if comparison.rival == self.baseline)
-
-    @property
-    def claims(self) -> dict[str, float]:
-        """p-values of the verdict's claims: of gains over every baseline, of loss and absence over the nearest."""
-        baselines = self.comparisons[: self.n_baselines]
-        gains = {
-            claim: _largest(comparison.p_values[claim] for comparison in baselines) for claim in ("gain", "effect")
-        }
-        return {**self.nearest.p_values, **gains}
 
     def metrics(self) -> dict[str, float]:
         """Return the figures of the decision as a run logs them: gains with their bounds, interval, back-test."""
@@ -201,18 +247,8 @@ class Decision:
                 f"sealed/gain_over_{comparison.rival}_lower": comparison.lower,
                 f"sealed/gain_over_{comparison.rival}_upper": comparison.upper,
             }
-        metrics |= {f"backtest/{day}/gain": gain for day, gain in self.backtest.items() if not math.isnan(gain)}
+        metrics |= {f"backtest/{day}/gain": gain for day, gain in self.backtest.items()}
         return {**metrics, "sealed/detectable_gain": self.nearest.detectable}
-
-    @property
-    def p_value(self) -> float:
-        """p-value of a gain over every rival: the largest of the comparisons."""
-        return _largest(comparison.p_values["gain"] for comparison in self.comparisons)
-
-
-def _largest(p_values: Iterable[float]) -> float:
-    values = list(p_values)
-    return 1.0 if any(math.isnan(value) for value in values) else max(values)
 
 
 @dataclass(frozen=True)
@@ -222,13 +258,18 @@ class Outcome:
     Attributes
     ----------
     promote : bool
+        True if the candidate is used.
     verdict : str
     reasons : tuple of str
+        Why the candidate is not used.
+    use : str
+        Name of the model that is used: see `Use.model`. Empty in ledgers of before.
     """
 
     promote: bool
     verdict: str
     reasons: tuple[str, ...]
+    use: str = ""
 
 
 def alpha_of_look(look: int, alpha: float = 0.05) -> float:
@@ -250,35 +291,34 @@ def enough_resamples(least: int, alpha: float, n_tasks: int) -> int:
 
 
 def decide(
-    draws: Draws,
+    draws: PooledDraws,
     *,
     candidate: str,
     baselines: Sequence[str],
-    champion: str | None,
+    in_use: str | None,
     metric: str,
     min_effect: float,
     alpha: float,
     confidence: float,
     metrics: Mapping[str, float],
     guards: Mapping[str, Sequence[float]],
-    backtest: Mapping[str, Mapping[str, float]],
     labels: Mapping[str, str],
 ) -> Decision:
     """Apply the gate's rule.
 
-    The candidate must beat every baseline and the champion, each at level alpha. It must beat all of them, so no
-    correction for their number is needed (intersection-union test: Berger 1982).
+    The verdict is on the candidate's gain over the best baseline. It says whether the model adds anything, and nothing
+    about use. What is used is the best that was measured: see `_chosen`.
 
     Parameters
     ----------
-    draws : Draws
-        The primary metric of every model on the same resamples.
+    draws : PooledDraws
+        The primary metric of every model, in each window that the model was not chosen on.
     candidate : str
         Name of the candidate in `draws`.
     baselines : sequence of str
         Names of the baselines.
-    champion : str or None
-        Name of the champion; None where there is none to beat.
+    in_use : str or None
+        Name of the model in use, which may be a baseline; None if there is none.
     metric : str
         Name of the primary metric.
     min_effect : float
@@ -288,65 +328,165 @@ def decide(
     confidence : float
         Coverage of the two-sided intervals, such as 0.95.
     metrics : mapping
-        The candidate's metrics in the sealed window.
+        The candidate's metrics, each a mean over its windows.
     guards : mapping of metric to (lowest, highest)
-    backtest : mapping of day to mapping of baseline to float
-        Gain over each from each origin, NaN where a model could not be trained. The median gain over the baseline that
-        is nearest in the sealed window must be above 0.
+        A candidate outside them is not used.
     labels : mapping of model to str
         What people read in place of the names.
     """
-    comparisons = tuple(
-        Comparison.of(
-            rival,
-            labels.get(rival, ""),
-            draws[rival],
-            draws.gain(candidate, rival),
-            min_effect=min_effect,
-            alpha=alpha,
-            confidence=confidence,
-        )
-        for rival in [*baselines, *([champion] if champion else [])]
-    )
-    nearest = min(comparisons[: len(baselines)], key=lambda comparison: comparison.gain)
-    reasons = []
-    for comparison in comparisons:
-        if not comparison.lower > 0:  # NaN is no gain
-            reasons.append(
-                f"the gain over {comparison.rival} is not shown: its lower bound at level {alpha:.4f} is "
-                f"{comparison.lower:+.4f}, not above 0 (smallest detectable gain {comparison.detectable:.4f})"
-            )
-        elif not comparison.gain >= min_effect:
-            reasons.append(
-                f"the gain over {comparison.rival} is {comparison.gain:+.4f}, less than min_effect {min_effect:g}"
-            )
-    measured = {name: guard for name, guard in guards.items() if name in metrics}
-    reasons += [f"{name}, which has a guard, is undefined in this window" for name in guards if name not in measured]
-    for name, (lowest, highest) in measured.items():
-        if not lowest <= metrics[name] <= highest:
-            reasons.append(f"{name} is {metrics[name]:.3f}, outside its guard [{lowest:g}, {highest:g}]")
-    from_origins = {day: gains[nearest.rival] for day, gains in backtest.items()}
-    gains = [gain for gain in from_origins.values() if not math.isnan(gain)]
-    if gains and not median(gains) > 0:
-        reasons.append(
-            f"the median gain over {nearest.rival} from {len(gains)} origins is {median(gains):+.4f}, not above 0"
-        )
-    decision = Decision(
-        promote=not reasons,
-        verdict="undecided",
-        reasons=tuple(reasons),
+    measured = Measured(draws, candidate, tuple(baselines), in_use, min_effect, alpha, confidence, labels)
+    found = {name: (low, metrics[name], high) for name, (low, high) in guards.items() if name in metrics}
+    outside = [f"{name}, which has a guard, is undefined in these windows" for name in guards if name not in metrics]
+    outside += [
+        f"{name} is {value:.3f}, outside its guard [{low:g}, {high:g}]"
+        for name, (low, value, high) in found.items()
+        if not low <= value <= high
+    ]
+    rivals = [*baselines, *([in_use] if in_use and in_use not in baselines else [])]
+    comparisons = tuple(measured.comparison(candidate, rival) for rival in rivals)
+    reference = measured.best_baseline
+    own = draws.figure(candidate)
+    over_best = measured.comparison(candidate, reference)
+    chosen, reason = _chosen(measured, is_eligible=not outside)
+    replaces = in_use is not None and chosen != in_use
+    return Decision(
+        promote=chosen == candidate,
+        verdict=over_best.verdict(over_best.p_values, alpha, min_effect),
+        reasons=() if chosen == candidate else tuple(outside) or (_why_not(measured, chosen),),
         comparisons=comparisons,
         metric=metric,
         min_effect=min_effect,
         alpha=alpha,
-        estimate=draws[candidate].estimate,
-        interval=draws[candidate].interval(confidence),
-        baseline=nearest.rival,
-        guards={name: (low, metrics[name], high) for name, (low, high) in measured.items()},
+        estimate=own.estimate,
+        interval=own.interval(confidence),
+        baseline=reference,
+        guards=found,
         n_baselines=len(baselines),
-        backtest=from_origins,
+        backtest={day: draws.windows[day].gain(candidate, reference).estimate for day in over_best.windows},
+        use=measured.use(chosen, reason),
+        stay=measured.use(in_use, STAYS) if in_use is not None and replaces else None,
+        p_replace=measured.comparison(chosen, in_use).p_values["gain"] if in_use is not None and replaces else math.nan,
     )
-    return dataclasses.replace(decision, verdict=nearest.verdict(decision.claims, alpha, min_effect))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The figures of all models of a look, and what may be said of them: see `decide` for the attributes."""
+
+    draws: PooledDraws
+    candidate: str
+    baselines: tuple[str, ...]
+    in_use: str | None
+    min_effect: float
+    alpha: float
+    confidence: float
+    labels: Mapping[str, str]
+
+    @property
+    def models(self) -> list[str]:
+        """All models, each once."""
+        return list(dict.fromkeys([self.candidate, *self.baselines, *([self.in_use] if self.in_use else [])]))
+
+    @cached_property
+    def best_baseline(self) -> str:
+        """The baseline with the highest mean over the windows; the first of several."""
+        return max(self.baselines, key=lambda name: _or_lowest(self.draws.figure(name, *self.baselines).estimate))
+
+    def merit(self, model: str) -> float:
+        """Return the gain over the best baseline in the windows of both, which puts all models on one scale."""
+        return 0.0 if model == self.best_baseline else _or_lowest(self.draws.gain(model, self.best_baseline).estimate)
+
+    def comparison(self, model: str, rival: str) -> Comparison:
+        return Comparison.of(
+            self.draws,
+            model,
+            rival,
+            self.labels.get(rival, ""),
+            min_effect=self.min_effect,
+            alpha=self.alpha,
+            confidence=self.confidence,
+        )
+
+    def label(self, model: str) -> str:
+        return self.labels.get(model) or model
+
+    def use(self, model: str, reason: str) -> Use:
+        """Describe the use of a model, beside the best of those that are not used."""
+        others = [name for name in self.models if name != model]
+        other = max(others, key=self.merit) if others else ""
+        beside = (other,) if other else ()
+        own = self.draws.figure(model, *beside)
+        return Use(
+            model=model,
+            label=self.label(model),
+            estimate=own.estimate,
+            interval=own.interval(self.confidence),
+            windows=self.draws.shared(model, *beside),
+            other=other,
+            other_label=self.label(other) if other else "",
+            other_estimate=self.draws.figure(other, model).estimate if other else math.nan,
+            reason=reason,
+        )
+
+
+def _chosen(measured: Measured, *, is_eligible: bool) -> tuple[str, str]:
+    """Choose the model to use, and say why.
+
+    With nothing in use it is the model that measured best. What is in use is replaced by a challenger whose gain over
+    it is shown, with an estimate of at least `min_effect`; nothing else must be beaten. Of several such challengers the
+    best measured is used. The step is repeated, so no model provably beats the one that is used. Models that beat each
+    other in a circle, as windows differ from model to model, are all passed once, and the last of them is used.
+    """
+    allowed = [name for name in measured.models if is_eligible or name != measured.candidate]
+    chosen = measured.in_use or max(allowed, key=measured.merit)
+    reason = STAYS if measured.in_use else BEST if is_eligible else BEST_BASELINE
+    passed = {chosen}
+    while better := _provably_better(measured, chosen, [name for name in allowed if name not in passed]):
+        challenger = max(better, key=measured.merit)
+        gain = measured.comparison(challenger, chosen).gain
+        reason = f"its gain over {measured.label(chosen)}, {gain:+.4f}, is shown"
+        chosen = challenger
+        passed.add(chosen)
+    return chosen, reason
+
+
+def _provably_better(measured: Measured, model: str, challengers: Sequence[str]) -> list[str]:
+    """Return the challengers whose gain over a model is shown and worth a change.
+
+    The candidate is tested at the level of the look. The baselines are tested as a family of their own at the same
+    level, corrected for their number (Holm).
+    """
+    comparisons = {name: measured.comparison(name, model) for name in challengers}
+    families = [[name for name in challengers if (name == measured.candidate) == own] for own in (True, False)]
+    shown = []
+    for family in families:
+        p_values = holm([comparisons[name].p_values["gain"] for name in family], [measured.alpha] * len(family))
+        shown += [name for name, p in zip(family, p_values, strict=True) if p < measured.alpha]
+    return [name for name in shown if comparisons[name].gain >= measured.min_effect]
+
+
+def _why_not(measured: Measured, chosen: str) -> str:
+    """Say what the candidate was compared with, and what came of it."""
+    comparison, label = measured.comparison(measured.candidate, chosen), measured.label(chosen)
+    where = f"in {counted(comparison.windows)}"
+    if chosen != measured.in_use:
+        return f"{label} measured better {where}: the gain over it is {comparison.gain:+.4f}"
+    if not comparison.lower > 0:  # NaN is no gain
+        return (
+            f"the gain over {label} is {comparison.gain:+.4f} {where}, and it is not shown: its lower bound at level "
+            f"{measured.alpha:.4f} is {comparison.lower:+.4f}, not above 0 (smallest detectable gain "
+            f"{comparison.detectable:.4f})"
+        )
+    return f"the gain over {label} is {comparison.gain:+.4f} {where}, less than min_effect {measured.min_effect:g}"
+
+
+def counted(windows: Sequence[str]) -> str:
+    """Name windows by their number and first day: "the window from 2017-10-03", "3 windows from 2017-04-06"."""
+    return f"the window from {windows[0]}" if len(windows) == 1 else f"{len(windows)} windows from {windows[0]}"
+
+
+def _or_lowest(value: float) -> float:
+    return -math.inf if math.isnan(value) else value
 
 
 def holm(p_values: Sequence[float], levels: Sequence[float]) -> list[float]:
@@ -380,7 +520,9 @@ def holm(p_values: Sequence[float], levels: Sequence[float]) -> list[float]:
 
 
 def correct(decisions: Sequence[Decision], unseen: int = 0) -> list[Outcome]:
-    """Apply Holm's correction over the tasks of one run, to the gains that promote and to each claim of the verdicts.
+    """Apply Holm's correction over the tasks of one run: to each claim of the verdicts, and to replacements.
+
+    A first use needs no test, because something must be used: it is not corrected.
 
     Parameters
     ----------
@@ -390,20 +532,23 @@ def correct(decisions: Sequence[Decision], unseen: int = 0) -> list[Outcome]:
     """
     levels = [decision.alpha for decision in decisions] + [decisions[0].alpha] * unseen
     n_tasks, ones = len(levels), [1.0] * unseen
-    promoting = holm([*(decision.p_value for decision in decisions), *ones], levels)
+    replacing = holm([*(decision.p_replace for decision in decisions), *ones], levels)
     claims = {
-        claim: holm([*(decision.claims[claim] for decision in decisions), *ones], levels)
+        claim: holm([*(decision.nearest.p_values[claim] for decision in decisions), *ones], levels)
         for claim in ("gain", "effect", "loss", "absence")
     }
     outcomes = []
     for i, decision in enumerate(decisions):
-        reasons = decision.reasons
-        if decision.p_value < decision.alpha <= promoting[i]:
-            reasons += (
-                f"with {n_tasks} tasks tested at once the gain is not shown: p = {decision.p_value:.4f}, "
-                f"{promoting[i]:.4f} after Holm's correction, not below the level {decision.alpha:.4f}",
-            )
         p_values = {claim: values[i] for claim, values in claims.items()}
         verdict = decision.nearest.verdict(p_values, decision.alpha, decision.min_effect)
-        outcomes.append(Outcome(not reasons, verdict, reasons))
+        use, stay = decision.use, decision.stay
+        if stay is None or replacing[i] < decision.alpha:
+            outcomes.append(Outcome(decision.promote, verdict, decision.reasons, use.model if use is not None else ""))
+            continue
+        unshown = (
+            f"with {n_tasks} tasks tested at once the gain over {stay.label} is not shown: "
+            f"p = {decision.p_replace:.4f}, {replacing[i]:.4f} after Holm's correction, "
+            f"not below the level {decision.alpha:.4f}"
+        )
+        outcomes.append(Outcome(False, verdict, decision.reasons or (unshown,), stay.model))
     return outcomes

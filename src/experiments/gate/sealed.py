@@ -1,20 +1,23 @@
-"""Candidate, champion and baselines in the sealed window, on the same rows. Nothing else reads its outcomes."""
+"""Candidate, champion and baselines in the sealed window and in others that they were not chosen on.
+
+Nothing else reads the sealed window's outcomes.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from experiments.evaluation.bootstrap import Draws, paired_bootstrap
+from experiments.evaluation.bootstrap import PooledDraws, paired_bootstrap
 from experiments.evaluation.controls import permuted_within_cutoff
-from experiments.evaluation.metrics import defined
+from experiments.evaluation.metrics import defined, mean_metrics
 from experiments.evaluation.splits import Splits
 from experiments.evaluation.validation import Dataset, Evaluation
 from experiments.gate.standing import CONSTANT, PERMUTED, control_metrics
@@ -31,60 +34,67 @@ CANDIDATE, CHAMPION = "candidate", "champion"
 
 
 @dataclass(frozen=True)
-class SealedEvaluations:
-    """Evaluations of all models that are compared, on the same rows of the sealed window.
+class Evidence:
+    """Evaluations of all models that are compared, in each window that the model was not chosen on.
 
     Attributes
     ----------
-    candidate : Evaluation
-    baselines : mapping of name to Evaluation
-    champion : Evaluation or None
-    backtest : mapping of day to mapping of baseline to float
-        The candidate's gain in the primary metric over each baseline, from several origins: see `backtest`.
+    windows : mapping of str to mapping of model to Evaluation
+        By first day, in order of time, the sealed window last; all models of a window on the same rows. Baselines are
+        in every window, the candidate and the model in use only in some: see `gather`.
+    in_use : str or None
+        Name of the model in use: `CHAMPION`, the candidate, or the baseline that predicts the same; None if there is
+        none.
     controls : mapping of metric to float
         See `sealed_controls`.
     """
 
-    candidate: Evaluation
-    baselines: Mapping[str, Evaluation]
-    champion: Evaluation | None
-    backtest: Mapping[str, Mapping[str, float]]
+    windows: Mapping[str, Mapping[str, Evaluation]]
+    in_use: str | None
     controls: Mapping[str, float]
 
-    def rivals(self) -> dict[str, Evaluation]:
-        """Return the evaluations that the candidate is compared with: of all baselines, then of the champion."""
-        return {**self.baselines, **({CHAMPION: self.champion} if self.champion else {})}
+    @property
+    def sealed(self) -> Mapping[str, Evaluation]:
+        """The sealed window: evaluations of the candidate, of all baselines and of the model in use."""
+        return self.windows[list(self.windows)[-1]]
 
-    def predictions(self) -> dict[str, pd.Series | pd.DataFrame]:
-        """Return the predictions of each model."""
-        everyone = {CANDIDATE: self.candidate, **self.rivals()}
-        return {name: evaluation.prediction for name, evaluation in everyone.items()}
+    @property
+    def candidate(self) -> Evaluation:
+        """The candidate in the sealed window."""
+        return self.sealed[CANDIDATE]
+
+    @property
+    def baselines(self) -> list[str]:
+        return [name for name in self.sealed if name not in (CANDIDATE, CHAMPION)]
+
+    def candidate_metrics(self) -> dict[str, float]:
+        """Return the mean of each of the candidate's metrics over its windows."""
+        return mean_metrics([models[CANDIDATE].metrics for models in self.windows.values() if CANDIDATE in models])
 
     def metrics(self) -> dict[str, float]:
         """Return all metrics under `sealed/`: the candidate's without a name, each rival's under its own."""
         metrics = {f"sealed/{name}": value for name, value in self.candidate.metrics.items()}
-        for rival, evaluation in self.rivals().items():
-            metrics |= {f"sealed/{rival}/{name}": value for name, value in evaluation.metrics.items()}
+        for rival, evaluation in self.sealed.items():
+            if rival != CANDIDATE:
+                metrics |= {f"sealed/{rival}/{name}": value for name, value in evaluation.metrics.items()}
         return {**metrics, **{f"sealed/control/{name}": value for name, value in self.controls.items()}}
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Return the candidate's tables, and one of the outcomes with the predictions of every model."""
+        """Return the candidate's tables, and one of the sealed outcomes with the predictions of every model."""
         columns = {}
-        for name, values in {"actual": self.candidate.y, **self.predictions()}.items():
+        predictions = {name: evaluation.prediction for name, evaluation in self.sealed.items()}
+        for name, values in {"actual": self.candidate.y, **predictions}.items():
             parts = values.items() if isinstance(values, pd.DataFrame) else [("", values)]
             columns |= {f"{name}.{part}" if part else name: column for part, column in parts}
-        predictions = pd.DataFrame(columns).reset_index()
+        table = pd.DataFrame(columns).reset_index()
+        is_one_day = len(self.candidate.y.index.unique("cutoff")) == 1
         return {
-            **{f"sealed_{name}": table for name, table in self.candidate.tables.items()},
-            "sealed_predictions": predictions.drop(columns="cutoff") if len(self._cutoffs) == 1 else predictions,
+            **{f"sealed_{name}": own for name, own in self.candidate.tables.items()},
+            "sealed_predictions": table.drop(columns="cutoff") if is_one_day else table,
         }
 
-    @property
-    def _cutoffs(self) -> pd.Index:
-        return self.candidate.y.index.unique("cutoff")
 
-
-def evaluate_sealed(
+def gather(
     task: Task,
     shop: Shop,
     splits: Splits,
@@ -94,10 +104,16 @@ def evaluate_sealed(
     n_origins: int,
     n_controls: int,
     seed: int,
-) -> SealedEvaluations:
-    """Evaluate candidate, baselines and champion in the sealed window, each on its own features.
+) -> Evidence:
+    """Evaluate candidate, baselines and champion in the sealed window and in earlier ones, each on its own features.
 
-    A champion that predicts what one of the baselines does, as when that one is in use, is not compared twice.
+    A model is evaluated only where it was not chosen:
+
+    - a baseline, which nothing was chosen of, in the validation windows, in windows before them and in the sealed one,
+      each time fitted on windows that ended by then;
+    - the candidate in windows that began after its training, the sealed one among them; and, refitted on windows that
+      ended by then, in windows that ended before its validation;
+    - the champion in windows that began after its training.
 
     Parameters
     ----------
@@ -106,60 +122,108 @@ def evaluate_sealed(
     splits : Splits
     candidate : Version
     champion : Version or None
+        The version in use, which may be the candidate.
     n_origins : int
-        Of the back-test, the sealed window counted.
+        Windows at most, besides those of validation, the sealed one counted.
     n_controls, seed : int
         Permutations of the outcomes, and the seed of the first.
+
+    Raises
+    ------
+    UnsuitableDataError
+        If the primary metric is undefined in the sealed window. An earlier window is left out instead.
     """
     logger.info("opening the sealed window %s, %d days", splits.sealed, task.horizon_days)
-    dataset = task.dataset(shop, candidate.features, splits.sealed_cutoffs)
-    train = task.dataset(shop, candidate.features, splits.refit())
-    fitted = {name: build().fit(train.X, train.target) for name, build in task.baselines(candidate.params).items()}
-    baselines = {name: task.evaluate(model, dataset) for name, model in fitted.items()}
-    own = task.evaluate(candidate.estimator, dataset)
-    rival = None
-    if champion is not None:
-        rival = task.evaluate(champion, task.dataset(shop, champion.features, splits.sealed_cutoffs))
-        if any(np.array_equal(rival.prediction, other.prediction) for other in baselines.values()):
-            rival = None
-    figure = {name: _figure(task, evaluation) for name, evaluation in {CANDIDATE: own, **baselines}.items()}
-    gains = {name: figure[CANDIDATE] - figure[name] for name in baselines}
-    return SealedEvaluations(
-        candidate=own,
-        baselines=baselines,
-        champion=rival,
-        backtest={**backtest(task, shop, splits, candidate, n_origins - 1), str(splits.sealed): gains},
-        controls=sealed_controls(task, task.judged_rows(dataset), own, n_controls=n_controls, seed=seed),
+    windows: dict[str, Mapping[str, Evaluation]] = {}
+    for training, cutoffs in splits.origins(n_origins - 1):
+        try:
+            models = _evaluated(task, shop, splits, training, cutoffs, candidate, champion)
+            _check_defined(task, models)
+        except UnsuitableDataError as error:
+            logger.warning("the window from %s is left out: %s", cutoffs[0], error.problem)
+            continue
+        windows[str(cutoffs[0])] = models
+    sealed = _evaluated(task, shop, splits, splits.refit(), splits.sealed_cutoffs, candidate, champion)
+    _check_defined(task, sealed)
+    in_use = _in_use(sealed, candidate, champion)
+    if in_use != CHAMPION:  # it is one of the others, which is not compared twice
+        sealed = _without_champion(sealed)
+        windows = {day: _without_champion(models) for day, models in windows.items()}
+    rows = task.judged_rows(task.dataset(shop, candidate.features, splits.sealed_cutoffs))
+    return Evidence(
+        windows={**windows, str(splits.sealed): sealed},
+        in_use=in_use,
+        controls=sealed_controls(task, rows, sealed[CANDIDATE], n_controls=n_controls, seed=seed),
     )
 
 
-def backtest(task: Task, shop: Shop, splits: Splits, candidate: Version, n_origins: int) -> dict[str, dict[str, float]]:
-    """Compute the candidate's gain in the primary metric over each baseline, from origins before the sealed window.
+def _evaluated(
+    task: Task,
+    shop: Shop,
+    splits: Splits,
+    training: Sequence[date],
+    cutoffs: Sequence[date],
+    candidate: Version,
+    champion: Version | None,
+) -> dict[str, Evaluation]:
+    """Evaluate each model in one window that it was not chosen on: the candidate first, then baselines, the champion.
 
-    At each of them its parameters are refitted, and the baselines too, on windows that ended by then. The parameters
-    themselves were chosen at the validation cutoffs among them.
-
-    Returns
-    -------
-    dict of day to dict of baseline to gain
-        NaN where a model refused what there was to learn from.
+    The training cutoffs are those whose windows ended by the first of the held-out ones.
     """
-    baselines = task.baselines(candidate.params)
-    models = {CANDIDATE: partial(task.build, candidate.tags["model"], candidate.params), **baselines}
-    gains = {}
-    for training, cutoffs in splits.origins(n_origins):
-        dataset = task.dataset(shop, candidate.features, [*training, *cutoffs])
-        train, held_out = dataset.at(*training), task.judged_rows(dataset.at(*cutoffs))
-        try:
-            figures = {
-                name: task.metric(held_out.target, task.predict(model().fit(train.X, train.target), held_out.X))
-                for name, model in models.items()
-            }
-        except UnsuitableDataError as error:
-            logger.warning("no back-test from %s: %s", cutoffs[0], error.problem)
-            figures = dict.fromkeys(models, math.nan)
-        gains[str(cutoffs[0])] = {name: figures[CANDIDATE] - figures[name] for name in baselines}
-    return gains
+    dataset = task.dataset(shop, candidate.features, [*training, *cutoffs])
+    train, held_out = dataset.at(*training), dataset.at(*cutoffs)
+    end = cutoffs[-1] + timedelta(days=task.horizon_days)
+    models: dict[str, Any] = {}
+    if _is_trained_before(candidate, cutoffs[0]):
+        models[CANDIDATE] = candidate.estimator
+    elif str(end) <= _validated_from(candidate, splits):
+        fresh = task.build(candidate.tags["model"], candidate.params)
+        models[CANDIDATE] = fresh.fit(train.X, train.target)
+    for name, build in task.baselines(candidate.params).items():
+        models[name] = build().fit(train.X, train.target)
+    evaluations = {name: task.evaluate(model, held_out) for name, model in models.items()}
+    if champion is not None and champion.number != candidate.number and _is_trained_before(champion, cutoffs[0]):
+        own = task.dataset(shop, champion.features, cutoffs)
+        evaluations[CHAMPION] = task.evaluate(champion, own)
+    return evaluations
+
+
+def _is_trained_before(version: Version, day: date) -> bool:
+    return version.tags["trained_through"] <= str(day)
+
+
+def _validated_from(version: Version, splits: Splits) -> str:
+    """Return the first day of the windows that the version was chosen on; "" if it is not known."""
+    if "validated_from" in version.tags:
+        return version.tags["validated_from"]
+    is_of_these_splits = version.tags.get("sealed_from") == str(splits.sealed)
+    return str(splits.validation[0]) if is_of_these_splits else ""
+
+
+def _in_use(sealed: Mapping[str, Evaluation], candidate: Version, champion: Version | None) -> str | None:
+    """Return the name under which the model in use is compared."""
+    if champion is None:
+        return None
+    if champion.number == candidate.number:
+        return CANDIDATE
+    own = sealed[CHAMPION].prediction
+    baselines = [name for name in sealed if name not in (CANDIDATE, CHAMPION)]
+    return next((name for name in baselines if np.array_equal(sealed[name].prediction, own)), CHAMPION)
+
+
+def _without_champion(models: Mapping[str, Evaluation]) -> dict[str, Evaluation]:
+    return {name: evaluation for name, evaluation in models.items() if name != CHAMPION}
+
+
+def _check_defined(task: Task, models: Mapping[str, Evaluation]) -> None:
+    """Check that the primary metric of every model is defined: the gate does not decide on one that is not.
+
+    Raises
+    ------
+    UnsuitableDataError
+    """
+    for evaluation in models.values():
+        defined(task.primary_metric, evaluation.metrics, evaluation.undefined)
 
 
 def sealed_controls(
@@ -177,29 +241,30 @@ def sealed_controls(
     }
 
 
-def _figure(task: Task, evaluation: Evaluation) -> float:
-    """Return the primary metric; the gate does not decide on one that is undefined.
-
-    Raises
-    ------
-    UnsuitableDataError
-    """
-    return defined(task.primary_metric, evaluation.metrics, evaluation.undefined)
-
-
-def resample(task: Task, sealed: SealedEvaluations, *, n_resamples: int, seed: int) -> Draws:
+def resample(task: Task, evidence: Evidence, *, n_resamples: int, seed: int) -> PooledDraws:
     """Draw the grain's resampled units with replacement, the same ones for every model, and measure each resample.
 
-    Customers are drawn one by one, the steps of a series in blocks.
+    Customers are drawn one by one, each with its rows of all windows. The steps of a series are drawn in blocks, in
+    each window apart.
     """
-    y = sealed.candidate.y
-    units = y.index.get_level_values(task.grain.resampled)
-    return paired_bootstrap(
-        task.metric,
-        y,
-        sealed.predictions(),
-        units.to_numpy(),
-        n_resamples=n_resamples,
-        seed=seed,
-        block=min(task.grain.block, units.nunique()),
+    resampled = task.grain.resampled
+    units = {
+        day: models[next(iter(models))].y.index.get_level_values(resampled) for day, models in evidence.windows.items()
+    }
+    everyone = np.unique(np.concatenate([of_window.to_numpy() for of_window in units.values()]))
+    is_series = resampled == "cutoff"
+    return PooledDraws(
+        {
+            day: paired_bootstrap(
+                task.metric,
+                next(iter(models.values())).y,
+                {name: evaluation.prediction for name, evaluation in models.items()},
+                units[day].to_numpy(),
+                n_resamples=n_resamples,
+                seed=seed + number if is_series else seed,
+                block=min(task.grain.block, units[day].nunique()),
+                among=None if is_series else everyone,
+            )
+            for number, (day, models) in enumerate(evidence.windows.items())
+        }
     )

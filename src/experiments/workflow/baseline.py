@@ -1,11 +1,11 @@
-"""A baseline in use, where the gate promoted no model."""
+"""A baseline in use, where none of the models measured better."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from experiments.evaluation.metrics import defined, outside
+from experiments.evaluation.metrics import defined
 from experiments.evaluation.validation import validate
 from experiments.gate.decision_page import statement
 from experiments.gate.ledger import Look
@@ -19,19 +19,22 @@ if TYPE_CHECKING:
 
 
 def use_baseline(session: Session, candidate: Version, look: Look) -> None:
-    """Register the best baseline and make it champion: the candidate was refused, and something must be used."""
-    assert look.outcome is not None
-    shown = look.outcome.verdict in ("strong", "weak")  # of a candidate that was refused for another reason
-    reason = f"version {candidate.number} was not promoted ({look.outcome.verdict}) and there was no champion"
+    """Register the baseline that the look found best to use, and make it champion."""
+    outcome, decision = look.outcome, look.decision
+    assert outcome is not None
+    use = decision.use
+    assert use is not None
+    reason = f"{use.reason}; version {candidate.number} was judged beside it ({outcome.verdict})"
     logged = session.runs.metrics(candidate.run_id)
-    validated = {name: baseline_metrics(logged, name) for name in session.task.baselines(candidate.params)}
     tags = {
-        "verdict": "refused" if shown else look.outcome.verdict,
+        "verdict": outcome.verdict,
         "reason": reason,
-        "statement": statement(session.task.ability, look.decision, look.outcome),
+        "statement": statement(session.task.ability, decision, outcome),
         "instead_of": str(candidate.number),
     }
-    version = make_baseline(session, candidate.params, validated, tags, session.runs.parent(candidate.run_id))
+    validated = baseline_metrics(logged, outcome.use)
+    parent = session.runs.parent(candidate.run_id)
+    version = make_baseline(session, outcome.use, candidate.params, validated, tags, parent)
     session.registry.crown(version.number, f"gate: {reason}")
 
 
@@ -61,9 +64,10 @@ def use_baseline_unjudged(session: Session, refusal: InputError) -> None:
             name: validate(session.task.evaluate, build, session.training, folds).metrics
             for name, build in session.task.baselines({}).items()
         }
+        name = max(validated, key=lambda name: defined(session.task.primary_metric, validated[name], {}))
         reason = f"there was no candidate and no champion: {_why(refusal)}"
         tags = {"verdict": "none", "reason": reason, "statement": unjudged(refusal)}
-        version = make_baseline(session, {}, validated, tags)
+        version = make_baseline(session, name, {}, validated[name], tags)
         session.registry.crown(version.number, f"without a look: {reason}")
 
 
@@ -78,20 +82,23 @@ def _why(refusal: InputError) -> str:
 
 def make_baseline(
     session: Session,
+    name: str,
     params: Mapping[str, Any],
-    validated: Mapping[str, Mapping[str, float]],
+    validated: Mapping[str, float],
     tags: Mapping[str, str],
     parent: str | None = None,
 ) -> Version:
-    """Fit the baseline that validated best on all windows before the sealed one, and register it.
+    """Fit a baseline on all windows before the sealed one, and register it.
 
     Parameters
     ----------
     session : Session
+    name : str
+        Baseline of the task.
     params : mapping
-        Parameters of the refused candidate, some of which baselines share.
-    validated : mapping of baseline to its metrics
-        Means over the validation cutoffs.
+        Parameters of the candidate that it was compared with, some of which baselines share.
+    validated : mapping of metric to float
+        The baseline's means over the validation cutoffs.
     tags : mapping
         More of the version's tags: its verdict, and the reason why it is in use.
     parent : str, optional
@@ -102,7 +109,6 @@ def make_baseline(
     Version
         The new version; or the existing one, if data, code, configuration and parameters are the same.
     """
-    name = best_baseline(session, validated)
     baseline = session.task.baselines(params)[name]()
     own = baseline.get_params(deep=False)
     with one_writer(session):
@@ -120,21 +126,7 @@ def make_baseline(
             digest=digest,
             tags={"naive": name, **tags},
             logged={},
-            metrics={f"valid/{metric}": value for metric, value in validated[name].items()},
+            metrics={f"valid/{metric}": value for metric, value in validated.items()},
             note=f"{name}, in use until a better model is promoted: {tags['reason']}.",
         )
         return register(session, made, parent)
-
-
-def best_baseline(session: Session, validated: Mapping[str, Mapping[str, float]]) -> str:
-    """Return the baseline that validated best.
-
-    A baseline that is less outside the task's guards goes first, or one that predicts three times the revenue might be
-    used.
-    """
-    task = session.task
-    merit = {
-        name: (-outside(task.guards, metrics), defined(task.primary_metric, metrics, {}))
-        for name, metrics in validated.items()
-    }
-    return max(merit, key=lambda name: merit[name])

@@ -252,6 +252,7 @@ def _lineage_of(session: Session, made: Made) -> dict[str, str]:
         "module": type(made.model).__module__,
         "models_digest": packaging.models_digest(type(made.model).__module__),
         "trained_through": str(max(splits.refit()) + timedelta(days=task.horizon_days)),
+        "validated_from": str(splits.validation[0]),
         "sealed_from": str(splits.sealed),
         "candidate_digest": made.digest,
     }

@@ -229,6 +229,7 @@ class Config:
     version: int | None
     reason: str | None
     rollback: bool
+    dry: bool
 
     def __post_init__(self) -> None:
         _in_range("processes", self.processes, "at least 1, or null", self.processes is None or self.processes >= 1)

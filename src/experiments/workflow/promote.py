@@ -8,11 +8,11 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from experiments.gate.admission import check_descriptive, check_judgeable
-from experiments.gate.decision_page import decision_page, statement
-from experiments.gate.ledger import Look, Window, close_look, open_look, record_decision
+from experiments.gate.decision_page import decision_page, figure, statement
+from experiments.gate.ledger import Look, NextLook, Window, close_look, next_look, open_look, record_decision
 from experiments.gate.promotion import carry_out
-from experiments.gate.rule import BACKTEST_ORIGINS, Decision, Outcome, correct, decide, enough_resamples
-from experiments.gate.sealed import CANDIDATE, CHAMPION, SealedEvaluations, evaluate_sealed, resample
+from experiments.gate.rule import Decision, Outcome, Use, correct, counted, decide, enough_resamples
+from experiments.gate.sealed import CANDIDATE, CHAMPION, Evidence, gather, resample
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
 from experiments.workflow.baseline import use_baseline
@@ -22,11 +22,11 @@ from features.errors import InputError, UnsuitableDataError, listing
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
 
-RULE = "a median gain above 0 over the origins of a back-test"  # a look by another rule is taken again
+RULE = "what is used is the best that was measured, pooled over windows"  # a look by another rule is taken again
 
 
 def promote(session: Session, version: int | None = None) -> Look:
-    """Gate a version on the sealed window, against the baselines and the champion.
+    """Gate a version on the sealed window, beside the baselines and the champion.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def promote_together(sessions: Sequence[Session], candidates: Sequence[Version])
 
 
 def checked_rival(session: Session, candidate: Version) -> Version | None:
-    """Return the champion that the candidate must beat, once both passed the checks that leave the window sealed."""
+    """Return the champion, unless it is the candidate, once both passed the checks that leave the window sealed."""
     champion = session.registry.champion()
     rival = champion if champion is not None and champion.number != candidate.number else None
     check_judgeable(
@@ -168,18 +168,18 @@ def take_look(session: Session, candidate: Version, rival: Version | None, toget
     look = open_look(session.registry, candidate, session.registry.champion(), _window(session), together)
     if look.is_decided:
         return look
-    sealed = evaluate_sealed(
+    evidence = gather(
         session.task,
         session.shop,
         session.splits,
         candidate,
-        rival,
+        session.registry.champion(),
         n_origins=options.n_origins,
         n_controls=options.n_controls,
         seed=options.seed,
     )
-    decision = _decide(session, sealed, look.alpha, len(together))
-    _log_look(session, candidate, sealed, decision)
+    decision = _decide(session, candidate, rival, evidence, look.alpha, len(together))
+    _log_look(session, candidate, evidence, decision)
     return record_decision(session.registry, look, decision)
 
 
@@ -187,7 +187,7 @@ def conclude(session: Session, candidate: Version, look: Look, outcome: Outcome)
     """Record the outcome of a look in the ledger, carry it out, and log it."""
     look = close_look(session.registry, look, outcome)
     carry_out(session.registry, candidate, look, _said(session, look))
-    if not outcome.promote and session.registry.champion() is None:
+    if look.changes_use and not outcome.promote:
         use_baseline(session, candidate, look)
     _log_outcome(session, candidate, look)
     return look
@@ -226,28 +226,33 @@ def _window(session: Session) -> Window:
     )
 
 
-def _decide(session: Session, sealed: SealedEvaluations, alpha: float, n_tasks: int) -> Decision:
+def _decide(
+    session: Session, candidate: Version, rival: Version | None, evidence: Evidence, alpha: float, n_tasks: int
+) -> Decision:
     """Resample units, the same ones for every model, and apply the gate's rule."""
     task, options = session.task, session.config.evaluation
     draws = resample(
         task,
-        sealed,
+        evidence,
         n_resamples=enough_resamples(options.n_resamples, alpha, n_tasks),
         seed=options.seed,
     )
+    labels = {name: model.label for name, model in task.candidates().items()}
+    labels[CANDIDATE] = f"version {candidate.number}, {candidate.label}"
+    if rival is not None:
+        labels[CHAMPION] = f"version {rival.number}, {rival.label}"
     return decide(
         draws,
         candidate=CANDIDATE,
-        baselines=list(sealed.baselines),
-        champion=CHAMPION if sealed.champion else None,
+        baselines=evidence.baselines,
+        in_use=evidence.in_use,
         metric=task.primary_metric,
         min_effect=task.min_effect,
         alpha=alpha,
         confidence=options.confidence,
-        metrics=sealed.candidate.metrics,
+        metrics=evidence.candidate_metrics(),
         guards=task.guards,
-        backtest=sealed.backtest,
-        labels={name: model.label for name, model in task.candidates().items()} | {CHAMPION: "the model in use"},
+        labels=labels,
     )
 
 
@@ -265,13 +270,13 @@ def _corrected(looks: Sequence[Look], together: Sequence[str]) -> list[Outcome]:
     return outcomes
 
 
-def _log_look(session: Session, candidate: Version, sealed: SealedEvaluations, decision: Decision) -> None:
+def _log_look(session: Session, candidate: Version, evidence: Evidence, decision: Decision) -> None:
     """Log metrics, tables and pictures of a look to the candidate's run."""
-    session.runs.log(candidate.run_id, metrics={**sealed.metrics(), **decision.metrics()})
+    session.runs.log(candidate.run_id, metrics={**evidence.metrics(), **decision.metrics()})
     figures = draw(
         {
-            candidate.tags["model"]: sealed.candidate.tables,
-            decision.baseline: sealed.baselines[decision.baseline].tables,
+            candidate.tags["model"]: evidence.candidate.tables,
+            decision.baseline: evidence.sealed[decision.baseline].tables,
         },
         currency=session.shop.staged.currency,
         horizon_days=session.task.horizon_days,
@@ -279,7 +284,7 @@ def _log_look(session: Session, candidate: Version, sealed: SealedEvaluations, d
     )
     session.runs.log_artifacts(
         candidate.run_id,
-        tables=sealed.tables(),
+        tables=evidence.tables(),
         figures={f"sealed_{name}": png(figure) for name, figure in figures.items()},
     )
 
@@ -305,7 +310,7 @@ def _log_outcome(session: Session, candidate: Version, look: Look) -> None:
         looks=session.registry.ledger(),
         look=look.entry,
         horizon_days=session.task.horizon_days,
-        champion=in_use(session),
+        champion=_in_use_now(session, look),
     )
     texts = {"sealed/decision.json": json.dumps(look.entry, indent=2), "sealed/decision.html": page}
     session.runs.log_artifacts(candidate.run_id, texts=texts)
@@ -323,25 +328,93 @@ def in_use(session: Session) -> str:
     return f"version {champion.number}, {champion.tags['model']}" if champion is not None else "nothing"
 
 
+def preview(session: Session, version: int | None = None) -> str:
+    """Say which look a promotion takes, at which level and against what, without looking.
+
+    Parameters
+    ----------
+    session : Session
+    version : int, optional
+        As `promote` takes it.
+
+    Raises
+    ------
+    InputError
+        If the version cannot be judged.
+    """
+    candidate = session.registry.get(version) if version is not None else _newest(session)
+    rival = checked_rival(session, candidate)
+    window, champion = _window(session), session.registry.champion()
+    coming = next_look(session.registry, candidate, champion, window)
+    return _plan(session, candidate, rival, coming, f"{window.start} to {window.end}")
+
+
+def _plan(session: Session, candidate: Version, rival: Version | None, coming: NextLook, days: str) -> str:
+    """Describe a look before it is taken."""
+    name = f"{session.registry.name} version {candidate.number}, {candidate.tags['model']}"
+    if coming.recorded is not None:
+        return f"{name}: decided in look {coming.recorded.number} at the window {days}; no further look is needed"
+    task, n_baselines = session.task, len(session.task.baselines(candidate.params))
+    beside = [f"{n_baselines} baseline{'s' if n_baselines > 1 else ''}"]
+    if rival is not None:
+        beside.append(f"version {rival.number}, {rival.tags['model']}, which is in use")
+    needs = (
+        f"its gain over version {rival.number} has a lower bound above 0 and is at least {task.min_effect:g}"
+        if rival is not None
+        else "no baseline measures better: nothing else is in use"
+    )
+    return "\n".join(
+        [
+            f"{name}: look {coming.number} at the sealed window {days}",
+            f"  level {coming.alpha:.4f}; looks before have spent {coming.spent:.4f} of 0.05",
+            f"  compared in {task.primary_metric} with {' and '.join(beside)}",
+            f"  it is used if {needs}",
+        ]
+    )
+
+
+def _in_use_now(session: Session, look: Look) -> str:
+    """Return version, model and figure of the champion in words."""
+    use = used(look)
+    return f"{in_use(session)}, {use_text(look.decision, use)}" if use is not None else in_use(session)
+
+
 def decision_text(session: Session, look: Look) -> str:
     """Return the decision in a few lines, and the next command."""
     decision, outcome, name = look.decision, look.outcome, session.registry.name
     assert outcome is not None
     again = "" if look.fresh else " (decided before; no further look was taken)"
     lines = [
-        f"{name} version {look.version}: {'promoted' if outcome.promote else 'refused'}{again}",
-        f"  {_said(session, look)}",
-        f"  nearest baseline {decision.baseline}; look {look.number} at this window, level {decision.alpha:.4f}",
+        f"{name} version {look.version}: {'promoted' if outcome.promote else 'not used'}{again}",
+        f"  verdict: {_said(session, look)}",
     ]
+    lines.append(f"  in use: {_in_use_now(session, look)}")
+    lines += [f"  not version {look.version}: {reason}" for reason in outcome.reasons]
+    lines.append(f"  look {look.number} at this window, level {decision.alpha:.4f}")
     for comparison in decision.comparisons:
-        lines.append(f"  {decision.metric} {comparison}; smallest detectable {comparison.detectable:.4f}")
-    origins = ", ".join(f"{gain:+.4f} from {day}" for day, gain in decision.backtest.items())
-    fewer = "" if len(decision.backtest) >= BACKTEST_ORIGINS else f" instead of {BACKTEST_ORIGINS}"
-    lines.append(f"  gain over {decision.baseline} from {len(decision.backtest)} origins{fewer}: {origins}")
-    lines += [f"  because {reason}" for reason in outcome.reasons]
+        where = f" in {counted(comparison.windows)}" if comparison.windows else ""
+        lines.append(f"  {decision.metric} {comparison}{where}; smallest detectable {comparison.detectable:.4f}")
+    if len(decision.backtest) > 1:
+        origins = ", ".join(f"{gain:+.4f} from {day}" for day, gain in decision.backtest.items())
+        lines.append(f"  gain over {decision.baseline} by window: {origins}")
     if outcome.promote:
         serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"
         lines.append(f"next: {session.again('score')}, or {serve}")
     else:
-        lines.append(f"next: {session.again('tune')} with more trials; in use: {in_use(session)}")
+        lines.append(f"next: {session.again('tune')} with more trials")
     return "\n".join(lines)
+
+
+def used(look: Look) -> Use | None:
+    """Return the model that is used after a look, with its figure; None for a look of before."""
+    decision, outcome = look.decision, look.outcome
+    assert outcome is not None
+    return next((use for use in (decision.use, decision.stay) if use is not None and use.model == outcome.use), None)
+
+
+def use_text(decision: Decision, use: Use) -> str:
+    """Return the figure of the model in use with its interval and windows, the best other figure, and the reason."""
+    low, high = use.interval
+    own = f"{decision.metric} {figure(use.estimate)} [{figure(low)}, {figure(high)}] in {counted(use.windows)}"
+    beside = f"; best of the others: {figure(use.other_estimate)}, {use.other_label}" if use.other else ""
+    return f"{own}{beside}; {use.reason}"

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from experiments.gate.decision_page import figure, statement
 from experiments.processes import cpu_count
 from experiments.workflow.baseline import unjudged, use_baseline_unjudged
 from experiments.workflow.config import Config
-from experiments.workflow.promote import decision_text, in_use, promote_together
+from experiments.workflow.promote import decision_text, in_use, promote_together, used
 from experiments.workflow.session import Session
 from experiments.workflow.side_by_side import side_by_side
 from experiments.workflow.tune import tune
@@ -173,43 +171,51 @@ def judge(answers: Sequence[Answer]) -> None:
             answer.look = end
 
 
+COLUMNS = ("task", "verdict", "metric", "candidate", "best baseline", "in use", "best not in use")
+
+
 def summary(answers: Sequence[Answer]) -> str:
-    """Return a line for each task: winner, figure with interval, nearest baseline, verdict, model in use; then text."""
-    rows, words = [], []
-    for answer in answers:
-        row = dict.fromkeys(("task", "winner", "sealed figure", "nearest baseline", "verdict", "in use"), "-")
-        row["task"] = answer.name
-        if answer.candidate is not None or answer.is_unjudged:
-            row["in use"] = in_use(answer.session)
-        if answer.candidate is not None:
-            row["winner"] = answer.candidate.tags["model"]
-        if answer.look is not None:
-            decision, outcome = answer.look.decision, answer.look.outcome
-            assert outcome is not None
-            low, high = map(figure, decision.interval)
-            row |= {
-                "sealed figure": f"{decision.metric} {figure(decision.estimate)} [{low}, {high}]",
-                "nearest baseline": f"{figure(decision.nearest.estimate)} {decision.baseline}",
-                "verdict": outcome.verdict,
-            }
-            words.append(f"{answer.name}: {statement(answer.session.task.ability, decision, outcome)}")
-        elif answer.is_unjudged:
-            assert answer.refusal is not None
-            row["verdict"] = "none"
-            words.append(f"{answer.name}: {unjudged(answer.refusal)}; in use without a look: {in_use(answer.session)}")
-        elif answer.refusal is not None:
-            row["verdict"] = "skipped"
-            words.append(f"{answer.name}: skipped, {answer.refusal}")
-        else:
-            assert answer.candidate is not None
-            row["verdict"] = "rolled back"
-            number = answer.candidate.number
-            words.append(
-                f"{answer.name}: version {number} is still the best and was rolled back: it is not judged again"
-            )
-        rows.append(row)
-    table = pd.DataFrame(rows)
-    widths = {column: max(len(column), *table[column].str.len()) for column in table}
-    lines = [{column: column for column in table}, *rows]
+    """Return a line for each task, then text: verdict, candidate, best baseline, model in use, best that is not."""
+    lines = [dict(zip(COLUMNS, COLUMNS, strict=True)), *map(_row, answers)]
+    widths = {column: max(len(line[column]) for line in lines) for column in COLUMNS}
     drawn = ["  ".join(line[column].ljust(width) for column, width in widths.items()).rstrip() for line in lines]
-    return "\n".join([*drawn, "", *words])
+    return "\n".join([*drawn, "", *(f"{answer.name}: {_words(answer)}" for answer in answers)])
+
+
+def _row(answer: Answer) -> dict[str, str]:
+    row = {**dict.fromkeys(COLUMNS, "-"), "task": answer.name}
+    if answer.candidate is not None or answer.is_unjudged:
+        row["in use"] = in_use(answer.session)
+    if answer.candidate is not None:
+        row["candidate"] = answer.candidate.tags["model"]
+    if answer.look is None:
+        return row | {"verdict": "none" if answer.is_unjudged else "skipped" if answer.is_skipped else "rolled back"}
+    decision, outcome, use = answer.look.decision, answer.look.outcome, used(answer.look)
+    assert outcome is not None
+    low, high = map(figure, decision.interval)
+    row |= {
+        "verdict": outcome.verdict,
+        "metric": decision.metric,
+        "candidate": f"{figure(decision.estimate)} [{low}, {high}] {row['candidate']}",
+        "best baseline": f"{figure(decision.nearest.estimate)} {decision.baseline}",
+    }
+    if use is not None:
+        low, high = map(figure, use.interval)
+        row["in use"] = f"{figure(use.estimate)} [{low}, {high}] {row['in use']}"
+        row["best not in use"] = f"{figure(use.other_estimate)} {use.other_label}" if use.other else "-"
+    return row
+
+
+def _words(answer: Answer) -> str:
+    if answer.look is not None:
+        assert answer.look.outcome is not None
+        said = statement(answer.session.task.ability, answer.look.decision, answer.look.outcome)
+        use = used(answer.look)
+        return f"{said}. In use: {in_use(answer.session)}; {use.reason}" if use is not None else said
+    if answer.is_unjudged:
+        assert answer.refusal is not None
+        return f"{unjudged(answer.refusal)}; in use without a look: {in_use(answer.session)}"
+    if answer.refusal is not None:
+        return f"skipped, {answer.refusal}"
+    assert answer.candidate is not None
+    return f"version {answer.candidate.number} is still the best and was rolled back: it is not judged again"
