@@ -89,21 +89,6 @@ def test_no_trial_is_drawn_twice(tmp_path: Path) -> None:
     assert len(set(drawn)) == len(drawn) > 3
 
 
-def test_a_study_begins_with_the_defaults_that_its_ranges_allow(tmp_path: Path) -> None:
-    first = SPACE.defaults({"a": {"x": 0.25, "other": 3}, "b": {"k": 200}})
-    assert first == [{"model": "a", "a.x": 0.25}, {"model": "b", "b.k": 200}]
-    study = open_study("study", options(tmp_path), "same", first)
-    optimize(study, value, 4, on_finished=lambda trial: None)
-    again = open_study("study", options(tmp_path), "same", first)  # resumed elsewhere
-    optimize(again, value, 6, on_finished=lambda trial: None)
-    assert again.trials[0].params == {"model": "a", "a.x": 0.25}
-    assert again.trials[1].params["model"] == "b"
-    assert 1 <= again.trials[1].params["b.k"] <= 64  # 200 is outside of its range, and another value is drawn
-    whole = open_study("whole", options(tmp_path), "same", first)
-    optimize(whole, value, 6, on_finished=lambda trial: None)
-    assert params_of(whole) == params_of(again)
-
-
 def test_a_failing_trial_keeps_its_traceback_and_the_study_continues(tmp_path: Path) -> None:
     def fails_twice(trial: optuna.Trial) -> float:
         if trial.number in (1, 3):

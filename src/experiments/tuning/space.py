@@ -55,19 +55,6 @@ class Space:
                     )
                 _check_range(bounds, where)
 
-    def defaults(self, parameters: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return each model with the defaults of its searched parameters, under the names that `suggest` gives them.
-
-        Parameters
-        ----------
-        parameters : mapping of model to its parameters
-            As `get_params()` returns them.
-        """
-        return [
-            {"model": model, **{f"{model}.{name}": parameters[model][name] for name in self.space.get(model, {})}}
-            for model in self.models
-        ]
-
     def suggest(self, trial: optuna.Trial) -> tuple[str, dict[str, Any]]:
         """Draw a model and its parameters; the trial names them `model` and `<model>.<parameter>`."""
         model = trial.suggest_categorical("model", list(self.models))

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.pruners import MedianPruner
 from optuna.samplers import BaseSampler, TPESampler
@@ -45,20 +45,11 @@ class NumberedSampler(BaseSampler):
     """TPE sampler whose draws depend only on the seed, the trial's number and the finished trials.
 
     With one random generator per study, a resumed study would repeat its first draws.
-
-    Parameters
-    ----------
-    seed : int
-    options : mapping
-        Options of `TPESampler`.
-    first : sequence of mappings of parameter to value
-        Parameters of the first trials, one mapping each. A value outside of its range is drawn instead.
     """
 
-    def __init__(self, seed: int, options: Mapping[str, Any], first: Sequence[Mapping[str, Any]] = ()) -> None:
+    def __init__(self, seed: int, options: Mapping[str, Any]) -> None:
         self._seed = seed
         self._options = dict(options)
-        self._first = list(first)
         self._current: tuple[int, TPESampler] | None = None
         self._sampler(0)  # wrong options raise here, not in the first trial
 
@@ -73,27 +64,17 @@ class NumberedSampler(BaseSampler):
             self._current = trial.number, self._sampler(trial.number)
         return self._current[1]
 
-    def _given(self, trial: FrozenTrial) -> Mapping[str, Any]:
-        return self._first[trial.number] if trial.number < len(self._first) else {}
-
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        if self._given(trial):  # each parameter is asked for alone
-            return {}
         return self._of(trial).infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        if self._given(trial):
-            return {}
         return self._of(trial).sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        value = self._given(trial).get(param_name)
-        if value is not None and allows(param_distribution, value):
-            return value
         return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
@@ -101,13 +82,6 @@ class NumberedSampler(BaseSampler):
 
     def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
         self._of(trial).after_trial(study, trial, state, values)
-
-
-def allows(distribution: BaseDistribution, value: Any) -> bool:
-    """Return True if a trial may have this value of a parameter."""
-    if isinstance(distribution, CategoricalDistribution):
-        return value in distribution.choices
-    return isinstance(value, int | float) and distribution.low <= value <= distribution.high
 
 
 @dataclass(frozen=True)
@@ -135,9 +109,7 @@ class StudyOptions:
     pruner: Mapping[str, Any]
 
 
-def open_study(
-    name: str, options: StudyOptions, identity: str, first: Sequence[Mapping[str, Any]] = ()
-) -> optuna.Study:
+def open_study(name: str, options: StudyOptions, identity: str) -> optuna.Study:
     """Create the study or join it, and end the trials that a killed worker left running.
 
     Parameters
@@ -146,8 +118,6 @@ def open_study(
     options : StudyOptions
     identity : str
         A hash of everything that must be equal for trials to be comparable.
-    first : sequence of mappings
-        Parameters of the first trials: see `NumberedSampler`.
 
     Raises
     ------
@@ -163,7 +133,7 @@ def open_study(
         for option in given.keys() & stated.keys():
             check_type(given[option], stated[option].annotation, f"tuning.{key}.{option}")
     try:
-        sampler = NumberedSampler(options.seed, options.sampler, first)
+        sampler = NumberedSampler(options.seed, options.sampler)
         pruner = MedianPruner(**options.pruner)
     except (TypeError, ValueError) as error:
         raise InputError("the sampler or pruner rejects these options", where="tuning", found=str(error)) from error

@@ -26,7 +26,7 @@ from experiments.tuning.study import (
     optimize,
 )
 from experiments.tuning.workers import check_memory_of_workers, optimize_with_workers
-from experiments.workflow.candidate import make_candidate
+from experiments.workflow.candidate import check_comparable_champion, make_candidate
 from experiments.workflow.config import TuningConfig
 from experiments.workflow.session import Session, digest
 
@@ -71,16 +71,9 @@ def tune(
 def _tune(session: Session) -> Version:
     task, options = session.task, session.config.tuning
     space = Space(session.config.search.models, session.config.search.space)
-    parameters = {name: candidate.build().get_params() for name, candidate in task.candidates().items()}
-    space.check(parameters)
+    space.check({name: candidate.build().get_params() for name, candidate in task.candidates().items()})
 
-    champion = session.registry.champion()
-    if champion is not None and champion.tags["target"] != task.target:
-        logger.warning(
-            "the champion, version %d, is for another target (%s): promote will not compare the two",
-            champion.number,
-            champion.tags["target"],
-        )
+    check_comparable_champion(session)
     folds = session.splits.folds()
     dataset = session.training
     for baseline in task.baselines({}).values():  # fails here if a feature is missing, not after the study
@@ -91,7 +84,7 @@ def _tune(session: Session) -> Version:
     check_memory_of_workers(options.workers, *dataset.X.shape)
     identity = study_identity(session)
     name = options.study_name or f"{session.registered_name}-{identity[:8]}"
-    join = partial(open_study, name, study_options(options), identity, space.defaults(parameters))
+    join = partial(open_study, name, study_options(options), identity)
     study = join()
     runs = session.runs
     alone = partial(exclusive, options.storage, f"study {name}")
