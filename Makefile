@@ -10,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: run test test-slow test-fleet test-spark docs bench bench-coverage bench-faults bench-recipes lint format lock clean
+.PHONY: run test test-slow test-fleet test-spark docs bench bench-coverage bench-decisions bench-faults bench-recipes lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -38,6 +38,10 @@ bench: $(INSTALLED)
 # Some ten minutes: how often intervals hold the truth, into benchmarks/coverage.md.
 bench-coverage: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/coverage.py
+
+# Some forty minutes on one core: what the gate puts to use in simulated shops, into benchmarks/decisions.md.
+bench-decisions: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/decisions.py
 
 # Some ten minutes: the search beside recipes by hand, into benchmarks/recipes.md.
 bench-recipes: $(INSTALLED)

@@ -183,7 +183,7 @@ def definition_hash(names: Iterable[str], grain: Grain = CUSTOMER) -> str:
 
 @cache  # a command asks several times, and compiling takes half a second; a name means what its family builds
 def _definition_hash(names: tuple[str, ...], _families: tuple[Family, ...], grain: Grain) -> str:
-    past, _ = _blank()
+    past, _ = blank_windows()
     return _sql_hash(feature_rows(past, names, grain))
 
 
@@ -307,7 +307,7 @@ def outcome(
     def rows(day: date) -> ir.Table:
         return _outcome_rows(asked, tables.as_of(day), tables.between(day, day + horizon), grain)
 
-    definition = _sql_hash(_outcome_rows(asked, *_blank(horizon), grain))
+    definition = _sql_hash(_outcome_rows(asked, *blank_windows(horizon), grain))
     key = (digest, tables.start, engine.name, horizon_days, definition)
     return gather(_build(days, rows, grain.key, key, engine, cache / "outcomes"), asked.columns, grain)
 
@@ -386,7 +386,8 @@ def gather(paths: Mapping[date, Path], columns: Sequence[str], grain: Grain = CU
     return frame
 
 
-def _blank(horizon: timedelta = timedelta(days=90)) -> tuple[Tables, Tables]:
+@cache
+def blank_windows(horizon: timedelta = timedelta(days=90)) -> tuple[Tables, Tables]:
     """Return past and future of a shop that has every table and no data, for compiling definitions."""
     cutoff = date(2001, 1, 1)
     blank = blank_tables(date(2000, 1, 1), cutoff + horizon)

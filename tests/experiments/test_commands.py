@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -29,6 +31,8 @@ from experiments.models.registry import label_of
 from experiments.tracking.registry import Registry
 from experiments.tracking.runs import Runs, TrialRecord
 from experiments.workflow import promote
+from features.families import FAMILIES, Family
+from features.tables import Tables
 from workplace import BIN, QUICK, ROOT, environment, experiments
 
 NAME = "cdnow-clv"
@@ -271,10 +275,101 @@ def test_train_override_and_roll_back(workspace: Path, run: Run) -> None:
     assert json.loads(client(workspace).get_registered_model(NAME).tags["champions"]) == [1]
 
 
-def test_models_of_another_target_are_not_compared(run: Run) -> None:
-    done = run("promote", *QUICK, "task.horizon_days=60", code=2)
-    assert "trained for another target" in done.stderr
-    assert "spend_60d" in done.stderr
+def test_another_horizon_is_another_question_whose_columns_stand_beside(workspace: Path, run: Run) -> None:
+    other = [*QUICK, "task.horizon_days=60"]
+    assert "cdnow-clv_60d has no version to promote" in run("promote", *other, code=2).stderr
+    run("train", *other, "model=bg_nbd")
+    run("promote", *other)
+    registry = Registry(client(workspace), "cdnow-clv_60d")
+    assert [look["target"] for look in registry.ledger()] == ["spend_60d_discount0_margin1"]
+    assert len(Registry(client(workspace), NAME).ledger()) == 1
+    run("score", *QUICK, "output=c.parquet")
+    table = pd.read_parquet(workspace / "c.parquet")
+    for question, days in (("clv", 90), ("clv_60d", 60)):
+        assert set(table[f"{question}_horizon_days"]) == {days}
+        assert table[f"{question}_model"].str.startswith(f"cdnow-{question}/").all()
+    assert 0.9 < table["clv_60d"].corr(table["clv"], method="spearman") < 1
+    assert {b"clv_verdict", b"clv_60d_verdict"} <= pq.read_schema(workspace / "c.parquet").metadata.keys()
+    for given, days in ((QUICK, 90), (other, 60)):
+        run("report", *given, "report.sections=[value]", "output=r.html", "report.customers=null")
+        assert f"in the next {days} days" in (workspace / "r.html").read_text()
+
+
+def trials(folder: Path) -> int:
+    return len(kind(folder, "trial"))
+
+
+def test_a_champion_of_another_target_is_refused_before_the_search_and_can_be_retired(
+    workspace: Path, run: Run
+) -> None:
+    """Older stores have models of other horizons under the same name."""
+    client(workspace).set_model_version_tag(NAME, "1", "target", "spend_30d_discount0_margin1")
+    before = trials(workspace)
+    for command in (["tune", "tuning.n_trials=9"], ["train", "model=bg_nbd"], ["run", "task=clv"]):
+        refused = run(*command, *QUICK, code=2).stderr
+        assert "the champion, version 1, was trained for another target" in refused
+        assert "spend_30d_discount0_margin1" in refused
+    assert trials(workspace) == before
+    assert len(Registry(client(workspace), NAME).versions()) == 1
+    (way_out,) = re.findall(r"experiments (promote .*retire=true)", refused)
+    run(*shlex.split(way_out), "reason=another horizon")
+    registry = Registry(client(workspace), NAME)
+    assert registry.champion() is None
+    assert registry.get(1).tags["rolled_back"] == "another horizon"
+    assert "has no champion to retire" in run(*shlex.split(way_out), code=2).stderr
+    run("train", *QUICK, "model=bg_nbd")
+    run("promote", *QUICK)
+    assert registry.champion() is not None
+
+
+def with_more(name: str, feature: str, more: int) -> Family:
+    """Return a family with a column that nothing reads, and a number added to one of its features."""
+    family = FAMILIES[name]
+
+    def build(past: Tables) -> object:
+        table = family.build(past)
+        changed = {feature: table[feature] + more} if more else {}
+        return table.mutate(**changed, unread=table[feature] * 2)
+
+    return dataclasses.replace(family, build=build, features={**family.features, "unread": "nothing reads it"})
+
+
+def test_a_champion_is_skipped_if_a_feature_that_it_reads_changed_and_the_others_score(
+    workspace: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = ["frequency", "recency", "T", "monetary_value", "days_since_last_purchase", "total_spend"]
+    reads += ["purchase_days_last_28_days", "purchase_days_last_91_days"]
+    asked = ["data=cdnow", "task=repurchase", f"features.names=[{','.join(reads)}]", "evaluation.step_days=400"]
+    asked += ["evaluation.n_controls=1", "evaluation.n_resamples=50", "evaluation.n_origins=1"]
+    run("train", *asked, "model=logistic")
+    run("promote", *asked)
+    score = ["score", *QUICK, "output=c.parquet"]
+    run(*score)
+    before = pd.read_parquet(workspace / "c.parquet")
+    monkeypatch.setitem(FAMILIES, "value", with_more("value", "max_order_value", 0))  # a column more
+    done = run(*score)
+    assert "skipped" not in done.stderr
+    pd.testing.assert_frame_equal(pd.read_parquet(workspace / "c.parquet"), before)
+
+    monkeypatch.setitem(FAMILIES, "value", with_more("value", "max_order_value", 1))
+    done = run(*score)
+    (line,) = [line for line in done.stderr.splitlines() if "skipped" in line]
+    assert "cdnow-clv version 1 is skipped: max_order_value changed since it was trained" in line
+    (again,) = re.findall(r"Next: (experiments tune .*) && (experiments promote .*)", line)
+    assert all("data=cdnow" in command and "task=repurchase" not in command for command in again)
+    after = pd.read_parquet(workspace / "c.parquet")
+    assert "clv" not in after
+    pd.testing.assert_series_equal(after["p_repurchase"], before["p_repurchase"])
+    run("report", *QUICK, "report.sections=[value, return]", "output=r.html", "report.customers=null")
+    page = (workspace / "r.html").read_text()
+    assert "the task clv has no model in use that can score" in page
+    assert "predicted to buy" in page
+
+    run("train", *QUICK, "model=bg_nbd")
+    done = run("promote", *QUICK)
+    assert "version 1 is out of use: its features have another definition: max_order_value" in done.stderr
+    run(*score)
+    assert {"clv", "p_repurchase"} <= set(pd.read_parquet(workspace / "c.parquet"))
 
 
 def without_a_champion(folder: Path) -> None:

@@ -6,10 +6,14 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from experiments.evaluation.bootstrap import Distribution, Draws, PooledDraws
+from experiments.evaluation.spend_metrics import SPEND_METRICS
+from experiments.evaluation.validation import Evaluation
 from experiments.gate.decision_page import decision_page, figure, statement
+from experiments.gate.next_steps import Part, advise, parts_of
 from experiments.gate.rule import Decision, alpha_of_look, correct, decide, holm
 
 RNG = np.random.default_rng(0)
@@ -236,6 +240,31 @@ def test_a_gain_shown_by_one_task_alone_is_not_shown_together_with_a_task_withou
     # A first use is no claim: something must be used.
     assert [outcome.use for outcome in correct([decision(0.010, 0.005), nothing])] == ["candidate", "naive"]
     assert "(weak if tested alone)" in statement("ranks customers", narrow, beside[0])
+
+
+# What would help
+
+
+def test_advice_follows_from_the_curve_of_the_study_the_interval_and_the_errors() -> None:
+    undecided, flat, rising = decision(0.004, 0.004), [0.80, 0.81, *[0.805] * 6], [0.80, 0.81, 0.80, 0.81, *[0.82] * 4]
+    parts = [Part("customers with one purchase day", 0.6, 0.1), Part("customers with several purchase days", 0.4, 0.5)]
+    assert advise(decision(0.02, 0.003), rising, parts, 90) == ()
+    trials, data, feature = advise(undecided, rising, parts, 90)
+    assert trials.startswith("more trials, such as tuning.n_trials=16: the second half of 8 trials raised")
+    assert data.startswith("more data: 4.7 times as many rows")  # ((1.8745 + 0.8416) x .004 / .005)^2
+    assert feature.startswith("a feature that tells customers with one purchase day apart: among them (60% of the")
+    assert advise(undecided, flat, [], 90)[0].startswith("not more trials: the second half of 8 trials raised")
+    assert advise(undecided, [0.8] * 5, [], 90)[0].startswith("more data")
+    (nothing,) = advise(decision(-0.001, 0.0005), [], [], 90)
+    assert nothing == "nothing: naive is as good as these data allow; a gain of 0.005 would have been found"
+    assert advise(decision(-0.03, 0.004), [], [], 90)[0].endswith("this one is shown to be worse than naive")
+
+
+def test_parts_are_measured_apart_and_only_where_the_metric_is_defined() -> None:
+    frequency = pd.Series([0, 0, 0, 3, 4])
+    y, prediction = pd.Series([0.0, 0.0, 0.0, 1.0, 5.0]), pd.Series([1.0, 2.0, 3.0, 1.0, 2.0])
+    (several,) = parts_of(SPEND_METRICS["gini"], Evaluation(y, prediction, {}), frequency)
+    assert several == Part("customers with several purchase days", 0.4, 1.0)
 
 
 # In words

@@ -31,7 +31,7 @@ def test_a_grain_without_a_row_is_left_out_with_a_line_that_says_so(
 
     session = MagicMock()
     session.shop.snapshot = snapshot
-    champions = {name: SimpleNamespace(features=["frequency"]) for name in grains}
+    champions = {name: SimpleNamespace(features=["frequency"], tags={"task": name}) for name in grains}
     champions["other"].features = ["T", "frequency"]
     with caplog.at_level(logging.WARNING):
         ((grain, path, scorer),) = score.prepare_other_grains(session, date(2017, 10, 3), champions)

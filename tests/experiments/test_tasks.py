@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from datetime import date, timedelta
+from itertools import product
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,7 +27,8 @@ from experiments.tasks.base import Task
 from experiments.tuning.objective import ValidationObjective
 from experiments.tuning.space import Space
 from experiments.workflow.session import Session
-from features.errors import InputError, UnsuitableDataError
+from experiments.workflow.shipped import default_options
+from features.errors import InputError, UnsuitableDataError, check_type
 from features.grains import CUSTOMER
 from features.outcomes import Outcome
 from small_task import SmallTask
@@ -47,6 +50,26 @@ def fitted(session: Session) -> tuple[Model, Dataset, Dataset]:
     dataset = session.dataset([*training, *held_out])
     train = dataset.at(*training)
     return session.task.build(session.config.model.name, {}).fit(train.X, train.target), train, dataset.at(*held_out)
+
+
+VALUES = (None, 1, 28, 56, 0.1, 0.3, "purchase", "inactivity")
+
+
+def test_questions_have_one_name_exactly_if_outcome_and_population_are_the_same(session: Session) -> None:
+    """The default options have no suffix, and conf/task/ states all of them."""
+    task, defaults = session.task, default_options(session.config.task["name"])
+    options = [field for field in dataclasses.fields(task) if field.name in defaults]
+    assert options == [*dataclasses.fields(task)]
+    assert (task.suffix(defaults), session.question) == ("", task.name)
+    asked = [task]
+    for option, value, days in product(options, VALUES, (28, 56, 90)):
+        with suppress(InputError):  # not a value of this option
+            check_type(value, str(option.type), option.name)
+            asked.append(dataclasses.replace(task, **{"horizon_days": days, option.name: value}))
+    named = {(f"{other.name}{other.suffix(defaults)}", other.target, other.population) for other in asked}
+    assert len(named) > 3
+    assert len({name for name, _, _ in named}) == len(named)
+    assert len({(target, population) for _, target, population in named}) == len(named)
 
 
 def test_features_lie_before_and_outcomes_after_the_cutoff(session: Session) -> None:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
+from experiments.workflow.shipped import CONF
 from features.errors import InputError, did_you_mean
-
-ROOM = Path(__file__).resolve()
-# Beside this package where it was installed, at the top of the repository in a checkout.
-CONF = next(folder for folder in (ROOM.parents[1] / "conf", ROOM.parents[3] / "conf") if folder.is_dir())
 
 
 def hydra_arguments(arguments: Sequence[str]) -> list[str]:

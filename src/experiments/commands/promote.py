@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from experiments.commands.compose import session_of
 from experiments.workflow.config import Config
-from experiments.workflow.promote import decision_text, preview, promote, promote_by_hand, roll_back
+from experiments.workflow.promote import decision_text, preview, promote, promote_by_hand, retire, roll_back
 from features.errors import InputError
 
 
@@ -12,9 +12,19 @@ def main(config: Config) -> None:
     session = session_of(config)
     if config.rollback and config.version is not None:
         raise InputError("rollback=true and version=… exclude each other", where="promote", hint="give one of them")
+    if config.retire and (config.rollback or config.version is not None):
+        raise InputError(
+            "retire=true excludes rollback=true and version=…",
+            where="promote",
+            hint="give one of them: see docs/tuning.md",
+        )
     if config.rollback:
         before, now = roll_back(session, config.reason)
         print(f"{session.registered_name}: champion is version {now} again (was {before})")
+    elif config.retire:
+        number = retire(session, config.reason)
+        print(f"{session.registered_name}: version {number} is kept and out of use")
+        print(f"next: {session.again('tune')}")
     elif config.reason and config.version is None:
         raise InputError("a reason without a version", where="promote", hint="say which: version=3 reason='…'")
     elif config.reason and config.version is not None:

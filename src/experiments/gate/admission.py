@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
 from experiments.tasks import questions
+from features.definitions import feature_hashes
 from features.errors import InputError, listing
+from features.families import resolve
 from features.leakage import descriptive
 from features.snapshot import definition_hash
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
-    from experiments.tracking.registry import Version
+    from experiments.tracking.registry import Registry, Version
+
+logger = logging.getLogger(__name__)
 
 COMPARABLE = ("shop", "task", "target", "currency", "population")
 
@@ -25,6 +30,7 @@ def check_judgeable(
     sealed_from: date,
     tune: str,
     by_hand: str,
+    retire: str,
 ) -> None:
     """Refuse a candidate that cannot be judged fairly, without opening the sealed window.
 
@@ -32,25 +38,24 @@ def check_judgeable(
     ----------
     candidate : Version
     rival : Version or None
-        The champion that the candidate must beat.
+        The champion that the candidate must beat: see `check_champion`.
     lineage : mapping
         See `check_comparable`.
     sealed_from : date
         First day of the sealed window: neither version may have been trained on outcomes after it.
-    tune, by_hand : str
-        Commands that train another candidate, and that promote this one without a look.
+    tune, by_hand, retire : str
+        Commands that train another candidate, promote this one without a look, and take the champion out of use.
 
     Raises
     ------
     InputError
     """
-    check_comparable(candidate, rival or candidate, lineage)
+    check_comparable(candidate, lineage, tune)
+    check_champion(rival, lineage, retire)
     check_is_candidate(candidate, tune=tune, by_hand=by_hand)
     check_descriptive(candidate)
+    check_features(candidate, f"{tune} uses today's definitions")
     versions = [candidate, *([rival] if rival else [])]
-    ways_out = (f"{tune} uses today's definitions", f"the champion can no longer be scored: {by_hand}")
-    for version, way_out in zip(versions, ways_out, strict=False):
-        check_features(version, way_out)
     for version in versions:
         if version.tags["trained_through"] > str(sealed_from):
             raise InputError(
@@ -64,35 +69,62 @@ def check_judgeable(
         version.check_loads()
 
 
-def check_comparable(candidate: Version, champion: Version, lineage: Mapping[str, str]) -> None:
-    """Refuse to compare models of different shops, tasks, targets, currencies or populations.
+class NotComparableError(InputError):
+    """Refusal to compare models of different shops, tasks, targets, currencies or populations."""
+
+
+def check_comparable(candidate: Version, lineage: Mapping[str, str], tune: str) -> None:
+    """Refuse a version of another shop, task, target, currency or population than the configuration's.
 
     Parameters
     ----------
+    candidate : Version
     lineage : mapping
         Tags that the configuration in use gives; the candidate must have the same.
+    tune : str
+        Command that trains another candidate.
 
     Raises
     ------
-    InputError
+    NotComparableError
         Naming what differs.
     """
     for tag in COMPARABLE:
         if candidate.tags.get(tag) != lineage[tag]:
-            raise InputError(
+            raise NotComparableError(
                 f"version {candidate.number} was trained for another {tag}",
                 where=candidate.name,
                 expected=lineage[tag],
                 found=str(candidate.tags.get(tag)),
-                hint="give experiments promote the configuration that the version was tuned with",
+                hint=f"{tune} trains one for this {tag}",
             )
-        if champion.tags.get(tag) != candidate.tags.get(tag):
-            raise InputError(
-                f"the champion, version {champion.number}, was trained for another {tag}: the two cannot be compared",
-                where=candidate.name,
-                expected=str(champion.tags.get(tag)),
-                found=str(candidate.tags.get(tag)),
-                hint="promote by hand: experiments promote version=… reason='…'",
+
+
+def check_champion(champion: Version | None, lineage: Mapping[str, str], retire: str) -> None:
+    """Refuse to search a model that could not be compared with the champion, before the search begins.
+
+    Parameters
+    ----------
+    champion : Version or None
+    lineage : mapping
+        Tags that the new model will have.
+    retire : str
+        Command that takes the champion out of use.
+
+    Raises
+    ------
+    NotComparableError
+        Naming what differs.
+    """
+    for tag in COMPARABLE:
+        if champion is not None and champion.tags.get(tag) != lineage[tag]:
+            raise NotComparableError(
+                f"the champion, version {champion.number}, was trained for another {tag}: no new model can be compared "
+                "with it",
+                where=champion.name,
+                expected=lineage[tag],
+                found=str(champion.tags.get(tag)),
+                hint=f"{retire} takes it out of use and keeps it; then give the same command again",
             )
 
 
@@ -123,6 +155,28 @@ def check_is_candidate(version: Version, *, tune: str, by_hand: str) -> None:
         )
 
 
+def changed_features(version: Version) -> list[str]:
+    """Return the features of a version that had another definition when it was trained, or are no longer there.
+
+    A version with one fingerprint of all its features does not tell which of them changed: all of them count then.
+    """
+    names, grain = version.features, questions()[version.tags["task"]].grain
+    try:
+        if not version.feature_hashes:
+            return names if version.tags["feature_hash"] != definition_hash(names, grain) else []
+        current = feature_hashes(names, grain)
+    except InputError:  # one of them is not there
+        return [name for name in names if not _is_known(name)] or names
+    return [name for name in names if version.feature_hashes[name] != current[name]]
+
+
+def _is_known(name: str) -> bool:
+    try:
+        return bool(resolve([name]))
+    except InputError:
+        return False
+
+
 def check_features(version: Version, way_out: str) -> None:
     """Refuse a version whose features had another definition when it was trained.
 
@@ -135,16 +189,26 @@ def check_features(version: Version, way_out: str) -> None:
     Raises
     ------
     InputError
+        Naming the features.
     """
-    current = definition_hash(version.features, questions()[version.tags["task"]].grain)
-    if version.tags["feature_hash"] != current:
+    changed = changed_features(version)
+    if changed:
         raise InputError(
-            f"the features of {version.name} version {version.number} have another definition in the code in use",
-            where="feature_hash",
-            expected=version.tags["feature_hash"][:12],
-            found=current[:12],
+            f"{version.name} version {version.number} reads features that have another definition in the code in use",
+            where="features.names",
+            expected="the definitions that it was trained with",
+            found=listing(changed),
             hint=f"{way_out}; or check out the commit {version.tags.get('git_commit', 'that it was trained with')}",
         )
+
+
+def retire_outdated(registry: Registry) -> None:
+    """Take a champion out of use whose features have another definition: it scores no row, and beats nobody."""
+    champion = registry.champion()
+    if champion is not None and (changed := changed_features(champion)):
+        reason = f"its features have another definition: {listing(changed)}"
+        registry.retire(reason)
+        logger.warning("%s version %d is out of use: %s", champion.name, champion.number, reason)
 
 
 def check_descriptive(version: Version) -> None:

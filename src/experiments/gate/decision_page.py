@@ -132,8 +132,9 @@ def decision_page(
         _windows(decision),
         "<h2>Looks at this window</h2>",
         _ledger(look, looks),
-        "<h2>Data needed</h2>",
+        "<h2>What would help</h2>",
         _needed(decision),
+        "".join(["<ul>", *(f"<li>{escape(advice)}</li>" for advice in decision.advice), "</ul>"]),
         "<p class=foot>Intervals describe how much the figures vary over resamples of this window "
         "(bootstrap); another season varies too.</p>",
     ]

@@ -200,6 +200,8 @@ class Decision:
         tasks. None otherwise.
     p_replace : float
         p-value of the gain of `use` over the model that was in use; NaN if nothing is replaced.
+    advice : tuple of str
+        What would help to find a better model: see `gate.next_steps`.
     """
 
     promote: bool
@@ -218,6 +220,7 @@ class Decision:
     use: Use | None = None
     stay: Use | None = None
     p_replace: float = math.nan
+    advice: tuple[str, ...] = ()
 
     @classmethod
     def recorded(cls, content: Mapping[str, Any]) -> Decision:
@@ -227,7 +230,7 @@ class Decision:
         named["comparisons"] = tuple(Comparison(**comparison) for comparison in content["comparisons"])
         for name in ("use", "stay"):
             named[name] = Use(**named[name]) if named.get(name) else None
-        return cls(**{**named, "reasons": tuple(content["reasons"])})
+        return cls(**{**named, "reasons": tuple(content["reasons"]), "advice": tuple(content.get("advice", ()))})
 
     def to_record(self) -> dict[str, Any]:
         """Return the decision as the ledger keeps it: see `recorded`."""

@@ -86,8 +86,15 @@ class Material(Protocol):
     def languages(self) -> Sequence[str]:
         """Of texts that are there in several languages."""
 
-    def in_use(self, task: str) -> InUse:
-        """Return the model in use for a task, by the task's name."""
+    def question(self, names: Sequence[str]) -> str | None:
+        """Return the question that a section shows, of a task that has these names; None if no model answers one.
+
+        The configured question comes first, then those with the task's default options, then others, such as those of
+        another horizon. Its columns among the scores end as its name does.
+        """
+
+    def in_use(self, question: str) -> InUse:
+        """Return the model in use for a question, by its name."""
 
     def again(self, command: str) -> str:
         """Return a command to type, with the choices of this one."""

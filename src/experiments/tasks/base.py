@@ -98,12 +98,29 @@ class Task(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """Name of the question, which its registered models, ledger and champion use."""
+        """Name of the question under the default options: see `suffix`."""
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Return all names that the task may have under its configurations."""
         return (cls.name,)
+
+    def suffix(self, defaults: Mapping[str, Any]) -> str:
+        """Return the end of the question's name: what differs from the default options in outcome or population.
+
+        `name` and suffix name registered models, ledger and columns of the scores. Configurations with the same name
+        and suffix must have the same `target` and `population`; the default options have no suffix.
+
+        Parameters
+        ----------
+        defaults : mapping
+            Options as conf/task/<file>.yaml has them; one that is absent has no default, and is never named.
+        """
+        return f"_{self.horizon_days}d" if self.differs("horizon_days", defaults) else ""
+
+    def differs(self, option: str, defaults: Mapping[str, Any]) -> bool:
+        """Tell whether an option is not the default one."""
+        return option in defaults and getattr(self, option) != defaults[option]
 
     @classmethod
     def configure(cls, options: dict[str, Any], expand: Expand) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -66,6 +66,16 @@ class CustomerValue(Task):
     @property
     def population(self) -> str:
         return "customers who bought before the cutoff"
+
+    def suffix(self, defaults: Mapping[str, Any]) -> str:
+        """Return the horizon, discount and margin that are not the defaults: `_180d_margin0p3` for 0.3."""
+        terms = {"discount": "discount_rate", "margin": "margin"}
+        money = (
+            f"_{word}{getattr(self, option):g}".replace(".", "p")
+            for word, option in terms.items()
+            if self.differs(option, defaults)
+        )
+        return super().suffix(defaults) + "".join(money)
 
     def outcome(self) -> Outcome:
         """Return the spend of each customer in the window, discounted and times the margin."""
@@ -171,15 +181,15 @@ def value_parts(
 
 
 def _write(material: Material) -> list[Part]:
-    scores = material.scores
-    if "clv" not in scores:
-        raise InputError("the task clv has no model in use", hint=material.again("run"))
+    scores, question = material.scores, material.question(CustomerValue.names())
+    if question is None:
+        raise InputError("the task clv has no model in use that can score", hint=material.again("run"))
     parts = value_parts(
-        scores["clv"],
+        scores[question],
         material.groups,
-        horizon_days=int(scores["clv_horizon_days"].iloc[0]),
+        horizon_days=int(scores[f"{question}_horizon_days"].iloc[0]),
         currency=material.shop.staged.currency,
-        model=material.in_use("clv"),
+        model=material.in_use(question),
         about=material.about_groups,
     )
     return [Heading("Predicted spend"), *parts]

@@ -45,7 +45,7 @@ BY_GROUP = {"roc_auc": roc_auc, "expected_calibration_error": expected_calibrati
 SINCE = "days_since_last_purchase"
 AT_STAKE = 0.25  # share of the best customers that is least likely to come back
 LIKELY = 0.5  # mean probability from which a purchase is more likely than none
-ACTIVE_DAYS = 28  # default of `active_within_days` for the separate metrics of active customers
+ACTIVE_DAYS = 28  # who is active, where `active_within_days` does not say: in `_of_active`, and in separate metrics
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,11 @@ class Repurchase(Task):
     def names(cls) -> tuple[str, ...]:
         """Return a name for each event, among all customers and among active ones."""
         return (*NAMES.values(), *(name + OF_ACTIVE for name in NAMES.values()))
+
+    def suffix(self, defaults: Mapping[str, Any]) -> str:
+        """Return the days that make customers active, if they are not 28, and the horizon."""
+        within = self.active_within_days
+        return ("" if within in (None, ACTIVE_DAYS) else f"_within_{within}d") + super().suffix(defaults)
 
     @property
     def outputs(self) -> Mapping[str, str]:
@@ -356,17 +361,16 @@ def probabilities_figure(p: pd.Series, groups: pd.Series, *, horizon_days: int) 
 
 
 def _write(material: Material) -> list[Part]:
-    scores = material.scores
-    task = next((name for name in Repurchase.names() if f"p_{name}" in scores), None)
-    if task is None:
-        raise InputError("the task repurchase has no model in use", hint=material.again("run"))
-    p = scores[f"p_{task}"]
+    scores, question = material.scores, material.question(Repurchase.names())
+    if question is None:
+        raise InputError("the task repurchase has no model in use that can score", hint=material.again("run"))
+    p = scores[f"p_{question}"]
     return return_parts(
-        p if task.startswith("repurchase") else 1 - p,
+        p if question.startswith("repurchase") else 1 - p,
         material.groups,
         scores,
-        horizon_days=int(scores[f"{task}_horizon_days"].iloc[0]),
-        model=material.in_use(task),
+        horizon_days=int(scores[f"{question}_horizon_days"].iloc[0]),
+        model=material.in_use(question),
         about=material.about_groups,
     )
 

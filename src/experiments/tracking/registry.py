@@ -44,6 +44,22 @@ class Version:
         return json.loads(self.tags["features"])
 
     @property
+    def feature_hashes(self) -> dict[str, str]:
+        """Fingerprint of each feature's definition; empty for a version with one of all features (`feature_hash`)."""
+        hashes = self.tags.get("feature_hashes", "").split()
+        return dict(zip(self.features, hashes, strict=True)) if hashes else {}
+
+    @property
+    def question(self) -> str:
+        """What it answers, without the shop: the task's name, and what is not the task's default: `clv_180d`."""
+        return self.name.removeprefix(f"{self.tags['shop']}-")
+
+    @property
+    def suffix(self) -> str:
+        """What its question has in addition to the task's name, as its columns among the scores have: `_180d`."""
+        return self.question.removeprefix(self.tags["task"])
+
+    @property
     def outputs(self) -> list[str]:
         """Columns of its scores."""
         return self._loaded.metadata.signature.outputs.input_names()
@@ -230,6 +246,22 @@ class Registry:
         self.tag(champion.number, {"rolled_back": reason})
         return champion.number, previous
 
+    def retire(self, reason: str) -> int:
+        """Take the champion out of use, without another in its place, and return its number.
+
+        Raises
+        ------
+        InputError
+            If there is no champion.
+        """
+        champion = self.champion()
+        if champion is None:
+            raise InputError(f"{self.name} has no champion to retire", where="retire=true", expected="a champion")
+        self.client.delete_registered_model_alias(self.name, CHAMPION)
+        self._remember([number for number in self.history() if number != champion.number])
+        self.tag(champion.number, {"rolled_back": reason})
+        return champion.number
+
     def tag(self, number: int, tags: Mapping[str, str]) -> None:
         for key, value in tags.items():
             self.client.set_model_version_tag(self.name, str(number), key, value)
@@ -276,6 +308,18 @@ class Registry:
 
     def _version(self, version: ModelVersion) -> Version:
         return Version(version.name, int(version.version), version.run_id, dict(version.tags), self.client.tracking_uri)
+
+
+def champions_of(client: MlflowClient, shop: str) -> list[Version]:
+    """Return the champions of a shop's questions, whatever their options, in the order of their names."""
+    named, page = [], ""
+    while page is not None:
+        found = client.search_registered_models(f"name LIKE '{shop}-%'", max_results=1000, page_token=page or None)
+        named += [model.name for model in found]
+        page = found.token or None
+    champions = (Registry(client, name).champion() for name in sorted(named) if name.startswith(f"{shop}-"))
+    # another shop's name may begin with this one's
+    return [version for version in champions if version is not None and version.tags.get("shop") == shop]
 
 
 def _piece(look: Mapping[str, Any], number: int) -> str:

@@ -252,6 +252,12 @@ class Runs:
         """Return the latest value of each metric of a run."""
         return self.client.get_run(run_id).data.metrics
 
+    def trial_values(self, parent: str, metric: str) -> list[float]:
+        """Return a metric of a study's complete trials, in their order."""
+        trials = self._search(f"{_children(parent)} and tags.kind = '{TRIAL}' and tags.state = 'complete'")
+        ordered = sorted(trials, key=lambda run: int(run.data.tags["trial"]))
+        return [run.data.metrics[metric] for run in ordered if metric in run.data.metrics]
+
     def parent(self, run_id: str) -> str | None:
         """Return the id of a run's parent run, or None."""
         return self.client.get_run(run_id).data.tags.get(MLFLOW_PARENT_RUN_ID)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.evaluation.metrics import defined
 from experiments.evaluation.validation import validate
+from experiments.gate.admission import retire_outdated
 from experiments.gate.decision_page import statement
 from experiments.gate.ledger import Look
 from experiments.gate.standing import baseline_metrics
@@ -57,6 +58,7 @@ def use_baseline_unjudged(session: Session, refusal: InputError) -> None:
     from experiments.tracking.store import answering, exclusive
 
     with answering(session.client), exclusive(session.client, session.registered_name):
+        retire_outdated(session.registry)
         if session.registry.champion() is not None:
             return
         folds = session.splits.folds()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from experiments.evaluation.validation import Evaluation, Validation
+from experiments.gate.admission import changed_features, check_champion
 from experiments.gate.standing import Standing, stand
 from experiments.models.base import Model
 from experiments.reports.figures import png
@@ -86,6 +87,7 @@ def make_candidate(session: Session, name: str, params: Mapping[str, Any], paren
 
     session.task.build(name, params)  # reports a wrong name or parameter before the features are built
     with answering(session.client), one_writer(session):
+        check_comparable_champion(session)
         own = made_from(session, "refit", name, params)
         existing = session.registry.find(own)
         if existing is not None:
@@ -95,6 +97,11 @@ def make_candidate(session: Session, name: str, params: Mapping[str, Any], paren
         model = _refitted(session, name, params, standing.validation)
         diagnosis = session.task.diagnose(model, session.training.at(max(session.splits.refit())))
         return register(session, _described(session, model, params, own, standing, diagnosis), parent)
+
+
+def check_comparable_champion(session: Session) -> None:
+    """Refuse to begin what cannot be compared with the champion in the end: see `gate.admission.check_champion`."""
+    check_champion(session.registry.champion(), session.lineage, session.retire_command)
 
 
 def _validated(session: Session, name: str, params: Mapping[str, Any]) -> Standing:
@@ -119,7 +126,7 @@ def _refitted(session: Session, name: str, params: Mapping[str, Any], validation
     train = session.training.at(*refit)
     model = task.recalibrate(task.build(name, params).fit(train.X, train.target), validation)
     champion = session.registry.champion() if task.keeps_labels else None
-    if champion is not None and champion.has_current_code:
+    if champion is not None and champion.has_current_code and not changed_features(champion):
         latest = train.at(max(refit)).X
         model = task.align(
             model, latest, champion.estimator, session.shop.features(champion.features, [max(refit)], task.grain)

@@ -229,6 +229,7 @@ class Config:
     version: int | None
     reason: str | None
     rollback: bool
+    retire: bool
     dry: bool
 
     def __post_init__(self) -> None:

@@ -17,8 +17,7 @@ from experiments.description.personas.options import PersonaOptions
 from experiments.description.purchasing.behaviour import BehaviourOptions
 from experiments.evaluation.splits import Splits
 from experiments.reports.material import InUse
-from experiments.tasks import questions
-from experiments.workflow.score import find_champions, scored, scoring_day, verdicts
+from experiments.workflow.score import find_champions, kind_of, own_columns, scored, scoring_day, verdicts
 from experiments.workflow.session import Session
 from features.errors import InputError
 from features.shop import Shop
@@ -61,12 +60,22 @@ class ReportMaterial:
     @cached_property
     def scores(self) -> pd.DataFrame:
         """customer_360 by today's champions, indexed customer_id; an InputError where there are none."""
-        return scored(self.session)
+        return scored(self.session, self.scoring)
+
+    @cached_property
+    def scoring(self) -> Mapping[str, Version]:
+        """The versions in use that can score, by question; an InputError where there is none."""
+        return find_champions(self.session)
 
     @cached_property
     def champions(self) -> Mapping[str, Version]:
-        """The version in use of each task that has one; an InputError where there is none."""
+        """The version in use of each question that has one; an InputError where there is none."""
         return find_champions(self.session, check=False)
+
+    def question(self, names: Sequence[str]) -> str | None:
+        own = [question for question, version in self.scoring.items() if version.tags["task"] in names]
+        preferred = [self.session.question, *names, *own]
+        return next((question for question in preferred if question in own), None)
 
     @cached_property
     def verdicts(self) -> Mapping[str, str]:
@@ -76,10 +85,10 @@ class ReportMaterial:
     def client(self) -> MlflowClient:
         return self.session.client
 
-    def in_use(self, task: str) -> InUse:
+    def in_use(self, question: str) -> InUse:
         from experiments.gate.results_section import in_use
 
-        return in_use(self.champions[task], self.client)
+        return in_use(self.champions[question], self.client)
 
     def again(self, command: str) -> str:
         return self.session.again(command)
@@ -134,11 +143,17 @@ class ReportMaterial:
 
     @cached_property
     def task_groups(self) -> Mapping[str, pd.Series]:
-        """The groups that tasks make, by task; none, with a line that says why, where customers cannot be scored."""
-        kinds = questions()
+        """The groups that tasks make, by question; none, with a line that says why, where no customer can be scored."""
         try:
-            found = {task: kinds[task].groups(self.scores) for task in self.champions}
+            found = {
+                question: (kind_of(version).groups(own_columns(self.scores, version)), version.suffix)
+                for question, version in self.scoring.items()
+            }
         except InputError as error:
             logger.warning("personas of tasks' groups are left out: %s", error.problem)
             return {}
-        return {task: groups for task, groups in found.items() if groups is not None}
+        return {
+            question: groups.rename(f"{groups.name}{suffix}")
+            for question, (groups, suffix) in found.items()
+            if groups is not None
+        }

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from experiments.gate.admission import check_descriptive, check_judgeable
+from experiments.gate.admission import changed_features, check_descriptive, check_judgeable, retire_outdated
 from experiments.gate.decision_page import decision_page, figure, statement
 from experiments.gate.ledger import Look, NextLook, Window, close_look, next_look, open_look, record_decision
+from experiments.gate.next_steps import advise, parts_of
 from experiments.gate.promotion import carry_out
 from experiments.gate.rule import Decision, Outcome, Use, correct, counted, decide, enough_resamples
 from experiments.gate.sealed import CANDIDATE, CHAMPION, Evidence, gather, resample
@@ -18,6 +20,7 @@ from experiments.reports.model_charts import draw
 from experiments.workflow.baseline import use_baseline
 from experiments.workflow.session import Session, digest
 from features.errors import InputError, UnsuitableDataError, listing
+from features.grains import CUSTOMER
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
@@ -100,6 +103,23 @@ def roll_back(session: Session, reason: str | None = None) -> tuple[int, int]:
         return session.registry.roll_back(reason or "rolled back by hand")
 
 
+def retire(session: Session, reason: str | None = None) -> int:
+    """Take the champion out of use, without another in its place: the next model is compared with baselines alone.
+
+    Returns
+    -------
+    int
+        The version that was champion.
+
+    Raises
+    ------
+    InputError
+        If there is no champion.
+    """
+    with _one_at_a_time([session]):
+        return session.registry.retire(reason or "retired by hand")
+
+
 def promote_together(sessions: Sequence[Session], candidates: Sequence[Version]) -> list[Look | InputError]:
     """Gate the candidates of several tasks: judge each, correct p-values for their number, and only then promote.
 
@@ -130,7 +150,7 @@ def promote_together(sessions: Sequence[Session], candidates: Sequence[Version])
                 rivals[session] = checked_rival(session, candidate)
             except InputError as error:
                 refusals[session] = error
-        together = [session.task.name for session in rivals]
+        together = [session.question for session in rivals]
         for session, rival in rivals.items():
             try:
                 looks[session] = take_look(session, candidate_of[session], rival, together)
@@ -148,6 +168,8 @@ def checked_rival(session: Session, candidate: Version) -> Version | None:
     """Return the champion, unless it is the candidate, once both passed the checks that leave the window sealed."""
     champion = session.registry.champion()
     rival = champion if champion is not None and champion.number != candidate.number else None
+    if rival is not None and changed_features(rival):  # nothing scores with it any more: `take_look` retires it
+        rival = None
     check_judgeable(
         candidate,
         rival,
@@ -155,6 +177,7 @@ def checked_rival(session: Session, candidate: Version) -> Version | None:
         sealed_from=session.splits.sealed,
         tune=session.again("tune"),
         by_hand=f"promote by hand: {session.again('promote')} version={candidate.number} reason='…'",
+        retire=session.retire_command,
     )
     return rival
 
@@ -165,6 +188,7 @@ def take_look(session: Session, candidate: Version, rival: Version | None, toget
     A look that is decided already is returned as recorded, and the window stays closed.
     """
     options = session.config.evaluation
+    retire_outdated(session.registry)
     look = open_look(session.registry, candidate, session.registry.champion(), _window(session), together)
     if look.is_decided:
         return look
@@ -179,6 +203,7 @@ def take_look(session: Session, candidate: Version, rival: Version | None, toget
         seed=options.seed,
     )
     decision = _decide(session, candidate, rival, evidence, look.alpha, len(together))
+    decision = replace(decision, advice=_advice(session, candidate, evidence, decision))
     _log_look(session, candidate, evidence, decision)
     return record_decision(session.registry, look, decision)
 
@@ -206,7 +231,8 @@ def _one_at_a_time(sessions: Iterable[Session]) -> Iterator[None]:
 
 
 def _newest(session: Session) -> Version:
-    versions = [version for version in session.registry.versions() if not version.is_baseline]
+    target = session.task.target  # older stores have several under one name
+    versions = [v for v in session.registry.versions() if not v.is_baseline and v.tags.get("target") == target]
     if not versions:
         raise InputError(
             f"{session.registry.name} has no version to promote",
@@ -254,6 +280,18 @@ def _decide(
         guards=task.guards,
         labels=labels,
     )
+
+
+def _advice(session: Session, candidate: Version, evidence: Evidence, decision: Decision) -> tuple[str, ...]:
+    """Say what would help to find a better model, from the study's curve and from the candidate's errors."""
+    task, own = session.task, evidence.candidate
+    parent = session.runs.parent(candidate.run_id)
+    values = session.runs.trial_values(parent, f"valid/{task.objective_metric}") if parent else []
+    parts = []
+    if task.grain.takes(CUSTOMER):
+        history = session.shop.features(["frequency"], session.splits.sealed_cutoffs, task.grain)
+        parts = parts_of(task.metric, own, history["frequency"].reindex(own.y.index))
+    return advise(decision, values, parts, task.horizon_days)
 
 
 def _corrected(looks: Sequence[Look], together: Sequence[str]) -> list[Outcome]:
@@ -387,21 +425,23 @@ def decision_text(session: Session, look: Look) -> str:
     lines = [
         f"{name} version {look.version}: {'promoted' if outcome.promote else 'not used'}{again}",
         f"  verdict: {_said(session, look)}",
+        f"  in use: {_in_use_now(session, look)}",
+        *(f"  not version {look.version}: {reason}" for reason in outcome.reasons),
+        f"  look {look.number} at this window, level {decision.alpha:.4f}",
     ]
-    lines.append(f"  in use: {_in_use_now(session, look)}")
-    lines += [f"  not version {look.version}: {reason}" for reason in outcome.reasons]
-    lines.append(f"  look {look.number} at this window, level {decision.alpha:.4f}")
     for comparison in decision.comparisons:
         where = f" in {counted(comparison.windows)}" if comparison.windows else ""
         lines.append(f"  {decision.metric} {comparison}{where}; smallest detectable {comparison.detectable:.4f}")
     if len(decision.backtest) > 1:
         origins = ", ".join(f"{gain:+.4f} from {day}" for day, gain in decision.backtest.items())
         lines.append(f"  gain over {decision.baseline} by window: {origins}")
+    if decision.advice:
+        lines += ["  what would help:", *(f"    {advice}" for advice in decision.advice)]
     if outcome.promote:
         serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"
         lines.append(f"next: {session.again('score')}, or {serve}")
     else:
-        lines.append(f"next: {session.again('tune')} with more trials")
+        lines.append(f"next: {session.again('score')} scores with what is in use")
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from experiments.gate.admission import NotComparableError
 from experiments.gate.decision_page import figure, statement
 from experiments.processes import cpu_count
 from experiments.workflow.baseline import unjudged, use_baseline_unjudged
@@ -48,7 +49,7 @@ class Answer:
 
     @property
     def name(self) -> str:
-        return self.session.task.name
+        return self.session.question
 
     @property
     def is_searched(self) -> bool:
@@ -122,13 +123,13 @@ def check_names(sessions: Sequence[Session]) -> None:
     ------
     InputError
     """
-    names = [session.task.name for session in sessions]
+    names = [session.question for session in sessions]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(
             f"two of the tasks are configurations of {twice[0]}, and would share its models",
             where="tasks",
-            found=", ".join(f"{session.task.name}: {session.task.target}" for session in sessions),
+            found=", ".join(f"{session.question}: {session.task.target}" for session in sessions),
             hint="run them one after the other, each by task=…",
         )
 
@@ -139,23 +140,23 @@ def search(session: Session) -> Answer:
         splits = session.splits
         logger.info(
             "%s: training %s; validation %s; sealed %s",
-            session.task.name,
+            session.question,
             ", ".join(map(str, splits.training)),
             ", ".join(map(str, splits.validation)),
             splits.sealed,
         )
         return Answer(session, candidate=tune(session))
-    except InsufficientDataError as error:
-        logger.warning("%s is skipped: %s", session.task.name, error.problem)
+    except (InsufficientDataError, NotComparableError) as error:
+        logger.warning("%s is skipped: %s", session.question, error.problem)
         return Answer(session, refusal=error)
     except UnsuitableDataError as error:
-        logger.warning("%s has no candidate: %s", session.task.name, error.problem)
+        logger.warning("%s has no candidate: %s", session.question, error.problem)
         refusal = error
     try:
         use_baseline_unjudged(session, refusal)
         return Answer(session, refusal=refusal, is_unjudged=True)
     except UnsuitableDataError as error:
-        logger.warning("%s is skipped: %s", session.task.name, error.problem)
+        logger.warning("%s is skipped: %s", session.question, error.problem)
         return Answer(session, refusal=error)
 
 

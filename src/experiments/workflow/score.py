@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,12 +19,13 @@ from experiments.tasks import TASKS, questions
 from experiments.workflow.output import Written, check_output, write
 from experiments.workflow.session import Session
 from features.engines import Engine, batches, count_rows
-from features.errors import InputError, UnsuitableDataError
+from features.errors import InputError, UnsuitableDataError, listing
 from features.grains import CUSTOMER, Grain
 from features.snapshot import combinations
 from features.tables import parse_day
 
 if TYPE_CHECKING:
+    from experiments.tasks.base import Task
     from experiments.tracking.registry import Version
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 HISTORY = ("frequency", "recency", "T")
 PURCHASING_MODEL = "mbg_nbd"
 UNJUDGED = "not judged"
+OF_A_TASK = ("task", "features", "experiment", "evaluation")  # overrides that another task need not suit
 DEFAULT_OUTPUT = "outputs/customer_360.parquet"
 
 
@@ -44,11 +46,12 @@ def score(session: Session, as_of: date | str | None = None, output: str | Path 
     """Write customer_360, what the champions predict of every customer; and a file of each other grain beside it.
 
     One row per customer who bought before `as_of`: customer_id, the features that tasks show, the outputs of every
-    task of customers that has a champion in this shop, each with its horizon, model version and verdict (Parquet also
-    keeps the verdict in words, as the file's metadata), what tasks of other grains say of a customer
+    question about customers that has a champion in this shop, each with its horizon, model version and verdict (Parquet
+    also keeps the verdict in words, as the file's metadata), what tasks of other grains say of a customer
     (`Task.customer_view`), p_alive and expected_purchases over the horizon of the configured task (MBG/NBD
-    fitted on the same snapshot; null where its fit is refused), currency and as_of. Rows are computed in batches, on
-    the engine. The file of another grain is named by it: `customer_product.parquet`.
+    fitted on the same snapshot; null where its fit is refused), currency and as_of. Columns of a question with other
+    options than the task's default ones end as its name does: `clv_180d`. Rows are computed in batches, on the engine.
+    The file of another grain is named by it: `customer_product.parquet`.
 
     Parameters
     ----------
@@ -76,10 +79,10 @@ def score(session: Session, as_of: date | str | None = None, output: str | Path 
     return Written(path, written, day)
 
 
-def scored(session: Session) -> pd.DataFrame:
-    """Return the rows of customer_360 in memory, indexed customer_id."""
+def scored(session: Session, champions: Mapping[str, Version]) -> pd.DataFrame:
+    """Return the rows of customer_360 by some champions in memory, indexed customer_id."""
     check_reach(session)
-    rows, scorer = prepare(session, scoring_day(session), find_champions(session))
+    rows, scorer = prepare(session, scoring_day(session), champions)
     return gathered(session, rows, scorer).set_index("customer_id")
 
 
@@ -96,10 +99,10 @@ def prepare_other_grains(
 
     A grain without a row on that day, such as contacts before the first campaign, is left out.
     """
-    for grain in dict.fromkeys(questions()[name].grain for name in champions):
+    for grain in dict.fromkeys(kind_of(version).grain for version in champions.values()):
         if grain == CUSTOMER:
             continue
-        own = {name: version for name, version in champions.items() if questions()[name].grain == grain}
+        own = {name: version for name, version in champions.items() if kind_of(version).grain == grain}
         features = list(dict.fromkeys(feature for version in own.values() for feature in version.features))
         rows = session.shop.snapshot(features, day, grain)
         if not count_rows(rows):
@@ -111,7 +114,7 @@ def prepare_other_grains(
 def prepare(session: Session, day: date, champions: Mapping[str, Version]) -> tuple[Path, CustomerScorer]:
     """Return the snapshot of the customers to score, and what scores them."""
     shop = session.shop
-    own = {name: version for name, version in champions.items() if questions()[name].grain == CUSTOMER}
+    own = {name: version for name, version in champions.items() if kind_of(version).grain == CUSTOMER}
     shown = list(dict.fromkeys([*HISTORY, *(name for kind in TASKS.values() for name in kind.shown_features)]))
     features = dict.fromkeys([*shown, *(name for version in own.values() for name in version.features)])
     rows = shop.snapshot(list(features), day)
@@ -134,10 +137,23 @@ def customer_views(session: Session, day: date, champions: Mapping[str, Version]
     for grain, rows, scorer in prepare_other_grains(session, day, champions):
         scores = gathered(session, rows, scorer).set_index(list(grain.key))
         for name, version in scorer.champions.items():
-            view = questions()[name].customer_view(scores[version.outputs])
+            view = kind_of(version).customer_view(own_columns(scores, version)[version.outputs])
             if view is not None:
-                views.append(view.assign(**about(name, version)))
+                views.append(view.add_suffix(version.suffix).assign(**about(name, version)))
     return views
+
+
+def kind_of(version: Version) -> type[Task]:
+    """Return the class of the task that a version answers."""
+    return questions()[version.tags["task"]]
+
+
+def own_columns(scores: pd.DataFrame, version: Version) -> pd.DataFrame:
+    """Return scores in which the columns of one version are named as its task names them, without a suffix."""
+    if not version.suffix:
+        return scores
+    own = {f"{output}{version.suffix}": output for output in version.outputs}
+    return scores.drop(columns=[*own.values()], errors="ignore").rename(columns=own)
 
 
 def about(name: str, version: Version) -> dict[str, object]:
@@ -194,7 +210,7 @@ class Scorer:
     ----------
     key : tuple of str
         Columns that name a row.
-    champions : mapping of task to Version
+    champions : mapping of question to Version
     currency, as_of : str
     """
 
@@ -206,7 +222,10 @@ class Scorer:
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         X = batch.to_pandas().set_index(list(self.key))
         parts = self.before(X)
-        parts += [version.scores(X).assign(**about(name, version)) for name, version in self.champions.items()]
+        parts += [
+            version.scores(X).add_suffix(version.suffix).assign(**about(name, version))
+            for name, version in self.champions.items()
+        ]
         parts.append(pd.DataFrame({**self.after(X), "currency": self.currency, "as_of": self.as_of}, index=X.index))
         return pa.RecordBatch.from_pandas(pd.concat(parts, axis=1).reset_index(), preserve_index=False)
 
@@ -253,36 +272,69 @@ class CustomerScorer(Scorer):
 
 
 def find_champions(session: Session, check: bool = True) -> dict[str, Version]:
-    """Return the champion of each task of this shop that has one, by the task's name.
+    """Return the champion of each question to this shop that has one, by the question's name.
+
+    Questions of one task with other options, such as another horizon, are among them.
 
     Parameters
     ----------
     session : Session
     check : bool
-        Whether they are to score, so that the code in use must compute their features as they were learnt.
+        Whether they are to score: a champion that reads a feature whose definition changed is left out then, with a
+        warning that names the command that trains another.
 
     Raises
     ------
     InputError
-        If none has one, or one reads features that the code in use computes in another way.
+        If there is none.
     """
-    from experiments.gate.admission import check_features
-    from experiments.tracking.registry import Registry
+    from experiments.tracking.registry import champions_of
 
-    champions = {}
-    for task in questions():
-        version = Registry(session.client, f"{session.shop.staged.shop}-{task}").champion()
-        if version is not None:
-            if check:
-                check_features(version, f"{session.again('tune')}, then promote")
-            champions[task] = version
+    shop = session.shop.staged.shop
+    names = list(questions())
+    champions = [version for version in champions_of(session.client, shop) if version.tags["task"] in names]
+    champions.sort(key=lambda version: names.index(version.tags["task"]))
     if not champions:
         raise InputError(
-            f"{session.shop.staged.shop} has no champion to score with",
+            f"{shop} has no champion to score with",
             where="registry",
             hint=f"{session.again('tune')}, then {session.again('promote')}",
         )
-    return champions
+    if check:
+        champions = _able_to_score(session, champions)
+    return {version.question: version for version in champions}
+
+
+def _able_to_score(session: Session, champions: Sequence[Version]) -> list[Version]:
+    """Return the champions whose features are computed as they were learnt; at least one."""
+    from experiments.gate.admission import changed_features
+
+    changed = [(version, found) for version in champions if (found := changed_features(version))]
+    for version, features in changed:
+        logger.warning(
+            "%s version %d is skipped: %s changed since it was trained. Next: %s",
+            version.name,
+            version.number,
+            listing(features),
+            _train_again(session, version),
+        )
+    if len(changed) == len(champions):
+        version, features = changed[0]
+        raise InputError(
+            "all champions read features that have another definition in the code in use",
+            where="registry",
+            expected="the definitions that they were trained with",
+            found=f"{listing(features)} of {version.name} version {version.number}",
+            hint=_train_again(session, version),
+        )
+    return [version for version in champions if version.name not in {other.name for other, _ in changed}]
+
+
+def _train_again(session: Session, version: Version) -> str:
+    """Return the commands that train and judge another model for the question of a version."""
+    file = next(name for name, kind in TASKS.items() if version.tags["task"] in kind.names())
+    tune = version.tags.get("tune") or f"{session.again('tune', but=OF_A_TASK)} task={file}"
+    return f"{tune} && {tune.replace(' tune', ' promote', 1)}"
 
 
 def purchasing(rows: Path, engine: Engine, horizon_days: int) -> BuyTillYouDie | None:

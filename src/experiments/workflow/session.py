@@ -23,6 +23,8 @@ from experiments.gate.sufficiency import check_sufficiency, check_tables
 from experiments.tasks import TASKS
 from experiments.tasks.base import Task
 from experiments.workflow.config import Config, EvaluationConfig
+from experiments.workflow.shipped import default_options
+from features.definitions import feature_hashes
 from features.engines import open_engine
 from features.errors import InputError, check_type, did_you_mean
 from features.grains import Grain
@@ -126,8 +128,14 @@ class Session:
         return self.shop.expand(names, min(first, staged.end))  # `splits` says what is wrong with one beyond the end
 
     @property
+    def question(self) -> str:
+        """Name of the task with what its configuration asks otherwise than the default one: `clv_180d`."""
+        return self.task.name + self.task.suffix(default_options(self.config.task["name"]))
+
+    @property
     def registered_name(self) -> str:
-        return f"{self.shop.staged.shop}-{self.task.name}"
+        """Name of models, ledger and champion."""
+        return f"{self.shop.staged.shop}-{self.question}"
 
     @cached_property
     def splits(self) -> Splits:
@@ -239,6 +247,8 @@ class Session:
             "population": self.task.population,
             "features": json.dumps(self.features),
             "feature_hash": definition_hash(self.features, self.task.grain),
+            "feature_hashes": " ".join(feature_hashes(self.features, self.task.grain).values()),
+            "tune": self.again("tune"),
             "data_digest": staged.digest,
             "git_commit": git_commit(),
         }
@@ -251,10 +261,24 @@ class Session:
             "overrides.txt": masked("".join(f"{override}\n" for override in self.overrides)),
         }
 
-    def again(self, command: str) -> str:
-        """Return a command to type next, with the lasting choices of this session: data, task, folder, store."""
+    @property
+    def retire_command(self) -> str:
+        """Return the command that takes the champion out of use."""
+        return f"{self.again('promote')} retire=true reason='…'"
+
+    def again(self, command: str, but: tuple[str, ...] = ()) -> str:
+        """Return a command to type next, with the lasting choices of this session: data, task, folder, store.
+
+        Parameters
+        ----------
+        command : str
+        but : tuple of str
+            Choices to leave out.
+        """
         given = [
-            text for text in self.overrides if text.lstrip("+~").startswith(LASTING) and not text.startswith("tasks=")
+            text
+            for text in self.overrides
+            if (key := text.lstrip("+~")).startswith(LASTING) and not key.startswith(("tasks=", *but))
         ]
         folders = [f"--config-dir={folder}" for folder in self.config_dirs]
         return masked(" ".join(["experiments", command, *map(shlex.quote, [*folders, *given])]))

@@ -65,7 +65,7 @@ def side_by_side(sessions: Sequence[Session], n_processes: int) -> Iterator[Iter
             shared.close()  # whoever failed left its work to this process alone
             for session in sessions:
                 if session not in own:
-                    logger.info("%s was searched by another process, whose study is read", session.task.name)
+                    logger.info("%s was searched by another process, whose study is read", session.question)
                     yield session
 
         try:
@@ -93,7 +93,7 @@ class _Helpers:
             self._search(session)
 
     def _search(self, session: Session) -> None:
-        name = session.task.name
+        name = session.question
         with subprocess.Popen(
             [sys.executable, "-P", "-m", __name__, session.registered_name],  # the name is for those who list processes
             stdin=subprocess.PIPE,  # see `main`

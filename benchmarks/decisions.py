@@ -1,0 +1,106 @@
+"""What the gate puts to use, on simulated seasonal shops and on gains of a known size; written to decisions.md.
+
+PYTHONPATH=tests python benchmarks/decisions.py      # some forty minutes on one core
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from tqdm import tqdm
+
+from features.writing import replacing
+from simulated_decisions import Judged, Rates, judge, replacements
+
+SHOPS, PROCESSES, FIRST_SEED = 200, 2, 1_000
+REPEATS, RESAMPLES = 400, 400
+GAINS = {"no gain": 0.0, "a small gain": 0.05, "a gain": 0.1}
+HEADING = f"""# What the gate puts to use
+
+Written by `benchmarks/decisions.py`. *Before* is the rule that asked a candidate to beat every baseline in the sealed
+window, within guards on totals, with a median gain above 0 over three origins. It chose baselines by those guards.
+
+## Simulated seasonal shops
+
+{SHOPS} shops of 300 to 3,000 customers with an autumn peak of 1.5 to 2.5, growing and shrinking, with one to nearly
+three years of data. Nothing is in use before. The candidate is a LightGBM with default parameters. Regret is the Gini
+of the best model in hindsight, in the 90 days after the data, minus that of the model in use.
+
+| data | shops | best measured is used | before | mean regret | before | candidate used | before |
+|---|---|---|---|---|---|---|---|
+"""
+POWER = f"""
+## False replacements and power
+
+A baseline is in use, and the candidate is the best of 20 trials at two validation windows. Share of {REPEATS} samples
+in which it replaces the baseline; with no true gain, at most 0.05 may.
+
+| true gain | customers | earlier windows | now | before |
+|---|---|---|---|---|
+"""
+
+
+def judged(seed: int) -> Judged:
+    logging.disable(logging.WARNING)
+    with TemporaryDirectory() as folder:
+        return judge(seed, Path(folder))
+
+
+def row(name: str, shops: list[Judged]) -> str:
+    best, best_before, regret, regret_before, used, used_before = (
+        np.mean(values)
+        for values in zip(
+            *(
+                (
+                    one.used == one.best,
+                    one.before == one.best,
+                    one.regret(one.used),
+                    one.regret(one.before),
+                    one.used == "candidate",
+                    one.before == "candidate",
+                )
+                for one in shops
+            ),
+            strict=True,
+        )
+    )
+    return (
+        f"| {name} | {len(shops)} | {best:.1%} | {best_before:.1%} | {regret:.4f} | {regret_before:.4f} | {used:.0%} | "
+        f"{used_before:.0%} |"
+    )
+
+
+def rates(case: tuple[str, int, int]) -> tuple[tuple[str, int, int], Rates]:
+    name, customers, earlier = case
+    return case, replacements(
+        better=GAINS[name], customers=customers, earlier=earlier, repeats=REPEATS, n_resamples=RESAMPLES, seed=0
+    )
+
+
+def main() -> None:
+    cases = [(name, customers, earlier) for name in GAINS for customers in (500, 2_000) for earlier in (0, 2)]
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        seeds = range(FIRST_SEED, FIRST_SEED + SHOPS)
+        shops = list(tqdm(pool.map(judged, seeds), total=SHOPS, desc="shops"))
+        found = list(tqdm(pool.map(rates, cases), total=len(cases), desc="gains"))
+    groups = {
+        "all": shops,
+        "one year": [one for one in shops if one.days < 400],
+        "more": [one for one in shops if one.days >= 400],
+    }
+    lines = [row(name, members) for name, members in groups.items()]
+    power = [
+        f"| {name} | {customers:,} | {earlier} | {rate.now:.3f} | {rate.before:.3f} |"
+        for (name, customers, earlier), rate in found
+    ]
+    with replacing(Path(__file__).with_suffix(".md")) as partial:
+        partial.write_text(HEADING + "\n".join(lines) + "\n" + POWER + "\n".join(power) + "\n")
+    print("\n".join([*lines, *power]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""What the gate puts to use where the truth is known: a few of the samples of benchmarks/decisions.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import open_session
+from experiments.gate.sealed import CANDIDATE, resample
+from experiments.tasks import TASKS
+from seasonal_shops import shop
+from simulated_decisions import decided, evidence_of, judge, replacements
+
+
+@pytest.mark.slow
+def test_in_seasonal_shops_the_best_measured_is_used(tmp_path: Path) -> None:
+    """Of one to three years, growing and shrinking: later on, what is used is better than by the rule of before."""
+    shops = [judge(seed, tmp_path, n_resamples=200) for seed in range(1_000, 1_004)]
+    assert np.mean([one.used == one.best for one in shops]) >= 0.95
+    assert np.mean([one.regret(one.used) - one.regret(one.before) for one in shops]) < 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_nothing_is_used_that_another_model_provably_beats(task: str, tmp_path: Path) -> None:
+    one = shop(1_001, years=2, customers=500)
+    one.write(tmp_path)
+    session = open_session(task=task, folder=tmp_path, overrides=one.overrides(tmp_path))
+    _, evidence = evidence_of(session)
+    draws = resample(session.task, evidence, n_resamples=300, seed=0)
+    for in_use in (None, CANDIDATE, *evidence.baselines):
+        decision = decided(session, evidence, draws, in_use)
+        assert decision.use is not None
+        for name in {CANDIDATE, *evidence.baselines} - {decision.use.model}:
+            gain = draws.gain(name, decision.use.model)
+            level = decision.alpha if name == CANDIDATE else decision.alpha / len(evidence.baselines)
+            assert not (gain.p_at_most(0.0) < level and gain.estimate >= session.task.min_effect)
+
+
+@pytest.mark.slow
+def test_a_candidate_without_gain_replaces_nothing_and_one_with_a_gain_often_does() -> None:
+    options = {"customers": 800, "repeats": 60, "n_resamples": 200, "seed": 0}
+    false, true = (replacements(better=better, earlier=2, **options) for better in (0.0, 0.15))
+    assert false.now <= 0.1  # 0.05, and chance among 60
+    assert true.now > max(0.5, true.before)

@@ -1,0 +1,272 @@
+"""Decisions of the gate where the truth is known: on simulated seasonal shops, and on gains of a known size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+from experiments import open_session
+from experiments.evaluation.bootstrap import Draws, PooledDraws, paired_bootstrap
+from experiments.evaluation.spend_metrics import gini
+from experiments.gate.rule import Decision, alpha_of_look, decide
+from experiments.gate.sealed import CANDIDATE, Evidence, gather, resample
+from experiments.workflow.session import Session
+from seasonal_shops import shop
+
+HORIZON = 90  # days of the outcomes, and of the shop's later life that the data do not show
+YEAR = 366  # days of data of the shops of one year
+BASELINES = ("rate", "lately", "total")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The model that is used in a simulated shop, and what came of it.
+
+    Attributes
+    ----------
+    seed : int
+    days : int
+        Of the data.
+    verdict : str
+    used, before : str
+        The model by the rule, and by the rule of before: see `by_the_rule_of_before`.
+    measured : mapping of model to float
+        Gain of each over the best baseline, pooled over the windows that both were measured in.
+    later : mapping of model to float
+        Gini of each in the 90 days after the data.
+    """
+
+    seed: int
+    days: int
+    verdict: str
+    used: str
+    before: str
+    measured: Mapping[str, float]
+    later: Mapping[str, float]
+
+    @property
+    def best(self) -> str:
+        """The model that measured best."""
+        return max(self.measured, key=lambda name: self.measured[name])
+
+    def regret(self, model: str) -> float:
+        """Return how much better the best model in hindsight was in the 90 days after the data."""
+        return max(self.later.values()) - self.later[model]
+
+
+def judge(seed: int, folder: Path, n_resamples: int = 400) -> Judged:
+    """Let the gate choose what to use for customer value in a simulated shop, and look at its later life.
+
+    The candidate is a LightGBM with its default parameters; nothing is searched.
+
+    Parameters
+    ----------
+    seed : int
+        Even seeds give data of one year, odd ones of nearly two or three.
+    folder : Path
+        Where the shop's file and its staged tables go.
+    n_resamples : int
+    """
+    whole = shop(seed, years=2 + (seed % 4 == 3))
+    orders = whole.orders()
+    now = pd.Timestamp(whole.end) - pd.Timedelta(days=HORIZON)
+    first = now - pd.Timedelta(days=YEAR) if seed % 2 == 0 else whole.days()[0]
+    known = orders[(orders["timestamp"] >= first) & (orders["timestamp"] < now)]
+    known.to_csv(folder / f"seasonal_{seed}.csv", index=False)
+    session = open_session(folder=folder, overrides=[*whole.overrides(folder), "features=transactions"])
+    candidate, evidence = evidence_of(session)
+    task, options = session.task, session.config.evaluation
+    draws = resample(task, evidence, n_resamples=n_resamples, seed=options.seed)
+    decision = decided(session, evidence, draws, in_use=None)
+    assert decision.use is not None
+    everyone = [CANDIDATE, *evidence.baselines]
+    return Judged(
+        seed=seed,
+        days=(now - first).days,
+        verdict=decision.verdict,
+        used=decision.use.model,
+        before=by_the_rule_of_before(evidence, draws, task.min_effect),
+        measured={name: draws.gain(name, decision.baseline).estimate for name in everyone},
+        later=_later(session, candidate, orders, now),
+    )
+
+
+def evidence_of(session: Session) -> tuple[SimpleNamespace, Evidence]:
+    """Fit the configured model on all windows before the sealed one, and evaluate it beside all baselines."""
+    task, splits, train = session.task, session.splits, session.training.at(*session.splits.refit())
+    name = session.config.model.name
+    candidate = SimpleNamespace(
+        number=1,
+        features=session.features,
+        params={},
+        tags={
+            "model": name,
+            "trained_through": str(splits.sealed),
+            "validated_from": str(splits.validation[0]),
+        },
+        estimator=task.build(name, {}).fit(train.X, train.target),
+    )
+    options = session.config.evaluation
+    return candidate, gather(
+        task, session.shop, splits, candidate, None, n_origins=options.n_origins, n_controls=1, seed=options.seed
+    )
+
+
+def decided(session: Session, evidence: Evidence, draws: PooledDraws, in_use: str | None) -> Decision:
+    """Apply the rule to a first look, without guards."""
+    return decide(
+        draws,
+        candidate=CANDIDATE,
+        baselines=evidence.baselines,
+        in_use=in_use,
+        metric=session.task.primary_metric,
+        min_effect=session.task.min_effect,
+        alpha=alpha_of_look(1),
+        confidence=0.95,
+        metrics={},
+        guards={},
+        labels={},
+    )
+
+
+def _later(session: Session, candidate: SimpleNamespace, orders: pd.DataFrame, now: pd.Timestamp) -> dict[str, float]:
+    """Compute the Gini of each model in the 90 days after the data."""
+    task, train = session.task, session.training.at(*session.splits.refit())
+    models = {name: build().fit(train.X, train.target) for name, build in task.baselines({}).items()}
+    X = session.shop.features(session.features, [now.date()])
+    customers = X.index.get_level_values("customer_id").astype(str)
+    after = orders[orders["timestamp"] >= now]
+    spent = (after["quantity"] * after["unit_price"]).groupby(after["customer_id"].astype(str)).sum()
+    y = spent.reindex(customers, fill_value=0.0).to_numpy()
+    everyone = {CANDIDATE: candidate.estimator, **models}
+    return {name: float(gini(y, np.asarray(model.predict(X)))) for name, model in everyone.items()}
+
+
+def by_the_rule_of_before(evidence: Evidence, draws: PooledDraws, min_effect: float) -> str:
+    """Return the model that the rule of before used, without its back-test, which could only refuse more.
+
+    The candidate had to beat every baseline in the sealed window, with its total within [0.8, 1.25] there. Else the
+    baseline was used whose mean total at validation was least outside, among equals the best by validated Gini.
+    """
+    sealed, alpha = list(evidence.windows)[-1], alpha_of_look(1)
+    gains = [draws.windows[sealed].gain(CANDIDATE, name) for name in evidence.baselines]
+    shown = all(gain.lower_bound(alpha) > 0 and gain.estimate >= min_effect for gain in gains)
+    if shown and 0.8 <= evidence.candidate.metrics["total_ratio"] <= 1.25:
+        return CANDIDATE
+    validation = [models for models in evidence.windows.values() if CANDIDATE not in models]
+
+    def merit(name: str) -> tuple[float, float]:
+        total, figure = (
+            float(np.mean([models[name].metrics[metric] for models in validation]))
+            for metric in ("total_ratio", "gini")
+        )
+        return -max(0.8 - total, total - 1.25, 0.0), figure
+
+    return max(evidence.baselines, key=merit)
+
+
+# Gains of a known size
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How often a candidate replaces the model in use.
+
+    Attributes
+    ----------
+    now, before : float
+        Share of the samples in which it does, by the rule and by the rule of before.
+    """
+
+    now: float
+    before: float
+
+
+def replacements(
+    *, better: float, customers: int, earlier: int, repeats: int, n_resamples: int, seed: int, tried: int = 20
+) -> Rates:
+    """Count how often a candidate of a known quality replaces the model in use, which is the best baseline.
+
+    Customers have a lasting propensity to spend. Each model ranks them by it with an error of its own that lasts too.
+    The candidate is the best of several trials at two validation windows, as a search would choose it.
+
+    Parameters
+    ----------
+    better : float
+        By how much the standard deviation of the candidate's error is below that of the model in use, 0.6; 0 is no
+        true gain.
+    customers : int
+    earlier : int
+        Windows before validation that the candidate was not chosen on.
+    repeats, n_resamples, seed : int
+    tried : int
+        Trials of the search.
+    """
+    rng = np.random.default_rng(seed)
+    replaced = np.array([_replaces(rng, better, customers, earlier, n_resamples, tried) for _ in range(repeats)])
+    now, before = replaced.mean(axis=0)
+    return Rates(float(now), float(before))
+
+
+def _replaces(
+    rng: np.random.Generator, better: float, customers: int, earlier: int, n_resamples: int, tried: int
+) -> tuple[bool, bool]:
+    propensity = rng.normal(0.0, 1.2, customers)
+    errors = dict(zip(BASELINES, (0.6, 0.62, 0.8), strict=True))
+    scores = {name: propensity + error * rng.normal(size=customers) for name, error in errors.items()}
+    trials = propensity + (0.6 - better) * rng.normal(size=(tried, customers))
+    days = [*(f"before {number}" for number in range(earlier)), "valid 1", "valid 2", "sealed"]
+    spent = {day: _spend(rng, propensity) for day in days}
+    validated = [np.mean([gini(spent[day], trial) for day in ("valid 1", "valid 2")]) for trial in trials]
+    candidate = trials[int(np.argmax(validated))]
+    windows = {}
+    for day in days:
+        is_clean = not day.startswith("valid")
+        predictions = {**({CANDIDATE: candidate} if is_clean else {}), **scores}
+        windows[day] = paired_bootstrap(
+            gini, spent[day], predictions, np.arange(customers), n_resamples=n_resamples, seed=0
+        )
+    draws = PooledDraws(windows)
+    decision = decide(
+        draws,
+        candidate=CANDIDATE,
+        baselines=BASELINES,
+        in_use=BASELINES[0],
+        metric="gini",
+        min_effect=0.005,
+        alpha=alpha_of_look(1),
+        confidence=0.95,
+        metrics={},
+        guards={},
+        labels={},
+    )
+    in_sample = [
+        float(gini(spent[day], candidate) - gini(spent[day], scores[_nearest(windows["sealed"])]))
+        for day in ("valid 1", "valid 2", "sealed")
+    ]
+    total = math.exp(rng.normal(0.0, 0.15))  # of a season that the model did not see
+    return decision.promote, _beats_all(windows["sealed"], total, median(in_sample))
+
+
+def _spend(rng: np.random.Generator, propensity: np.ndarray) -> np.ndarray:
+    """Draw what each customer spends in a window; about half of them nothing."""
+    buys = rng.random(len(propensity)) < 1 / (1 + np.exp(-propensity))
+    return buys * rng.lognormal(3.0 + 0.5 * propensity, 0.8)
+
+
+def _nearest(sealed: Draws) -> str:
+    return min(BASELINES, key=lambda name: sealed.gain(CANDIDATE, name).estimate)
+
+
+def _beats_all(sealed: Draws, total: float, median_gain: float) -> bool:
+    """Apply the rule of before: every baseline beaten, the total within its guard, the median of three origins."""
+    gains = [sealed.gain(CANDIDATE, name) for name in BASELINES]
+    shown = all(gain.lower_bound(alpha_of_look(1)) > 0 and gain.estimate >= 0.005 for gain in gains)
+    return shown and 0.8 <= total <= 1.25 and median_gain > 0
