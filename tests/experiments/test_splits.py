@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,7 @@ def test_a_denser_training_grid_moves_no_held_out_cutoff_and_crosses_no_part(tra
     for end, training in zip(ends, [*(training for training, _ in dense.folds()), dense.refit()], strict=True):
         assert training[-1] + timedelta(days=horizon_days) == end
         assert training[0] - timedelta(days=training_step_days) < dense.earliest <= training[0]
-        assert {b - a for a, b in zip(training, training[1:], strict=False)} <= {timedelta(days=training_step_days)}
+        assert {b - a for a, b in pairwise(training)} <= {timedelta(days=training_step_days)}
 
 
 def test_a_year_at_90_days_has_two_training_cutoffs_a_month_apart_and_six_a_week_apart():
