@@ -505,7 +505,7 @@ def test_several_questions_are_judged_together_and_a_killed_run_goes_on(
     done = run(*three_questions)
     assert len(checked) == 2  # each candidate once
     assert done.stdout.count("no further look was taken") == 2
-    assert "repurchase: skipped, the data is too short for horizon_days=400" in done.stdout
+    assert "repurchase_400d: skipped, the data is too short for horizon_days=400" in done.stdout
     assert "task=segments" in done.stdout
     for name in (NAME, "cdnow-segmentation"):
         model = client(workspace).get_registered_model(name)
