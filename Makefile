@@ -4,13 +4,17 @@
 # make test-slow: the rest: the commands of README and guides on real data, simulated coverage, kills of whole searches.
 # make test-fleet: eight workers on one study, by PostgreSQL (Debian: apt-get install postgresql) and an MLflow server.
 # make test-spark: that Spark gives what DuckDB gives (Debian: apt-get install openjdk-17-jre-headless).
+# make test-all: everything, with test-slow and test-spark beside each other on two cores.
 # make docs: docs/configuration.md and docs/data-dictionary.md, from the code and conf/.
 # make bench: how fast it is, into benchmarks/results.md.  make bench-faults: what SIGKILLs leave, benchmarks/faults.md.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+SPARK := .venv/installed-spark
+LONG := -n 2 --dist loadgroup --no-loadscope-reorder  # the longest first, and Spark's in one process
 
-.PHONY: run test test-slow test-fleet test-spark docs bench bench-coverage bench-decisions bench-faults bench-recipes lint format lock clean
+.PHONY: run test test-slow test-fleet test-spark test-all install install-spark java docs
+.PHONY: bench bench-coverage bench-decisions bench-faults bench-recipes lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -19,15 +23,24 @@ test: lint
 	$(BIN)/pytest -n 2 --dist worksteal
 
 test-slow: $(INSTALLED)
-	$(BIN)/pytest -m slow -n 2 --dist worksteal
+	$(BIN)/pytest -m slow $(LONG)
 
 test-fleet: $(INSTALLED)
 	$(BIN)/pytest -m fleet tests/test_fleet.py
 
-test-spark: $(INSTALLED)
+test-spark: java $(SPARK)
+	$(BIN)/pytest -m spark $(LONG)
+
+test-all: java test $(SPARK)
+	$(BIN)/pytest -m "slow or spark" $(LONG)
+	$(MAKE) test-fleet
+
+install: $(INSTALLED)
+
+install-spark: $(SPARK)
+
+java:
 	@command -v java >/dev/null || { echo "Java 17 is missing: apt-get install openjdk-17-jre-headless"; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.lock
-	$(BIN)/pytest -m spark tests/test_spark.py
 
 docs: $(INSTALLED)
 	$(BIN)/python docs/generate.py
@@ -67,6 +80,10 @@ $(INSTALLED): requirements.lock pyproject.toml setup.py
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -m compileall -q src  # where Python may not write it later, each command would take a second more
 	@touch $(INSTALLED)
+
+$(SPARK): requirements-spark.lock $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-spark.lock
+	@touch $(SPARK)
 
 # Needs uv; the lock file holds hashes and no addresses.
 lock:

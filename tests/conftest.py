@@ -32,7 +32,8 @@ for library in (
     os.environ[library] = "1"
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell starts the tests in the background
 
-LONGEST_FIRST = ("test_readme.py", "test_commands.py", "test_audit.py")  # no worker ends with one of them alone
+# No worker ends with one of them alone.
+LONGEST_FIRST = ("test_readme.py", "test_spark.py", "test_commands.py", "test_audit.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""The commands of README and the guides: composed as typed, and (slow) run one after the other in one folder."""
+"""The commands of README and the guides: composed as typed, and (slow) run one after the other in two folders."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,21 +22,27 @@ from experiments.workflow.config import Config
 from experiments.workflow.session import Session
 from workplace import ROOT, environment
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README, GUIDES = ROOT / "README.md", sorted((ROOT / "docs").glob("*.md"))
+PAGES = [README, *GUIDES]
 SERVERS = ("experiments ui", "mlflow models serve")  # tests/experiments/test_serving.py runs these
 
 
-def blocks() -> list[str]:
+def blocks(pages: Sequence[Path] = PAGES) -> list[str]:
     return [
         block
-        for page in PAGES
+        for page in pages
         for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     ]
 
 
-def script(first: str = "set -eu") -> str:
-    """Return all blocks as one script without the servers, after the given first lines."""
-    lines = [line for line in "".join(blocks()).splitlines() if not line.startswith(SERVERS)]
+def continues_readme(guide: Path) -> bool:
+    """Whether a guide's commands need the models of Complete Journey, which README's commands make."""
+    return any("data=complete_journey" in block for block in blocks([guide]))
+
+
+def script(pages: Sequence[Path] = PAGES, first: str = "set -eu") -> str:
+    """Return all blocks of the pages as one script without the servers, after the given first lines."""
+    lines = [line for line in "".join(blocks(pages)).splitlines() if not line.startswith(SERVERS)]
     return "\n".join([first, *lines])
 
 
@@ -74,7 +81,7 @@ mlflow() { record mlflow "$@"; }
 
 def typed(folder: Path) -> list[list[str]]:
     """Return the commands that the blocks give to `experiments`; write the files that they write to the folder."""
-    subprocess.run(["bash", "-c", script(RECORDING)], cwd=folder, check=True)
+    subprocess.run(["bash", "-c", script(first=RECORDING)], cwd=folder, check=True)
     lines = [line.split("\0")[:-1] for line in (folder / "typed").read_text().split("\n\0")[:-1]]
     return [of_the_project(words) if words[0] == "mlflow" else words for words in lines]
 
@@ -114,30 +121,45 @@ def test_commands_compose_and_name_what_there_is(
         assert {config.model.name, *config.search.models} <= set(candidates), shlex.join(words)
 
 
-@pytest.mark.slow
-def test_commands_work_in_their_order(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "MLproject", tmp_path)
-    write_online_retail(tmp_path / "online_retail.csv")
+def run_commands(pages: Sequence[Path], folder: Path) -> str:
+    """Run the commands of the pages one after the other in a folder with a shop's file; return what they print."""
+    shutil.copy(ROOT / "MLproject", folder)
+    write_online_retail(folder / "online_retail.csv")
     done = subprocess.run(
-        ["bash", "-c", script()], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=1800
+        ["bash", "-c", script(pages)], cwd=folder, env=environment(), capture_output=True, text=True, timeout=1800
     )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_commands_of_readme_and_of_guides_that_continue_it_work_in_their_order(tmp_path: Path) -> None:
+    guides = [guide for guide in GUIDES if continues_readme(guide)]
+    assert guides
+    printed = run_commands([README, *guides], tmp_path)
     for name in ("features.parquet", "customer_360.parquet", "autumn.csv"):
         assert (tmp_path / "outputs" / name).stat().st_size > 10_000
-    assert "my_shop-clv version 1" in done.stdout
+    assert "my_shop-clv version 1" in printed
     table = pd.read_parquet(tmp_path / "outputs" / "customer_360.parquet")
     assert len(table) == 2469
     assert table[["clv", "segment", "p_alive"]].notna().all(axis=None)
 
-    page = (tmp_path / "outputs" / "hypotheses.html").read_text()
-    assert "the more an order is worth" in page
-    assert "parameters" not in page  # of a hypothesis with a mistake
     store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     first = store.get_model_version("complete_journey-clv", "1")
     sealed = store.get_run(first.run_id).data.metrics
     assert first.tags["gate"] == "promoted"
     assert sealed["sealed/gain_over_naive_last_91_days_rate"] >= 0.008
     assert sealed["sealed/gain_over_naive_last_91_days_rate_lower"] > 0
+
+
+@pytest.mark.slow
+def test_commands_of_all_other_guides_work_in_their_order(tmp_path: Path) -> None:
+    guides = [guide for guide in GUIDES if not continues_readme(guide)]
+    printed = run_commands(guides, tmp_path)
+    assert "cdnow-clv version 1" in printed
+    page = (tmp_path / "outputs" / "hypotheses.html").read_text()
+    assert "the more an order is worth" in page
+    assert "parameters" not in page  # of a hypothesis with a mistake
 
 
 def test_servers_of_the_readme_are_those_that_are_tested() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -32,7 +32,16 @@ from online_retail import data_config
 from workplace import QUICK, experiments
 
 pytestmark = pytest.mark.spark
+one_session = pytest.mark.xdist_group("spark")  # in one process, since starting Spark takes seconds
 TOLERANCE = 1e-9
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_java() -> Iterator[None]:
+    """Keep Java from optimising code that runs once: that would take a fifth of the time. Spark does the same work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +93,7 @@ def assert_equal(frames: dict[str, pd.DataFrame]) -> None:
     pd.testing.assert_frame_equal(frames["spark"], frames["duckdb"], rtol=TOLERANCE, atol=TOLERANCE)
 
 
+@one_session
 def test_snapshots_and_outcomes_of_every_source_are_equal(shops: dict[str, Shop]) -> None:
     """Every family that the source can build, every share of its largest values, and the spend that follows."""
     tables = shops["duckdb"].tables
@@ -108,6 +118,7 @@ def has_values(shop: Shop, name: str, cutoff: date) -> bool:
     return not shop.engine.frame(PARAMETRISED[name].largest(shop.tables.as_of(cutoff), 1)).empty
 
 
+@one_session
 @pytest.mark.parametrize("shops", ["merchandise_store", "files"], indirect=True)
 def test_what_groups_of_customers_did_is_equal(shops: dict[str, Shop]) -> None:
     """Every expression that a report asks, in the second half of the data; days, categories and shares alike."""
@@ -172,6 +183,7 @@ OPERATIONS: dict[str, Callable[[ir.Table], ir.Table]] = {
 }
 
 
+@one_session
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_operations_that_engines_are_known_to_differ_in_are_equal(operation, engines, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
@@ -196,6 +208,7 @@ def test_operations_that_engines_are_known_to_differ_in_are_equal(operation, eng
     )
 
 
+@one_session
 def test_an_overflow_is_an_error_and_no_null(engines, tmp_path: Path) -> None:
     pq.write_table(pa.table({"row": [2**62, 2**62]}), tmp_path / "rows.parquet")
     engine = engines["spark"]()
