@@ -14,7 +14,7 @@ SPARK := .venv/installed-spark
 LONG := -n 2 --dist loadgroup --no-loadscope-reorder  # the longest first, and Spark's in one process
 
 .PHONY: run test test-slow test-fleet test-spark test-all install install-spark java docs
-.PHONY: bench bench-coverage bench-decisions bench-faults bench-recipes lint format lock clean
+.PHONY: bench bench-amounts bench-coverage bench-decisions bench-faults bench-recipes lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -47,6 +47,10 @@ docs: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/speed.py
+
+# Some twenty minutes: how far amounts can be trusted on simulated shops, into benchmarks/amounts.md.
+bench-amounts: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/amounts.py
 
 # Some ten minutes: how often intervals hold the truth, into benchmarks/coverage.md.
 bench-coverage: $(INSTALLED)

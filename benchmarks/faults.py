@@ -36,7 +36,7 @@ RESULT = Path(__file__).with_suffix(".md")
 SEED, SWEEPS, WORKERS = 20170101, 20, 10
 NAME, N_TRIALS = "cdnow-clv", 10
 SWEEP = [
-    *("data=cdnow", "experiment=clv_quick", "task.guards.total_ratio=[0.6, 1.6]", "evaluation.n_validation=1"),
+    *("data=cdnow", "experiment=clv_quick", "evaluation.n_validation=1"),
     *("search.models=[mbg_nbd, lightgbm]", f"tuning.n_trials={N_TRIALS}"),
 ]
 

@@ -58,7 +58,7 @@ BIN = Path(sys.executable).parent
 CORES = os.cpu_count() or 1
 RFM = ["frequency", "recency", "T", "monetary_value"]
 MILLION = 1_000_000
-CDNOW = ["data=cdnow", "experiment=clv_quick", "task.guards.total_ratio=[0.7, 1.4]", "evaluation.n_origins=1"]
+CDNOW = ["data=cdnow", "experiment=clv_quick", "evaluation.n_origins=1"]
 
 
 @dataclass(frozen=True)

@@ -382,8 +382,10 @@ def test_the_best_measured_baseline_is_used_until_it_is_beaten(
     workspace: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_a_champion(workspace)
-    monkeypatch.setattr("experiments.tasks.base.Validation", None)  # all was validated when the candidate was made
-    strict = [*QUICK, "task.guards.total_ratio=[5.0, 6.0]"]
+    monkeypatch.setattr(
+        "experiments.evaluation.validation.Validation", None
+    )  # all was validated when the candidate was made
+    strict = [*QUICK, "+task.guards.total_ratio=[5.0, 6.0]"]
     planned = run("promote", *strict, "dry=true").stdout
     assert "version 1, pareto_nbd: look 1 at the sealed window 1998-04-02 to 1998-07-01" in planned
     assert "level 0.0304; looks before have spent 0.0000 of 0.05" in planned
@@ -448,7 +450,7 @@ def test_a_baseline_replaces_a_worse_model_that_was_put_in_use_by_hand(workspace
 def test_where_no_trial_is_within_the_guards_the_naive_model_is_used_without_a_look(workspace: Path, run: Run) -> None:
     (workspace / "mlflow.db").unlink()
     guarded = ["data=cdnow", "experiment=clv_quick", "search.models=[bg_nbd]", "tuning.n_trials=1"]
-    guarded.append("task.guards.total_ratio=[5.0, 6.0]")
+    guarded.append("+task.guards.total_ratio=[5.0, 6.0]")
     for _ in range(2):  # nothing changes by asking again
         done = run("run", *guarded, "report.sections=[verdicts]")
         assert "clv: none: no model was found to be judged: none of 1 complete trials is within" in done.stdout

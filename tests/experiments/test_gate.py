@@ -91,7 +91,7 @@ def look(registry: Registry, number: int, promote: bool, window: ledger.Window =
     return closed
 
 
-@pytest.mark.parametrize(("task", "rule"), [("clv", "51fd3ef1ea36262c"), ("repurchase", "95bbfcf4c05d6759")])
+@pytest.mark.parametrize(("task", "rule"), [("clv", "a6edd2c208ab3ec5"), ("repurchase", "e2aa03bb90657d72")])
 def test_looks_of_stores_in_use_are_by_the_rule_of_today(task: str, rule: str) -> None:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = typed(compose("config", [f"task={task}"]))

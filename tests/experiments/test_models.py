@@ -18,15 +18,15 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from experiments.evaluation.probability_metrics import log_loss, roc_auc
 from experiments.models import (
     CANDIDATES,
+    Calibrated,
     LightGBMSpend,
     NaiveProbability,
     ParetoNBD,
-    Recalibrated,
     dump,
     load,
 )
 from experiments.models.buy_till_you_die import PROBABILISTIC
-from experiments.models.probabilities import calibration_map
+from experiments.models.probabilities import lasting_slope
 from experiments.tasks.clv import CustomerValue
 from experiments.tasks.repurchase import Repurchase
 from experiments.workflow.config import SearchConfig
@@ -36,7 +36,12 @@ from workplace import outputs_apart
 CONF = Path(__file__).parents[2] / "conf"
 CUTOFFS = (date(2017, 3, 7), date(2017, 4, 6))
 DAYS = 90
-COMMON = {"min_effect": 0.005, "guards": {}, "minimum": {}}
+COMMON = {
+    "min_effect": 0.005,
+    "guards": {},
+    "minimum": {},
+    "amounts": {"reliable": (0.8, 1.25), "rough": (0.5, 2.0)},
+}
 SPEND = list(CustomerValue(90, "gini", **COMMON, discount_rate=0.0, margin=1.0).candidates())
 PROBABILITIES = list(
     Repurchase(28, "roc_auc", **COMMON, event="purchase", active_within_days=None, threshold=0.5).candidates()
@@ -386,25 +391,31 @@ class TestProbabilities:
         np.testing.assert_allclose(blend.predict(X), 0.25 * trees.predict(X) + 0.75 * purchases.predict(X))
 
 
-class TestRecalibrated:
-    def shifted(self, n=4000, seed=0):
-        """Simulate probabilities of an overconfident model, trained in a season with more returning customers."""
+class TestLastingSlope:
+    def window(self, seed: int, slope: float = 1.6, n: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+        """Simulate outcomes and probabilities that are overconfident by a slope, in a season with fewer customers."""
         rng = np.random.default_rng(seed)
         z = rng.normal(0.5, 1.5, n)
-        return 1 / (1 + np.exp(-(1 + 1.6 * z))), (rng.random(n) < 1 / (1 + np.exp(-z))).astype(float)
+        return (rng.random(n) < 1 / (1 + np.exp(-z))).astype(float), 1 / (1 + np.exp(-(seed + slope * z)))
 
-    def test_the_map_is_recovered_and_lowers_the_log_loss_of_later_rows(self):
-        p, happened = self.shifted()
-        intercept, slope = calibration_map(happened, p)
-        assert (intercept, slope) == pytest.approx((-1 / 1.6, 1 / 1.6), abs=0.08)
-        p, happened = self.shifted(seed=1)
-        after = 1 / (1 + np.exp(-(intercept + slope * np.log(p / (1 - p)))))
-        assert log_loss(happened, after) < log_loss(happened, p) - 0.05
-        assert after.mean() == pytest.approx(happened.mean(), abs=0.02)
+    def test_recovery_and_a_lower_log_loss_in_later_windows(self):
+        slope = lasting_slope([self.window(0), self.window(1), self.window(2)])
+        assert slope == pytest.approx(1 / 1.6, abs=0.05)
+        happened, p = self.window(0)
+        assert log_loss(happened, 1 / (1 + (1 / p - 1) ** slope)) < log_loss(happened, p) - 0.02
 
-    def test_order_stays_and_the_model_is_stored_with_its_map(self, fitted):
+    def test_one_window_another_slope_later_and_reversed_or_equal_predictions_change_nothing(self):
+        assert lasting_slope([self.window(0)]) == 1
+        assert lasting_slope([self.window(0, 1.6), self.window(1, 0.6)]) == 1
+        for made in (lambda p: 1 - p, lambda p: np.full(len(p), 0.9)):
+            assert lasting_slope([(y, made(p)) for y, p in (self.window(0), self.window(1))]) == 1
+
+
+class TestCalibratedProbabilities:
+    def test_order_stays_and_the_model_is_stored_with_its_calibration(self, fitted):
         inner = fitted["lightgbm_probability"]
-        model = Recalibrated(inner, -0.7, 0.4).set_state({"model": inner.get_state()})
+        model = Calibrated(inner, link="logit", constant=-0.35, slope=0.4, stretch=2.0)
+        model.set_state({"model": inner.get_state()})
         before, after = inner.predict(X), model.predict(X)
         assert roc_auc(BOUGHT, after) == roc_auc(BOUGHT, before)
         assert (np.diff(after[np.argsort(before, kind="stable")]) >= 0).all()
@@ -412,13 +423,12 @@ class TestRecalibrated:
         assert np.array_equal(load(dump(model)).predict(X), after)
         assert np.array_equal(clone(model).fit(X, BOUGHT).predict(X), after)
 
-    def test_constant_or_reversed_predictions_only_change_by_the_intercept(self):
-        p, happened = self.shifted()
-        for predicted in (1 - p, np.full(len(p), 0.9)):
-            intercept, slope = calibration_map(happened, predicted)
-            assert slope == 1
-            odds = predicted / (1 - predicted) * np.exp(intercept)
-            assert (odds / (1 + odds)).mean() == pytest.approx(happened.mean(), abs=1e-9)
+
+@pytest.mark.parametrize("name", ["lightgbm", "lightgbm_probability", "blend", "probability_blend"])
+def test_trees_do_not_learn_the_day_of_the_cutoff(name: str, fitted) -> None:
+    dated = X.assign(cutoff_day=pd.DatetimeIndex(X.index.get_level_values("cutoff")).dayofyear.astype(float))
+    model = EVERY[name]().fit(dated, target_of(name))
+    assert np.array_equal(model.predict(dated), fitted[name].predict(X))
 
 
 @pytest.mark.parametrize("name", ["lightgbm", "lightgbm_probability"])

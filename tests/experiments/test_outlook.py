@@ -52,6 +52,12 @@ def test_expected_value_is_rounded_and_the_top_tenth_is_the_highest():
     assert "spend about 1,300,000 USD" in texts(valued([63_650.9] * 20), "lead")[0]
 
 
+def test_how_far_amounts_can_be_trusted_stands_beside_them():
+    said = "Amounts are rough: the actual total is expected between -20% and +35% of the predicted one."
+    (text,) = texts(valued([10.0] * 20, dataclasses.replace(MODEL, amounts=said)), "plain")
+    assert text == f"{said} Tiers are today's."
+
+
 def test_a_baseline_is_named_with_its_total_ratio_or_as_never_evaluated():
     parts = valued([10.0] * 20, RULE)
     assert "(the baseline all that was spent so far); the top tenth" in texts(parts, "lead")[0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +15,7 @@ from experiments.evaluation.probability_metrics import (
     roc_auc,
 )
 from experiments.evaluation.spend_metrics import gini
-from experiments.evaluation.validation import Dataset, Fold, Validation, mean_metrics
+from experiments.evaluation.validation import Dataset, mean_metrics
 from experiments.models.base import Model
 from experiments.tasks.repurchase import Repurchase
 from features.errors import InputError
@@ -101,6 +99,7 @@ OPTIONS = {
     "min_effect": 0.005,
     "guards": {"expected_calibration_error": (0.0, 0.1)},
     "minimum": {},
+    "amounts": {"reliable": (0.8, 1.25), "rough": (0.5, 2.0)},
 }
 
 
@@ -158,29 +157,6 @@ class TestRepurchase:
         assert not [name for name in metrics if name.startswith("one_day/")]
         assert mean_metrics([{"a": 1.0, "b": 2.0}, {"a": 3.0}]) == {"a": 2.0}
 
-    def test_a_lasting_shift_is_recalibrated_and_keeps_the_order(self):
-        task = Repurchase(**OPTIONS)
-        rows, validation = self.seasons(task, 0.5, 0.5)
-        before = validation.last.metrics
-        after = task.evaluate(task.recalibrate(Told(), validation), rows).metrics
-        assert after["roc_auc"] == before["roc_auc"]
-        for better in ("log_loss", "brier", "expected_calibration_error"):
-            assert after[better] < before[better] - 0.03
-
-    @pytest.mark.parametrize("shares", [(0.5,), (0.5, 1.0), (0.5, 1.0, 0.5)])
-    def test_a_shift_that_does_not_last_or_was_seen_once_changes_nothing(self, shares):
-        task, model = Repurchase(**OPTIONS), Told()
-        assert task.recalibrate(model, self.seasons(task, *shares)[1]) is model
-
-    def seasons(self, task, *shares):
-        """Simulate a validation with one cutoff per share of the predicted probability that comes true."""
-        rng, folds = np.random.default_rng(0), []
-        for step, share in enumerate(shares):
-            told = rng.uniform(0.05, 0.95, 2000)
-            rows = customers((rng.random(2000) < told * share).astype(float), np.zeros(2000), np.ones(2000), told)
-            folds.append(Fold(date(2020, 6 + step, 1), task.evaluate(Told(), rows)))
-        return rows, Validation(tuple(folds))
-
     @pytest.mark.parametrize(
         ("wrong", "said"),
         [
@@ -191,6 +167,7 @@ class TestRepurchase:
             ({"threshold": 1.0}, "threshold"),
             ({"horizon_days": 0}, "horizon_days"),
             ({"guards": {"gini": (0, 1)}}, "unknown metric 'gini'"),
+            ({"amounts": {"reliable": (0.8, 1.25)}}, "task.amounts"),
         ],
     )
     def test_options_out_of_range_raise(self, wrong, said):

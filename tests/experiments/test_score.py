@@ -38,3 +38,16 @@ def test_a_grain_without_a_row_is_left_out_with_a_line_that_says_so(
     assert (grain, list(scorer.champions), scorer.key) == (CUSTOMER_PRODUCT, ["next", "other"], CUSTOMER_PRODUCT.key)
     assert list(pd.read_parquet(path)) == ["frequency", "T"]
     assert caplog.messages == ["no row of contact before 2017-10-03: response has nothing to score"]
+
+
+def test_how_far_amounts_can_be_trusted_stands_beside_scores_and_in_the_metadata() -> None:
+    tags = {"horizon_days": "90", "population": "all", "statement": "strong: ranks better", "verdict": "strong"}
+    told = {"amounts": "rough (-20% to +35%)", "amounts_said": "Amounts are rough: …"}
+    of_spend, of_segments = (
+        SimpleNamespace(name="shop", number=3, is_baseline=False, tags=own) for own in ({**tags, **told}, tags)
+    )
+    assert score.about("clv", of_spend)["clv_amounts"] == "rough (-20% to +35%)"
+    assert "segmentation_amounts" not in score.about("segmentation", of_segments)
+    texts = score.verdict_texts({"clv": of_spend, "segmentation": of_segments})
+    assert texts["clv_amounts"] == "Amounts are rough: …"
+    assert set(texts) == {"clv_verdict", "segmentation_verdict", "clv_amounts"}

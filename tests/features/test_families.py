@@ -172,6 +172,7 @@ def test_hand_computed_values_of_every_family(tmp_path, on):
         **dict.fromkeys(FAMILIES["habits"].features, 0),
         **{"friday_share": 0.5, "saturday_share": 0.5, "morning_share": 0.5, "afternoon_share": 0.5},
         **{"top_store_share": 3 / 4, "coupon_used_share": 1 / 4},
+        "cutoff_day": 18_414,
     }
     assert expected.keys() == set(ALL)
     pd.testing.assert_series_equal(found, pd.Series(expected)[ALL], check_names=False, rtol=1e-12)
@@ -189,7 +190,7 @@ def test_customer_of_one_purchase_and_nothing_known_gets_the_documented_values(t
         },
         **{"lifetime_spend_rate": 7 / 91, "orders": 1, "orders_per_purchase_day": 1, "purchase_days_last_91_days": 1},
         **{"purchase_day_rate": 1 / 91, "gap_mean_days": 90, "gap_max_days": 90, "gap_last_days": 90},
-        **{"monday_share": 1, "night_share": 1},
+        **{"monday_share": 1, "night_share": 1, "cutoff_day": 18_414},
         **{"overdue_ratio": 1, "lines_per_order": 1, "days_since_last_contact": 365, "days_since_last_response": 365},
         **{name: -1 for name in FAMILIES["profile"].features if name != "profile_known"},
     }
@@ -308,5 +309,5 @@ def test_feature_sets_in_conf_name_known_features_and_what_they_need():
         assert all(feature_meanings(names).values())
     for of_any_shop in ("rfm", "transactions", "segment_value", "segment_behaviour"):
         assert {family.needs for family in resolve(sets[of_any_shop])} == {("transactions",)}
-    assert set(ALL) - set(sets["full"]) == {"is_female", "total_spend_rate", *FAMILIES["habits"].features}
+    assert set(ALL) - set(sets["full"]) == {"is_female", "total_spend_rate", "cutoff_day", *FAMILIES["habits"].features}
     assert "unknown date" in feature_meanings(["age_band_start"])["age_band_start"]

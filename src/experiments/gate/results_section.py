@@ -162,15 +162,16 @@ def in_use(version: Version, client: MlflowClient) -> InUse:
     """Return a version as the report describes it, with its total in the sealed window where it was evaluated."""
     evaluated = Registry(client, version.name).get(_judged(version))
     logged = client.get_run(evaluated.run_id).data.metrics
-    model = version.tags["model"]
+    evaluated_as = "sealed/total_ratio"
+    if version.is_baseline:  # the gate evaluates baselines as they are, and one in use is calibrated
+        evaluated_as = "" if "amounts" in version.tags else f"sealed/{version.tags['model']}/total_ratio"
     return InUse(
         name=version.label,
         version=f"{version.name}, version {version.number}",
         is_baseline=version.is_baseline,
         is_judged=any(metric.startswith("sealed/") for metric in logged),
-        total_ratio=logged.get(
-            f"sealed/{model}/total_ratio" if version.is_baseline else "sealed/total_ratio", math.nan
-        ),
+        amounts=version.tags.get("amounts_said", ""),
+        total_ratio=logged.get(evaluated_as, math.nan),
     )
 
 

@@ -33,6 +33,11 @@ class Model(RegressorMixin, BaseEstimator):
 
     _classes: ClassVar[dict[str, type[Model]]] = {}
 
+    @property
+    def context(self) -> tuple[str, ...]:
+        """Features that `predict` reads beside those that the model was trained on."""
+        return ()
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         Model._classes[cls.__name__] = cls

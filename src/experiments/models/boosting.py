@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from experiments.models.base import Model, canonical, check_events, require_columns
 from features.errors import InputError, UnsuitableDataError, did_you_mean, listing
+from features.seasons import CUTOFF_DAY
 
 OBJECTIVES = {"l1": "regression_l1", "tweedie": "tweedie"}
 
@@ -23,7 +24,8 @@ OBJECTIVES = {"l1": "regression_l1", "tweedie": "tweedie"}
 class LightGBM(Model):
     """LightGBM on all columns of `X`; subclasses define the meaning of `y`.
 
-    Rows of several cutoffs are stacked. LightGBM treats NaN in `X` as a missing value.
+    Rows of several cutoffs are stacked. LightGBM treats NaN in `X` as a missing value. The day of the cutoff is left
+    out: later cutoffs have days that no tree has seen.
 
     Parameters
     ----------
@@ -86,7 +88,7 @@ class LightGBM(Model):
     def _grow(self, X: pd.DataFrame, y: pd.Series) -> tuple[np.ndarray, np.ndarray]:
         """Check and sort the rows, grow the trees on them, and return the rows."""
         if isinstance(X, pd.DataFrame):
-            X, y = canonical(X, y)
+            X, y = canonical(X.drop(columns=CUTOFF_DAY, errors="ignore"), y)
         X, y = validate_data(
             self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=True, ensure_min_samples=2
         )
@@ -107,7 +109,7 @@ class LightGBM(Model):
         check_is_fitted(self)
         if isinstance(X, pd.DataFrame) and hasattr(self, "feature_names_in_"):
             names = list(self.feature_names_in_)
-            unknown = [name for name in X.columns if name not in set(names)]
+            unknown = [name for name in X.columns if name not in {*names, CUTOFF_DAY}]
             X = require_columns(X, names)
             if unknown:
                 raise InputError(

@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 from scipy.stats import spearmanr
-from sklearn.base import clone
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
@@ -242,87 +240,44 @@ class LogisticRFM(Model):
         return self
 
 
-class Recalibrated(Model):
-    """Model with recalibrated probabilities: p' = expit(intercept + slope x logit(p)).
+def lasting_slope(windows: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Fit the slope of logit(p) to outcomes: below 1 where probabilities are overconfident, 1 where none lasts.
 
-    The slope is above 0, so customers keep their order. The map is fitted on predictions of rows that the model was not
-    trained on, because a model is overconfident on its own training rows.
+    Each window has an intercept of its own, so that the slope says nothing of its total. The slope is used only if
+    slopes of earlier windows lower the log loss in later ones; a single window cannot show that. A slope of 0 or less
+    would reverse the order of customers, and counts as 1.
 
     Parameters
     ----------
-    model : Model
-    intercept, slope : float
-        As `calibration_map` returns them.
-
-    Attributes
-    ----------
-    model_ : Model
-        The fitted model.
+    windows : sequence of (y, p)
+        Outcomes of 0 and 1, and probabilities that were predicted out of sample, window after window.
 
     References
     ----------
     Platt (1999), Probabilistic outputs for support vector machines; Cox (1958), Two further applications of
     a model for binary regression, Biometrika 45.
-
-    Examples
-    --------
-    >>> X = pd.DataFrame({"days_since_last_purchase": [5.0, 5.0, 80.0, 80.0]})
-    >>> model = Recalibrated(NaiveProbability(), intercept=-1.0).fit(X, pd.Series([0.0, 1.0, 0.0, 0.0]))
-    >>> model.predict(X).round(3).tolist()
-    [0.269, 0.269, 0.0, 0.0]
     """
-
-    def __init__(self, model: Model, intercept: float = 0.0, slope: float = 1.0) -> None:
-        self.model = model
-        self.intercept = intercept
-        self.slope = slope
-
-    def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
-        """Fit the model; intercept and slope are given."""
-        self.model_ = clone(self.model).fit(X, y)
-        return self
-
-    def predict(self, X: pd.DataFrame) -> np.ndarray:
-        """Predict the recalibrated probability of the event: array of shape (n_rows,)."""
-        check_is_fitted(self)
-        return recalibrated(self.model_.predict(X), self.intercept, self.slope)
-
-    def get_state(self) -> dict[str, Any]:
-        return {"model": self.model_.get_state()}
-
-    def set_state(self, state: Mapping[str, Any]) -> Self:
-        self.model_ = clone(self.model).set_state(state["model"])
-        return self
+    told = [(y, _logits(p)) for y, p in windows if 0 < y.sum() < len(y)]
+    before = sum(_loss(y, z, 1.0) for y, z in told[1:])
+    after = sum(_loss(y, z, _slope(told[:step])) for step, (y, z) in enumerate(told) if step)
+    return _slope(told) if after < before else 1.0
 
 
-def calibration_map(y: ArrayLike, p: ArrayLike) -> tuple[float, float]:
-    """Fit intercept and slope of the map of logit(p) to outcomes, by maximum likelihood.
-
-    A slope of 0 or less would reverse the order of customers. In that case the slope stays 1 and only the intercept
-    is fitted.
-
-    Parameters
-    ----------
-    y : array of shape (n_rows,)
-        1 where the event happened, else 0; both must occur.
-    p : array of shape (n_rows,)
-        Probabilities predicted out of sample.
-
-    Returns
-    -------
-    intercept, slope : float
-    """
-    check_events(y)
-    y, z = np.asarray(y, dtype=float), logit(np.clip(np.asarray(p, dtype=float), UNDERFLOW, 1 - UNDERFLOW))
-    if np.ptp(z) > 0:
-        fitted = LogisticRegression(C=np.inf, max_iter=1000, tol=1e-8).fit(z[:, None], y)
-        if fitted.coef_[0, 0] > 0:
-            return float(fitted.intercept_[0]), float(fitted.coef_[0, 0])
-    wanted = y.sum()
-    intercept = brentq(lambda shift: expit(shift + z).sum() - wanted, -100, 100)
-    return float(intercept), 1.0
+def _logits(p: np.ndarray) -> np.ndarray:
+    return logit(np.clip(np.asarray(p, dtype=float), UNDERFLOW, 1 - UNDERFLOW))
 
 
-def recalibrated(p: np.ndarray, intercept: float, slope: float) -> np.ndarray:
-    """Compute expit(intercept + slope x logit(p)); 0 and 1 stay, and a slope above 0 keeps the order."""
-    return expit(intercept + slope * logit(p))
+def _slope(windows: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    y, z = (np.concatenate([window[part] for window in windows]) for part in (0, 1))
+    if np.ptp(z) == 0:
+        return 1.0
+    of_window = np.repeat(np.eye(len(windows)), [len(window[0]) for window in windows], axis=0)
+    fitted = LogisticRegression(C=np.inf, fit_intercept=False, max_iter=1000, tol=1e-8)
+    slope = float(fitted.fit(np.column_stack([z, of_window]), y).coef_[0, 0])
+    return slope if slope > 0 else 1.0
+
+
+def _loss(y: np.ndarray, z: np.ndarray, slope: float) -> float:
+    """Return the log loss of a slope, with the intercept that gives the actual total."""
+    intercept = brentq(lambda shift: expit(shift + slope * z).sum() - y.sum(), -100, 100)
+    return float(np.logaddexp(0, np.where(y == 1, -1, 1) * (intercept + slope * z)).sum())

@@ -31,6 +31,8 @@ class InUse:
         Whether it, or the model in whose place it is used, was looked at in the sealed window.
     total_ratio : float
         Its total there over the actual total; NaN where it is not known.
+    amounts : str
+        How far its totals can be trusted, in a sentence; empty where it predicts no amounts, or nothing is known.
     """
 
     name: str
@@ -38,6 +40,7 @@ class InUse:
     is_baseline: bool
     is_judged: bool
     total_ratio: float = math.nan
+    amounts: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.version})"

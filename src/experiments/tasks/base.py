@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from experiments.evaluation.amounts import check_bounds
 from experiments.evaluation.metrics import Metric, check_guards, check_primary_metric, measure
-from experiments.evaluation.validation import Dataset, Evaluation, Validation
+from experiments.evaluation.validation import Dataset, Evaluation
 from experiments.models import registry
 from experiments.models.registry import Candidate
 from features.errors import InputError, check_type, did_you_mean, listing
@@ -251,10 +252,6 @@ class Task(ABC):
             )
         return found
 
-    def recalibrate(self, model: Model, validation: Validation) -> Model:
-        """Return the model with predictions corrected by its validation, or the same model without a correction."""
-        return model
-
     def align(self, model: Model, X: pd.DataFrame, champion: Model, champion_X: pd.DataFrame) -> Model:
         """Return the model with labels that agree with the champion's on the same rows."""
         return model
@@ -378,6 +375,29 @@ class Task(ABC):
         material : Material
         """
         return None
+
+
+@dataclass(frozen=True)
+class AmountTask(Task):
+    """Task whose predictions add up to an amount: money, or a number of customers.
+
+    After the fit its totals are calibrated by past windows and by the season, and the version says how far they can be
+    trusted (`evaluation.amounts`). Neither changes the order of rows at a cutoff, on which the gate decides.
+
+    Attributes
+    ----------
+    amounts : mapping of status to (lowest, highest)
+        Range of actual / predicted total within which the interval of the next window lies, for `reliable` and `rough`.
+    """
+
+    amounts: Mapping[str, tuple[float, float]]
+
+    link: ClassVar[str]
+    """How a total is moved: `log` of amounts that may grow without limit, `logit` of probabilities."""
+
+    def __post_init__(self) -> None:
+        check_bounds(self.amounts)
+        super().__post_init__()
 
 
 def check_minimum(minimum: Mapping[str, int], counted: Mapping[str, str]) -> None:

@@ -17,15 +17,17 @@ from experiments.evaluation.spend_metrics import SPEND_METRICS, calibration_tabl
 from experiments.models.registry import Candidate, choose
 from experiments.reports.material import InUse, Material
 from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, Topic, joined, number, percent
-from experiments.tasks.base import Task
+from experiments.tasks.base import AmountTask
 from features import outcomes
 from features.errors import InputError
 from features.grains import CUSTOMER, Grain
 from features.outcomes import DAYS_PER_YEAR, Outcome, check_money_terms
 
+ORDER = "The order of the tiers is more reliable than the amounts."
+
 
 @dataclass(frozen=True)
-class CustomerValue(Task):
+class CustomerValue(AmountTask):
     """Spend of each customer in the `horizon_days` after a cutoff.
 
     y = margin x sum of amount / (1 + discount_rate)^(days / 365), in the shop's currency, over the purchases in
@@ -45,6 +47,7 @@ class CustomerValue(Task):
     name: ClassVar[str] = "clv"
     grain: ClassVar[Grain] = CUSTOMER
     section_name: ClassVar[str] = "value"
+    link: ClassVar[str] = "log"
     outputs: ClassVar[Mapping[str, str]] = {"clv": "predicted spend over the horizon, times the margin, in currency"}
     shown_features: ClassVar[tuple[str, ...]] = (
         "frequency",
@@ -165,7 +168,7 @@ def value_parts(
     )
     return [
         Text(lead, "lead"),
-        Text(joined(model.standing, "The order of the tiers is more reliable than the amounts.", about)),
+        Text(joined(model.standing, model.amounts or ORDER, about)),
         Table("expected_value", shown, f"Expected spend in {horizon_days} days, {currency}, predicted by {model}."),
         Picture(
             "expected_value",

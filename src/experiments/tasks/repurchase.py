@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,16 +14,15 @@ import pandas as pd
 from experiments.evaluation.metrics import Metric
 from experiments.evaluation.probability_metrics import (
     expected_calibration_error,
-    log_loss,
     probability_metrics,
     reliability_table,
     roc_auc,
 )
-from experiments.evaluation.validation import Dataset, Evaluation, Validation
+from experiments.evaluation.validation import Dataset, Evaluation
 from experiments.models.registry import Candidate, choose
 from experiments.reports.material import InUse, Material
 from experiments.reports.section import Part, Picture, Section, Table, Text, Topic, enumerated, joined, number, percent
-from experiments.tasks.base import Task
+from experiments.tasks.base import AmountTask
 from features import outcomes
 from features.errors import InputError, did_you_mean
 from features.grains import CUSTOMER, Grain
@@ -31,8 +30,6 @@ from features.outcomes import Outcome
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from experiments.models.base import Model
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +46,7 @@ ACTIVE_DAYS = 28  # who is active, where `active_within_days` does not say: in `
 
 
 @dataclass(frozen=True)
-class Repurchase(Task):
+class Repurchase(AmountTask):
     """Event of each customer in the `horizon_days` after a cutoff: a purchase, or none.
 
     y = 1 if the event happens in [cutoff, cutoff + horizon_days), else 0. Without a contract, churn needs a definition.
@@ -73,6 +70,7 @@ class Repurchase(Task):
 
     grain: ClassVar[Grain] = CUSTOMER
     section_name: ClassVar[str] = "return"
+    link: ClassVar[str] = "logit"
     history: ClassVar[tuple[str, ...]] = ("frequency", SINCE)
 
     def __post_init__(self) -> None:
@@ -184,49 +182,10 @@ class Repurchase(Task):
         """Return the table of predicted probabilities and observed shares."""
         return {"reliability": reliability_table(y, prediction)}
 
-    def recalibrate(self, model: Model, validation: Validation) -> Model:
-        """Recalibrate the probabilities on the outcomes of the validation windows, and keep their order.
-
-        The share of customers who come back differs between seasons, and some models are overconfident. The map is
-        fitted on the predictions at all validation cutoffs, which are out of sample. The metrics of those cutoffs
-        describe the probabilities before recalibration. A shift in one season may not repeat in the next one. The map
-        is therefore used only if maps of earlier validation cutoffs lower the log loss at later ones. A single cutoff
-        cannot show that.
-        """
-        from experiments.models.probabilities import Recalibrated, recalibrated
-
-        folds = [fold.evaluation for fold in validation.folds]
-        later = folds[1:]
-        moved = [
-            recalibrated(fold.prediction.to_numpy(), *_calibration_map(folds[:step]))
-            for step, fold in enumerate(later, start=1)
-        ]
-        if not later:
-            logger.info("not recalibrated: one validation cutoff cannot show that its map holds at a later one")
-            return model
-        y = np.concatenate([fold.y for fold in later])
-        before = log_loss(y, np.concatenate([fold.prediction for fold in later]))
-        after = log_loss(y, np.concatenate(moved))
-        shown = f"maps of earlier validation cutoffs change the log loss at later ones from {before:.4f} to {after:.4f}"
-        if not after < before:
-            logger.info("not recalibrated: %s", shown)
-            return model
-        intercept, slope = _calibration_map(folds)
-        logger.info("recalibrated, logit(p) -> %.3f + %.3f logit(p): %s", intercept, slope, shown)
-        return Recalibrated(model, intercept, slope).set_state({"model": model.get_state()})
-
     @classmethod
     def section(cls, material: Material) -> Section:
         """Write the section on the return probability of each group of customers."""
         return RETURN_PROBABILITY.section(material)
-
-
-def _calibration_map(folds: Sequence[Evaluation]) -> tuple[float, float]:
-    from experiments.models.probabilities import calibration_map
-
-    return calibration_map(
-        np.concatenate([fold.y for fold in folds]), np.concatenate([fold.prediction for fold in folds])
-    )
 
 
 def _apart(y: pd.Series, prediction: pd.Series, groups: Mapping[str, pd.Series]) -> dict[str, float]:
@@ -285,7 +244,7 @@ def return_parts(
     )
     return [
         Text(joined(lead, at_stake), "lead"),
-        Text(joined(_lately(history, horizon_days), model.standing, about)),
+        Text(joined(_lately(history, horizon_days), model.standing, model.amounts, about)),
         Table("return", shown, f"Probability of a purchase within {horizon_days} days, predicted by {model}."),
         Picture(
             "return",

@@ -8,16 +8,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from experiments.evaluation.validation import Evaluation, Validation
+from experiments.evaluation.amounts import Amounts
+from experiments.evaluation.validation import Evaluation
 from experiments.gate.admission import changed_features, check_champion
 from experiments.gate.standing import Standing, stand
 from experiments.models.base import Model
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
+from experiments.tasks.base import AmountTask
+from experiments.workflow.calibration import calibrated
 from experiments.workflow.session import Session, digest
 from features.families import feature_meanings
 
@@ -94,9 +98,9 @@ def make_candidate(session: Session, name: str, params: Mapping[str, Any], paren
             logger.info("the same candidate is already registered: %s version %d", existing.name, existing.number)
             return existing
         standing = _validated(session, name, params)
-        model = _refitted(session, name, params, standing.validation)
+        model, amounts = _refitted(session, name, params)
         diagnosis = session.task.diagnose(model, session.training.at(max(session.splits.refit())))
-        return register(session, _described(session, model, params, own, standing, diagnosis), parent)
+        return register(session, _described(session, model, params, own, standing, diagnosis, amounts), parent)
 
 
 def check_comparable_champion(session: Session) -> None:
@@ -119,19 +123,21 @@ def _validated(session: Session, name: str, params: Mapping[str, Any]) -> Standi
     )
 
 
-def _refitted(session: Session, name: str, params: Mapping[str, Any], validation: Validation) -> Model:
-    """Fit a candidate on all windows before the sealed one, with labels that agree with the champion's."""
+def _refitted(session: Session, name: str, params: Mapping[str, Any]) -> tuple[Model, Amounts | None]:
+    """Fit a candidate on all windows before the sealed one, calibrate its amounts, and keep the champion's labels."""
     task, refit = session.task, session.splits.refit()
     logger.info("refitting on the windows of %s", ", ".join(map(str, refit)))
     train = session.training.at(*refit)
-    model = task.recalibrate(task.build(name, params).fit(train.X, train.target), validation)
+    model, amounts = calibrated(
+        session, name, task.build(name, params).fit(train.X, train.target), partial(task.build, name, params)
+    )
     champion = session.registry.champion() if task.keeps_labels else None
     if champion is not None and champion.has_current_code and not changed_features(champion):
         latest = train.at(max(refit)).X
         model = task.align(
             model, latest, champion.estimator, session.shop.features(champion.features, [max(refit)], task.grain)
         )
-    return model
+    return model, amounts
 
 
 def _described(
@@ -141,6 +147,7 @@ def _described(
     own: str,
     standing: Standing,
     diagnosis: Evaluation | None,
+    amounts: Amounts | None,
 ) -> Made:
     """Gather the content of a refitted candidate's run."""
     task, splits, name, baseline = session.task, session.splits, standing.name, standing.best_baseline
@@ -164,7 +171,7 @@ def _described(
         model=model,
         params=params,
         digest=own,
-        tags={"naive": baseline},
+        tags={"naive": baseline, **(amounts.tags() if amounts else {})},
         logged={
             **{f"{name}.{param}": value for param, value in params.items()},
             "validation_cutoffs": ", ".join(map(str, splits.validation)),
@@ -174,6 +181,7 @@ def _described(
             **standing.metrics(),
             **diagnosed,
             **{f"control/{control}": nulls[null] for null, control in task.nulls.items()},
+            **(amounts.metrics() if amounts else {}),
         },
         note=f"{name} refitted on all windows before the sealed one ({splits.sealed}). "
         f"`valid/…` is the mean over {len(splits.validation)} validation cutoff(s), "
@@ -201,6 +209,7 @@ def made_from(session: Session, kind: str, name: str, params: Mapping[str, Any])
             session.lineage["feature_hash"],
             session.features,
             session.task.target,
+            session.task.amounts if isinstance(session.task, AmountTask) else None,
             kind,
             name,
             dict(params),
@@ -238,7 +247,8 @@ def register(session: Session, made: Made, parent: str | None) -> Version:
         )
         runs.log_data(run_id, session.data_input, context="training")
         runs.log_artifacts(run_id, texts=session.texts, tables=made.tables, figures=made.figures)
-        uri = packaging.log_model(run_id, made.model, session.features, list(session.task.outputs))
+        features = json.loads(tags["features"])
+        uri = packaging.log_model(run_id, made.model, features, list(session.task.outputs))
         version = session.registry.register(uri, run_id, tags)
     return _first_of(session, version)
 
@@ -250,6 +260,7 @@ def _lineage_of(session: Session, made: Made) -> dict[str, str]:
     task, splits = session.task, session.splits
     return {
         **session.lineage,
+        **_features_of(session, made.model),
         "kind": made.kind,
         "model": made.name,
         "objective": task.objective_metric,
@@ -263,6 +274,12 @@ def _lineage_of(session: Session, made: Made) -> dict[str, str]:
         "sealed_from": str(splits.sealed),
         "candidate_digest": made.digest,
     }
+
+
+def _features_of(session: Session, model: Model) -> dict[str, str]:
+    """Return the tags of what the model reads: the features that it was trained on, and those of its calibration."""
+    further = [name for name in model.context if name not in session.features]
+    return session.feature_tags([*session.features, *further]) if further else {}
 
 
 @contextmanager

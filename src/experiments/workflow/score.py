@@ -46,12 +46,12 @@ def score(session: Session, as_of: date | str | None = None, output: str | Path 
     """Write customer_360, what the champions predict of every customer; and a file of each other grain beside it.
 
     One row per customer who bought before `as_of`: customer_id, the features that tasks show, the outputs of every
-    question about customers that has a champion in this shop, each with its horizon, model version and verdict (Parquet
-    also keeps the verdict in words, as the file's metadata), what tasks of other grains say of a customer
-    (`Task.customer_view`), p_alive and expected_purchases over the horizon of the configured task (MBG/NBD
-    fitted on the same snapshot; null where its fit is refused), currency and as_of. Columns of a question with other
-    options than the task's default ones end as its name does: `clv_180d`. Rows are computed in batches, on the engine.
-    The file of another grain is named by it: `customer_product.parquet`.
+    question about customers that has a champion in this shop, each with its horizon, model version, verdict and how far
+    its amounts can be trusted (Parquet also keeps both in words, as the file's metadata), what tasks of other grains
+    say of a customer (`Task.customer_view`), p_alive and expected_purchases over the horizon of the configured task
+    (MBG/NBD fitted on the same snapshot; null where its fit is refused), currency and as_of. Columns of a question with
+    other options than the task's default ones end as its name does: `clv_180d`. Rows are computed in batches, on the
+    engine. The file of another grain is named by it: `customer_product.parquet`.
 
     Parameters
     ----------
@@ -163,12 +163,18 @@ def about(name: str, version: Version) -> dict[str, object]:
         f"{name}_model": f"{version.name}/{version.number}",
         f"{name}_verdict": version.tags.get("verdict", UNJUDGED),
         f"{name}_population": version.tags["population"],
+        **({f"{name}_amounts": version.tags["amounts"]} if "amounts" in version.tags else {}),
     }
 
 
 def verdict_texts(champions: Mapping[str, Version]) -> dict[str, str]:
-    """Return the verdicts in words, as a file's metadata."""
-    return {f"{task}_verdict": said for task, said in verdicts(champions).items()}
+    """Return the verdicts in words, and how far amounts can be trusted, as a file's metadata."""
+    amounts = {
+        f"{task}_amounts": version.tags["amounts_said"]
+        for task, version in champions.items()
+        if "amounts_said" in version.tags
+    }
+    return {**{f"{task}_verdict": said for task, said in verdicts(champions).items()}, **amounts}
 
 
 def verdicts(champions: Mapping[str, Version]) -> dict[str, str]:

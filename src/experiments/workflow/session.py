@@ -234,6 +234,15 @@ class Session:
             },
         )
 
+    def feature_tags(self, features: Sequence[str]) -> dict[str, str]:
+        """Return the tags that say which features a model reads, and how they are defined."""
+        grain = self.task.grain
+        return {
+            "features": json.dumps(list(features)),
+            "feature_hash": definition_hash(features, grain),
+            "feature_hashes": " ".join(feature_hashes(features, grain).values()),
+        }
+
     @cached_property
     def lineage(self) -> dict[str, str]:
         """Tags that say what a model was made for and from."""
@@ -245,9 +254,7 @@ class Session:
             "horizon_days": str(self.task.horizon_days),
             "currency": staged.currency,
             "population": self.task.population,
-            "features": json.dumps(self.features),
-            "feature_hash": definition_hash(self.features, self.task.grain),
-            "feature_hashes": " ".join(feature_hashes(self.features, self.task.grain).values()),
+            **self.feature_tags(self.features),
             "tune": self.again("tune"),
             "data_digest": staged.digest,
             "git_commit": git_commit(),
