@@ -14,7 +14,7 @@ SPARK := .venv/installed-spark
 LONG := -n 2 --dist loadgroup --no-loadscope-reorder  # the longest first, and Spark's in one process
 
 .PHONY: run test test-slow test-fleet test-spark test-all install install-spark java docs
-.PHONY: bench bench-amounts bench-coverage bench-decisions bench-faults lint format lock clean
+.PHONY: bench bench-amounts bench-coverage bench-decisions bench-faults bench-recipes lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -59,6 +59,10 @@ bench-coverage: $(INSTALLED)
 # Some forty minutes on one core: what the gate puts to use in simulated shops, into benchmarks/decisions.md.
 bench-decisions: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/decisions.py
+
+# Some ten minutes: the search beside recipes by hand, into benchmarks/recipes.md.
+bench-recipes: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/recipes.py
 
 # Some ten minutes; PostgreSQL as above.
 bench-faults: $(INSTALLED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,24 @@ def test_a_series_holds_out_several_cutoffs_together():
     assert not set(splits.sealed_cutoffs) & set(splits.cutoffs())
     with pytest.raises(InputError, match="training, validation and sealed windows of 7, 28 and 28"):
         make_splits(START, date(2017, 3, 1), horizon_days=7, part_cutoffs=4, **rule)
+
+
+@given(training_step_days=st.integers(1, 60), horizon_days=st.integers(1, 80))
+def test_a_denser_training_grid_moves_no_held_out_cutoff_and_crosses_no_part(training_step_days, horizon_days):
+    usual = make_splits(START, END, horizon_days=horizon_days, **RULE)
+    dense = make_splits(START, END, horizon_days=horizon_days, training_step_days=training_step_days, **RULE)
+    assert (dense.validation, dense.sealed) == (usual.validation, usual.sealed)
+    assert [held_out for _, held_out in dense.origins(4)] == [held_out for _, held_out in usual.origins(4)]
+    ends = [*dense.validation, dense.sealed]
+    for end, training in zip(ends, [*(training for training, _ in dense.folds()), dense.refit()], strict=True):
+        assert training[-1] + timedelta(days=horizon_days) == end
+        assert training[0] - timedelta(days=training_step_days) < dense.earliest <= training[0]
+        assert {b - a for a, b in pairwise(training)} <= {timedelta(days=training_step_days)}
+
+
+def test_a_year_at_90_days_has_two_training_cutoffs_a_month_apart_and_six_a_week_apart():
+    weekly = make_splits(START, END, horizon_days=90, training_step_days=7, **RULE)
+    assert weekly.training == days("2017-03-02", "2017-03-09", "2017-03-16", "2017-03-23", "2017-03-30", "2017-04-06")
+    assert len(weekly.refit()) == 18
+    with pytest.raises(InputError, match="training_step_days"):
+        make_splits(START, END, horizon_days=90, training_step_days=0, **RULE)

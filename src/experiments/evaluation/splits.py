@@ -23,7 +23,9 @@ class Splits:
         First cutoff of the last part with complete windows; only `promote` opens them.
     horizon_days : int
     step_days : int
-        Days between cutoffs of one part.
+        Days between held-out cutoffs of one part.
+    training_step_days : int
+        Days between training cutoffs.
     earliest : date
         First cutoff with enough history.
     part_cutoffs : int
@@ -36,6 +38,7 @@ class Splits:
     sealed: date
     horizon_days: int
     step_days: int
+    training_step_days: int
     earliest: date
     part_cutoffs: int = 1
 
@@ -78,7 +81,7 @@ class Splits:
         return tuple(first + timedelta(days=number * self.step_days) for number in range(self.part_cutoffs))
 
     def _ending_by(self, day: date) -> tuple[date, ...]:
-        return _grid(day - timedelta(days=self.horizon_days), self.earliest, self.step_days)
+        return _grid(day - timedelta(days=self.horizon_days), self.earliest, self.training_step_days)
 
 
 def make_splits(
@@ -90,12 +93,13 @@ def make_splits(
     min_history_days: int,
     n_validation: int,
     part_cutoffs: int = 1,
+    training_step_days: int | None = None,
 ) -> Splits:
     """Set the cutoffs from the end of the data backwards.
 
     A held-out part takes p = h + (part_cutoffs - 1) x step_days days, and sealed = end - p. The last validation part
     begins at sealed - p. Earlier ones step back from it by `step_days`, or by p if that is longer, so that each outcome
-    is validated once. Training cutoffs step back from (first validation cutoff - h) by `step_days` while
+    is validated once. Training cutoffs step back from (held-out cutoff - h) by `training_step_days` while
     `min_history_days` of history lie before them. If the history is too short for a training cutoff, there are fewer
     validation parts than requested.
 
@@ -106,6 +110,8 @@ def make_splits(
     horizon_days, step_days, min_history_days, n_validation : int
     part_cutoffs : int
         Number of cutoffs that are held out together: see `Splits`. Above 1 they are rolling origins of a series.
+    training_step_days : int, optional
+        Days between training cutoffs; `step_days` when left out. It moves no held-out cutoff.
 
     Raises
     ------
@@ -120,12 +126,14 @@ def make_splits(
     >>> [str(cutoff) for cutoff in (*splits.training, *splits.validation, splits.sealed)]
     ['2017-03-07', '2017-04-06', '2017-07-05', '2017-10-03']
     """
+    training_step_days = step_days if training_step_days is None else training_step_days
     given = {
         "horizon_days": horizon_days,
         "step_days": step_days,
         "min_history_days": min_history_days,
         "n_validation": n_validation,
         "part_cutoffs": part_cutoffs,
+        "training_step_days": training_step_days,
     }
     for name, value in given.items():
         if value < 1:
@@ -149,11 +157,12 @@ def make_splits(
     earliest, sealed = start + timedelta(days=min_history_days), end - part
     validation = _grid(sealed - part, earliest + horizon, max(step_days, part_days))[-n_validation:]
     return Splits(
-        training=_grid(validation[0] - horizon, earliest, step_days),
+        training=_grid(validation[0] - horizon, earliest, training_step_days),
         validation=validation,
         sealed=sealed,
         horizon_days=horizon_days,
         step_days=step_days,
+        training_step_days=training_step_days,
         earliest=earliest,
         part_cutoffs=part_cutoffs,
     )

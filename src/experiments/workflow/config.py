@@ -53,6 +53,7 @@ def flat(ranges: Any) -> Any:
 @dataclass
 class EvaluationConfig:
     step_days: int
+    training_step_days: int | None
     min_history_days: int
     n_validation: int
     part_cutoffs: int

@@ -161,6 +161,7 @@ class Session:
             min_history_days=options.min_history_days,
             n_validation=options.n_validation,
             part_cutoffs=options.part_cutoffs,
+            training_step_days=options.training_step_days,
         )
 
     def dataset(self, cutoffs: Sequence[date], features: Sequence[str] | None = None) -> Dataset:
