@@ -59,15 +59,6 @@ def test_run_ends_with_a_table_and_the_next_commands(finished_run: tuple[Path, s
     _, printed = finished_run
     columns = ("task", "verdict", "candidate", "best baseline", "in use", "best not in use", "amounts")
     for expected in (*columns, "version 1, "):
-        "task",
-        "verdict",
-        "candidate",
-        "best baseline",
-        "in use",
-        "best not in use",
-        "amounts",
-        "version 1, ",
-    ):
         assert expected in printed
     assert f"mlflow models serve -m models:/{NAME}@champion --env-manager local -p 5001" in printed
 
