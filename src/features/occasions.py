@@ -107,21 +107,23 @@ def occasions(window: Tables, aspect: str, largest: int) -> ir.Table:
     if absent:
         raise InputError(f"{aspect} needs the table {', '.join(absent)}, which this shop does not have")
     lines = ASPECTS[aspect].lines(window)
-    n = lines.count() if ASPECTS[aspect].of == "lines" else lines.order_id.nunique()
-    return _commonest(lines.group_by("customer_id", "value").agg(n=n), largest)
+    if ASPECTS[aspect].of == "orders":
+        lines = lines.select("customer_id", "order_id", "value").distinct()
+    return _counted(lines, largest)
 
 
 def facts(people: ir.Table, name: str, largest: int) -> ir.Table:
     """Return the customers of whom a fact is known, in the form of `occasions`: customer_id, value, n = 1."""
     known = people.filter(people[name].notnull())
-    return _commonest(known.select("customer_id", value=known[name], n=ibis.literal(1)), largest)
+    return _counted(known.select("customer_id", value=known[name]), largest)
 
 
-def _commonest(counts: ir.Table, largest: int) -> ir.Table:
-    totals = counts.group_by("value").agg(total=counts.n.sum())
+def _counted(rows: ir.Table, largest: int) -> ir.Table:
+    """Count a customer's rows by value. Rare values become one first: millions of rare pairs are never counted."""
+    totals = rows.group_by("value").agg(total=rows.count())
     common = totals.order_by([ibis.desc("total"), "value"]).limit(largest)
-    counts = counts.mutate(value=counts.value.isin(common.value).ifelse(counts.value, OTHER))
-    return counts.group_by("customer_id", "value").agg(n=counts.n.sum())
+    rows = rows.mutate(value=rows.value.isin(common.value).ifelse(rows.value, OTHER))
+    return rows.group_by("customer_id", "value").agg(n=rows.count())
 
 
 def orders(window: Tables) -> ir.Table:
