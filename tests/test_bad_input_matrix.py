@@ -78,7 +78,7 @@ def content(path: Path) -> object:
 
 def contents(folder: Path) -> dict[Path, object]:
     """Every file and folder but the locks beside the database."""
-    return {path: content(path) for path in folder.rglob("*") if path.suffix != ".lock"}
+    return {path: content(path) for path in folder.rglob("*") if path.name != ".locks" and path.suffix != ".lock"}
 
 
 def is_whole(path: Path, held: object) -> bool:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 
 def masked(text: str) -> str:
@@ -27,8 +28,8 @@ def exclusive(address: str, name: str) -> Iterator[None]:
     """Hold the named lock of a store; other processes wait for it.
 
     A PostgreSQL database keeps the lock itself, for all machines, until its holder releases it or ends. In other cases
-    it is a file, for this machine: beside a local store, or in the folder for temporary files for a server. The
-    working folder of a process does not matter.
+    it is a file, for this machine: in `.locks` beside a local store, or in the folder for temporary files for a server.
+    The working folder of a process does not matter.
 
     Parameters
     ----------
@@ -40,9 +41,7 @@ def exclusive(address: str, name: str) -> Iterator[None]:
         with _advisory_lock(address, name):
             yield
     else:
-        path = _lock_file(address, name)
-        path.parent.mkdir(parents=True, exist_ok=True)  # the store may not exist yet
-        with path.open("w") as file:
+        with _lock_file(address, name).open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -58,9 +57,24 @@ def _advisory_lock(address: str, name: str) -> Iterator[None]:
         yield
 
 
+def sqlite_path(address: str) -> Path:
+    """Return the file of an SQLite database from its URL, in which a blank is %20."""
+    return Path(unquote(address.removeprefix("sqlite:///").partition("?")[0]))
+
+
+def lock_file(store: Path, name: str = "") -> Path:
+    """Return the lock of a local store: in one hidden folder beside it, which is made where it is missing."""
+    folder = store.with_name(".locks")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{store.name}{name and '.'}{name}.lock"
+
+
 def _lock_file(address: str, name: str) -> Path:
-    path = address.removeprefix("sqlite:///")
-    if "://" in path:
-        path, name = f"{tempfile.gettempdir()}/mlflow", f"{address} {name}"
-    store = Path(path)
-    return store.with_name(f".{store.name}.{hashlib.sha256(name.encode()).hexdigest()[:12]}.lock")
+    is_sqlite = address.startswith("sqlite:///")
+    is_server = "://" in address and not is_sqlite
+    digest = hashlib.sha256((f"{address} {name}" if is_server else name).encode()).hexdigest()[:12]
+    if is_sqlite:
+        return lock_file(sqlite_path(address), digest)
+    if is_server:
+        return Path(tempfile.gettempdir()) / f".mlflow.{digest}.lock"
+    return lock_file(Path(address), digest)

@@ -122,7 +122,7 @@ def champion(registry: Registry) -> int | None:
 
 def test_a_store_is_created_by_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def watched() -> NoReturn:
-        (lock,) = tmp_path.glob("new/.mlflow.db.*.lock")
+        (lock,) = tmp_path.glob("new/.locks/mlflow.db.*.lock")
         with lock.open("w") as file, pytest.raises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         raise ConnectionError("seen")

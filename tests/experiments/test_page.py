@@ -59,6 +59,12 @@ def test_only_the_hangul_of_the_text_is_embedded() -> None:
     assert 500 < len(few) < len(more) < 100_000
 
 
+def test_the_embedded_font_is_the_same_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = embedded("고객")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")  # fontTools takes this for the present
+    assert embedded("고객") == before
+
+
 def test_pictures_show_hangul() -> None:
     use_in_pictures()
     figure = Figure()

@@ -41,7 +41,7 @@ def embedded(text: str) -> str:
         return ""
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of every table that it drops
     options = Options(flavor="woff", layout_features=[], name_IDs=[], hinting=False, notdef_outline=True)
-    font = TTFont(font_file(), lazy=True)
+    font = TTFont(font_file(), lazy=True, recalcTimestamp=False)  # the same text gives the same bytes
     subsetter = Subsetter(options)
     subsetter.populate(text="".join(wanted))
     subsetter.subset(font)

@@ -37,6 +37,7 @@ def connect(uri: str | None, folder: Path = Path()) -> MlflowClient:
     InputError
         If the store cannot be reached.
     """
+    db._make_parent_dirs_if_sqlite = _make_folder  # takes a URL for a path, and MLflow has no option for it
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it also raises what it logs
     for noisy in ("mlflow.store", "alembic", "mlflow.tracking", "mlflow.models.model", "mlflow.pyfunc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -71,6 +72,12 @@ def _choose(uri: str | None) -> None:
         _chosen[uri] = before
     if (uri or before) != now:
         mlflow.set_tracking_uri(uri or before)
+
+
+def _make_folder(uri: str) -> None:
+    """Make the folder of a local database; MLflow's own function makes `my%20shop` beside `my shop`."""
+    if uri.startswith("sqlite:///"):
+        addresses.sqlite_path(uri).parent.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from experiments.addresses import exclusive, masked, with_driver
+from experiments.addresses import exclusive, lock_file, masked, with_driver
 from experiments.processes import is_gone, is_here
 from features.errors import InputError, first_line
 from features.writing import named
@@ -132,7 +132,7 @@ class JournalLock:
         self._held: int | None = None
 
     def acquire(self) -> bool:
-        held = os.open(f"{self._journal}.lock", os.O_CREAT | os.O_RDWR, 0o666)
+        held = os.open(lock_file(Path(self._journal)), os.O_CREAT | os.O_RDWR, 0o666)
         try:
             fcntl.flock(held, fcntl.LOCK_EX)
             with open(self._journal, "rb+") as file:

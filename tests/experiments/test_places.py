@@ -1,0 +1,25 @@
+"""Folders of any name: every file stays inside the one in which a command was started."""
+
+import shutil
+
+import mlflow
+import pytest
+
+from experiments.commands.main import run
+
+
+@pytest.mark.parametrize("name", ["my shop", "a%20b", "ü#1 [x]"])
+def test_a_command_keeps_its_files_in_the_folder_it_was_started_in(
+    tmp_path, finished_run, monkeypatch, name, quick_composition
+):
+    here = tmp_path / "parent" / name
+    here.mkdir(parents=True)
+    shutil.copytree(finished_run[0] / ".cache", here / ".cache")
+    monkeypatch.chdir(here)
+    assert run(["train", "data=cdnow", "model=bg_nbd"]) == 0
+    assert [path.name for path in here.parent.iterdir()] == [name]
+    assert {path.name for path in here.iterdir()} == {".cache", ".locks", "mlflow.db", "mlruns"}
+    (found,) = mlflow.MlflowClient().search_runs(["1"])
+    assert list(here.glob(f"mlruns/*/{found.info.run_id}/artifacts/*"))
+    assert list(here.glob("mlruns/*/models/*/artifacts/MLmodel"))
+    assert {path.suffix for path in (here / ".locks").iterdir()} == {".lock"}
