@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MOST_WINDOWS = 8
+MOST_WINDOWS = 5
 EPOCH = date(1970, 1, 1)
 LEAST_ELASTICITY = 0.05  # of a total in the log odds, where nearly all customers have the event or nearly none
 
