@@ -234,3 +234,15 @@ def test_gamma_gamma_parameters_are_recovered_from_simulated_customers():
     assert model.params_ == pytest.approx(true, rel=0.04)
     rich = BGNBD().fit_value(x, mean * 1000)
     assert rich.params_ == pytest.approx({**model.params_, "v": model.params_["v"] * 1000}, rel=1e-4)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.005])
+def test_gamma_gamma_of_values_that_are_alike_expects_their_mean(spread):
+    """A subscription of 9.99 a month: the likelihood grows with q and v, and the limit is the mean."""
+    rng = np.random.default_rng(6)
+    x = rng.integers(1, 12, 300).astype(float)
+    mean = 9.99 * (1 + spread * rng.choice([-1, 1], 300))
+    model = BGNBD().fit_value(x, mean)
+    customers = pd.DataFrame({"frequency": [0.0, 1.0, 11.0], "monetary_value": [0.0, 9.99, 9.99]})
+    customers = customers.assign(recency=0.0, T=70.0)
+    assert model.expected_value(customers) == pytest.approx(mean.mean(), rel=1e-6)

@@ -45,6 +45,8 @@ from features.errors import InputError, UnsuitableDataError
 DAYS_PER_WEEK = 7
 LONGEST_T = 10.0  # longest T in the optimiser's unit of time, as in lifetimes
 FEWEST_REPEAT_BUYERS = 10
+ALIKE = 0.01  # values whose standard deviation is at most this share of their mean are alike
+ONE_VALUE = 1e9  # in place of an infinite q: the expected value is the mean to nine digits
 # Range of valid estimates, with time in the optimiser's unit and v in units of the mean value.
 BOUNDS = {
     "r": (1e-4, 1e4),
@@ -165,6 +167,11 @@ class BuyTillYouDie(Model):
         ----------
         frequency, monetary_value : array of shape (n_customers,)
             Rows with a 0 in either hold no information about value and are left out.
+
+        Notes
+        -----
+        Where all values are alike, as those of a subscription, the likelihood has no maximum: it grows with q and v.
+        The limit is taken, in which everybody's expected value is the mean.
         """
         x, m = np.asarray(frequency, dtype=float), np.asarray(monetary_value, dtype=float)
         used = (x > 0) & (m > 0)
@@ -172,12 +179,15 @@ class BuyTillYouDie(Model):
         order = np.lexsort((m[used], x[used]))  # a sum of doubles depends on its order
         x, m = x[used][order], m[used][order]
         unit = float(m.mean())
-        params = _minimised(
-            GammaGammaFitter._negative_log_likelihood,
-            ("p", "q", "v"),
-            (x, m / unit, np.ones(len(x))),
-            self.gamma_gamma_penalizer_coef,
-        )
+        if m.std() <= ALIKE * unit:
+            params = {"p": 1.0, "q": 1.0 + ONE_VALUE, "v": ONE_VALUE}
+        else:
+            params = _minimised(
+                GammaGammaFitter._negative_log_likelihood,
+                ("p", "q", "v"),
+                (x, m / unit, np.ones(len(x))),
+                self.gamma_gamma_penalizer_coef,
+            )
         params["v"] *= unit
         self.params_ = {**getattr(self, "params_", {}), **params}
         return self
@@ -469,12 +479,13 @@ def _minimised(
 
 
 def _absurd(problem: str, params: Mapping[str, float]) -> UnsuitableDataError:
+    penalty = "gamma_gamma_penalizer_coef" if "q" in params else "penalizer_coef"
     return UnsuitableDataError(
         problem,
         where="probabilistic model",
         expected="parameters within models.buy_till_you_die.BOUNDS and predictions >= 0",
         found=", ".join(f"{name}={value:.4g}" for name, value in params.items()),
-        hint="merge a day's purchases into one, raise penalizer_coef, or use another model for this shop",
+        hint=f"merge a day's purchases into one, raise {penalty}, or use another model for this shop",
     )
 
 
