@@ -14,6 +14,7 @@ import yaml
 from features.data_profile import profile, profile_text
 from features.errors import InputError
 from features.sources import stage
+from features.sources.files.config import RULES
 from online_retail import data_config
 
 COLUMNS = {"order_id": "order", "customer_id": "customer", "timestamp": "date", "amount": "total"}
@@ -444,6 +445,49 @@ class TestReturns:
         door.config["rules"]["negative_amount"] = "net"
         door.write("1R,A,2021-03-05,-9", "2,B,2021-03-06,20", "3,A,2021-03-07,9", "4,A,2021-03-08,9")
         assert [row[0] for row in door.rows()] == ["2", "3", "4"]
+
+    SALE = "1,A,2021-03-05,10,1.00,x"
+    OTHERS = ("2,B,2021-03-06,3,1.00,x", "3,C,2021-04-07,4,1.00,x")
+
+    @pytest.fixture
+    def cancellations(self, door):
+        """A shop whose cancellations take sales back, while other rules leave rows out."""
+        door.table["columns"] = {**FACTORS, "product_id": "sku"}
+        door.config |= {"cancelled_order_prefix": "C", "non_product_codes": ["POST"]}
+        door.config["rules"] = dict.fromkeys(RULES, "drop") | {"cancelled_order": "net"}
+        door.config["confirmed_drops"] = dict.fromkeys(RULES, ALL)
+        return door
+
+    @pytest.mark.parametrize(
+        "between",
+        [
+            ["4,A,2021-03-06,-10,1.00,x"],  # a correction of stock
+            ["4,A,2021-03-06,10,-1.00,x"],  # a credit
+            ["4,A,2021-03-06,-10,1.00,x", "5,A,2021-03-07,10,-1.00,x"],
+            [SALE],  # the same row again
+        ],
+    )
+    def test_take_back_the_sale_and_no_row_that_another_rule_leaves_out(self, cancellations, between):
+        cancellations.write(
+            self.SALE, *between, "C1,A,2021-03-09,-10,1.00,x", *self.OTHERS, header="order,customer,date,qty,price,sku"
+        )
+        assert [row[0] for row in cancellations.rows()] == ["2", "3"]
+        drops = {drop.rule: drop.rows for drop in cancellations.stage().drops if drop.rows}
+        assert drops.pop("returned_sale") == drops.pop("cancelled_order") == 1
+        assert sum(drops.values()) == len(between)
+
+    def test_that_are_repeated_rows_take_back_one_sale(self, cancellations):
+        back = "C1,A,2021-03-09,-10,1.00,x"
+        lines = [self.SALE, "4,A,2021-03-06,10,1.00,x", back, back, *self.OTHERS]
+        cancellations.write(*lines, header="order,customer,date,qty,price,sku")
+        assert [row[0] for row in cancellations.rows()] == ["1", "2", "3"]
+        assert not any("find no sale" in note or "gross" in note for note in cancellations.stage().notes)
+
+    def test_take_back_repeated_sales_where_these_are_right(self, cancellations):
+        cancellations.config["rules"]["duplicate_rows"] = "keep"
+        lines = [self.SALE, self.SALE, "C1,A,2021-03-09,-10,1.00,x", *self.OTHERS]
+        cancellations.write(*lines, header="order,customer,date,qty,price,sku")
+        assert cancellations.rows("order_id, line_number") == [("1", 1), ("2", 4), ("3", 5)]
 
 
 class TestYaml:

@@ -6,7 +6,7 @@ files are written (`records`), how values are (`values`, `times`), and what an o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, time, timedelta
 from itertools import islice
 from pathlib import Path
@@ -125,7 +125,7 @@ class Files:
             with engine.progress(f"reading {config.name}"):
                 read = self._read(config, engine, scratch)
             typed, changed = self._typed_table(config, read)
-            table = self._kept(config, typed, engine, scratch)
+            table = _with_repeats(config.name, self._kept(config, typed, engine, scratch))
         counted = {what: table[_change(number)] for number, what in enumerate(changed)}
         if config.name == "transactions":
             table, of_lines = self._lines(config, table)
@@ -276,22 +276,27 @@ class Files:
         columns = _with_gaps(table, columns)
         table = carried(table, columns)
         changed = {f"{column} is that of the order's other lines": table[f"{column}_carried"] for column in columns}
-        met = {name: meets for name, (meets, _) in self._conditions(config, table).items() if name in RETURNS}
-        netted = [meets for name, meets in met.items() if self.actions[name] == "net"]
-        left = [meets for name, meets in met.items() if self.actions[name] == "drop"]
+        met = {name: meets.fill_null(False) for name, (meets, _) in self._conditions(config, table).items()}
+        netted = _any(met[name] for name in met if self.actions[name] == "net")
+        left = [met[name] for name in met if name in RETURNS and self.actions[name] == "drop"]
         if left:
             gross = "returns are left out, and amounts are gross: no sale is reduced by them"
-            changed[gross] = ibis.or_(*left)
-        if netted:
-            table = matched(table, ibis.or_(*netted))
+            changed[gross] = _any(left) & ~netted
+        if "net" in self.actions.values():
+            returns = netted & ~table.is_repeated if self.actions["duplicate_rows"] == "drop" else netted
+            sales = ~_any(met[name] for name in met if self.actions[name] != "keep")
+            table = matched(table, returns, sales)
             changed["returns are netted against the sale that they take back"] = table.is_matched
             changed["returns find no sale of the same customer, product, quantity and amount before them"] = (
-                ibis.or_(*netted) & ~table.is_matched
+                returns & ~table.is_matched
             )
         return table, changed
 
     def _conditions(self, config: TableConfig, table: ir.Table) -> dict[str, tuple[ir.BooleanColumn, str]]:
-        """Return rule -> condition, and the column that shows the rows; of the rules about lines of orders."""
+        """Return rule -> condition, and the column that shows the rows; of the rules that concern a table."""
+        repeated = {"duplicate_rows": (table.is_repeated, SPECS[config.name].key[0])}
+        if config.name != "transactions":
+            return repeated
         mapped = config.columns
         found: dict[str, tuple[ir.BooleanColumn, str]] = {}
         if self.cancelled_prefix:
@@ -303,16 +308,11 @@ class Files:
             found["negative_quantity"] = table.quantity < 0, "quantity"
         found["negative_amount"] = table.amount < 0, "amount"
         found["zero_price"] = table.amount == 0, "order_id"
-        return found
+        return found | repeated
 
     def _rules(self, config: TableConfig, table: ir.Table) -> Iterator[Rule]:
         """Yield the rules that concern a table as it is mapped, in order."""
-        predicates = self._conditions(config, table) if config.name == "transactions" else {}
-        order = [table[column] for column in _counted(config.name)]
-        repeats = ibis.row_number().over(group_by=list(SAME), order_by=order)
-        key = SPECS[config.name].key[0]
-        predicates["duplicate_rows"] = repeats > 0, key
-        for name, (meets, shows) in predicates.items():
+        for name, (meets, shows) in self._conditions(config, table).items():
             action = self.actions[name]
             if name == "zero_price" and "is_returned" in table.columns:
                 yield Rule("returned_sale", table.is_returned, meaning="a return takes the sale back", shows="order_id")
@@ -383,6 +383,17 @@ class Files:
 
             if all(may_fit(text, form) for text in first) and _reads_all(texts, plausible):
                 yield form
+
+
+def _with_repeats(name: str, table: ir.Table) -> ir.Table:
+    """Mark the rows that repeat an earlier one."""
+    earlier = ibis.row_number().over(group_by=list(SAME), order_by=[table[column] for column in _counted(name)])
+    return table.mutate(is_repeated=earlier > 0)
+
+
+def _any(conditions: Iterable[ir.BooleanColumn]) -> ir.BooleanColumn:
+    """Join conditions by or; false where there are none."""
+    return ibis.or_(ibis.literal(False), *conditions)
 
 
 def _with_gaps(table: ir.Table, columns: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What an order is: its key, what its first line says of all, and sales that were taken back."""
+"""Orders of several lines: their key, values that stand on one line only, and sales that were taken back."""
 
 from __future__ import annotations
 
@@ -29,13 +29,18 @@ def carried(lines: ir.Table, columns: Sequence[str]) -> ir.Table:
     return lines
 
 
-def matched(lines: ir.Table, is_return: ir.BooleanColumn) -> ir.Table:
+def matched(lines: ir.Table, is_return: ir.BooleanColumn, is_sale: ir.BooleanColumn) -> ir.Table:
     """Pair each return with the latest sale before it of the same customer, product, quantity and amount.
 
-    Sales and returns open and close like brackets. `is_returned` tells the sales that are paired, `is_matched` the
-    returns.
+    Sales and returns open and close like brackets; lines that are neither, such as repeated ones, do not count.
+    `is_returned` marks the sales that are paired, `is_matched` the returns.
     """
-    lines = lines.mutate(staging_return=is_return.fill_null(False), staging_amount=lines.amount.abs())
+    known = lines.customer_id.notnull()
+    lines = lines.mutate(
+        staging_return=(known & is_return).fill_null(False),
+        staging_sale=(known & is_sale).fill_null(False),
+        staging_amount=lines.amount.abs(),
+    )
     same = ["customer_id", "staging_amount"]
     if "product_id" in lines.columns:
         same.append("product_id")
@@ -45,14 +50,13 @@ def matched(lines: ir.Table, is_return: ir.BooleanColumn) -> ir.Table:
     in_time = {"group_by": same, "order_by": ["timestamp", "line_number"]}
     so_far = ibis.window(**in_time, rows=(None, 0))
     later = ibis.window(**in_time, rows=(1, None))
-    lines = lines.mutate(staging_step=ibis.ifelse(lines.staging_return, -1, 1))
+    lines = lines.mutate(staging_step=lines.staging_sale.cast("int64") - lines.staging_return.cast("int64"))
     lines = lines.mutate(staging_open=lines.staging_step.sum().over(so_far))
     lines = lines.mutate(staging_low=ibis.least(lines.staging_open.min().over(so_far), 0))  # returns without a sale
     lines = lines.mutate(staging_depth=lines.staging_open - lines.staging_low)
     lines = lines.mutate(staging_next=lines.staging_depth.min().over(later))
     before = lines.staging_low.lag().over(ibis.window(**in_time)).fill_null(0)
-    known = lines.customer_id.notnull()
     return lines.mutate(
-        is_returned=(known & ~lines.staging_return & (lines.staging_next < lines.staging_depth)).fill_null(False),
-        is_matched=(known & lines.staging_return & (lines.staging_low == before)).fill_null(False),
+        is_returned=(lines.staging_sale & (lines.staging_next < lines.staging_depth)).fill_null(False),
+        is_matched=(lines.staging_return & (lines.staging_low == before)).fill_null(False),
     )
