@@ -2,7 +2,9 @@
 
 import bz2
 import gzip
+import io
 import zipfile
+from collections import Counter
 from datetime import datetime
 from decimal import Decimal
 
@@ -10,6 +12,7 @@ import duckdb
 import pandas as pd
 import pytest
 import yaml
+from openpyxl import Workbook
 
 from features.data_profile import profile, profile_text
 from features.errors import InputError
@@ -77,6 +80,14 @@ class Door:
         if not value.startswith("'"):
             return value.rstrip(";,")
         return hint.partition(f"{setting}='")[2].partition("'")[0]
+
+
+def workbook(path, rows):
+    """Write rows of cells to the first sheet of a workbook."""
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
 
 
 @pytest.fixture
@@ -224,6 +235,30 @@ class TestDialect:
         door.follow(door.refused("does not have the columns of the header", "reads all others"))
         assert len(door.rows()) == 2
 
+    def test_of_files_that_begin_with_empty_lines(self, door):
+        door.write("", "order,customer,date,total", "1,A,2021-01-05,1", "", "2,B,2021-02-05,1", header="")
+        assert len(door.rows()) == 2
+
+    def test_takes_no_record_for_the_header(self, door):
+        door.write("1,A,2021-01-05,1,000", *(f"{n},B,2021-02-05,1" for n in range(2, 9)))
+        assert "skip" not in door.refused("line 2 does not have the columns of the header").hint
+
+    @pytest.mark.parametrize("last", ["9000,B,2021-02-05,1", "9000,B,2021-02-05,1,000"])
+    def test_reads_a_long_file_a_few_times_only_to_find_the_lines_above_the_header(self, door, monkeypatch, last):
+        records = [f"{n},{'AB'[n % 2]},2021-01-05,1" for n in range(9_000)]
+        door.write("order,customer,date,total", *records, last, header="Report of 2021")
+        read = Counter()
+
+        class Counted(io.TextIOWrapper):
+            def __next__(self):
+                read["lines"] += 1
+                return super().__next__()
+
+        monkeypatch.setattr("features.sources.files.records.io.TextIOWrapper", Counted)
+        hint = door.refused("does not have the columns of the header").hint
+        assert ("transactions.skip=1 " in hint) == (last == "9000,B,2021-02-05,1")
+        assert read["lines"] < 12 * len(records)  # not once for each number of lines and each dialect
+
     def test_of_files_whose_columns_stand_in_another_order(self, door):
         door.write("1,A,2021-01-05,10", name="a1.csv")
         door.write("20;2021-02-05;B;2", header="total;date;customer;order", name="a2.csv")
@@ -273,6 +308,31 @@ class TestFiles:
             ("1", "007", datetime(2021, 1, 5), Decimal(10)),
             ("2", "Ö", datetime(2021, 2, 5, 9, 30), Decimal("20.5")),
         ]
+
+    @pytest.mark.parametrize(
+        ("above", "skip"),
+        [
+            ([["Report\nof 2021"], []], 1),
+            ([["Report of 2021"], []], 2),
+            ([["Report of 2021"], ["Berlin", None, None, None, None, "North"]], 2),
+            ([[], []], 0),
+        ],
+    )
+    def test_in_workbooks_with_lines_above_the_header(self, door, above, skip):
+        records = [["1", "A", "2021-01-05", 10], ["2", None, "2021-02-05", 5], [], ["2", "B", "2021-02-05", 20, "x"]]
+        rows = [*above, [*COLUMNS.values(), "note"], *records]
+        workbook(door.folder / "x.xlsx", rows)
+        door.table |= {"path": "x.xlsx", "skip": skip}
+        assert [(row[0], row[1], row[3]) for row in door.rows()] == [("1", "A", 10), ("2", "B", 5), ("2", "B", 20)]
+        workbook(door.folder / "x.xlsx", [*rows, [], ["3", "B", "2021-02-06", 20, "x", "y"]])
+        door.refused("line 9 does not have the columns of the header", "5 columns", "6 columns")
+
+    def test_in_workbooks_name_the_lines_above_the_header(self, door):
+        rows = [["Report of 2021"], [], ["Berlin", "Hamburg"], [], [*COLUMNS.values(), "note"]]
+        workbook(door.folder / "x.xlsx", [*rows, ["1", "A", "2021-01-05", 10, None], ["2", "B", "2021-02-05", 20, "x"]])
+        door.table["path"] = "x.xlsx"
+        door.follow(door.refused("line 3 does not have the columns", "skip=3 leaves out the lines above the header"))
+        assert [row[0] for row in door.rows()] == ["1", "2"]
 
     @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
     @pytest.mark.parametrize("end", ["\r", "\r\n"])

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 from zipfile import BadZipFile, ZipFile
@@ -34,6 +34,8 @@ DELIMITERS = (",", ";", "\t", "|")
 COMPRESSED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 ENCODINGS = ("cp1252", "cp949", "cp932", "gb18030", "big5", "cp1251")  # tried where a file is not UTF-8
 BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+MOST_SKIPPED = 20  # lines above a header that are tried
+TRIED_LINES = 5_000  # on which they are tried, before all lines confirm them
 UNLIMITED = 1 << 30  # of a field; one that a lost quote makes is found by the number of columns
 DAMAGED = (OSError, EOFError, BadZipFile, lzma.LZMAError)
 
@@ -94,7 +96,7 @@ class Scan:
     records: int
     fits: bool
     has_breaks: bool = False  # within a field
-    has_blanks: bool = False  # lines that DuckDB takes for a row
+    has_blanks: bool = False  # lines that DuckDB takes for a row or for the header
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ def _encoding(config: TableConfig, opened: Callable[[], IO[bytes]], where: str) 
 
 @contextmanager
 def _undamaged(where: str) -> Iterator[None]:
-    """Say in the user's words that a file cannot be opened or decompressed."""
+    """Raise a message in the user's words where a file cannot be opened or decompressed."""
     try:
         yield
     except DAMAGED as error:
@@ -205,7 +207,7 @@ def _undamaged(where: str) -> Iterator[None]:
 
 @contextmanager
 def _decoded(config: TableConfig, parts: Sequence[Part]) -> Iterator[None]:
-    """Say which encodings read the files where the declared one does not."""
+    """Raise a message with the encodings that read the files where the declared one does not."""
     try:
         with _undamaged(config.where):
             yield
@@ -271,25 +273,26 @@ def _candidates(config: TableConfig, parts: Sequence[Part]) -> list[Dialect]:
     ]
 
 
-def _reader(part_lines: IO[str], dialect: Dialect, config: TableConfig) -> Any:
+def _reader(part_lines: IO[str], dialect: Dialect, config: TableConfig, lines: int | None = None) -> Any:
+    """Return the reader of the records below the lines to skip; of the first `lines` only, where that is given."""
     for _ in range(config.skip):
         part_lines.readline()
-    return dialect.reader(part_lines)
+    return dialect.reader(part_lines if lines is None else islice(part_lines, lines))
 
 
 def _is_blank(record: list[str]) -> bool:
     return len(record) < 2 and not any(map(str.strip, record))
 
 
-def _records(part: Part, dialect: Dialect, config: TableConfig) -> Iterator[list[str]]:
+def _records(part: Part, dialect: Dialect, config: TableConfig, lines: int | None = None) -> Iterator[list[str]]:
     """Yield the records of a part, its header among them; no blank lines."""
-    with part.lines() as lines:
-        yield from (record for record in _reader(lines, dialect, config) if not _is_blank(record))
+    with part.lines() as text:
+        yield from (record for record in _reader(text, dialect, config, lines) if not _is_blank(record))
 
 
-def _has_quoted(part: Part, dialect: Dialect, config: TableConfig) -> bool:
-    """Tell whether a text within quotes stands in a part that is read without quotes."""
-    cells = chain.from_iterable(_records(part, dialect, config))
+def _has_quoted(part: Part, dialect: Dialect, config: TableConfig, lines: int | None) -> bool:
+    """Check whether a text within quotes stands in a part that is read without quotes."""
+    cells = chain.from_iterable(_records(part, dialect, config, lines))
     return any(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in cells)
 
 
@@ -300,25 +303,31 @@ def _header(part: Part, dialect: Dialect, config: TableConfig) -> list[str]:
         return []
 
 
-def _scan(part: Part, dialect: Dialect, config: TableConfig) -> Scan:
+def _scan(part: Part, dialect: Dialect, config: TableConfig, lines: int | None = None) -> Scan:
+    """Read the records of a part, or those of its first `lines`, of which the last may be cut off."""
     header = _header(part, dialect, config)
     names = [name.strip() for name in header] if config.header else [str(n + 1) for n in range(len(header))]
     widths: Counter[int] = Counter()
-    blank: Counter[int] = Counter()
-    with part.lines() as lines:
-        reader = _reader(lines, dialect, config)
+    blank, has_blanks = 0, len(header) == 1
+    with part.lines() as text:
+        reader = _reader(text, dialect, config, lines)
         try:
             for record in reader:
-                (blank if _is_blank(record) else widths)[len(record)] += 1
+                if _is_blank(record):
+                    blank += 1
+                    has_blanks |= bool(record) or not widths
+                else:
+                    widths[len(record)] += 1
         except csv.Error:
-            return Scan(tuple(names), 0, fits=False)
+            if reader.line_num != lines:
+                return Scan(tuple(names), 0, fits=False)
         read = reader.line_num
     return Scan(
         header=tuple(names),
         records=max(0, widths.total() - config.header),
-        fits=set(widths) <= {len(header)} and (bool(dialect.quote) or not _has_quoted(part, dialect, config)),
-        has_breaks=read > widths.total() + blank.total(),
-        has_blanks=len(header) == 1 or bool(blank[1]),
+        fits=set(widths) <= {len(header)} and (bool(dialect.quote) or not _has_quoted(part, dialect, config, lines)),
+        has_breaks=read > widths.total() + blank,
+        has_blanks=has_blanks,
     )
 
 
@@ -342,7 +351,7 @@ def _check_breaks(config: TableConfig, parts: Sequence[Part], dialect: Dialect, 
 def _ragged(config: TableConfig, parts: Sequence[Part], dialect: Dialect, scans: Sequence[Scan]) -> InputError:
     part, scan = next((part, scan) for part, scan in zip(parts, scans, strict=True) if not scan.fits)
     line, found = _first_misfit(part, dialect, config, len(scan.header))
-    skip = next((n for n in range(config.skip + 1, config.skip + 21) if _fits(replace(config, skip=n), parts)), None)
+    skip = _skip_of_sheets(config, parts) if config.format == "excel" else _skip_of_texts(config, parts)
     return InputError(
         f"line {line:,} does not have the columns of the header",
         where=part.name,
@@ -354,11 +363,46 @@ def _ragged(config: TableConfig, parts: Sequence[Part], dialect: Dialect, scans:
     )
 
 
-def _fits(config: TableConfig, parts: Sequence[Part]) -> bool:
-    return any(
-        all(scan.fits and len(scan.header) > 1 and scan.records for scan in [_scan(p, dialect, config) for p in parts])
-        for dialect in _candidates(config, parts)
-    )
+def _skip_of_texts(config: TableConfig, parts: Sequence[Part]) -> int | None:
+    """Return how many lines to skip so that all records fit a header; None where that does not help.
+
+    The first number that fits the first lines is the only one that is tried on all of them: a further one would only
+    take a record for the header.
+    """
+
+    def fits(dialect: Dialect, tried: TableConfig, lines: int | None = None) -> bool:
+        scans = (_scan(part, dialect, tried, lines) for part in parts)
+        return all(scan.fits and scan.records and _may_be_header(scan.header, config) for scan in scans)
+
+    for tried in _skipping_more(config):
+        dialects = [dialect for dialect in _candidates(tried, parts) if fits(dialect, tried, TRIED_LINES)]
+        if dialects:
+            return tried.skip if any(fits(dialect, tried) for dialect in dialects) else None
+    return None
+
+
+def _skip_of_sheets(config: TableConfig, parts: Sequence[Part]) -> int | None:
+    """Return how many rows to skip so that no row is wider than the header; None where that does not help."""
+
+    def fits(part: Part, skip: int) -> bool:
+        with part.lines() as text:
+            rows = filter(None, _cells(STANDARD.reader(text), skip))
+            header, first = next(rows, []), next(rows, [])
+            is_table = bool(first) and _may_be_header(header, config)
+            return is_table and all(len(row) == len(header) for row in chain([first], rows))
+
+    skips = (tried.skip for tried in _skipping_more(config))
+    return next((skip for skip in skips if all(fits(part, skip) for part in parts)), None)
+
+
+def _skipping_more(config: TableConfig) -> Iterator[TableConfig]:
+    return (replace(config, skip=config.skip + more) for more in range(1, MOST_SKIPPED + 1))
+
+
+def _may_be_header(names: Sequence[str], config: TableConfig) -> bool:
+    """Check that there are several columns, and that one is mapped where the file names them."""
+    named = not config.header or any(name.strip() in config.columns.values() for name in names)
+    return len(names) > 1 and named
 
 
 def _first_misfit(part: Part, dialect: Dialect, config: TableConfig, width: int) -> tuple[int, str]:
@@ -415,7 +459,7 @@ def _note(config: TableConfig, parts: Sequence[Part], scans: Sequence[Scan], dia
 
 
 def _sheet(path: Path, config: TableConfig, copy: Path) -> Part:
-    """Return a sheet of a workbook as text, row by row."""
+    """Return a sheet of a workbook as text: a line for each row, so that numbers of lines are those of rows."""
     from openpyxl import load_workbook  # takes a while to import
 
     try:
@@ -426,7 +470,8 @@ def _sheet(path: Path, config: TableConfig, copy: Path) -> Part:
                 f"the workbook has no sheet {name!r}", where=str(path), hint=f"its sheets: {listing(book.sheetnames)}"
             )
         with copy.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(_cells(book[name].iter_rows(values_only=True)))
+            rows = _cells(book[name].iter_rows(values_only=True), config.skip)
+            csv.writer(file, lineterminator="\n").writerows(rows)
         book.close()
     except InputError:
         raise
@@ -441,15 +486,14 @@ def _sheet(path: Path, config: TableConfig, copy: Path) -> Part:
     return Part(f"{path}, sheet {name}", copy, lambda: copy.open("rb"), "utf-8-sig", "none")
 
 
-def _cells(rows: Iterable[tuple[object, ...]]) -> Iterator[list[str]]:
-    """Yield the cells as texts, without what lies beyond the header and without empty rows."""
+def _cells(rows: Iterable[Sequence[object]], skip: int) -> Iterator[list[str]]:
+    """Yield the cells as texts, as many as the header has or more; none of a row that is empty or above the header."""
     width = 0
-    for row in rows:
-        texts = [_cell(value) for value in row]
-        used = max((number + 1 for number, text in enumerate(texts) if text), default=0)
-        if used:
-            width = width or used
-            yield (texts + [""] * width)[: max(width, used)]
+    for number, row in enumerate(rows):
+        texts = [_cell(value) for value in row] if number >= skip else []
+        used = max((column + 1 for column, text in enumerate(texts) if text), default=0)
+        width = width or used
+        yield (texts + [""] * width)[: max(width, used)] if used else []
 
 
 def _cell(value: object) -> str:
