@@ -3,6 +3,8 @@
 import bz2
 import gzip
 import io
+import re
+import shlex
 import zipfile
 from collections import Counter
 from datetime import datetime
@@ -11,13 +13,15 @@ from decimal import Decimal
 import duckdb
 import pandas as pd
 import pytest
-import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from openpyxl import Workbook
 
 from features.data_profile import profile, profile_text
 from features.errors import InputError
 from features.sources import stage
 from features.sources.files.config import RULES
+from features.sources.shop_config import shell_value
 from online_retail import data_config
 
 COLUMNS = {"order_id": "order", "customer_id": "customer", "timestamp": "date", "amount": "total"}
@@ -45,7 +49,7 @@ class Door:
 
     def set(self, setting, value):
         """Set `data.rules.zero_price` or the like, as a hint names it."""
-        *path, last = setting.removeprefix("+").removeprefix("data.").split(".")
+        *path, last = setting.removeprefix("data.").split(".")
         node = self.config
         for key in path:
             node = node[key]
@@ -69,17 +73,16 @@ class Door:
         return caught.value
 
     def follow(self, error):
-        """Type the first settings that a hint names; each as YAML reads it behind the shell's own quotes."""
-        settings = [word for word in error.hint.split() if word.startswith(("data.", "+data.")) and "=" in word]
-        setting, _, value = settings[0].partition("=")
-        self.set(setting, yaml.safe_load(self.unquoted(error.hint, setting, value)))
-        return setting
+        """Type the first setting that a hint names: as a shell reads it, and then Hydra."""
+        override = read_by_hydra(error.hint[re.search(r"\+*data\.\S+=", error.hint).start() :])
+        self.set(override.key_or_group, override.value())
 
-    @staticmethod
-    def unquoted(hint, setting, value):
-        if not value.startswith("'"):
-            return value.rstrip(";,")
-        return hint.partition(f"{setting}='")[2].partition("'")[0]
+
+def read_by_hydra(typed):
+    """Return the override that the first word of a text is in a shell."""
+    words = shlex.shlex(typed, posix=True)
+    words.whitespace_split, words.commenters = True, ""
+    return OverridesParser.create().parse_override(next(words).rstrip(";,"))
 
 
 def workbook(path, rows):
@@ -399,7 +402,7 @@ class TestMoney:
         error = door.refused(
             "1 rows of transactions meet the rule zero_price", "25.0% of all rows", "0.0% of all money"
         )
-        assert "data.rules.zero_price=drop +data.confirmed_drops.zero_price=0.25" in error.hint
+        assert "data.rules.zero_price=drop ++data.confirmed_drops.zero_price=0.25" in error.hint
         door.config["rules"]["zero_price"] = "drop"
         door.config["confirmed_drops"] = {"zero_price": 0.25}
         assert door.rows("quantity, amount") == [
@@ -413,8 +416,12 @@ class TestMoney:
         door.table["columns"] = FACTORS
         assert door.rows("amount")[0] == (Decimal(13_600_000_000),)
 
-    def test_with_more_decimals_than_are_kept_is_refused(self, door):
-        door.write("1,A,2021-03-01,3.33333", "2,B,2021-03-02,1.50000", "3,B,2021-03-02,12.340000000000001")
+    @pytest.mark.parametrize("name", ["total", "line total", "order", 'the "total"'])
+    def test_with_more_decimals_than_are_kept_is_refused(self, door, name):
+        lines = ["1,A,2021-03-01,3.33333", "2,B,2021-03-02,1.50000", "3,B,2021-03-02,12.340000000000001"]
+        escaped = name.replace('"', '""')
+        door.write(*lines, header=f'no,customer,date,"{escaped}"')
+        door.table["columns"] |= {"order_id": "no", "amount": name}
         error = door.refused("'3.33333' (1 rows in all)", "not rounded unasked")
         door.table |= {"path": None, "sql": error.hint[error.hint.index("SELECT") :].replace("...", "'x.csv'")}
         assert [row[3] for row in door.rows()] == [Decimal("3.3333"), Decimal("1.5"), Decimal("12.34")]
@@ -432,13 +439,17 @@ class TestOrders:
 
     def test_of_several_days_or_customers_are_told_apart_by_a_key(self, door):
         door.write("1,A,2021-01-05,10", "2,B,2021-01-05,20", "1,A,2021-01-06,30", "2,C,2021-01-06,5")
-        error = door.refused("1 orders belong to several customers", "order_key=[order,day] tells all orders apart")
+        error = door.refused(
+            "1 orders belong to several customers", 'order_key=\'["order","day"]\' tells all orders apart'
+        )
         door.follow(error)
         assert [row[0] for row in door.rows()] == ["1/2021-01-05", "2/2021-01-05", "1/2021-01-06", "2/2021-01-06"]
 
     def test_that_span_days_stop_unless_that_is_so(self, door):
         door.write("1,A,2021-01-05 23:59,10", "2,B,2021-01-05,20", "1,A,2021-01-06 00:01,30")
-        error = door.refused("1 orders belong to several days", "order_key=[order,day]", "data.order_spans_days=true")
+        error = door.refused(
+            "1 orders belong to several days", 'order_key=\'["order","day"]\'', "data.order_spans_days=true"
+        )
         door.config["order_spans_days"] = True
         assert len(door.rows()) == 3
         door.config["order_spans_days"] = False
@@ -449,8 +460,17 @@ class TestOrders:
         lines = ["1,A,2021-01-05,10,x", "1,B,2021-01-05,20,y", "2,A,2021-01-06,30,x"]
         door.write(*lines, header="order,customer,date,total,till")
         door.table["columns"]["store_id"] = "till"
-        door.follow(door.refused("several customers", "order_key=[order,till]"))
+        door.follow(door.refused("several customers", 'order_key=\'["order","till"]\''))
         assert [row[0] for row in door.rows()] == ["1/x", "1/y", "2/x"]
+
+    @pytest.mark.parametrize("name", ["Order No", "No", "8", 'it\'s [a] "key"', "Beleg\\"])
+    def test_are_told_apart_by_a_key_of_any_name(self, door, name):
+        escaped = name.replace('"', '""')
+        door.write("1,A,2021-01-05,10", "1,B,2021-01-06,20", header=f'"{escaped}",customer,date,total')
+        door.table["columns"]["order_id"] = name
+        door.follow(door.refused("several customers", "tells all orders apart"))
+        assert door.table["order_key"] == [name, "day"]
+        assert [row[0] for row in door.rows()] == ["1/2021-01-05", "1/2021-01-06"]
 
     def test_may_have_lines_that_differ_in_what_is_not_mapped(self, door):
         lines = [f"1,A,2021-01-05,2.50,{product}" for product in ("roll", "cake", "bread")]
@@ -607,3 +627,21 @@ def test_the_profile_says_how_it_was_read_and_what_money_was_left_out(door, engi
     assert '4 records of 1 files; delimiter ,, quote ", UTF-8' in text
     assert "customer_id is that of the order's other lines: 1 rows" in text
     assert "missing_customer_id (2.50 EUR)" in text
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a b", "it's", 'a "b"', "\\", '\\"', "a\\b", "\\\\", "$", ",", "", "8", "no", "#", True, ["Order No", '"', "'"]],
+)
+def test_values_in_hints_reach_hydra_through_a_shell(value):
+    assert read_by_hydra(f"data.x={shell_value(value)} reads all rows").value() == value
+
+
+@pytest.mark.parametrize("confirmed", ["{}", "{missing_customer_id: 0.1}"])
+def test_a_share_is_confirmed_whether_another_was_before_or_not(door, tmp_path, confirmed):
+    door.write("1,A,2021-01-05,10", "2,B,2021-02-05,30", "3,,2021-02-06,2.5")
+    hint = door.refused("missing_customer_id drops 33.3% of rows").hint
+    (tmp_path / "config.yaml").write_text(f"data:\n  confirmed_drops: {confirmed}\n")
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        config = compose("config", [hint[hint.index("+") :]])
+    assert config.data.confirmed_drops == {"missing_customer_id": 0.34}

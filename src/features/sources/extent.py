@@ -8,11 +8,12 @@ import ibis.expr.types as ir
 
 from features.errors import SHOWN_VALUES, InputError
 from features.sources.raw import OrderKey
+from features.sources.shop_config import shell_value
 
 LAST_YEAR = 2200
 LONELY_DAYS = 365
 DAY = "day"
-# what may tell orders apart whose number occurs again, in the order in which it is tried
+# what may distinguish orders whose number occurs again, in the order in which it is tried
 FURTHER_KEYS = ((DAY,), ("store_id",), ("store_id", DAY), ("customer_id",), ("customer_id", DAY))
 
 
@@ -57,8 +58,8 @@ def _order_advice(lines: ir.Table, order: OrderKey | None, column: str) -> str:
         if all(name in columns for name in key) and not any(
             int(_of_several(lines, key, each).count().execute()) for each in of_one if each not in key
         ):
-            named = ",".join(columns[name] for name in key)
-            return f"where the number begins anew, {order.setting}=[{named}] tells all orders apart{otherwise}"
+            named = shell_value([columns[name] for name in key])
+            return f"where the number begins anew, {order.setting}={named} tells all orders apart{otherwise}"
     return f"name the columns that together tell orders apart: {order.setting}=[...]{otherwise}"
 
 

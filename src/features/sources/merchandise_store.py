@@ -19,7 +19,7 @@ import pandas as pd
 from features.engines import DuckDB
 from features.errors import InputError, listing
 from features.sources.raw import RAW_PREFIX, Raw
-from features.sources.reading import DAMAGED_WORKBOOK, hash_files, query, readable
+from features.sources.reading import DAMAGED_WORKBOOK, hash_files, query, readable, sql_name
 from features.sources.shop_config import ShopConfig
 from features.tables import MONEY, QUANTITY
 
@@ -435,7 +435,7 @@ def _read(name: str, path: Path, engine: DuckDB, scratch: Path) -> dict[str, str
         raw = engine.connection.read_csv(str(source), table_name=f"file_{name}", **options)
     headers = _headers(FILES[name], raw.columns, path)
     texts = [
-        f"nullif(trim({_identifier(headers[column])}), '')" if column in headers else "NULL::VARCHAR"
+        f"nullif(trim({sql_name(headers[column])}), '')" if column in headers else "NULL::VARCHAR"
         for column in FILES[name].columns
     ]
     columns = ", ".join(f"{text} AS text_{column}" for column, text in zip(FILES[name].columns, texts, strict=True))
@@ -507,11 +507,6 @@ def _cell_text(value: object) -> str:
     if isinstance(value, datetime):
         return str(value.date() if value.time() == time() else value)
     return "" if value != value else str(value)  # NaN: a formula that failed
-
-
-def _identifier(name: str) -> str:
-    """Quote a column's name for SQL."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _refuse(contradiction: Contradiction, path: Path, engine: DuckDB) -> None:

@@ -46,6 +46,11 @@ def sql_literal(text: object) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
+def sql_name(name: str) -> str:
+    """Quote the name of a column for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def literal_path(path: Path) -> str:
     """Escape the marks of a pattern in a path: DuckDB takes every path for a pattern."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
@@ -79,7 +84,7 @@ def hash_files(files: Iterable[Path]) -> str:
 
 @contextmanager
 def readable(where: str) -> Iterator[None]:
-    """Say in the user's words what DuckDB refuses to read.
+    """Raise a message in the user's words where DuckDB refuses to read.
 
     Raises
     ------

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a raw table: rows kept, rows dropped, and what was changed in reading."""
+    """The outcome of the rules of a raw table: rows kept, rows dropped, and notes on what reading changed."""
 
     rows: int
     drops: tuple[Drop, ...]
@@ -136,11 +136,11 @@ def _check_share(name: str, rule: Rule, count: Mapping[str, Any], total: Mapping
 
 
 def _confirmation(rule: Rule, shares: Mapping[str, float]) -> str:
-    return f"+data.confirmed_drops.{rule.name}={ceil(max(shares.values()) * 100) / 100:g}"
+    return f"++data.confirmed_drops.{rule.name}={ceil(max(shares.values()) * 100) / 100:g}"
 
 
 def _changes(name: str, raw: Raw, counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Say what was changed in reading, and in how many rows."""
+    """Return notes on what was changed in reading, and in how many rows."""
     rows = [sum(count[f"counted_{n}"] for count in counts.values()) for n in range(len(raw.counted))]
     return [f"{name}: {what}: {n:,} rows" for what, n in zip(raw.counted, rows, strict=True) if n]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 import zoneinfo
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,3 +113,21 @@ def check_timezone(name: object, where: str) -> None:
             expected="an IANA name such as Europe/London",
             hint=did_you_mean(str(name), zoneinfo.available_timezones()),
         ) from None
+
+
+def shell_value(value: object) -> str:
+    """Write a value as it is typed in a shell, behind the `=` of an override: texts and lists of them in quotes.
+
+    Without quotes, a shell splits texts at blanks and takes brackets for a pattern, and Hydra reads 8 as a number.
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return shlex.quote(f"[{','.join(_quoted(str(each)) for each in value)}]")
+    return shlex.quote(_quoted(str(value)))
+
+
+def _quoted(text: str) -> str:
+    """Quote a text for Hydra, where a backslash escapes a quote, or a backslash before one."""
+    escaped = re.sub(r'(\\*)("|\Z)', lambda found: found[1] * 2 + ('\\"' if found[2] else ""), text)
+    return f'"{escaped}"'

@@ -89,7 +89,7 @@ def read_manifest(folder: Path) -> Staged:
 
 
 def is_whole(folder: Path) -> bool:
-    """Tell whether a staged folder has its manifest and all the tables that it names, with as many rows."""
+    """Check whether a staged folder has its manifest and all the tables that it names, with as many rows."""
     try:
         staged = read_manifest(folder)
         return all(pq.read_metadata(folder / f"{name}.parquet").num_rows == rows for name, rows in staged.rows.items())

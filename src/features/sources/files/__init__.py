@@ -37,8 +37,8 @@ from features.sources.files.values import (
     trimmed,
 )
 from features.sources.raw import RAW_PREFIX, Doubt, OrderKey, Raw, Rule
-from features.sources.reading import hash_files, literal_path, query, readable, sql_literal
-from features.sources.shop_config import ShopConfig, check_keys
+from features.sources.reading import hash_files, literal_path, query, readable, sql_literal, sql_name
+from features.sources.shop_config import ShopConfig, check_keys, shell_value
 from features.tables import SPECS
 
 SAME = ("same.1", "same.2")  # rows that agree in both are equal in all columns of the file
@@ -349,7 +349,7 @@ class Files:
             fitting = list(islice(self._fitting_formats(_distinct(table, text, engine)), SUGGESTED))
             if not fitting:
                 return None
-            said = " or ".join(f"{config.key}.date_format={checked.typed(each)}" for each in fitting)
+            said = " or ".join(f"{config.key}.date_format={shell_value(each)}" for each in fitting)
             return f"{said} {'reads' if len(fitting) == 1 else 'each reads'} all rows"
 
         def of_numbers(table: ir.Table) -> str | None:
@@ -362,7 +362,7 @@ class Files:
                     fitting.append(change)
             if fitting:
                 said = " or ".join(
-                    " ".join(f"{config.key}.{key}={checked.typed(value)}" for key, value in change.items())
+                    " ".join(f"{config.key}.{key}={shell_value(value)}" for key, value in change.items())
                     for change in fitting[:SUGGESTED]
                 )
                 return f"{said} {'reads' if len(fitting) == 1 else 'each reads'} all rows"
@@ -425,13 +425,13 @@ def _reads_all(texts: ir.Table, read: Callable[[ir.Column], ir.Column]) -> bool:
 
 
 def _too_fine(texts: ir.Table, column: str, wanted: dt.DataType) -> str | None:
-    """Say how to round where there are more decimals than a column keeps: nobody does it unasked."""
+    """Return how to round where there are more decimals than a column keeps: nobody does it unasked."""
     if not wanted.is_decimal() or not _reads_all(texts, lambda values: values.try_cast("float64")):
         return None
-    scale = int(wanted.scale or 0)
+    scale, name = int(wanted.scale or 0), sql_name(column)
     return (
         f"more than {scale} decimals are not rounded unasked; a query rounds them: "
-        f"sql: SELECT * REPLACE (round({column}::DECIMAL(38, 9), {scale}) AS {column}) FROM ..."
+        f"sql: SELECT * REPLACE (round({name}::DECIMAL(38, 9), {scale}) AS {name}) FROM ..."
     )
 
 
@@ -458,7 +458,7 @@ def _is_id(column: str) -> bool:
 
 
 def _is_text(config: TableConfig, column: str) -> bool:
-    """Tell whether a raw column is read as a text; parts of an order's key are."""
+    """Check whether a raw column is read as a text; parts of an order's key are."""
     return column not in config.columns or _type(config.name, column).is_string()
 
 

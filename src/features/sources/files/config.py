@@ -208,14 +208,6 @@ def flag(entry: Any, where: str) -> bool:
     return _flag(False if entry is None else entry, where)
 
 
-def typed(value: object) -> str:
-    """Write a value of YAML as it is typed in a shell, behind the `=` of an override."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    escaped = str(value).replace('"', '\\"')
-    return f"'\"{escaped}\"'"
-
-
 def _check_path_or_sql(given: Mapping[str, Any], where: str) -> None:
     if "path" not in given and "sql" not in given:
         raise InputError(

@@ -19,7 +19,7 @@ def joined(parts: Sequence[ir.Column]) -> ir.StringColumn:
 
 
 def carried(lines: ir.Table, columns: Sequence[str]) -> ir.Table:
-    """Give lines without a value that of their order, where its other lines agree on one; `<column>_carried` tells."""
+    """Give lines without a value that of their order, where its other lines agree; `<column>_carried` marks them."""
     order = ibis.window(group_by="order_id")
     for column in columns:
         low, high = lines[column].min().over(order), lines[column].max().over(order)

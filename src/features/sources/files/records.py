@@ -27,8 +27,9 @@ import ibis.expr.types as ir
 
 from features.engines import DuckDB
 from features.errors import InputError, first_line, listing
-from features.sources.files.config import FORMATS, TableConfig, typed
+from features.sources.files.config import FORMATS, TableConfig
 from features.sources.reading import DAMAGED_WORKBOOK, literal_path, query, sql_literal
+from features.sources.shop_config import shell_value
 
 DELIMITERS = (",", ";", "\t", "|")
 COMPRESSED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -344,7 +345,7 @@ def _check_breaks(config: TableConfig, parts: Sequence[Part], dialect: Dialect, 
             where=config.where,
             expected="quotes around whole texts",
             found=f"{dialect.quote} before and after line ends",
-            hint=f"where each line is a record, {key}={typed('')}; where not, {key}={typed(dialect.quote)}",
+            hint=f"where each line is a record, {key}={shell_value('')}; where not, {key}={shell_value(dialect.quote)}",
         )
 
 

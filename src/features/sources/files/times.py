@@ -88,7 +88,7 @@ def formats() -> Iterator[str]:
 
 
 def may_fit(text: str, date_format: str) -> bool:
-    """Tell if a format is worth trying on a whole column, by one of its values."""
+    """Check whether a format is worth trying on a whole column, by one of its values."""
     if date_format in NUMBERED:
         return text.replace(".", "", 1).isdecimal()
     try:
@@ -99,7 +99,7 @@ def may_fit(text: str, date_format: str) -> bool:
 
 
 def has_zone(texts: ir.StringColumn) -> ir.BooleanColumn:
-    """Tell which texts say how far their time is from UTC."""
+    """Mark the texts that say how far their time is from UTC."""
     return texts.re_search(ZONE)
 
 

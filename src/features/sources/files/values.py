@@ -35,17 +35,17 @@ def trimmed(values: ir.Column) -> ir.StringColumn:
 
 
 def is_missing(texts: ir.StringColumn, words: Sequence[str]) -> ir.BooleanColumn:
-    """Tell which trimmed texts are words for nothing."""
+    """Mark the trimmed texts that are words for nothing."""
     return texts.lower().isin(["", *words])
 
 
 def is_whole_number(texts: ir.StringColumn) -> ir.BooleanColumn:
-    """Tell which ids are whole numbers with decimals of 0, as a column of doubles is written."""
+    """Mark the ids that are whole numbers with decimals of 0, as a column of doubles is written."""
     return texts.re_search(WHOLE)
 
 
 def is_address_in_capitals(texts: ir.StringColumn) -> ir.BooleanColumn:
-    """Tell which ids are e-mail addresses with capital letters, which mean the same without."""
+    """Mark the ids that are e-mail addresses with capital letters, which mean the same without."""
     return texts.contains("@") & (texts != texts.lower())
 
 
