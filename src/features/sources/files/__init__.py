@@ -125,7 +125,7 @@ class Files:
             with engine.progress(f"reading {config.name}"):
                 read = self._read(config, engine, scratch)
             typed, changed = self._typed_table(config, read)
-            table = _with_repeats(config.name, self._kept(config, typed, engine, scratch))
+            table = self._with_repeats(config, self._kept(config, typed, engine, scratch))
         counted = {what: table[_change(number)] for number, what in enumerate(changed)}
         if config.name == "transactions":
             table, of_lines = self._lines(config, table)
@@ -268,6 +268,13 @@ class Files:
             if _type(config.name, column).is_timestamp() and config.date_format is None:
                 yield f"{column} has its own distance from UTC", has_zone(text)
 
+    def _with_repeats(self, config: TableConfig, table: ir.Table) -> ir.Table:
+        """Mark the rows that repeat an earlier one; none where such rows are kept, as windows take long."""
+        if self.actions["duplicate_rows"] == "keep":
+            return table.mutate(is_repeated=ibis.literal(False))
+        order = [table[column] for column in _counted(config.name)]
+        return table.mutate(is_repeated=ibis.row_number().over(group_by=list(SAME), order_by=order) > 0)
+
     def _lines(self, config: TableConfig, table: ir.Table) -> tuple[ir.Table, dict[str, ir.BooleanColumn]]:
         """Finish the lines of orders: amounts, values of the order, returns that are netted."""
         columns = [column for column in CARRIED if column in config.columns]
@@ -383,12 +390,6 @@ class Files:
 
             if all(may_fit(text, form) for text in first) and _reads_all(texts, plausible):
                 yield form
-
-
-def _with_repeats(name: str, table: ir.Table) -> ir.Table:
-    """Mark the rows that repeat an earlier one."""
-    earlier = ibis.row_number().over(group_by=list(SAME), order_by=[table[column] for column in _counted(name)])
-    return table.mutate(is_repeated=earlier > 0)
 
 
 def _any(conditions: Iterable[ir.BooleanColumn]) -> ir.BooleanColumn:
