@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from experiments.gate.next_steps import advise
 from experiments.gate.rule import Comparison, Decision, Outcome
 from experiments.models.registry import label_of
 from experiments.reports.html import document, table
@@ -134,7 +135,7 @@ def decision_page(
         _ledger(look, looks),
         "<h2>What would help</h2>",
         _needed(decision),
-        "".join(["<ul>", *(f"<li>{escape(advice)}</li>" for advice in decision.advice), "</ul>"]),
+        "".join(["<ul>", *(f"<li>{escape(said)}</li>" for said in advise(decision, verdict, horizon_days)), "</ul>"]),
         "<p class=foot>Intervals describe how much the figures vary over resamples of this window "
         "(bootstrap); another season varies too.</p>",
     ]

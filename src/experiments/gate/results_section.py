@@ -85,9 +85,7 @@ def result_parts(answers: Sequence[Answer]) -> list[Part]:
     said = f"{len(shown)} of {len(answers)} tasks have a model that beats the best baseline"
     lead = f"{said}: {', '.join(shown)}." if shown else f"{said}."
     if baselines:
-        lead += f" A baseline is in use for {enumerated(baselines)}: nothing measured better."
-    else:
-        lead += " Use the models below: each measured best."
+        lead += f" A baseline is in use for {enumerated(baselines)}."
     parts: list[Part] = [Text(lead, "lead")]
     for answer in answers:
         parts.append(Text(f"{answer.task}: {answer.said}."))
@@ -105,8 +103,8 @@ def result_parts(answers: Sequence[Answer]) -> list[Part]:
     parts.append(
         Text(
             "Each model was compared with every baseline on the same rows, in windows that it was not chosen on, the "
-            "sealed one among them. What is in use is the model that measured best. Intervals show how "
-            "far figures vary with the customers (of a series: the weeks or days), not with the season.",
+            "sealed one among them. What is in use measured best, or no other model was shown to be better. Intervals "
+            "show how far figures vary with the customers (of a series: the weeks or days), not with the season.",
             "note",
         )
     )
