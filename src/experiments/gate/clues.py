@@ -13,6 +13,7 @@ from experiments.evaluation.metrics import Metric
 from experiments.evaluation.validation import Evaluation
 
 FEWEST_TRIALS = 6  # below that, half of them says little
+LEAST_SHARE = 0.1  # of the rows: a smaller part is not worth a feature
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,13 @@ def parts_of(metric: Metric, evaluation: Evaluation, frequency: pd.Series) -> li
     Returns
     -------
     list of Part
-        Those in which the metric is defined.
+        Those of a tenth of the rows or more, in which the metric is defined.
     """
     one = (frequency == 0).to_numpy()
     groups = {"customers with one purchase day": one, "customers with several purchase days": ~one}
     found = []
     for name, inside in groups.items():
-        if inside.any():
+        if inside.mean() >= LEAST_SHARE:
             figure = float(metric(evaluation.y[inside], evaluation.prediction[inside]))
             if not math.isnan(figure):
                 found.append(Part(name, float(inside.mean()), figure))

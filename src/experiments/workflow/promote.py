@@ -458,7 +458,7 @@ def decision_text(session: Session, look: Look) -> str:
         serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"
         lines.append(f"next: {session.again('score')}, or {serve}")
     else:
-        lines.append(f"next: {session.again('score')} scores with what is in use")
+        lines.append(f"next: {session.again('score')}")
     return "\n".join(lines)
 
 
