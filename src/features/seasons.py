@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-CUTOFF_DAY = "cutoff_day"  # the feature that says when, as days since the epoch
+CUTOFF_DAY = "cutoff_day"  # the feature that says when, as `days_since_epoch` of the cutoff
+EPOCH = date(1970, 1, 1)
 YEAR_DAYS = 364  # 52 weeks, so that the weekdays are the same
 SETTLED_DAYS = 60  # a season is not read from windows that begin sooner after the first day that is known
+
+
+def days_since_epoch(day: date) -> int:
+    """Return the days from 1970-01-01 to a day, the unit of the feature `cutoff_day`."""
+    return (day - EPOCH).days
 
 
 def same_weeks(day: ArrayLike, days: Sequence[float], values: Sequence[float]) -> np.ndarray:

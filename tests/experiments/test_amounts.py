@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from datetime import date, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from experiments.evaluation.amounts import (
     PRIOR,
@@ -21,9 +24,11 @@ from experiments.evaluation.amounts import (
     signed,
 )
 from experiments.evaluation.spend_metrics import gini
+from experiments.evaluation.splits import make_splits
 from experiments.models import NaiveSpend
 from experiments.models.base import dump, load
 from experiments.models.calibrated import Calibrated
+from experiments.workflow.calibration import MOST_WINDOWS, past_cutoffs
 from features.errors import InputError
 from features.seasons import same_weeks
 from seasonal_amounts import amounts_of
@@ -62,6 +67,38 @@ class TestSameWeeks:
         assert Season({}).at(LAST) is None
         assert Season({LAST - timedelta(days=200): 0.3}).at(LAST) is None
         assert year(0.3).at(LAST + timedelta(days=HORIZON)) == pytest.approx(0.3)
+
+
+@example(horizon_days=60, step_days=28, training_step_days=28, spare_days=125)  # Complete Journey
+@example(horizon_days=100, step_days=30, training_step_days=30, spare_days=5)
+@example(horizon_days=90, step_days=30, training_step_days=7, spare_days=400)
+@given(
+    horizon_days=st.integers(1, 200),
+    step_days=st.integers(1, 120),
+    training_step_days=st.integers(1, 120),
+    spare_days=st.integers(0, 900),
+)
+def test_every_past_cutoff_has_a_training_cutoff_and_they_stand_half_a_horizon_apart(
+    horizon_days, step_days, training_step_days, spare_days
+):
+    start, half = date(2017, 1, 1), timedelta(days=horizon_days) / 2
+    splits = make_splits(
+        start,
+        start + timedelta(days=60 + 3 * horizon_days + spare_days),
+        horizon_days=horizon_days,
+        step_days=step_days,
+        training_step_days=training_step_days,
+        min_history_days=60,
+        n_validation=3,
+    )
+    found, refit = past_cutoffs(splits), splits.refit()
+    assert len(found) <= MOST_WINDOWS
+    assert set(found) <= set(refit)
+    for cutoff in found:
+        assert any(day + 2 * half <= cutoff for day in refit)
+    assert all(later - earlier >= half for earlier, later in pairwise(found))
+    if refit[-1] - refit[0] >= 2 * half:
+        assert found[-1] == refit[-1]
 
 
 class TestForecast:
@@ -175,6 +212,7 @@ class TestCalibrated:
         assert np.array_equal(load(dump(model)).predict(self.X), model.predict(self.X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["clv", "repurchase"])
 def test_recovery_on_seasonal_shops(task):
     """Two years of simulated shops with a strong autumn, the last window within it or after it."""

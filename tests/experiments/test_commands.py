@@ -276,6 +276,7 @@ def test_train_override_and_roll_back(workspace: Path, run: Run) -> None:
     assert json.loads(client(workspace).get_registered_model(NAME).tags["champions"]) == [1]
 
 
+@pytest.mark.slow
 def test_another_horizon_is_another_question_whose_columns_stand_beside(workspace: Path, run: Run) -> None:
     other = [*QUICK, "task.horizon_days=60"]
     assert "cdnow-clv_60d has no version to promote" in run("promote", *other, code=2).stderr
@@ -300,6 +301,7 @@ def trials(folder: Path) -> int:
     return len(kind(folder, "trial"))
 
 
+@pytest.mark.slow
 def test_a_champion_of_another_target_is_refused_before_the_search_and_can_be_retired(
     workspace: Path, run: Run
 ) -> None:
@@ -316,11 +318,35 @@ def test_a_champion_of_another_target_is_refused_before_the_search_and_can_be_re
     run(*shlex.split(way_out), "reason=another horizon")
     registry = Registry(client(workspace), NAME)
     assert registry.champion() is None
-    assert registry.get(1).tags["rolled_back"] == "another horizon"
+    assert registry.get(1).tags["retired"] == "another horizon"
     assert "has no champion to retire" in run(*shlex.split(way_out), code=2).stderr
     run("train", *QUICK, "model=bg_nbd")
     run("promote", *QUICK)
     assert registry.champion() is not None
+
+
+@pytest.mark.slow
+def test_a_retired_champion_comes_back_by_the_commands_that_are_printed_and_a_rolled_back_one_is_replaced(
+    workspace: Path, run: Run
+) -> None:
+    def next_of(printed: str) -> list[str]:
+        (command,) = re.findall(r"next: experiments (.*?)(?:,|$)", printed, re.M)
+        return shlex.split(command)
+
+    retired = run("promote", *QUICK, "retire=true", "reason=to see the way back").stdout
+    tuned = run(*next_of(retired), "tuning.n_trials=4").stdout
+    registry = Registry(client(workspace), NAME)
+    assert registry.champion() is None
+    run(*next_of(tuned))
+    assert registry.champion().number == 1
+    assert len(registry.ledger()) == 1
+
+    run("promote", *QUICK, "retire=true")
+    registry.tag(1, {"rolled_back": "worse"})
+    done = run("run", *QUICK, "report.sections=[verdicts]").stdout
+    assert "version 1 is still the best and was rolled back (worse); in use without a look: version 2, naive_" in done
+    assert registry.champion().is_baseline
+    assert len(registry.ledger()) == 1
 
 
 def with_more(name: str, feature: str, more: int) -> Family:
@@ -335,6 +361,7 @@ def with_more(name: str, feature: str, more: int) -> Family:
     return dataclasses.replace(family, build=build, features={**family.features, "unread": "nothing reads it"})
 
 
+@pytest.mark.slow
 def test_a_champion_is_skipped_if_a_feature_that_it_reads_changed_and_the_others_score(
     workspace: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -436,6 +463,7 @@ def test_the_best_measured_baseline_is_used_until_it_is_beaten(
     assert "champion" not in rivals  # it is one of the baselines
 
 
+@pytest.mark.slow
 def test_a_baseline_replaces_a_worse_model_that_was_put_in_use_by_hand(workspace: Path, run: Run) -> None:
     """Never is something in use that a baseline beats provably in the same windows."""
     without_a_champion(workspace)

@@ -26,7 +26,7 @@ from experiments.gate.rule import Comparison, Decision, Outcome, correct
 from experiments.tracking import packaging
 from experiments.tracking.registry import LONGEST_TAG, Registry
 from experiments.tracking.store import connect
-from experiments.workflow import promote
+from experiments.workflow import promote, run
 from experiments.workflow.session import Session
 from features.errors import InputError
 from workplace import QUICK, ROOT, environment
@@ -267,6 +267,51 @@ def test_rolling_back_follows_the_history_of_the_alias(registry: Registry) -> No
     assert champion(registry) == 1
     registry.crown(2, "back by hand")
     assert "rolled_back" not in registry.get(2).tags
+
+
+def test_a_retired_version_may_be_judged_again_and_rolling_back_restores_the_one_before(registry: Registry) -> None:
+    assert look(registry, 1, promote=True).fresh
+    assert registry.retire("another question") == 1
+    retired = registry.get(1)
+    assert (champion(registry), retired.tags["retired"], retired.rolled_back) == (None, "another question", None)
+    with pytest.raises(InputError, match="no champion to go back to"):
+        registry.roll_back("test")
+    assert not look(registry, 1, promote=True).fresh  # the same window and rule: the recorded look stands
+    assert champion(registry) == 1
+    assert "retired" not in registry.get(1).tags
+    registry.crown(2, "test")
+    registry.retire("test")
+    assert registry.history() == [1]
+    assert registry.roll_back("test") == (1, 1)
+    assert champion(registry) == 1
+
+
+def test_a_task_without_a_champion_whose_candidate_is_not_judged_gets_a_baseline(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of four candidates one was rolled back, one is refused, one refused beside a champion, and one is judged."""
+    used, refusal = [], InputError("undefined there")
+    registry.tag(1, {"rolled_back": "worse"})
+    of_champion = MagicMock(registry=MagicMock(champion=lambda: registry.get(3)))
+    answers = [
+        run.Answer(MagicMock(registry=registry), candidate=registry.get(1)),
+        run.Answer(MagicMock(registry=registry), candidate=registry.get(2)),
+        run.Answer(of_champion, candidate=registry.get(2)),
+        run.Answer(MagicMock(registry=registry), candidate=registry.get(2)),
+    ]
+    monkeypatch.setattr(run, "promote_together", lambda sessions, candidates: [refusal, refusal, MagicMock()])
+    monkeypatch.setattr(run, "use_baseline_unjudged", lambda session, why: used.append((session, why.problem)))
+    run.judge(answers)
+    assert used == [
+        (answers[0].session, "version 1 is still the best and was rolled back"),
+        (answers[1].session, "undefined there"),
+    ]
+    assert [(answer.is_unjudged, answer.is_skipped) for answer in answers] == [
+        (True, False),
+        (True, False),
+        (False, True),
+        (False, False),
+    ]
 
 
 def test_a_version_predicts_with_its_own_code(finished_run: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,6 +180,15 @@ class TestBootstrap:
         parts = paired_bootstrap(gini, y, {"m": p}, customers, n_resamples=50, seed=4)
         np.testing.assert_allclose(parts["m"].draws, whole["m"].draws, rtol=1e-12)
 
+    def test_a_chunk_has_at_most_the_cells_that_fit_also_where_few_units_of_many_have_rows(self, monkeypatch):
+        monkeypatch.setattr("experiments.evaluation.bootstrap.CELLS_AT_ONCE", 300)
+        among, few = np.arange(100), np.array([3, 7])
+        chunks = list(resample_weights(few, 10, seed=1, among=among))
+        assert [len(chunk) for chunk in chunks] == [3, 3, 3, 1]
+        (whole,) = resample_weights(among, 3, seed=1)
+        assert np.array_equal(chunks[0], whole[:, few])
+        assert [len(chunk) for chunk in resample_weights(np.repeat(few, 75), 4, seed=1)] == [2, 2]
+
     def test_models_share_resamples_so_a_constant_gain_has_no_variance(self):
         y, p, customers = some_customers()
         draws = paired_bootstrap(total_ratio, y, {"a": p, "b": p * 2}, customers, n_resamples=200, seed=0)

@@ -20,7 +20,8 @@ def main(config: Config) -> None:
         )
     if config.rollback:
         before, now = roll_back(session, config.reason)
-        print(f"{session.registered_name}: champion is version {now} again (was {before})")
+        was = f"was {before}" if before != now else "there was none"
+        print(f"{session.registered_name}: champion is version {now} again ({was})")
     elif config.retire:
         number = retire(session, config.reason)
         print(f"{session.registered_name}: version {number} is kept and out of use")

@@ -39,7 +39,7 @@ USE = {
 
 @dataclass(frozen=True)
 class Prior:
-    """What shops in general show of the shift of a window.
+    """Prior of the shift of a window, by what shops in general show.
 
     Fitted on 47 simulated seasonal shops, with a wider drift (0.06 in place of 0.04) and fewer degrees of freedom (10
     in place of 19): real shops may be less like each other.
@@ -77,7 +77,7 @@ PRIOR = Prior()
 
 @dataclass(frozen=True)
 class Window:
-    """What one past window showed.
+    """One past window: its shift, its season, and the chance in it.
 
     Attributes
     ----------
@@ -191,7 +191,7 @@ def n_apart(windows: Sequence[Window], horizon_days: int) -> float:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is added to a model's log total at a cutoff: the level of its training windows, the drift, the season.
+    """Terms added to a model's log total at a cutoff: the level of its training windows, the drift, the season.
 
     Attributes
     ----------
@@ -211,7 +211,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Amounts:
-    """How far the totals of a calibrated model can be trusted.
+    """Trust in the totals of a calibrated model, from past windows.
 
     Attributes
     ----------
@@ -236,7 +236,7 @@ class Amounts:
 
     @property
     def knows_season(self) -> bool:
-        """Whether the same weeks of the year before are known for the window to come."""
+        """True if the same weeks of the year before are known for the window to come."""
         return self.calibration.season.at(self.following) is not None
 
     def interval(self, cutoff: date | None = None) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from experiments.evaluation.metrics import Metric
 from experiments.evaluation.weighted import ratio
 from features.errors import InputError, did_you_mean
 
-CELLS_AT_ONCE = 16_000_000  # resamples x rows held in memory, a byte each
+CELLS_AT_ONCE = 16_000_000  # resamples x (rows, or units if there are more of them) held in memory, a byte each
 JACKKNIFE_GROUPS = 200
 Measured = Callable[[np.ndarray, ThreadPoolExecutor], list[np.ndarray]]
 
@@ -238,7 +238,7 @@ def resample_weights(
             "the blocks of the bootstrap do not fit", where="block", expected=f"1 to {n:,} units", found=str(block)
         )
     rng = np.random.default_rng(seed)
-    chunk = max(1, CELLS_AT_ONCE // len(row_of))
+    chunk = max(1, CELLS_AT_ONCE // max(n, len(row_of)))
     for start in range(0, n_resamples, chunk):
         size = min(chunk, n_resamples - start)
         counts = np.empty((size, n), dtype=np.uint8)

@@ -141,9 +141,9 @@ def check_is_candidate(version: Version, *, tune: str, by_hand: str) -> None:
             where=version.name,
             hint=f"name another version: experiments promote version=…, or {by_hand}",
         )
-    if "rolled_back" in version.tags:
+    if version.rolled_back is not None:
         raise InputError(
-            f"version {version.number} was rolled back: {version.tags['rolled_back']}",
+            f"version {version.number} was rolled back: {version.rolled_back}",
             where=version.name,
             hint=f"tune a new version, or {by_hand}",
         )

@@ -120,7 +120,7 @@ class Task(ABC):
         return f"_{self.horizon_days}d" if self.differs("horizon_days", defaults) else ""
 
     def differs(self, option: str, defaults: Mapping[str, Any]) -> bool:
-        """Tell whether an option is not the default one."""
+        """Return True if an option is not the default one."""
         return option in defaults and getattr(self, option) != defaults[option]
 
     @classmethod
@@ -393,7 +393,7 @@ class AmountTask(Task):
     amounts: Mapping[str, tuple[float, float]]
 
     link: ClassVar[str]
-    """How a total is moved: `log` of amounts that may grow without limit, `logit` of probabilities."""
+    """Scale on which a total is moved: `log` of amounts that may grow without limit, `logit` of probabilities."""
 
     def __post_init__(self) -> None:
         check_bounds(self.amounts)

@@ -21,6 +21,8 @@ from experiments.tracking.packaging import models_digest, predict_apart, synthet
 from features.errors import InputError, first_line
 
 CHAMPION = "champion"
+ROLLED_BACK = "rolled_back"  # tag of a champion that was found worse: it is not judged again
+RETIRED = "retired"  # tag of a champion that was taken out of use: it may be judged again
 LONGEST_TAG = 5000  # characters that MLflow's databases hold; some cut the rest off silently
 OUTCOME_ROOM = 1000  # of these characters, for the outcome that is added to a look later
 
@@ -51,12 +53,12 @@ class Version:
 
     @property
     def question(self) -> str:
-        """What it answers, without the shop: the task's name, and what is not the task's default: `clv_180d`."""
+        """Name of the question that it answers, without the shop: the task's name and its suffix, as in `clv_180d`."""
         return self.name.removeprefix(f"{self.tags['shop']}-")
 
     @property
     def suffix(self) -> str:
-        """What its question has in addition to the task's name, as its columns among the scores have: `_180d`."""
+        """End of the question's name and of its columns in the scores: options that are not the default, as `_180d`."""
         return self.question.removeprefix(self.tags["task"])
 
     @property
@@ -73,6 +75,11 @@ class Version:
     def is_baseline(self) -> bool:
         """True for a baseline that is in use because no model was shown to be better."""
         return self.tags.get("kind") == "naive"
+
+    @property
+    def rolled_back(self) -> str | None:
+        """Reason why it was rolled back, after which it is not judged again; None for other versions."""
+        return self.tags.get(ROLLED_BACK)
 
     @property
     def has_current_code(self) -> bool:
@@ -211,8 +218,8 @@ class Registry:
         self.client.set_registered_model_alias(self.name, CHAMPION, str(number))
         self._remember([*history, number])
         self.tag(number, {"promoted": reason})
-        if "rolled_back" in version.tags:
-            self.client.delete_model_version_tag(self.name, str(number), "rolled_back")
+        for tag in {ROLLED_BACK, RETIRED} & version.tags.keys():
+            self.client.delete_model_version_tag(self.name, str(number), tag)
 
     def history(self) -> list[int]:
         """Return the numbers of all champions in order, the present one last."""
@@ -225,6 +232,8 @@ class Registry:
     def roll_back(self, reason: str) -> tuple[int, int]:
         """Make the previous champion the champion again, and return the numbers (from, to).
 
+        After `retire` there is no champion: the last of `history` is restored, and both numbers are its own.
+
         Raises
         ------
         InputError
@@ -232,22 +241,26 @@ class Registry:
         """
         champion = self.champion()
         before = [number for number in self.history() if champion is None or number != champion.number]
-        if champion is None or not before:
+        if not before:
             raise InputError(
                 f"{self.name} has no champion to go back to",
                 where="rollback=true",
-                expected="at least two promotions",
+                expected="an earlier champion",
                 found=f"champions so far: {self.history() or 'none'}",
             )
         previous = before[-1]
         self.get(previous)  # a deleted version raises before anything changes
         self.client.set_registered_model_alias(self.name, CHAMPION, str(previous))
         self._remember(before)
-        self.tag(champion.number, {"rolled_back": reason})
+        if champion is None:
+            return previous, previous
+        self.tag(champion.number, {ROLLED_BACK: reason})
         return champion.number, previous
 
     def retire(self, reason: str) -> int:
         """Take the champion out of use, without another in its place, and return its number.
+
+        The gate may judge it again.
 
         Raises
         ------
@@ -259,7 +272,7 @@ class Registry:
             raise InputError(f"{self.name} has no champion to retire", where="retire=true", expected="a champion")
         self.client.delete_registered_model_alias(self.name, CHAMPION)
         self._remember([number for number in self.history() if number != champion.number])
-        self.tag(champion.number, {"rolled_back": reason})
+        self.tag(champion.number, {RETIRED: reason})
         return champion.number
 
     def tag(self, number: int, tags: Mapping[str, str]) -> None:

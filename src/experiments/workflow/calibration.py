@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -24,6 +25,7 @@ from experiments.evaluation.splits import Splits
 from experiments.evaluation.validation import Dataset
 from experiments.tasks.base import AmountTask
 from features.errors import UnsuitableDataError
+from features.seasons import days_since_epoch
 
 if TYPE_CHECKING:
     from experiments.models.base import Model
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_WINDOWS = 5
-EPOCH = date(1970, 1, 1)
 LEAST_ELASTICITY = 0.05  # of a total in the log odds, where nearly all customers have the event or nearly none
 
 
@@ -76,7 +77,7 @@ def calibrated(session: Session, name: str, model: Model, build: Callable[[], Mo
     ----------
     session : Session
     name : str
-        What the model is called in the log.
+        Of the model, in the log.
     model : Model
         Fitted on the windows of `splits.refit()`.
     build : callable
@@ -132,10 +133,13 @@ def look_back(task: AmountTask, build: Callable[[], Model], dataset: Dataset, sp
 
 
 def past_cutoffs(splits: Splits) -> list[date]:
-    """Return the cutoffs of the windows before the sealed one that follow a training window, ascending."""
-    first = splits.earliest + timedelta(days=splits.horizon_days)
-    stride = max(1, round(splits.horizon_days / 2 / splits.step_days))
-    later = [day for day in splits.refit() if day >= first]
+    """Return the latest cutoffs before the sealed one, at most `MOST_WINDOWS`, ascending.
+
+    Each follows the whole window of a training cutoff, and they are half a horizon apart at least.
+    """
+    refit, horizon = splits.refit(), timedelta(days=splits.horizon_days)
+    later = [day for day in refit if day - horizon >= refit[0]]
+    stride = math.ceil(splits.horizon_days / 2 / splits.training_step_days)
     return later[::-1][::stride][:MOST_WINDOWS][::-1]
 
 
@@ -179,7 +183,7 @@ def calibrate(task: AmountTask, model: Model, hindcasts: Sequence[Hindcast], tod
         link=task.link,
         constant=level + expected.drift,
         weight=expected.weight,
-        days=[(day - EPOCH).days for day in days],
+        days=[days_since_epoch(day) for day in days],
         shifts=[season.shifts[day] for day in days],
         slope=slope,
         stretch=1 / _elasticity(own.p) if task.link == "logit" else 1.0,

@@ -38,7 +38,8 @@ class Answer:
     refusal : InputError or None
         The reason why there is no candidate, or no look at it.
     is_unjudged : bool
-        Whether no model suits the data. A baseline or an earlier champion is in use then, without a look.
+        Whether no model suits the data, or could be judged. A baseline or an earlier champion is in use then, without
+        a look.
     """
 
     session: Session
@@ -161,8 +162,11 @@ def search(session: Session) -> Answer:
 
 
 def judge(answers: Sequence[Answer]) -> None:
-    """Let the gate judge all candidates together, except those that were rolled back."""
-    judged = [(a, a.candidate) for a in answers if a.candidate is not None and "rolled_back" not in a.candidate.tags]
+    """Let the gate judge all candidates together, except those that were rolled back.
+
+    A task whose candidate was not judged, and that has no champion, gets a baseline without a look.
+    """
+    judged = [(a, a.candidate) for a in answers if a.candidate is not None and a.candidate.rolled_back is None]
     ends = promote_together([answer.session for answer, _ in judged], [candidate for _, candidate in judged])
     for (answer, _), end in zip(judged, ends, strict=True):
         if isinstance(end, InputError):
@@ -170,6 +174,22 @@ def judge(answers: Sequence[Answer]) -> None:
             answer.refusal = end
         else:
             answer.look = end
+    for answer in answers:
+        if answer.candidate is not None and answer.look is None and answer.session.registry.champion() is None:
+            leave_unjudged(answer, answer.candidate)
+
+
+def leave_unjudged(answer: Answer, candidate: Version) -> None:
+    """Put a baseline in use for a task without a champion whose candidate was not judged."""
+    refusal = answer.refusal or InputError(
+        f"version {candidate.number} is still the best and was rolled back", found=candidate.rolled_back or ""
+    )
+    try:
+        use_baseline_unjudged(answer.session, refusal)
+    except UnsuitableDataError as error:
+        logger.warning("%s has no baseline in use: %s", answer.name, error.problem)
+        return
+    answer.refusal, answer.is_unjudged = refusal, True
 
 
 COLUMNS = ("task", "verdict", "metric", "candidate", "best baseline", "in use", "best not in use", "amounts")

@@ -157,7 +157,7 @@ def own_columns(scores: pd.DataFrame, version: Version) -> pd.DataFrame:
 
 
 def about(name: str, version: Version) -> dict[str, object]:
-    """Return the columns that say what a task's scores owe their figures to."""
+    """Return the columns that name the horizon, version, verdict, population and amounts behind a task's scores."""
     return {
         f"{name}_horizon_days": int(version.tags["horizon_days"]),
         f"{name}_model": f"{version.name}/{version.number}",

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import ibis
 import ibis.expr.types as ir
 
 from features.families.registry import family
-from features.seasons import CUTOFF_DAY
+from features.seasons import CUTOFF_DAY, days_since_epoch
 from features.tables import Tables
-
-EPOCH = date(1970, 1, 1)
 
 
 @family(
@@ -24,4 +20,4 @@ EPOCH = date(1970, 1, 1)
 def calendar(past: Tables) -> ir.Table:
     """Give every customer the day of the cutoff."""
     customers = past.transactions.select("customer_id").distinct()
-    return customers.mutate(**{CUTOFF_DAY: ibis.literal((past.end - EPOCH).days)})
+    return customers.mutate(**{CUTOFF_DAY: ibis.literal(days_since_epoch(past.end))})
