@@ -121,14 +121,7 @@ def decision_page(
         _gains(decision),
         "<h2>Figures</h2>",
         _figures(decision, model),
-        "<h2>Guards</h2>",
-        table(
-            ["guard", "found", "allowed", ""],
-            (
-                [name, figure(found), f"{low:g} to {high:g}", "holds" if low <= found <= high else "broken"]
-                for name, (low, found, high) in decision.guards.items()
-            ),
-        ),
+        _guards(decision),
         "<h2>Windows</h2>",
         _windows(decision),
         "<h2>Looks at this window</h2>",
@@ -150,6 +143,16 @@ def _reasons(outcome: Outcome) -> str:
         + "".join(f"<li>{escape(r)}</li>" for r in outcome.reasons)
         + "</ul>"
     )
+
+
+def _guards(decision: Decision) -> str:
+    if not decision.guards:
+        return ""
+    rows = (
+        [name, figure(found), f"{low:g} to {high:g}", "holds" if low <= found <= high else "broken"]
+        for name, (low, found, high) in decision.guards.items()
+    )
+    return "<h2>Guards</h2>" + table(["guard", "found", "allowed", ""], rows)
 
 
 def _gains(decision: Decision) -> str:

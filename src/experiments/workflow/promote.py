@@ -421,7 +421,7 @@ def _plan(session: Session, candidate: Version, rival: Version | None, coming: N
 
 def _in_use_now(session: Session, look: Look) -> str:
     """Return version, model and figure of the champion in words."""
-    use = used(look)
+    use = look.use
     return f"{in_use(session)}, {use_text(look.decision, use)}" if use is not None else in_use(session)
 
 
@@ -460,13 +460,6 @@ def decision_text(session: Session, look: Look) -> str:
     else:
         lines.append(f"next: {session.again('score')}")
     return "\n".join(lines)
-
-
-def used(look: Look) -> Use | None:
-    """Return the model that is used after a look, with its figure; None for a look of before."""
-    decision, outcome = look.decision, look.outcome
-    assert outcome is not None
-    return next((use for use in (decision.use, decision.stay) if use is not None and use.model == outcome.use), None)
 
 
 def use_text(decision: Decision, use: Use) -> str:
