@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from experiments.gate.results_section import Answer, result_parts
-from experiments.gate.rule import Comparison, Decision
+from experiments.gate.rule import Comparison, Decision, Use
 from experiments.reports.material import InUse
 from experiments.reports.section import Part, Picture, Table, Text
 from experiments.tasks.clv import value_parts
@@ -61,7 +61,7 @@ def test_how_far_amounts_can_be_trusted_stands_beside_them():
 def test_a_baseline_is_named_with_its_total_ratio_or_as_never_evaluated():
     parts = valued([10.0] * 20, RULE)
     assert "(the baseline all that was spent so far); the top tenth" in texts(parts, "lead")[0]
-    said = "No model measured better than this baseline. In the sealed window its total was 1.31 times the actual one."
+    said = "This is a baseline. In the sealed window its total was 1.31 times the actual one."
     assert texts(parts, "plain")[0].startswith(said)
     unseen = dataclasses.replace(RULE, is_judged=False)
     assert "never evaluated" in texts(valued([10.0] * 20, unseen), "plain")[0]
@@ -137,21 +137,19 @@ def answers() -> list[Answer]:
         "clv",
         {"verdict": "strong", "model": "lightgbm"},
         "strong: it ranks",
-        "LightGBM",
+        Use("candidate", "x", 0.45, (0.43, 0.47), ("2017-10-03",), "naive_past_total", "total spend so far", 0.4, "r"),
         "LightGBM",
         decided(0.05),
-        "w",
     )
     lost = Answer(
         "repurchase",
         {"verdict": "undecided", "model": "naive_frequency", "kind": "naive"},
         "undecided: cannot be told",
-        "logistic regression",
+        None,
         "purchase days so far",
         decided(0.001),
-        "w",
     )
-    unseen = Answer("segmentation", {"model": "segmentation"}, "not judged", "", "clusters", None, "")
+    unseen = Answer("segmentation", {"model": "segmentation"}, "not judged", None, "clusters", None)
     return [won, lost, unseen]
 
 
@@ -159,7 +157,7 @@ def test_results_count_the_tasks_with_a_model_and_name_what_is_in_use(answers):
     parts = result_parts(answers)
     (lead,) = texts(parts, "lead")
     assert lead.startswith("1 of 3 tasks have a model that beats the best baseline: clv.")
-    assert "A baseline is in use for repurchase: nothing measured better." in lead
+    assert "A baseline is in use for repurchase." in lead
     (frame,) = (part.frame.set_index("task") for part in parts if isinstance(part, Table))
     assert frame["verdict"].to_dict() == {"clv": "strong", "repurchase": "undecided", "segmentation": "not judged"}
     assert frame["in use"].to_dict() == {
@@ -168,7 +166,11 @@ def test_results_count_the_tasks_with_a_model_and_name_what_is_in_use(answers):
         "segmentation": "clusters",
     }
     assert frame.loc["clv", ["figure", "interval", "its figure"]].tolist() == ["gini 0.450", "0.430 to 0.470", "0.400"]
-    assert frame.loc["segmentation", "judged"] == "-"
+    assert frame.loc["clv", ["windows", "best not in use"]].tolist() == [
+        "the window from 2017-10-03",
+        "total spend so far",
+    ]
+    assert frame.loc["segmentation", "figure"] == "-"
     (picture,) = (part for part in parts if isinstance(part, Picture))
     axes = picture.figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["clv", "repurchase"]

@@ -11,4 +11,6 @@ def main(config: Config) -> None:
     session = session_of(config)
     written = score(session, output=config.output)
     print(f"{written.rows:,} customers as of {written.cutoff} in {written.path}")
-    print(f"next: mlflow models serve -m models:/{session.registered_name}@champion --env-manager local -p 5001")
+    name = session.registered_name
+    serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"
+    print(f"next: {serve if session.registry.champion() is not None else session.again('tune')}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from experiments.gate.next_steps import advise
 from experiments.gate.rule import Comparison, Decision, Outcome
 from experiments.models.registry import label_of
 from experiments.reports.html import document, table
@@ -120,21 +121,14 @@ def decision_page(
         _gains(decision),
         "<h2>Figures</h2>",
         _figures(decision, model),
-        "<h2>Guards</h2>",
-        table(
-            ["guard", "found", "allowed", ""],
-            (
-                [name, figure(found), f"{low:g} to {high:g}", "holds" if low <= found <= high else "broken"]
-                for name, (low, found, high) in decision.guards.items()
-            ),
-        ),
+        _guards(decision),
         "<h2>Windows</h2>",
         _windows(decision),
         "<h2>Looks at this window</h2>",
         _ledger(look, looks),
         "<h2>What would help</h2>",
         _needed(decision),
-        "".join(["<ul>", *(f"<li>{escape(advice)}</li>" for advice in decision.advice), "</ul>"]),
+        "".join(["<ul>", *(f"<li>{escape(said)}</li>" for said in advise(decision, verdict, horizon_days)), "</ul>"]),
         "<p class=foot>Intervals describe how much the figures vary over resamples of this window "
         "(bootstrap); another season varies too.</p>",
     ]
@@ -149,6 +143,16 @@ def _reasons(outcome: Outcome) -> str:
         + "".join(f"<li>{escape(r)}</li>" for r in outcome.reasons)
         + "</ul>"
     )
+
+
+def _guards(decision: Decision) -> str:
+    if not decision.guards:
+        return ""
+    rows = (
+        [name, figure(found), f"{low:g} to {high:g}", "holds" if low <= found <= high else "broken"]
+        for name, (low, found, high) in decision.guards.items()
+    )
+    return "<h2>Guards</h2>" + table(["guard", "found", "allowed", ""], rows)
 
 
 def _gains(decision: Decision) -> str:

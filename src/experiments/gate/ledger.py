@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from experiments.gate.rule import Decision, Outcome, alpha_of_look
+from experiments.gate.rule import Decision, Outcome, Use, alpha_of_look
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from experiments.tracking.registry import Registry, Version
@@ -89,6 +89,15 @@ class Look:
         alone = self.decision.reasons
         added = tuple(reason for reason in recorded["reasons"] if reason not in alone)
         return Outcome(**{**recorded, "reasons": alone + added})
+
+    @property
+    def use(self) -> Use | None:
+        """The model that is used after the look, with its figure; None in older ledgers."""
+        decision, outcome = self.decision, self.outcome
+        assert outcome is not None
+        return next(
+            (use for use in (decision.use, decision.stay) if use is not None and use.model == outcome.use), None
+        )
 
     @property
     def changes_use(self) -> bool:

@@ -11,16 +11,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.gate.decision_page import figure as short
-from experiments.gate.decision_page import in_words
 from experiments.gate.ledger import Look
-from experiments.gate.rule import Decision
+from experiments.gate.rule import Decision, Use, counted
 from experiments.reports.figures import BLUE, GREEN, GREY, dress
 from experiments.reports.material import InUse, Material
 from experiments.reports.section import Part, Picture, Table, Text, Topic, enumerated
 from experiments.tracking.registry import Registry, Version
 from experiments.tracking.store import MlflowClient
 
-CAPTION = "The model in use; the model that was evaluated on the sealed window, with its figure; the best baseline."
+CAPTION = "What is in use, with its figure, and the best of the models that are not, in the same windows."
 COLORS = {"strong": GREEN, "weak": BLUE}
 
 
@@ -35,23 +34,20 @@ class Answer:
         Of the version in use.
     said : str
         The verdict in words.
-    judged : str
-        The model that was evaluated, in words: the one in use, or the one in whose place a baseline is used.
+    use : Use or None
+        Its figure, beside the best of the others; None where it was put in use without a look.
     in_use : str
         The model in use, in words.
     decision : Decision or None
         Of the last look at the sealed window; None where there was none.
-    window : str
-        The days that were looked at.
     """
 
     task: str
     tags: Mapping[str, str]
     said: str
-    judged: str
+    use: Use | None
     in_use: str
     decision: Decision | None
-    window: str
 
     @property
     def verdict(self) -> str:
@@ -85,9 +81,7 @@ def result_parts(answers: Sequence[Answer]) -> list[Part]:
     said = f"{len(shown)} of {len(answers)} tasks have a model that beats the best baseline"
     lead = f"{said}: {', '.join(shown)}." if shown else f"{said}."
     if baselines:
-        lead += f" A baseline is in use for {enumerated(baselines)}: nothing measured better."
-    else:
-        lead += " Use the models below: each measured best."
+        lead += f" A baseline is in use for {enumerated(baselines)}."
     parts: list[Part] = [Text(lead, "lead")]
     for answer in answers:
         parts.append(Text(f"{answer.task}: {answer.said}."))
@@ -105,8 +99,8 @@ def result_parts(answers: Sequence[Answer]) -> list[Part]:
     parts.append(
         Text(
             "Each model was compared with every baseline on the same rows, in windows that it was not chosen on, the "
-            "sealed one among them. What is in use is the model that measured best. Intervals show how "
-            "far figures vary with the customers (of a series: the weeks or days), not with the season.",
+            "sealed one among them. What is in use measured best, or no other model was shown to be better. Intervals "
+            "show how far figures vary with the customers (of a series: the weeks or days), not with the season.",
             "note",
         )
     )
@@ -144,17 +138,16 @@ def _rows(answers: Sequence[Answer]) -> pd.DataFrame:
     rows = []
     for answer in answers:
         row = {"task": answer.task, "verdict": answer.verdict, "in use": answer.in_use}
-        row |= dict.fromkeys(("judged", "figure", "interval", "best baseline", "its figure", "sealed days"), "-")
-        if (decision := answer.decision) is not None:
+        row |= dict.fromkeys(("figure", "interval", "windows", "best not in use", "its figure"), "-")
+        if answer.use is not None and answer.decision is not None:
+            use = answer.use
             row |= {
-                "judged": answer.judged,
-                "figure": f"{decision.metric} {short(decision.estimate)}",
-                "interval": " to ".join(map(short, decision.interval)),
-                "best baseline": in_words(decision.nearest),
-                "its figure": short(decision.nearest.estimate),
-                "sealed days": answer.window,
+                "figure": f"{answer.decision.metric} {short(use.estimate)}",
+                "interval": " to ".join(map(short, use.interval)),
+                "windows": counted(use.windows),
             }
-        rows.append(row)
+            row |= {"best not in use": use.other_label, "its figure": short(use.other_estimate)} if use.other else {}
+        rows.append({**row, "amounts": answer.tags.get("amounts", "-")})
     return pd.DataFrame(rows)
 
 
@@ -180,6 +173,14 @@ def _judged(version: Version) -> int:
     return int(version.tags.get("instead_of", version.number))
 
 
+def _own_use(look: Look, version: Version) -> Use | None:
+    """Return the figure of the version in use; None if it was put in use by hand, against the look."""
+    use = look.use
+    if use is None or look.decision.is_candidate(use.model):
+        return use if version.number == look.version else None
+    return use if version.is_baseline and use.model == version.tags["model"] else None
+
+
 def _write(material: ResultsMaterial) -> list[Part]:
     answers = []
     for task, version in material.champions.items():
@@ -192,10 +193,9 @@ def _write(material: ResultsMaterial) -> list[Part]:
                 task=task,
                 tags=version.tags,
                 said=material.verdicts[task],
-                judged=registry.get(own).label if last else "",
+                use=_own_use(last, version) if last else None,
                 in_use=version.label,
                 decision=last.decision if last else None,
-                window=f"{last.entry['start']} to {last.entry['end']}" if last else "",
             )
         )
     return result_parts(answers)

@@ -12,11 +12,13 @@ from typing import Any
 from scipy.stats import norm
 
 from experiments.evaluation.bootstrap import PooledDraws
+from experiments.gate.clues import Clues
 
 POWER = 0.8
 RECORDED = {"baseline": "naive", "n_baselines": "n_naive"}  # keys of ledgers that are older than the attributes
 STAYS = "it stays: no other model is shown to be better"
 BEST, BEST_BASELINE = "it measured best", "it measured best of the baselines"
+CANDIDATE_SHARE = 0.8  # of a look's level; the baselines, which challenge too, share the rest
 TAIL_DRAWS = 20  # a bound needs this many resamples beyond it, or its level is a fiction
 
 
@@ -46,9 +48,9 @@ class Comparison:
         min_effect; `loss`, below 0; `absence`, below min_effect. A p-value is below alpha where the bound at level
         alpha shows the claim.
     label : str
-        What people read in place of the rival's name; empty in ledgers of before.
+        What people read in place of the rival's name; empty in older ledgers.
     windows : tuple of str
-        First days of the windows in which both were measured; empty in ledgers of before.
+        First days of the windows in which both were measured; empty in older ledgers.
     """
 
     rival: str
@@ -131,7 +133,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Use:
-    """A model that is used, beside the best one that is not.
+    """A model that is used, beside the nearest one that is not.
 
     Attributes
     ----------
@@ -140,13 +142,13 @@ class Use:
     label : str
         What people read in place of the name.
     estimate : float
-        Its primary metric: the mean over the windows that it shares with the best other model.
+        Its primary metric: the mean over the windows that it shares with the other model.
     interval : (float, float)
         Two-sided interval of the estimate.
     windows : tuple of str
         First days of these windows.
     other, other_label : str
-        The best measured of the models that are not used; empty if there is no other.
+        The model over which it gains least, in the windows that both share; empty if there is no other.
     other_estimate : float
         Its metric in the same windows; NaN if there is no other.
     reason : str
@@ -187,21 +189,21 @@ class Decision:
     interval : (float, float)
         Its two-sided confidence interval.
     baseline : str
-        The best baseline, by its mean over all windows.
+        The best baseline in the candidate's windows.
     guards : mapping of metric to (lowest, found, highest)
     n_baselines : int
         Number of the comparisons, from the first, that are with baselines.
     backtest : mapping of day to float
         Gain over the best baseline in each window that the candidate was measured in, the sealed one last.
     use : Use or None
-        What should be used today; None in ledgers of before.
+        What should be used today; None in older ledgers.
     stay : Use or None
         The model that was in use, if it is to be replaced: what is used if the replacement is not shown among several
         tasks. None otherwise.
     p_replace : float
         p-value of the gain of `use` over the model that was in use; NaN if nothing is replaced.
-    advice : tuple of str
-        What would help to find a better model: see `gate.next_steps`.
+    clues : Clues or None
+        What advice follows from: see `gate.next_steps`.
     """
 
     promote: bool
@@ -220,7 +222,7 @@ class Decision:
     use: Use | None = None
     stay: Use | None = None
     p_replace: float = math.nan
-    advice: tuple[str, ...] = ()
+    clues: Clues | None = None
 
     @classmethod
     def recorded(cls, content: Mapping[str, Any]) -> Decision:
@@ -230,7 +232,8 @@ class Decision:
         named["comparisons"] = tuple(Comparison(**comparison) for comparison in content["comparisons"])
         for name in ("use", "stay"):
             named[name] = Use(**named[name]) if named.get(name) else None
-        return cls(**{**named, "reasons": tuple(content["reasons"]), "advice": tuple(content.get("advice", ()))})
+        named["clues"] = Clues.recorded(named["clues"]) if named.get("clues") else None
+        return cls(**{**named, "reasons": tuple(content["reasons"])})
 
     def to_record(self) -> dict[str, Any]:
         """Return the decision as the ledger keeps it: see `recorded`."""
@@ -240,6 +243,10 @@ class Decision:
     def nearest(self) -> Comparison:
         """The comparison with the best baseline, which the verdict is about."""
         return next(comparison for comparison in self.comparisons if comparison.rival == self.baseline)
+
+    def is_candidate(self, model: str) -> bool:
+        """Return True for the candidate's name: all other models are rivals."""
+        return model not in [comparison.rival for comparison in self.comparisons]
 
     def metrics(self) -> dict[str, float]:
         """Return the figures of the decision as a run logs them: gains with their bounds, interval, back-test."""
@@ -266,7 +273,7 @@ class Outcome:
     reasons : tuple of str
         Why the candidate is not used.
     use : str
-        Name of the model that is used: see `Use.model`. Empty in ledgers of before.
+        Name of the model that is used: see `Use.model`. Empty in older ledgers.
     """
 
     promote: bool
@@ -309,8 +316,8 @@ def decide(
 ) -> Decision:
     """Apply the gate's rule.
 
-    The verdict is on the candidate's gain over the best baseline. It says whether the model adds anything, and nothing
-    about use. What is used is the best that was measured: see `_chosen`.
+    The verdict is on the candidate's gain over the best baseline in its windows. It says whether the model adds
+    anything, and nothing about use. What is used is the best that was measured: see `_chosen`.
 
     Parameters
     ----------
@@ -345,9 +352,9 @@ def decide(
         for name, (low, value, high) in found.items()
         if not low <= value <= high
     ]
-    rivals = [*baselines, *([in_use] if in_use and in_use not in baselines else [])]
+    rivals = [name for name in measured.models if name != candidate]
     comparisons = tuple(measured.comparison(candidate, rival) for rival in rivals)
-    reference = measured.best_baseline
+    reference = measured.nearest_baseline
     own = draws.figure(candidate)
     over_best = measured.comparison(candidate, reference)
     chosen, reason = _chosen(measured, is_eligible=not outside)
@@ -368,7 +375,7 @@ def decide(
         backtest={day: draws.windows[day].gain(candidate, reference).estimate for day in over_best.windows},
         use=measured.use(chosen, reason),
         stay=measured.use(in_use, STAYS) if in_use is not None and replaces else None,
-        p_replace=measured.comparison(chosen, in_use).p_values["gain"] if in_use is not None and replaces else math.nan,
+        p_replace=measured.p_of_replacing(chosen, in_use) if in_use is not None and replaces else math.nan,
     )
 
 
@@ -391,6 +398,11 @@ class Measured:
         return list(dict.fromkeys([self.candidate, *self.baselines, *([self.in_use] if self.in_use else [])]))
 
     @cached_property
+    def nearest_baseline(self) -> str:
+        """The best baseline in the candidate's windows, over which the candidate gains least."""
+        return max(self.baselines, key=lambda name: _or_lowest(-self.draws.gain(self.candidate, name).estimate))
+
+    @cached_property
     def best_baseline(self) -> str:
         """The baseline with the highest mean over the windows; the first of several."""
         return max(self.baselines, key=lambda name: _or_lowest(self.draws.figure(name, *self.baselines).estimate))
@@ -410,13 +422,33 @@ class Measured:
             confidence=self.confidence,
         )
 
+    def p_of_replacing(self, challenger: str, model: str) -> float:
+        """Return the p-value of a challenger's gain over a model, corrected for the number of challengers.
+
+        The candidate has `CANDIDATE_SHARE` of the level; the baselines share the rest (Bonferroni), so that any false
+        replacement has the probability of the level at most.
+        """
+        n_baselines = len([name for name in self.models if name not in (self.candidate, model)])
+        share = CANDIDATE_SHARE if challenger == self.candidate else (1 - CANDIDATE_SHARE) / n_baselines
+        return min(1.0, self.comparison(challenger, model).p_values["gain"] / share)
+
+    def shown_better(self, model: str, challengers: Sequence[str]) -> list[str]:
+        """Return the challengers whose gain over a model is shown, and worth a change."""
+        return [
+            name
+            for name in challengers
+            if name != model
+            and self.p_of_replacing(name, model) < self.alpha
+            and self.comparison(name, model).gain >= self.min_effect
+        ]
+
     def label(self, model: str) -> str:
         return self.labels.get(model) or model
 
     def use(self, model: str, reason: str) -> Use:
         """Describe the use of a model, beside the best of those that are not used."""
         others = [name for name in self.models if name != model]
-        other = max(others, key=self.merit) if others else ""
+        other = max(others, key=lambda name: _or_lowest(-self.draws.gain(model, name).estimate)) if others else ""
         beside = (other,) if other else ()
         own = self.draws.figure(model, *beside)
         return Use(
@@ -437,35 +469,26 @@ def _chosen(measured: Measured, *, is_eligible: bool) -> tuple[str, str]:
 
     With nothing in use it is the model that measured best. What is in use is replaced by a challenger whose gain over
     it is shown, with an estimate of at least `min_effect`; nothing else must be beaten. Of several such challengers the
-    best measured is used. The step is repeated, so no model provably beats the one that is used. Models that beat each
-    other in a circle, as windows differ from model to model, are all passed once, and the last of them is used.
+    best measured is used, unless another of them provably beats it.
     """
     allowed = [name for name in measured.models if is_eligible or name != measured.candidate]
-    chosen = measured.in_use or max(allowed, key=measured.merit)
-    reason = STAYS if measured.in_use else BEST if is_eligible else BEST_BASELINE
+    if measured.in_use is None:
+        chosen, reason, challengers = max(allowed, key=measured.merit), BEST if is_eligible else BEST_BASELINE, allowed
+    else:
+        challengers = measured.shown_better(measured.in_use, allowed)
+        if not challengers:
+            return measured.in_use, STAYS
+        chosen = max(challengers, key=measured.merit)
+        reason = ""
     passed = {chosen}
-    while better := _provably_better(measured, chosen, [name for name in allowed if name not in passed]):
-        challenger = max(better, key=measured.merit)
-        gain = measured.comparison(challenger, chosen).gain
-        reason = f"its gain over {measured.label(chosen)}, {gain:+.4f}, is shown"
-        chosen = challenger
+    while better := measured.shown_better(chosen, [name for name in challengers if name not in passed]):
+        chosen = max(better, key=measured.merit)
         passed.add(chosen)
+    if measured.in_use is not None or len(passed) > 1:
+        beaten = measured.in_use or next(name for name in passed if name != chosen)
+        gain = measured.comparison(chosen, beaten).gain
+        reason = f"its gain over {measured.label(beaten)}, {gain:+.4f}, is shown"
     return chosen, reason
-
-
-def _provably_better(measured: Measured, model: str, challengers: Sequence[str]) -> list[str]:
-    """Return the challengers whose gain over a model is shown and worth a change.
-
-    The candidate is tested at the level of the look. The baselines are tested as a family of their own at the same
-    level, corrected for their number (Holm).
-    """
-    comparisons = {name: measured.comparison(name, model) for name in challengers}
-    families = [[name for name in challengers if (name == measured.candidate) == own] for own in (True, False)]
-    shown = []
-    for family in families:
-        p_values = holm([comparisons[name].p_values["gain"] for name in family], [measured.alpha] * len(family))
-        shown += [name for name, p in zip(family, p_values, strict=True) if p < measured.alpha]
-    return [name for name in shown if comparisons[name].gain >= measured.min_effect]
 
 
 def _why_not(measured: Measured, chosen: str) -> str:
@@ -474,11 +497,11 @@ def _why_not(measured: Measured, chosen: str) -> str:
     where = f"in {counted(comparison.windows)}"
     if chosen != measured.in_use:
         return f"{label} measured better {where}: the gain over it is {comparison.gain:+.4f}"
-    if not comparison.lower > 0:  # NaN is no gain
+    p_value = measured.p_of_replacing(measured.candidate, chosen)
+    if not p_value < measured.alpha:  # NaN is no gain
         return (
-            f"the gain over {label} is {comparison.gain:+.4f} {where}, and it is not shown: its lower bound at level "
-            f"{measured.alpha:.4f} is {comparison.lower:+.4f}, not above 0 (smallest detectable gain "
-            f"{comparison.detectable:.4f})"
+            f"the gain over {label} is {comparison.gain:+.4f} {where}, and it is not shown: p = {p_value:.4f}, not "
+            f"below the level {measured.alpha:.4f} (smallest detectable gain {comparison.detectable:.4f})"
         )
     return f"the gain over {label} is {comparison.gain:+.4f} {where}, less than min_effect {measured.min_effect:g}"
 
@@ -553,5 +576,6 @@ def correct(decisions: Sequence[Decision], unseen: int = 0) -> list[Outcome]:
             f"p = {decision.p_replace:.4f}, {replacing[i]:.4f} after Holm's correction, "
             f"not below the level {decision.alpha:.4f}"
         )
-        outcomes.append(Outcome(False, verdict, decision.reasons or (unshown,), stay.model))
+        is_kept = decision.is_candidate(stay.model)
+        outcomes.append(Outcome(is_kept, verdict, () if is_kept else decision.reasons or (unshown,), stay.model))
     return outcomes

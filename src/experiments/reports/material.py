@@ -26,7 +26,7 @@ class InUse:
     version : str
         Where to find it: "store-clv, version 2".
     is_baseline : bool
-        Whether it is a baseline, in use because no model measured better.
+        Whether it is a baseline.
     is_judged : bool
         Whether it, or the model in whose place it is used, was looked at in the sealed window.
     total_ratio : float
@@ -50,7 +50,7 @@ class InUse:
         """Its evaluation in a sentence or two."""
         if not self.is_judged:
             return "It was never evaluated on the sealed window."
-        said = ["No model measured better than this baseline."] if self.is_baseline else []
+        said = ["This is a baseline."] if self.is_baseline else []
         if math.isfinite(self.total_ratio):
             said.append(f"In the sealed window its total was {self.total_ratio:.2f} times the actual one.")
         return " ".join(said)

@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from experiments.gate.admission import changed_features, check_descriptive, check_judgeable, retire_outdated
+from experiments.gate.clues import Clues, Part, parts_of, rise
 from experiments.gate.decision_page import decision_page, figure, statement
 from experiments.gate.ledger import Look, NextLook, Window, close_look, next_look, open_look, record_decision
-from experiments.gate.next_steps import advise, parts_of
+from experiments.gate.next_steps import advise
 from experiments.gate.promotion import carry_out
 from experiments.gate.rule import Decision, Outcome, Use, correct, counted, decide, enough_resamples
 from experiments.gate.sealed import CANDIDATE, CHAMPION, Evidence, gather, resample
@@ -204,7 +205,7 @@ def take_look(session: Session, candidate: Version, rival: Version | None, toget
         seed=options.seed,
     )
     decision = _decide(session, candidate, rival, evidence, look.alpha, len(together))
-    decision = replace(decision, advice=_advice(session, candidate, evidence, decision))
+    decision = replace(decision, clues=_clues(session, candidate, evidence))
     _log_look(session, candidate, evidence, decision)
     return record_decision(session.registry, look, decision)
 
@@ -213,7 +214,9 @@ def conclude(session: Session, candidate: Version, look: Look, outcome: Outcome)
     """Record the outcome of a look in the ledger, carry it out, and log it."""
     look = close_look(session.registry, look, outcome)
     carry_out(session.registry, candidate, look, _said(session, look))
-    observe_sealed(session, candidate)
+    for version in (candidate, session.registry.champion()):
+        if version is not None:
+            observe_sealed(session, version)
     if look.changes_use and not outcome.promote:
         use_baseline(session, candidate, look)
     _log_outcome(session, candidate, look)
@@ -284,16 +287,16 @@ def _decide(
     )
 
 
-def _advice(session: Session, candidate: Version, evidence: Evidence, decision: Decision) -> tuple[str, ...]:
-    """Say what would help to find a better model, from the study's curve and from the candidate's errors."""
+def _clues(session: Session, candidate: Version, evidence: Evidence) -> Clues:
+    """Gather the study's curve, and where the candidate errs in the sealed window."""
     task, own = session.task, evidence.candidate
     parent = session.runs.parent(candidate.run_id)
     values = session.runs.trial_values(parent, f"valid/{task.objective_metric}") if parent else []
-    parts = []
+    parts: list[Part] = []
     if task.grain.takes(CUSTOMER):
         history = session.shop.features(["frequency"], session.splits.sealed_cutoffs, task.grain)
         parts = parts_of(task.metric, own, history["frequency"].reindex(own.y.index))
-    return advise(decision, values, parts, task.horizon_days)
+    return Clues(len(values), rise(values), tuple(parts))
 
 
 def _corrected(looks: Sequence[Look], together: Sequence[str]) -> list[Outcome]:
@@ -301,7 +304,8 @@ def _corrected(looks: Sequence[Look], together: Sequence[str]) -> list[Outcome]:
 
     A look of another run, which was killed before its outcome, is corrected for the number of tasks of that run.
     """
-    outcomes = correct([look.decision for look in looks]) if looks else []
+    unseen = len(together) - len(looks)  # whose primary metric is undefined in the sealed window
+    outcomes = correct([look.decision for look in looks], unseen) if looks else []
     for number, look in enumerate(looks):
         if look.outcome is not None:
             outcomes[number] = look.outcome
@@ -398,24 +402,26 @@ def _plan(session: Session, candidate: Version, rival: Version | None, coming: N
     beside = [f"{n_baselines} baseline{'s' if n_baselines > 1 else ''}"]
     if rival is not None:
         beside.append(f"version {rival.number}, {rival.tags['model']}, which is in use")
-    needs = (
-        f"its gain over version {rival.number} has a lower bound above 0 and is at least {task.min_effect:g}"
-        if rival is not None
-        else "no baseline measures better: nothing else is in use"
-    )
+    champion = session.registry.champion()
+    if rival is not None:
+        rule = f"it is used if its gain over version {rival.number} is shown and at least {task.min_effect:g}"
+    elif champion is not None:
+        rule = "it is in use, and stays unless the gain of a baseline over it is shown"
+    else:
+        rule = "it is used if no baseline measures better: nothing is in use"
     return "\n".join(
         [
             f"{name}: look {coming.number} at the sealed window {days}",
             f"  level {coming.alpha:.4f}; looks before have spent {coming.spent:.4f} of 0.05",
             f"  compared in {task.primary_metric} with {' and '.join(beside)}",
-            f"  it is used if {needs}",
+            f"  {rule}",
         ]
     )
 
 
 def _in_use_now(session: Session, look: Look) -> str:
     """Return version, model and figure of the champion in words."""
-    use = used(look)
+    use = look.use
     return f"{in_use(session)}, {use_text(look.decision, use)}" if use is not None else in_use(session)
 
 
@@ -445,21 +451,15 @@ def decision_text(session: Session, look: Look) -> str:
     if len(decision.backtest) > 1:
         origins = ", ".join(f"{gain:+.4f} from {day}" for day, gain in decision.backtest.items())
         lines.append(f"  gain over {decision.baseline} by window: {origins}")
-    if decision.advice:
-        lines += ["  what would help:", *(f"    {advice}" for advice in decision.advice)]
+    advice = advise(decision, outcome.verdict, session.task.horizon_days)
+    if advice:
+        lines += ["  what would help:", *(f"    {said}" for said in advice)]
     if outcome.promote:
         serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"
         lines.append(f"next: {session.again('score')}, or {serve}")
     else:
-        lines.append(f"next: {session.again('score')} scores with what is in use")
+        lines.append(f"next: {session.again('score')}")
     return "\n".join(lines)
-
-
-def used(look: Look) -> Use | None:
-    """Return the model that is used after a look, with its figure; None for a look of before."""
-    decision, outcome = look.decision, look.outcome
-    assert outcome is not None
-    return next((use for use in (decision.use, decision.stay) if use is not None and use.model == outcome.use), None)
 
 
 def use_text(decision: Decision, use: Use) -> str:

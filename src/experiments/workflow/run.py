@@ -12,7 +12,7 @@ from experiments.gate.decision_page import figure, statement
 from experiments.processes import cpu_count
 from experiments.workflow.baseline import unjudged, use_baseline_unjudged
 from experiments.workflow.config import Config
-from experiments.workflow.promote import decision_text, in_use, promote_together, used
+from experiments.workflow.promote import decision_text, in_use, promote_together
 from experiments.workflow.session import Session
 from experiments.workflow.side_by_side import side_by_side
 from experiments.workflow.tune import tune
@@ -213,7 +213,7 @@ def _row(answer: Answer) -> dict[str, str]:
         row["candidate"] = answer.candidate.tags["model"]
     if answer.look is None:
         return row | {"verdict": "none" if answer.is_unjudged else "skipped" if answer.is_skipped else "rolled back"}
-    decision, outcome, use = answer.look.decision, answer.look.outcome, used(answer.look)
+    decision, outcome, use = answer.look.decision, answer.look.outcome, answer.look.use
     assert outcome is not None
     low, high = map(figure, decision.interval)
     row |= {
@@ -233,7 +233,7 @@ def _words(answer: Answer) -> str:
     if answer.look is not None:
         assert answer.look.outcome is not None
         said = statement(answer.session.task.ability, answer.look.decision, answer.look.outcome)
-        use = used(answer.look)
+        use = answer.look.use
         return f"{said}. In use: {in_use(answer.session)}; {use.reason}" if use is not None else said
     if answer.is_unjudged:
         assert answer.refusal is not None

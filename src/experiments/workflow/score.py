@@ -308,6 +308,10 @@ def find_champions(session: Session, check: bool = True) -> dict[str, Version]:
         )
     if check:
         champions = _able_to_score(session, champions)
+        if session.question not in [version.question for version in champions]:
+            logger.warning(
+                "%s has no model in use; there is one of %s", session.question, listing(v.question for v in champions)
+            )
     return {version.question: version for version in champions}
 
 
