@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
@@ -48,9 +49,10 @@ def test_the_changed_feature_is_named(version: Version, monkeypatch: pytest.Monk
         check_features(version, "tune first")
 
 
-def test_a_feature_that_is_no_longer_there_is_named(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(FAMILIES, "campaigns")
-    assert changed_features(version) == ["contacts"]
+def test_a_feature_that_is_no_longer_there_is_named(version: Version) -> None:
+    with patch.dict(FAMILIES):  # which keeps their order, and the data dictionary has it
+        del FAMILIES["campaigns"]
+        assert changed_features(version) == ["contacts"]
 
 
 def test_a_version_of_older_stores_is_compared_as_a_whole(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
