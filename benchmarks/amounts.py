@@ -1,4 +1,4 @@
-"""How far amounts can be trusted on simulated seasonal shops, and how often that holds; written to amounts.md.
+"""Status of amounts on simulated seasonal shops, and how often it holds; written to amounts.md.
 
 PYTHONPATH=tests python benchmarks/amounts.py             # some twenty minutes
 PYTHONPATH=tests python benchmarks/amounts.py 9000 9020   # these seeds alone, added to those that are there

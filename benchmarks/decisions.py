@@ -1,4 +1,4 @@
-"""What the gate puts to use, on simulated seasonal shops and on gains of a known size; written to decisions.md.
+"""Models that the gate puts to use, on simulated seasonal shops and on gains of a known size; written to decisions.md.
 
 PYTHONPATH=tests python benchmarks/decisions.py      # some forty minutes on one core
 """

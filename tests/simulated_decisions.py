@@ -179,7 +179,7 @@ def by_the_rule_of_before(evidence: Evidence, draws: PooledDraws, min_effect: fl
 
 @dataclass(frozen=True)
 class Rates:
-    """How often a candidate replaces the model in use.
+    """Shares of samples in which a candidate replaces the model in use.
 
     Attributes
     ----------

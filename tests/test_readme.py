@@ -36,7 +36,7 @@ def blocks(pages: Sequence[Path] = PAGES) -> list[str]:
 
 
 def continues_readme(guide: Path) -> bool:
-    """Whether a guide's commands need the models of Complete Journey, which README's commands make."""
+    """Return True if a guide's commands need the models of Complete Journey, which README's commands make."""
     return any("data=complete_journey" in block for block in blocks([guide]))
 
 

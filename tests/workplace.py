@@ -41,6 +41,20 @@ def experiments(folder: Path, *arguments: str, code: int = 0) -> subprocess.Comp
     return done
 
 
+def printed_by_processes(script: str) -> set[str]:
+    """Return what two fresh processes print, under unlike hash seeds: one text if they agree."""
+    return {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in (1, 2)
+    }
+
+
 def outputs_apart(models: Mapping[str, Model], X: pd.DataFrame, folder: Path) -> dict[str, np.ndarray]:
     """Return the outputs of stored models when a fresh process loads them."""
     np.save(folder / "X.npy", X.to_numpy())

@@ -1,4 +1,4 @@
-"""What the gate puts to use where the truth is known: a few of the samples of benchmarks/decisions.md."""
+"""Models that the gate puts to use where the truth is known: a few of the samples of benchmarks/decisions.md."""
 
 from __future__ import annotations
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,6 +13,7 @@ from features.definitions import feature_hashes
 from features.families import FAMILIES, PARAMETRISED, Family
 from features.grains import CUSTOMER
 from features.tables import Tables
+from workplace import printed_by_processes
 
 VALUED = [f"{name}.{value}" for name in PARAMETRISED for value in ("B", "A_.26_O.27C", "음료/차")]
 ALL = [feature for family in FAMILIES.values() if family.grain == CUSTOMER for feature in family.features]
@@ -109,16 +107,6 @@ def test_fingerprints_are_the_same_in_every_process_and_beside_other_features() 
     """Ibis numbers the tables of a join, and keeps some columns in sets: both differ from process to process."""
     names = [*ALL, *VALUED]
     script = f"from features.definitions import feature_hashes; print(feature_hashes({names}))"
-    printed = {
-        subprocess.run(
-            [sys.executable, "-c", script],
-            env={**os.environ, "PYTHONHASHSEED": str(seed)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in (1, 2)
-    }
-    assert printed == {f"{feature_hashes(names)}\n"}
+    assert printed_by_processes(script) == {f"{feature_hashes(names)}\n"}
     assert list(feature_hashes(names[::-1]).items()) == list(feature_hashes(names).items())[::-1]
     assert all(feature_hashes([name])[name] == feature_hashes(names)[name] for name in VALUED)

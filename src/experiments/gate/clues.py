@@ -37,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Clues:
-    """What advice follows from.
+    """Figures that advice follows from.
 
     Attributes
     ----------

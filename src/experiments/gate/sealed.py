@@ -137,19 +137,22 @@ def gather(
     windows: dict[str, Mapping[str, Evaluation]] = {}
     for training, cutoffs in splits.origins(n_origins - 1):
         try:
-            models = _evaluated(task, shop, splits, training, cutoffs, candidate, champion)
+            dataset = task.dataset(shop, candidate.features, [*training, *cutoffs])
+            models = _evaluated(task, shop, splits, dataset, training, cutoffs, candidate, champion)
             _check_defined(task, models)
         except UnsuitableDataError as error:
             logger.warning("the window from %s is left out: %s", cutoffs[0], error.problem)
             continue
         windows[str(cutoffs[0])] = models
-    sealed = _evaluated(task, shop, splits, splits.refit(), splits.sealed_cutoffs, candidate, champion)
+    training, cutoffs = splits.refit(), splits.sealed_cutoffs
+    dataset = task.dataset(shop, candidate.features, [*training, *cutoffs])
+    sealed = _evaluated(task, shop, splits, dataset, training, cutoffs, candidate, champion)
     _check_defined(task, sealed)
     in_use = _in_use(sealed, candidate, champion)
     if in_use != CHAMPION:  # it is one of the others, which is not compared twice
         sealed = _without_champion(sealed)
         windows = {day: _without_champion(models) for day, models in windows.items()}
-    rows = task.judged_rows(task.dataset(shop, candidate.features, splits.sealed_cutoffs))
+    rows = task.judged_rows(dataset.at(*cutoffs))
     return Evidence(
         windows={**windows, str(splits.sealed): sealed},
         in_use=in_use,
@@ -161,6 +164,7 @@ def _evaluated(
     task: Task,
     shop: Shop,
     splits: Splits,
+    dataset: Dataset,
     training: Sequence[date],
     cutoffs: Sequence[date],
     candidate: Version,
@@ -170,7 +174,6 @@ def _evaluated(
 
     The training cutoffs are those whose windows ended by the first of the held-out ones.
     """
-    dataset = task.dataset(shop, candidate.features, [*training, *cutoffs])
     train, held_out = dataset.at(*training), dataset.at(*cutoffs)
     end = cutoffs[-1] + timedelta(days=task.horizon_days)
     models: dict[str, Any] = {}

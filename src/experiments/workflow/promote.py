@@ -214,9 +214,10 @@ def conclude(session: Session, candidate: Version, look: Look, outcome: Outcome)
     """Record the outcome of a look in the ledger, carry it out, and log it."""
     look = close_look(session.registry, look, outcome)
     carry_out(session.registry, candidate, look, _said(session, look))
-    for version in (candidate, session.registry.champion()):
-        if version is not None:
-            observe_sealed(session, version)
+    observe_sealed(session, candidate)
+    champion = session.registry.champion()
+    if champion is not None and champion.number != candidate.number:
+        observe_sealed(session, champion)
     if look.changes_use and not outcome.promote:
         use_baseline(session, candidate, look)
     _log_outcome(session, candidate, look)
@@ -387,28 +388,26 @@ def preview(session: Session, version: int | None = None) -> str:
         If the version cannot be judged.
     """
     candidate = session.registry.get(version) if version is not None else _newest(session)
-    rival = checked_rival(session, candidate)
+    checked_rival(session, candidate)
     window, champion = _window(session), session.registry.champion()
     coming = next_look(session.registry, candidate, champion, window)
-    return _plan(session, candidate, rival, coming, f"{window.start} to {window.end}")
+    return _plan(session, candidate, champion, coming, f"{window.start} to {window.end}")
 
 
-def _plan(session: Session, candidate: Version, rival: Version | None, coming: NextLook, days: str) -> str:
+def _plan(session: Session, candidate: Version, champion: Version | None, coming: NextLook, days: str) -> str:
     """Describe a look before it is taken."""
     name = f"{session.registry.name} version {candidate.number}, {candidate.tags['model']}"
     if coming.recorded is not None:
         return f"{name}: decided in look {coming.recorded.number} at the window {days}; no further look is needed"
     task, n_baselines = session.task, len(session.task.baselines(candidate.params))
     beside = [f"{n_baselines} baseline{'s' if n_baselines > 1 else ''}"]
-    if rival is not None:
-        beside.append(f"version {rival.number}, {rival.tags['model']}, which is in use")
-    champion = session.registry.champion()
-    if rival is not None:
-        rule = f"it is used if its gain over version {rival.number} is shown and at least {task.min_effect:g}"
-    elif champion is not None:
+    if champion is None:
+        rule = "it is used if no baseline measures better: nothing is in use"
+    elif champion.number == candidate.number:
         rule = "it is in use, and stays unless the gain of a baseline over it is shown"
     else:
-        rule = "it is used if no baseline measures better: nothing is in use"
+        beside.append(f"version {champion.number}, {champion.tags['model']}, which is in use")
+        rule = f"it is used if its gain over version {champion.number} is shown and at least {task.min_effect:g}"
     return "\n".join(
         [
             f"{name}: look {coming.number} at the sealed window {days}",

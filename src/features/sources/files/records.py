@@ -401,7 +401,7 @@ def _skipping_more(config: TableConfig) -> Iterator[TableConfig]:
 
 
 def _may_be_header(names: Sequence[str], config: TableConfig) -> bool:
-    """Check that there are several columns, and that one is mapped where the file names them."""
+    """Check that there are several columns, one of them mapped if the file names its columns."""
     named = not config.header or any(name.strip() in config.columns.values() for name in names)
     return len(names) > 1 and named
 
