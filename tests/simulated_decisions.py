@@ -158,7 +158,8 @@ def _later(
     spent = (after["quantity"] * after["unit_price"]).groupby(after["customer_id"]).sum()
     y, futures = spent.reindex(customers, fill_value=0.0).to_numpy(), whole.futures(pd.Timestamp(end), FUTURES)
     drawn = futures.loc[customers].to_numpy().T
-    predicted = {name: np.asarray(model.predict(X)) for name, model in {CANDIDATE: candidate.estimator, **models}.items()}
+    everyone = {CANDIDATE: candidate.estimator, **models}
+    predicted = {name: np.asarray(model.predict(X)) for name, model in everyone.items()}
     return {
         "later": {name: float(gini(y, values)) for name, values in predicted.items()},
         "expected": {name: float(np.mean([gini(one, values) for one in drawn])) for name, values in predicted.items()},

@@ -148,7 +148,8 @@ def _changes(name: str, raw: Raw, counts: Mapping[str, Mapping[str, Any]]) -> li
 def _conform(table: ir.Table, spec: TableSpec) -> ir.Table:
     """Select the canonical columns in their order; a null of the right type where the source has none.
 
-    The date of facts is left out where the source has none: with nulls, no fact would ever be known. A missing required column stays missing, for the check to name.
+    The date of facts is left out where the source has none: with nulls, no fact would ever be known. A missing required
+    column stays missing, for the check to name.
     """
     columns = {}
     for name, column in spec.columns.items():
