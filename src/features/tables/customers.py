@@ -8,7 +8,7 @@ TABLE = TableSpec(
     meaning="one row per customer, facts of unknown date",
     key=("customer_id",),
     columns={
-        "customer_id": Column("string", "customer", required=True),
+        "customer_id": Column("string", "customer", required=True, meets=("transactions",)),
         "gender": Column("string", "as the source words it"),
         "region": Column("string", "as the source words it"),
         "age_band": Column("string", "years, a band such as 45-54 or 65+"),

@@ -8,7 +8,7 @@ TABLE = TableSpec(
     meaning="one row per product, facts of unknown date",
     key=("product_id",),
     columns={
-        "product_id": Column("string", "product", required=True),
+        "product_id": Column("string", "product", required=True, meets=("transactions",)),
         "name": Column("string", "as sold"),
         "department": Column("string", "coarsest level of the assortment"),
         "category": Column("string", "level at which the shop plans"),
