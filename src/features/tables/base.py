@@ -38,6 +38,8 @@ class Column:
         null in place of what came later. Of the moment itself, its own name.
     counted : bool
         Numbers the source's rows where the source has no such column.
+    meets : tuple of str
+        Tables whose column of the same name holds the values that these refer to: staging counts how many match.
     """
 
     type: str
@@ -48,6 +50,7 @@ class Column:
     after_the_fact: bool = False
     known_at: str | None = None
     counted: bool = False
+    meets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

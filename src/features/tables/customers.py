@@ -9,7 +9,7 @@ TABLE = TableSpec(
     key=("customer_id",),
     facts_known_at="known_at",
     columns={
-        "customer_id": Column("string", "customer", required=True),
+        "customer_id": Column("string", "customer", required=True, meets=("transactions",)),
         "known_at": Column(MOMENT, "moment since which this row's facts are known; a row without it is never used"),
         "gender": Column("string", "as the source words it"),
         "region": Column("string", "as the source words it"),

@@ -9,7 +9,7 @@ TABLE = TableSpec(
     key=("product_id",),
     facts_known_at="known_at",
     columns={
-        "product_id": Column("string", "product", required=True),
+        "product_id": Column("string", "product", required=True, meets=("transactions",)),
         "known_at": Column(MOMENT, "moment since which this row's facts are known; a row without it is never used"),
         "name": Column("string", "as sold"),
         "department": Column("string", "coarsest level of the assortment"),
