@@ -106,14 +106,22 @@ def online_retail(folder: Path) -> tuple[Path, Truth]:
     for line in lines:
         time = f"{line.time.month}/{line.time.day}/{line.time.year} {line.time.hour}:{line.time:%M}"
         rows.append(
-            [536365 + line.order, f"{20000 + line.product}A", line.name.upper(), line.quantity, time, line.price]
-            + [f"{12346 + line.customer}.0", "United Kingdom"]
+            [
+                536365 + line.order,
+                f"{20000 + line.product}A",
+                line.name.upper(),
+                line.quantity,
+                time,
+                line.price,
+                f"{12346 + line.customer}.0",
+                "United Kingdom",
+            ]
         )
     back = [[f"C{row[0] + 5000}", *row[1:3], -row[3], *row[4:]] for row in rows[40:52]]
     anonymous = [[row[0] + 9000, *row[1:6], "", "United Kingdom"] for row in rows[::9]]
     postage = [
         [row[0], code, code, 1, row[4], price, *row[6:]]
-        for row, code, price in zip(rows[:60:6], ["POST", "D", "M"] * 4, ["18.00"] * 12)
+        for row, code, price in zip(rows[:60:6], ["POST", "D", "M", "POST", "D"] * 2, ["18.00"] * 10, strict=True)
     ]
     path = folder / "Online Retail.csv"
     header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
@@ -125,8 +133,16 @@ def online_retail_ii(folder: Path) -> tuple[Path, Truth]:
     """Online Retail II: a workbook with two sheets of the same columns."""
     lines = shop(2)
     rows = [
-        [str(489434 + line.order), f"{20000 + line.product}", line.name, line.quantity, line.time, float(line.price)]
-        + [float(13085 + line.customer) if line.customer else None, "United Kingdom"]
+        [
+            str(489434 + line.order),
+            f"{20000 + line.product}",
+            line.name,
+            line.quantity,
+            line.time,
+            float(line.price),
+            float(13085 + line.customer) if line.customer else None,
+            "United Kingdom",
+        ]
         for line in lines
     ]
     columns = ["Invoice", "StockCode", "Description", "Quantity", "InvoiceDate", "Price", "Customer ID", "Country"]
@@ -155,19 +171,28 @@ def superstore(folder: Path) -> tuple[Path, Truth]:
                 f"{line.time:%-m/%-d/%Y}",
                 f"{ship:%-m/%-d/%Y}",
                 "Standard Class",
-            ]
-            + [
                 f"CG-{12000 + line.customer}",
                 f"Claire {line.customer}",
                 "Consumer",
                 "United States",
                 "Henderson",
                 "Kentucky",
+                42420,
+                "South",
+                f"FUR-BO-1000{line.product:04}",
+                "Furniture",
+                "Bookcases",
+                f'{line.name}, 5" wide',
+                sales,
+                line.quantity,
+                discount,
+                (sales * Decimal("0.1") - 3).quantize(Decimal("0.0001")),
             ]
-            + [42420, "South", f"FUR-BO-1000{line.product:04}", "Furniture", "Bookcases", f'{line.name}, 5" wide']
-            + [sales, line.quantity, discount, (sales * Decimal("0.1") - 3).quantize(Decimal("0.0001"))]
         )
-    header = "Row ID,Order ID,Order Date,Ship Date,Ship Mode,Customer ID,Customer Name,Segment,Country,City,State,Postal Code,Region,"
+    header = (
+        "Row ID,Order ID,Order Date,Ship Date,Ship Mode,Customer ID,Customer Name,Segment,Country,City,"
+        "State,Postal Code,Region,"
+    )
     header += "Product ID,Category,Sub-Category,Product Name,Sales,Quantity,Discount,Profit"
     path = folder / "Sample - Superstore.csv"
     path.write_text(table(header, rows), encoding="cp1252")
@@ -191,11 +216,27 @@ def olist(folder: Path) -> tuple[Path, Truth]:
     person = {number: f"{held[0].customer + 77:08x}" * 4 for number, held in orders.items()}
     quoted(
         "orders",
-        ["order_id", "customer_id", "order_status", "order_purchase_timestamp", "order_approved_at"]
-        + ["order_delivered_carrier_date", "order_delivered_customer_date", "order_estimated_delivery_date"],
         [
-            [key[number], key[number][::-1], status[number], held[0].time, held[0].time + timedelta(hours=2)]
-            + [held[0].time + timedelta(days=2), held[0].time + timedelta(days=5), held[0].time + timedelta(days=20)]
+            "order_id",
+            "customer_id",
+            "order_status",
+            "order_purchase_timestamp",
+            "order_approved_at",
+            "order_delivered_carrier_date",
+            "order_delivered_customer_date",
+            "order_estimated_delivery_date",
+        ],
+        [
+            [
+                key[number],
+                key[number][::-1],
+                status[number],
+                held[0].time,
+                held[0].time + timedelta(hours=2),
+                held[0].time + timedelta(days=2),
+                held[0].time + timedelta(days=5),
+                held[0].time + timedelta(days=20),
+            ]
             for number, held in orders.items()
         ],
     )
@@ -238,9 +279,18 @@ def shopify(folder: Path) -> tuple[Path, Truth]:
     """Shopify's orders: what is the order's stands on its first line; times have a zone; an order has one discount."""
     lines = shop(5)
     orders = of_orders(lines)
-    header = "Name,Email,Financial Status,Paid at,Fulfillment Status,Accepts Marketing,Currency,Subtotal,Shipping,Taxes,Total,Discount Code,"
-    header += "Discount Amount,Shipping Method,Created at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem compare at price,"
-    header += "Lineitem sku,Billing Name,Billing Country,Cancelled at,Payment Method,Refunded Amount,Vendor,Id,Lineitem discount"
+    header = (
+        "Name,Email,Financial Status,Paid at,Fulfillment Status,Accepts Marketing,Currency,Subtotal,"
+        "Shipping,Taxes,Total,Discount Code,"
+    )
+    header += (
+        "Discount Amount,Shipping Method,Created at,Lineitem quantity,Lineitem name,Lineitem price,"
+        "Lineitem compare at price,"
+    )
+    header += (
+        "Lineitem sku,Billing Name,Billing Country,Cancelled at,Payment Method,Refunded Amount,Vendor,"
+        "Id,Lineitem discount"
+    )
     rows: list[list[object]] = []
     counted: list[Line] = []
     off = Decimal(0)
@@ -269,8 +319,20 @@ def shopify(folder: Path) -> tuple[Path, Truth]:
                 first += ["0.00", total - discount + Decimal("4.90"), "TEN" if discount else "", discount, "Standard"]
                 rest = [f"Kim {line.customer}", "DE", "", "Credit Card", "0.00", "Home", 4000000000 + number]
             rows.append(
-                [f"#{1001 + number}", *first, time, line.quantity, line.name, line.price, "", f"SKU-{line.product:03}"]
-                + [*rest[:5], "Home", rest[6], "0.00"]
+                [
+                    f"#{1001 + number}",
+                    *first,
+                    time,
+                    line.quantity,
+                    line.name,
+                    line.price,
+                    "",
+                    f"SKU-{line.product:03}",
+                    *rest[:5],
+                    "Home",
+                    rest[6],
+                    "0.00",
+                ]
             )
     path = folder / "orders_export_1.csv"
     path.write_text(table(header, rows))
@@ -281,8 +343,14 @@ def shopify(folder: Path) -> tuple[Path, Truth]:
 def woocommerce(folder: Path) -> tuple[Path, Truth]:
     """WooCommerce's export of orders: what is the order's stands on each of its lines."""
     lines = shop(6)
-    header = "Order Number,Order Status,Order Date,Customer Note,First Name (Billing),Last Name (Billing),City (Billing),Country Code (Billing),"
-    header += "Email (Billing),Payment Method Title,Cart Discount Amount,Order Subtotal Amount,Order Shipping Amount,Order Refund Amount,"
+    header = (
+        "Order Number,Order Status,Order Date,Customer Note,First Name (Billing),Last Name (Billing),"
+        "City (Billing),Country Code (Billing),"
+    )
+    header += (
+        "Email (Billing),Payment Method Title,Cart Discount Amount,Order Subtotal Amount,"
+        "Order Shipping Amount,Order Refund Amount,"
+    )
     header += "Order Total Amount,Order Total Tax Amount,SKU,Item #,Item Name,Quantity (- Refund),Item Cost,Coupon Code"
     status = {0: "wc-cancelled", 1: "wc-failed"}
     rows = []
@@ -303,8 +371,6 @@ def woocommerce(folder: Path) -> tuple[Path, Truth]:
                     "London",
                     "GB",
                     f"c{line.customer}@example.org",
-                ]
-                + [
                     "Cash",
                     "0",
                     subtotal,
@@ -315,8 +381,10 @@ def woocommerce(folder: Path) -> tuple[Path, Truth]:
                     f"W{line.product:03}",
                     item,
                     line.name,
+                    line.quantity,
+                    line.price,
+                    "",
                 ]
-                + [line.quantity, line.price, ""]
             )
     path = folder / "orders-2023.csv"
     path.write_text(table(header, rows))
@@ -335,8 +403,11 @@ def ta_feng(folder: Path) -> tuple[Path, Truth]:
                 ["A", "B", "K"][line.customer % 3],
                 "115",
                 100205 + line.product % 4,
+                f"47100{line.product:08}",
+                line.quantity,
+                int(line.total * Decimal("80")),
+                int(line.total * 100),
             ]
-            + [f"47100{line.product:08}", line.quantity, int(line.total * Decimal("80")), int(line.total * 100)]
         )
     header = "TRANSACTION_DT,CUSTOMER_ID,AGE_GROUP,PIN_CODE,PRODUCT_SUBCLASS,PRODUCT_ID,AMOUNT,ASSET,SALES_PRICE"
     path = folder / "ta_feng_all_months_merged.csv"
@@ -386,7 +457,7 @@ def instacart(folder: Path) -> tuple[Path, None]:
 
 
 def till_receipts(folder: Path) -> tuple[Path, Truth]:
-    """A till: numbers that begin anew each day, day and time apart, decimal commas, a preamble, totals and headers again."""
+    """A till: numbers that begin anew each day, day and time apart, decimal commas, a preamble, totals."""
     header = "Bon-Nr;Kasse;Datum;Uhrzeit;Kundennr;Artikel-Nr;Bezeichnung;Menge;Einzelpreis;Betrag"
     text = ["Kassenbericht Filiale Mitte;;;;;;;;;", "Zeitraum 09.01.2023 bis 27.07.2023;;;;;;;;;", "", header]
     lines = shop(9)
@@ -425,8 +496,13 @@ def german_erp(folder: Path) -> tuple[Path, Truth]:
                 f"{line.time:%d.%m.%Y}",
                 f"{100000 + line.customer:010}",
                 f"Müller & Söhne {line.customer}",
+                f"M-{line.product:05}",
+                german(line.quantity, 3),
+                "ST",
+                "0,00",
+                german(line.total * 100),
+                "EUR",
             ]
-            + [f"M-{line.product:05}", german(line.quantity, 3), "ST", "0,00", german(line.total * 100), "EUR"]
         )
     credits = [
         [f"95{number:06}", *row[1:5], row[5] + "-", "ST", "0,00", row[8] + "-", "EUR"]
@@ -470,15 +546,21 @@ def grocery_baskets(folder: Path) -> tuple[Path, Truth]:
                 line.time.hour,
                 line.quantity,
                 line.total,
-            ]
-            + [
                 f"PRD09{line.product:05}",
                 f"CL000{line.product % 5:02}",
                 "" if line.customer % 6 == 0 else f"CUST{line.customer:010}",
+                "LA",
+                f"9941{line.order:011}",
+                "M",
+                "STORE00001",
+                "LS",
+                "E02",
             ]
-            + ["LA", f"9941{line.order:011}", "M", "STORE00001", "LS", "E02"]
         )
-    header = "SHOP_WEEK,SHOP_DATE,SHOP_WEEKDAY,SHOP_HOUR,QUANTITY,SPEND,PROD_CODE,PROD_CODE_10,CUST_CODE,CUST_PRICE_SENSITIVITY,"
+    header = (
+        "SHOP_WEEK,SHOP_DATE,SHOP_WEEKDAY,SHOP_HOUR,QUANTITY,SPEND,PROD_CODE,PROD_CODE_10,CUST_CODE,"
+        "CUST_PRICE_SENSITIVITY,"
+    )
     header += "BASKET_ID,BASKET_SIZE,STORE_CODE,STORE_FORMAT,STORE_REGION"
     for week, rows in by_week.items():
         (folder / f"transactions_{week}.csv").write_text(table(header, rows))

@@ -55,7 +55,7 @@ def _read(arguments: Sequence[str]) -> tuple[str, dict[str, str], str]:
             expected=USAGE,
             found=shlex.join(arguments) or "nothing",
         )
-    return names[0], given, flags.config_dir
+    return names[0], {key: value for key, value in given.items() if value}, flags.config_dir
 
 
 def _guesses(draft: Draft) -> list[str]:

@@ -124,7 +124,7 @@ def check_known(written: Written) -> None:
 def _header(shop: str, path: str, folder: str | Path) -> str:
     own = "" if Path(os.path.abspath(folder)) == CONF else f"--config-dir {folder} "
     return (
-        f"How the tables of {shop} are read, as `experiments init` guessed it from {path}. Comments say what speaks for "
-        "a line, and what else it could be. Keys that are not here are those of data=files, where they are explained.\n"
+        f"How the tables of {shop} are read, as `experiments init` guessed it from {path}. Comments say what speaks "
+        "for a line, and what else it could be. Keys that are not here are those of data=files, which explains them.\n"
         f"Fill in each ???, then type: experiments data {own}data={shop}"
     )

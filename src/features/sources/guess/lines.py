@@ -120,8 +120,8 @@ def check_long(opened: Opened) -> None:
         where=opened.name,
         expected="a row for each order, or for each line of one, with its day",
         found=f"{len(months)} columns of months beside {listing(rest)}",
-        hint="export the orders themselves; sums of months show no days between purchases. Where there is nothing else, "
-        f"a query turns it round: sql: UNPIVOT (FROM {source}) ON COLUMNS(* EXCLUDE "
+        hint="export the orders themselves; sums of months show no days between purchases. Where there is nothing "
+        f"else, a query turns it round: sql: UNPIVOT (FROM {source}) ON COLUMNS(* EXCLUDE "
         f"({', '.join(f'{name!r}' for name in rest)})) INTO NAME month VALUE amount".replace("'\"", '"'),
     )
 

@@ -21,6 +21,9 @@ from features.sources.guess.words import score
 ROLES = ("quantity", "unit_price", "amount", "discount", "refund")
 NAMED = 0.3  # least score of a name
 ADDS_UP = 0.95  # of the rows
+REDUCED = 0.9  # of the orders with a discount
+CLEARLY = 0.8  # of a name
+CENT = 0.011
 LARGEST_QUANTITY = 1_000  # median; above it a column counts no pieces
 PAIRS = 5  # products and quantities from which a price is judged
 
@@ -38,13 +41,16 @@ def style_of(opened: Opened, facts: Mapping[str, Facts], engine: DuckDB) -> Styl
     named = {name: max(score(name, role) for role in ROLES) for name, each in facts.items() if each.is_number}
     for least in (NAMED, 0.8, 1.0):
         columns = [distinct_texts(opened.table[name], engine) for name, best in named.items() if best >= least]
-        plain = NumberStyle()
-        if all(reads_all(texts, lambda values: factor(values, plain)) for texts in columns):
-            return Style(plain, {})
-        fitting = list(fitting_styles(columns, plain, ibis.dtype(FACTOR)))
+        if all(reads_all(texts, _plain) for texts in columns):
+            return Style(NumberStyle(), {})
+        fitting = list(fitting_styles(columns, NumberStyle(), ibis.dtype(FACTOR)))
         if fitting:
             return _style(fitting)
     return Style(NumberStyle(), {})
+
+
+def _plain(values: ir.Column) -> ir.Column:
+    return factor(values, NumberStyle())
 
 
 def _style(fitting: Sequence[Mapping[str, object]]) -> Style:
@@ -239,31 +245,28 @@ def _order_discount(
     lines: ir.Table, names: Mapping[str, str], ranked: Mapping[str, Mapping[str, float]], used: Mapping[str, str]
 ) -> dict[str, Guess]:
     """Return the discount of a whole order, where quantity x price does not have it yet."""
-    total = lines[names[used["quantity"]]].cast("float64") * lines[names[used["unit_price"]]].cast("float64")
+    priced = lines.mutate(total=lines[names[used["quantity"]]] * lines[names[used["unit_price"]]])
+    amounts = [name for name in ranked["amount"] if name not in used.values() and _of_order(lines, names[name])]
     for name, said in sorted(ranked["discount"].items(), key=lambda item: -item[1]):
-        column = lines[names[name]]
-        if not _of_order(lines, names[name]) or not float((column.abs().sum().cast("float64")).execute() or 0):
+        if not _of_order(lines, names[name]) or not float(lines[names[name]].abs().sum().execute() or 0):
             continue
-        for amount in [
-            each for each in ranked["amount"] if each not in used.values() and _of_order(lines, names[each])
-        ]:
-            orders = (
-                lines.mutate(total=total)
-                .group_by("order")
-                .aggregate(
-                    total=lambda rows: rows.total.sum(),
-                    off=lambda rows: rows[names[name]].abs().max().cast("float64").fill_null(0),
-                    said=lambda rows: rows[names[amount]].max().cast("float64"),
-                )
-            )
-            reduced = orders.filter(orders.off > 0)
-            share = reduced.aggregate(share=((reduced.total - reduced.off - reduced.said).abs() < 0.011).mean())
-            met = share.to_pyarrow().to_pylist()[0]["share"]
-            if met is not None and met >= 0.9:
-                evidence = (
-                    f"of the whole order: {amount} is the lines' total less it in {met:.0%} of the orders that have one"
-                )
-                return {"order_discount": Guess(name, evidence)}
-        if said >= 0.8:
-            return {"order_discount": Guess(name, "of the whole order, by its name and as it stands there once")}
+        shares = {amount: _reduced(priced, names[name], names[amount]) for amount in amounts}
+        best = max(shares, key=lambda amount: shares[amount], default=None)
+        if best is not None and shares[best] >= REDUCED:
+            evidence = f"of the whole order: {best} is the lines' total less it, in {shares[best]:.0%} of such orders"
+            return {"order_discount": Guess(name, evidence)}
+        if said >= CLEARLY:
+            return {"order_discount": Guess(name, "of the whole order, by its name: it stands there once")}
     return {}
+
+
+def _reduced(lines: ir.Table, discount: str, amount: str) -> float:
+    """Return the share of the orders with a discount whose amount is the lines' total less it."""
+    orders = lines.group_by("order").aggregate(
+        total=lines.total.sum().cast("float64"),
+        off=lines[discount].abs().max().cast("float64").fill_null(0),
+        said=lines[amount].max().cast("float64"),
+    )
+    reduced = orders.filter(orders.off > 0)
+    share = reduced.aggregate(share=((reduced.total - reduced.off - reduced.said).abs() < CENT).mean())
+    return float(share.to_pyarrow().to_pylist()[0]["share"] or 0)

@@ -170,7 +170,8 @@ def _with_key(lines: ir.Table, key: tuple[str, ...], order: str, broken: Mapping
     first = _broken(lines, ("order",))
     evidence = (
         f"{order} begins anew: {first['days']:,} of its {first['orders']:,} numbers have several days and "
-        f"{first['customers']:,} several customers; with {listing(further)} there are {broken['orders']:,} orders of one each"
+        f"{first['customers']:,} several customers; with {listing(further)} there are {broken['orders']:,} orders of "
+        "one customer and one day"
     )
     return Identity(
         {"order_key": Guess([order, *("customer" if part == "customer" else part for part in further)], evidence)}

@@ -52,7 +52,8 @@ COUNTRIES: Mapping[str, Place] = {
 }
 # words of column names that one language has -> country
 LANGUAGES = {
-    "germany": "kunde kundennr kundennummer menge datum betrag umsatz preis einzelpreis artikel beleg bon uhrzeit rechnung anzahl summe",
+    "germany": "kunde kundennr kundennummer menge datum betrag umsatz preis einzelpreis artikel beleg bon uhrzeit "
+    "rechnung anzahl summe",
     "brazil": "pedido quantidade preco valor produto compra situacao qtd",
     "spain": "fecha cantidad precio importe cliente producto descuento",
     "france": "commande quantite prix montant article client facture",

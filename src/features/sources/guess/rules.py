@@ -12,7 +12,7 @@ import ibis
 
 from features.errors import InputError
 from features.sources import stage
-from features.sources.files.config import RETURNS, RULES
+from features.sources.files.config import RULES
 from features.sources.guess.lines import Lines
 from features.sources.guess.mapping import Draft, Guess
 from features.sources.staged import Staged
@@ -24,7 +24,7 @@ MEANINGS = {name: meaning.replace("data.", "") for name, meaning in RULES.items(
 
 
 def add_rules(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: Path) -> InputError | None:
-    """Try the mapping on all rows with every rule, and add those that rows meet; return what stops it whatever they do."""
+    """Try the mapping on all rows with every rule, and add those that rows meet. Return what stops it still."""
     for key, found in [*_prefix(lines), *_codes(lines)]:
         draft.add(key, found)
     try:
@@ -114,8 +114,8 @@ def _keeps_duplicates(staged: Staged, lines: Lines) -> Guess | None:
     )
     if row["orders"] and (row["whole"] or 0) < row["orders"] / 2:
         evidence = (
-            f"{repeated:,} rows repeat another of their order, in {row['orders'] - (row['whole'] or 0):,} orders beside "
-            "lines that occur once: the same thing twice, and no order that was exported twice"
+            f"{repeated:,} rows repeat another of their order, in {row['orders'] - (row['whole'] or 0):,} orders "
+            "beside lines that occur once: the same thing twice, and no order that was exported twice"
         )
         return Guess("keep", evidence, ("drop",))
     return None
@@ -140,7 +140,8 @@ def _prefix(lines: Lines) -> Iterator[tuple[str, Guess]]:
 def _value(lines: Lines) -> str | None:
     """Return the typed column that is below 0 where something comes back."""
     numbers = lines.numbers
-    return next((numbers[name] for name in map(lines.column, ("quantity", "amount")) if name in numbers), None)
+    mapped = [lines.column(name) for name in ("quantity", "amount")]
+    return next((numbers[name] for name in mapped if name is not None and name in numbers), None)
 
 
 def _codes(lines: Lines) -> Iterator[tuple[str, Guess]]:

@@ -73,8 +73,8 @@ ROLES: Mapping[str, Words] = {
         "liefer, lieferdatum, versanddatum, entrega, completed, carrier, review, signup",
     ),
     "time": Words(
-        clear="time, uhrzeit, zeit, hora, heure, ora, tijd, order time, transaction time, trans time, 시간, 시각, 時刻, "
-        "时间, время, shop hour, hour, stunde"
+        clear="time, uhrzeit, zeit, hora, heure, ora, tijd, order time, transaction time, trans time, 시간, 시각, "
+        "時刻, 时间, время, shop hour, hour, stunde"
     ),
     "product_id": Words(
         clear="product id, product code, product no, product sku, sku, stock code, item id, item code, item no, "
@@ -108,7 +108,8 @@ ROLES: Mapping[str, Words] = {
         "order value, order subtotal amount, subtotal, grand total, spend, spent, turnover, umsatz, betrag, summe, "
         "gesamt, gesamtpreis, gesamtbetrag, positionsbetrag, zeilensumme, importe, importe total, valor, valor total, "
         "total linea, montant, montant total, total ttc, importo, totale, bedrag, totaal, belopp, kwota, wartosc, "
-        "payment value, сумма, стоимость, выручка, 금액, 판매금액, 구매금액, 결제금액, 매출, 매출액, 金額, 売上, 金额, 销售额",
+        "payment value, сумма, стоимость, выручка, 금액, 판매금액, 구매금액, 결제금액, 매출, "
+        "매출액, 金額, 売上, 金额, 销售额",
         loose="price, value, net, netto, brutto, gross, sum, sales price, profit, paid, payment, cost, preis, "
         "amount paid, purchase amount, transaction amount",
         against="discount, tax, vat, mwst, shipping, freight, refund, refunded, asset, margin, quantity, unit, "
@@ -116,8 +117,8 @@ ROLES: Mapping[str, Words] = {
     ),
     "discount": Words(
         clear="discount, discount amount, discount value, line discount, cart discount, cart discount amount, rabatt, "
-        "nachlass, descuento, desconto, remise, reduction, sconto, korting, discount pct, discount rate, 할인, 할인금액, "
-        "割引, 折扣, скидка",
+        "nachlass, descuento, desconto, remise, reduction, sconto, korting, discount pct, discount rate, 할인, "
+        "할인금액, 割引, 折扣, скидка",
         loose="coupon disc, retail disc, lineitem discount, coupon discount, promotion discount",
         against="code, tax, name, type, method, date",
     ),
