@@ -12,7 +12,7 @@ from layouts import LAYOUTS, Truth
 from experiments.commands import main
 from experiments.commands.compose import open_session
 
-KNOWN = [name for name in LAYOUTS if name not in ("instacart",)]
+KNOWN = [name for name in LAYOUTS if name not in ("instacart", "olist", "shopify", "woocommerce", "brazilian")]
 ASKED = {"currency", "timezone"}  # what no table says
 
 
