@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import glob
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -12,7 +13,8 @@ from typing import Any
 
 from features.errors import InputError, did_you_mean, listing
 from features.sources.shop_config import check_keys, check_timezone
-from features.tables import SPECS, parse_day
+from features.tables import GROSS, NET, SPECS, parse_day
+from features.tables.returns import CANCELLATION, RETURN
 
 FORMATS = {
     ".csv": "csv",
@@ -41,13 +43,20 @@ TABLE_KEYS = (
     "accounting",
     "timezone",
     "order_key",
+    "status",
 )
 UNIT_PRICE = "unit_price"  # may be mapped in place of amount: amount = quantity x unit_price
+RETURNED_AT = "returned_at"  # of transactions: the time at which an order came back, where a status says that it did
+STATUS = "status"
 DAY = "day"  # of the timestamp, as a part of an order's key
 FIRST_DAY = date(1990, 1, 1)
 
 # rule -> what it is about; in the order in which they are applied
 RULES = {
+    "mixed_status": "lines of the order have statuses of several kinds",
+    "unknown_status": "the status of the order is not listed in data.tables.transactions.status",
+    "excluded_status": "the status of the order is listed under exclude",
+    "undated_return": "the status says that the order came back, and there is no returned_at",
     "cancelled_order": "the order_id begins with data.cancelled_order_prefix",
     "missing_customer_id": "there is no customer_id",
     "non_product_code": "the product_id is one of data.non_product_codes",
@@ -57,7 +66,9 @@ RULES = {
     "duplicate_rows": "all columns of the file repeat an earlier row",
 }
 RETURNS = ("cancelled_order", "negative_quantity", "negative_amount")  # rows that take a sale back
-KEEPABLE = ("zero_price", "non_product_code", "duplicate_rows")  # others would break the canonical table
+# others would break the canonical table, or what money means
+KEEPABLE = ("zero_price", "non_product_code", "duplicate_rows", "mixed_status", "undated_return")
+SPENDS = (NET, GROSS)
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,18 @@ class NumberStyle:
     thousands: str | None = None
     currency_sign: str | None = None
     accounting: bool = False
+
+
+@dataclass(frozen=True)
+class Statuses:
+    """The words by which a column says what became of an order."""
+
+    column: str
+    words: Mapping[str, tuple[str, ...]]  # sale, return, cancellation, exclude -> words in lower case
+
+    @property
+    def known(self) -> list[str]:
+        return [word for words in self.words.values() for word in words]
 
 
 @dataclass(frozen=True)
@@ -90,6 +113,7 @@ class TableConfig:
     numbers: NumberStyle
     timezone: str | None
     order_key: tuple[str, ...]
+    status: Statuses | None
 
     @property
     def key(self) -> str:
@@ -117,9 +141,11 @@ def table_config(name: str, entry: Any, root: Path) -> TableConfig:
     if "timezone" in given:
         check_timezone(given["timezone"], f"{where}.timezone")
     order_key = _texts(given.get("order_key", ()), f"{where}.order_key", such_as=f"[receipt, {DAY}]")
+    status = _statuses(name, given["status"], f"{where}.status") if "status" in given else None
+    columns = _columns(name, given["columns"], bool(order_key), f"{where}.columns")
     return TableConfig(
         name=name,
-        columns=_columns(name, given["columns"], bool(order_key), f"{where}.columns"),
+        columns=columns | ({STATUS: status.column} if status else {}),
         paths=paths,
         sql=str(given["sql"]).strip().rstrip(";") if "sql" in given else None,
         format=_format(given.get("format"), paths, f"{where}.format"),
@@ -139,17 +165,18 @@ def table_config(name: str, entry: Any, root: Path) -> TableConfig:
         ),
         timezone=given.get("timezone"),
         order_key=order_key,
+        status=status,
     )
 
 
 def actions(rules: Mapping[str, Any]) -> dict[str, str]:
-    """Return rule -> error, drop, keep or net."""
+    """Return rule -> error, drop, keep or return."""
     check_keys(rules, RULES, required=(), where="data.rules")
     chosen = {name: str(rules.get(name) or "error") for name in RULES}
     for name, action in chosen.items():
         allowed = ["error", "drop"]
         allowed += ["keep"] if name in KEEPABLE else []
-        allowed += ["net"] if name in RETURNS else []
+        allowed += ["return"] if name in RETURNS else []
         if action not in allowed:
             raise InputError(
                 f"data.rules.{name}={action} is not a valid action",
@@ -158,6 +185,27 @@ def actions(rules: Mapping[str, Any]) -> dict[str, str]:
                 found=action,
             )
     return chosen
+
+
+def halving(entry: Any) -> tuple[str, ...]:
+    """Return the rules that may leave out some lines of an order and keep its others."""
+    rules = _texts(entry or (), "data.may_halve_orders", such_as="[zero_price]")
+    for name in rules:
+        if name not in RULES:
+            raise InputError(f"there is no rule {name!r}", where="data.may_halve_orders", hint=did_you_mean(name, RULES))
+    return rules
+
+
+def spend(entry: Any) -> str:
+    """Return whether spend is net or gross."""
+    if entry not in SPENDS:
+        raise InputError(
+            f"data.spend={entry} is not a valid spend",
+            where="data.spend",
+            expected="net (what was given back is taken off) or gross",
+            found=repr(entry),
+        )
+    return str(entry)
 
 
 def limits(largest: Any, confirmed: Any) -> dict[str, float]:
@@ -230,11 +278,34 @@ def _check_path_or_sql(given: Mapping[str, Any], where: str) -> None:
             )
 
 
+def _statuses(name: str, entry: Any, where: str) -> Statuses:
+    kinds = ("sale", RETURN, CANCELLATION, "exclude")
+    if name != "transactions":
+        raise InputError(f"{where} has no meaning: only orders have a status", where=where, expected="transactions")
+    check_keys(entry, ("column", *kinds), required=("column", "sale"), where=where)
+    words = {
+        kind: tuple(
+            word.lower() for word in _texts(entry.get(kind) or (), f"{where}.{kind}", such_as="[paid, shipped]")
+        )
+        for kind in kinds
+    }
+    statuses = Statuses(str(_text(entry["column"], f"{where}.column")).strip(), words)
+    twice = [word for word, times in Counter(statuses.known).items() if times > 1]
+    if twice:
+        raise InputError(
+            f"{where} lists a status more than once", where=where, expected="each in one list", found=listing(twice)
+        )
+    return statuses
+
+
 def _columns(name: str, entry: Any, has_order_key: bool, where: str) -> dict[str, str]:
     known = list(SPECS[name].columns)
     required = [column for column, spec in SPECS[name].columns.items() if spec.required and not spec.counted]
     if name == "transactions":
-        known.append(UNIT_PRICE)
+        known += [UNIT_PRICE, RETURNED_AT]
+    if name == "returns":  # staging finds the sale, and all rows of such a table are returns
+        known = [column for column in known if column not in ("kind", "line_number", "sold_at")]
+        required.remove("kind")
     check_keys(entry, known, required=(), where=where)
     mapped = {
         str(column): str(_text(source, f"{where}.{column}")).strip()
@@ -244,6 +315,8 @@ def _columns(name: str, entry: Any, has_order_key: bool, where: str) -> dict[str
     if has_order_key:
         mapped.pop("order_id", None)  # made of the key
         required.remove("order_id")
+    if name == "returns" and "order_id" in mapped:
+        required.remove("customer_id")  # the order tells it
     if UNIT_PRICE in mapped:
         required[required.index("amount")] = "quantity"
         if "amount" in mapped:
