@@ -121,14 +121,14 @@ def _returned(transactions: pd.DataFrame, seed: int) -> pd.DataFrame:
     rng = np.random.default_rng([seed, 1])
     lines = transactions.sample(frac=0.2, random_state=seed).reset_index(drop=True)
     moment = lines["timestamp"] + pd.to_timedelta(rng.integers(0, 60 * 24, len(lines)), unit="h")
-    part = rng.choice([1, 2], len(lines))
+    part = zip(lines["amount"], rng.choice([1, 2], len(lines)), strict=True)
     is_found = rng.random(len(lines)) < 0.8
     returned = pd.DataFrame(
         {
             "return_number": np.arange(len(lines)),
             "customer_id": lines["customer_id"],
             "returned_at": moment,
-            "amount": [(amount / int(n)).quantize(Decimal("0.01")) for amount, n in zip(lines["amount"], part, strict=True)],
+            "amount": [(amount / int(n)).quantize(Decimal("0.01")) for amount, n in part],
             "kind": rng.choice(["return", "cancellation"], len(lines)),
             "product_id": lines["product_id"],
             "order_id": lines["order_id"].where(is_found),

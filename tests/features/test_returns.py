@@ -11,7 +11,7 @@ import pytest
 from simulated import END, START, engine, open_shop, simulate
 
 from features import outcomes
-from features.families import FAMILIES, purchases
+from features.families import FAMILIES, Family, purchases
 from features.grains import CUSTOMER, CUSTOMER_PRODUCT
 from features.leakage import descriptive
 from features.snapshot import feature_rows
@@ -123,9 +123,10 @@ def test_a_family_that_reads_returns_of_tomorrow_is_found(shops, monkeypatch):
     assert descriptive(["total_spend"]) == {}
 
     def build(past):
-        return value.build(past.with_tables(returns=whole["returns"]))
+        net = value.build(past.with_tables(returns=whole["returns"]))
+        return net.select("customer_id", planted_spend=net.total_spend)
 
-    planted = type(value)("planted", value.needs, {"planted_spend": "planted"}, lambda past: build(past).rename(planted_spend="total_spend").select("customer_id", "planted_spend"))
+    planted = Family("planted", value.needs, {"planted_spend": "planted"}, build)
     monkeypatch.setitem(FAMILIES, "planted", planted)
     assert "by another way than as_of" in descriptive(["planted_spend"])["planted_spend"]
 

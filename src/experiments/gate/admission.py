@@ -161,7 +161,8 @@ def check_is_candidate(version: Version, *, tune: str, by_hand: str) -> None:
 def changed_features(version: Version, spend: str) -> list[str]:
     """Return the features of a version that had another definition when it was trained, or are no longer there.
 
-    `spend`, net or gross, is part of the definition of features that read money (`Tables.spend`). A version with one fingerprint of all its features does not tell which of them changed: all of them count then.
+    `spend`, net or gross, is part of the definition of features that read money (`Tables.spend`). A version with one
+    fingerprint of all its features does not tell which of them changed: all of them count then.
     """
     names, grain = version.features, questions()[version.tags["task"]].grain
     try:
@@ -198,7 +199,7 @@ def check_features(version: Version, spend: str, way_out: str) -> None:
     changed = changed_features(version, spend)
     if changed:
         raise InputError(
-            f"{version.name} version {version.number} reads features that have another definition in the code and configuration in use",
+            f"{version.name} version {version.number} reads features that have another definition by now",
             where="features.names",
             expected="the definitions that it was trained with, and the same data.spend",
             found=listing(changed),

@@ -170,8 +170,8 @@ def checked_rival(session: Session, candidate: Version) -> Version | None:
     """Return the champion, unless it is the candidate, once both passed the checks that leave the window sealed."""
     champion = session.registry.champion()
     rival = champion if champion is not None and champion.number != candidate.number else None
-    if rival is not None and changed_features(rival, session.shop.tables.spend):  # nothing scores with it any more: `take_look` retires it
-        rival = None
+    if rival is not None and changed_features(rival, session.shop.tables.spend):
+        rival = None  # nothing scores with it any more: `take_look` retires it
     check_judgeable(
         candidate,
         rival,

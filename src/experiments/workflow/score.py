@@ -332,7 +332,7 @@ def _able_to_score(session: Session, champions: Sequence[Version]) -> list[Versi
     if len(changed) == len(champions):
         version, features = changed[0]
         raise InputError(
-            "all champions read features that have another definition in the code and configuration in use",
+            "all champions read features that have another definition by now",
             where="registry",
             expected="the definitions that they were trained with, and the same data.spend",
             found=f"{listing(features)} of {version.name} version {version.number}",

@@ -1,13 +1,13 @@
 """Transactions gathered to purchase days and to orders: the start of most families and outcomes.
 
-Spend is defined here, and nowhere else. Gross is what was sold. Net takes off what was given back, in two ways that agree
-in total as long as each return has its sale:
+Spend is defined here, and nowhere else. Gross is what was sold. Net takes off what was given back, in two ways that
+agree in total as long as each return has its sale:
 
 - money over time (`money_by_day`): a return counts on its own day. So net(c) = sales until c - returns until c;
-- the value of a purchase (`by_day`, `by_order`): a return counts on the day, or in the order, of its sale. It is known from
-  its own day on, as the tables of a cutoff hold no later row.
+- the value of a purchase (`by_day`, `by_order`): a return counts on the day, or in the order, of its sale. It is known
+  from its own day on, as the tables of a cutoff hold no later row.
 
-`Tables.spend` says which of both is in use. A purchase stays a purchase in any case: counts and days are those of sales.
+`Tables.spend` says which of both is in use. A purchase stays a purchase in any case: counts and days are of sales.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def _less_returned(sold: ir.Table, returns: ir.Table, by: Sequence[str]) -> ir.T
     matched = returns.filter(returns.sold_at.notnull())
     returned = matched.group_by(*by).agg(returned=matched.amount.sum().cast(MONEY))
     joined = sold.left_join(returned, list(by))
-    left = joined.amount - joined.returned.fill_null(0)
-    return joined.select(*(name for name in sold.columns if name != "amount"), amount=ibis.greatest(left, 0).cast(MONEY))
+    left = ibis.greatest(joined.amount - joined.returned.fill_null(0), 0)
+    return joined.select(*(name for name in sold.columns if name != "amount"), amount=left.cast(MONEY))
 
 
 def by_product(tables: Tables) -> ir.Table:

@@ -24,9 +24,7 @@ def returns(past: Tables) -> ir.Table:
     The shares are of gross sales, whatever `Tables.spend` is.
     """
     lines, back = past.transactions, past["returns"]
-    sales = lines.group_by("customer_id").agg(
-        orders=lines.order_id.nunique(), sold=lines.amount.sum().cast("float64")
-    )
+    sales = lines.group_by("customer_id").agg(orders=lines.order_id.nunique(), sold=lines.amount.sum().cast("float64"))
     returned = back.group_by("customer_id").agg(
         returned_orders=back.order_id.nunique(),
         given_back=back.amount.sum().cast("float64"),

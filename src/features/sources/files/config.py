@@ -13,7 +13,7 @@ from typing import Any
 
 from features.errors import InputError, did_you_mean, listing
 from features.sources.shop_config import check_keys, check_timezone
-from features.tables import GROSS, NET, SPECS, parse_day
+from features.tables import SPECS, parse_day
 from features.tables.returns import CANCELLATION, RETURN
 
 FORMATS = {
@@ -63,12 +63,12 @@ RULES = {
     "negative_quantity": "the quantity is below 0",
     "negative_amount": "the amount is below 0",
     "zero_price": "the line costs nothing",
+    "empty_return": "nothing was given back",
     "duplicate_rows": "all columns of the file repeat an earlier row",
 }
 RETURNS = ("cancelled_order", "negative_quantity", "negative_amount")  # rows that take a sale back
 # others would break the canonical table, or what money means
 KEEPABLE = ("zero_price", "non_product_code", "duplicate_rows", "mixed_status", "undated_return")
-SPENDS = (NET, GROSS)
 
 
 @dataclass(frozen=True)
@@ -192,20 +192,10 @@ def halving(entry: Any) -> tuple[str, ...]:
     rules = _texts(entry or (), "data.may_halve_orders", such_as="[zero_price]")
     for name in rules:
         if name not in RULES:
-            raise InputError(f"there is no rule {name!r}", where="data.may_halve_orders", hint=did_you_mean(name, RULES))
+            raise InputError(
+                f"there is no rule {name!r}", where="data.may_halve_orders", hint=did_you_mean(name, RULES)
+            )
     return rules
-
-
-def spend(entry: Any) -> str:
-    """Return whether spend is net or gross."""
-    if entry not in SPENDS:
-        raise InputError(
-            f"data.spend={entry} is not a valid spend",
-            where="data.spend",
-            expected="net (what was given back is taken off) or gross",
-            found=repr(entry),
-        )
-    return str(entry)
 
 
 def limits(largest: Any, confirmed: Any) -> dict[str, float]:
