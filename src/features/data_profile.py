@@ -9,6 +9,7 @@ from datetime import date, timedelta
 import ibis
 
 from features.engines import Engine
+from features.sources.joins import Join
 from features.sources.raw import Drop
 from features.sources.staged import Staged
 from features.tables import SPECS, Tables, midnight
@@ -76,6 +77,8 @@ class Profile:
         Rows left out, per table and rule.
     notes : tuple of str
         What was decided and changed in reading.
+    joins : tuple of Join
+        The tables that meet, and how many of their keys match.
     """
 
     shop: str
@@ -96,6 +99,7 @@ class Profile:
     absent: tuple[str, ...]
     drops: tuple[Drop, ...]
     notes: tuple[str, ...]
+    joins: tuple[Join, ...]
 
 
 def profile(staged: Staged, tables: Tables, engine: Engine) -> Profile:
@@ -146,6 +150,7 @@ def profile(staged: Staged, tables: Tables, engine: Engine) -> Profile:
         absent=tuple(name for name in SPECS if name not in staged.rows),
         drops=staged.drops,
         notes=staged.notes,
+        joins=staged.joins,
     )
 
 
@@ -220,6 +225,10 @@ def profile_text(profile: Profile, needs: Mapping[str, Iterable[str]] | None = N
         *(_left_out(drop, profile.currency) for drop in profile.drops),
         *([] if profile.drops else ["  none"]),
     ]
+    if profile.joins:
+        lines += ["", "keys that match in tables that meet"]
+        for join in profile.joins:
+            lines += [f"  {join.column:<16} {join.left}", f"  {'':<16} {join.right}"]
     if profile.notes:
         lines += ["", "as read", *(f"  {note}" for note in profile.notes)]
     if needs:

@@ -138,6 +138,8 @@ class Raw:
         What tells orders apart, where the source's user decides that.
     drops : tuple of Drop
         Rows that were left out before.
+    spelling : str, optional
+        Configuration key that sets how texts are spelled in all tables, where the source has one.
     """
 
     table: ir.Table
@@ -152,6 +154,7 @@ class Raw:
     counted: Mapping[str, ir.BooleanColumn] = field(default_factory=dict)
     order: OrderKey | None = None
     drops: tuple[Drop, ...] = ()
+    spelling: str | None = None
 
 
 class Source(Protocol):

@@ -13,7 +13,7 @@ TABLE = TableSpec(
     columns={
         "return_number": Column("int64", "counts the source's rows", required=True, minimum=0, counted=True),
         "return_id": Column("string", "the return's own number, such as a credit note's"),
-        "customer_id": Column("string", "customer who gets the money back", required=True),
+        "customer_id": Column("string", "customer who gets the money back", required=True, meets=("transactions",)),
         "returned_at": Column(MOMENT, "time of the return, in the shop's time zone", required=True),
         "amount": Column(MONEY, "money that the shop gives back", required=True, minimum=0),
         "kind": Column("string", f"{RETURN}, or {CANCELLATION} of an order", required=True),

@@ -51,6 +51,7 @@ from features.sources.raw import RAW_PREFIX, Doubt, Drop, OrderKey, Raw, Rule
 from features.sources.reading import hash_files, literal_path, query, readable, sql_literal, sql_name
 from features.sources.rules import conform, ruled, write_canonical
 from features.sources.shop_config import ShopConfig, check_keys, shell_value
+from features.sources.spelling import SPELLINGS, spelled
 from features.tables import MOMENT, SPECS
 from features.tables.returns import CANCELLATION, RETURN
 
@@ -87,6 +88,7 @@ class Files:
         "dates",
         "order_spans_days",
         "may_halve_orders",
+        "spelling",
     )
 
     def __init__(self, shop: ShopConfig, options: Mapping[str, Any]) -> None:
@@ -100,6 +102,7 @@ class Files:
         self.missing = checked.missing_words(options["missing"])
         self.first_day, self.last_day = checked.days(options["dates"])
         self.may_span_days = checked.flag(options["order_spans_days"], "data.order_spans_days")
+        self.spelling = checked.spellings(options["spelling"] or {})
         declared = options["tables"]
         check_keys(declared, SPECS, required=["transactions"], where="data.tables")
         self.configs = [table_config(name, entry, self.root) for name, entry in declared.items() if entry is not None]
@@ -171,6 +174,7 @@ class Files:
             notes=read.notes,
             counted=counted,
             order=self._order_key(config) if config.name == "transactions" else None,
+            spelling="data.spelling",
         )
 
     def _typed_table(self, config: TableConfig, read: Read) -> tuple[ir.Table, list[str]]:
@@ -271,7 +275,8 @@ class Files:
         if wanted.is_timestamp():
             return moments(values, config.date_format, config.timezone or self.shop.timezone, self.shop.timezone)
         if wanted.is_string():
-            return normal_id(values) if _is_id(column) else values.cast("string")
+            texts = normal_id(values) if _is_id(column) else values.cast("string")
+            return spelled(texts, self.spelling.get(column, ()))
         if config.name == "transactions" and UNIT_PRICE in config.columns and column in ("quantity", UNIT_PRICE):
             return factor(values, config.numbers)
         return number(values, wanted, config.numbers)
@@ -290,6 +295,8 @@ class Files:
             if _is_id(column):
                 yield f"{column} such as 12345.0 is read as 12345", is_whole_number(text)
                 yield f"{column} with capitals in an e-mail address is read without", is_address_in_capitals(text)
+            for spelling in self.spelling.get(column, ()):
+                yield f"{column} is read {SPELLINGS[spelling].meaning}", text != spelled(text, [spelling])
             if _type(config.name, column).is_timestamp() and config.date_format is None:
                 yield f"{column} has its own distance from UTC", has_zone(text)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from features.errors import InputError, did_you_mean, listing
 from features.sources.shop_config import check_keys, check_timezone
+from features.sources.spelling import SPELLINGS
 from features.tables import SPECS, parse_day
 from features.tables.returns import CANCELLATION, RETURN
 
@@ -207,6 +208,29 @@ def limits(largest: Any, confirmed: Any) -> dict[str, float]:
         if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
             raise InputError(f"{key}={share} is not a valid share", where=key, expected="0 to 1", found=repr(share))
     return {name: float(share) for name, share in shares.items()}
+
+
+def spellings(entry: Any) -> dict[str, tuple[str, ...]]:
+    """Return text column -> the spellings that its values are read in, in all tables."""
+    texts = dict.fromkeys(
+        name for spec in SPECS.values() for name, column in spec.columns.items() if column.type == "string"
+    )
+    check_keys(entry, texts, required=(), where="data.spelling")
+    chosen = {}
+    for column, names in entry.items():
+        chosen[column] = (
+            (names,) if isinstance(names, str) else _texts(names or (), f"data.spelling.{column}", "lower_case")
+        )
+        for name in chosen[column]:
+            if name not in SPELLINGS:
+                raise InputError(
+                    f"there is no spelling {name!r}",
+                    where=f"data.spelling.{column}",
+                    expected=" or ".join(SPELLINGS),
+                    found=name,
+                    hint=did_you_mean(name, SPELLINGS),
+                )
+    return chosen
 
 
 def days(entry: Any) -> tuple[date, date]:
