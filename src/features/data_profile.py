@@ -216,6 +216,7 @@ def profile_text(profile: Profile, needs: Mapping[str, Iterable[str]] | None = N
         f"  orders           {profile.orders:>12,}",
         f"  amount           {profile.amount:>12,.0f}   {profile.currency}{', sold' if profile.returns else ''}",
         *_given_back(profile),
+        *_balance(profile),
         "",
         "tables",
         *(f"  {name:<16} {rows:>12,}   {SPECS[name].meaning}" for name, rows in profile.rows.items()),
@@ -250,6 +251,18 @@ def _given_back(profile: Profile) -> Iterator[str]:
         yield f"    net            {net:>12,.0f}   {profile.currency}; spend is {profile.spend} (data.spend)"
     if profile.overreturned:
         yield f"    {profile.overreturned:,} customers got back more than they paid: outcomes of net spend count 0"
+
+
+def _balance(profile: Profile) -> list[str]:
+    """Return lines with the rows and the money of the transactions' files, and what is left of both."""
+    drops = [drop for drop in profile.drops if drop.table == "transactions"]
+    rows, money = profile.rows["transactions"], profile.amount
+    rows_in, money_in = rows + sum(drop.rows for drop in drops), money + sum(drop.amount or 0 for drop in drops)
+    return [
+        f"  rows in and out  {rows_in:>12,} {rows:>12,}   ({rows / rows_in:.1%})",
+        f"  money in and out {money_in:>12,.0f} {money:>12,.0f}   {profile.currency}"
+        + (f" ({money / money_in:.1%}); rows left out count by their size" if money_in else ""),
+    ]
 
 
 def _left_out(drop: Drop, currency: str) -> str:

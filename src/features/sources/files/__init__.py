@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
-from uuid import uuid4
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -24,18 +23,21 @@ from features.errors import InputError, did_you_mean, listing
 from features.sources.files import config as checked
 from features.sources.files.config import (
     DAY,
+    ORDER_DISCOUNT,
     RETURNED_AT,
     RETURNS,
     RULES,
     STATUS,
     UNIT_PRICE,
     TableConfig,
+    column_type,
     table_config,
 )
-from features.sources.files.orders import CARRIED, carried, joined, kinds
-from features.sources.files.records import Read, converted_query, read_records
+from features.sources.files.orders import CARRIED, carried, discounted, joined, kinds
+from features.sources.files.records import Read, converted_query, read_records, with_joined, without_totals
 from features.sources.files.returns import RETURNED, matched, of_lines, of_refunds, of_status, with_buyers
-from features.sources.files.times import formats, has_zone, may_fit, moments
+from features.sources.files.times import has_zone, moments
+from features.sources.files.trials import distinct_texts, fitting_formats, fitting_styles, reads_all
 from features.sources.files.values import (
     factor,
     is_address_in_capitals,
@@ -44,7 +46,6 @@ from features.sources.files.values import (
     normal_id,
     number,
     product,
-    styles,
     trimmed,
 )
 from features.sources.raw import RAW_PREFIX, Doubt, Drop, OrderKey, Raw, Rule
@@ -52,12 +53,11 @@ from features.sources.reading import hash_files, literal_path, query, readable, 
 from features.sources.rules import conform, ruled, write_canonical
 from features.sources.shop_config import ShopConfig, check_keys, shell_value
 from features.sources.spelling import SPELLINGS, spelled
-from features.tables import MOMENT, SPECS
+from features.tables import SPECS
 from features.tables.returns import CANCELLATION, RETURN
 
 SAME = ("same.1", "same.2")  # rows that agree in both are equal in all columns of the file
 SUGGESTED = 3
-MARKS = 10_000  # texts in which marks beside digits are looked for
 PLANNED = ("starts_at", "ends_at")  # moments that may lie in the future
 
 
@@ -130,6 +130,10 @@ class Files:
         return result
 
     def _read(self, config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
+        """Read the raw rows, with columns that are joined from several and without rows that sum up others."""
+        return without_totals(with_joined(self._read_raw(config, engine, scratch), config), config)
+
+    def _read_raw(self, config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
         if config.sql is not None:
             return _as_read(query(engine, config.name, converted_query(config, config.sql, scratch, self.root)))
         if config.format != "parquet":
@@ -162,7 +166,7 @@ class Files:
             texts={
                 column: RAW_PREFIX + source
                 for column, source in config.columns.items()
-                if not _type(config.name, column).is_string()
+                if not column_type(config.name, column).is_string()
             },
             expected={column: _expected(config, column) for column in config.columns},
             advice={
@@ -261,7 +265,7 @@ class Files:
 
     def _typed(self, config: TableConfig, column: str, values: ir.Column) -> ir.Column:
         """Read a raw column as its canonical type; null where it cannot be read."""
-        wanted = _type(config.name, column)
+        wanted = column_type(config.name, column)
         kind = values.type()
         if not _can_read(kind, wanted, config):
             raise InputError(
@@ -297,7 +301,7 @@ class Files:
                 yield f"{column} with capitals in an e-mail address is read without", is_address_in_capitals(text)
             for spelling in self.spelling.get(column, ()):
                 yield f"{column} is read {SPELLINGS[spelling].meaning}", text != spelled(text, [spelling])
-            if _type(config.name, column).is_timestamp() and config.date_format is None:
+            if column_type(config.name, column).is_timestamp() and config.date_format is None:
                 yield f"{column} has its own distance from UTC", has_zone(text)
 
     def _with_repeats(self, config: TableConfig, table: ir.Table) -> ir.Table:
@@ -315,6 +319,9 @@ class Files:
         columns = _with_gaps(table, columns)
         table = carried(table, columns)
         changed = {f"{column} is that of the order's other lines": table[f"{column}_carried"] for column in columns}
+        if ORDER_DISCOUNT in config.columns:
+            table = discounted(table)
+            changed["amount is reduced by a share of the order's discount"] = table[ORDER_DISCOUNT] != 0
         if config.status:
             table = kinds(table, config.status)
         met = {name: meets.fill_null(False) for name, (meets, _) in self._conditions(config, table).items()}
@@ -434,7 +441,7 @@ class Files:
     def _doubts(self, config: TableConfig, table: ir.Table) -> Iterator[Doubt]:
         """Yield the moments that no past of a shop has."""
         for column in config.columns:
-            if not _type(config.name, column).is_timestamp():
+            if not column_type(config.name, column).is_timestamp():
                 continue
             meets = table[column] < ibis.literal(datetime.combine(self.first_day, time()))
             until = f"{self.first_day} or later"
@@ -447,23 +454,19 @@ class Files:
 
     def _advice(self, config: TableConfig, column: str, text: str, engine: DuckDB) -> Callable[[ir.Table], str | None]:
         """Return the function that finds out what reads all values of a column."""
-        wanted = _type(config.name, column)
+        wanted = column_type(config.name, column)
 
         def of_times(table: ir.Table) -> str | None:
-            fitting = list(islice(self._fitting_formats(_distinct(table, text, engine)), SUGGESTED))
+            texts = distinct_texts(table[text], engine)
+            fitting = list(islice(fitting_formats(texts, self.first_day, self.last_day, self.shop.timezone), SUGGESTED))
             if not fitting:
                 return None
             said = " or ".join(f"{config.key}.date_format={shell_value(each)}" for each in fitting)
             return f"{said} {'reads' if len(fitting) == 1 else 'each reads'} all rows"
 
         def of_numbers(table: ir.Table) -> str | None:
-            texts = _distinct(table, text, engine)
-            rests = texts.select(rest=texts.text.re_replace("[0-9]", "")).distinct().limit(MARKS).to_pyarrow()["rest"]
-            fitting: list[dict[str, object]] = []
-            for change, style in styles(config.numbers, "".join(rests.to_pylist())):
-                is_new = not any(each.items() <= change.items() for each in fitting)
-                if is_new and _reads_all(texts, lambda values, style=style: number(values, wanted, style)):  # type: ignore[misc]
-                    fitting.append(change)
+            texts = distinct_texts(table[text], engine)
+            fitting = list(fitting_styles([texts], config.numbers, wanted))
             if fitting:
                 said = " or ".join(
                     " ".join(f"{config.key}.{key}={shell_value(value)}" for key, value in change.items())
@@ -473,20 +476,6 @@ class Files:
             return _too_fine(texts, config.columns[column], wanted)
 
         return of_times if wanted.is_timestamp() else of_numbers
-
-    def _fitting_formats(self, texts: ir.Table) -> Iterator[str]:
-        """Yield the formats that give every value a plausible day."""
-        after = datetime.combine(self.last_day + timedelta(days=1), time())
-        first = texts.limit(1).to_pyarrow()["text"].to_pylist()
-        for form in formats():
-
-            def plausible(values: ir.Column, form: str = form) -> ir.Column:
-                read = moments(values, form, self.shop.timezone, self.shop.timezone)
-                right = (read >= datetime.combine(self.first_day, time())) & (read < after)
-                return ibis.ifelse(right, read, ibis.null(read.type()))
-
-            if all(may_fit(text, form) for text in first) and _reads_all(texts, plausible):
-                yield form
 
 
 def _any(conditions: Iterable[ir.BooleanColumn]) -> ir.BooleanColumn:
@@ -511,20 +500,9 @@ def _change(number: int) -> str:
     return f"changed.{number}"
 
 
-def _distinct(table: ir.Table, text: str, engine: DuckDB) -> ir.Table:
-    """Keep the texts of a column, to try on them what reads all."""
-    texts = table.select(text=table[text].cast("string")).filter(lambda rows: rows.text.notnull()).distinct()
-    return engine.connection.create_table(f"texts_{uuid4().hex}", texts, temp=True)
-
-
-def _reads_all(texts: ir.Table, read: Callable[[ir.Column], ir.Column]) -> bool:
-    unread = texts.filter(read(texts.text).isnull()).limit(1)
-    return not int(unread.count().execute())
-
-
 def _too_fine(texts: ir.Table, column: str, wanted: dt.DataType) -> str | None:
     """Return how to round where there are more decimals than a column keeps: nobody does it unasked."""
-    if not wanted.is_decimal() or not _reads_all(texts, lambda values: values.try_cast("float64")):
+    if not wanted.is_decimal() or not reads_all(texts, lambda values: values.try_cast("float64")):
         return None
     scale, name = int(wanted.scale or 0), sql_name(column)
     return (
@@ -561,12 +539,7 @@ def _is_id(column: str) -> bool:
 
 def _is_text(config: TableConfig, column: str) -> bool:
     """Check whether a raw column is read as a text; parts of an order's key are."""
-    return column not in config.columns or _type(config.name, column).is_string()
-
-
-def _type(table: str, column: str) -> dt.DataType:
-    further = {UNIT_PRICE: "decimal(28, 9)", RETURNED_AT: MOMENT, STATUS: "string"} if table == "transactions" else {}
-    return ibis.dtype(further.get(column) or SPECS[table].columns[column].type)
+    return column not in config.columns or column_type(config.name, column).is_string()
 
 
 def _can_read(kind: dt.DataType, wanted: dt.DataType, config: TableConfig) -> bool:
@@ -580,7 +553,7 @@ def _can_read(kind: dt.DataType, wanted: dt.DataType, config: TableConfig) -> bo
 
 
 def _expected(config: TableConfig, column: str) -> str:
-    wanted = _type(config.name, column)
+    wanted = column_type(config.name, column)
     if wanted.is_timestamp() and config.date_format:
         return f"times written as date_format {config.date_format!r} says; ISO 8601 where it is null"
     if wanted.is_timestamp():
@@ -588,6 +561,4 @@ def _expected(config: TableConfig, column: str) -> str:
     if wanted.is_numeric():
         digits = f" and at most {wanted.scale} decimals" if wanted.is_decimal() else ""
         return f"numbers with the decimal mark {config.numbers.decimal!r}{digits}, and nothing else"
-    return (
-        "a word of data.tables.transactions.status" if column == STATUS else SPECS[config.name].columns[column].meaning
-    )
+    return f"a word of {config.key}.{STATUS}" if column == STATUS else SPECS[config.name].columns[column].meaning

@@ -1,4 +1,4 @@
-"""Orders of several lines: their key, values that stand on one line only, and what their status says."""
+"""Orders of several lines: their key, values that stand on one line only, discounts, and what a status says."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ import ibis
 import ibis.expr.types as ir
 
 from features.sources.files.config import RETURNED_AT, STATUS, Statuses
+from features.tables import MONEY
 
-CARRIED = (
-    "customer_id",
-    "timestamp",
-    "store_id",
-    "channel",
-    STATUS,
-    RETURNED_AT,
-)  # said of an order, and often on its first line only
+# said of an order, and often on its first line only
+CARRIED = ("customer_id", "timestamp", "store_id", "channel", STATUS, RETURNED_AT)
 
 
 def joined(parts: Sequence[ir.Column]) -> ir.StringColumn:
@@ -36,6 +31,24 @@ def carried(lines: ir.Table, columns: Sequence[str]) -> ir.Table:
         lines = lines.mutate(**{f"{column}_carried": found.fill_null(False)})
         lines = lines.mutate(**{column: ibis.ifelse(lines[f"{column}_carried"], low, lines[column])})
     return lines
+
+
+def discounted(lines: ir.Table) -> ir.Table:
+    """Take an order's discount from its lines, in proportion to their amounts and to the last hundredth of a cent.
+
+    It may stand on one line of the order or on each.
+    """
+    order = ibis.window(group_by="order_id")
+    so_far = ibis.window(group_by="order_id", order_by="line_number", rows=(None, 0))
+    amount = ibis.greatest(lines.amount, 0)
+    lines = lines.mutate(
+        order_discount=lines.order_discount.abs().max().over(order).fill_null(0),
+        staging_share=amount.sum().over(so_far).cast("float64") / amount.sum().over(order).nullif(0).cast("float64"),
+    )
+    up_to = (lines.order_discount.cast("float64") * lines.staging_share).round(4).cast(MONEY)
+    lines = lines.mutate(staging_up_to=up_to.fill_null(0))
+    before = lines.staging_up_to.lag().over(ibis.window(group_by="order_id", order_by="line_number")).fill_null(0)
+    return lines.mutate(amount=(lines.amount - (lines.staging_up_to - before)).cast(MONEY))
 
 
 def kinds(lines: ir.Table, statuses: Statuses) -> ir.Table:
