@@ -15,7 +15,9 @@ from features.families import FAMILIES, Family, purchases
 from features.grains import CUSTOMER, CUSTOMER_PRODUCT
 from features.leakage import descriptive
 from features.snapshot import feature_rows
-from features.tables import GROSS, NET
+from features.sources import stage
+from features.tables import GROSS, NET, Tables
+from online_retail import data_config
 
 CUTOFFS = [START + timedelta(days=n) for n in (1, 30, 91, 152, 200, (END - START).days)]
 HORIZON = timedelta(days=60)
@@ -129,6 +131,90 @@ def test_a_family_that_reads_returns_of_tomorrow_is_found(shops, monkeypatch):
     planted = Family("planted", value.needs, {"planted_spend": "planted"}, build)
     monkeypatch.setitem(FAMILIES, "planted", planted)
     assert "by another way than as_of" in descriptive(["planted_spend"])["planted_spend"]
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    """Sales, returns below zero, and orders whose status and day of return stand on their first line."""
+    rng = np.random.default_rng(5)
+    orders = pd.DataFrame(
+        {
+            "order": [f"o{n}" for n in range(400)],
+            "customer": rng.choice([f"c{n}" for n in range(25)], 400),
+            "time": pd.Timestamp(START) + pd.to_timedelta(np.sort(rng.integers(0, 200 * 24, 400)), unit="h"),
+        }
+    )
+    lines = orders.loc[orders.index.repeat(rng.integers(1, 4, 400))].reset_index(drop=True)
+    lines["product"] = rng.choice(["x", "y", "z"], len(lines))
+    lines["quantity"] = rng.integers(1, 5, len(lines))
+    is_back = rng.random(len(orders)) < 0.3
+    lines.loc[lines["order"].isin(orders.loc[is_back, "order"]), "quantity"] *= -1
+    lines["price"] = rng.integers(1, 4, len(lines)) * 2.5
+    is_first = ~lines["order"].duplicated()
+    is_refunded = is_first & (lines["quantity"] > 0) & (rng.random(len(lines)) < 0.2)
+    lines["back"] = (lines["time"] + pd.to_timedelta(rng.integers(0, 40, len(lines)), unit="D")).where(is_refunded)
+    lines["status"] = np.where(is_refunded, "refunded", "paid")
+    lines["status"] = lines["status"].where(is_first, "")
+    return lines
+
+
+def staged(lines, folder):
+    """Stage lines of a file, as a user maps them."""
+    folder.mkdir()
+    lines.to_csv(folder / "x.csv", index=False)
+    config = data_config("files", shop="s", currency="EUR", timezone="Europe/Berlin", path=str(folder))
+    config["tables"]["transactions"] |= {
+        "path": "x.csv",
+        "status": {"column": "status", "sale": ["paid"], "return": ["refunded"]},
+        "columns": {
+            **{"order_id": "order", "customer_id": "customer", "timestamp": "time", "product_id": "product"},
+            **{"quantity": "quantity", "unit_price": "price", "returned_at": "back"},
+        },
+    }
+    config["rules"] |= {"negative_quantity": "return", "duplicate_rows": "keep"}
+    return stage(config, folder / "cache")
+
+
+@pytest.mark.parametrize("cutoff", [date(2020, 2, 1), date(2020, 5, 1)])
+def test_files_that_end_at_the_cutoff_give_the_features_of_files_that_go_on(cutoff, ledger, tmp_path, on):
+    """Nothing that a file says of later days, of a return or of a status, is known before them."""
+    names = [name for family in ("rfm", "value", "returns") for name in FAMILIES[family].features]
+    early = ledger[ledger["time"] < pd.Timestamp(cutoff)]
+    is_later = early["back"] >= pd.Timestamp(cutoff)
+    early = early.assign(back=early["back"].mask(is_later), status=early["status"].mask(is_later, "paid"))
+    found = []
+    for name, lines in (("early", early), ("whole", ledger)):
+        tables = staged(lines, tmp_path / f"{name}{cutoff}").open(engine(tmp_path / name))
+        shop = Tables(start=tables.start, end=END, burn_in_days=tables.burn_in_days, spend=NET, **tables.present())
+        found.append(on_its_own(shop, names, cutoff))
+    assert (found[0]["returned_value_share"] > 0).any()
+    assert (found[0]["total_spend"] < 0).any() or (found[0]["spend_last_28_days"] < 0).any()
+    pd.testing.assert_frame_equal(*found, check_exact=True)
+
+
+def on_its_own(shop, names, cutoff):
+    """Compute features on the engine that opened the shop."""
+    rows = feature_rows(shop.as_of(cutoff), names).order_by("customer_id")
+    return rows.to_pandas().set_index("customer_id")
+
+
+def test_no_more_of_a_line_is_taken_back_than_was_sold(ledger, tmp_path):
+    tables = staged(ledger, tmp_path / "shop").open(engine(tmp_path))
+    lines, back = tables.transactions.to_pandas(), tables["returns"].to_pandas()
+    assert back["sold_at"].notna().mean() > 0.5
+    assert back["sold_at"].isna().any()
+    assert (back["returned_at"] >= back["sold_at"].fillna(back["returned_at"])).all()
+    paired = back.dropna(subset="order_id").merge(lines, on=["order_id", "line_number"], suffixes=("", "_sold"))
+    assert len(paired) == back["order_id"].notna().sum()
+    assert (paired["customer_id"] == paired["customer_id_sold"]).all()
+    assert (paired["product_id"] == paired["product_id_sold"]).all()
+    total = paired.groupby(["order_id", "line_number"]).agg({"quantity": "sum", "quantity_sold": "first"})
+    assert (total["quantity"] <= total["quantity_sold"]).all()
+    sold, given_back = lines["amount"].sum(), back["amount"].sum()
+    assert len(lines) + len(back) == len(ledger) + (back["return_id"].isna()).sum()
+    value = (ledger["quantity"] * ledger["price"]).sum()
+    by_status = back.loc[back["return_id"].isna(), "amount"].sum()
+    assert float(sold - (given_back - by_status)) == pytest.approx(value)
 
 
 def test_a_shop_without_returns_has_gross_spend_whatever_is_asked(shops):
