@@ -21,7 +21,7 @@ from experiments.commands.compose import open_session
 from experiments.workflow.init import write_mapping
 from features.sources.guess.mapping import Draft, Guess
 
-KNOWN = [name for name in LAYOUTS if name not in ("instacart", "olist", "shopify", "woocommerce", "brazilian")]
+KNOWN = [name for name in LAYOUTS if name != "instacart"]  # which has neither days nor money
 ASKED = {"currency", "timezone"}  # what no table says
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 
 import ibis
 import ibis.expr.types as ir
@@ -19,14 +18,25 @@ from features.sources.guess.mapping import Guess
 from features.sources.guess.money import NAMED, ROLES, Style, money_of, style_of
 from features.sources.guess.opened import ROW, Opened
 from features.sources.guess.orders import identity_of, pick_customer, pick_order, ranked
-from features.sources.guess.times import Time, time_of
+from features.sources.guess.statuses import status_of
+from features.sources.guess.times import Days, Time, time_of
 from features.sources.guess.totals import without_totals
 from features.sources.guess.words import score, tokens
 
 MONTHS = 3  # columns called after months, from which a table counts as wide
 CANDIDATES = 4
 MOST_DISTINCT = 0.9  # values of a customer's column per row: customers come back
-ORDERED = ("order_id", "customer_id", "timestamp", "amount", "quantity", "unit_price", "order_discount", "product_id")
+ORDERED = (
+    "order_id",
+    "customer_id",
+    "timestamp",
+    "amount",
+    "quantity",
+    "unit_price",
+    "order_discount",
+    "product_id",
+    "returned_at",
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class Lines:
     style: Style
     guesses: Mapping[str, Guess]
     numbers: Mapping[str, str]  # column of the file -> column of `typed`
+    kept: Mapping[str, Guess]  # rules whose rows are right as they are
     order_spans_days: Guess | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -59,7 +70,7 @@ class Lines:
         return found.value if found and isinstance(found.value, str) else None
 
 
-def lines_of(opened: Opened, engine: DuckDB, days: tuple[date, date]) -> Lines:
+def lines_of(opened: Opened, engine: DuckDB, days: Days) -> Lines:
     """Decide the roles of a table's columns."""
     facts = facts_of(opened)
     check_long(opened)
@@ -88,9 +99,11 @@ def lines_of(opened: Opened, engine: DuckDB, days: tuple[date, date]) -> Lines:
     guesses["customer_id"] = _customer_guess(customer, why, customers, opened, facts, [*taken, *numbers])
     placed |= {f"columns.{name}": each for name, each in guesses.items()}
     placed |= {"totals": totals} if totals else {}
+    status, notes = status_of(opened, facts, typed, engine, days)
+    placed |= status.guesses
     if time.date_format.value is not None:
         placed["date_format"] = time.date_format
-    return Lines(opened, facts, typed, style, _in_order(placed), numbers, spans)
+    return Lines(opened, facts, typed, style, _in_order(placed), numbers, status.kept, spans, notes)
 
 
 def _identity(
@@ -194,5 +207,5 @@ def _typed(
 def _in_order(guesses: Mapping[str, Guess]) -> dict[str, Guess]:
     """Return the keys as the file has them: how values are written, what an order is, and the columns."""
     first = [key for key in guesses if not key.startswith("columns.")]
-    columns = [f"columns.{name}" for name in ORDERED if f"columns.{name}" in guesses]
+    columns = [f"columns.{name}" for name in (*ORDERED, "returned_at") if f"columns.{name}" in guesses]
     return {key: guesses[key] for key in (*first, *columns)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from math import ceil
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from features.errors import InputError
 from features.sources import stage
-from features.sources.files.config import RULES
+from features.sources.files.config import RETURNS, RULES
 from features.sources.guess.lines import Lines
 from features.sources.guess.mapping import Draft, Guess
 from features.sources.guess.opened import ROW
@@ -39,17 +40,31 @@ def add_rules(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: 
 
 
 def _add_met(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: Path) -> None:
-    kept = dict(_kept(lines))
-    staged = _trial(draft, template, scratch, kept)
+    kept = {**lines.kept, **dict(_kept(lines))}
+    staged = _whole(draft, template, scratch, kept)
     for name, rule in _met(staged, template["max_dropped"]):
         draft.add(name, rule)
     for name, rule in kept.items():
         draft.add(f"rules.{name}", rule)
 
 
+def _whole(draft: Draft, template: Mapping[str, Any], scratch: Path, kept: Mapping[str, Guess]) -> Staged:
+    """Stage, and let rules leave orders half where rows call for it."""
+    for _ in RULES:
+        try:
+            return _trial(draft, template, scratch, kept)
+        except InputError as problem:
+            halving = re.search(r"data\.may_halve_orders='?\[([^]]*)\]", problem.hint or "")
+            if halving is None:
+                raise
+            rules = [name.strip(' "') for name in halving[1].split(",")]
+            draft.add("may_halve_orders", Guess(rules, f"{problem.problem.partition(':')[0]}: {problem.found}"))
+    raise AssertionError("a rule halves orders although it may")
+
+
 def _trial(draft: Draft, template: Mapping[str, Any], scratch: Path, kept: Mapping[str, Guess]) -> Staged:
     config = {key: value for key, value in template.items() if key != "defaults"} | draft.config()
-    config["rules"] = dict.fromkeys(RULES, "drop") | dict.fromkeys(kept, "keep")
+    config["rules"] = dict.fromkeys(RULES, "drop") | dict.fromkeys(RETURNS, "return") | dict.fromkeys(kept, "keep")
     config["confirmed_drops"] = dict.fromkeys(RULES, 1.0)
     logger = logging.getLogger("features")
     level = logger.level
@@ -69,8 +84,10 @@ def _met(staged: Staged, largest: float) -> Iterator[tuple[str, Guess]]:
     for drop in drops:
         shares = {"rows": drop.rows / rows, "money": (drop.amount or 0) / money if money else 0.0}
         said = f"{drop.rows:,} rows: {' and '.join(f'{share:.1%} of {what}' for what, share in shares.items())}"
-        yield f"rules.{drop.rule}", Guess("drop", f"{said}: {MEANINGS[drop.rule]}", ("error",))
-        if max(shares.values()) > largest:
+        is_return = drop.rule in RETURNS
+        actions = ("return", "drop", "error") if is_return else ("drop", "error")
+        yield f"rules.{drop.rule}", Guess(actions[0], f"{said}: {MEANINGS[drop.rule]}", actions[1:])
+        if max(shares.values()) > largest and not is_return:
             share = ceil(max(shares.values()) * 100) / 100
             evidence = f"seen by init: {said}; look at it before you rely on it"
             confirmed.append((f"confirmed_drops.{drop.rule}", Guess(share, evidence)))
