@@ -92,7 +92,7 @@ ROLES: Mapping[str, Words] = {
         "quantita, units, units sold, pieces, pcs, aantal, antal, ilosc, lineitem quantity, item quantity, "
         "quantity refund, order quantity, quantity sold, количество, кол во, 수량, 구매수량, 数量",
         loose="amount, count, items, number, unit, volume, einheiten",
-        against="price, total, value, fulfillable, stock, days, order item id",
+        against="price, total, value, fulfillable, stock, days, order item id, discount, account",
     ),
     "unit_price": Words(
         clear="unit price, price, price per unit, unitprice, item price, item cost, product price, avg price, "
