@@ -90,6 +90,7 @@ class TableConfig:
     numbers: NumberStyle
     timezone: str | None
     order_key: tuple[str, ...]
+    origin: str | None = None
 
     @property
     def key(self) -> str:
@@ -98,7 +99,9 @@ class TableConfig:
 
     @property
     def where(self) -> str:
-        """Return the raw files, for messages."""
+        """Return the raw files, or what they were read from, for messages."""
+        if self.origin is not None:
+            return self.origin
         return listing(self.paths, limit=2) if self.paths else f"{self.key}.sql"
 
 
