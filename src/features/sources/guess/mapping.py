@@ -33,12 +33,15 @@ class Guess:
         What it could be otherwise, as it would be written.
     is_open : bool
         The file has `???` in its place, with the value as a guess beside it.
+    written : str, optional
+        What the file has in place of the value, as it stands there: a password comes from elsewhere.
     """
 
     value: object
     evidence: str = ""
     others: tuple[str, ...] = ()
     is_open: bool = False
+    written: str | None = None
 
     @property
     def comment(self) -> str:
@@ -60,11 +63,14 @@ class Draft:
         What was seen and has no key.
     problem : InputError, optional
         What stops staging with this mapping.
+    begins_from : str
+        The file of conf/data/ that it begins from.
     """
 
     guesses: dict[Key, Guess] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     problem: InputError | None = None
+    begins_from: str = "files"
 
     def __getitem__(self, key: str) -> Guess:
         return self.guesses[tuple(key.split("."))]
@@ -97,7 +103,14 @@ class Draft:
     def text(self, header: str) -> str:
         """Write the file: a line for each guess, and why."""
         return "\n".join(
-            [*_comment_lines(header), "defaults:", "  - files", "  - _self_", *self._lines(), *self._end()]
+            [
+                *_comment_lines(header),
+                "defaults:",
+                f"  - {self.begins_from}",
+                "  - _self_",
+                *self._lines(),
+                *self._end(),
+            ]
         )
 
     def line_of(self, key: str, header: str) -> int:
@@ -121,7 +134,7 @@ class Draft:
             if isinstance(guess.value, str) and "\n" in guess.value and not guess.is_open:
                 yield from _block(key, guess)
                 continue
-            value = OPEN if guess.is_open else flow(guess.value)
+            value = OPEN if guess.is_open else guess.written or flow(guess.value)
             first, *rest = _commented(f"{'  ' * (len(key) - 1)}{flow(key[-1])}: {value}", guess.comment)
             yield key, first
             for line in rest:

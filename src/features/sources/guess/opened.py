@@ -151,7 +151,7 @@ def _open(
     names_of = list(dict.fromkeys(name.strip() for name in read.names))
     columns = {name.strip(): column for name, column in zip(read.names, read.table.columns, strict=True)}
     table = read.table.select(
-        **{name: _text(read.table[columns[name]], missing) for name in names_of}, **{ROW: ibis.row_number() + 1}
+        **{name: texts_of(read.table[columns[name]], missing) for name in names_of}, **{ROW: ibis.row_number() + 1}
     )
     kept = engine.connection.create_table(config.name, table, temp=True)
     rows = int(kept.count().execute())
@@ -159,7 +159,8 @@ def _open(
     return Opened(_name(files, names), kept, tuple(names_of), rows, reading, source)
 
 
-def _text(values: ir.Column, missing: Sequence[str]) -> ir.StringColumn:
+def texts_of(values: ir.Column, missing: Sequence[str]) -> ir.StringColumn:
+    """Return values as trimmed texts; null for words for nothing."""
     texts = trimmed(values)
     return ibis.ifelse(is_missing(texts, missing), ibis.null("string"), texts)
 

@@ -55,7 +55,8 @@ ROLES: Mapping[str, Words] = {
         loose="user, member, buyer, email, e mail, mail, customer email, email billing, billing email, account, "
         "household, card, cpf, phone, telefon, consumer",
         against="name, city, country, state, segment, group, type, age, gender, zip, postcode, note, notes, address, "
-        "lifestage, sensitivity, first, last, company, ip, agent, role, username, marketing, accepts, method",
+        "lifestage, sensitivity, date, time, first, last, company, ip, agent, role, username, marketing, accepts, "
+        "method",
     ),
     "timestamp": Words(
         clear="order date, order datetime, order time, order purchase timestamp, purchase date, purchase time, "
