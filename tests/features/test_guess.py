@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pytest
 import yaml
 from layouts import LAYOUTS, Truth
@@ -237,3 +240,26 @@ def test_texts_are_read_from_the_file_as_they_are(value: str, tmp_path: Path) ->
     config = OmegaConf.load(tmp_path / "x.yaml")
     assert config.shop == value
     assert config.tables.transactions.sql == f"SELECT '{value}'\nFROM x"
+
+
+def test_tables_of_a_database_are_chosen_and_joined(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, truth = LAYOUTS["olist"](folder / "raw")
+    with closing(sqlite3.connect("shop.db")) as database:
+        for file in path.glob("*.csv"):
+            pd.read_csv(file, dtype=str).to_sql(file.stem, database, index=False)
+        pd.DataFrame({"setting": ["a"]}).to_sql("settings", database, index=False)
+    init("shop", "path=sqlite:///shop.db")
+    assert "not read: olist_order_payments_dataset, olist_products_dataset" in capsys.readouterr().out
+    assert found("shop") == truth
+    init("other", "path=postgresql://reader:geheim@db.example/shop", code=2)
+    told = capsys.readouterr().err
+    assert "export SHOP_DB_PASSWORD" in told
+    assert "geheim" not in told
+
+
+def test_a_table_of_refunds_is_mapped_to_returns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "raw/orders.csv").write_text(rows(date=lambda n: f"{1 + n % 28}.{1 + n // 12}.2023"))
+    refunds = ["refund_id,order,refunded at,refund", *(f"R{n},{100 + 3 * n},{n + 1}.6.2023,4.5" for n in range(9)), ""]
+    (folder / "raw/refunds.csv").write_text("\n".join(refunds))
+    init("shop", "path=raw")
+    assert re.search(r"return +-40 +EUR|return +-40 +USD", capsys.readouterr().out)

@@ -2,8 +2,8 @@
 
 Each module here is one question: which files hold which tables (`opened`, `databases`), which rows are none (`totals`),
 what columns are called (`words`) and look like (`facts`), when an order was (`times`), whose it is and what tells it
-from others (`orders`), what became of it (`statuses`), what it costs (`money`), which tables belong together (`joins`),
-where the shop is (`places`), and which rules its rows call for (`rules`). `mapping` writes the file.
+from others (`orders`), what became of it (`statuses`, `refunds`), what it costs (`money`), which tables belong together
+(`joins`), where the shop is (`places`), and which rules its rows call for (`rules`). `mapping` writes the file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from features.engines import staging_engine
-from features.errors import InputError
+from features.errors import InputError, listing
 from features.sources.files import config as checked
 from features.sources.guess.databases import is_url, open_database
 from features.sources.guess.joins import joined_tables
@@ -21,6 +21,7 @@ from features.sources.guess.lines import Lines, lines_of
 from features.sources.guess.mapping import Draft, Guess
 from features.sources.guess.opened import Opened, open_path
 from features.sources.guess.places import currency_of, timezone_of
+from features.sources.guess.refunds import refunds_of
 from features.sources.guess.rules import add_rules
 
 __all__ = ["Draft", "Guess", "guess"]
@@ -67,9 +68,15 @@ def guess(
                 hint="export it as CSV with a header",
             )
         opened, others = joined_tables(tables, engine)
-        lines = lines_of(opened, engine, checked.days(template["dates"]))
+        days = checked.days(template["dates"])
+        lines = lines_of(opened, engine, days)
         draft = _draft(shop, lines, of_database, currency, timezone)
-        draft.notes += [*opened.notes, *others, *lines.notes]
+        refunds, keys = refunds_of(lines, others, engine, days)
+        for key, each in keys.items():
+            draft.add(f"tables.returns.{key}", each)
+        unused = [table.name for table in others if table is not refunds]
+        further = [f"not read: {listing(unused)}: map what they say by hand, see docs/own-tables.md"] if unused else []
+        draft.notes += [*opened.notes, *further, *lines.notes]
         if not draft.unknown():
             draft.problem = add_rules(draft, lines, template, scratch)
     finally:
