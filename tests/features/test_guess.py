@@ -41,7 +41,10 @@ def init(*arguments: str, code: int = 0) -> None:
 
 def found(shop: str) -> Truth:
     """Count what staging gives with the mapping as it stands, and the guesses beside what is open."""
-    filled = ["data.currency=EUR", "data.timezone=UTC"]
+    text = Path(f"conf/data/{shop}.yaml").read_text()
+    filled = [
+        f"data.{key}={value}" for key, value in re.findall(r"^(\w+): \?\?\? +# guess: ([\w/]+)", text, re.MULTILINE)
+    ]
     staged = open_session(data=shop, overrides=filled, config_dir="conf").shop.staged
     counts = "count(DISTINCT customer_id), count(DISTINCT order_id), count(DISTINCT timestamp::DATE), sum(amount)"
     row = duckdb.sql(f"SELECT {counts} FROM '{staged.folder}/transactions.parquet'").fetchone()
@@ -226,6 +229,25 @@ def test_rows_that_repeat_another_stay_within_an_order_and_go_where_orders_are_t
 
 def test_rules_are_those_that_rows_call_for(folder: Path) -> None:
     assert "rules" not in written(rows())
+
+
+def test_keys_of_one_mapping_stand_together(tmp_path: Path) -> None:
+    draft = Draft()
+    for key in (
+        "rules.zero_price",
+        "shop",
+        "tables.a.path",
+        "rules.duplicate_rows",
+        "tables.b.path",
+        "tables.a.columns.x",
+    ):
+        draft.add(key, Guess(key, "said " * 40))
+    (tmp_path / "x.yaml").write_text(draft.text("a header\nof two lines"), encoding="utf-8")
+    assert yaml.safe_load((tmp_path / "x.yaml").read_text()) == {"defaults": ["files", "_self_"], **draft.config()}
+    lines = (tmp_path / "x.yaml").read_text().splitlines()
+    for key in draft.guesses:
+        line = lines[draft.line_of(".".join(key), "a header\nof two lines") - 1]
+        assert line.strip().startswith(f"{key[-1]}: ")
 
 
 @pytest.mark.parametrize(

@@ -121,12 +121,21 @@ class Draft:
                 return number
         raise KeyError(key)
 
+    def _in_order(self) -> list[tuple[Key, Guess]]:
+        """Return the guesses with those of one mapping together, each where its first stands."""
+        firsts: dict[Key, int] = {}
+        for number, key in enumerate(self.guesses):
+            for depth in range(1, len(key) + 1):
+                firsts.setdefault(key[:depth], number)
+        places = {key: [firsts[key[:depth]] for depth in range(1, len(key) + 1)] for key in self.guesses}
+        return sorted(self.guesses.items(), key=lambda item: places[item[0]])
+
     def _lines(self) -> list[str]:
         return [line for _, line in self._keyed_lines()]
 
     def _keyed_lines(self) -> Iterator[tuple[Key | None, str]]:
         above: Key = ()
-        for key, guess in self.guesses.items():
+        for key, guess in self._in_order():
             for depth in range(len(key) - 1):
                 if key[: depth + 1] != above[: depth + 1]:
                     yield None, f"{'  ' * depth}{flow(key[depth])}:"

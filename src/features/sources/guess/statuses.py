@@ -32,6 +32,12 @@ KINDS: Mapping[str, str] = {
     RETURN: "refunded, returned, chargeback, charged back, erstattet, retourniert, retoure, devolvido, reembolsado, "
     "devuelto, rembourse, retournee, reso, rimborsato, возврат, 환불, 반품, 返品, 已退款, 退货",
 }
+EVENTS = {
+    SALE: "purchase, purchased, buy, sale, order, transaction, checkout completed, sold, kauf, compra, achat",
+    EXCLUDE: "view, pv, click, cart, add to cart, addtocart, remove from cart, fav, wishlist, impression, search, "
+    "visit, session start, pageview, page view, detail, checkout, begin checkout",
+}
+OF_EVENTS = {tokens(word.strip()): kind for kind, words in EVENTS.items() for word in words.split(",")}
 WORDS = {tokens(word.strip()): kind for kind, words in KINDS.items() for word in words.split(",")}
 BACK = ("refunded at", "returned at", "cancelled at", "canceled at", "refund date", "return date", "cancel date")
 
@@ -59,7 +65,7 @@ def kind_of(word: str) -> str | None:
     ('sale', 'exclude', 'sale', None)
     """
     said = tokens(word)
-    return WORDS.get(said) or WORDS.get(said[1:])  # behind a prefix such as wc-
+    return WORDS.get(said) or WORDS.get(said[1:]) or OF_EVENTS.get(said)  # behind a prefix such as wc-
 
 
 def status_of(
@@ -104,6 +110,8 @@ def _status(
     if back:
         guesses["columns.returned_at"] = Guess(back, "filled wherever the status is no sale")
         return Status(guesses, {})
+    if {tokens(word) for word in by_kind[EXCLUDE]} & OF_EVENTS.keys():
+        return Status(guesses, {"mixed_status": Guess("keep", "events: each row has its own")})
     if not by_kind[RETURN]:
         return Status(guesses, {})
     said = f"no column has the day on which orders came back ({', '.join(by_kind[RETURN])}): they count as sold"

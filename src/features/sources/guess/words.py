@@ -39,8 +39,8 @@ ROLES: Mapping[str, Words] = {
         "auftragsnr, auftragsnummer, pedido, id pedido, numero pedido, n pedido, num pedido, commande, id commande, "
         "numero commande, n commande, facture, factura, n factura, fattura, nota fiscal, scontrino, ordine, ordre nr, "
         "bestelnummer, zamowienie, заказ, номер заказа, чек, 주문번호, 주문 번호, 거래번호, 注文番号, 订单号, 订单编号",
-        loose="order, name, transaction, trans id, check, cheque, bill, nota, venda, id venda, visit id, kassenbon, "
-        "document, document no, docnum, belnr, vbeln",
+        loose="order, name, transaction, trans id, increment id, check, cheque, bill, nota, venda, id venda, visit id, "
+        "kassenbon, document, document no, docnum, belnr, vbeln",
         against="date, time, datum, status, total, amount, customer, product, item, line, row, dow, hour, qty, value, "
         "discount, country, city, note, notes, type, currency, source, payment, billing, shipping, sequence, "
         "sequential",
@@ -131,7 +131,7 @@ ROLES: Mapping[str, Words] = {
     "status": Words(
         clear="status, order status, financial status, payment status, bestellstatus, auftragsstatus, estado, "
         "estado pedido, status pedido, situacao, statut, stato, 주문상태, 상태, 状态, 订单状态, статус",
-        loose="state, order state",
+        loose="state, order state, event type, event, action, behavior type, activity",
         against="fulfillment, coupon, marital, customer, lineitem, billing, shipping, tracking",
     ),
     "store_id": Words(
