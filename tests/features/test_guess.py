@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -122,6 +123,20 @@ def test_a_column_for_each_month_is_refused_with_what_to_do(folder: Path, capsys
     assert query is not None
     assert len(duckdb.sql(query[1]).fetchall()) == 10
     assert not (folder / "conf").exists()
+
+
+def test_an_archive_of_several_tables_is_refused_with_what_to_do(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, truth = LAYOUTS["olist"](folder / "raw")
+    shutil.make_archive("olist", "zip", path)
+    init("shop", "path=olist.zip", code=2)
+    told = capsys.readouterr().err
+    typed = re.search(r"folder: (unzip \S+ -d (\S+)), then path=(\S+)", told)
+    assert typed is not None
+    shutil.unpack_archive("olist.zip", typed[2])
+    init("shop", f"path={typed[3]}")
+    assert found("shop") == truth
 
 
 def test_what_no_table_says_is_named_with_its_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,7 @@ def layout_of(config: TableConfig, scratch: Path) -> Layout:
         config = replace(config, encoding=_encoding(texts(config)))
         parts, marks = texts(config), DELIMITERS
     heads = [_head(parts[0], Dialect(mark, '"', '"'), config.format == "excel") for mark in marks]
-    best = max(heads, key=lambda head: head.agreeing * (len(head.names) - 1))
+    best = max(heads, key=_likelihood)
     if len(best.names) < 2 or best.agreeing < 2:
         return Layout(config, ())
     config = replace(config, skip=best.skip, header=best.is_named)
@@ -77,6 +77,16 @@ def layout_of(config: TableConfig, scratch: Path) -> Layout:
         parts = list(sheets(config, scratch))
     names = best.names if best.is_named else tuple(str(n + 1) for n in range(len(best.names)))
     return Layout(replace(config, footer=_footer(config, parts)), names)
+
+
+def header_of(part: Part) -> tuple[str, ...]:
+    """Return the names of a text's columns; empty where it has no table."""
+    heads = [_head(part, Dialect(mark, '"', '"'), is_sheet=False) for mark in DELIMITERS]
+    return max(heads, key=_likelihood).names
+
+
+def _likelihood(head: _Head) -> int:
+    return head.agreeing * (len(head.names) - 1)
 
 
 @dataclass(frozen=True)

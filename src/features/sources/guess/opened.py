@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from features.engines import DuckDB
 from features.errors import InputError, listing
 from features.sources.files.config import FORMATS, TableConfig
-from features.sources.files.layout import layout_of
+from features.sources.files.layout import header_of, layout_of
 from features.sources.files.records import Read, candidates, read_records, sheet_names, texts
 from features.sources.files.values import is_missing, trimmed
 from features.sources.guess.mapping import Guess
@@ -113,10 +114,33 @@ def _headers(file: Path, scratch: Path) -> Iterator[tuple[str, list[str]]]:
         with readable(str(file)):
             yield "", pq.read_schema(file).names
         return
+    _check_archive(file)
     for sheet in sheet_names(file) if kind == "excel" else [""]:
         header = layout_of(_unmapped([file], [sheet]), scratch).header
         if header:
             yield sheet, list(header)
+
+
+def _check_archive(file: Path) -> None:
+    """Refuse an archive with several tables: a mapping reads all of its files as one.
+
+    Raises
+    ------
+    InputError
+    """
+    if file.suffix.lower() != ".zip":
+        return
+    headers = {part.name: frozenset(header_of(part)) for part in texts(_unmapped([file], []))}
+    if len(set(headers.values())) > 1:
+        folder = file.with_suffix("")
+        raise InputError(
+            f"the archive holds {len(set(headers.values()))} different tables",
+            where=str(file),
+            expected="files with the same columns: a mapping reads all files of an archive as one table",
+            found=listing(Path(name).name for name in headers),
+            hint=f"unpack it, and name the folder: unzip {shlex.quote(str(file))} -d {shlex.quote(str(folder))}, then "
+            f"path={shlex.quote(str(folder))}",
+        )
 
 
 def _unmapped(files: Sequence[Path], names: Sequence[str]) -> TableConfig:
