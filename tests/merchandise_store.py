@@ -85,6 +85,16 @@ class Store:
         text = "\n".join([header or ENGLISH[role], *(ROWS[role] if rows is None else rows)]) + "\n"
         (self.folder / f"{NAMES[role][0]}.csv").write_text(text, encoding=encoding)
 
+    def sell(self, lines):
+        """Write sales, and customers, taxes and discounts that are about them."""
+        bought = list(csv.DictReader([ENGLISH["sales"], *lines]))
+        categories = dict.fromkeys(line["Product_Category"] for line in bought)
+        self.write("sales", lines)
+        self.write("customers", [f"{who},F,Chicago,12" for who in dict.fromkeys(line["CustomerID"] for line in bought)])
+        for role, usual in (("taxes", "{},0.1"), ("discounts", "Mar,{},CODE,10")):
+            known = "\n".join(ROWS[role])
+            self.write(role, [*ROWS[role], *(usual.format(each) for each in categories if each not in known)])
+
     def open(self, folder):
         """The shop, with its cache in a folder."""
         engine = open_engine("duckdb", threads=2, memory_limit="2GiB", temp_directory=str(folder / "spill"))

@@ -221,7 +221,7 @@ def go_through_every_command(folder: Path) -> str:
     (folder / "conf" / "task" / "category_return.yaml").write_text(CONFIG)
     work = folder / "work"
     (work / "raw").mkdir(parents=True)
-    Store(work / "raw").write("sales", sales_of_three_categories())
+    Store(work / "raw").sell(sales_of_three_categories())
     ran = subprocess.run(
         [sys.executable, "-c", ROAD],
         cwd=work,

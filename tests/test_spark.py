@@ -99,7 +99,7 @@ def shops(request, engines, tmp_path: Path) -> dict[str, Shop]:
         config = online_retail(tmp_path)
     elif request.param == "merchandise_store":
         store = Store(tmp_path)
-        store.write("sales", sales_of_a_year())
+        store.sell(sales_of_a_year())
         config = store.config
     else:
         config = data_config(request.param)

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 import ibis
 
 from features.engines import Engine
+from features.sources.joins import Join
 from features.sources.staged import Drop, Staged
 from features.tables import SPECS, Tables
 
@@ -45,6 +46,8 @@ class Profile:
         Rows left out, per table and rule.
     notes : tuple of str
         What was decided and changed in reading.
+    joins : tuple of Join
+        The tables that meet, and how many of their keys match.
     """
 
     shop: str
@@ -62,6 +65,7 @@ class Profile:
     absent: tuple[str, ...]
     drops: tuple[Drop, ...]
     notes: tuple[str, ...]
+    joins: tuple[Join, ...]
 
 
 def profile(staged: Staged, tables: Tables, engine: Engine) -> Profile:
@@ -109,6 +113,7 @@ def profile(staged: Staged, tables: Tables, engine: Engine) -> Profile:
         absent=tuple(name for name in SPECS if name not in staged.rows),
         drops=staged.drops,
         notes=staged.notes,
+        joins=staged.joins,
     )
 
 
@@ -144,6 +149,7 @@ def profile_text(profile: Profile, needs: Mapping[str, Iterable[str]] | None = N
         f" {profile.burn_in_days} days ({profile.left_truncated_customers / profile.customers:.0%})",
         f"  orders           {profile.orders:>12,}",
         f"  amount           {profile.amount:>12,.0f}   {profile.currency}",
+        *_balance(profile),
         "",
         "tables",
         *(f"  {name:<16} {rows:>12,}   {SPECS[name].meaning}" for name, rows in profile.rows.items()),
@@ -153,6 +159,10 @@ def profile_text(profile: Profile, needs: Mapping[str, Iterable[str]] | None = N
         *(_left_out(drop, profile.currency) for drop in profile.drops),
         *([] if profile.drops else ["  none"]),
     ]
+    if profile.joins:
+        lines += ["", "keys that match in tables that meet"]
+        for join in profile.joins:
+            lines += [f"  {join.column:<16} {join.left}", f"  {'':<16} {join.right}"]
     if profile.notes:
         lines += ["", "as read", *(f"  {note}" for note in profile.notes)]
     if needs:
@@ -160,6 +170,18 @@ def profile_text(profile: Profile, needs: Mapping[str, Iterable[str]] | None = N
         for task, missing in missing_tables(needs, profile.rows).items():
             lines.append(f"  {task:<16} {'has the tables it needs' if not missing else 'lacks ' + ', '.join(missing)}")
     return "\n".join(lines)
+
+
+def _balance(profile: Profile) -> list[str]:
+    """Return lines with the rows and the money of the transactions' files, and what is left of both."""
+    drops = [drop for drop in profile.drops if drop.table == "transactions"]
+    rows, money = profile.rows["transactions"], profile.amount
+    rows_in, money_in = rows + sum(drop.rows for drop in drops), money + sum(drop.amount or 0 for drop in drops)
+    return [
+        f"  rows in and out  {rows_in:>12,} {rows:>12,}   ({rows / rows_in:.1%})",
+        f"  money in and out {money_in:>12,.0f} {money:>12,.0f}   {profile.currency}"
+        + (f" ({money / money_in:.1%}); rows left out count by their size" if money_in else ""),
+    ]
 
 
 def _left_out(drop: Drop, currency: str) -> str:

@@ -73,7 +73,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     for i, line in enumerate(sales_of_a_year()):
         for product in [f"P{i % 12}", *([f"P{i % 12 + 12}"] if i % 2 else [])]:
             lines.append(line.replace("G1,Bottle", f"{product},Thing {product}"))
-    store.write("sales", lines)
+    store.sell(lines)
     people = [f"{i},{'MF'[i % 2]},{('Chicago', 'New York', 'California')[i % 3]},{i % 50}" for i in range(160)]
     store.write("customers", people)
     return opened(store.config, tmp_path_factory.mktemp("cache"))

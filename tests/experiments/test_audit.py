@@ -140,7 +140,7 @@ Audit = Callable[..., pd.DataFrame]
 @pytest.fixture
 def audited(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_composition: None) -> Audit:
     """`audited("audit.seed=1", code=1)`: the report on a small merchandise store, whose customers all joined in May."""
-    store.write("sales", sales_of_a_year(customers=200))
+    store.sell(sales_of_a_year(customers=200))
     store.write("customers", [f"{customer},M,Chicago,7" for customer in range(200)])
     monkeypatch.chdir(tmp_path)
 

@@ -144,7 +144,7 @@ def test_the_back_test_of_a_steady_shop_is_right():
 
 @pytest.fixture
 def shop(store, tmp_path) -> Shop:
-    store.write("sales", sales_of_a_year())
+    store.sell(sales_of_a_year())
     return store.open(tmp_path)
 
 

@@ -77,9 +77,8 @@ def weeks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shop, Splits, Datas
     folder = tmp_path_factory.mktemp("weeks")
     (folder / "raw").mkdir()
     store = Store(folder / "raw")
-    store.write(
-        "sales",
-        [line.replace("G1,Bottle,Google", f"G{n % 3},x,Kind {n % 3}") for n, line in enumerate(sales_of_a_year(60))],
+    store.sell(
+        [line.replace("G1,Bottle,Google", f"G{n % 3},x,Kind {n % 3}") for n, line in enumerate(sales_of_a_year(60))]
     )
     shop = store.open(folder)
     splits = make_splits(

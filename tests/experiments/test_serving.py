@@ -126,8 +126,7 @@ def test_segments_of_the_merchandise_store_are_scored_and_served(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     customers = 160
-    store.write("sales", sales_of_a_year(customers))
-    store.write("customers", [f"{customer},F,Chicago,12" for customer in range(customers)])
+    store.sell(sales_of_a_year(customers))
     monkeypatch.chdir(tmp_path)
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     quick = ["evaluation.step_days=400", "task.n_resamples=5", "task.guards.ari_p05=[0, 1]", "tuning.n_trials=2"]

@@ -65,7 +65,7 @@ def customers(n=2000, seed=0) -> pd.DataFrame:
 
 @pytest.fixture
 def shop(store, tmp_path) -> Shop:
-    store.write("sales", sales_of_a_year(240))
+    store.sell(sales_of_a_year(240))
     return store.open(tmp_path)
 
 

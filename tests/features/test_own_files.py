@@ -22,6 +22,7 @@ from features.errors import InputError
 from features.sources import stage
 from features.sources.files.config import RULES
 from features.sources.shop_config import shell_value
+from features.tables import SPECS
 from online_retail import data_config
 
 COLUMNS = {"order_id": "order", "customer_id": "customer", "timestamp": "date", "amount": "total"}
@@ -620,6 +621,82 @@ class TestHabits:
         door.refused("data.max_dropped", "0 to 1")
 
 
+JOINED = {"campaign_id": "campaign", "customer_id": "customer", "contacted_at": "date"}
+
+
+class TestTablesThatMeet:
+    @pytest.fixture
+    def contacts(self, door):
+        """A shop with contacts of customers, who are written differently where a test says so."""
+
+        def written(buyers, contacted):
+            door.write(*(f"{n},{who},2021-01-{n + 1:02},5" for n, who in enumerate(buyers)))
+            door.write(*(f"1,{who},2021-01-05" for who in contacted), header="campaign,customer,date", name="c.csv")
+            door.config["tables"]["contacts"] = {"path": "c.csv", "columns": {**JOINED}}
+            return door
+
+        return written
+
+    def test_count_keys_and_rows_of_both_sides(self, contacts, engine):
+        shop = contacts(["A", "B", "B", "C"], ["B", "C", "X", "Y", "Z"])
+        (join,) = shop.stage().joins
+        assert (join.left.keys, join.left.matched_keys, join.left.rows, join.left.matched_rows) == (5, 2, 5, 2)
+        assert (join.right.keys, join.right.matched_keys, join.right.rows, join.right.matched_rows) == (3, 2, 4, 3)
+        staged = shop.stage()
+        text = profile_text(profile(staged, staged.open(engine), engine))
+        assert "customer_id      contacts: 2 of 5 keys (40.0%), 2 of 5 rows (40.0%)" in text
+        assert "                 transactions: 2 of 3 keys (66.7%), 3 of 4 rows (75.0%)" in text
+
+    @pytest.mark.parametrize(
+        ("buyers", "contacted", "spelling"),
+        [
+            (["ann", "bob"], ["ANN", "BOB"], "lower_case"),
+            (["00042", "00043"], ["42", "43"], "no_leading_zeros"),
+            (["42-7", "43-7"], ["42 7", "43 7"], "no_marks"),
+            (["C42", "C43"], ["42", "43"], "digits"),
+            (["C0042", "C0043"], ["42", "43"], '["digits","no_leading_zeros"]'),
+        ],
+    )
+    def test_of_which_no_key_matches_stop_with_a_spelling_under_which_they_do(
+        self, contacts, buyers, contacted, spelling
+    ):
+        shop = contacts(buyers, contacted)
+        error = shop.refused(
+            "no customer_id of contacts occurs in transactions", buyers[0], contacted[0], "x.csv", "c.csv"
+        )
+        assert f"2 of 2 match: ++data.spelling.customer_id={spelling}" in error.hint.replace("'", "")
+        shop.follow(error)
+        staged = shop.stage()
+        assert staged.joins[0].left.matched_keys == staged.joins[0].right.matched_keys == 2
+        assert any("customer_id is read" in note for note in staged.notes)
+
+    def test_of_which_no_key_matches_in_any_spelling_stop_without_a_guess(self, contacts):
+        assert "data.spelling" not in contacts(["A", "B"], ["X", "Y"]).refused("no customer_id", "leave contacts").hint
+
+    def test_of_which_a_spelling_would_join_two_customers_stop_without_it(self, contacts):
+        assert "lower_case" not in contacts(["A", "a", "B"], ["b", "x"]).refused("no customer_id of contacts").hint
+
+    def test_of_which_few_keys_match_say_under_which_spelling_more_would(self, contacts):
+        notes = contacts(["ann", "bob", "cy", "7"], ["ANN", "BOB", "CY", "7"]).stage().notes
+        assert any("in lower case, 4 of 4 match: ++data.spelling.customer_id=lower_case" in note for note in notes)
+
+    def test_spellings_that_there_are_not_are_refused(self, contacts):
+        shop = contacts(["A", "B"], ["A"])
+        shop.config["spelling"] = {"customer_id": "lowercase"}
+        shop.refused("no spelling 'lowercase'", "did you mean 'lower_case'")
+        shop.config["spelling"] = {"custmer_id": "lower_case"}
+        shop.refused("unknown key data.spelling.custmer_id", "did you mean 'customer_id'")
+
+
+def test_columns_meet_columns_of_the_same_name_and_type():
+    met = [
+        (column, name, other) for name, spec in SPECS.items() for column, c in spec.columns.items() for other in c.meets
+    ]
+    assert len(met) > 20
+    for column, name, other in met:
+        assert SPECS[other].columns[column].type == SPECS[name].columns[column].type == "string"
+
+
 def test_the_profile_says_how_it_was_read_and_what_money_was_left_out(door, engine):
     door.write("1,A,2021-01-05,10", "1,,2021-01-05,20", "2,B,2021-02-05,30", "3,,2021-02-06,2.5")
     door.config["confirmed_drops"] = {"missing_customer_id": 0.25}
@@ -646,3 +723,16 @@ def test_a_share_is_confirmed_whether_another_was_before_or_not(door, tmp_path, 
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
         config = compose("config", [hint[hint.index("+") :]])
     assert config.data.confirmed_drops == {"missing_customer_id": 0.34}
+
+
+def test_facts_with_a_date_are_staged_with_it_and_without_one_have_no_such_column(tmp_path):
+    door = Door(tmp_path)
+    door.write("1,a,2024-01-01,5", "2,b,2024-03-01,7")
+    door.write("a,f,2024-02-01", "b,m,", header="who,sex,answered", name="people.csv")
+    columns = {"customer_id": "who", "gender": "sex"}
+    door.config["tables"]["customers"] = {"path": "people.csv", "columns": columns}
+    undated = pd.read_parquet(door.stage().folder / "customers.parquet")
+    door.config["tables"]["customers"]["columns"] = {**columns, "known_at": "answered"}
+    dated = pd.read_parquet(door.stage().folder / "customers.parquet").set_index("customer_id")
+    assert "known_at" not in undated
+    assert list(dated.loc[["a", "b"], "known_at"].isna()) == [False, True]

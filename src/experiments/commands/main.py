@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 COMMANDS = {
+    "init": "guess how your own tables are mapped, and write it to conf/data/my_shop.yaml: my_shop path=sales.csv",
     "run": "do everything for each task: stage, tune, promote, score, report; print a table of the results",
     "data": "stage and check the tables; print what they hold and what each task can use",
     "features": "write one row of features per customer: cutoff=2017-10-03 output=x.parquet",
@@ -48,6 +49,11 @@ def _run(arguments: Sequence[str]) -> int:
     command, *rest = arguments
     if command not in COMMANDS:
         raise InputError(f"there is no command {command!r}", where="experiments", hint=did_you_mean(command, COMMANDS))
+    if command == "init":
+        from experiments.commands.init import main as write_mapping  # there is no configuration yet
+
+        write_mapping(rest)
+        return 0
     return _run_with_hydra(command, rest)
 
 

@@ -116,6 +116,8 @@ class Raw:
         What was changed in reading -> the rows, for the profile.
     order : OrderKey, optional
         What tells orders apart, where the source's user decides that.
+    spelling : str, optional
+        Configuration key that sets how texts are spelled in all tables, where the source has one.
     """
 
     table: ir.Table
@@ -129,6 +131,7 @@ class Raw:
     notes: tuple[str, ...] = ()
     counted: Mapping[str, ir.BooleanColumn] = field(default_factory=dict)
     order: OrderKey | None = None
+    spelling: str | None = None
 
 
 class Source(Protocol):

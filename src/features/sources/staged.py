@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from features.engines import Engine
+from features.sources.joins import Join, Side
 from features.tables import Tables
 from features.writing import named
 
@@ -52,6 +53,8 @@ class Staged:
         Rows left out, per table and rule, rules that no row met included.
     notes : tuple of str
         What was decided and changed in reading.
+    joins : tuple of Join
+        The tables that meet, and how many of their keys match.
     """
 
     shop: str
@@ -65,6 +68,7 @@ class Staged:
     customers: int
     drops: tuple[Drop, ...]
     notes: tuple[str, ...] = ()
+    joins: tuple[Join, ...] = ()
 
     def open(self, engine: Engine) -> Tables:
         """Open the canonical tables on an engine, under their canonical names: one shop per engine."""
@@ -85,6 +89,9 @@ def read_manifest(folder: Path) -> Staged:
     manifest |= {key: date.fromisoformat(manifest[key]) for key in ("start", "end")}
     manifest["drops"] = tuple(Drop(**drop) for drop in manifest["drops"])
     manifest["notes"] = tuple(manifest["notes"])
+    manifest["joins"] = tuple(
+        Join(join["column"], Side(**join["left"]), Side(**join["right"])) for join in manifest["joins"]
+    )
     return Staged(folder=folder, **manifest)
 
 

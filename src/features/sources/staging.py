@@ -22,6 +22,7 @@ from uuid import uuid4
 from features import tables as canonical
 from features.engines import staging_engine
 from features.sources.extent import check_orders, extent, lonely_days
+from features.sources.joins import count_joins
 from features.sources.raw import Source
 from features.sources.reading import readable
 from features.sources.rules import write_canonical
@@ -30,7 +31,16 @@ from features.sources.staged import Drop, Staged, is_whole, publish, read_manife
 
 logger = logging.getLogger(__name__)
 
-CODE = ("extent.py", "raw.py", "reading.py", "rules.py", "shop_config.py", "staging.py")  # decides what is staged
+CODE = (
+    "extent.py",
+    "joins.py",
+    "raw.py",
+    "reading.py",
+    "rules.py",
+    "shop_config.py",
+    "spelling.py",
+    "staging.py",
+)  # they decide what is staged
 
 
 def stage_source(shop: ShopConfig, source: Source, config: Mapping[str, Any], cache: Path) -> Staged:
@@ -120,6 +130,11 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
             check_orders(transactions, of_transactions.where, of_transactions.order)
             start, end, customers = extent(transactions, of_transactions.where)
             notes += lonely_days(transactions)
+        with engine.progress("counting keys that match"):
+            found = list(
+                count_joins({name: engine.read(folder / f"{name}.parquet", name) for name in rows}, raw_tables, engine)
+            )
+            notes += [f"few keys match: {join}; {advice}" for join, advice in found if advice]
     finally:
         engine.connection.disconnect()
     shutil.rmtree(scratch)
@@ -135,6 +150,7 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
         customers=customers,
         drops=tuple(drops),
         notes=tuple(notes),
+        joins=tuple(join for join, _ in found),
     )
     write_manifest(staged, folder)
     return staged

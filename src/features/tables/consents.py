@@ -9,7 +9,7 @@ TABLE = TableSpec(
     key=("customer_id", "purpose", "channel", "starts_at"),
     known_at="starts_at",
     columns={
-        "customer_id": Column("string", "customer who consents", required=True),
+        "customer_id": Column("string", "customer who consents", required=True, meets=("transactions",)),
         "purpose": Column("string", "use that is allowed, such as marketing or profiling; null for every purpose"),
         "channel": Column("string", "channel that is allowed, such as e-mail; null for every channel"),
         "starts_at": Column(MOMENT, "first moment it holds", required=True),

@@ -9,8 +9,8 @@ TABLE = TableSpec(
     key=("campaign_id", "customer_id"),
     known_at="contacted_at",
     columns={
-        "campaign_id": Column("string", "campaign", required=True),
-        "customer_id": Column("string", "customer addressed", required=True),
+        "campaign_id": Column("string", "campaign", required=True, meets=("campaigns",)),
+        "customer_id": Column("string", "customer addressed", required=True, meets=("transactions",)),
         "contacted_at": Column(
             MOMENT, "time of the contact; the campaign's start where no day is recorded", required=True
         ),

@@ -9,6 +9,6 @@ TABLE = TableSpec(
     key=("id",),
     columns={
         "id": Column("string", "id in another system: a cookie, a device, a loyalty card, an address", required=True),
-        "customer_id": Column("string", "customer whose id it is", required=True),
+        "customer_id": Column("string", "customer whose id it is", required=True, meets=("transactions",)),
     },
 )

@@ -10,9 +10,9 @@ TABLE = TableSpec(
     known_at="sent_at",
     columns={
         "message_id": Column("string", "message; a mailing may have one id for all receivers", required=True),
-        "customer_id": Column("string", "receiver", required=True),
+        "customer_id": Column("string", "receiver", required=True, meets=("transactions",)),
         "sent_at": Column(MOMENT, "time it was sent", required=True),
-        "campaign_id": Column("string", "campaign that it belongs to"),
+        "campaign_id": Column("string", "campaign that it belongs to", meets=("campaigns",)),
         "channel": Column("string", "e-mail, push, text message, ... as the source words it"),
         "topic": Column("string", "subject line or topic"),
         "opened_at": Column(MOMENT, "time it was first opened; null for never", known_at="opened_at"),

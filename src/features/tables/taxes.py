@@ -8,7 +8,7 @@ TABLE = TableSpec(
     meaning="one row per category, facts of unknown date",
     key=("category",),
     columns={
-        "category": Column("string", "category taxed", required=True),
+        "category": Column("string", "category taxed", required=True, meets=("products",)),
         "tax_rate": Column("float64", "share of the price", required=True, minimum=0, maximum=1),
     },
 )
