@@ -125,11 +125,10 @@ def finished_run(made_once: Callable[[str, Callable[[Path], str]], tuple[Path, s
 
 @pytest.fixture
 def workspace(finished_run: tuple[Path, str], tmp_path: Path) -> Path:
-    """A copy of the finished folder; its models' files stay where they are, as their paths are absolute."""
-    folder, _ = finished_run
-    for name in ("mlflow.db", "optuna.journal"):
-        shutil.copy(folder / name, tmp_path / name)
-    shutil.copytree(folder / ".cache", tmp_path / ".cache")
+    """A copy of the finished folder."""
+    from workplace import copy_work
+
+    copy_work(finished_run[0], tmp_path)
     return tmp_path
 
 
