@@ -33,13 +33,16 @@ for library in (
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell starts the tests in the background
 
 # No worker ends with one of them alone.
-LONGEST_FIRST = ("test_readme.py", "test_spark.py", "test_commands.py", "test_audit.py")
+LONGEST_FIRST = ("test_readme.py", "test_spark.py", "test_fleet.py", "test_commands.py", "test_audit.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files with the longest tests first."""
+    """Put the files with the longest tests first; keep a file's quick tests, which share fixtures, in one process."""
     ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
+    for item in items:
+        if not item.get_closest_marker("slow") and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 def pytest_collection_finish() -> None:
