@@ -115,6 +115,7 @@ def test_commands_compose_and_name_what_there_is(
 
     monkeypatch.setattr(compose, "typed", stop)
     commands = typed(tmp_path)
+    write_online_retail(tmp_path / "online_retail.csv")  # which `init` looks at before it composes
     assert len(commands) > 20
     for words in commands:
         with pytest.raises(ComposedError):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from features.engines import staging_engine
+from features.errors import InputError
 from features.sources.files import config as checked
 from features.sources.guess.joins import joined_tables
 from features.sources.guess.lines import Lines, lines_of
@@ -53,6 +54,13 @@ def guess(
     try:
         missing = checked.missing_words(template["missing"])
         tables = open_path(path, engine, scratch, missing)
+        if not tables:
+            raise InputError(
+                f"there is no table in {path}",
+                where="path",
+                expected="a header and records with , ; | or a tab between their columns",
+                hint="export it as CSV with a header",
+            )
         opened, others = joined_tables(tables, engine)
         lines = lines_of(opened, engine, checked.days(template["dates"]))
         draft = _draft(shop, lines, currency, timezone)

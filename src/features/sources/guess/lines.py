@@ -21,10 +21,11 @@ from features.sources.guess.opened import ROW, Opened
 from features.sources.guess.orders import identity_of, pick_customer, pick_order, ranked
 from features.sources.guess.times import Time, time_of
 from features.sources.guess.totals import without_totals
-from features.sources.guess.words import score
+from features.sources.guess.words import score, tokens
 
 MONTHS = 3  # columns called after months, from which a table counts as wide
 CANDIDATES = 4
+MOST_DISTINCT = 0.9  # values of a customer's column per row: customers come back
 ORDERED = ("order_id", "customer_id", "timestamp", "amount", "quantity", "unit_price", "order_discount", "product_id")
 
 
@@ -83,24 +84,46 @@ def lines_of(opened: Opened, engine: DuckDB, days: tuple[date, date]) -> Lines:
     if product and product not in [each.value for each in money.columns.values()]:
         others = tuple(name for name in ranked(facts, "product_id", taken) if name != product)[:2]
         guesses["product_id"] = Guess(product, f"{facts[product].distinct:,} products", others)
-    placed: dict[str, Guess] = {}
-    spans = None
-    if customer is None:
-        guesses["customer_id"] = Guess(None, "no column says who the customer is", is_open=True)
-        placed["columns.order_id"] = Guess(order, "by its name", is_open=order is None)
-    else:
-        guesses["customer_id"] = Guess(customer, why, tuple(name for name in customers if name != customer)[:2])
-        typed = typed.mutate(customer=typed[names[customer]])
-        if time.columns:
-            identity = identity_of(typed, order, customer, time.columns, tills)
-            placed, spans = dict(identity.guesses), identity.order_spans_days
-        else:
-            placed["columns.order_id"] = Guess(order, "by its name", is_open=order is None)
+    placed, spans = _identity(typed, order, customer, names, time, tills)
+    guesses["customer_id"] = _customer_guess(customer, why, customers, opened, facts, [*taken, *numbers])
     placed |= {f"columns.{name}": each for name, each in guesses.items()}
     placed |= {"totals": totals} if totals else {}
     if time.date_format.value is not None:
         placed["date_format"] = time.date_format
     return Lines(opened, facts, typed, style, _in_order(placed), numbers, spans)
+
+
+def _identity(
+    typed: ir.Table, order: str | None, customer: str | None, names: Mapping[str, str], time: Time, tills: Sequence[str]
+) -> tuple[dict[str, Guess], Guess | None]:
+    """Return what tells orders apart, and if they may span days; by its name alone where customers or times lack."""
+    if customer is not None and time.columns:
+        lines = typed.mutate(customer=typed[names[customer]])
+        identity = identity_of(lines, order, customer, time.columns, tills)
+        return dict(identity.guesses), identity.order_spans_days
+    evidence = "by its name" if order else "no column is called an order, an invoice or a receipt"
+    return {"columns.order_id": Guess(order, evidence, is_open=order is None)}, None
+
+
+def _customer_guess(
+    customer: str | None,
+    why: str,
+    named: Sequence[str],
+    opened: Opened,
+    facts: Mapping[str, Facts],
+    taken: Sequence[str],
+) -> Guess:
+    if customer is not None:
+        return Guess(customer, why, tuple(name for name in named if name != customer)[:2])
+    coming_back = [
+        name
+        for name, each in facts.items()
+        if name not in taken and "id" in tokens(name) and 1 < each.distinct < MOST_DISTINCT * each.filled
+    ]
+    said = "no column is called a customer"
+    if not coming_back:
+        return Guess(None, said, is_open=True)
+    return Guess(coming_back[0], f"{said}; values of this one come back", tuple(coming_back[1:3]), is_open=True)
 
 
 def check_long(opened: Opened) -> None:

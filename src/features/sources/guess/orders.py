@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
-from features.errors import listing
 from features.sources.files.config import DAY
 from features.sources.guess.facts import Facts
 from features.sources.guess.mapping import Guess
@@ -108,16 +107,16 @@ def identity_of(
     """
     if order is None:
         return _without_number(lines, customer, time)
-    keys = [key for key in _keys(lines, tills)]
-    for key in keys:
+    for key in _keys(tills):
         broken = _broken(lines, key)
         if not broken["customers"] and not broken["days"]:
-            return _with_key(lines, key, order, broken)
+            return _with_key(lines, key, order, customer, broken)
         if not broken["customers"] and key == ("order",) and _is_spread(broken):
-            evidence = (
+            several = (
                 f"{broken['days']:,} of {broken['orders']:,} orders have several days, at most {broken['span']:,} apart"
             )
-            return Identity({"columns.order_id": _numbered(order, broken)}, Guess(True, evidence))
+            numbered = Guess(order, f"{broken['orders']:,} orders, each of one customer")
+            return Identity({"columns.order_id": numbered}, Guess(True, several))
     broken = _broken(lines, ("order",))
     evidence = f"{broken['customers']:,} of {broken['orders']:,} numbers belong to several customers, on one day, too"
     return Identity({"order_key": Guess([order], evidence, is_open=True)})
@@ -128,15 +127,13 @@ def _is_spread(broken: Mapping[str, int]) -> bool:
     return broken["days"] <= FEW * broken["orders"] and broken["span"] <= LONGEST
 
 
-def _keys(lines: ir.Table, tills: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def _keys(tills: Sequence[str]) -> Iterator[tuple[str, ...]]:
     yield ("order",)
-    yield ("order", "day")
-    for till in tills:
-        yield ("order", till)
-    for till in tills:
-        yield ("order", till, "day")
+    yield ("order", DAY)
+    yield from (("order", till) for till in tills)
+    yield from (("order", till, DAY) for till in tills)
     yield ("order", "customer")
-    yield ("order", "customer", "day")
+    yield ("order", "customer", DAY)
 
 
 def _broken(lines: ir.Table, key: Sequence[str]) -> dict[str, int]:
@@ -157,25 +154,17 @@ def _broken(lines: ir.Table, key: Sequence[str]) -> dict[str, int]:
     return {name: value or 0 for name, value in row.to_pyarrow().to_pylist()[0].items()}
 
 
-def _numbered(order: str, broken: Mapping[str, int]) -> Guess:
-    return Guess(order, f"{broken['orders']:,} orders, each of one customer")
-
-
-def _with_key(lines: ir.Table, key: tuple[str, ...], order: str, broken: Mapping[str, int]) -> Identity:
+def _with_key(lines: ir.Table, key: tuple[str, ...], order: str, customer: str, broken: Mapping[str, int]) -> Identity:
     if key == ("order",):
-        return Identity(
-            {"columns.order_id": Guess(order, f"{broken['orders']:,} orders, each of one customer and one day")}
-        )
-    further = [part for part in key[1:]]
-    first = _broken(lines, ("order",))
+        evidence = f"{broken['orders']:,} orders, each of one customer and one day"
+        return Identity({"columns.order_id": Guess(order, evidence)})
+    named = [order, *(customer if part == "customer" else part for part in key[1:])]
+    alone = _broken(lines, ("order",))
     evidence = (
-        f"{order} begins anew: {first['days']:,} of its {first['orders']:,} numbers have several days and "
-        f"{first['customers']:,} several customers; with {listing(further)} there are {broken['orders']:,} orders of "
-        "one customer and one day"
+        f"{order} does not tell orders apart: {alone['customers']:,} of its {alone['orders']:,} values have several "
+        f"customers, {alone['days']:,} several days; together these columns give {broken['orders']:,} orders"
     )
-    return Identity(
-        {"order_key": Guess([order, *("customer" if part == "customer" else part for part in further)], evidence)}
-    )
+    return Identity({"order_key": Guess(named, evidence)})
 
 
 def _without_number(lines: ir.Table, customer: str, time: Sequence[str]) -> Identity:

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import ibis
+import ibis.expr.types as ir
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from features.errors import InputError
 from features.sources import stage
 from features.sources.files.config import RULES
 from features.sources.guess.lines import Lines
 from features.sources.guess.mapping import Draft, Guess
+from features.sources.guess.opened import ROW
 from features.sources.staged import Staged
 
 TAKEN_BACK = 0.9  # of the orders of a prefix, from which it marks cancellations
@@ -35,19 +39,17 @@ def add_rules(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: 
 
 
 def _add_met(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: Path) -> None:
-    staged = _trial(draft, template, scratch, duplicates="drop")
-    keeps = _keeps_duplicates(staged, lines)
-    if keeps:
-        staged = _trial(draft, template, scratch, duplicates="keep")
+    kept = dict(_kept(lines))
+    staged = _trial(draft, template, scratch, kept)
     for name, rule in _met(staged, template["max_dropped"]):
         draft.add(name, rule)
-    if keeps:
-        draft.add("rules.duplicate_rows", keeps)
+    for name, rule in kept.items():
+        draft.add(f"rules.{name}", rule)
 
 
-def _trial(draft: Draft, template: Mapping[str, Any], scratch: Path, duplicates: str) -> Staged:
+def _trial(draft: Draft, template: Mapping[str, Any], scratch: Path, kept: Mapping[str, Guess]) -> Staged:
     config = {key: value for key, value in template.items() if key != "defaults"} | draft.config()
-    config["rules"] = dict.fromkeys(RULES, "drop") | {"duplicate_rows": duplicates}
+    config["rules"] = dict.fromkeys(RULES, "drop") | dict.fromkeys(kept, "keep")
     config["confirmed_drops"] = dict.fromkeys(RULES, 1.0)
     logger = logging.getLogger("features")
     level = logger.level
@@ -60,64 +62,80 @@ def _trial(draft: Draft, template: Mapping[str, Any], scratch: Path, duplicates:
 
 def _met(staged: Staged, largest: float) -> Iterator[tuple[str, Guess]]:
     """Yield the rules that rows meet, and the shares that are more than a rule may drop unasked."""
-    drops = [drop for drop in staged.drops if drop.table == "transactions"]
+    drops = [drop for drop in staged.drops if drop.table == "transactions" and drop.rows]
     rows = staged.rows["transactions"] + sum(drop.rows for drop in drops)
     money = _money(staged) + sum(drop.amount or 0 for drop in drops)
     confirmed: list[tuple[str, Guess]] = []
     for drop in drops:
-        if not drop.rows:
-            continue
         shares = {"rows": drop.rows / rows, "money": (drop.amount or 0) / money if money else 0.0}
         said = f"{drop.rows:,} rows: {' and '.join(f'{share:.1%} of {what}' for what, share in shares.items())}"
         yield f"rules.{drop.rule}", Guess("drop", f"{said}: {MEANINGS[drop.rule]}", ("error",))
         if max(shares.values()) > largest:
             share = ceil(max(shares.values()) * 100) / 100
-            confirmed.append(
-                (
-                    f"confirmed_drops.{drop.rule}",
-                    Guess(share, f"seen by init: {said}; look at it before you rely on it"),
-                )
-            )
+            evidence = f"seen by init: {said}; look at it before you rely on it"
+            confirmed.append((f"confirmed_drops.{drop.rule}", Guess(share, evidence)))
     yield from confirmed
 
 
 def _money(staged: Staged) -> float:
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     amounts = pq.read_table(staged.folder / "transactions.parquet", columns=["amount"])["amount"]
     return float(pc.sum(amounts).as_py() or 0)
 
 
-def _keeps_duplicates(staged: Staged, lines: Lines) -> Guess | None:
-    """Return why rows that repeat others are right as they are; None where none does, or whole orders repeat."""
-    repeated = next((drop.rows for drop in staged.drops if drop.rule == "duplicate_rows"), 0)
-    if not repeated or "order" not in lines.typed.columns:
-        return None
+def _kept(lines: Lines) -> Iterator[tuple[str, Guess]]:
+    """Yield the rules whose rows are right as they are."""
+    if "order" in lines.typed.columns:
+        yield from _free_lines(lines)
+        yield from _same_lines(lines)
+
+
+def _free_lines(lines: Lines) -> Iterator[tuple[str, Guess]]:
+    """Yield that lines which cost nothing stay, where most of them stand beside others that do."""
+    amount = _amount(lines)
+    if amount is None:
+        return
+    rows = lines.typed.select(**{name: lines.typed[name] for name in _order(lines)}, amount=amount)
+    orders = rows.group_by(_order(lines)).aggregate(
+        free=(rows.amount == 0).cast("int64").sum(), paid=(rows.amount > 0).cast("int64").sum()
+    )
+    beside = ibis.ifelse(orders.paid > 0, orders.free, 0).sum()
+    row = orders.aggregate(free=orders.free.sum(), beside=beside).to_pyarrow().to_pylist()[0]
+    if row["free"] and row["beside"] > row["free"] / 2:
+        evidence = f"{row['free']:,} lines cost nothing, {row['beside']:,} of them beside others of their order that do"
+        yield "zero_price", Guess("keep", evidence, ("drop",))
+
+
+def _same_lines(lines: Lines) -> Iterator[tuple[str, Guess]]:
+    """Yield that rows which repeat another stay, where orders have single ones beside them: nothing was read twice."""
     table = lines.opened.table
-    order = lines.column("order_id")
-    if order is None:
-        return None
-    values = [table[name] for name in lines.opened.columns]
-    counted = table.select(
-        order=table[order], same=ibis.struct(dict(zip(map(str, range(len(values))), values, strict=True))).hash()
+    same = ibis.struct({str(number): table[name] for number, name in enumerate(lines.opened.columns)}).hash()
+    typed = lines.typed.select(ROW, *_order(lines)).join(table.select(ROW, same=same), ROW)
+    copies = typed.group_by([*_order(lines), "same"]).aggregate(copies=typed.count())
+    orders = copies.group_by(_order(lines)).aggregate(
+        least=copies.copies.min(), most=copies.copies.max(), repeated=(copies.copies - 1).sum()
     )
-    copies = counted.group_by(["order", "same"]).aggregate(copies=counted.count())
-    orders = copies.group_by("order").aggregate(
-        different=copies.count(), least=copies.copies.min(), most=copies.copies.max()
-    )
-    several = orders.filter((orders.different > 1) & (orders.most > 1))
-    row = (
-        several.aggregate(orders=several.count(), whole=(several.least > 1).cast("int64").sum())
-        .to_pyarrow()
-        .to_pylist()[0]
-    )
-    if row["orders"] and (row["whole"] or 0) < row["orders"] / 2:
+    some = orders.filter((orders.most > 1) & (orders.least == 1))
+    figures = orders.aggregate(repeated=orders.repeated.sum(), orders=(orders.least > 1).cast("int64").sum())
+    row = figures.to_pyarrow().to_pylist()[0] | {"some": int(some.count().execute())}
+    if row["repeated"] and row["some"] > row["orders"]:
         evidence = (
-            f"{repeated:,} rows repeat another of their order, in {row['orders'] - (row['whole'] or 0):,} orders "
-            "beside lines that occur once: the same thing twice, and no order that was exported twice"
+            f"{row['repeated']:,} rows repeat another, in {row['some']:,} orders beside lines that occur once: the "
+            "same thing twice, and no order that was written twice"
         )
-        return Guess("keep", evidence, ("drop",))
+        yield "duplicate_rows", Guess("keep", evidence, ("drop",))
+
+
+def _order(lines: Lines) -> list[str]:
+    """Return what tells orders apart, whether or not their numbers begin anew."""
+    return [name for name in ("order", "day") if name in lines.typed.columns]
+
+
+def _amount(lines: Lines) -> ir.Column | None:
+    mapped = {name: lines.numbers.get(lines.column(name) or "") for name in ("amount", "quantity", "unit_price")}
+    if mapped["amount"]:
+        return lines.typed[mapped["amount"]]
+    if mapped["quantity"] and mapped["unit_price"]:
+        return lines.typed[mapped["quantity"]] * lines.typed[mapped["unit_price"]]
     return None
 
 
