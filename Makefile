@@ -2,7 +2,7 @@
 # make run: the main job on real data.
 # make test: lint, and every test that is cheap: below four minutes on two cores.
 # make test-slow: the rest: the commands of README and guides on real data, simulated coverage, kills of whole searches.
-# make test-fleet: eight workers on one study, by PostgreSQL (Debian: apt-get install postgresql) and an MLflow server.
+# make test-fleet: eight workers on one study, and a shop's tables, in PostgreSQL (Debian: apt-get install postgresql).
 # make test-spark: that Spark gives what DuckDB gives (Debian: apt-get install openjdk-17-jre-headless).
 # make test-all: everything, in one pool of two processes, so that no core waits.
 # make docs: docs/configuration.md and docs/data-dictionary.md, from the code and conf/.
@@ -26,7 +26,7 @@ test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow $(POOL)
 
 test-fleet: $(INSTALLED)
-	$(BIN)/pytest -m fleet tests/test_fleet.py
+	$(BIN)/pytest -m fleet tests/test_fleet.py tests/test_database_server.py
 
 test-spark: java $(SPARK)
 	$(BIN)/pytest -m spark $(POOL)
@@ -94,7 +94,7 @@ $(SPARK): requirements-spark.lock $(INSTALLED)
 # Needs uv; the lock file holds hashes and no addresses.
 lock:
 	uv pip compile --universal --generate-hashes --no-header --python-version 3.11 \
-	    --extra dev --extra fleet --upgrade --output-file requirements.lock pyproject.toml
+	    --extra dev --extra database --extra fleet --upgrade --output-file requirements.lock pyproject.toml
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"])' | \
 	    uv pip compile --universal --generate-hashes --no-header --python-version 3.11 \
 	    --upgrade --output-file requirements-spark.lock -

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from typing import TYPE_CHECKING
 
+from experiments.addresses import masked_lines
 from experiments.processes import exit_code, log_to_stderr, settle_environment
 from features.errors import InputError, did_you_mean
 
@@ -67,6 +70,17 @@ def usage() -> str:
     )
 
 
+@contextmanager
+def _masked_dump(arguments: Sequence[str]) -> Iterator[None]:
+    """Print what Hydra's own flags show, such as `--cfg job --resolve`, without passwords."""
+    if not any(argument.startswith(("--cfg", "-c", "--info", "-i")) for argument in arguments):
+        yield
+        return
+    with redirect_stdout(StringIO()) as printed:
+        yield
+    print(masked_lines(printed.getvalue()), end="")
+
+
 def _run_with_hydra(command: str, given: Sequence[str]) -> int:
     import hydra
 
@@ -85,7 +99,7 @@ def _run_with_hydra(command: str, given: Sequence[str]) -> int:
 
     words, sys.argv = sys.argv, [f"experiments {command}", *arguments]
     try:
-        with explained(arguments):
+        with explained(arguments), _masked_dump(arguments):
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     finally:
         sys.argv = words

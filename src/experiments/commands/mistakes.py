@@ -48,6 +48,14 @@ def explain(error: Exception, config: DictConfig | None) -> InputError:
             expected=f"one of the sets that do: {', '.join(_sets_with_variables())}",
             hint="give features=… one of these, or name some of the features yourself: 'task.variables=[…]'",
         )
+    unset = re.search(r"Environment variable '(\w+)' not found", said)
+    if unset:
+        return InputError(
+            f"the environment variable {unset[1]} is not set",
+            where=getattr(error, "full_key", None) or "configuration",
+            expected=f"a value for ${{oc.env:{unset[1]}}}",
+            hint=f"type export {unset[1]}='...' in the shell that runs the command",
+        )
     if isinstance(error, ValidationError):
         key = getattr(error, "full_key", None) or "configuration"
         expected = "a list, such as '[a, b]'" if "ListConfig" in said else None

@@ -36,7 +36,7 @@ from features.sources.files.values import (
     trimmed,
 )
 from features.sources.raw import RAW_PREFIX, Doubt, OrderKey, Raw, Rule
-from features.sources.reading import hash_files, literal_path, query, readable, sql_literal, sql_name
+from features.sources.reading import hash_files, literal_path, query, readable, rows_digest, sql_literal, sql_name
 from features.sources.shop_config import ShopConfig, check_keys, shell_value
 from features.sources.spelling import SPELLINGS, spelled
 from features.tables import MONEY, SPECS
@@ -91,7 +91,7 @@ class Files:
         check_keys(declared, SPECS, required=["transactions"], where="data.tables")
         self.configs = [table_config(name, entry, self.root) for name, entry in declared.items() if entry is not None]
 
-    def content(self) -> str:
+    def content(self, cache: Path) -> str:
         """Hash the bytes of files; of queries the rows, as the files behind them are not known."""
         return "\n".join(hash_files(c.paths) if c.sql is None else self._hash_query(c) for c in self.configs)
 
@@ -104,8 +104,7 @@ class Files:
             sql = converted_query(config, str(config.sql), Path(folder), self.root)
             engine = staging_engine(Path(folder))
             _search_from(self.root, engine)
-            rows = f"SELECT count(*), sum(hash(r)), bit_xor(hash(r)) FROM ({sql}) AS r"
-            result = str(engine.connection.raw_sql(rows).fetchall())
+            result = rows_digest(engine, sql)
             engine.connection.disconnect()
         return result
 

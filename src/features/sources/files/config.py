@@ -105,6 +105,7 @@ class TableConfig:
     order_key: tuple[str, ...] = ()
     totals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    origin: str | None = None
 
     @property
     def raw_columns(self) -> list[str]:
@@ -119,7 +120,9 @@ class TableConfig:
 
     @property
     def where(self) -> str:
-        """Return the raw files, for messages."""
+        """Return the raw files, or what they were read from, for messages."""
+        if self.origin is not None:
+            return self.origin
         return listing(self.paths, limit=2) if self.paths else f"{self.key}.sql"
 
 
