@@ -42,6 +42,8 @@ class NaiveSpend(Model):
     >>> X = pd.DataFrame({"lifetime_spend_rate": [0.5, 2.0]})
     >>> NaiveSpend(horizon_days=90).fit(X).predict(X).tolist()
     [45.0, 180.0]
+    >>> NaiveSpend(horizon_days=90).fit(X).predict(-X).tolist()  # more came back than was sold
+    [0.0, 0.0]
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class NaiveSpend(Model):
         """Predict the value in the horizon, in currency: array of shape (n_rows,), >= 0."""
         rate = finite_columns(X, [self.rate])[self.rate].to_numpy()
         ends, factors = discount_steps(self.horizon_days, self.discount_rate)
-        return rate * (self.margin * float(np.diff(ends, prepend=0.0) @ factors))
+        return np.maximum(rate, 0.0) * (self.margin * float(np.diff(ends, prepend=0.0) @ factors))
 
     def get_state(self) -> dict[str, Any]:
         return {}
@@ -95,18 +97,20 @@ class PastTotal(Model):
     >>> X = pd.DataFrame({"total_spend": [10.0, 30.0]})
     >>> PastTotal().fit(X, pd.Series([5.0, 15.0])).predict(X).tolist()
     [5.0, 15.0]
+    >>> PastTotal().fit(X, pd.Series([5.0, 15.0])).predict(-X).tolist()  # more came back than was sold
+    [0.0, 0.0]
     """
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
         """Compute the share; 0 if nothing was spent so far."""
         X, y = canonical(X, y)
-        total = float(finite_columns(X, ["total_spend"]).to_numpy().sum())
+        total = float(finite_columns(X, ["total_spend"]).to_numpy().clip(min=0.0).sum())
         return self.set_state({"share": float(np.sum(y)) / total if total > 0 else 0.0})
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Predict the value in the horizon, in the unit of `y`: array of shape (n_rows,), >= 0."""
         check_is_fitted(self)
-        return self.share_ * finite_columns(X, ["total_spend"])["total_spend"].to_numpy()
+        return self.share_ * np.maximum(finite_columns(X, ["total_spend"])["total_spend"].to_numpy(), 0.0)
 
     def get_state(self) -> dict[str, Any]:
         return {"share": self.share_}
