@@ -63,14 +63,14 @@ class NaiveSpend(Model):
         if self.rate not in RATES:
             raise InputError(f"unknown rate {self.rate!r}", where="rate", hint=did_you_mean(self.rate, RATES))
         check_terms(self.horizon_days, self.margin, self.discount_rate)
-        finite_columns(X, [self.rate])
+        _spent(X, self.rate)
         return self.set_state({})
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Predict the value in the horizon, in currency: array of shape (n_rows,), >= 0."""
-        rate = finite_columns(X, [self.rate])[self.rate].to_numpy()
+        rate = _spent(X, self.rate)
         ends, factors = discount_steps(self.horizon_days, self.discount_rate)
-        return np.maximum(rate, 0.0) * (self.margin * float(np.diff(ends, prepend=0.0) @ factors))
+        return rate * (self.margin * float(np.diff(ends, prepend=0.0) @ factors))
 
     def get_state(self) -> dict[str, Any]:
         return {}
@@ -104,13 +104,13 @@ class PastTotal(Model):
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
         """Compute the share; 0 if nothing was spent so far."""
         X, y = canonical(X, y)
-        total = float(finite_columns(X, ["total_spend"]).to_numpy().clip(min=0.0).sum())
+        total = float(_spent(X, "total_spend").sum())
         return self.set_state({"share": float(np.sum(y)) / total if total > 0 else 0.0})
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Predict the value in the horizon, in the unit of `y`: array of shape (n_rows,), >= 0."""
         check_is_fitted(self)
-        return self.share_ * np.maximum(finite_columns(X, ["total_spend"])["total_spend"].to_numpy(), 0.0)
+        return self.share_ * _spent(X, "total_spend")
 
     def get_state(self) -> dict[str, Any]:
         return {"share": self.share_}
@@ -118,6 +118,11 @@ class PastTotal(Model):
     def set_state(self, state: Mapping[str, Any]) -> Self:
         self.share_ = state["share"]
         return self
+
+
+def _spent(X: pd.DataFrame, feature: str) -> np.ndarray:
+    """Return a feature of spend; net spend below 0, where more came back than was sold, as 0."""
+    return finite_columns(X, [feature], below_zero=True)[feature].to_numpy().clip(min=0.0)
 
 
 class Constant(Model):
