@@ -34,7 +34,7 @@ is a LightGBM with default parameters. Regret is the Gini of the best model in t
 the model in use: expected over 100 futures of the same customers, and in the one future that came. In that one, the
 model that is best by expectation has a regret too.
 
-| data | shops | best measured is used | before | expected regret | before | regret as it came | before | candidate used | before |
+| data | shops | best measured used | before | expected regret | before | regret as it came | before | model | before |
 |---|---|---|---|---|---|---|---|---|---|
 """
 POWER = f"""

@@ -404,7 +404,7 @@ class Measured:
         return max(self.baselines, key=lambda name: _or_lowest(-self.draws.gain(self.candidate, name).estimate))
 
     def merit(self, model: str) -> float:
-        """Return the model's figure in the windows of all models: those of a season favour other models than the next."""
+        """Return the figure in the windows of all models: other seasons favour other models."""
         return _or_lowest(self.draws.figure(model, *self.models).estimate)
 
     def comparison(self, model: str, rival: str) -> Comparison:
