@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
 logger = logging.getLogger(__name__)
 
 CANDIDATE, CHAMPION = "candidate", "champion"
-LEAST_TRAINING = 1 / 3  # of the rows of the final training, for a refit that is measured: see ADR 21
+LEAST_TRAINING = 1 / 2  # of the rows of the final training, for a refit that is measured: see ADR 21
 
 
 @dataclass(frozen=True)
