@@ -211,6 +211,21 @@ def test_what_is_given_is_written(folder: Path) -> None:
             },
             {"amount": "total", "quantity": "qty", "line_discount": "discount"},
         ),
+        # a total of the order, on its first line
+        (
+            {
+                "order": lambda n: n // 2,
+                "customer": lambda n: f"K{n // 2 % 7}",
+                "date": lambda n: f"2023-03-{1 + n // 2:02}",
+                "sku": lambda n: n % 5,
+                "qty": lambda n: 2000 + n % 3,
+                "price": lambda n: 5 + n % 5,
+                "total": lambda n: (
+                    "" if n % 2 else (2000 + n % 3) * (5 + n % 5) + (2000 + (n + 1) % 3) * (5 + (n + 1) % 5)
+                ),
+            },
+            {"unit_price": "price", "quantity": "qty"},
+        ),
         # a price that stays where more is bought, and one that grows
         (
             {"sku": lambda n: n % 5, "qty": lambda n: 1 + n % 3, "price": lambda n: 5 + n % 5, "total": None},

@@ -108,7 +108,11 @@ def money_of(lines: ir.Table, names: Mapping[str, str], facts: Mapping[str, Fact
         role: {name: score(name, role) for name in names if score(name, role) >= NAMED * (role != "amount") + 0.05}
         for role in ROLES
     }
-    quantities = [name for name in ranked["quantity"] if _may_count(lines, names[name], facts[name])]
+    quantities = [
+        name
+        for name, said in ranked["quantity"].items()
+        if said >= CLEARLY or _may_count(lines, names[name], facts[name])
+    ]
     readings = sorted(_readings(lines, names, ranked, quantities), key=lambda reading: -reading.weight)
     if not readings:
         return Money(
@@ -139,17 +143,20 @@ def _readings(
     lines: ir.Table, names: Mapping[str, str], ranked: Mapping[str, Mapping[str, float]], quantities: Sequence[str]
 ) -> Iterator[_Reading]:
     priced = {**ranked["amount"], **ranked["unit_price"]}
+    of_orders = {name for name in priced if _of_order(lines, names[name])}
+    of_orders |= {name for name in priced if _is_more(lines, names, ranked, quantities, name)}
     for quantity, price, amount in product(quantities, priced, ranked["amount"]):
-        if len({quantity, price, amount}) == 3 and ranked["amount"][amount] >= NAMED:
+        if len({quantity, price, amount}) == 3 and ranked["amount"][amount] >= NAMED and amount not in of_orders:
             yield from _sums(lines, names, ranked, quantity, price, amount)
     for quantity, price in product(quantities, priced):
-        if quantity != price:
+        if quantity != price and price not in of_orders:
             yield from _pair(lines, names, ranked, quantity, price)
     for amount, said in priced.items():
-        of_order = _of_order(lines, names[amount]) or _is_more(lines, names, ranked, quantities, amount)
         is_price = bool(quantities) and ranked["unit_price"].get(amount, 0) > ranked["amount"].get(amount, 0)
-        weight = (2.0 if of_order or is_price else 4.6) + ranked["amount"].get(amount, 0.6 * said)
-        where = "of the order, on its lines once or again and again" if of_order else "of the line, by its name"
+        weight = (2.0 if amount in of_orders or is_price else 4.6) + ranked["amount"].get(amount, 0.6 * said)
+        where = (
+            "of the order, on its lines once or again and again" if amount in of_orders else "of the line, by its name"
+        )
         counted = [name for name in quantities if name != amount and ranked["quantity"][name] >= 0.8]
         columns = {"amount": amount} | ({"quantity": counted[0]} if counted else {})
         yield _Reading(weight, columns, f"total {where}")
