@@ -21,6 +21,16 @@ from features.engines import DuckDB, staging_engine
 from features.errors import InputError, did_you_mean, listing
 from features.sources.files import config as checked
 from features.sources.files.config import DAY, ORDER_DISCOUNT, RETURNS, RULES, UNIT_PRICE, TableConfig, table_config
+from features.sources.files.identities import (
+    CUSTOMER,
+    IDENTITIES,
+    LINK,
+    customers_of,
+    effect,
+    is_doubled,
+    linked,
+    with_customers,
+)
 from features.sources.files.orders import CARRIED, carried, discounted, joined, matched
 from features.sources.files.records import Read, converted_query, read_records, with_joined, without_totals
 from features.sources.files.times import has_zone, moments
@@ -97,7 +107,13 @@ class Files:
 
     def tables(self, engine: DuckDB, scratch: Path) -> dict[str, Raw]:
         _search_from(self.root, engine)
-        return {config.name: self._raw(config, engine, scratch) for config in self.configs}
+        found: dict[str, Raw] = {}
+        customers = None
+        for config in sorted(self.configs, key=lambda config: config.name != IDENTITIES):  # others have its customers
+            found[config.name] = self._raw(config, engine, scratch, customers)
+            if config.name == IDENTITIES:
+                customers = customers_of(found[IDENTITIES].table)
+        return {config.name: found[config.name] for config in self.configs}
 
     def _hash_query(self, config: TableConfig) -> str:
         with TemporaryDirectory() as folder, readable(config.where):
@@ -125,11 +141,15 @@ class Files:
         )
         return _as_read(table)
 
-    def _raw(self, config: TableConfig, engine: DuckDB, scratch: Path) -> Raw:
+    def _raw(self, config: TableConfig, engine: DuckDB, scratch: Path, customers: ir.Table | None) -> Raw:
         with readable(config.where):
             with engine.progress(f"reading {config.name}"):
                 read = self._read(config, engine, scratch)
             typed, changed = self._typed_table(config, read)
+            if config.name == IDENTITIES:
+                typed = linked(typed, engine)
+            elif customers is not None and CUSTOMER in config.columns:
+                typed = with_customers(typed, customers)
             table = self._with_repeats(config, self._kept(config, typed, engine, scratch))
         counted = {what: table[_change(number)] for number, what in enumerate(changed)}
         if config.name == "transactions":
@@ -151,7 +171,7 @@ class Files:
             },
             doubts=tuple(self._doubts(config, table)),
             records=read.records,
-            notes=read.notes,
+            notes=(*read.notes, *effect(config.name, table)),
             counted=counted,
             order=self._order_key(config) if config.name == "transactions" else None,
             spelling="data.spelling",
@@ -314,6 +334,9 @@ class Files:
     def _conditions(self, config: TableConfig, table: ir.Table) -> dict[str, tuple[ir.BooleanColumn, str]]:
         """Return rule -> condition, and the column that shows the rows; of the rules that concern a table."""
         repeated = {"duplicate_rows": (table.is_repeated, SPECS[config.name].key[0])}
+        if config.name == IDENTITIES:
+            flawed = {"conflicting_identity": table.is_conflicting, "circular_identity": table.is_circular}
+            return {name: (meets, LINK) for name, meets in flawed.items()} | repeated
         if config.name != "transactions":
             return repeated
         mapped = config.columns
@@ -345,6 +368,9 @@ class Files:
                     limit=None if action == "net" else self.limits[name],
                     hint=_rule_advice(name),
                 )
+        doubled = is_doubled(config.name, table)
+        if doubled is not None:
+            yield Rule("merged_identity", doubled, meaning="another row of the customer is kept", shows=CUSTOMER)
 
     def _doubts(self, config: TableConfig, table: ir.Table) -> Iterator[Doubt]:
         """Yield the moments that no past of a shop has."""

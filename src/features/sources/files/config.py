@@ -67,6 +67,8 @@ RULES = {
     "negative_amount": "the amount is below 0",
     "zero_price": "the line costs nothing",
     "duplicate_rows": "all columns of the file repeat an earlier row",
+    "conflicting_identity": "identities give one id to several customers",
+    "circular_identity": "identities lead from one id to another and back",
 }
 RETURNS = ("cancelled_order", "negative_quantity", "negative_amount")  # rows that take a sale back
 KEEPABLE = ("zero_price", "non_product_code", "duplicate_rows")  # others would break the canonical table
