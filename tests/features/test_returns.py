@@ -88,6 +88,9 @@ def test_the_outcome_is_what_is_sold_less_what_is_given_back_in_the_window_and_a
         for name, moment in (("transactions", "timestamp"), ("returns", "returned_at"))
     )
     assert (sold < back).any()
+    window, rows = shops[NET].between(cutoff, end), grain.rows(shops[NET].as_of(cutoff))
+    cut = on.frame(outcomes.overreturned(window, rows)).set_index(key)["amount"].astype(float).sort_index()
+    pd.testing.assert_series_equal(cut, (sold - back)[sold < back].sort_index(), check_names=False)
     pd.testing.assert_series_equal(found[NET], 0.5 * np.maximum(sold - back, 0), check_names=False, atol=1e-9)
     pd.testing.assert_series_equal(found[GROSS].reindex(sold.index), 0.5 * sold, check_names=False, atol=1e-9)
 

@@ -348,7 +348,7 @@ class Files:
         if ORDER_DISCOUNT in config.columns:
             table = discounted(table)
             changed["amount is reduced by a share of the order's discount"] = table[ORDER_DISCOUNT] != 0
-        if config.status:
+        if config.status or RETURNED_AT in config.columns:
             table = kinds(table, config.status)
         met = {name: meets.fill_null(False) for name, (meets, _) in self._conditions(config, table).items()}
         left = [met[name] for name in met if name in RETURNS and self.actions[name] == "drop"]
@@ -375,7 +375,7 @@ class Files:
         moved = [rule.name for rule in lines.rules if rule.kept_in]
         if moved:
             parts.append(of_lines(table.filter(table.staging_rule.isin(moved))))
-        if config.status and RETURNED_AT in config.columns:
+        if RETURNED_AT in config.columns:
             came_back = sales.status_kind.isin([RETURN, CANCELLATION]) & sales[RETURNED_AT].notnull()
             parts.append(of_status(sales.filter(came_back)))
             sales = sales.filter(~came_back.fill_null(False))
@@ -553,7 +553,8 @@ def _rule_advice(name: str) -> str:
     if name in RETURNS:
         return f"data.rules.{name}=return keeps them as returns, which data.spend=net takes off"
     if name == "unknown_status":
-        return f"name the status in data.tables.transactions.{STATUS}: sale, return, cancellation or exclude"
+        where = f"data.tables.transactions.{STATUS}"
+        return f'list the status ("" where there is none) in {where}: sale, return, cancellation or exclude'
     if name == "undated_return":
         return f"map {RETURNED_AT}; data.rules.{name}=keep where they count as sales"
     if name in checked.KEEPABLE:
