@@ -1,7 +1,8 @@
 """The user's own tables: text files, workbooks, Parquet or a query, by a mapping of columns.
 
 conf/data/files.yaml explains the keys. Each module here is one question: what the config says (`config`), how the
-files are written (`records`), how values are (`values`, `times`), and what an order is (`orders`).
+files are written (`records`), how values are (`values`, `times`), what an order is (`orders`), and what came back
+(`returns`).
 """
 
 from __future__ import annotations
