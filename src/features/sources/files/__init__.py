@@ -45,9 +45,9 @@ from features.sources.files.identities import (
     linked,
     with_customers,
 )
-from features.sources.files.orders import CARRIED, carried, discounted, joined, kinds, less
+from features.sources.files.orders import carried, discounted, joined, kinds, of_order, less
 from features.sources.files.records import Read, converted_query, read_records, with_joined, without_totals
-from features.sources.files.returns import RETURNED, matched, of_lines, of_refunds, of_status, with_buyers
+from features.sources.files.returns import RETURNED, matched, of_lines, of_refunds, of_status, with_orders
 from features.sources.files.times import has_zone, moments
 from features.sources.files.trials import distinct_texts, fitting_formats, fitting_styles, reads_all
 from features.sources.files.values import (
@@ -66,7 +66,7 @@ from features.sources.rules import conform, ruled, write_canonical
 from features.sources.shop_config import ShopConfig, check_keys, shell_value
 from features.sources.spelling import SPELLINGS, spelled
 from features.tables import SPECS
-from features.tables.returns import CANCELLATION, RETURN
+from features.tables.returns import CANCELLATION, EXCLUDE, RETURN
 
 SAME = ("same.1", "same.2")  # rows that agree in both are equal in all columns of the file
 SUGGESTED = 3
@@ -169,9 +169,9 @@ class Files:
         engine: DuckDB,
         scratch: Path,
         customers: ir.Table | None,
-        sales: ir.Table | None = None,
+        lines: ir.Table | None = None,
     ) -> Raw:
-        """Return one table; of refunds, with the customer of the order that was sold."""
+        """Return one table; of refunds, with what the lines of their orders say."""
         with readable(config.where):
             with engine.progress(f"reading {config.name}"):
                 read = self._read(config, engine, scratch)
@@ -181,8 +181,8 @@ class Files:
             elif customers is not None and CUSTOMER in config.columns:
                 typed = with_customers(typed, customers)
             table = self._with_repeats(config, self._kept(config, typed, engine, scratch))
-            if sales is not None:
-                table = with_buyers(table, sales)
+            if lines is not None:
+                table = with_orders(table, lines)
         counted = {what: table[_change(number)] for number, what in enumerate(changed)}
         if config.name == "transactions":
             table, of_lines = self._lines(config, table)
@@ -341,12 +341,13 @@ class Files:
 
     def _lines(self, config: TableConfig, table: ir.Table) -> tuple[ir.Table, dict[str, ir.BooleanColumn]]:
         """Finish the lines of orders: values that the order has once, and what its status says."""
-        columns = [column for column in CARRIED if column in config.columns]
+        is_by_line = self.actions["mixed_status"] == "keep"
+        columns = of_order(config.columns, config.status, is_by_line=is_by_line)
         if DAY in config.order_key:
             columns.remove("timestamp")
         columns = _with_gaps(table, columns)
         table = carried(table, columns)
-        changed = {f"{column} is that of the order's other lines": table[f"{column}_carried"] for column in columns}
+        changed = {_as_others(column): table[f"{column}_carried"] for column in columns}
         if LINE_DISCOUNT in config.columns:
             table = table.mutate(amount=less(table.amount, table[LINE_DISCOUNT]))
             changed["amount is reduced by the line's discount"] = table[LINE_DISCOUNT] != 0
@@ -355,6 +356,8 @@ class Files:
             changed["amount is reduced by a share of the order's discount"] = table[ORDER_DISCOUNT] != 0
         if config.status or RETURNED_AT in config.columns:
             table = kinds(table, config.status)
+        if config.status and RETURNED_AT in config.columns:
+            changed[_as_others(RETURNED_AT)] = table[f"{RETURNED_AT}_carried"]
         met = {name: meets.fill_null(False) for name, (meets, _) in self._conditions(config, table).items()}
         left = [met[name] for name in met if name in RETURNS and self.actions[name] == "drop"]
         if left:
@@ -373,7 +376,12 @@ class Files:
     ) -> Raw | None:
         """Gather what came back: lines that rules take for returns, orders by their status, and a table of refunds."""
         table = ruled(lines)
-        sales = table.filter(table.staging_rule == "")
+        is_kept, came_back = table.staging_rule == "", ibis.literal(False)
+        if RETURNED_AT in config.columns:
+            came_back = is_kept & table.status_kind.isin([RETURN, CANCELLATION]) & table[RETURNED_AT].notnull()
+        table = table.mutate(came_back=came_back.fill_null(False))
+        table = table.mutate(is_sold=is_kept & ~table.came_back)
+        sales = table.filter(table.is_sold)
         parts: list[ir.Table] = []
         notes: tuple[str, ...] = ()
         drops: tuple[Drop, ...] = ()
@@ -381,11 +389,9 @@ class Files:
         if moved:
             parts.append(of_lines(table.filter(table.staging_rule.isin(moved))))
         if RETURNED_AT in config.columns:
-            came_back = sales.status_kind.isin([RETURN, CANCELLATION]) & sales[RETURNED_AT].notnull()
-            parts.append(of_status(sales.filter(came_back)))
-            sales = sales.filter(~came_back.fill_null(False))
+            parts.append(of_status(table.filter(table.came_back)))
         if refunds:
-            raw = self._raw(refunds, engine, scratch, customers, sales)
+            raw = self._raw(refunds, engine, scratch, customers, table)
             written = write_canonical(RETURNED, raw, engine, scratch / "refunds.parquet")
             notes, drops = written.notes, written.drops
             parts.append(of_refunds(engine.read(scratch / "refunds.parquet", "refunds")))
@@ -420,7 +426,7 @@ class Files:
             return {name: (meets, LINK) for name, meets in flawed.items()} | repeated
         if config.name == RETURNED:
             shows = "return_id" if "return_id" in config.columns else "return_number"
-            empty = {"empty_return": (table.amount == 0, shows)}
+            empty = {"empty_return": (table.amount == 0, shows), "refund_of_no_sale": (table.of_no_sale, shows)}
             return empty | {"missing_customer_id": (table.customer_id.isnull(), shows)} | repeated
         if config.name != "transactions":
             return repeated
@@ -444,7 +450,7 @@ class Files:
         return {
             "mixed_status": (table.is_mixed, "order_id"),
             "unknown_status": (table.status_kind.isnull(), STATUS),
-            "excluded_status": (table.status_kind == "exclude", STATUS),
+            "excluded_status": (table.status_kind == EXCLUDE, STATUS),
             "undated_return": (came_back & undated, "order_id"),
         }
 
@@ -532,6 +538,10 @@ def _with_gaps(table: ir.Table, columns: Sequence[str]) -> list[str]:
         return []
     gaps = table.aggregate(**{column: table[column].isnull().sum() for column in columns}).to_pyarrow().to_pylist()[0]
     return [column for column in columns if gaps[column]]
+
+
+def _as_others(column: str) -> str:
+    return f"{column} is that of the order's other lines"
 
 
 def _as_read(table: ir.Table) -> Read:

@@ -18,7 +18,7 @@ from features.errors import InputError, did_you_mean, listing
 from features.sources.shop_config import check_keys, check_timezone
 from features.sources.spelling import SPELLINGS
 from features.tables import MOMENT, MONEY, SPECS, parse_day
-from features.tables.returns import CANCELLATION, RETURN
+from features.tables.returns import CANCELLATION, EXCLUDE, RETURN, SALE
 
 FORMATS = {
     ".csv": "csv",
@@ -88,6 +88,7 @@ RULES = {
     "negative_amount": "the amount is below 0",
     "zero_price": "the line costs nothing",
     "empty_return": "nothing was given back",
+    "refund_of_no_sale": "the order that it names was left out, or came back by its status or day already",
     "duplicate_rows": "all columns of the file repeat an earlier row",
     "conflicting_identity": "identities give one id to several customers",
     "circular_identity": "identities lead from one id to another and back",
@@ -339,10 +340,10 @@ def _check_path_or_sql(given: Mapping[str, Any], where: str) -> None:
 
 
 def _statuses(name: str, entry: Any, where: str) -> Statuses:
-    kinds = ("sale", RETURN, CANCELLATION, "exclude")
+    kinds = (SALE, RETURN, CANCELLATION, EXCLUDE)
     if name != "transactions":
         raise InputError(f"{where} has no meaning: only orders have a status", where=where, expected="transactions")
-    check_keys(entry, ("column", *kinds), required=("column", "sale"), where=where)
+    check_keys(entry, ("column", *kinds), required=("column", SALE), where=where)
     words = {
         kind: tuple(
             word.lower() for word in _texts(entry.get(kind) or (), f"{where}.{kind}", such_as="[paid, shipped]")
