@@ -45,7 +45,7 @@ from features.sources.files.identities import (
     linked,
     with_customers,
 )
-from features.sources.files.orders import carried, discounted, joined, kinds, of_order, less
+from features.sources.files.orders import carried, discounted, joined, kinds, less, of_order
 from features.sources.files.records import Read, converted_query, read_records, with_joined, without_totals
 from features.sources.files.returns import RETURNED, matched, of_lines, of_refunds, of_status, with_orders
 from features.sources.files.times import has_zone, moments
