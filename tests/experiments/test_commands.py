@@ -25,7 +25,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from experiments.commands.main import COMMANDS
+from experiments.commands.main import COMMANDS, _masked_dump
 from experiments.commands.overrides import expand
 from experiments.models.registry import label_of
 from experiments.tracking.registry import Registry
@@ -678,3 +678,21 @@ def test_every_command_is_an_mlproject_entry_point() -> None:
 def test_hydras_own_flags_work(tmp_path: Path) -> None:
     assert "n_trials: 4" in experiments(tmp_path, "tune", *QUICK, "--cfg", "job").stdout
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "flags", [["--cfg", "job"], ["--cfg=job"], ["-cjob"], ["-mc", "job"], ["--inf", "all"], ["-h"]]
+)
+def test_a_flag_that_dumps_is_masked(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with _masked_dump(flags):
+        print("password: hunter2")
+    assert capsys.readouterr().out.startswith("password: ***")
+
+
+@pytest.mark.parametrize("flags", [["-cd", "conf"], ["-cn=config"], ["--config-dir=conf", "data=shop"], ["-m"], []])
+def test_what_a_command_prints_without_such_a_flag_is_seen_at_once(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with _masked_dump(flags):
+        print("trial 1")
+        assert capsys.readouterr().out == "trial 1\n"

@@ -73,7 +73,10 @@ def usage() -> str:
 @contextmanager
 def _masked_dump(arguments: Sequence[str]) -> Iterator[None]:
     """Print what Hydra's own flags show, such as `--cfg job --resolve`, without passwords."""
-    if not any(argument.startswith(("--cfg", "-c", "--info", "-i")) for argument in arguments):
+    from hydra._internal.utils import get_args_parser  # it knows -cjob and --inf, and that -cd is another flag
+
+    flags = get_args_parser().parse_args(list(arguments))
+    if not (flags.cfg or flags.info or flags.help):
         yield
         return
     with redirect_stdout(StringIO()) as printed:
