@@ -11,7 +11,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from experiments.addresses import masked_lines
-from experiments.processes import exit_code, log_to_stderr, settle_environment
+from experiments.processes import collect_rarely, exit_code, log_to_stderr, settle_environment
 from features.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ COMMANDS = {
 
 def main() -> None:
     """Run the console script."""
+    collect_rarely()
     sys.exit(run(sys.argv[1:]))
 
 
