@@ -410,6 +410,29 @@ def test_a_password_is_hidden_however_it_is_spelt():
         assert "other7" not in given.identity + given.shown
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("passwd=other7", "PWD=other7", "private_key=other7", "credentials_base64=other7"),
+        "odbc_connect=DRIVER%3D%7BODBC%7D%3BSERVER%3D{host}%3BUID%3Dshop%3BPWD%3D%7Bother7%7D",
+    ],
+)
+def test_secrets_among_the_parameters_are_hidden_and_do_not_tell_databases_apart(query):
+    given = address(f"mssql+pyodbc:///shop?{query.format(host='a')}", None)
+    assert given.secrets == {"other7"}
+    assert given.hidden("login other7 failed") == "login *** failed"
+    assert "other7" not in given.shown + given.identity
+    assert given.identity == address(str(given.url).replace("other7", "new8"), None).identity
+    elsewhere = address(f"mssql+pyodbc:///shop?schema=b&{query.format(host='b')}", None)
+    assert given.identity != elsewhere.identity
+
+
+def test_paths_and_keys_of_tables_are_no_secrets():
+    given = address("postgresql://shop@host/shop?sslkey=a.key&passfile=b&order_key=c&credentials_path=d", None)
+    assert given.secrets == set()
+    assert "order_key=c" in given.identity
+
+
 def test_the_example_of_the_guide_is_staged(tmp_path):
     guide = (CONF.parents[1] / "docs" / "database.md").read_text(encoding="utf-8")
     example = yaml.safe_load(re.search(r"```yaml\n(.*?)```", guide, re.DOTALL)[1])
