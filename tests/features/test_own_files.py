@@ -643,7 +643,7 @@ class TestTablesThatMeet:
         assert (join.left.keys, join.left.matched_keys, join.left.rows, join.left.matched_rows) == (5, 2, 5, 2)
         assert (join.right.keys, join.right.matched_keys, join.right.rows, join.right.matched_rows) == (3, 2, 4, 3)
         staged = shop.stage()
-        text = profile_text(profile(staged, staged.open(engine), engine))
+        text = profile_text(profile(staged, staged.open(engine), engine, shop.config))
         assert "customer_id      contacts: 2 of 5 keys (40.0%), 2 of 5 rows (40.0%)" in text
         assert "                 transactions: 2 of 3 keys (66.7%), 3 of 4 rows (75.0%)" in text
 
@@ -701,7 +701,7 @@ def test_the_profile_says_how_it_was_read_and_what_money_was_left_out(door, engi
     door.write("1,A,2021-01-05,10", "1,,2021-01-05,20", "2,B,2021-02-05,30", "3,,2021-02-06,2.5")
     door.config["confirmed_drops"] = {"missing_customer_id": 0.25}
     staged = door.stage()
-    text = profile_text(profile(staged, staged.open(engine), engine))
+    text = profile_text(profile(staged, staged.open(engine), engine, door.config))
     assert '4 records of 1 files; delimiter ,, quote ", UTF-8' in text
     assert "customer_id is that of the order's other lines: 1 rows" in text
     assert "missing_customer_id (2.50 EUR)" in text

@@ -118,6 +118,8 @@ class Raw:
         What tells orders apart, where the source's user decides that.
     spelling : str, optional
         Configuration key that sets how texts are spelled in all tables, where the source has one.
+    currency : str, optional
+        Column of `table` with the currency of a row, where the raw files have one.
     """
 
     table: ir.Table
@@ -132,6 +134,7 @@ class Raw:
     counted: Mapping[str, ir.BooleanColumn] = field(default_factory=dict)
     order: OrderKey | None = None
     spelling: str | None = None
+    currency: str | None = None
 
 
 class Source(Protocol):

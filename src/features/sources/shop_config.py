@@ -12,6 +12,7 @@ from typing import Any
 from features.errors import InputError, did_you_mean, listing
 
 SHARED = ("source", "shop", "currency", "timezone", "burn_in_days")
+ACCEPTED = "accepted"  # checks whose findings were looked at
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,16 @@ class Drop:
 
 
 @dataclass(frozen=True)
+class Currency:
+    """The rows and the money of one currency, by a column of the raw file; None is a row without one."""
+
+    column: str
+    code: str | None
+    rows: int
+    amount: float
+
+
+@dataclass(frozen=True)
 class Staged:
     """A shop's canonical tables on disk.
 
@@ -55,6 +65,8 @@ class Staged:
         What was decided and changed in reading.
     joins : tuple of Join
         The tables that meet, and how many of their keys match.
+    currencies : tuple of Currency
+        Of the transactions that were kept, where the raw file has such a column.
     """
 
     shop: str
@@ -69,6 +81,7 @@ class Staged:
     drops: tuple[Drop, ...]
     notes: tuple[str, ...] = ()
     joins: tuple[Join, ...] = ()
+    currencies: tuple[Currency, ...] = ()
 
     def open(self, engine: Engine) -> Tables:
         """Open the canonical tables on an engine, under their canonical names: one shop per engine."""
@@ -92,6 +105,7 @@ def read_manifest(folder: Path) -> Staged:
     manifest["joins"] = tuple(
         Join(join["column"], Side(**join["left"]), Side(**join["right"])) for join in manifest["joins"]
     )
+    manifest["currencies"] = tuple(Currency(**currency) for currency in manifest["currencies"])
     return Staged(folder=folder, **manifest)
 
 

@@ -27,7 +27,7 @@ from features.sources.raw import Source
 from features.sources.reading import readable
 from features.sources.rules import write_canonical
 from features.sources.shop_config import ShopConfig
-from features.sources.staged import Drop, Staged, is_whole, publish, read_manifest, write_manifest
+from features.sources.staged import Currency, Drop, Staged, is_whole, publish, read_manifest, write_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +112,7 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
     rows: dict[str, int] = {}
     drops: list[Drop] = []
     notes: list[str] = []
+    currencies: list[Currency] = []
     try:
         with readable(f"the raw files of {shop.name}"):
             raw_tables = source.tables(engine, scratch)
@@ -122,6 +123,7 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
             rows[name] = written.rows
             drops += written.drops
             notes += written.notes
+            currencies += written.currencies
             with engine.progress(f"checking {name}"):
                 check(name, engine.read(path, table=name), raw.where)
         transactions = engine.read(folder / "transactions.parquet", table="transactions")
@@ -151,6 +153,7 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
         drops=tuple(drops),
         notes=tuple(notes),
         joins=tuple(join for join, _ in found),
+        currencies=tuple(currencies),
     )
     write_manifest(staged, folder)
     return staged

@@ -6,8 +6,9 @@ files are written (`records`), how values are (`values`, `times`), and what an o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,6 +45,7 @@ from features.tables import SPECS
 
 SAME = ("same.1", "same.2")  # rows that agree in both are equal in all columns of the file
 SUGGESTED = 3
+CURRENCY_NAME = r"(?i)curren[ct]|^(ccy|cur)$|w[äa]e?hrung|moneda|moeda|devise|valut|валют|통화|货币|通貨"
 MARKS = 10_000  # texts in which marks beside digits are looked for
 PLANNED = ("starts_at", "ends_at")  # moments that may lie in the future
 
@@ -75,6 +77,9 @@ class Files:
         "dates",
         "order_spans_days",
         "spelling",
+        "non_customer_ids",
+        "test_orders",
+        "period",
     )
 
     def __init__(self, shop: ShopConfig, options: Mapping[str, Any]) -> None:
@@ -83,7 +88,10 @@ class Files:
         self.actions = checked.actions(options["rules"] or {})
         self.limits = checked.limits(options["max_dropped"], options["confirmed_drops"] or {})
         self.cancelled_prefix = checked.prefix(options["cancelled_order_prefix"])
-        self.non_product_codes = checked.codes(options["non_product_codes"])
+        self.non_product_codes = checked.codes(options["non_product_codes"], "data.non_product_codes", "[POST, M]")
+        self.non_customer_ids = checked.codes(options["non_customer_ids"], "data.non_customer_ids", '["0", TILL]')
+        self.test_orders = checked.codes(options["test_orders"], "data.test_orders", "[TEST-1]")
+        self.period = checked.period(options["period"])
         self.missing = checked.missing_words(options["missing"])
         self.first_day, self.last_day = checked.days(options["dates"])
         self.may_span_days = checked.flag(options["order_spans_days"], "data.order_spans_days")
@@ -153,11 +161,13 @@ class Files:
             counted=counted,
             order=self._order_key(config) if config.name == "transactions" else None,
             spelling="data.spelling",
+            currency=next((RAW_PREFIX + name for name in _currency_columns(config, read.names)), None),
         )
 
     def _typed_table(self, config: TableConfig, read: Read) -> tuple[ir.Table, list[str]]:
         """Return canonical columns beside raw ones, and what was changed, of which each row has a flag."""
-        wanted = {**config.columns, **{part: part for part in config.order_key if part != DAY}}
+        further = (*config.order_key, *config.only, *_currency_columns(config, read.names))
+        wanted = {**config.columns, **{part: part for part in further if part != DAY}}
         table, sources = self._texts(read, config, wanted)
         typed = {
             column: self._typed(config, column, table[RAW_PREFIX + source]) for column, source in config.columns.items()
@@ -308,14 +318,22 @@ class Files:
 
     def _conditions(self, config: TableConfig, table: ir.Table) -> dict[str, tuple[ir.BooleanColumn, str]]:
         """Return rule -> condition, and the column that shows the rows; of the rules that concern a table."""
-        repeated = {"duplicate_rows": (table.is_repeated, SPECS[config.name].key[0])}
+        key = SPECS[config.name].key[0]
+        repeated = {"duplicate_rows": (table.is_repeated, key)}
+        others = [~table[RAW_PREFIX + column].isin(values).fill_null(False) for column, values in config.only.items()]
+        found = {"other_value": (_any(others), key)} if others else {}
         if config.name != "transactions":
-            return repeated
+            return found | repeated
         mapped = config.columns
-        found: dict[str, tuple[ir.BooleanColumn, str]] = {}
+        if any(self.period):
+            found = {"outside_period": (_outside(table.timestamp, *self.period), "order_id")} | found
         if self.cancelled_prefix:
             found["cancelled_order"] = table.order_id.startswith(self.cancelled_prefix), "order_id"
         found["missing_customer_id"] = table.customer_id.isnull(), "order_id"
+        if self.non_customer_ids:
+            found["non_customer"] = table.customer_id.isin(self.non_customer_ids), "customer_id"
+        if self.test_orders:
+            found["test_order"] = table.order_id.isin(self.test_orders), "order_id"
         if self.non_product_codes and "product_id" in mapped:
             found["non_product_code"] = table.product_id.isin(self.non_product_codes), "product_id"
         if "quantity" in mapped:
@@ -337,7 +355,7 @@ class Files:
                     drop=action != "error",
                     meaning=RULES[name],
                     shows=shows,
-                    limit=None if action == "net" else self.limits[name],
+                    limit=None if action == "net" or name == "outside_period" else self.limits[name],
                     hint=_rule_advice(name),
                 )
 
@@ -399,9 +417,23 @@ class Files:
                 yield form
 
 
+def _currency_columns(config: TableConfig, names: Sequence[str]) -> list[str]:
+    """Return the columns of lines of orders that by their names hold a currency."""
+    if config.name != "transactions":
+        return []
+    return [name.strip() for name in names if re.search(CURRENCY_NAME, name)][:1]
+
+
 def _any(conditions: Iterable[ir.BooleanColumn]) -> ir.BooleanColumn:
     """Join conditions by or; false where there are none."""
     return ibis.or_(ibis.literal(False), *conditions)
+
+
+def _outside(moments: ir.TimestampColumn, first: date | None, last: date | None) -> ir.BooleanColumn:
+    """Mark the moments before the first day and after the last."""
+    early = [moments < datetime.combine(first, time())] if first else []
+    late = [moments >= datetime.combine(last, time()) + timedelta(days=1)] if last else []
+    return _any([*early, *late])
 
 
 def _with_gaps(table: ir.Table, columns: Sequence[str]) -> list[str]:

@@ -42,6 +42,7 @@ TABLE_KEYS = (
     "accounting",
     "timezone",
     "order_key",
+    "only",
 )
 UNIT_PRICE = "unit_price"  # may be mapped in place of amount: amount = quantity x unit_price
 DAY = "day"  # of the timestamp, as a part of an order's key
@@ -49,8 +50,12 @@ FIRST_DAY = date(1990, 1, 1)
 
 # rule -> what it is about; in the order in which they are applied
 RULES = {
+    "outside_period": "the day is outside data.period",
+    "other_value": "a column of data.tables.<table>.only has another value",
     "cancelled_order": "the order_id begins with data.cancelled_order_prefix",
     "missing_customer_id": "there is no customer_id",
+    "non_customer": "the customer_id is one of data.non_customer_ids",
+    "test_order": "the order_id is one of data.test_orders",
     "non_product_code": "the product_id is one of data.non_product_codes",
     "negative_quantity": "the quantity is below 0",
     "negative_amount": "the amount is below 0",
@@ -91,6 +96,7 @@ class TableConfig:
     numbers: NumberStyle
     timezone: str | None
     order_key: tuple[str, ...]
+    only: Mapping[str, tuple[str, ...]]
 
     @property
     def key(self) -> str:
@@ -140,6 +146,7 @@ def table_config(name: str, entry: Any, root: Path) -> TableConfig:
         ),
         timezone=given.get("timezone"),
         order_key=order_key,
+        only=_only(given.get("only", {}), f"{where}.only"),
     )
 
 
@@ -215,13 +222,31 @@ def days(entry: Any) -> tuple[date, date]:
     return first, last
 
 
+def period(entry: Any) -> tuple[date | None, date | None]:
+    """Return the first and the last day that are used; None where all days on that side are."""
+    if entry is None:
+        return None, None
+    if isinstance(entry, str) or not isinstance(entry, Sequence) or len(entry) != 2:
+        raise InputError(
+            "data.period is not a valid pair of days",
+            where="data.period",
+            expected="[from, to], such as [2010-12-02, null]",
+            found=repr(entry),
+        )
+    first, last = (None if day is None else parse_day(str(day), "data.period") for day in entry)
+    if first and last and first > last:
+        raise InputError("data.period ends before it begins", where="data.period", found=f"[{first}, {last}]")
+    return first, last
+
+
 def missing_words(entry: Any) -> tuple[str, ...]:
     """Return the words for nothing in lower case."""
     return tuple(word.lower() for word in _texts(entry or (), "data.missing", such_as='["NULL", "N/A"]'))
 
 
-def codes(entry: Any) -> list[str]:
-    return list(_texts(entry or (), "data.non_product_codes", such_as="[POST, M]"))
+def codes(entry: Any, where: str, such_as: str) -> list[str]:
+    """Return ids as they are written."""
+    return list(_texts(entry or (), where, such_as))
 
 
 def prefix(entry: Any) -> str | None:
@@ -279,6 +304,17 @@ def _columns(name: str, entry: Any, has_order_key: bool, where: str) -> dict[str
             )
     check_keys(mapped, known, required, where)
     return mapped
+
+
+def _only(entry: Any, where: str) -> dict[str, tuple[str, ...]]:
+    if not isinstance(entry, Mapping):
+        raise InputError(
+            f"{where} is not a valid mapping", where=where, expected="such as {Currency: [EUR]}", found=repr(entry)
+        )
+    return {
+        str(column): _texts([values] if isinstance(values, str) else values or (), f"{where}.{column}", "[EUR]")
+        for column, values in entry.items()
+    }
 
 
 def _text(value: Any, where: str) -> str | None:
