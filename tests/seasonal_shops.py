@@ -22,6 +22,29 @@ WEEKDAYS = np.array([0.9, 0.9, 1.0, 1.1, 1.3, 1.3, 0.5])  # Monday to Sunday
 
 
 @dataclass(frozen=True)
+class Customers:
+    """What is true of each customer of a shop.
+
+    Attributes
+    ----------
+    arrived, left : array
+        Days since the beginning of the data.
+    hazard : array
+        Of dropping out, per day.
+    rate : array
+        Orders a day where level x curve is 1.
+    order_scale : array
+        Gamma-gamma: scale of the values of the customer's orders.
+    """
+
+    arrived: np.ndarray
+    left: np.ndarray
+    hazard: np.ndarray
+    rate: np.ndarray
+    order_scale: np.ndarray
+
+
+@dataclass(frozen=True)
 class SeasonalShop:
     """True parameters of a simulated shop; `orders` draws its orders.
 
@@ -115,12 +138,46 @@ class SeasonalShop:
     def orders(self) -> pd.DataFrame:
         """Draw the orders: order_id, customer_id, timestamp, quantity, unit_price."""
         rng = np.random.default_rng([self.seed, 3])
-        n, intensity = self.customers, self.level() * self.curve()
-        until = np.concatenate([[0.0], np.cumsum(intensity)])  # up to the beginning of each day, and the end
-        arrived = self._arrivals(rng, intensity)
+        customers, buyer, at = self._drawn(rng)
+        return self._priced(rng, buyer, at, customers.order_scale)
+
+    def futures(self, now: pd.Timestamp, n: int) -> pd.DataFrame:
+        """Draw again what each customer spends from a day to the end of the data.
+
+        Who is active on that day is as in `orders`; dropping out, orders and values after it are drawn anew.
+
+        Parameters
+        ----------
+        now : Timestamp
+            A day of the data.
+        n : int
+            Number of futures.
+
+        Returns
+        -------
+        DataFrame
+            A row for each customer who ever buys, by customer_id, and a column for each future.
+        """
+        customers, _, _ = self._drawn(np.random.default_rng([self.seed, 3]))
+        day, until = (now - self.days()[0]).days, self._intensity_until()
+        is_active = (customers.arrived < day) & (customers.left > day)
+        rng = np.random.default_rng([self.seed, 4])
+        left = np.minimum(day + rng.exponential(1 / customers.hazard, (n, self.customers)), self.n_days)
+        orders = rng.poisson(customers.rate * (np.interp(left, np.arange(self.n_days + 1), until) - until[day]))
+        spent = rng.gamma(np.maximum(orders, 1) * self.value_shape, customers.order_scale)  # a sum of gamma variables
+        index = pd.Index(10_000 + np.arange(self.customers), name="customer_id")
+        return pd.DataFrame((spent * (orders > 0) * is_active).T, index=index)
+
+    def _intensity_until(self) -> np.ndarray:
+        """Return the sum of level x curve up to the beginning of each day, and to the end."""
+        return np.concatenate([[0.0], np.cumsum(self.level() * self.curve())])
+
+    def _drawn(self, rng: np.random.Generator) -> tuple[Customers, np.ndarray, np.ndarray]:
+        """Draw the customers, and buyer and day of each order in the order of time."""
+        n, until, grid = self.customers, self._intensity_until(), np.arange(self.n_days + 1)
+        arrived = self._arrivals(rng, self.level() * self.curve())
         hazard = rng.gamma(2.0, 1 / (2.0 * self.lifetime), n)
         left = np.minimum(arrived + rng.exponential(1 / hazard), self.n_days)
-        grid = np.arange(self.n_days + 1)
         begin, end = np.interp(arrived, grid, until), np.interp(left, grid, until)
         rate = rng.gamma(self.rate_shape, 1 / (self.rate_shape * self.days_between_orders), n)
         repeats = rng.poisson(rate * (end - begin))
@@ -129,7 +186,9 @@ class SeasonalShop:
         newcomers = np.flatnonzero(arrived > 0)  # the first order is what makes a customer known
         buyer, at = np.concatenate([buyer, newcomers]), np.concatenate([at, arrived[newcomers]])
         order = np.argsort(at, kind="stable")
-        return self._priced(rng, buyer[order], at[order])
+        scale = self.order_value * 2.5 / self.value_shape  # the mean of 1 / gamma(3.5) is 1 / 2.5
+        customers = Customers(arrived, left, hazard, rate, order_scale=scale / rng.gamma(3.5, 1.0, n))
+        return customers, buyer[order], at[order]
 
     def _arrivals(self, rng: np.random.Generator, intensity: np.ndarray) -> np.ndarray:
         """Draw the days of arrival: 0 for those who were there, else by growth and the square root of the season."""
@@ -140,11 +199,11 @@ class SeasonalShop:
         drawn = np.interp(rng.random(self.customers - n_before) * until[-1], until, np.arange(self.n_days + 1))
         return np.concatenate([np.zeros(n_before), drawn])
 
-    def _priced(self, rng: np.random.Generator, buyer: np.ndarray, at: np.ndarray) -> pd.DataFrame:
+    def _priced(
+        self, rng: np.random.Generator, buyer: np.ndarray, at: np.ndarray, order_scale: np.ndarray
+    ) -> pd.DataFrame:
         """Give each order its value: gamma-gamma, so that customers differ in their mean order."""
-        scale = self.order_value * 2.5 / self.value_shape  # the mean of 1 / gamma(3.5) is 1 / 2.5
-        of_customer = scale / rng.gamma(3.5, 1.0, self.customers)
-        value = np.maximum(rng.gamma(self.value_shape, of_customer[buyer]), 0.05)
+        value = np.maximum(rng.gamma(self.value_shape, order_scale[buyer]), 0.05)
         quantity = 1 + rng.poisson(3.0, len(buyer))
         moment = self.days()[0] + pd.to_timedelta((at * 86_400).astype("int64"), unit="s")
         return pd.DataFrame(

@@ -18,9 +18,10 @@ from experiments.evaluation.spend_metrics import gini
 from experiments.gate.rule import Decision, alpha_of_look, decide
 from experiments.gate.sealed import CANDIDATE, Evidence, gather, resample
 from experiments.workflow.session import Session
-from seasonal_shops import shop
+from seasonal_shops import SeasonalShop, shop
 
 HORIZON = 90  # days of the outcomes, and of the shop's later life that the data do not show
+FUTURES = 100
 YEAR = 366  # days of data of the shops of one year
 BASELINES = ("rate", "lately", "total")
 
@@ -40,7 +41,9 @@ class Judged:
     measured : mapping of model to float
         Gain of each over the baseline that is best over all windows, pooled over the windows of both.
     later : mapping of model to float
-        Gini of each in the 90 days after the data.
+        Gini of each in the 90 days after the data, as they came.
+    expected : mapping of model to float
+        Its mean over many futures of the same customers, which differ by chance alone.
     """
 
     seed: int
@@ -50,6 +53,7 @@ class Judged:
     before: str
     measured: Mapping[str, float]
     later: Mapping[str, float]
+    expected: Mapping[str, float]
 
     @property
     def best(self) -> str:
@@ -57,7 +61,11 @@ class Judged:
         return max(self.measured, key=lambda name: self.measured[name])
 
     def regret(self, model: str) -> float:
-        """Return how much better the best model in hindsight was in the 90 days after the data."""
+        """Return how much better another model is expected to be in the 90 days after the data, at most."""
+        return max(self.expected.values()) - self.expected[model]
+
+    def hindsight(self, model: str) -> float:
+        """Return how much better another model was in the 90 days after the data, at most."""
         return max(self.later.values()) - self.later[model]
 
 
@@ -95,7 +103,7 @@ def judge(seed: int, folder: Path, n_resamples: int = 400) -> Judged:
         used=decision.use.model,
         before=by_the_rule_of_before(evidence, draws, task.min_effect),
         measured={name: draws.gain(name, reference).estimate for name in everyone},
-        later=_later(session, candidate, orders),
+        **_later(session, candidate, whole, orders),
     )
 
 
@@ -137,18 +145,25 @@ def decided(session: Session, evidence: Evidence, draws: PooledDraws, in_use: st
     )
 
 
-def _later(session: Session, candidate: SimpleNamespace, orders: pd.DataFrame) -> dict[str, float]:
-    """Compute the Gini of each model in the days after the data, whose last day is the last with an order."""
+def _later(
+    session: Session, candidate: SimpleNamespace, whole: SeasonalShop, orders: pd.DataFrame
+) -> dict[str, dict[str, float]]:
+    """Compute the Gini of each model in the days after the data, as they came and expected."""
     end = session.shop.tables.end
     task, train = session.task, session.training.at(*session.splits.refit())
     models = {name: build().fit(train.X, train.target) for name, build in task.baselines({}).items()}
     X = session.shop.features(session.features, [end])
-    customers = X.index.get_level_values("customer_id").astype(str)
+    customers = X.index.get_level_values("customer_id").astype(int)
     after = orders[orders["timestamp"] >= pd.Timestamp(end)]
-    spent = (after["quantity"] * after["unit_price"]).groupby(after["customer_id"].astype(str)).sum()
-    y = spent.reindex(customers, fill_value=0.0).to_numpy()
+    spent = (after["quantity"] * after["unit_price"]).groupby(after["customer_id"]).sum()
+    y, futures = spent.reindex(customers, fill_value=0.0).to_numpy(), whole.futures(pd.Timestamp(end), FUTURES)
+    drawn = futures.loc[customers].to_numpy().T
     everyone = {CANDIDATE: candidate.estimator, **models}
-    return {name: float(gini(y, np.asarray(model.predict(X)))) for name, model in everyone.items()}
+    predicted = {name: np.asarray(model.predict(X)) for name, model in everyone.items()}
+    return {
+        "later": {name: float(gini(y, values)) for name, values in predicted.items()},
+        "expected": {name: float(np.mean([gini(one, values) for one in drawn])) for name, values in predicted.items()},
+    }
 
 
 def by_the_rule_of_before(evidence: Evidence, draws: PooledDraws, min_effect: float) -> str:

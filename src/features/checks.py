@@ -21,7 +21,7 @@ def check(name: str, table: ir.Table, where: str) -> None:
     name : str
         Canonical name, a key of `tables.SPECS`.
     table : ibis table
-        The rows, with all canonical columns and no other.
+        The rows, with all canonical columns, of which the date of facts may be missing, and no other.
     where : str
         The file that the rows come from, for the message.
 
@@ -41,7 +41,12 @@ def check(name: str, table: ir.Table, where: str) -> None:
 def _schema(spec: TableSpec) -> pa.DataFrameSchema:
     return pa.DataFrameSchema(
         {
-            name: pa.Column(ibis.dtype(column.type), nullable=not column.required, checks=_range(column))
+            name: pa.Column(
+                ibis.dtype(column.type),
+                nullable=not column.required,
+                checks=_range(column),
+                required=name != spec.facts_known_at,
+            )
             for name, column in spec.columns.items()
         },
         strict=True,

@@ -81,7 +81,8 @@ class Tamperer:
         return [
             name
             for name in self.tables
-            if SPECS[name].known_at or any(column.after_the_fact for column in SPECS[name].columns.values())
+            if SPECS[name].moment(self.tables[name].columns)
+            or any(column.after_the_fact for column in SPECS[name].columns.values())
         ]
 
     def change(self, names: Sequence[str], how: str, *periods: Period) -> tuple[Tampered, int]:
@@ -137,7 +138,8 @@ def _split(table: ir.Table, spec: TableSpec, periods: Sequence[Period]) -> Itera
     (ibis table, list of str, bool)
         Rows, their columns that became known in a period (all, some or none), and whether the period has no start.
     """
-    if not spec.known_at:
+    known_at = spec.moment(table.columns)
+    if not known_at:
         yield table, [column for column, about in spec.columns.items() if about.after_the_fact], False
         return
     moments = dict.fromkeys(spec.known_later.values())
@@ -148,8 +150,8 @@ def _split(table: ir.Table, spec: TableSpec, periods: Sequence[Period]) -> Itera
     # A row of which something became known at another time stays, but for its values that became known in a period.
     whole = [known_in(moment, periods).fill_null(True) for moment in moments]
     for period in periods:
-        yield table.filter(_within(table[spec.known_at], period), *whole), [*table.columns], period[0] is None
-    rest = table.filter(~ibis.and_(known_in(spec.known_at, periods), *whole))
+        yield table.filter(_within(table[known_at], period), *whole), [*table.columns], period[0] is None
+    rest = table.filter(~ibis.and_(known_in(known_at, periods), *whole))
     for chosen in product((True, False), repeat=len(moments)):
         late = [moment for moment, is_late in zip(moments, chosen, strict=True) if is_late]
         inside = {moment: known_in(moment, periods).fill_null(False) for moment in moments}
@@ -192,7 +194,7 @@ def _changed(
     poisoned = {}
     for n, column in enumerate(columns):
         values, kind = rows[column], rows[column].type()
-        if column == spec.known_at:
+        if column == spec.moment(rows.columns):
             continue
         if column.endswith("_id"):
             poisoned[column] = turned(values, number // 2 + n)

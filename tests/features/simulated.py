@@ -27,7 +27,7 @@ def open_shop(frames: Mapping[str, pd.DataFrame], folder: Path, on: DuckDB) -> T
     """Write frames as canonical Parquet (columns not given are null) and open them."""
     tables = {}
     for name, frame in frames.items():
-        schema = SPECS[name].schema
+        schema = SPECS[name].undated_schema
         columns = frame.reindex(columns=list(schema.names)).astype(object)
         path = folder / f"{name}.parquet"
         pq.write_table(pa.Table.from_pandas(columns.where(columns.notna(), None), schema=schema.to_pyarrow()), path)

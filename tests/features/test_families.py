@@ -309,5 +309,7 @@ def test_feature_sets_in_conf_name_known_features_and_what_they_need():
         assert all(feature_meanings(names).values())
     for of_any_shop in ("rfm", "transactions", "segment_value", "segment_behaviour"):
         assert {family.needs for family in resolve(sets[of_any_shop])} == {("transactions",)}
-    assert set(ALL) - set(sets["full"]) == {"is_female", "total_spend_rate", "cutoff_day", *FAMILIES["habits"].features}
+    left_out = (FAMILIES[name].features for name in ("habits", "profile"))
+    assert set(ALL) - set(sets["full"]) == {"total_spend_rate", "cutoff_day"}.union(*left_out)
+    assert not {family.name for names in sets.values() for family in resolve(names) if family.undated}
     assert "unknown date" in feature_meanings(["age_band_start"])["age_band_start"]

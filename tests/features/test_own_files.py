@@ -723,3 +723,16 @@ def test_a_share_is_confirmed_whether_another_was_before_or_not(door, tmp_path, 
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
         config = compose("config", [hint[hint.index("+") :]])
     assert config.data.confirmed_drops == {"missing_customer_id": 0.34}
+
+
+def test_facts_with_a_date_are_staged_with_it_and_without_one_have_no_such_column(tmp_path):
+    door = Door(tmp_path)
+    door.write("1,a,2024-01-01,5", "2,b,2024-03-01,7")
+    door.write("a,f,2024-02-01", "b,m,", header="who,sex,answered", name="people.csv")
+    columns = {"customer_id": "who", "gender": "sex"}
+    door.config["tables"]["customers"] = {"path": "people.csv", "columns": columns}
+    undated = pd.read_parquet(door.stage().folder / "customers.parquet")
+    door.config["tables"]["customers"]["columns"] = {**columns, "known_at": "answered"}
+    dated = pd.read_parquet(door.stage().folder / "customers.parquet").set_index("customer_id")
+    assert "known_at" not in undated
+    assert list(dated.loc[["a", "b"], "known_at"].isna()) == [False, True]

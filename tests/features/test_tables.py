@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import ibis
 import pandas as pd
 import pytest
 from simulated import CUTOFF, END, START, engine, open_shop, simulate
@@ -55,7 +56,7 @@ def test_a_table_declares_a_key_and_moments_among_its_columns(name):
     spec = SPECS[name]
     assert spec.meaning
     assert set(spec.key) <= spec.columns.keys()
-    moments = {spec.known_at, *spec.known_later.values()} - {None}
+    moments = {spec.known_at, spec.facts_known_at, *spec.known_later.values()} - {None}
     assert all(spec.columns[moment].type == MOMENT for moment in moments)
     assert spec.known_at is None or spec.columns[spec.known_at].required
     assert not any(spec.columns[column].required for column in spec.known_later)
@@ -115,6 +116,24 @@ def test_a_window_holds_what_was_sent_or_opened_in_it(shop, on):
     for column in ("opened_at", "clicked_at"):
         expected = whole.loc[inside.index, column].where(within[column].loc[inside.index])
         pd.testing.assert_series_equal(inside[column], expected)
+
+
+@pytest.mark.parametrize(("name", "key"), [("customers", "customer_id"), ("products", "product_id")])
+def test_facts_whose_date_is_known_appear_on_it_and_without_a_date_never(name, key, shop, on):
+    """A survey that those who stayed fill in at the end would tell, by its mere presence, that they stayed."""
+    facts = shop[name]
+    number = ibis.row_number().over(order_by=key)
+    moments = [DAY - pd.Timedelta(days=1), DAY, None]
+    dated = facts.mutate(
+        known_at=ibis.cases(*((number % 3 == n, ibis.literal(at, MOMENT)) for n, at in enumerate(moments)))
+    )
+    tables = shop.with_tables(**{name: dated})
+    everyone = on.frame(dated)
+    before = on.frame(tables.as_of(CUTOFF)[name])
+    after = on.frame(tables.between(CUTOFF, END)[name])
+    assert set(before[key]) == set(everyone.loc[everyone["known_at"] < DAY, key])
+    assert set(after[key]) == set(everyone.loc[everyone["known_at"].notna(), key])
+    assert 0 < len(before) < len(after) < len(everyone)
 
 
 class TestFiles:

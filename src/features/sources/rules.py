@@ -160,13 +160,14 @@ def _changes(name: str, raw: Raw, counts: Mapping[str, Mapping[str, Any]]) -> li
 def _conform(table: ir.Table, spec: TableSpec) -> ir.Table:
     """Select the canonical columns in their order; a null of the right type where the source has none.
 
-    A missing required column stays missing, for the check to name.
+    The date of facts is left out where the source has none: with nulls, no fact would ever be known. A missing required
+    column stays missing, for the check to name.
     """
     columns = {}
     for name, column in spec.columns.items():
         if name in table.columns:
             columns[name] = table[name].cast(column.type)
-        elif not column.required:
+        elif not column.required and name != spec.facts_known_at:
             columns[name] = ibis.null(column.type)
     return table.select(**columns)
 

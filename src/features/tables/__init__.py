@@ -139,7 +139,8 @@ class Tables(Mapping[str, ir.Table]):
         """Return what was known before the midnight that begins `cutoff`.
 
         Rows dated at or after the cutoff, and columns measured after the fact, are gone. Values that became known
-        later than their row, at or after the cutoff, are null. Tables of undated facts stay whole.
+        later than their row, at or after the cutoff, are null. Tables of undated facts stay whole; facts whose date the
+        source knows go with it.
 
         Raises
         ------
@@ -153,8 +154,8 @@ class Tables(Mapping[str, ir.Table]):
             table = table.select(
                 [c for c in table.columns if c not in spec.columns or not spec.columns[c].after_the_fact]
             )
-            if spec.known_at:
-                table = table.filter(table[spec.known_at] < midnight(cutoff))
+            if moment := spec.moment(table.columns):
+                table = table.filter(table[moment] < midnight(cutoff))
             kept[name] = _without(table, spec, lambda moment: moment < midnight(cutoff))
         return self._over(self.start, cutoff, kept)
 
@@ -163,7 +164,8 @@ class Tables(Mapping[str, ir.Table]):
 
         A row stays if it, or a value that became known later than the row, became known in the window; of such values
         those of other days are null. So a message of the day before stays where it was opened in the window: count
-        messages by `sent_at` and opens by `opened_at`.
+        messages by `sent_at` and opens by `opened_at`. Facts, such as a product's category, stay if they were known by
+        the end.
 
         Raises
         ------
@@ -182,6 +184,8 @@ class Tables(Mapping[str, ir.Table]):
                 own = within(table[spec.known_at])
                 later = [within(table[moment]).fill_null(False) for moment in dict.fromkeys(spec.known_later.values())]
                 table = table.filter(ibis.or_(own, *later) if later else own)
+            elif moment := spec.moment(table.columns):
+                table = table.filter(table[moment] < midnight(end))
             kept[name] = _without(table, spec, within)
         return self._over(start, end, kept)
 
@@ -220,6 +224,9 @@ def _without(table: ir.Table, spec: TableSpec, known: Callable[[ir.Value], ir.Bo
 
 
 def blank_tables(start: date, end: date, burn_in_days: int = 30) -> Tables:
-    """Return a shop that has every canonical table and no data, for compiling definitions."""
-    tables = {name: ibis.table(spec.schema, name=name) for name, spec in SPECS.items()}
+    """Return a shop that has every canonical table and no data, for compiling definitions.
+
+    Facts have no date there: a definition is the same for shops that know it and shops that do not.
+    """
+    tables = {name: ibis.table(spec.undated_schema, name=name) for name, spec in SPECS.items()}
     return Tables(start=start, end=end, burn_in_days=burn_in_days, **tables)

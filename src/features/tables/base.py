@@ -7,7 +7,7 @@ microsecond. Days are calendar days of the shop.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import ibis
@@ -57,22 +57,38 @@ class Column:
 class TableSpec:
     """One canonical table: its columns, its key, and the column of the moment at which a row became known.
 
-    A table without `known_at` holds facts of unknown date (a customer's region, a product's brand).
+    Attributes
+    ----------
+    known_at : str, optional
+        Column of that moment. A table without it holds facts of unknown date (a customer's region, a product's brand).
+    facts_known_at : str, optional
+        Column of facts which a source may have, and then their date is known. A row without a value there counts as
+        never known: it might have been written down by those who stayed.
     """
 
     meaning: str
     columns: Mapping[str, Column]
     key: tuple[str, ...]
     known_at: str | None = None
+    facts_known_at: str | None = None
 
     @property
     def schema(self) -> ibis.Schema:
         return ibis.schema({name: column.type for name, column in self.columns.items()})
 
     @property
+    def undated_schema(self) -> ibis.Schema:
+        """Return the schema of a source that does not know the date of facts."""
+        return ibis.schema({name: kind for name, kind in self.schema.items() if name != self.facts_known_at})
+
+    @property
     def known_later(self) -> dict[str, str]:
         """Return the columns that become known after their row, each with the column of that moment."""
         return {name: column.known_at for name, column in self.columns.items() if column.known_at}
+
+    def moment(self, columns: Iterable[str]) -> str | None:
+        """Return the column of the moment at which a row became known, if a table with these columns has one."""
+        return self.known_at or (self.facts_known_at if self.facts_known_at in set(columns) else None)
 
     @property
     def is_about_customers(self) -> bool:

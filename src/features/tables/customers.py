@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from features.tables.base import Column, TableSpec
+from features.tables.base import MOMENT, Column, TableSpec
 
 TABLE = TableSpec(
-    meaning="one row per customer, facts of unknown date",
+    meaning="one row per customer, facts of unknown date unless the source has `known_at`",
     key=("customer_id",),
+    facts_known_at="known_at",
     columns={
         "customer_id": Column("string", "customer", required=True, meets=("transactions",)),
+        "known_at": Column(MOMENT, "moment since which this row's facts are known; a row without it is never used"),
         "gender": Column("string", "as the source words it"),
         "region": Column("string", "as the source words it"),
         "age_band": Column("string", "years, a band such as 45-54 or 65+"),
