@@ -2,38 +2,37 @@
 # make run: the main job on real data.
 # make test: lint, and every test that is cheap: below four minutes on two cores.
 # make test-slow: the rest: the commands of README and guides on real data, simulated coverage, kills of whole searches.
-# make test-fleet: eight workers on one study, by PostgreSQL (Debian: apt-get install postgresql) and an MLflow server.
+# make test-fleet: eight workers on one study, and a shop's tables, in PostgreSQL (Debian: apt-get install postgresql).
 # make test-spark: that Spark gives what DuckDB gives (Debian: apt-get install openjdk-17-jre-headless).
-# make test-all: everything, with test-slow and test-spark beside each other on two cores.
+# make test-all: everything, in one pool of two processes, so that no core waits.
 # make docs: docs/configuration.md and docs/data-dictionary.md, from the code and conf/.
 # make bench: how fast it is, into benchmarks/results.md.  make bench-faults: what SIGKILLs leave, benchmarks/faults.md.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 SPARK := .venv/installed-spark
-LONG := -n 2 --dist loadgroup --no-loadscope-reorder  # the longest first, and Spark's in one process
+POOL := -n 2 --dist loadgroup --no-loadscope-reorder  # the longest first; see tests/conftest.py for what stays together
 
-.PHONY: run test test-slow test-fleet test-spark test-all install install-spark java docs
+.PHONY: run test test-slow test-fleet test-spark test-all install install-spark java postgresql docs
 .PHONY: bench bench-amounts bench-coverage bench-decisions bench-faults bench-recipes lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
 
 test: lint
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest $(POOL)
 
 test-slow: $(INSTALLED)
-	$(BIN)/pytest -m slow $(LONG)
+	$(BIN)/pytest -m slow $(POOL)
 
 test-fleet: $(INSTALLED)
-	$(BIN)/pytest -m fleet tests/test_fleet.py
+	$(BIN)/pytest -m fleet tests/test_fleet.py tests/test_database_server.py
 
 test-spark: java $(SPARK)
-	$(BIN)/pytest -m spark $(LONG)
+	$(BIN)/pytest -m spark $(POOL)
 
-test-all: java test $(SPARK)
-	$(BIN)/pytest -m "slow or spark" $(LONG)
-	$(MAKE) test-fleet
+test-all: java postgresql lint $(SPARK)
+	$(BIN)/pytest -m "" $(POOL)
 
 install: $(INSTALLED)
 
@@ -41,6 +40,9 @@ install-spark: $(SPARK)
 
 java:
 	@command -v java >/dev/null || { echo "Java 17 is missing: apt-get install openjdk-17-jre-headless"; exit 1; }
+
+postgresql:
+	@command -v initdb /usr/lib/postgresql/*/bin/initdb >/dev/null || { echo "PostgreSQL is missing: apt-get install postgresql"; exit 1; }
 
 docs: $(INSTALLED)
 	$(BIN)/python docs/generate.py
@@ -92,7 +94,7 @@ $(SPARK): requirements-spark.lock $(INSTALLED)
 # Needs uv; the lock file holds hashes and no addresses.
 lock:
 	uv pip compile --universal --generate-hashes --no-header --python-version 3.11 \
-	    --extra dev --extra fleet --upgrade --output-file requirements.lock pyproject.toml
+	    --extra dev --extra database --extra fleet --upgrade --output-file requirements.lock pyproject.toml
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["spark"])' | \
 	    uv pip compile --universal --generate-hashes --no-header --python-version 3.11 \
 	    --upgrade --output-file requirements-spark.lock -

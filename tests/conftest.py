@@ -33,13 +33,16 @@ for library in (
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell starts the tests in the background
 
 # No worker ends with one of them alone.
-LONGEST_FIRST = ("test_readme.py", "test_spark.py", "test_commands.py", "test_audit.py")
+LONGEST_FIRST = ("test_readme.py", "test_spark.py", "test_fleet.py", "test_commands.py", "test_audit.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files with the longest tests first."""
+    """Put the files with the longest tests first; keep a file's quick tests, which share fixtures, in one process."""
     ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
+    for item in items:
+        if not item.get_closest_marker("slow") and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 def pytest_collection_finish() -> None:
@@ -125,11 +128,10 @@ def finished_run(made_once: Callable[[str, Callable[[Path], str]], tuple[Path, s
 
 @pytest.fixture
 def workspace(finished_run: tuple[Path, str], tmp_path: Path) -> Path:
-    """A copy of the finished folder; its models' files stay where they are, as their paths are absolute."""
-    folder, _ = finished_run
-    for name in ("mlflow.db", "optuna.journal"):
-        shutil.copy(folder / name, tmp_path / name)
-    shutil.copytree(folder / ".cache", tmp_path / ".cache")
+    """A copy of the finished folder."""
+    from workplace import copy_work
+
+    copy_work(finished_run[0], tmp_path)
     return tmp_path
 
 

@@ -105,7 +105,7 @@ def machines(base: Path, names: str, cache: Path) -> Iterator[list[Machine]]:
 @contextmanager
 def servers() -> Iterator[Servers]:
     """PostgreSQL and, on it, an MLflow server, both on loopback and empty."""
-    with tempfile.TemporaryDirectory() as folder, _postgresql(Path(folder) / "postgresql") as (address, password):
+    with tempfile.TemporaryDirectory() as folder, postgresql(Path(folder) / "postgresql") as (address, password):
         with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
             connection.execute("CREATE DATABASE studies")
             connection.execute("CREATE DATABASE mlflow")
@@ -114,7 +114,8 @@ def servers() -> Iterator[Servers]:
 
 
 @contextmanager
-def _postgresql(folder: Path) -> Iterator[tuple[str, str]]:
+def postgresql(folder: Path) -> Iterator[tuple[str, str]]:
+    """PostgreSQL on loopback, empty: its address without a database, and the password in it."""
     binaries, password, port = postgresql_binaries(), secrets.token_hex(8), _free_port()
     folder.mkdir()
     as_itself: dict[str, Any] = {}

@@ -15,7 +15,7 @@ from experiments.addresses import with_driver
 from fleet import Machine, Servers, faults, machines, postgresql_binaries, servers
 from workplace import QUICK, experiments
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.xdist_group("fleet")]
 NAME = "cdnow-clv"
 SWEEP = [*QUICK, "evaluation.n_validation=2"]
 

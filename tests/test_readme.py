@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import shlex
 import shutil
@@ -20,7 +21,7 @@ from mlflow.projects.utils import load_project
 from experiments.commands import compose, main
 from experiments.workflow.config import Config
 from experiments.workflow.session import Session
-from workplace import ROOT, environment
+from workplace import ROOT, copy_work, environment
 
 README, GUIDES = ROOT / "README.md", sorted((ROOT / "docs").glob("*.md"))
 PAGES = [README, *GUIDES]
@@ -41,8 +42,11 @@ def continues_readme(guide: Path) -> bool:
 
 
 def script(pages: Sequence[Path] = PAGES, first: str = "set -eu") -> str:
-    """Return all blocks of the pages as one script without the servers, after the given first lines."""
-    lines = [line for line in "".join(blocks(pages)).splitlines() if not line.startswith(SERVERS)]
+    """Return the pages' blocks as one script after the given first lines, without servers, each command once."""
+    lines: list[str] = []
+    for line in "".join(blocks(pages)).splitlines():
+        if not line.startswith(SERVERS) and not (line.startswith("experiments ") and line in lines):
+            lines.append(line)
     return "\n".join([first, *lines])
 
 
@@ -111,6 +115,7 @@ def test_commands_compose_and_name_what_there_is(
 
     monkeypatch.setattr(compose, "typed", stop)
     commands = typed(tmp_path)
+    write_online_retail(tmp_path / "online_retail.csv")  # which `init` looks at before it composes
     assert len(commands) > 20
     for words in commands:
         with pytest.raises(ComposedError):
@@ -134,8 +139,11 @@ def run_commands(pages: Sequence[Path], folder: Path) -> str:
 
 @pytest.mark.slow
 def test_commands_of_readme_and_of_guides_that_continue_it_work_in_their_order(tmp_path: Path) -> None:
+    """They continue what `make run` left, as README's reader does, where .ci/run names the folder."""
     guides = [guide for guide in GUIDES if continues_readme(guide)]
     assert guides
+    if "MAIN_JOB" in os.environ:
+        copy_work(Path(os.environ["MAIN_JOB"]), tmp_path)
     printed = run_commands([README, *guides], tmp_path)
     for name in ("features.parquet", "customer_360.parquet", "autumn.csv"):
         assert (tmp_path / "outputs" / name).stat().st_size > 10_000
@@ -150,6 +158,13 @@ def test_commands_of_readme_and_of_guides_that_continue_it_work_in_their_order(t
     assert first.tags["gate"] == "promoted"
     assert sealed["sealed/gain_over_naive_last_91_days_rate"] >= 0.008
     assert sealed["sealed/gain_over_naive_last_91_days_rate_lower"] > 0
+
+    runs = store.search_runs([store.get_experiment_by_name("cdnow-clv").experiment_id])
+    (study,) = [run for run in runs if run.data.tags.get("study") == "by_mlflow"]  # of the command `mlflow run`
+    assert study.data.tags["mlflow_project_run"]
+    assert study.info.status == "FINISHED"
+    trials = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == study.info.run_id]
+    assert sum(run.data.tags["kind"] == "trial" for run in trials) == 2
 
 
 @pytest.mark.slow

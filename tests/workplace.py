@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,6 +20,13 @@ QUICK += ["evaluation.n_origins=1"]  # earlier on, no model ranks this cohort be
 QUICK += ["evaluation.n_controls=1"]
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+
+
+def copy_work(folder: Path, target: Path) -> None:
+    """Copy the studies, runs and cache of a folder; its models' files stay where they are, as paths are absolute."""
+    for name in ("mlflow.db", "optuna.journal"):
+        shutil.copy(folder / name, target)
+    shutil.copytree(folder / ".cache", target / ".cache")
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -6,16 +6,35 @@ import fcntl
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
+# a value named so; not ${oc.env:PASSWORD}, which tells none, and not null
+SECRET = r"(?im)((?:secret|password|token)[\w.-]*['\"]?[ \t]*[=:][ \t]*)(?!\$\{|null[ \t]*$)"
+
 
 def masked(text: str) -> str:
     """Return a text with `***` for passwords in addresses and for values named secret, password or token."""
-    text = re.sub(r"(://[^:/@\s]*):[^\s/]*@", r"\1:***@", text)
-    return re.sub(r"(?i)((?:secret|password|token)[\w.-]*['\"]?\s*[=:]\s*)[^&\s,}]+", r"\1***", text)
+    text = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)
+    return re.sub(SECRET + r"[^&\s,}]+", r"\1***", text)
+
+
+def masked_lines(text: str) -> str:
+    """Return lines of `key: value`, such as YAML, masked; a secret reaches to the end of its line."""
+    return masked(re.sub(SECRET + r"\S.*", r"\1***", text))
+
+
+def without_secrets(value: object, name: str = "") -> object:
+    """Return a configuration with `***` for all that is named as a secret, and its texts masked."""
+    if isinstance(value, Mapping):
+        return {key: without_secrets(each, str(key)) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_secrets(each, name) for each in value]
+    if value is not None and re.search("(?i)secret|password|token", name):
+        return "***"
+    return masked(value) if isinstance(value, str) else value
 
 
 def with_driver(address: str) -> str:

@@ -157,6 +157,7 @@ def profile_text(profile: Profile, needs: Mapping[str, Iterable[str]] | None = N
         f" {profile.burn_in_days} days ({profile.left_truncated_customers / profile.customers:.0%})",
         f"  orders           {profile.orders:>12,}",
         f"  amount           {profile.amount:>12,.0f}   {profile.currency}",
+        *_balance(profile),
         "",
         "tables",
         *(f"  {name:<16} {rows:>12,}   {SPECS[name].meaning}" for name, rows in profile.rows.items()),
@@ -187,6 +188,18 @@ def _finding(finding: Finding) -> str:
         first, *more = line.splitlines()
         texts += [f"    {'or' if number else 'write':<5} {first}", *(f"          {each}" for each in more)]
     return "\n".join(texts)
+
+
+def _balance(profile: Profile) -> list[str]:
+    """Return lines with the rows and the money of the transactions' files, and what is left of both."""
+    drops = [drop for drop in profile.drops if drop.table == "transactions"]
+    rows, money = profile.rows["transactions"], profile.amount
+    rows_in, money_in = rows + sum(drop.rows for drop in drops), money + sum(drop.amount or 0 for drop in drops)
+    return [
+        f"  rows in and out  {rows_in:>12,} {rows:>12,}   ({rows / rows_in:.1%})",
+        f"  money in and out {money_in:>12,.0f} {money:>12,.0f}   {profile.currency}"
+        + (f" ({money / money_in:.1%}); rows left out count by their size" if money_in else ""),
+    ]
 
 
 def _left_out(drop: Drop, currency: str) -> str:

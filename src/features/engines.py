@@ -323,6 +323,17 @@ def staging_engine(scratch: Path) -> DuckDB:
     return engine
 
 
+def duckdb_file(path: Path, scratch: Path) -> duckdb.DuckDBPyConnection:
+    """Open a user's database of DuckDB for reading alone, in UTC; what it spills goes to `scratch`."""
+    options: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": "512MiB",
+        "temp_directory": str(scratch),
+    }
+    connection = duckdb.connect(str(path), read_only=True, config=options)
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
 ENGINES: Mapping[str, Callable[..., Engine]] = {"duckdb": DuckDB, "spark": Spark}
 
 

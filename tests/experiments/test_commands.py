@@ -675,32 +675,6 @@ def test_every_command_is_an_mlproject_entry_point() -> None:
     assert set(COMMANDS) == set(yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]) - {"main"}
 
 
-@pytest.mark.slow
-def test_mlflow_run_passes_its_parameters_to_the_command(tmp_path: Path, finished_run: tuple[Path, str]) -> None:
-    session = tmp_path / "session"
-    session.mkdir()
-    shutil.copy(ROOT / "MLproject", session)
-    shutil.copytree(finished_run[0] / ".cache", session / ".cache")
-    done = subprocess.run(
-        [
-            *(str(BIN / "mlflow"), "run", ".", "-e", "tune", "--env-manager", "local"),
-            *("-P", "task=clv", "-P", "data=cdnow", "-P", "experiment=clv_quick", "-P", "n_trials=2"),
-            *("-P", "overrides=search.models=[bg_nbd] evaluation.n_validation=1 evaluation.n_controls=1"),
-        ],
-        cwd=session,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "cdnow-clv version 1 (bg_nbd)" in done.stdout
-    (study,) = kind(session, "study")
-    assert study.data.tags["mlflow_project_run"]
-    assert study.info.status == "FINISHED"
-    assert len(kind(session, "trial")) == 2
-
-
 def test_hydras_own_flags_work(tmp_path: Path) -> None:
     assert "n_trials: 4" in experiments(tmp_path, "tune", *QUICK, "--cfg", "job").stdout
     assert not list(tmp_path.iterdir())

@@ -25,7 +25,7 @@ from workplace import ROOT
 
 pytestmark = pytest.mark.usefixtures("quick_composition")
 CONF = ROOT / "conf"
-COMPLETED_LATER = {"files", "own"}  # by the user's own file, by the task's own file
+COMPLETED_LATER = {"files", "database", "own"}  # by the user's own file, by the task's own file
 READ_ALL = {"hypotheses"}  # folders of which every file is read and none picked
 OPTIONS = sorted(
     f"{path.parent.relative_to(CONF)}={path.stem}"

@@ -13,9 +13,12 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from experiments import open_session
 from experiments.description.purchasing import section as behaviour
 from experiments.reports.section import Section, Text
-from experiments.workflow.sections import choose, find_writers, write_sections
+from experiments.workflow import material
+from experiments.workflow.report import Draft
+from experiments.workflow.sections import choose, find_writers, joined, written
 from features.errors import InputError
 from small_task import SmallTask
 from workplace import QUICK
@@ -72,6 +75,21 @@ def test_a_report_has_every_section_and_is_kept_in_mlflow(run: Run, workspace: P
     assert any(name.startswith("tables/tiers/") for name in names)
 
 
+def test_sections_that_read_no_model_are_written_before_there_is_one(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_yet(*_: object, **__: object) -> None:
+        pytest.fail("a model was asked for")
+
+    monkeypatch.setattr(material, "find_champions", none_yet)
+    overrides = ["experiment=clv_quick", "as_reported.parts=[products]"]
+    draft = Draft(open_session(data="cdnow", folder=workspace, overrides=overrides))
+    draft.write_ahead()
+    early = {writer.name for writer in find_writers() if not writer.reads_models}
+    assert {writer.name for writer in draft.written} == early
+    assert early == {"tiers", "behaviour", "hypotheses", "value", "lifecycle", "as_reported"}
+
+
 def test_two_tasks_write_one_section_together(monkeypatch: pytest.MonkeyPatch) -> None:
     def task(said: str) -> type[SmallTask]:
         write = classmethod(lambda kind, material: Section("shared", [Text(said)], "Shared"))
@@ -80,7 +98,7 @@ def test_two_tasks_write_one_section_together(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(
         "experiments.workflow.sections.TASKS", {"a": task("first"), "b": task("second"), "c": SmallTask}
     )
-    (section,) = write_sections(choose(find_writers(), ["shared"]), None)
+    (section,) = joined(written(writer, None) for writer in choose(find_writers(), ["shared"]))
     assert [part.text for part in section.parts] == ["first", "second"]
 
 

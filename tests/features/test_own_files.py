@@ -134,6 +134,14 @@ class TestDates:
         days = [row[2] for row in door.rows()]
         assert all(datetime(2021, 3, 5) <= day < datetime(2021, 4, 8) for day in days)
 
+    @pytest.mark.parametrize(
+        ("day", "clock"), [("2021-03-05", "08:26"), ("2021-03-05 00:00:00", "08:26:00"), (" 2021-03-05", "8:26 ")]
+    )
+    def test_are_joined_from_a_day_and_a_time_of_day(self, door, day, clock):
+        door.write(f"1,A,{day},{clock},10", "2,B,2021-04-07,,20", header="order,customer,date,at,total")
+        door.table["columns"]["timestamp"] = ["date", "at"]
+        assert [row[2] for row in door.rows()] == [datetime(2021, 3, 5, 8, 26), datetime(2021, 4, 7)]
+
     def test_keep_their_zone_however_it_is_written(self, door):
         door.config["timezone"] = "America/New_York"
         minutes = dict.fromkeys([" UTC", "Z", " GMT", "+0000", "+00:00", " +00"], 0)
@@ -277,6 +285,26 @@ class TestDialect:
         door.write("3,2021-02-05,B", header="order,date,customer", name="a3.csv")
         door.refused("lacks the column 'total'", "a3.csv")
 
+    def test_leaves_out_the_lines_below_the_last_record(self, door):
+        door.write("1,A,2021-01-05,10", "", "2,B,2021-02-05,20", "", "Total: 30", "Printed, on 2021-03-01", "")
+        door.refused("line 6 does not have the columns of the header")
+        door.table["footer"] = 2
+        assert [row[0] for row in door.rows()] == ["1", "2"]
+
+    def test_leaves_out_lines_that_repeat_the_header(self, door):
+        header = "order,customer,date,total"
+        door.write("1,A,2021-01-05,10", header, "2,B,2021-02-05,20", header)
+        assert [row[0] for row in door.rows()] == ["1", "2"]
+        assert any("2 records of 1 files" in note and "2 further lines" in note for note in door.stage().notes)
+
+    def test_leaves_out_rows_of_totals_where_a_word_or_an_empty_cell_marks_them(self, door):
+        door.write("1,A,2021-01-05,10", "Sum,,,10", "2,B,2021-02-05,20", " Sum,,,20", ",,,30")
+        door.table["totals"] = {"order": ["Sum", ""]}
+        assert [row[0] for row in door.rows()] == ["1", "2"]
+        assert any("3 rows are totals of others" in note for note in door.stage().notes)
+        door.table["totals"] = ["Sum"]
+        door.refused("data.tables.transactions.totals is not a valid mapping", "{Bon: [Summe]}")
+
     def test_without_a_header(self, door):
         door.write("2,B,2021-02-05,20", header="1,A,2021-01-05,10")
         door.table |= {
@@ -339,6 +367,17 @@ class TestFiles:
         door.follow(door.refused("line 3 does not have the columns", "skip=3 leaves out the lines above the header"))
         assert [row[0] for row in door.rows()] == ["1", "2"]
 
+    def test_in_several_sheets_of_a_workbook(self, door):
+        frame = pd.DataFrame([["1", "A", "2021-01-05", 10]], columns=COLUMNS.values())
+        with pd.ExcelWriter(door.folder / "x.xlsx") as book:
+            for n, sheet in enumerate(("2020", "2021", "notes")):
+                made = frame.assign(order=n, customer="AB"[n % 2], date=f"2021-01-0{n + 1}")
+                made.to_excel(book, sheet_name=sheet, index=False)
+        door.table |= {"path": "x.xlsx", "sheet": ["2020", "2021"]}
+        assert [row[:2] for row in door.rows()] == [("0", "A"), ("1", "B")]
+        door.table["sheet"] = ["2020", "2022"]
+        door.refused("the workbook has no sheet '2022'", "2020, 2021, notes")
+
     @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
     @pytest.mark.parametrize("end", ["\r", "\r\n"])
     def test_with_marks_of_their_encoding_and_any_line_ends(self, door, encoding, end):
@@ -368,6 +407,18 @@ class TestFiles:
 
 
 class TestMoney:
+    @pytest.mark.parametrize("everywhere", [True, False])
+    def test_of_lines_is_less_the_discount_of_their_order(self, door, everywhere):
+        lines = ["1,A,2021-03-01,10,{}", "1,A,2021-03-01,20,{}", "1,A,2021-03-01,0.01,{}", "2,B,2021-03-02,7,"]
+        off = ["-10", *(["-10"] * 2 if everywhere else ["", ""])]
+        written = [line.format(each) for line, each in zip(lines, [*off, ""], strict=True)]
+        door.write(*written, header="order,customer,date,total,off")
+        door.table["columns"]["order_discount"] = "off"
+        amounts = [row[3] for row in door.rows()]
+        assert sum(amounts) == Decimal("27.01")
+        assert amounts[1] == Decimal("20") - Decimal("6.6645")  # 10 x 20 / 30.01, of what the lines before it leave
+        assert amounts[3] == 7
+
     @pytest.mark.parametrize(
         ("totals", "settings", "total"),
         [

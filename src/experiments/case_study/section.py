@@ -278,4 +278,4 @@ def _write(material: CaseStudyMaterial) -> list[Part]:
     return case_study_parts(run_parts(material.shop, material.splits, material.case_study_options))
 
 
-CASE_STUDY = Topic("as_reported", "Case study, reproduced", 90, _write)
+CASE_STUDY = Topic("as_reported", "Case study, reproduced", 90, _write, reads_models=False)

@@ -17,7 +17,7 @@ from hydra.initialize import get_gh_backup, restore_gh_from_backup
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.commands.mistakes import explain
+from experiments.commands.mistakes import explain, unknown_key
 from experiments.commands.overrides import CONF, check_choices, hydra_arguments
 from experiments.processes import settle_environment
 from experiments.tasks import TASKS
@@ -267,7 +267,8 @@ def explained(arguments: Sequence[str]) -> Iterator[None]:
         check_choices(arguments)
         yield
     except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error, valid_config(arguments)) from error
+        valid = valid_config(arguments) if unknown_key(error) else None  # composed for its keys
+        raise explain(error, valid) from error
     except yaml.YAMLError as error:
         raise InputError(
             "a configuration file is not valid YAML", where="configuration", found=" ".join(str(error).split())

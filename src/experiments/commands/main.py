@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from typing import TYPE_CHECKING
 
+from experiments.addresses import masked_lines
 from experiments.processes import exit_code, log_to_stderr, settle_environment
 from features.errors import InputError, did_you_mean
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 COMMANDS = {
+    "init": "guess how your own tables are mapped, and write it to conf/data/my_shop.yaml: my_shop path=sales.csv",
     "run": "do everything for each task: stage, tune, promote, score, report; print a table of the results",
     "data": "stage and check the tables; print what they hold and what each task can use",
     "features": "write one row of features per customer: cutoff=2017-10-03 output=x.parquet",
@@ -48,6 +52,11 @@ def _run(arguments: Sequence[str]) -> int:
     command, *rest = arguments
     if command not in COMMANDS:
         raise InputError(f"there is no command {command!r}", where="experiments", hint=did_you_mean(command, COMMANDS))
+    if command == "init":
+        from experiments.commands.init import main as write_mapping  # there is no configuration yet
+
+        write_mapping(rest)
+        return 0
     return _run_with_hydra(command, rest)
 
 
@@ -59,6 +68,17 @@ def usage() -> str:
         "Keys are those of conf/: `task=` picks the task, `data=` the shop, `experiment=` a saved combination.\n"
         "Hydra's flags work after the command: --cfg job prints the configuration, --info its sources."
     )
+
+
+@contextmanager
+def _masked_dump(arguments: Sequence[str]) -> Iterator[None]:
+    """Print what Hydra's own flags show, such as `--cfg job --resolve`, without passwords."""
+    if not any(argument.startswith(("--cfg", "-c", "--info", "-i")) for argument in arguments):
+        yield
+        return
+    with redirect_stdout(StringIO()) as printed:
+        yield
+    print(masked_lines(printed.getvalue()), end="")
 
 
 def _run_with_hydra(command: str, given: Sequence[str]) -> int:
@@ -79,7 +99,7 @@ def _run_with_hydra(command: str, given: Sequence[str]) -> int:
 
     words, sys.argv = sys.argv, [f"experiments {command}", *arguments]
     try:
-        with explained(arguments):
+        with explained(arguments), _masked_dump(arguments):
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     finally:
         sys.argv = words

@@ -48,6 +48,14 @@ def explain(error: Exception, config: DictConfig | None) -> InputError:
             expected=f"one of the sets that do: {', '.join(_sets_with_variables())}",
             hint="give features=… one of these, or name some of the features yourself: 'task.variables=[…]'",
         )
+    unset = re.search(r"Environment variable '(\w+)' not found", said)
+    if unset:
+        return InputError(
+            f"the environment variable {unset[1]} is not set",
+            where=getattr(error, "full_key", None) or "configuration",
+            expected=f"a value for ${{oc.env:{unset[1]}}}",
+            hint=f"type export {unset[1]}='...' in the shell that runs the command",
+        )
     if isinstance(error, ValidationError):
         key = getattr(error, "full_key", None) or "configuration"
         expected = "a list, such as '[a, b]'" if "ListConfig" in said else None
@@ -60,7 +68,7 @@ def explain(error: Exception, config: DictConfig | None) -> InputError:
         return InputError(
             f"there is no {group}={option}", where=f"defaults of {absent.group(1)}", hint=did_you_mean(option, known)
         )
-    unknown = _unknown_key(error)
+    unknown = unknown_key(error)
     if unknown is not None:
         known = sorted(_keys(config)) if config is not None else []
         return InputError(f"there is no key {unknown!r}", where="configuration", hint=_nearest_key(unknown, known))
@@ -78,7 +86,8 @@ def _sets_with_variables() -> list[str]:
     return [file.stem for file in files if "variables" in OmegaConf.load(file)]
 
 
-def _unknown_key(error: Exception) -> str | None:
+def unknown_key(error: Exception) -> str | None:
+    """Return the key that does not exist, if that is the mistake."""
     override = re.search(r"Could not override '([^']+)'", str(error))
     if override:
         return override.group(1)
@@ -90,7 +99,7 @@ def _unknown_key(error: Exception) -> str | None:
     if isinstance(error, ConfigKeyError):
         return str(getattr(error, "full_key", None) or getattr(error, "key", ""))
     cause = error.__cause__
-    return _unknown_key(cause) if isinstance(cause, (HydraException, OmegaConfBaseException)) else None
+    return unknown_key(cause) if isinstance(cause, (HydraException, OmegaConfBaseException)) else None
 
 
 def _nearest_key(unknown: str, known: Sequence[str]) -> str:

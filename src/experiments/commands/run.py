@@ -6,14 +6,16 @@ import time
 
 from experiments.commands.compose import reporting, sessions_of_each_task
 from experiments.workflow.config import Config
-from experiments.workflow.report import report
+from experiments.workflow.report import Draft
 from experiments.workflow.run import answers_text, run
 from experiments.workflow.score import find_champions, score
 
 
 def main(config: Config) -> None:
     begun = time.monotonic()
-    asked, answers = reporting(config), run(sessions_of_each_task(config))
+    asked, sessions = reporting(config), sessions_of_each_task(config)
+    draft = Draft(asked)
+    answers = run(sessions, draft=draft)
     if answers:
         print(f"{answers_text(answers)}\n")
     searched = [answer.session for answer in answers if answer.is_searched]
@@ -24,7 +26,7 @@ def main(config: Config) -> None:
         print(f"{written.rows:,} customers in {written.path}, by {models}")
     elif answers:
         print("no champion, so nothing was scored")
-    print(f"report in {report(asked)}")
+    print(f"report in {draft.finish()}")
     print(f"done in {time.monotonic() - begun:.0f} s; next:")
     print(f"  {asked.again('ui')}\n      compare the trials in MLflow")
     for session in searched:

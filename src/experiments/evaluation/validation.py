@@ -89,9 +89,23 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Fold:
-    """One validation cutoff and its evaluation; for a series, the first cutoff of the fold."""
+    """One fold of a validation.
 
+    Attributes
+    ----------
+    training : tuple of date
+        Training cutoffs.
+    cutoff : date
+        Held-out cutoff; for a series, the first one.
+    model : Estimator
+        As fitted on the training cutoffs.
+    evaluation : Evaluation
+        At the held-out cutoffs.
+    """
+
+    training: tuple[date, ...]
     cutoff: date
+    model: Estimator
     evaluation: Evaluation
 
 
@@ -148,6 +162,6 @@ def validate(
     for step, (training, held_out) in enumerate(folds):
         train = dataset.at(*training)
         model = build().fit(train.X, train.target)
-        done.append(Fold(held_out[0], evaluate(model, dataset.at(*held_out))))
+        done.append(Fold(tuple(training), held_out[0], model, evaluate(model, dataset.at(*held_out))))
         after_fold(step, Validation(tuple(done)))
     return Validation(tuple(done))

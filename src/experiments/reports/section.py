@@ -168,6 +168,8 @@ class Topic(Generic[M]):
     columns : callable, optional
         Takes the material and returns what the section knows of each customer, a Series indexed customer_id by the
         name of its column in the list of customers.
+    reads_models : bool
+        False if it reads no model in use: it can be written while models are still searched.
     """
 
     name: str
@@ -175,6 +177,7 @@ class Topic(Generic[M]):
     order: int
     write: Callable[[M], Sequence[Part]]
     columns: Callable[[M], Mapping[str, pd.Series]] | None = None
+    reads_models: bool = True
 
     def section(self, material: M) -> Section:
         """Write the section; one that cannot be written says why."""

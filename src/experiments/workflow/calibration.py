@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -70,7 +70,13 @@ def _sloped(p: pd.Series, slope: float) -> pd.Series:
     return pd.Series(expit(slope * logit(p.to_numpy())), index=p.index)
 
 
-def calibrated(session: Session, name: str, model: Model, build: Callable[[], Model]) -> tuple[Model, Amounts | None]:
+Fitted = Mapping[tuple[date, ...], Any]
+"""Models by their training cutoffs."""
+
+
+def calibrated(
+    session: Session, name: str, model: Model, build: Callable[[], Model], fitted: Fitted | None = None
+) -> tuple[Model, Amounts | None]:
     """Calibrate the amounts of a model that was fitted on all windows before the sealed one.
 
     Parameters
@@ -82,6 +88,8 @@ def calibrated(session: Session, name: str, model: Model, build: Callable[[], Mo
         Fitted on the windows of `splits.refit()`.
     build : callable
         Builds it without training, for the past windows.
+    fitted : mapping of training cutoffs to Model, optional
+        What `build` gave and was fitted before.
 
     Returns
     -------
@@ -93,12 +101,12 @@ def calibrated(session: Session, name: str, model: Model, build: Callable[[], Mo
     task = session.task
     if not isinstance(task, AmountTask):
         return model, None
-    hindcasts = look_back(task, build, session.training, session.splits)
+    hindcasts = look_back(task, build, session.training, session.splits, fitted or {})
     refit = session.splits.refit()
     today = _hindcast(task, model, session.training.at(*refit), session.training.at(max(refit)), session.splits.sealed)
-    fitted, amounts = calibrate(task, model, hindcasts, today)
+    final, amounts = calibrate(task, model, hindcasts, today)
     logger.info("%s: %s", name, amounts.said)
-    return fitted, amounts
+    return final, amounts
 
 
 def observe_sealed(session: Session, version: Version) -> None:
@@ -114,7 +122,9 @@ def observe_sealed(session: Session, version: Version) -> None:
     session.registry.tag(version.number, after_look(version.tags, rows.target, prediction, splits.sealed))
 
 
-def look_back(task: AmountTask, build: Callable[[], Model], dataset: Dataset, splits: Splits) -> list[Hindcast]:
+def look_back(
+    task: AmountTask, build: Callable[[], Model], dataset: Dataset, splits: Splits, fitted: Fitted
+) -> list[Hindcast]:
     """Train the model as it would have been at past cutoffs, and predict the windows that followed.
 
     Windows may overlap, as nothing is chosen by them. At most `MOST_WINDOWS` are taken, half a horizon apart at least.
@@ -122,13 +132,14 @@ def look_back(task: AmountTask, build: Callable[[], Model], dataset: Dataset, sp
     horizon = timedelta(days=splits.horizon_days)
     hindcasts = []
     for cutoff in past_cutoffs(splits):
-        train = dataset.at(*(day for day in splits.refit() if day + horizon <= cutoff))
+        training = tuple(day for day in splits.refit() if day + horizon <= cutoff)
+        train = dataset.at(*training)
         try:
-            fitted = build().fit(train.X, train.target)
+            model = fitted[training] if training in fitted else build().fit(train.X, train.target)
         except UnsuitableDataError as error:
             logger.info("no amounts from %s: %s", cutoff, error.problem)
             continue
-        hindcasts.append(_hindcast(task, fitted, train, dataset.at(cutoff), cutoff))
+        hindcasts.append(_hindcast(task, model, train, dataset.at(cutoff), cutoff))
     return hindcasts
 
 

@@ -21,7 +21,7 @@ from experiments.models.base import Model
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
 from experiments.tasks.base import AmountTask
-from experiments.workflow.calibration import calibrated
+from experiments.workflow.calibration import Fitted, calibrated
 from experiments.workflow.session import Session, digest
 from features.families import feature_meanings
 
@@ -98,7 +98,8 @@ def make_candidate(session: Session, name: str, params: Mapping[str, Any], paren
             logger.info("the same candidate is already registered: %s version %d", existing.name, existing.number)
             return existing
         standing = _validated(session, name, params)
-        model, amounts = _refitted(session, name, params)
+        fitted = {fold.training: fold.model for fold in standing.validation.folds}
+        model, amounts = _refitted(session, name, params, fitted)
         diagnosis = session.task.diagnose(model, session.training.at(max(session.splits.refit())))
         return register(session, _described(session, model, params, own, standing, diagnosis, amounts), parent)
 
@@ -123,14 +124,13 @@ def _validated(session: Session, name: str, params: Mapping[str, Any]) -> Standi
     )
 
 
-def _refitted(session: Session, name: str, params: Mapping[str, Any]) -> tuple[Model, Amounts | None]:
+def _refitted(session: Session, name: str, params: Mapping[str, Any], fitted: Fitted) -> tuple[Model, Amounts | None]:
     """Fit a candidate on all windows before the sealed one, calibrate its amounts, and keep the champion's labels."""
     task, refit = session.task, session.splits.refit()
     logger.info("refitting on the windows of %s", ", ".join(map(str, refit)))
     train = session.training.at(*refit)
-    model, amounts = calibrated(
-        session, name, task.build(name, params).fit(train.X, train.target), partial(task.build, name, params)
-    )
+    build = partial(task.build, name, params)
+    model, amounts = calibrated(session, name, build().fit(train.X, train.target), build, fitted)
     champion = session.registry.champion() if task.keeps_labels else None
     if champion is not None and champion.has_current_code and not changed_features(champion):
         latest = train.at(max(refit)).X

@@ -11,6 +11,8 @@ from features import data_profile
 from features.data_profile import Profile
 from features.errors import InputError, listing
 
+FIRST_ROWS = 10
+
 
 def profile(session: Session) -> Profile:
     """Stage the shop's tables where that was not done before, and count what they hold."""
@@ -23,6 +25,13 @@ def profile_text(profile: Profile) -> str:
     return data_profile.profile_text(
         profile, {name: dict.fromkeys([*task.grain.needs, *task.needs]) for name, task in TASKS.items()}
     )
+
+
+def first_rows_text(session: Session) -> str:
+    """Return the first rows of the transactions as they were read, without empty columns."""
+    lines = session.shop.tables.transactions
+    rows = session.shop.engine.frame(lines.order_by("line_number").limit(FIRST_ROWS)).dropna(axis="columns", how="all")
+    return f"the first {len(rows)} rows as they were read\n{rows.to_string(index=False)}"
 
 
 def windows_text(session: Session) -> str:

@@ -12,7 +12,7 @@ from experiments.reports.page import page
 from experiments.reports.section import Picture, Record, Section, Table
 from experiments.workflow.material import ReportMaterial
 from experiments.workflow.output import check_writable
-from experiments.workflow.sections import choose, customer_columns, find_writers, write_sections
+from experiments.workflow.sections import Writer, choose, customer_columns, find_writers, joined, written
 from experiments.workflow.session import Session
 from features.errors import InputError, did_you_mean
 from features.writing import replacing
@@ -42,35 +42,73 @@ def report(session: Session, output: str | Path | None = None) -> Path:
     InputError
         If a section, a hypothesis or a language is unknown, or a file cannot be written.
     """
-    options = session.config.report
-    path = session.path(output or options.output)
-    customers = session.path(options.customers) if options.customers else None
-    writers = choose(find_writers(), options.sections)
-    _check_languages(options.languages, session.config.personas.wording)
-    _check_output(path, SUFFIXES, "report.output")
-    if customers is not None:
-        _check_output(customers, (".csv",), "report.customers")
-    use_in_pictures()
-    material = ReportMaterial(session, _chosen(session.hypotheses, options.hypotheses))
-    _check_as_of(material)
-    sections = write_sections(writers, material)
-    if options.sections is None:
-        sections.sort(key=lambda section: section.order)
-    staged = session.shop.staged
-    about = f"{staged.shop.replace('_', ' ')}, {staged.start} to {material.as_of}, {staged.customers:,} customers"
-    html = page("Customer report", about, sections)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        partial.write_text(html, encoding="utf-8")
-    _keep(material, path.name, html, sections)
-    if customers is not None:
-        columns = customer_columns(writers, material)
+    return Draft(session, output).finish()
+
+
+class Draft:
+    """A report whose sections are written as soon as what they read is there.
+
+    Parameters
+    ----------
+    session : Session
+    output : path, optional
+        As of `report`, whose errors are raised here.
+
+    Attributes
+    ----------
+    written : dict of Writer to Section or None
+        The sections so far.
+    """
+
+    def __init__(self, session: Session, output: str | Path | None = None) -> None:
+        options = session.config.report
+        self._path = session.path(output or options.output)
+        self._customers = session.path(options.customers) if options.customers else None
+        self._writers = choose(find_writers(), options.sections)
+        _check_languages(options.languages, session.config.personas.wording)
+        _check_output(self._path, SUFFIXES, "report.output")
+        if self._customers is not None:
+            _check_output(self._customers, (".csv",), "report.customers")
+        self._material = ReportMaterial(session, _chosen(session.hypotheses, options.hypotheses))
+        _check_as_of(self._material)
+        self.written: dict[Writer, Section | None] = {}
+
+    def write_ahead(self) -> None:
+        """Write the sections that read no model in use."""
+        self._write([writer for writer in self._writers if not writer.reads_models])
+
+    def finish(self) -> Path:
+        """Write the other sections, the page and the list of customers, and keep them in MLflow; return the page."""
+        self._write(self._writers)
+        sections = joined(self.written[writer] for writer in self._writers)
+        if self._material.session.config.report.sections is None:
+            sections.sort(key=lambda section: section.order)
+        html = page("Customer report", self._about(), sections)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self._path) as partial:
+            partial.write_text(html, encoding="utf-8")
+        _keep(self._material, self._path.name, html, sections)
+        if self._customers is not None:
+            self._list_customers(self._customers)
+        return self._path
+
+    def _write(self, writers: Sequence[Writer]) -> None:
+        use_in_pictures()
+        for writer in writers:
+            if writer not in self.written:
+                self.written[writer] = written(writer, self._material)
+
+    def _about(self) -> str:
+        staged, as_of = self._material.shop.staged, self._material.as_of
+        return f"{staged.shop.replace('_', ' ')}, {staged.start} to {as_of}, {staged.customers:,} customers"
+
+    def _list_customers(self, path: Path) -> None:
+        columns = customer_columns(self._writers, self._material)
         if len(columns.columns):
-            customers.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(customers) as partial:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as partial:
                 columns.to_csv(partial)
-            logger.info("tier and stage of each customer: %s", customers)
-    return path
+            logger.info("tier and stage of each customer: %s", path)
 
 
 def _check_languages(languages: Sequence[str], wording: Mapping[str, object]) -> None:

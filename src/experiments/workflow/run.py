@@ -21,6 +21,7 @@ from features.errors import InputError, InsufficientDataError, UnsuitableDataErr
 if TYPE_CHECKING:
     from experiments.gate.ledger import Look
     from experiments.tracking.registry import Version
+    from experiments.workflow.report import Draft
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Answer:
         return self.refusal is not None and not self.is_unjudged
 
 
-def run(sessions: Sequence[Session], processes: int | None = None) -> list[Answer]:
+def run(sessions: Sequence[Session], processes: int | None = None, draft: Draft | None = None) -> list[Answer]:
     """Tune a model for each task, and let the gate judge all of them together.
 
     Parameters
@@ -71,6 +72,8 @@ def run(sessions: Sequence[Session], processes: int | None = None) -> list[Answe
         One for each task, on the same data.
     processes : int, optional
         How many tasks are searched side by side, each in a process of its own; by the number of cores when left out.
+    draft : Draft, optional
+        Report that follows. Its sections that read no model are written while other processes still search.
 
     Returns
     -------
@@ -87,8 +90,12 @@ def run(sessions: Sequence[Session], processes: int | None = None) -> list[Answe
         return []
     _ = sessions[0].shop  # staged once, before several processes ask for it
     by_length = sorted(sessions, key=n_fits)  # the other process begins with the longest search
-    with side_by_side(by_length, processes or n_processes(sessions[0].config)) as in_turn:
-        answers = sorted((search(session) for session in in_turn), key=lambda answer: sessions.index(answer.session))
+    with side_by_side(by_length, processes or n_processes(sessions[0].config)) as (own, of_others):
+        answers = [search(session) for session in own]
+        if draft is not None:
+            draft.write_ahead()
+        answers += [search(session) for session in of_others]
+    answers.sort(key=lambda answer: sessions.index(answer.session))
     judge(answers)
     refusals = [answer.refusal for answer in answers if answer.is_skipped and answer.refusal is not None]
     if len(refusals) == len(answers):

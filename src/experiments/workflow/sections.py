@@ -6,7 +6,7 @@ import importlib
 import logging
 import pkgutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -37,12 +37,14 @@ class Writer:
     write : callable
         Takes the report's material and returns the section, or None where there is none.
     columns : callable, optional
+    reads_models : bool
         As of a topic.
     """
 
     name: str
     write: Callable[[Any], Section | None]
     columns: Callable[[Any], Mapping[str, pd.Series]] | None = None
+    reads_models: bool = True
 
 
 def find_writers() -> list[Writer]:
@@ -52,7 +54,7 @@ def find_writers() -> list[Writer]:
     silent = Task.section.__func__  # of a class method, to compare
     written = [(name, kind) for name, kind in TASKS.items() if kind.section.__func__ is not silent]
     return [
-        *(Writer(topic.name, topic.section, topic.columns) for topic in topics),
+        *(Writer(topic.name, topic.section, topic.columns, topic.reads_models) for topic in topics),
         *(Writer(kind.section_name or name, kind.section) for name, kind in written),
     ]
 
@@ -76,15 +78,21 @@ def choose(writers: Sequence[Writer], names: Sequence[str] | None) -> list[Write
     return [writer for name in names for writer in writers if writer.name == name]
 
 
-def write_sections(writers: Sequence[Writer], material: object) -> list[Section]:
-    """Write the sections, in the order of the writers, each name once."""
+def written(writer: Writer, material: object) -> Section | None:
+    """Write one section."""
+    begun = time.monotonic()
+    section = _written(writer, material)
+    if section is not None:
+        logger.info("%s in %.1f s", writer.name, time.monotonic() - begun)
+    return section
+
+
+def joined(written: Iterable[Section | None]) -> list[Section]:
+    """Return the sections in their order, each name once."""
     sections: dict[str, Section] = {}
-    for writer in writers:
-        begun = time.monotonic()
-        section = _written(writer, material)
+    for section in written:
         if section is None:
             continue
-        logger.info("%s in %.1f s", writer.name, time.monotonic() - begun)
         before = sections.get(section.name)
         sections[section.name] = replace(before, parts=[*before.parts, *section.parts]) if before else section
     return list(sections.values())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from experiments.addresses import masked
+from experiments.addresses import masked, without_secrets
 from experiments.evaluation.splits import Splits, make_splits
 from experiments.evaluation.validation import Dataset
 from experiments.gate.sufficiency import check_sufficiency, check_tables
@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # MLflow takes seconds to import, and not every command needs
     from experiments.tracking.store import MlflowClient
 
 
+ONCE = ("tasks=", "data.read_since=")  # what was read or run is there
 LASTING = ("data", "task", "features", "experiment", "evaluation", "tracking", "engine", "cache")
 
 
@@ -264,7 +265,9 @@ class Session:
     def texts(self) -> dict[str, str]:
         """The resolved configuration, and the overrides that led to it, as artifacts."""
         return {
-            "config.yaml": masked(yaml.safe_dump(dataclasses.asdict(self.config), sort_keys=False, allow_unicode=True)),
+            "config.yaml": yaml.safe_dump(
+                without_secrets(dataclasses.asdict(self.config)), sort_keys=False, allow_unicode=True
+            ),
             "overrides.txt": masked("".join(f"{override}\n" for override in self.overrides)),
         }
 
@@ -285,7 +288,7 @@ class Session:
         given = [
             text
             for text in self.overrides
-            if (key := text.lstrip("+~")).startswith(LASTING) and not key.startswith(("tasks=", *but))
+            if (key := text.lstrip("+~")).startswith(LASTING) and not key.startswith((*ONCE, *but))
         ]
         folders = [f"--config-dir={folder}" for folder in self.config_dirs]
         return masked(" ".join(["experiments", command, *map(shlex.quote, [*folders, *given])]))

@@ -31,11 +31,13 @@ BAR_SECONDS = "15"  # between two states of a progress bar: each is a line of th
 
 
 @contextmanager
-def side_by_side(sessions: Sequence[Session], n_processes: int) -> Iterator[Iterator[Session]]:
-    """Yield the sessions in the order in which this process searches them, while others search the rest.
+def side_by_side(
+    sessions: Sequence[Session], n_processes: int
+) -> Iterator[tuple[Iterator[Session], Iterator[Session]]]:
+    """Yield the sessions that this process is to search, and those that others search meanwhile.
 
-    This process begins with the first session, the others with the last. Sessions that another process has searched
-    come last: the search then finds their study and candidate, and continues if that process failed or was killed.
+    This process begins with the first session, the others with the last. The first of the second iterator waits until
+    all are searched: the search then finds their study and candidate, and continues if a process failed or was killed.
 
     Parameters
     ----------
@@ -45,21 +47,24 @@ def side_by_side(sessions: Sequence[Session], n_processes: int) -> Iterator[Iter
     """
     n_others = min(n_processes, len(sessions)) - 1
     if n_others < 1:
-        yield iter(sessions)
+        yield iter(sessions), iter(())
         return
     helpers = _Helpers(sessions)
     with ThreadPoolExecutor(n_others) as pool, ExitStack() as shared:
         shared.enter_context(sharing_cores(n_others + 1))
         ended = [pool.submit(helpers.search) for _ in range(n_others)]
 
-        def in_turn() -> Iterator[Session]:
-            own = []
+        own: list[Session] = []
+
+        def of_this_process() -> Iterator[Session]:
             while helpers.waiting:
                 try:
                     own.append(helpers.waiting.popleft())
                 except IndexError:  # another took it in this moment
                     break
                 yield own[-1]
+
+        def of_others() -> Iterator[Session]:
             for helper in ended:
                 helper.result()
             shared.close()  # whoever failed left its work to this process alone
@@ -69,7 +74,7 @@ def side_by_side(sessions: Sequence[Session], n_processes: int) -> Iterator[Iter
                     yield session
 
         try:
-            yield in_turn()
+            yield of_this_process(), of_others()
         finally:
             helpers.stop()
 

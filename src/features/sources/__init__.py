@@ -9,6 +9,7 @@ from typing import Any
 from features.errors import InputError, did_you_mean
 from features.sources.cdnow import CDNow
 from features.sources.complete_journey import CompleteJourney
+from features.sources.database import Database
 from features.sources.files import Files
 from features.sources.merchandise_store import MerchandiseStore
 from features.sources.raw import Source
@@ -21,7 +22,10 @@ SOURCES: Mapping[str, type[Source]] = {
     "cdnow": CDNow,
     "merchandise_store": MerchandiseStore,
     "files": Files,
+    "database": Database,
 }
+# where the data lie and when they are read changes nothing: their content is in the digest; nor does what was looked at
+PASSING = ("path", "url", "password", "read_since", ACCEPTED)
 
 
 def stage(config: Mapping[str, Any], cache: Path) -> Staged:
@@ -51,6 +55,5 @@ def stage(config: Mapping[str, Any], cache: Path) -> Staged:
     )
     shop = shop_config(config)
     source = kind(shop, {key: config.get(key) for key in (*kind.required, *kind.optional)})
-    # where the files lie changes nothing: their content is in the digest; nor does what was looked at
-    lasting = {key: value for key, value in config.items() if key not in ("path", ACCEPTED)}
+    lasting = {key: value for key, value in config.items() if key not in PASSING}
     return stage_source(shop, source, lasting, cache)

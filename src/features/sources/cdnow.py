@@ -62,7 +62,7 @@ class CDNow:
             )
         self.path = package_folder("lifetimes") / "datasets" / f"CDNOW_{self.variant}.txt"
 
-    def content(self) -> str:
+    def content(self, cache: Path) -> str:
         return hash_files([self.path])
 
     def tables(self, engine: DuckDB, scratch: Path) -> dict[str, Raw]:

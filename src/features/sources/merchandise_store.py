@@ -359,7 +359,7 @@ class MerchandiseStore:
     def __init__(self, shop: ShopConfig, options: Mapping[str, Any]) -> None:
         self.files = _find(options["path"])
 
-    def content(self) -> str:
+    def content(self, cache: Path) -> str:
         return hash_files(self.files.values())
 
     def tables(self, engine: DuckDB, scratch: Path) -> dict[str, Raw]:

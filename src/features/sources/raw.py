@@ -152,8 +152,8 @@ class Source(Protocol):
     def __init__(self, shop: ShopConfig, options: Mapping[str, Any]) -> None:
         """Take all required and optional keys, None where an optional one is not given."""
 
-    def content(self) -> str:
-        """Return a digest of all that the source reads."""
+    def content(self, cache: Path) -> str:
+        """Return a digest of all that the source reads; `cache` is the shop's folder for what is fetched first."""
 
     def tables(self, engine: DuckDB, scratch: Path) -> Mapping[str, Raw]:
         """Return canonical name -> raw table; `scratch` is a folder for files that last as long as staging."""

@@ -63,6 +63,14 @@ def query(engine: DuckDB, name: str, sql: str) -> ir.Table:
     return engine.connection.table(view)
 
 
+def rows_digest(engine: DuckDB, sql: str) -> str:
+    """Return a digest of a query's rows, in whatever order they come."""
+    with engine.enough_memory():
+        return str(
+            engine.connection.raw_sql(f"SELECT count(*), sum(hash(r)), bit_xor(hash(r)) FROM ({sql}) AS r").fetchall()
+        )
+
+
 def hash_files(files: Iterable[Path]) -> str:
     """Hash the files' names and content, in the order given.
 

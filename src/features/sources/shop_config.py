@@ -46,13 +46,7 @@ def shop_config(config: Mapping[str, Any]) -> ShopConfig:
         If a value is wrong.
     """
     name, currency, timezone, burn_in = (config[key] for key in SHARED[1:])
-    if not re.fullmatch(r"[a-z0-9_]+", str(name)):
-        raise InputError(
-            f"data.shop={name} cannot name a model",
-            where="data.shop",
-            expected="lower-case letters, digits and _",
-            found=str(name),
-        )
+    check_shop_name(name, "data.shop")
     if not re.fullmatch(r"[A-Z]{3}", str(currency)):
         raise InputError(
             f"data.currency={currency} is not a valid currency code",
@@ -69,6 +63,22 @@ def shop_config(config: Mapping[str, Any]) -> ShopConfig:
             found=repr(burn_in),
         )
     return ShopConfig(name=str(name), currency=str(currency), timezone=str(timezone), burn_in_days=burn_in)
+
+
+def check_shop_name(name: object, where: str) -> None:
+    """Refuse a name that cannot be part of a model's.
+
+    Raises
+    ------
+    InputError
+    """
+    if not re.fullmatch(r"[a-z0-9_]+", str(name)):
+        raise InputError(
+            f"{where}={name} cannot name a model",
+            where=where,
+            expected="lower-case letters, digits and _",
+            found=str(name),
+        )
 
 
 def check_keys(config: object, known: Iterable[str], required: Iterable[str], where: str) -> None:

@@ -12,7 +12,7 @@ import inspect
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -62,7 +62,7 @@ def stage_source(shop: ShopConfig, source: Source, config: Mapping[str, Any], ca
     InputError
         If the data are not what the source says they are. Nothing is left on disk then.
     """
-    digest = _digest(source, config)
+    digest = _digest(source, config, cache / shop.name)
     folder = cache / shop.name / digest[:16]
     if is_whole(folder):
         logger.info("%s: already staged in %s", shop.name, folder)
@@ -89,17 +89,22 @@ def stage_source(shop: ShopConfig, source: Source, config: Mapping[str, Any], ca
     return read_manifest(folder)
 
 
-def _digest(source: Source, config: Mapping[str, Any]) -> str:
+def _digest(source: Source, config: Mapping[str, Any], cache: Path) -> str:
     digest = hashlib.blake2b(digest_size=32)
     digest.update(json.dumps(config, sort_keys=True, default=str).encode())
-    digest.update(source.content().encode())
+    digest.update(source.content(cache).encode())
     tables, own = Path(canonical.__file__).parent, Path(__file__)
     contract = [*sorted(tables.glob("*.py")), tables.with_name("checks.py"), *(own.with_name(name) for name in CODE)]
-    module = Path(inspect.getfile(type(source)))
-    own_code = sorted(module.parent.glob("*.py")) if module.name == "__init__.py" else [module]
-    for code in (*own_code, *contract):
+    for code in (*_own_code(type(source)), *contract):
         digest.update(code.read_bytes())
     return digest.hexdigest()
+
+
+def _own_code(kind: type) -> Iterator[Path]:
+    """Yield the modules of a source, and of the one that it is a kind of."""
+    for each in kind.__mro__[:-1]:
+        module = Path(inspect.getfile(each))
+        yield from sorted(module.parent.glob("*.py")) if module.name == "__init__.py" else [module]
 
 
 def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Staged:

@@ -180,4 +180,4 @@ def _write(material: DescriptionMaterial) -> list[Part]:
     return hypothesis_parts(findings, material.languages, tiers.window)
 
 
-HYPOTHESES = Topic("hypotheses", "Hypotheses", 50, _write)
+HYPOTHESES = Topic("hypotheses", "Hypotheses", 50, _write, reads_models=False)

@@ -238,4 +238,4 @@ def _columns(material: DescriptionMaterial) -> dict[str, pd.Series]:
     return {"stage": found["stage"].droplevel("cutoff")}
 
 
-LIFECYCLE = Topic("lifecycle", "Lifecycle", 80, _write, _columns)
+LIFECYCLE = Topic("lifecycle", "Lifecycle", 80, _write, _columns, reads_models=False)

@@ -16,8 +16,11 @@ from features.shop import Shop
 from features.tables import SPECS
 
 logger = logging.getLogger(__name__)
+PEOPLE = SPECS["customers"]
 DEMOGRAPHICS = tuple(
-    name for name, column in SPECS["customers"].columns.items() if name != "customer_id" and not column.after_the_fact
+    name
+    for name, column in PEOPLE.columns.items()
+    if name not in (*PEOPLE.key, PEOPLE.facts_known_at) and not column.after_the_fact
 )
 
 

@@ -149,4 +149,4 @@ def _write(material: DescriptionMaterial) -> list[Part]:
     return behaviour_parts(found, named_times(material.hypotheses), seed=material.tiers.seed)
 
 
-BEHAVIOUR = Topic("behaviour", "Purchasing behaviour", 40, _write)
+BEHAVIOUR = Topic("behaviour", "Purchasing behaviour", 40, _write, reads_models=False)

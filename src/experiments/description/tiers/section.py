@@ -277,4 +277,4 @@ def _columns(material: DescriptionMaterial) -> dict[str, pd.Series]:
     return {"tier": material.tiers.today.tier, "tier_score": material.tiers.today.score}
 
 
-TIERS = Topic("tiers", "Customer tiers", 20, _write, _columns)
+TIERS = Topic("tiers", "Customer tiers", 20, _write, _columns, reads_models=False)

@@ -99,4 +99,5 @@ def _columns(material: DescriptionMaterial) -> dict[str, pd.Series]:
     return {"value_tier": value_tiers(material.tiers.today.spend, material.tiers.options.value)}
 
 
-VALUE = Topic("value", "Expected value", 60, _write, _columns)  # the task clv adds what is predicted
+# The task clv adds what is predicted.
+VALUE = Topic("value", "Expected value", 60, _write, _columns, reads_models=False)

@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
-from uuid import uuid4
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -22,10 +21,11 @@ import ibis.expr.types as ir
 from features.engines import DuckDB, staging_engine
 from features.errors import InputError, did_you_mean, listing
 from features.sources.files import config as checked
-from features.sources.files.config import DAY, RETURNS, RULES, UNIT_PRICE, TableConfig, table_config
-from features.sources.files.orders import CARRIED, carried, joined, matched
-from features.sources.files.records import Read, converted_query, read_records
-from features.sources.files.times import formats, has_zone, may_fit, moments
+from features.sources.files.config import DAY, ORDER_DISCOUNT, RETURNS, RULES, UNIT_PRICE, TableConfig, table_config
+from features.sources.files.orders import CARRIED, carried, discounted, joined, matched
+from features.sources.files.records import Read, converted_query, read_records, with_joined, without_totals
+from features.sources.files.times import has_zone, moments
+from features.sources.files.trials import distinct_texts, fitting_formats, fitting_styles, reads_all
 from features.sources.files.values import (
     factor,
     is_address_in_capitals,
@@ -34,19 +34,18 @@ from features.sources.files.values import (
     normal_id,
     number,
     product,
-    styles,
     trimmed,
 )
 from features.sources.raw import RAW_PREFIX, Doubt, OrderKey, Raw, Rule
-from features.sources.reading import hash_files, literal_path, query, readable, sql_literal, sql_name
+from features.sources.reading import hash_files, literal_path, query, readable, rows_digest, sql_literal, sql_name
 from features.sources.shop_config import ShopConfig, check_keys, shell_value
 from features.sources.spelling import SPELLINGS, spelled
-from features.tables import SPECS
+from features.tables import MONEY, SPECS
 
 SAME = ("same.1", "same.2")  # rows that agree in both are equal in all columns of the file
 SUGGESTED = 3
 CURRENCY_NAME = r"(?i)curren[ct]|^(ccy|cur)$|w[äa]e?hrung|moneda|moeda|devise|valut|валют|통화|货币|通貨"
-MARKS = 10_000  # texts in which marks beside digits are looked for
+FACTORS = {UNIT_PRICE: "decimal(28, 9)", ORDER_DISCOUNT: MONEY}  # columns that amount is made of
 PLANNED = ("starts_at", "ends_at")  # moments that may lie in the future
 
 
@@ -100,7 +99,7 @@ class Files:
         check_keys(declared, SPECS, required=["transactions"], where="data.tables")
         self.configs = [table_config(name, entry, self.root) for name, entry in declared.items() if entry is not None]
 
-    def content(self) -> str:
+    def content(self, cache: Path) -> str:
         """Hash the bytes of files; of queries the rows, as the files behind them are not known."""
         return "\n".join(hash_files(c.paths) if c.sql is None else self._hash_query(c) for c in self.configs)
 
@@ -113,12 +112,15 @@ class Files:
             sql = converted_query(config, str(config.sql), Path(folder), self.root)
             engine = staging_engine(Path(folder))
             _search_from(self.root, engine)
-            rows = f"SELECT count(*), sum(hash(r)), bit_xor(hash(r)) FROM ({sql}) AS r"
-            result = str(engine.connection.raw_sql(rows).fetchall())
+            result = rows_digest(engine, sql)
             engine.connection.disconnect()
         return result
 
     def _read(self, config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
+        """Read the raw rows, with columns that are joined from several and without rows that sum up others."""
+        return without_totals(with_joined(self._read_raw(config, engine, scratch), config), config)
+
+    def _read_raw(self, config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
         if config.sql is not None:
             return _as_read(query(engine, config.name, converted_query(config, config.sql, scratch, self.root)))
         if config.format != "parquet":
@@ -300,6 +302,9 @@ class Files:
         columns = _with_gaps(table, columns)
         table = carried(table, columns)
         changed = {f"{column} is that of the order's other lines": table[f"{column}_carried"] for column in columns}
+        if ORDER_DISCOUNT in config.columns:
+            table = discounted(table)
+            changed["amount is reduced by a share of the order's discount"] = table[ORDER_DISCOUNT] != 0
         met = {name: meets.fill_null(False) for name, (meets, _) in self._conditions(config, table).items()}
         netted = _any(met[name] for name in met if self.actions[name] == "net")
         left = [met[name] for name in met if name in RETURNS and self.actions[name] == "drop"]
@@ -378,20 +383,16 @@ class Files:
         wanted = _type(config.name, column)
 
         def of_times(table: ir.Table) -> str | None:
-            fitting = list(islice(self._fitting_formats(_distinct(table, text, engine)), SUGGESTED))
+            texts = distinct_texts(table[text], engine)
+            fitting = list(islice(fitting_formats(texts, self.first_day, self.last_day, self.shop.timezone), SUGGESTED))
             if not fitting:
                 return None
             said = " or ".join(f"{config.key}.date_format={shell_value(each)}" for each in fitting)
             return f"{said} {'reads' if len(fitting) == 1 else 'each reads'} all rows"
 
         def of_numbers(table: ir.Table) -> str | None:
-            texts = _distinct(table, text, engine)
-            rests = texts.select(rest=texts.text.re_replace("[0-9]", "")).distinct().limit(MARKS).to_pyarrow()["rest"]
-            fitting: list[dict[str, object]] = []
-            for change, style in styles(config.numbers, "".join(rests.to_pylist())):
-                is_new = not any(each.items() <= change.items() for each in fitting)
-                if is_new and _reads_all(texts, lambda values, style=style: number(values, wanted, style)):  # type: ignore[misc]
-                    fitting.append(change)
+            texts = distinct_texts(table[text], engine)
+            fitting = list(fitting_styles([texts], config.numbers, wanted))
             if fitting:
                 said = " or ".join(
                     " ".join(f"{config.key}.{key}={shell_value(value)}" for key, value in change.items())
@@ -401,20 +402,6 @@ class Files:
             return _too_fine(texts, config.columns[column], wanted)
 
         return of_times if wanted.is_timestamp() else of_numbers
-
-    def _fitting_formats(self, texts: ir.Table) -> Iterator[str]:
-        """Yield the formats that give every value a plausible day."""
-        after = datetime.combine(self.last_day + timedelta(days=1), time())
-        first = texts.limit(1).to_pyarrow()["text"].to_pylist()
-        for form in formats():
-
-            def plausible(values: ir.Column, form: str = form) -> ir.Column:
-                read = moments(values, form, self.shop.timezone, self.shop.timezone)
-                right = (read >= datetime.combine(self.first_day, time())) & (read < after)
-                return ibis.ifelse(right, read, ibis.null(read.type()))
-
-            if all(may_fit(text, form) for text in first) and _reads_all(texts, plausible):
-                yield form
 
 
 def _currency_columns(config: TableConfig, names: Sequence[str]) -> list[str]:
@@ -453,20 +440,9 @@ def _change(number: int) -> str:
     return f"changed.{number}"
 
 
-def _distinct(table: ir.Table, text: str, engine: DuckDB) -> ir.Table:
-    """Keep the texts of a column, to try on them what reads all."""
-    texts = table.select(text=table[text].cast("string")).filter(lambda rows: rows.text.notnull()).distinct()
-    return engine.connection.create_table(f"texts_{uuid4().hex}", texts, temp=True)
-
-
-def _reads_all(texts: ir.Table, read: Callable[[ir.Column], ir.Column]) -> bool:
-    unread = texts.filter(read(texts.text).isnull()).limit(1)
-    return not int(unread.count().execute())
-
-
 def _too_fine(texts: ir.Table, column: str, wanted: dt.DataType) -> str | None:
     """Return how to round where there are more decimals than a column keeps: nobody does it unasked."""
-    if not wanted.is_decimal() or not _reads_all(texts, lambda values: values.try_cast("float64")):
+    if not wanted.is_decimal() or not reads_all(texts, lambda values: values.try_cast("float64")):
         return None
     scale, name = int(wanted.scale or 0), sql_name(column)
     return (
@@ -503,7 +479,7 @@ def _is_text(config: TableConfig, column: str) -> bool:
 
 
 def _type(table: str, column: str) -> dt.DataType:
-    return ibis.dtype("decimal(28, 9)" if column == UNIT_PRICE else SPECS[table].columns[column].type)
+    return ibis.dtype(FACTORS[column] if column in FACTORS else SPECS[table].columns[column].type)
 
 
 def _can_read(kind: dt.DataType, wanted: dt.DataType, config: TableConfig) -> bool:

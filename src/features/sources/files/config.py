@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import glob
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from features.errors import InputError, did_you_mean, listing
 from features.sources.shop_config import check_keys, check_timezone
 from features.sources.spelling import SPELLINGS
-from features.tables import SPECS, parse_day
+from features.tables import MOMENT, SPECS, parse_day
 
 FORMATS = {
     ".csv": "csv",
@@ -28,7 +28,16 @@ FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-OF_FILES = ("format", "sheet", "delimiter", "quote", "escape", "header", "skip")  # have no meaning for a query
+OF_FILES = (
+    "format",
+    "sheet",
+    "delimiter",
+    "quote",
+    "escape",
+    "header",
+    "skip",
+    "footer",
+)  # have no meaning for a query
 TABLE_KEYS = (
     "path",
     "sql",
@@ -43,8 +52,10 @@ TABLE_KEYS = (
     "timezone",
     "order_key",
     "only",
+    "totals",
 )
 UNIT_PRICE = "unit_price"  # may be mapped in place of amount: amount = quantity x unit_price
+ORDER_DISCOUNT = "order_discount"  # of all lines of an order together
 DAY = "day"  # of the timestamp, as a part of an order's key
 FIRST_DAY = date(1990, 1, 1)
 
@@ -81,22 +92,34 @@ class TableConfig:
     """The config of one canonical table."""
 
     name: str
-    columns: Mapping[str, str]
-    paths: tuple[Path, ...]
-    sql: str | None
-    format: str
-    sheet: str | None
-    delimiter: str | None
-    quote: str | None
-    escape: str | None
-    header: bool
-    skip: int
-    encoding: str | None
-    date_format: str | None
-    numbers: NumberStyle
-    timezone: str | None
-    order_key: tuple[str, ...]
-    only: Mapping[str, tuple[str, ...]]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    paths: tuple[Path, ...] = ()
+    sql: str | None = None
+    format: str = "csv"
+    sheets: tuple[str, ...] = ()
+    delimiter: str | None = None
+    quote: str | None = None
+    escape: str | None = None
+    header: bool = True
+    skip: int = 0
+    footer: int = 0
+    encoding: str | None = None
+    date_format: str | None = None
+    numbers: NumberStyle = NumberStyle()
+    timezone: str | None = None
+    order_key: tuple[str, ...] = ()
+    totals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    origin: str | None = None
+
+    @property
+    def raw_columns(self) -> list[str]:
+        """Return the columns of the files that the config names."""
+        mapped = [part for source in self.columns.values() for part in self.joined.get(source, (source,))]
+        return list(
+            dict.fromkeys([*mapped, *self.totals, *self.only, *(part for part in self.order_key if part != DAY)])
+        )
 
     @property
     def key(self) -> str:
@@ -105,7 +128,9 @@ class TableConfig:
 
     @property
     def where(self) -> str:
-        """Return the raw files, for messages."""
+        """Return the raw files, or what they were read from, for messages."""
+        if self.origin is not None:
+            return self.origin
         return listing(self.paths, limit=2) if self.paths else f"{self.key}.sql"
 
 
@@ -124,18 +149,20 @@ def table_config(name: str, entry: Any, root: Path) -> TableConfig:
     if "timezone" in given:
         check_timezone(given["timezone"], f"{where}.timezone")
     order_key = _texts(given.get("order_key", ()), f"{where}.order_key", such_as=f"[receipt, {DAY}]")
+    columns, joined = _columns(name, given["columns"], bool(order_key), f"{where}.columns")
     return TableConfig(
         name=name,
-        columns=_columns(name, given["columns"], bool(order_key), f"{where}.columns"),
+        columns=columns,
         paths=paths,
         sql=str(given["sql"]).strip().rstrip(";") if "sql" in given else None,
         format=_format(given.get("format"), paths, f"{where}.format"),
-        sheet=_text(given.get("sheet"), f"{where}.sheet"),
+        sheets=_one_or_more(given.get("sheet"), f"{where}.sheet", such_as="[2009, 2010]"),
         delimiter=_mark(given.get("delimiter"), f"{where}.delimiter"),
         quote=_mark(given.get("quote"), f"{where}.quote", may_be_empty=True),
         escape=_mark(given.get("escape"), f"{where}.escape", may_be_empty=True),
         header=_flag(given.get("header", True), f"{where}.header"),
         skip=_lines(given.get("skip", 0), f"{where}.skip"),
+        footer=_lines(given.get("footer", 0), f"{where}.footer"),
         encoding=_encoding(given.get("encoding"), f"{where}.encoding"),
         date_format=_text(given.get("date_format"), f"{where}.date_format"),
         numbers=NumberStyle(
@@ -146,7 +173,9 @@ def table_config(name: str, entry: Any, root: Path) -> TableConfig:
         ),
         timezone=given.get("timezone"),
         order_key=order_key,
-        only=_only(given.get("only", {}), f"{where}.only"),
+        only=_values(given.get("only", {}), f"{where}.only", "{Currency: [EUR]}"),
+        totals=_values(given.get("totals", {}), f"{where}.totals", "{Bon: [Summe]}"),
+        joined=joined,
     )
 
 
@@ -279,17 +308,33 @@ def _check_path_or_sql(given: Mapping[str, Any], where: str) -> None:
             )
 
 
-def _columns(name: str, entry: Any, has_order_key: bool, where: str) -> dict[str, str]:
+def _values(entry: Any, where: str, such_as: str) -> dict[str, tuple[str, ...]]:
+    """Return column -> values in it that tell rows apart."""
+    if not isinstance(entry, Mapping):
+        raise InputError(
+            f"{where} is not a valid mapping", where=where, expected=f"such as {such_as}", found=repr(entry)
+        )
+    return {
+        str(_text(column, where)): _one_or_more(values, f"{where}.{column}", such_as="[Summe]")
+        for column, values in entry.items()
+    }
+
+
+def _columns(
+    name: str, entry: Any, has_order_key: bool, where: str
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Return canonical column -> column of the file, and of those that are joined from several the parts."""
     known = list(SPECS[name].columns)
     required = [column for column, spec in SPECS[name].columns.items() if spec.required and not spec.counted]
     if name == "transactions":
-        known.append(UNIT_PRICE)
+        known += [UNIT_PRICE, ORDER_DISCOUNT]
     check_keys(entry, known, required=(), where=where)
-    mapped = {
-        str(column): str(_text(source, f"{where}.{column}")).strip()
+    sources = {
+        str(column): _sources(name, column, source, f"{where}.{column}")
         for column, source in entry.items()
         if source is not None
     }
+    mapped = {column: " ".join(parts) for column, parts in sources.items()}
     if has_order_key:
         mapped.pop("order_id", None)  # made of the key
         required.remove("order_id")
@@ -303,18 +348,14 @@ def _columns(name: str, entry: Any, has_order_key: bool, where: str) -> dict[str
                 hint=f"write {UNIT_PRICE}: null (a config that begins from another may have it) or leave out amount",
             )
     check_keys(mapped, known, required, where)
-    return mapped
+    return mapped, {mapped[column]: parts for column, parts in sources.items() if column in mapped and len(parts) > 1}
 
 
-def _only(entry: Any, where: str) -> dict[str, tuple[str, ...]]:
-    if not isinstance(entry, Mapping):
-        raise InputError(
-            f"{where} is not a valid mapping", where=where, expected="such as {Currency: [EUR]}", found=repr(entry)
-        )
-    return {
-        str(column): _texts([values] if isinstance(values, str) else values or (), f"{where}.{column}", "[EUR]")
-        for column, values in entry.items()
-    }
+def _sources(table: str, column: str, entry: Any, where: str) -> tuple[str, ...]:
+    """Return the column of the file that is mapped; a time may be joined from several, such as [date, time]."""
+    is_time = column in SPECS[table].columns and SPECS[table].columns[column].type == MOMENT
+    parts = _one_or_more(entry, where, such_as="[date, time]") if is_time else (str(_text(entry, where)),)
+    return tuple(part.strip() for part in parts)
 
 
 def _text(value: Any, where: str) -> str | None:
@@ -335,6 +376,14 @@ def _texts(entry: Any, where: str, such_as: str) -> tuple[str, ...]:
     if isinstance(entry, str) or not isinstance(entry, Sequence):
         raise InputError(f"{where} is not a valid list", where=where, expected=f"such as {such_as}", found=repr(entry))
     return tuple(str(_text("" if item is None else item, where)) for item in entry)
+
+
+def _one_or_more(entry: Any, where: str, such_as: str) -> tuple[str, ...]:
+    """Take a text or a list of texts; none where there is none."""
+    if entry is None:
+        return ()
+    single = isinstance(entry, str) or not isinstance(entry, Sequence)
+    return (str(_text(entry, where)),) if single else _texts(entry, where, such_as)
 
 
 def _mark(value: Any, where: str, may_be_empty: bool = False) -> str | None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import ibis
 import ibis.expr.types as ir
 
+from features.tables import MONEY
+
 CARRIED = ("customer_id", "timestamp", "store_id", "channel")  # said of an order, and often on its first line only
 
 
@@ -27,6 +29,24 @@ def carried(lines: ir.Table, columns: Sequence[str]) -> ir.Table:
         lines = lines.mutate(**{f"{column}_carried": found.fill_null(False)})
         lines = lines.mutate(**{column: ibis.ifelse(lines[f"{column}_carried"], low, lines[column])})
     return lines
+
+
+def discounted(lines: ir.Table) -> ir.Table:
+    """Take an order's discount from its lines, in proportion to their amounts and to the last hundredth of a cent.
+
+    It may stand on one line of the order or on each.
+    """
+    order = ibis.window(group_by="order_id")
+    so_far = ibis.window(group_by="order_id", order_by="line_number", rows=(None, 0))
+    amount = ibis.greatest(lines.amount, 0)
+    lines = lines.mutate(
+        order_discount=lines.order_discount.abs().max().over(order).fill_null(0),
+        staging_share=amount.sum().over(so_far).cast("float64") / amount.sum().over(order).nullif(0).cast("float64"),
+    )
+    up_to = (lines.order_discount.cast("float64") * lines.staging_share).round(4).cast(MONEY)
+    lines = lines.mutate(staging_up_to=up_to.fill_null(0))
+    before = lines.staging_up_to.lag().over(ibis.window(group_by="order_id", order_by="line_number")).fill_null(0)
+    return lines.mutate(amount=(lines.amount - (lines.staging_up_to - before)).cast(MONEY))
 
 
 def matched(lines: ir.Table, is_return: ir.BooleanColumn, is_sale: ir.BooleanColumn) -> ir.Table:

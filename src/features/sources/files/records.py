@@ -13,7 +13,7 @@ import gzip
 import io
 import lzma
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import IO, Any
 from zipfile import BadZipFile, ZipFile
 
+import ibis
 import ibis.expr.types as ir
 
 from features.engines import DuckDB
 from features.errors import InputError, first_line, listing
 from features.sources.files.config import FORMATS, TableConfig
+from features.sources.files.values import trimmed
 from features.sources.reading import DAMAGED_WORKBOOK, literal_path, query, sql_literal
 from features.sources.shop_config import shell_value
 
@@ -37,6 +39,7 @@ ENCODINGS = ("cp1252", "cp949", "cp932", "gb18030", "big5", "cp1251")  # tried w
 BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 MOST_SKIPPED = 20  # lines above a header that are tried
 TRIED_LINES = 5_000  # on which they are tried, before all lines confirm them
+MIDNIGHT = r"[ T]00:00:00$"
 UNLIMITED = 1 << 30  # of a field; one that a lost quote makes is found by the number of columns
 DAMAGED = (OSError, EOFError, BadZipFile, lzma.LZMAError)
 
@@ -98,6 +101,7 @@ class Scan:
     fits: bool
     has_breaks: bool = False  # within a field
     has_blanks: bool = False  # lines that DuckDB takes for a row or for the header
+    repeats: int = 0  # records that repeat the header, which are none
 
 
 @dataclass(frozen=True)
@@ -120,10 +124,10 @@ def read_records(config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
     """
     csv.field_size_limit(UNLIMITED)
     if config.format == "excel":
-        parts = [_sheet(path, config, scratch / f"{config.name}-{n}.sheet.csv") for n, path in enumerate(config.paths)]
+        parts = list(sheets(config, scratch))
         config = replace(config, delimiter=",", quote='"', escape='"')
     else:
-        parts = [part for path in config.paths for part in _parts(path, config)]
+        parts = texts(config)
     with _decoded(config, parts):
         dialect, scans = _decide(config, parts)
         names = _names(config, parts, scans)
@@ -133,6 +137,43 @@ def read_records(config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
         ]
     table = query(engine, config.name, " UNION ALL ".join(sources))
     return Read(table, tuple(names), sum(scan.records for scan in scans), (_note(config, parts, scans, dialect),))
+
+
+def with_joined(read: Read, config: TableConfig) -> Read:
+    """Add the columns that the config joins from several, such as a day and a time of day."""
+    columns = {name.strip(): read.table[column] for name, column in zip(read.names, read.table.columns, strict=True)}
+    added = {name: parts for name, parts in config.joined.items() if all(part in columns for part in parts)}
+    if not added:
+        return read
+    joined = {f"joined{n}": joined_text([columns[part] for part in parts]) for n, parts in enumerate(added.values())}
+    return replace(read, table=read.table.mutate(**joined), names=(*read.names, *added))
+
+
+def joined_text(parts: Sequence[ir.Column]) -> ir.StringColumn:
+    """Join texts by a blank; a spreadsheet's midnight beside a day is left out, and so is what is empty."""
+    texts = [trimmed(part).re_replace(MIDNIGHT, "").fill_null("") for part in parts]
+    whole = texts[0]
+    for text in texts[1:]:
+        whole = ibis.ifelse(whole == "", "", (whole + " " + text).rstrip())
+    return whole
+
+
+def without_totals(read: Read, config: TableConfig) -> Read:
+    """Leave out the rows that sum up others, and count them."""
+    columns = {name.strip(): read.table[column] for name, column in zip(read.names, read.table.columns, strict=True)}
+    marks = [
+        trimmed(columns[name]).fill_null("").isin(words) for name, words in config.totals.items() if name in columns
+    ]
+    if not marks:
+        return read
+    is_total = ibis.or_(*marks)
+    rows = int(read.table.filter(is_total).count().execute())
+    return replace(
+        read,
+        table=read.table.filter(~is_total),
+        records=None if read.records is None else read.records - rows,
+        notes=(*read.notes, f"{config.name}: {rows:,} rows are totals of others (totals) and are left out"),
+    )
 
 
 def converted_query(config: TableConfig, sql: str, scratch: Path, root: Path) -> str:
@@ -150,6 +191,18 @@ def converted_query(config: TableConfig, sql: str, scratch: Path, root: Path) ->
         return sql_literal(literal_path(copy))
 
     return re.sub(r"'((?:[^']|'')+)'", convert, sql) if config.encoding else sql
+
+
+def texts(config: TableConfig) -> list[Part]:
+    """Return the text files of a table, and those within archives."""
+    return [part for path in config.paths for part in _parts(path, config)]
+
+
+def sheets(config: TableConfig, scratch: Path) -> Iterator[Part]:
+    """Yield the sheets of a table's workbooks as texts."""
+    for number, path in enumerate(config.paths):
+        for place, name in enumerate(config.sheets or (None,)):
+            yield _sheet(path, name, config, scratch / f"{config.name}-{number}-{place}.sheet.csv")
 
 
 def _parts(path: Path, config: TableConfig) -> Iterator[Part]:
@@ -218,8 +271,8 @@ def _decoded(config: TableConfig, parts: Sequence[Part]) -> Iterator[None]:
 
 def _undecoded(config: TableConfig, parts: Sequence[Part], error: UnicodeError) -> InputError:
     said = config.encoding or "utf-8"
-    part = next((part for part in parts if not _decodes(part, part.encoding)), parts[0])
-    fitting = [name for name in ENCODINGS if all(_decodes(part, name) for part in parts)]
+    part = next((part for part in parts if not decodes(part, part.encoding)), parts[0])
+    fitting = [name for name in ENCODINGS if all(decodes(part, name) for part in parts)]
     return InputError(
         f"the file is not encoded in {'UTF-8' if said == 'utf-8' else said}",
         where=part.name,
@@ -231,7 +284,7 @@ def _undecoded(config: TableConfig, parts: Sequence[Part], error: UnicodeError) 
     )
 
 
-def _decodes(part: Part, encoding: str) -> bool:
+def decodes(part: Part, encoding: str) -> bool:
     try:
         with replace(part, encoding=encoding).lines() as lines:
             while lines.read(1 << 20):
@@ -248,8 +301,8 @@ def _decide(config: TableConfig, parts: Sequence[Part]) -> tuple[Dialect, list[S
             if not lines.read(1):
                 raise InputError("the file is empty", where=part.name, expected="a header and records", found="0 bytes")
     tried: list[tuple[Dialect, list[Scan]]] = []
-    for dialect in _candidates(config, parts):
-        scans = [_scan(part, dialect, config) for part in parts]
+    for dialect in candidates(config, parts):
+        scans = [scan(part, dialect, config) for part in parts]
         if all(scan.fits for scan in scans):
             _check_breaks(config, parts, dialect, scans)
             return dialect, scans
@@ -257,7 +310,7 @@ def _decide(config: TableConfig, parts: Sequence[Part]) -> tuple[Dialect, list[S
     raise _ragged(config, parts, *tried[0])
 
 
-def _candidates(config: TableConfig, parts: Sequence[Part]) -> list[Dialect]:
+def candidates(config: TableConfig, parts: Sequence[Part]) -> list[Dialect]:
     if config.delimiter is not None:
         delimiters = [config.delimiter]
     else:
@@ -275,20 +328,38 @@ def _candidates(config: TableConfig, parts: Sequence[Part]) -> list[Dialect]:
 
 
 def _reader(part_lines: IO[str], dialect: Dialect, config: TableConfig, lines: int | None = None) -> Any:
-    """Return the reader of the records below the lines to skip; of the first `lines` only, where that is given."""
+    """Return the reader of the records between the lines to skip; of the first `lines` only, where that is given."""
     for _ in range(config.skip):
         part_lines.readline()
-    return dialect.reader(part_lines if lines is None else islice(part_lines, lines))
+    if lines is not None:
+        return dialect.reader(islice(part_lines, lines))
+    return dialect.reader(_above(part_lines, config.footer) if config.footer else part_lines)
 
 
-def _is_blank(record: list[str]) -> bool:
+def _above(lines: Iterable[str], footer: int) -> Iterator[str]:
+    """Yield the lines without the last ones; empty lines do not count."""
+    held: deque[str] = deque()
+    written = 0
+    for line in lines:
+        held.append(line)
+        written += bool(line.strip())
+        while written > footer:
+            written -= bool(held[0].strip())
+            yield held.popleft()
+
+
+def is_blank(record: list[str]) -> bool:
     return len(record) < 2 and not any(map(str.strip, record))
 
 
 def _records(part: Part, dialect: Dialect, config: TableConfig, lines: int | None = None) -> Iterator[list[str]]:
-    """Yield the records of a part, its header among them; no blank lines."""
+    """Yield the records of a part, its header once among them; no blank lines."""
     with part.lines() as text:
-        yield from (record for record in _reader(text, dialect, config, lines) if not _is_blank(record))
+        records = (record for record in _reader(text, dialect, config, lines) if not is_blank(record))
+        header = next(records, None)
+        if header is not None:
+            yield header
+            yield from (record for record in records if not (config.header and record == header))
 
 
 def _has_quoted(part: Part, dialect: Dialect, config: TableConfig, lines: int | None) -> bool:
@@ -304,31 +375,33 @@ def _header(part: Part, dialect: Dialect, config: TableConfig) -> list[str]:
         return []
 
 
-def _scan(part: Part, dialect: Dialect, config: TableConfig, lines: int | None = None) -> Scan:
+def scan(part: Part, dialect: Dialect, config: TableConfig, lines: int | None = None) -> Scan:
     """Read the records of a part, or those of its first `lines`, of which the last may be cut off."""
     header = _header(part, dialect, config)
     names = [name.strip() for name in header] if config.header else [str(n + 1) for n in range(len(header))]
     widths: Counter[int] = Counter()
-    blank, has_blanks = 0, len(header) == 1
+    blank, has_blanks, repeats = 0, len(header) == 1, -int(config.header)
     with part.lines() as text:
         reader = _reader(text, dialect, config, lines)
         try:
             for record in reader:
-                if _is_blank(record):
+                if is_blank(record):
                     blank += 1
                     has_blanks |= bool(record) or not widths
                 else:
                     widths[len(record)] += 1
+                    repeats += config.header and record == header
         except csv.Error:
             if reader.line_num != lines:
                 return Scan(tuple(names), 0, fits=False)
         read = reader.line_num
     return Scan(
         header=tuple(names),
-        records=max(0, widths.total() - config.header),
+        records=max(0, widths.total() - config.header - max(0, repeats)),
         fits=set(widths) <= {len(header)} and (bool(dialect.quote) or not _has_quoted(part, dialect, config, lines)),
         has_breaks=read > widths.total() + blank,
         has_blanks=has_blanks,
+        repeats=max(0, repeats),
     )
 
 
@@ -336,7 +409,7 @@ def _check_breaks(config: TableConfig, parts: Sequence[Part], dialect: Dialect, 
     """Refuse quotes that join lines, where the same lines are whole without them."""
     if config.quote is not None or not any(scan.has_breaks for scan in scans):
         return
-    plain = [_scan(part, replace(dialect, quote=""), config) for part in parts]
+    plain = [scan(part, replace(dialect, quote=""), config) for part in parts]
     if all(scan.fits for scan in plain):
         key = f"{config.key}.quote"
         joined, single = (sum(scan.records for scan in each) for each in (scans, plain))
@@ -372,11 +445,11 @@ def _skip_of_texts(config: TableConfig, parts: Sequence[Part]) -> int | None:
     """
 
     def fits(dialect: Dialect, tried: TableConfig, lines: int | None = None) -> bool:
-        scans = (_scan(part, dialect, tried, lines) for part in parts)
+        scans = (scan(part, dialect, tried, lines) for part in parts)
         return all(scan.fits and scan.records and _may_be_header(scan.header, config) for scan in scans)
 
     for tried in _skipping_more(config):
-        dialects = [dialect for dialect in _candidates(tried, parts) if fits(dialect, tried, TRIED_LINES)]
+        dialects = [dialect for dialect in candidates(tried, parts) if fits(dialect, tried, TRIED_LINES)]
         if dialects:
             return tried.skip if any(fits(dialect, tried) for dialect in dialects) else None
     return None
@@ -402,7 +475,7 @@ def _skipping_more(config: TableConfig) -> Iterator[TableConfig]:
 
 def _may_be_header(names: Sequence[str], config: TableConfig) -> bool:
     """Check that there are several columns, one of them mapped if the file names its columns."""
-    named = not config.header or any(name.strip() in config.columns.values() for name in names)
+    named = not config.header or any(name.strip() in config.raw_columns for name in names)
     return len(names) > 1 and named
 
 
@@ -411,7 +484,7 @@ def _first_misfit(part: Part, dialect: Dialect, config: TableConfig, width: int)
         reader = _reader(lines, dialect, config)
         try:
             for record in reader:
-                if len(record) != width and not _is_blank(record):
+                if len(record) != width and not is_blank(record):
                     return config.skip + reader.line_num, f"{len(record)} columns: {listing(record)}"
         except csv.Error as error:
             return config.skip + reader.line_num, str(error)
@@ -424,7 +497,7 @@ def _names(config: TableConfig, parts: Sequence[Part], scans: Sequence[Scan]) ->
     for scan in scans[1:]:
         names += [name for name in scan.header if name not in names]
     for part, scan in zip(parts, scans, strict=True):
-        lacking = [name for name in config.columns.values() if name in names and name not in scan.header]
+        lacking = [name for name in config.raw_columns if name in names and name not in scan.header]
         if lacking:
             raise InputError(
                 f"a file of {config.name} lacks the column {lacking[0]!r} that others have",
@@ -438,7 +511,7 @@ def _names(config: TableConfig, parts: Sequence[Part], scans: Sequence[Scan]) ->
 def _source(part: Part, scan: Scan, dialect: Dialect, config: TableConfig, copy: Path, names: Sequence[str]) -> str:
     """Return the query that reads a part: the file itself where DuckDB can, or else a copy in UTF-8."""
     path, compression = part.path, part.compression
-    if compression is None or not part.is_utf8 or config.skip or scan.has_blanks:
+    if compression is None or not part.is_utf8 or config.skip or config.footer or scan.has_blanks or scan.repeats:
         with copy.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(_records(part, dialect, config))
         path, compression, dialect = copy, "none", STANDARD
@@ -455,25 +528,26 @@ def _source(part: Part, scan: Scan, dialect: Dialect, config: TableConfig, copy:
 
 def _note(config: TableConfig, parts: Sequence[Part], scans: Sequence[Scan], dialect: Dialect) -> str:
     encodings = listing(dict.fromkeys("UTF-8" if part.is_utf8 else part.encoding for part in parts))
-    records = sum(scan.records for scan in scans)
-    return f"{config.name}: {records:,} records of {len(parts):,} files; {dialect}, {encodings}"
+    records, repeats = sum(scan.records for scan in scans), sum(scan.repeats for scan in scans)
+    repeated = f"; {repeats:,} further lines repeat the header and are left out" if repeats else ""
+    return f"{config.name}: {records:,} records of {len(parts):,} files; {dialect}, {encodings}{repeated}"
 
 
-def _sheet(path: Path, config: TableConfig, copy: Path) -> Part:
-    """Return a sheet of a workbook as text: a line for each row, so that numbers of lines are those of rows."""
+def sheet_names(path: Path) -> list[str]:
+    """Return the names of a workbook's sheets."""
     from openpyxl import load_workbook  # takes a while to import
 
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-        name = config.sheet or book.sheetnames[0]
-        if name not in book.sheetnames:
-            raise InputError(
-                f"the workbook has no sheet {name!r}", where=str(path), hint=f"its sheets: {listing(book.sheetnames)}"
-            )
-        with copy.open("w", encoding="utf-8", newline="") as file:
-            rows = _cells(book[name].iter_rows(values_only=True), config.skip)
-            csv.writer(file, lineterminator="\n").writerows(rows)
+    with _whole_workbook(path):
+        book = load_workbook(path, read_only=True)
+        names = list(book.sheetnames)
         book.close()
+    return names
+
+
+@contextmanager
+def _whole_workbook(path: Path) -> Iterator[None]:
+    try:
+        yield
     except InputError:
         raise
     except DAMAGED_WORKBOOK as error:
@@ -484,6 +558,23 @@ def _sheet(path: Path, config: TableConfig, copy: Path) -> Part:
             found=first_line(error),
             hint="it may be truncated: copy or save it again",
         ) from None
+
+
+def _sheet(path: Path, sheet: str | None, config: TableConfig, copy: Path) -> Part:
+    """Return a sheet of a workbook as text: a line for each row, so that numbers of lines are those of rows."""
+    from openpyxl import load_workbook  # takes a while to import
+
+    with _whole_workbook(path):
+        book = load_workbook(path, read_only=True, data_only=True)
+        name = sheet or book.sheetnames[0]
+        if name not in book.sheetnames:
+            raise InputError(
+                f"the workbook has no sheet {name!r}", where=str(path), hint=f"its sheets: {listing(book.sheetnames)}"
+            )
+        with copy.open("w", encoding="utf-8", newline="") as file:
+            rows = _cells(book[name].iter_rows(values_only=True), config.skip)
+            csv.writer(file, lineterminator="\n").writerows(rows)
+        book.close()
     return Part(f"{path}, sheet {name}", copy, lambda: copy.open("rb"), "utf-8-sig", "none")
 
 

@@ -1,0 +1,72 @@
+"""`experiments init my_shop path=sales.csv`: guess how the user's own tables are mapped, and show what that gives."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from experiments.commands.compose import open_session
+from experiments.workflow.data import first_rows_text, profile, profile_text
+from experiments.workflow.init import check_known, write_mapping
+from experiments.workflow.shipped import CONF
+from features.errors import InputError, did_you_mean
+from features.sources.guess import Draft
+from features.sources.shop_config import shell_value
+
+USAGE = "experiments init my_shop path=sales.csv"
+KEYS = ("path", "currency", "timezone")
+
+
+def main(arguments: Sequence[str]) -> None:
+    shop, given, folder = _read(arguments)
+    written = write_mapping(shop, folder=folder, answer=_asked if sys.stdin.isatty() else None, **given)
+    print(f"{written.file} is written: read it, as each line is a guess\n")
+    print(written.draft.text(written.header))
+    check_known(written)
+    own = "" if Path(os.path.abspath(folder)) == CONF else f"--config-dir {folder} "
+    session = open_session(data=shop, overrides=_guesses(written.draft), config_dir=folder if own else None)
+    held = profile(session)
+    print(profile_text(held))
+    print(f"\n{first_rows_text(session)}")
+    for key in written.draft.open_keys:
+        print(f"\nfill in {key}: {written.place(key)}; {written.draft[key].comment}")
+    print(f"\nnext: experiments data {own}data={shop}")
+
+
+def _read(arguments: Sequence[str]) -> tuple[str, dict[str, str], str]:
+    """Return the shop, the keys that are given and the configuration folder."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--config-dir", "-cd", default="conf")
+    flags, words = parser.parse_known_args(list(arguments))
+    names = [word for word in words if "=" not in word and not word.startswith("-")]
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    for key in given:
+        if key not in KEYS:
+            raise InputError(f"init has no key {key!r}", where="experiments init", hint=did_you_mean(key, KEYS))
+    if len(names) != 1 or not given.get("path"):
+        raise InputError(
+            "init needs the name of a shop and the path of its tables",
+            where="experiments init",
+            expected=USAGE,
+            found=shlex.join(arguments) or "nothing",
+        )
+    return names[0], {key: value for key, value in given.items() if value}, flags.config_dir
+
+
+def _guesses(draft: Draft) -> list[str]:
+    """Return overrides that stand in for what is to be filled in."""
+    return [f"data.{key}={shlex.split(shell_value(draft[key].value))[0]}" for key in draft.open_keys]
+
+
+def _asked(draft: Draft) -> Draft:
+    """Ask at the terminal for what no table says; an empty answer leaves it open."""
+    for key in draft.open_keys:
+        answer = input(f"{key} ({draft[key].comment}): ").strip()
+        if answer:
+            draft.add(key, replace(draft[key], value=answer, is_open=False, evidence="as answered", others=()))
+    return draft

@@ -1,0 +1,130 @@
+"""A mapping for the user's own tables: guessed, written to a file with what speaks for each line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+from experiments.workflow.shipped import CONF
+from features.errors import InputError
+from features.sources.guess import Draft, guess
+from features.sources.shop_config import check_shop_name
+from features.writing import replacing
+
+TEMPLATE = "files"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A mapping on disk.
+
+    Attributes
+    ----------
+    file : pathlib.Path
+    draft : Draft
+    header : str
+        Comment that the file begins with.
+    """
+
+    file: Path
+    draft: Draft
+    header: str
+
+    def place(self, key: str) -> str:
+        """Return the file and the line of a key, for messages."""
+        return f"{self.file}, line {self.draft.line_of(key, self.header)}"
+
+
+def write_mapping(
+    shop: str,
+    path: str,
+    folder: str | Path = "conf",
+    currency: str | None = None,
+    timezone: str | None = None,
+    answer: Callable[[Draft], Draft] | None = None,
+) -> Written:
+    """Guess how a shop's tables are mapped, and write it to <folder>/data/<shop>.yaml.
+
+    Parameters
+    ----------
+    shop : str
+        Lower-case letters, digits and _.
+    path : str
+        A file, several with commas between them, a pattern or a folder.
+    folder : path
+        A configuration folder; made where it is missing.
+    currency, timezone : str, optional
+        Those of the shop, where they are known.
+    answer : callable, optional
+        Of the draft: fills in what no table says, such as by asking.
+
+    Raises
+    ------
+    InputError
+        If the file is there already, or the path has no lines of orders.
+    """
+    check_shop_name(shop, "the name of the shop")
+    file = Path(folder) / "data" / f"{shop}.yaml"
+    taken = file if file.exists() else CONF / "data" / f"{shop}.yaml"
+    if taken.exists():
+        raise InputError(
+            f"there is a mapping of {shop} already, and init does not write over it",
+            where=str(taken),
+            hint=f"choose another name, or take it away first: mv {file} {file}.old"
+            if taken == file
+            else "choose another name: this one comes with the project",
+        )
+    template = yaml.safe_load((CONF / "data" / f"{TEMPLATE}.yaml").read_text(encoding="utf-8"))
+    with TemporaryDirectory() as scratch:
+        draft = guess(shop, path, template, Path(scratch), currency, timezone)
+    written = Written(file, answer(draft) if answer else draft, _header(shop, path, folder))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as partial:
+        partial.write_text(written.draft.text(written.header), encoding="utf-8")
+    return written
+
+
+def check_known(written: Written) -> None:
+    """Refuse to go on with a mapping that lacks what no column says, or that cannot be staged.
+
+    Raises
+    ------
+    InputError
+        It names the lines to edit.
+    """
+    unknown, problem = written.draft.unknown(), written.draft.problem
+    if unknown:
+        raise InputError(
+            f"these tables do not say all that a mapping needs: {', '.join(key.rpartition('.')[2] for key in unknown)}",
+            where=written.place(unknown[0]),
+            expected="a column for each ???",
+            found="\n            ".join(
+                f"line {written.draft.line_of(key, written.header)}: {written.draft[key].evidence}" for key in unknown
+            ),
+            hint="fill in these lines, or name further files: path=FOLDER",
+        )
+    if problem is not None:
+        keys = re.findall(r"data\.([\w.]+)=", problem.hint or "")
+        there = [key for key in keys if written.draft.has(key)]
+        raise InputError(
+            problem.problem,
+            where=f"{written.place(there[0]) if there else written.file}; {problem.where}",
+            expected=problem.expected,
+            found=problem.found,
+            hint=f"edit the mapping, where data. is its top: {problem.hint}" if problem.hint else None,
+        )
+
+
+def _header(shop: str, path: str, folder: str | Path) -> str:
+    own = "" if Path(os.path.abspath(folder)) == CONF else f"--config-dir {folder} "
+    return (
+        f"How the tables of {shop} are read, as `experiments init` guessed it from {path}. Comments say what speaks "
+        "for a line, and what else it could be. Keys that are not here are those of data=files, which explains them.\n"
+        f"Fill in each ???, then type: experiments data {own}data={shop}"
+    )

@@ -1,0 +1,82 @@
+"""Tables of a database, by a mapping of columns: read into Parquet, and then as files are.
+
+conf/data/database.yaml explains the keys. Each module here is one question: what the config says (`config`), what the
+address is and hides (`address`), what is sent to the database (`statements`, `connections`), how rows come (`batches`)
+and what was read before (`store`). Columns, rules and values are those of `files`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from features.engines import DuckDB
+from features.errors import InputError
+from features.sources.database.config import read_since, request
+from features.sources.files import Files
+from features.sources.raw import Raw
+from features.sources.shop_config import ShopConfig, check_keys
+from features.tables import SPECS
+
+if TYPE_CHECKING:
+    from features.sources.database.store import Reading
+
+
+class Database(Files):
+    """Tables of a database that SQLAlchemy, ADBC or DuckDB reads.
+
+    Parameters
+    ----------
+    shop : ShopConfig
+    options : mapping
+        The keys of conf/data/database.yaml.
+
+    Raises
+    ------
+    InputError
+        If the config is wrong. The database is not opened yet.
+    """
+
+    required: ClassVar[tuple[str, ...]] = ("url", *Files.required)
+    optional: ClassVar[tuple[str, ...]] = ("password", "read_since", *Files.optional)
+
+    def __init__(self, shop: ShopConfig, options: Mapping[str, Any]) -> None:
+        # SQLAlchemy takes half a second to import, which other sources need not wait for
+        from features.sources.database.address import address
+
+        if options["path"] is not None:
+            raise InputError(
+                "data.path is about files", where="data.path", found=str(options["path"]), hint="remove it"
+            )
+        self.address = address(options["url"], options["password"])
+        self.since = read_since(options["read_since"])
+        check_keys(options["tables"], SPECS, required=["transactions"], where="data.tables")
+        declared = {name: entry for name, entry in options["tables"].items() if entry is not None}
+        wanted = {name: request(name, entry, self.address) for name, entry in declared.items()}
+        super().__init__(shop, {**options, "tables": {name: mapping for name, (_, mapping) in wanted.items()}})
+        self.requests = {name: each for name, (each, _) in wanted.items()}
+        self._reading: Reading | None = None
+
+    def content(self, cache: Path) -> str:
+        """Return the digest of the rows that were read last, after reading the database where that is due."""
+        from features.sources.database.store import Store
+
+        self._reading = Store(cache / "database", self.address).reading(list(self.requests.values()), self.since)
+        return "\n".join(self._reading.tables[name].content for name in self.requests)
+
+    def tables(self, engine: DuckDB, scratch: Path) -> dict[str, Raw]:
+        if self._reading is None:
+            raise RuntimeError("content() reads the database before tables() maps it")
+        self.configs = [
+            replace(
+                config,
+                sql=None,
+                format="parquet",
+                paths=(self._reading.path(config.name),),
+                origin=self.requests[config.name].where,
+            )
+            for config in self.configs
+        ]
+        return super().tables(engine, scratch)

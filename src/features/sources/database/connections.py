@@ -1,0 +1,338 @@
+"""Connections to databases: one transaction, which only reads and sees one state of all tables."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import duckdb
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
+
+from features.engines import duckdb_file
+from features.errors import InputError, did_you_mean, first_line, listing
+from features.sources.database.address import EXPECTED, Address
+from features.sources.database.batches import BATCH_ROWS, batch
+from features.sources.database.statements import NEWEST, Newer, counted, selected
+from features.sources.reading import sql_name
+
+ADBC = "adbc"
+REFUSALS = ("password", "authentication", "access denied", "login")  # words of a server that does answer
+CONNECT_SECONDS = 10
+DRIVERS = {"postgresql": "psycopg"}  # of an address that names none
+PACKAGES = {  # backend -> what pip installs, where the driver's name does not say it
+    "postgresql": "psycopg[binary]",
+    "mysql": "pymysql",
+    "mariadb": "pymysql",
+    "mssql": "pyodbc",
+    "oracle": "oracledb",
+    "snowflake": "snowflake-sqlalchemy",
+    "bigquery": "sqlalchemy-bigquery",
+    "redshift": "sqlalchemy-redshift",
+}
+# What a transaction begins with. Others are opened as they are: their user should not be allowed to write.
+BEGIN = {
+    "postgresql": (
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        "SET LOCAL TIME ZONE 'UTC'",
+    ),
+    "sqlite": ("BEGIN",),
+}
+
+
+class Connection(Protocol):
+    """An open database."""
+
+    def batches(self, sql: str, newer: Newer | None = None) -> Iterator[pa.RecordBatch]:
+        """Read a query's rows, or only those from a value on; the first batch names the columns, rows or not."""
+
+    def count(self, sql: str) -> int:
+        """Return the number of a query's rows."""
+
+    def quoted(self, name: str) -> str:
+        """Return a name as the database quotes it."""
+
+    def tables(self) -> list[str]:
+        """Return the names of its tables and views."""
+
+
+class SQLAlchemyConnection:
+    """Any database that SQLAlchemy has a dialect for, read by a cursor of the server where it has such."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def batches(self, sql: str, newer: Newer | None = None) -> Iterator[pa.RecordBatch]:
+        statement = sa.text(selected(_without_parameters(sql), newer, f":{NEWEST}"))
+        if newer is not None:
+            statement = statement.bindparams(**{NEWEST: newer.value})
+        streamed = {"stream_results": True, "max_row_buffer": BATCH_ROWS}
+        with self._connection.execute(statement, execution_options=streamed) as result:
+            names = list(result.keys())
+            yield batch(names, [])
+            for rows in result.partitions(BATCH_ROWS):
+                yield batch(names, rows)
+
+    def count(self, sql: str) -> int:
+        return int(self._connection.execute(sa.text(counted(_without_parameters(sql)))).scalar_one())
+
+    def quoted(self, name: str) -> str:
+        return str(self._connection.dialect.identifier_preparer.quote(name))
+
+    def tables(self) -> list[str]:
+        with self._connection.engine.connect() as another:  # this one's transaction may have failed
+            found = sa.inspect(another)
+            return [*found.get_table_names(), *found.get_view_names()]
+
+
+class ArrowConnection:
+    """A database whose driver gives Arrow: DuckDB, and those of ADBC.
+
+    Parameters
+    ----------
+    cursor : cursor of the driver
+    reader : callable
+        Function of the cursor that returns a reader of batches.
+    """
+
+    def __init__(self, cursor: Any, reader: Callable[[Any], pa.RecordBatchReader]) -> None:
+        self._cursor = cursor
+        self._reader = reader
+
+    def batches(self, sql: str, newer: Newer | None = None) -> Iterator[pa.RecordBatch]:
+        self._cursor.execute(selected(sql, newer, newer.literal() if newer else ""))
+        with self._reader(self._cursor) as reader:
+            yield pa.RecordBatch.from_pylist([], schema=reader.schema)
+            yield from reader
+
+    def count(self, sql: str) -> int:
+        self._cursor.execute(counted(sql))
+        return int(self._cursor.fetchone()[0])
+
+    def quoted(self, name: str) -> str:
+        return sql_name(name)
+
+    def tables(self) -> list[str]:
+        self._cursor.execute(
+            "SELECT table_name FROM information_schema.tables "
+            "WHERE table_schema NOT IN ('information_schema', 'pg_catalog') ORDER BY table_name"
+        )
+        return [name for (name,) in self._cursor.fetchall()]
+
+
+@contextmanager
+def connected(address: Address, scratch: Path) -> Iterator[Connection]:
+    """Open a database for reading, within one transaction that is given up at the end.
+
+    Parameters
+    ----------
+    address : Address
+    scratch : Path
+        Folder for what a database within this process spills.
+
+    Raises
+    ------
+    InputError
+        If its driver is missing, it does not answer, or it refuses the user.
+    """
+    if address.backend == "duckdb":
+        opened = _duckdb(address, scratch)
+    elif address.driver == ADBC:
+        opened = _adbc(address)
+    else:
+        opened = _sqlalchemy(address)
+    with opened as connection:
+        yield connection
+
+
+@contextmanager
+def explained(connection: Connection, address: Address, where: str, table: str | None) -> Iterator[None]:
+    """Raise a message in the user's words where a database refuses a query.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        yield
+    except (SQLAlchemyError, duckdb.Error, pa.ArrowException) as error:
+        raise _refused(error, connection, address, where, table) from None
+    except Exception as error:
+        if not _is_of_adbc(error):
+            raise
+        raise _refused(error, connection, address, where, table) from None
+
+
+def _refused(error: Exception, connection: Connection, address: Address, where: str, table: str | None) -> InputError:
+    hint = f"try the query in a client of {address.backend}"
+    if table is not None:
+        try:
+            tables = connection.tables()
+        except Exception:  # the connection is gone
+            tables = []
+        name = table.rpartition(".")[2]
+        if name not in tables:
+            hint = did_you_mean(name, tables) if tables else "see whether the user may read it"
+    return InputError(
+        "the database refuses the query" if table is None else f"the database does not give the table {table}",
+        where=where,
+        expected="a query that it can run" if table is None else "a table or view that the user may read",
+        found=address.hidden(_said(error)),
+        hint=hint,
+    )
+
+
+def _said(error: BaseException) -> str:
+    """Return the driver's own words, without the statement that SQLAlchemy adds."""
+    return first_line(getattr(error, "orig", None) or error)
+
+
+@contextmanager
+def _duckdb(address: Address, scratch: Path) -> Iterator[Connection]:
+    path = _file(address)
+    try:
+        connection = duckdb_file(path, scratch)
+    except duckdb.Error as error:
+        raise InputError(
+            "the file cannot be opened as a DuckDB database",
+            where=f"data.url={address.shown}",
+            expected="a database of DuckDB that no other process writes",
+            found=first_line(error),
+            hint="end the process that has it open, or give the path of another file",
+        ) from None
+    try:
+        connection.begin()
+        yield ArrowConnection(connection, lambda cursor: cursor.to_arrow_reader(BATCH_ROWS))
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _adbc(address: Address) -> Iterator[Connection]:
+    module = f"adbc_driver_{address.backend}"
+    try:
+        driver = import_module(f"{module}.dbapi")
+    except ImportError:
+        raise _no_driver(address, module, module.replace("_", "-")) from None
+    if address.backend == "sqlite":
+        uri = _read_only(_file(address))
+    else:
+        rendered = address.url.set(drivername=address.backend).render_as_string(hide_password=False)
+        uri = rendered.replace(" ", "%20")  # which SQLAlchemy leaves, and libpq refuses
+    with _reached(address):
+        connection = driver.connect(uri)
+    with connection, connection.cursor() as cursor:
+        for statement in BEGIN.get(address.backend, ()) if address.backend != "sqlite" else ():
+            cursor.execute(statement)
+        yield ArrowConnection(cursor, lambda cursor: cursor.fetch_record_batch())
+
+
+@contextmanager
+def _sqlalchemy(address: Address) -> Iterator[Connection]:
+    engine = _engine(address)
+    with _reached(address):
+        connection = engine.connect()
+    try:
+        for statement in BEGIN.get(address.backend, ()):
+            connection.exec_driver_sql(statement)
+        yield SQLAlchemyConnection(connection)
+    finally:
+        connection.close()
+        engine.dispose()
+
+
+def _engine(address: Address) -> sa.Engine:
+    url, options = address.url, dict[str, Any]()
+    if address.driver is None and address.backend in DRIVERS:
+        url = url.set(drivername=f"{address.backend}+{DRIVERS[address.backend]}")
+    if address.backend == "postgresql" and "connect_timeout" not in url.query:
+        options["connect_args"] = {"connect_timeout": CONNECT_SECONDS}
+    if address.backend == "sqlite":
+        options["creator"] = partial(sqlite3.connect, _read_only(_file(address)), uri=True)
+    try:
+        return sa.create_engine(url, poolclass=sa.NullPool, **options)
+    except (ImportError, NoSuchModuleError) as error:
+        package = PACKAGES.get(address.backend, address.driver or f"sqlalchemy-{address.backend}")
+        raise _no_driver(address, getattr(error, "name", None) or address.url.drivername, package) from None
+    except SQLAlchemyError as error:
+        raise InputError(
+            "data.url is not a valid address of a database",
+            where=f"data.url={address.shown}",
+            expected=EXPECTED,
+            found=address.hidden(first_line(error)),
+        ) from None
+
+
+def _no_driver(address: Address, missing: str, package: str) -> InputError:
+    return InputError(
+        f"{address.backend} needs a package that is not installed",
+        where=f"data.url={address.shown}",
+        expected=f"the driver {missing}",
+        found="no module of that name",
+        hint=f"pip install '{package}'",
+    )
+
+
+@contextmanager
+def _reached(address: Address) -> Iterator[None]:
+    """Raise a message in the user's words where a database cannot be opened."""
+    try:
+        yield
+    except Exception as error:
+        if not (isinstance(error, (SQLAlchemyError, sqlite3.Error)) or _is_of_adbc(error)):
+            raise
+        raise _unreached(address, address.hidden(_said(error))) from None
+
+
+def _unreached(address: Address, said: str) -> InputError:
+    if any(word in said.lower() for word in REFUSALS):
+        return InputError(
+            "the database refuses the user",
+            where=f"data.url={address.shown}",
+            expected="a user who may read, with the right password",
+            found=said,
+            hint="export SHOP_DB_PASSWORD='...', write password: ${oc.env:SHOP_DB_PASSWORD}, and see user and database",
+        )
+    return InputError(
+        "the database does not answer",
+        where=f"data.url={address.shown}",
+        expected="a server that accepts connections at this host and port",
+        found=said,
+        hint="see whether it runs, and whether host, port and name in data.url are right",
+    )
+
+
+def _is_of_adbc(error: Exception) -> bool:
+    return type(error).__module__.startswith("adbc_driver_manager")
+
+
+def _file(address: Address) -> Path:
+    """Return the file of a database within this process: to open one that is absent would make it."""
+    path = Path(str(address.url.database or "")).expanduser()
+    if not address.url.database or not path.is_file():
+        there: Sequence[Path] = list(path.parent.iterdir()) if path.parent.is_dir() else []
+        beside = [file.name for file in there if file.is_file() and not file.name.startswith(".")]
+        raise InputError(
+            f"there is no database file {path}",
+            where=f"data.url={address.shown}",
+            expected=f"{address.backend}:///path from the working folder, or {address.backend}:////path from the root",
+            found=listing(beside) if beside else f"no file in {path.parent}",
+            hint=did_you_mean(path.name, beside) if beside else "give the path of the file",
+        )
+    return path
+
+
+def _read_only(path: Path) -> str:
+    return f"file:{quote(str(path.absolute()))}?mode=ro"
+
+
+def _without_parameters(sql: str) -> str:
+    """Escape what SQLAlchemy would take for a parameter."""
+    return sql.replace(":", r"\:")

@@ -1,0 +1,86 @@
+"""What the values of each column look like, counted over all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import ibis.expr.types as ir
+
+from features.sources.guess.opened import Opened
+
+SIGN = r"(\p{Sc}|[A-Z]{3}|R\$|kr\.?|zł|Kč|Fr\.?)?"
+NUMBER = rf"^[(]?[-+]?[\s\p{{Z}}]*{SIGN}[\s\p{{Z}}]*[-+]?[0-9][0-9.,'\s\p{{Z}}]*{SIGN}[)]?-?$"
+WHOLE = r"^-?[0-9]+(\.0+)?$"
+CLOCK = r"^[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(\s?[AaPp][Mm])?$"
+LETTER = r"[^0-9\s.,:;/()-]"  # a class of all letters is so large that patterns with it are slow
+DATED = (
+    r"^([0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}\b.*|(19|20)[0-9]{2}(0[1-9]|1[0-2])([0-2][0-9]|3[01])([0-9]{6})?"
+    rf"|[0-9]{{1,2}}[- ]{LETTER}{{3,9}}\.?[- ][0-9]{{2,4}}\b.*"
+    rf"|({LETTER}{{3}},? )?({LETTER}{{3,9}} [0-9]{{1,2}}|[0-9]{{1,2}} {LETTER}{{3,9}}),? [0-9]{{4}}\b.*)$"
+)
+MOST = 0.98  # of the values, as a few may be dirt
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Counts of one column.
+
+    Attributes
+    ----------
+    filled, distinct : int
+        Rows with a value, and different values.
+    number, whole, clock, dated : float
+        Share of the values that look like a number of any style, a whole number, a time of day, a date.
+    """
+
+    name: str
+    filled: int
+    distinct: int
+    number: float
+    whole: float
+    clock: float
+    dated: float
+
+    @property
+    def is_number(self) -> bool:
+        return self.filled > 0 and self.number >= MOST
+
+
+def facts_of(opened: Opened) -> dict[str, Facts]:
+    """Count all columns in one pass."""
+    table = opened.table
+    figures = dict(_figures(opened))
+    if not figures:
+        return {}
+    row: Mapping[str, int] = table.aggregate(**figures).to_pyarrow().to_pylist()[0]
+    found = {}
+    for number, name in enumerate(opened.columns):
+        filled = row[f"filled.{number}"] or 0
+        shares = {
+            what: (row[f"{what}.{number}"] or 0) / max(filled, 1) for what in ("number", "whole", "clock", "dated")
+        }
+        found[name] = Facts(name, filled, row[f"distinct.{number}"] or 0, **shares)
+    return found
+
+
+def _figures(opened: Opened) -> Iterator[tuple[str, ir.Value]]:
+    for number, name in enumerate(opened.columns):
+        values = opened.table[name]
+        yield f"filled.{number}", values.count()
+        yield f"distinct.{number}", values.nunique()
+        for what, pattern in (("number", NUMBER), ("whole", WHOLE), ("clock", CLOCK), ("dated", DATED)):
+            yield f"{what}.{number}", values.re_search(pattern).cast("int64").sum()
+
+
+def examples(opened: Opened, name: str, limit: int = 3) -> list[str]:
+    """Return the most frequent values of a column."""
+    return list(frequencies(opened, name, limit))
+
+
+def frequencies(opened: Opened, name: str, limit: int) -> dict[str, int]:
+    """Return the most frequent values of a column, with their rows."""
+    values = opened.table.select(value=opened.table[name]).filter(lambda rows: rows.value.notnull())
+    counted = values.group_by("value").aggregate(rows=values.count())
+    top = counted.order_by([counted.rows.desc(), counted.value]).limit(limit).to_pyarrow().to_pylist()
+    return {row["value"]: row["rows"] for row in top}

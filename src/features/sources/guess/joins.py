@@ -1,0 +1,117 @@
+"""Tables that belong together: the one with the lines of orders, and those that say more about each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from features.engines import DuckDB
+from features.errors import listing
+from features.sources.guess.facts import Facts, facts_of
+from features.sources.guess.mapping import Guess
+from features.sources.guess.opened import ROW, Opened
+from features.sources.guess.words import ROLES, score
+from features.sources.reading import sql_name
+
+WANTED = ("timestamp", "customer_id", "order_id")  # that lines need, from whichever table has them
+NAMED = 0.5
+MET = 0.5  # share of the lines' keys that another table has, from which the two belong together
+ONE_EACH = 0.98  # customers per order, from which the id is given anew with each
+
+
+@dataclass
+class _Joined:
+    """The lines so far, and the tables that were joined to them."""
+
+    opened: Opened
+    facts: dict[str, Facts]
+    parts: list[tuple[Opened, str, list[str]]]  # table, key, columns that it adds
+
+
+def joined_tables(tables: Sequence[Opened], engine: DuckDB) -> tuple[Opened, list[str]]:
+    """Return the lines of orders with what other tables say about them, and notes on tables that are not used."""
+    if len(tables) == 1:
+        return tables[0], []
+    facts = {table.name: facts_of(table) for table in tables}
+    lines = max(tables, key=lambda table: (_is_lines(facts[table.name]), table.rows))
+    joined = _Joined(lines, dict(facts[lines.name]), [])
+    others = [table for table in tables if table is not lines and table.source and lines.source]
+    for role in WANTED:
+        if _best(joined.facts, role) < NAMED:
+            _join(joined, others, facts, role, engine)
+    if _is_new_each_time(joined):
+        _join(joined, others, facts, "customer_id", engine)
+    used = [lines.name, *(part.name for part, _, _ in joined.parts)]
+    unused = [table.name for table in tables if table.name not in used]
+    notes = [f"not read: {listing(unused)}: map what they say by hand, see docs/own-tables.md"] if unused else []
+    return (_with_query(joined) if joined.parts else lines), notes
+
+
+def _is_lines(facts: Mapping[str, Facts]) -> float:
+    money = max(_best(facts, "amount"), _best(facts, "unit_price"))
+    return 2 * money + _best(facts, "product_id") + _best(facts, "quantity") + 0.5 * _best(facts, "order_id")
+
+
+def _best(facts: Mapping[str, Facts], role: str) -> float:
+    of_numbers = role in ("amount", "unit_price", "quantity")
+    named = [score(name, role) for name, each in facts.items() if each.filled and (each.is_number or not of_numbers)]
+    return max(named, default=0.0)
+
+
+def _join(
+    joined: _Joined, others: Sequence[Opened], facts: Mapping[str, Mapping[str, Facts]], role: str, engine: DuckDB
+) -> None:
+    """Join the table that has a role and one row for each key of the lines."""
+    for table in sorted(others, key=lambda table: -_best(facts[table.name], role)):
+        own = facts[table.name]
+        new = [name for name in table.columns if name not in joined.opened.columns]
+        added = [name for name in new if max(score(name, each) for each in ROLES) >= NAMED]
+        if max((score(name, role) for name in added), default=0) < NAMED:
+            continue
+        for key in (name for name in table.columns if name in joined.opened.columns):
+            is_unique = own[key].distinct == own[key].filled == table.rows
+            if is_unique and _met(joined.opened, table, key) >= MET:
+                joined.parts.append((table, key, added))
+                joined.opened = _merged(joined.opened, table, key, added, engine)
+                joined.facts |= {name: own[name] for name in added}
+                return
+
+
+def _met(lines: Opened, table: Opened, key: str) -> float:
+    """Return the share of the lines' keys that a table has."""
+    keys = lines.table.select(key=lines.table[key]).filter(lambda rows: rows.key.notnull()).distinct()
+    found = keys.semi_join(table.table.select(key=table.table[key]), "key")
+    return int(found.count().execute()) / max(int(keys.count().execute()), 1)
+
+
+def _merged(lines: Opened, table: Opened, key: str, added: Sequence[str], engine: DuckDB) -> Opened:
+    right = table.table.select(key, *added)
+    both = lines.table.left_join(right, key).select(*lines.table.columns, *added)
+    name = f"{lines.table.get_name()}_joined"
+    kept = engine.connection.create_table(name, both, temp=True)
+    return replace(lines, table=kept, columns=tuple(each for each in kept.columns if each != ROW))
+
+
+def _is_new_each_time(joined: _Joined) -> bool:
+    """Check whether customers have another id in each order."""
+    order = max(joined.facts, key=lambda name: score(name, "order_id"))
+    customer = max(joined.facts, key=lambda name: score(name, "customer_id"))
+    if score(order, "order_id") < NAMED or score(customer, "customer_id") < NAMED:
+        return False
+    return joined.facts[customer].distinct >= ONE_EACH * joined.facts[order].distinct
+
+
+def _with_query(joined: _Joined) -> Opened:
+    """Return the lines as read by a query that joins the files."""
+    lines = joined.opened
+    selected = ["lines.*"]
+    joins = []
+    for number, (table, key, added) in enumerate(joined.parts):
+        selected += [f"t{number}.{sql_name(name)}" for name in added]
+        joins.append(f"LEFT JOIN {table.source} AS t{number} USING ({sql_name(key)})")
+    sql = "\n".join([f"SELECT {', '.join(selected)}", f"FROM {lines.source} AS lines", *joins])
+    evidence = f"lines of {lines.name}; " + "; ".join(
+        f"{table.name} has one row for each {key}" for table, key, _ in joined.parts
+    )
+    reading = {key: guess for key, guess in lines.reading.items() if key == "encoding"}
+    return replace(lines, reading={"sql": Guess(sql, evidence), **reading})

@@ -1,0 +1,198 @@
+"""The lines of orders: the roles of a table's columns, decided together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import ibis
+import ibis.expr.types as ir
+
+from features.engines import DuckDB
+from features.errors import InputError, listing
+from features.sources.files.layout import MONTH
+from features.sources.files.values import factor, normal_id
+from features.sources.guess.facts import Facts, facts_of
+from features.sources.guess.mapping import Guess
+from features.sources.guess.money import NAMED, ROLES, Style, money_of, style_of
+from features.sources.guess.opened import ROW, Opened
+from features.sources.guess.orders import identity_of, pick_customer, pick_order, ranked
+from features.sources.guess.times import Time, time_of
+from features.sources.guess.totals import without_totals
+from features.sources.guess.words import score, tokens
+
+MONTHS = 3  # columns called after months, from which a table counts as wide
+CANDIDATES = 4
+MOST_DISTINCT = 0.9  # values of a customer's column per row: customers come back
+ORDERED = ("order_id", "customer_id", "timestamp", "amount", "quantity", "unit_price", "order_discount", "product_id")
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A table of lines and the guesses about it.
+
+    Attributes
+    ----------
+    opened : Opened
+        Without rows of totals.
+    typed : ibis table
+        order, customer, product, time, day and numbers, as far as they are known.
+    guesses : mapping of str to Guess
+        Keys within data.tables.transactions.
+    order_spans_days : Guess or None
+    """
+
+    opened: Opened
+    facts: Mapping[str, Facts]
+    typed: ir.Table
+    style: Style
+    guesses: Mapping[str, Guess]
+    numbers: Mapping[str, str]  # column of the file -> column of `typed`
+    order_spans_days: Guess | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def column(self, name: str) -> str | None:
+        """Return the column of the file that a canonical column is mapped to, where it is one."""
+        found = self.guesses.get(f"columns.{name}")
+        return found.value if found and isinstance(found.value, str) else None
+
+
+def lines_of(opened: Opened, engine: DuckDB, days: tuple[date, date]) -> Lines:
+    """Decide the roles of a table's columns."""
+    facts = facts_of(opened)
+    check_long(opened)
+    whole, totals = without_totals(opened, facts, engine)
+    if totals:
+        opened, facts = whole, facts_of(whole)
+    time = time_of(opened, facts, engine, days)
+    style = style_of(opened, facts, engine)
+    taken = list(time.columns)
+    order = next(iter(pick_order(facts, taken)), None)
+    taken += [order] if order else []
+    customers = ranked(facts, "customer_id", taken)[:CANDIDATES]
+    tills = [*ranked(facts, "till", taken)[:1], *ranked(facts, "store_id", taken)[:1]]
+    product = next((name for name in ranked(facts, "product_id", [*taken, *customers]) if name not in tills), None)
+    numbers = _numbers(facts, [*taken, *customers[:1], *([product] if product else [])])
+    typed = _typed(opened, engine, time, style, order, customers, product, tills, numbers)
+    names = {name: f"customer.{n}" for n, name in enumerate(customers)}
+    customer, why = pick_customer(typed, names, customers)
+    money = money_of(typed, numbers, facts, engine)
+    guesses = dict(money.columns)
+    guesses["timestamp"] = time.column
+    if product and product not in [each.value for each in money.columns.values()]:
+        others = tuple(name for name in ranked(facts, "product_id", taken) if name != product)[:2]
+        guesses["product_id"] = Guess(product, f"{facts[product].distinct:,} products", others)
+    placed, spans = _identity(typed, order, customer, names, time, tills)
+    guesses["customer_id"] = _customer_guess(customer, why, customers, opened, facts, [*taken, *numbers])
+    placed |= {f"columns.{name}": each for name, each in guesses.items()}
+    placed |= {"totals": totals} if totals else {}
+    if time.date_format.value is not None:
+        placed["date_format"] = time.date_format
+    return Lines(opened, facts, typed, style, _in_order(placed), numbers, spans)
+
+
+def _identity(
+    typed: ir.Table, order: str | None, customer: str | None, names: Mapping[str, str], time: Time, tills: Sequence[str]
+) -> tuple[dict[str, Guess], Guess | None]:
+    """Return what tells orders apart, and if they may span days; by its name alone where customers or times lack."""
+    if customer is not None and time.columns:
+        lines = typed.mutate(customer=typed[names[customer]])
+        identity = identity_of(lines, order, customer, time.columns, tills)
+        return dict(identity.guesses), identity.order_spans_days
+    evidence = "by its name" if order else "no column is called an order, an invoice or a receipt"
+    return {"columns.order_id": Guess(order, evidence, is_open=order is None)}, None
+
+
+def _customer_guess(
+    customer: str | None,
+    why: str,
+    named: Sequence[str],
+    opened: Opened,
+    facts: Mapping[str, Facts],
+    taken: Sequence[str],
+) -> Guess:
+    if customer is not None:
+        return Guess(customer, why, tuple(name for name in named if name != customer)[:2])
+    coming_back = [
+        name
+        for name, each in facts.items()
+        if name not in taken and "id" in tokens(name) and 1 < each.distinct < MOST_DISTINCT * each.filled
+    ]
+    said = "no column is called a customer"
+    if not coming_back:
+        return Guess(None, said, is_open=True)
+    return Guess(coming_back[0], f"{said}; values of this one come back", tuple(coming_back[1:3]), is_open=True)
+
+
+def check_long(opened: Opened) -> None:
+    """Refuse a table with a column for each month, and say which query gives it a row for each.
+
+    Raises
+    ------
+    InputError
+    """
+    months = [name for name in opened.columns if re.fullmatch(MONTH, name)]
+    if len(months) < MONTHS:
+        return
+    source = opened.source or "'your file'"
+    rest = [name for name in opened.columns if name not in months]
+    raise InputError(
+        f"the table has a column for each month, and no row for each order: {listing(months)}",
+        where=opened.name,
+        expected="a row for each order, or for each line of one, with its day",
+        found=f"{len(months)} columns of months beside {listing(rest)}",
+        hint="export the orders themselves; sums of months show no days between purchases. Where there is nothing "
+        f"else, a query turns it round: sql: UNPIVOT (FROM {source}) ON COLUMNS(* EXCLUDE "
+        f"({', '.join(f'{name!r}' for name in rest)})) INTO NAME month VALUE amount".replace("'\"", '"'),
+    )
+
+
+def _numbers(facts: Mapping[str, Facts], taken: Sequence[str]) -> dict[str, str]:
+    """Return the columns of numbers that may be money or quantities, and their names among typed lines."""
+    named = [
+        name
+        for name, each in facts.items()
+        if each.is_number and name not in taken and max(score(name, role) for role in ROLES) >= NAMED / 2
+    ]
+    return {name: f"number.{n}" for n, name in enumerate(named)}
+
+
+def _typed(
+    opened: Opened,
+    engine: DuckDB,
+    time: Time,
+    style: Style,
+    order: str | None,
+    customers: Sequence[str],
+    product: str | None,
+    tills: Sequence[str],
+    numbers: Mapping[str, str],
+) -> ir.Table:
+    """Return the lines with ids, times and numbers; customer and time of an order on all of its lines."""
+    table = opened.table
+    columns: dict[str, ir.Value] = {ROW: table[ROW]}
+    columns |= {"order": normal_id(table[order])} if order else {}
+    columns |= {"product": normal_id(table[product])} if product else {}
+    columns |= {f"customer.{n}": normal_id(table[name]) for n, name in enumerate(customers)}
+    columns |= {name: normal_id(table[name]) for name in tills}
+    columns |= {"time": time.read(table)} if time.columns else {}
+    columns |= {typed: factor(table[name], style.numbers) for name, typed in numbers.items()}
+    lines = table.select(**columns)
+    if order:
+        of_order = ibis.window(group_by="order")
+        for name in (*(f"customer.{n}" for n in range(len(customers))), *(["time"] if time.columns else [])):
+            low, high = lines[name].min().over(of_order), lines[name].max().over(of_order)
+            given = lines[name].notnull() | lines.order.isnull() | (low != high)
+            lines = lines.mutate(**{name: ibis.ifelse(given, lines[name], low)})
+    if time.columns:
+        lines = lines.mutate(day=lines.time.date())
+    return engine.connection.create_table(f"typed_{table.get_name()}", lines, temp=True)
+
+
+def _in_order(guesses: Mapping[str, Guess]) -> dict[str, Guess]:
+    """Return the keys as the file has them: how values are written, what an order is, and the columns."""
+    first = [key for key in guesses if not key.startswith("columns.")]
+    columns = [f"columns.{name}" for name in ORDERED if f"columns.{name}" in guesses]
+    return {key: guesses[key] for key in (*first, *columns)}

@@ -1,0 +1,214 @@
+"""Files of a path, the tables that they hold, and their rows as texts."""
+
+from __future__ import annotations
+
+import glob
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow.parquet as pq
+
+from features.engines import DuckDB
+from features.errors import InputError, listing
+from features.sources.files.config import FORMATS, TableConfig
+from features.sources.files.layout import layout_of
+from features.sources.files.records import Read, candidates, read_records, sheet_names, texts
+from features.sources.files.values import is_missing, trimmed
+from features.sources.guess.mapping import Guess
+from features.sources.reading import literal_path, query, readable, sql_literal
+
+IGNORED = (".", "_", "~$")  # names that hidden, temporary and lock files begin with
+LISTED = 4  # files that are named one by one
+ROW = "row number"  # of the rows as they are read
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One raw table: rows as trimmed texts, null where there is nothing.
+
+    Attributes
+    ----------
+    name : str
+        What messages call it.
+    table : ibis table
+        Columns under their names in the file, and `ROW`.
+    columns : tuple of str
+        Without `ROW`.
+    rows : int
+    reading : mapping of str to Guess
+        Keys of data.tables.<table> that say how it is read: path, skip, encoding, ...
+    source : str
+        The query of DuckDB that reads it, for joins.
+    """
+
+    name: str
+    table: ir.Table
+    columns: tuple[str, ...]
+    rows: int
+    reading: Mapping[str, Guess]
+    source: str = ""
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+
+def open_path(path: str, engine: DuckDB, scratch: Path, missing: Sequence[str]) -> list[Opened]:
+    """Open all tables of a path: a file, several with commas between them, a pattern or a folder.
+
+    Raises
+    ------
+    InputError
+        If there is no file, or none that can be read.
+    """
+    files, ignored = _files(path)
+    found: list[Opened] = []
+    for number, (files_of_table, sheet_of_table) in enumerate(_tables(files, scratch)):
+        opened = _open(number, path, files_of_table, sheet_of_table, engine, scratch, missing)
+        found.append(opened if found else replace(opened, notes=tuple(ignored)))
+    return found
+
+
+def _files(path: str) -> tuple[list[Path], list[str]]:
+    """Return the files that can be read, and notes on others in the same folder."""
+    entries = [entry.strip() for entry in path.strip("[]").split(",")] if not Path(path).exists() else [path]
+    files: list[Path] = []
+    for entry in entries:
+        given = Path(entry).expanduser()
+        if given.is_dir():
+            files += sorted(file for file in given.rglob("*") if file.is_file() and not file.name.startswith(IGNORED))
+        elif given.exists():
+            files.append(given)
+        else:
+            files += sorted(map(Path, glob.glob(str(given), recursive=True)))
+    known = [file for file in files if file.suffix.lower() in FORMATS]
+    others = [file.name for file in files if file.suffix.lower() not in FORMATS]
+    if known:
+        return known, [f"not read: {listing(others)}"] if others else []
+    old = [name for name in others if name.lower().endswith((".xls", ".ods"))]
+    raise InputError(
+        f"there is no table in {path}" if files else f"there is no file {path}",
+        where="path",
+        expected=f"files such as {', '.join(FORMATS)}",
+        found=listing(others) if others else None,
+        hint=f"save {old[0]} as .xlsx, and name that" if old else "check the path: path=FILE, FOLDER or PATTERN",
+    )
+
+
+def _tables(files: Sequence[Path], scratch: Path) -> Iterator[tuple[list[Path], list[str]]]:
+    """Yield files with the same columns together; of workbooks also the sheets."""
+    groups: dict[tuple[str, frozenset[str]], list[tuple[Path, str]]] = defaultdict(list)
+    for file in files:
+        for sheet, names in _headers(file, scratch):
+            groups[FORMATS[file.suffix.lower()], frozenset(names)].append((file, sheet))
+    for members in groups.values():
+        yield list(dict.fromkeys(file for file, _ in members)), list(dict.fromkeys(sheet for _, sheet in members))
+
+
+def _headers(file: Path, scratch: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the columns of a file, by sheet where it has sheets."""
+    kind = FORMATS[file.suffix.lower()]
+    if kind == "parquet":
+        with readable(str(file)):
+            yield "", pq.read_schema(file).names
+        return
+    for sheet in sheet_names(file) if kind == "excel" else [""]:
+        header = layout_of(_unmapped([file], [sheet]), scratch).header
+        if header:
+            yield sheet, list(header)
+
+
+def _unmapped(files: Sequence[Path], names: Sequence[str]) -> TableConfig:
+    """Return the config of a table of which nothing is mapped yet."""
+    kind = FORMATS[files[0].suffix.lower()]
+    return TableConfig(name="transactions", paths=tuple(files), format=kind, sheets=tuple(filter(None, names)))
+
+
+def _open(
+    number: int,
+    path: str,
+    files: Sequence[Path],
+    names: Sequence[str],
+    engine: DuckDB,
+    scratch: Path,
+    missing: Sequence[str],
+) -> Opened:
+    """Read the rows of one table as texts."""
+    config = replace(_unmapped(files, names), name=f"guess_{number}")
+    reading = {"path": _path_guess(path, files)}
+    if config.format == "parquet":
+        literals = ", ".join(sql_literal(literal_path(file)) for file in files)
+        source = f"SELECT * FROM read_parquet([{literals}], union_by_name = true, hive_partitioning = false)"
+        with readable(str(files[0])):
+            raw = query(engine, config.name, source)
+        source = f"({source})"
+        read = Read(raw, tuple(raw.columns))
+    else:
+        config = layout_of(config, scratch).config
+        reading |= _layout_guesses(config, files)
+        read = read_records(config, engine, scratch)
+    names_of = list(dict.fromkeys(name.strip() for name in read.names))
+    columns = {name.strip(): column for name, column in zip(read.names, read.table.columns, strict=True)}
+    table = read.table.select(
+        **{name: _text(read.table[columns[name]], missing) for name in names_of}, **{ROW: ibis.row_number() + 1}
+    )
+    kept = engine.connection.create_table(config.name, table, temp=True)
+    rows = int(kept.count().execute())
+    source = _source(config, files) if config.format != "parquet" else source
+    return Opened(_name(files, names), kept, tuple(names_of), rows, reading, source)
+
+
+def _text(values: ir.Column, missing: Sequence[str]) -> ir.StringColumn:
+    texts = trimmed(values)
+    return ibis.ifelse(is_missing(texts, missing), ibis.null("string"), texts)
+
+
+def _path_guess(path: str, files: Sequence[Path]) -> Guess:
+    if len(files) == 1:
+        return Guess(str(files[0]))
+    if len(files) > LISTED and glob.has_magic(path):
+        return Guess(path, f"{len(files):,} files with the same columns")
+    folder, suffix = files[0].parent, files[0].suffix
+    pattern = folder / f"*{suffix}"
+    if len(files) > LISTED and set(map(Path, glob.glob(str(pattern)))) == set(files):
+        return Guess(str(pattern), f"{len(files):,} files with the same columns")
+    return Guess([str(file) for file in files], f"{len(files):,} files with the same columns")
+
+
+def _layout_guesses(config: TableConfig, files: Sequence[Path]) -> dict[str, Guess]:
+    """Return the keys that say where the table stands in its files."""
+    found: dict[str, Guess] = {}
+    if config.sheets and len(sheet_names(files[0])) > 1:
+        found["sheet"] = Guess(
+            config.sheets[0] if len(config.sheets) == 1 else list(config.sheets),
+            f"of {len(sheet_names(files[0]))} sheets" + (" with the same columns" if len(config.sheets) > 1 else ""),
+        )
+    if config.encoding:
+        found["encoding"] = Guess(config.encoding, "not UTF-8; this one gives words", ("utf-8", "cp1252", "cp949"))
+    if not config.header:
+        found["header"] = Guess(False, "the first line has values, not names: columns are called 1, 2, ...")
+    if config.skip:
+        found["skip"] = Guess(config.skip, "lines above the header")
+    if config.footer:
+        found["footer"] = Guess(config.footer, "lines below the last record, which do not have its columns")
+    return found
+
+
+def _source(config: TableConfig, files: Sequence[Path]) -> str:
+    """Return the query that reads a text file, for joins; none where DuckDB cannot read the file itself."""
+    if config.format != "csv" or len(config.paths) > 1 or config.footer or files[0].suffix.lower() in (".zip", ".xz"):
+        return ""
+    dialect = candidates(config, texts(config))[0]
+    said = (
+        [f"delim = {sql_literal(dialect.delimiter)}", f"skip = {config.skip}"]
+        if config.skip
+        else [f"delim = {sql_literal(dialect.delimiter)}"]
+    )
+    header = str(config.header).lower()
+    return f"read_csv({sql_literal(literal_path(files[0]))}, all_varchar = true, header = {header}, {', '.join(said)})"
+
+
+def _name(files: Sequence[Path], names: Sequence[str]) -> str:
+    sheets_of = f", sheet {', '.join(filter(None, names))}" if any(names) else ""
+    return f"{listing((file.name for file in files), limit=2)}{sheets_of}"

@@ -1,0 +1,183 @@
+"""Orders and their customers: which columns say them, and what tells orders apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import ibis.expr.types as ir
+
+from features.sources.files.config import DAY
+from features.sources.guess.facts import Facts
+from features.sources.guess.mapping import Guess
+from features.sources.guess.words import score
+
+NAMED = 0.3
+AS_GOOD = 0.35  # of a name's score below the best, within which the values decide
+ONE_EACH = 0.98  # customers per order: an id that is given anew with each order
+FEW = 0.2  # share of orders over several days that are still orders
+LONGEST = 60  # days that an order may span
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells orders and customers apart.
+
+    Attributes
+    ----------
+    guesses : mapping of str to Guess
+        Keys within data.tables.transactions, such as columns.order_id or order_key.
+    order_spans_days : Guess or None
+    notes : tuple of str
+    """
+
+    guesses: Mapping[str, Guess]
+    order_spans_days: Guess | None = None
+    notes: tuple[str, ...] = ()
+
+
+def ranked(facts: Mapping[str, Facts], role: str, taken: Sequence[str] = ()) -> list[str]:
+    """Return the columns that may have a role by their names, the best first."""
+    named = {
+        name: score(name, role)
+        for name, each in facts.items()
+        if each.filled and each.distinct > 1 and name not in taken
+    }
+    return sorted(
+        (name for name in named if named[name] >= NAMED), key=lambda name: (-named[name], -facts[name].filled)
+    )
+
+
+def pick_order(facts: Mapping[str, Facts], taken: Sequence[str]) -> list[str]:
+    """Return the columns that may number orders; none whose values are dates or amounts with decimals."""
+    return [
+        name
+        for name in ranked(facts, "order_id", taken)
+        if facts[name].dated < 0.5 and not (facts[name].is_number and facts[name].whole < 0.5)
+    ]
+
+
+def pick_customer(lines: ir.Table, names: Mapping[str, str], candidates: Sequence[str]) -> tuple[str | None, str]:
+    """Return the column of the customer, and why: one whose values come back in several orders, if there is one.
+
+    Parameters
+    ----------
+    lines : ibis table
+        With `order` where orders have a number.
+    names : mapping of str to str
+        Column of the file -> column of `lines`.
+    candidates : sequence of str
+        The best name first.
+    """
+    if not candidates:
+        return None, ""
+    if "order" not in lines.columns:
+        return candidates[0], "by its name"
+    counted = {
+        name: lines.filter(lines[names[name]].notnull())
+        .aggregate(customers=lines[names[name]].nunique(), orders=lines.order.nunique())
+        .to_pyarrow()
+        .to_pylist()[0]
+        for name in candidates
+    }
+    shares = {name: row["customers"] / max(row["orders"], 1) for name, row in counted.items()}
+    best = next((name for name in candidates if shares[name] < ONE_EACH), candidates[0])
+    row = counted[best]
+    evidence = f"{row['customers']:,} customers with {row['orders']:,} orders"
+    if best != candidates[0]:
+        evidence += f"; {candidates[0]} is another one in each order"
+    return best, evidence
+
+
+def identity_of(
+    lines: ir.Table, order: str | None, customer: str, time: Sequence[str], tills: Sequence[str]
+) -> Identity:
+    """Find what tells orders apart.
+
+    Parameters
+    ----------
+    lines : ibis table
+        With `customer`, `day`, `time`, and where they are known `order` and a column for each of `tills`.
+    order, customer : str
+        Columns of the file; order may be None.
+    time : sequence of str
+        Columns of the file that make the time.
+    tills : sequence of str
+        Columns of the file that may say the till or the store.
+    """
+    if order is None:
+        return _without_number(lines, customer, time)
+    for key in _keys(tills):
+        broken = _broken(lines, key)
+        if not broken["customers"] and not broken["days"]:
+            return _with_key(lines, key, order, customer, broken)
+        if not broken["customers"] and key == ("order",) and _is_spread(broken):
+            several = (
+                f"{broken['days']:,} of {broken['orders']:,} orders have several days, at most {broken['span']:,} apart"
+            )
+            numbered = Guess(order, f"{broken['orders']:,} orders, each of one customer")
+            return Identity({"columns.order_id": numbered}, Guess(True, several))
+    broken = _broken(lines, ("order",))
+    evidence = f"{broken['customers']:,} of {broken['orders']:,} numbers belong to several customers, on one day, too"
+    return Identity({"order_key": Guess([order], evidence, is_open=True)})
+
+
+def _is_spread(broken: Mapping[str, int]) -> bool:
+    """Check whether orders have some more days each, and do not begin anew."""
+    return broken["days"] <= FEW * broken["orders"] and broken["span"] <= LONGEST
+
+
+def _keys(tills: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    yield ("order",)
+    yield ("order", DAY)
+    yield from (("order", till) for till in tills)
+    yield from (("order", till, DAY) for till in tills)
+    yield ("order", "customer")
+    yield ("order", "customer", DAY)
+
+
+def _broken(lines: ir.Table, key: Sequence[str]) -> dict[str, int]:
+    """Count the orders of several customers and of several days, and the days between their first and last line."""
+    known = lines.filter(lines.order.notnull())
+    orders = known.group_by(list(key)).aggregate(
+        of_customers=known.customer.nunique(),
+        of_days=known.day.nunique(),
+        span=(known.day.max().cast("timestamp").epoch_seconds() - known.day.min().cast("timestamp").epoch_seconds())
+        / 86_400,
+    )
+    row = orders.aggregate(
+        orders=orders.count(),
+        customers=(orders.of_customers > 1).cast("int64").sum(),
+        days=(orders.of_days > 1).cast("int64").sum(),
+        span=orders.span.max().cast("int64"),
+    )
+    return {name: value or 0 for name, value in row.to_pyarrow().to_pylist()[0].items()}
+
+
+def _with_key(lines: ir.Table, key: tuple[str, ...], order: str, customer: str, broken: Mapping[str, int]) -> Identity:
+    if key == ("order",):
+        evidence = f"{broken['orders']:,} orders, each of one customer and one day"
+        return Identity({"columns.order_id": Guess(order, evidence)})
+    named = [order, *(customer if part == "customer" else part for part in key[1:])]
+    alone = _broken(lines, ("order",))
+    evidence = (
+        f"{order} does not tell orders apart: {alone['customers']:,} of its {alone['orders']:,} values have several "
+        f"customers, {alone['days']:,} several days; together these columns give {broken['orders']:,} orders"
+    )
+    return Identity({"order_key": Guess(named, evidence)})
+
+
+def _without_number(lines: ir.Table, customer: str, time: Sequence[str]) -> Identity:
+    """Take what a customer buys at one time for an order; on one day, where times have no hours."""
+    has_hours = bool(lines.filter(lines.time != lines.day.cast("timestamp")).limit(1).count().execute())
+    if has_hours and len(time) == 1:
+        return Identity(
+            {
+                "order_key": Guess(
+                    [customer, time[0]],
+                    "no column numbers orders: a customer and a time are one",
+                    (f"[{customer}, {DAY}]",),
+                )
+            }
+        )
+    return Identity({"order_key": Guess([customer, DAY], "no column numbers orders: a customer and a day are one")})

@@ -1,0 +1,122 @@
+"""Currency and time zone, which no column of numbers and dates says: guesses, and what speaks for them."""
+
+from __future__ import annotations
+
+import os
+import zoneinfo
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.sources.guess.facts import Facts, frequencies
+from features.sources.guess.mapping import Guess
+from features.sources.guess.opened import Opened
+from features.sources.guess.words import score, tokens
+
+SIGNS = {"€": "EUR", "£": "GBP", "R$": "BRL", "$": "USD", "¥": "JPY", "₩": "KRW", "₹": "INR", "zł": "PLN", "kr": "SEK"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A country: its currency, and the time zone of most of its people."""
+
+    currency: str
+    timezone: str
+
+
+COUNTRIES: Mapping[str, Place] = {
+    name: Place(currency, zone)
+    for names, currency, zone in (
+        ("united kingdom,uk,gb,great britain,england", "GBP", "Europe/London"),
+        ("germany,deutschland,de", "EUR", "Europe/Berlin"),
+        ("austria,osterreich,at", "EUR", "Europe/Vienna"),
+        ("switzerland,schweiz,suisse,ch", "CHF", "Europe/Zurich"),
+        ("france,fr", "EUR", "Europe/Paris"),
+        ("spain,espana,es", "EUR", "Europe/Madrid"),
+        ("italy,italia,it", "EUR", "Europe/Rome"),
+        ("netherlands,nederland,nl", "EUR", "Europe/Amsterdam"),
+        ("poland,polska,pl", "PLN", "Europe/Warsaw"),
+        ("russia,россия,ru", "RUB", "Europe/Moscow"),
+        ("united states,usa,us,united states of america", "USD", "America/New_York"),
+        ("canada,ca", "CAD", "America/Toronto"),
+        ("brazil,brasil,br", "BRL", "America/Sao_Paulo"),
+        ("mexico,mx", "MXN", "America/Mexico_City"),
+        ("australia,au", "AUD", "Australia/Sydney"),
+        ("japan,jp,日本", "JPY", "Asia/Tokyo"),
+        ("south korea,korea,kr,대한민국,한국", "KRW", "Asia/Seoul"),
+        ("china,cn,中国", "CNY", "Asia/Shanghai"),
+        ("taiwan,tw", "TWD", "Asia/Taipei"),
+        ("india,in", "INR", "Asia/Kolkata"),
+    )
+    for name in names.split(",")
+}
+# words of column names that one language has -> country
+LANGUAGES = {
+    "germany": "kunde kundennr kundennummer menge datum betrag umsatz preis einzelpreis artikel beleg bon uhrzeit "
+    "rechnung anzahl summe",
+    "brazil": "pedido quantidade preco valor produto compra situacao qtd",
+    "spain": "fecha cantidad precio importe cliente producto descuento",
+    "france": "commande quantite prix montant article client facture",
+    "italy": "ordine quantita prezzo importo prodotto scontrino fattura",
+    "netherlands": "bestelnummer aantal prijs bedrag klant",
+    "poland": "zamowienie ilosc cena kwota klient",
+    "russia": "заказ количество цена сумма дата клиент",
+    "japan": "注文番号 数量 金額 単価 顧客番号 注文日 日付 購入日",
+    "south korea": "주문번호 주문일 수량 금액 단가 고객번호 상품코드 구매일",
+    "china": "订单号 数量 金额 单价 客户编号 日期",
+}
+
+
+def currency_of(opened: Opened, facts: Mapping[str, Facts], signs: Sequence[str], given: str | None) -> Guess:
+    """Return the currency: given, said by a column that has one only, or a guess."""
+    if given:
+        return Guess(given, "as given")
+    for name in (name for name in facts if score(name, "currency") >= 0.9 and facts[name].filled):
+        values = frequencies(opened, name, 3)
+        codes = [value for value in values if len(value) == 3 and value.isalpha() and value.isupper()]
+        if len(values) == 1 and codes:
+            return Guess(codes[0], f"the only value of {name}")
+        if codes:
+            return Guess(
+                codes[0], f"the most frequent value of {name}, which has others: {', '.join(values)}", is_open=True
+            )
+    for sign in signs:
+        if sign in SIGNS:
+            return Guess(SIGNS[sign], f"amounts have the sign {sign}", is_open=True)
+    country, evidence = _country(opened, facts)
+    if country:
+        return Guess(COUNTRIES[country].currency, evidence, is_open=True)
+    return Guess("USD", "no column says it, and nothing speaks for one", is_open=True)
+
+
+def timezone_of(opened: Opened, facts: Mapping[str, Facts], given: str | None) -> Guess:
+    """Return the time zone of the shop's days: given, or a guess."""
+    if given:
+        return Guess(given, "as given")
+    country, evidence = _country(opened, facts)
+    if country:
+        return Guess(COUNTRIES[country].timezone, evidence, is_open=True)
+    return Guess(_own_zone(), "that of this machine; no column says the shop's", is_open=True)
+
+
+def _country(opened: Opened, facts: Mapping[str, Facts]) -> tuple[str | None, str]:
+    """Return the country of most rows, or that of the language of the columns."""
+    for name in (name for name in facts if score(name, "country") >= 0.9 and facts[name].filled):
+        for value, rows in frequencies(opened, name, 1).items():
+            country = " ".join(tokens(value))
+            if country in COUNTRIES:
+                return country, f"{rows / facts[name].filled:.0%} of the rows with {name} have {value}"
+    words = {word for name in opened.columns for word in tokens(name)}
+    found = {country: words & set(said.split()) for country, said in LANGUAGES.items()}
+    best = max(found, key=lambda country: len(found[country]))
+    if found[best]:
+        return best, f"the language of the columns: {', '.join(sorted(found[best])[:3])}"
+    return None, ""
+
+
+def _own_zone() -> str:
+    """Return the time zone of this machine; UTC where it does not say."""
+    named = os.environ.get("TZ", "")
+    if not named and Path("/etc/localtime").is_symlink():
+        named = str(Path("/etc/localtime").resolve()).partition("zoneinfo/")[2]
+    return named if named in zoneinfo.available_timezones() and not named.startswith("Etc/") else "UTC"

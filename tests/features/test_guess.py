@@ -1,0 +1,239 @@
+"""Mappings that `experiments init` guesses: staged as they are, they give what is true of made-up shops."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+from layouts import LAYOUTS, Truth
+from omegaconf import OmegaConf
+
+from experiments.commands import main
+from experiments.commands.compose import open_session
+from experiments.workflow.init import write_mapping
+from features.sources.guess.mapping import Draft, Guess
+
+KNOWN = [name for name in LAYOUTS if name not in ("instacart", "olist", "shopify", "woocommerce", "brazilian")]
+ASKED = {"currency", "timezone"}  # what no table says
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_composition: None) -> Path:
+    (tmp_path / "raw").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def init(*arguments: str, code: int = 0) -> None:
+    assert main.run(["init", *arguments]) == code
+
+
+def found(shop: str) -> Truth:
+    """Count what staging gives with the mapping as it stands, and the guesses beside what is open."""
+    filled = ["data.currency=EUR", "data.timezone=UTC"]
+    staged = open_session(data=shop, overrides=filled, config_dir="conf").shop.staged
+    counts = "count(DISTINCT customer_id), count(DISTINCT order_id), count(DISTINCT timestamp::DATE), sum(amount)"
+    row = duckdb.sql(f"SELECT {counts} FROM '{staged.folder}/transactions.parquet'").fetchone()
+    assert row is not None
+    return Truth(*row)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_layout_is_staged_right_without_an_edit(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, truth = LAYOUTS[name](folder / "raw")
+    init(name, f"path={os.path.relpath(path)}")
+    printed = capsys.readouterr().out
+    assert "rows in and out" in printed
+    assert "the first 10 rows as they were read" in printed
+    written = (folder / "conf" / "data" / f"{name}.yaml").read_text()
+    open_keys = {line.partition(":")[0].strip() for line in written.splitlines() if ": ???" in line.partition(" #")[0]}
+    assert open_keys <= ASKED
+    assert found(name) == truth
+
+
+def rows(lines: int = 40, **columns: object) -> str:
+    """Write a small shop as CSV: orders of 8 customers, and further columns by functions of the number of the row."""
+    own = {
+        "order": lambda n: 100 + n,
+        "customer": lambda n: f"K{n % 8:02}",
+        "date": lambda n: f"2023-{1 + n % 12:02}-{1 + n % 28:02}",
+        "total": lambda n: 10 + n,
+    }
+    made = {**own, **columns}
+    kept = {name: each for name, each in made.items() if each is not None}
+    cells = [",".join(f'"{each(n)}"' for each in kept.values()) for n in range(lines)]
+    return "\n".join([",".join(kept), *cells, ""])
+
+
+def written(text: str) -> dict[str, Any]:
+    Path("x.csv").write_text(text)
+    return yaml.safe_load(write_mapping("shop", "x.csv").file.read_text())
+
+
+def test_dates_that_can_be_read_in_two_ways_are_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = rows(date=lambda n: f"{1 + n % 12:02}/{1 + n // 12:02}/2023")
+    (folder / "x.csv").write_text(text)
+    init("shop", "path=x.csv")
+    told = capsys.readouterr().out
+    assert 'guess: "%d/%m/%Y"; each reads all rows' in told  # in this order the rows stand
+    line = re.search(r"fill in tables.transactions.date_format: conf/data/shop.yaml, line (\d+);", told)
+    assert line is not None
+    assert (
+        (folder / "conf/data/shop.yaml").read_text().splitlines()[int(line[1]) - 1].startswith("    date_format: ???")
+    )
+
+
+@pytest.mark.parametrize(
+    ("date", "date_format"),
+    [
+        (lambda n: 44927 + n, "excel_days"),
+        (lambda n: 1672531200 + 86400 * n, "epoch_seconds"),
+        (lambda n: f"{1 + n % 28}.{1 + n % 12}.23", "%d.%m.%y"),
+        (lambda n: f"{1 + n % 12}/{1 + n % 28}/2023 {1 + n % 12}:05 PM", "%m/%d/%Y %I:%M %p"),
+        (lambda n: f"2023-01-{1 + n % 28:02} 08:00:00 UTC", None),
+    ],
+)
+def test_dates_of_any_kind_are_recognised(date: Callable[[int], object], date_format: str | None, folder: Path) -> None:
+    table = written(rows(date=date))["tables"]["transactions"]
+    assert table.get("date_format") == date_format
+    assert table["columns"]["timestamp"] == "date"
+
+
+def test_a_column_for_each_month_is_refused_with_what_to_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "x.csv").write_text("customer,Jan 2023,Feb 2023,Mar 2023,Apr 2023\nA,1,2,3,4\nB,1,,3,4\nC,5,2,3,\n")
+    init("shop", "path=x.csv", code=2)
+    told = capsys.readouterr().err
+    assert "a column for each month" in told
+    query = re.search(r"sql: (UNPIVOT .*)", told)
+    assert query is not None
+    assert len(duckdb.sql(query[1]).fetchall()) == 10
+    assert not (folder / "conf").exists()
+
+
+def test_what_no_table_says_is_named_with_its_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, _ = LAYOUTS["instacart"](folder / "raw")
+    init("shop", f"path={path.relative_to(folder)}", code=2)
+    told = capsys.readouterr().err
+    text = (folder / "conf" / "data" / "shop.yaml").read_text().splitlines()
+    lines = {int(number): text[int(number) - 1] for number in re.findall(r"line (\d+):", told)}
+    assert [line.split(":")[0].strip() for line in lines.values()] == ["timestamp", "amount"]
+    assert all(": ???" in line for line in lines.values())
+
+
+def test_a_mapping_is_never_written_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "x.csv").write_text(rows())
+    mapping = folder / "conf" / "data" / "shop.yaml"
+    mapping.parent.mkdir(parents=True)
+    mapping.write_text("mine")
+    init("shop", "path=x.csv", code=2)
+    told = capsys.readouterr().err
+    assert "conf/data/shop.yaml" in told
+    command = re.search(r"first: (mv .*)", told)
+    assert command is not None
+    assert mapping.read_text() == "mine"
+    subprocess.run(shlex.split(command[1]), check=True)
+    init("shop", "path=x.csv")
+
+
+def test_what_is_open_is_asked_for_at_a_terminal_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        return "CHF" if "currency" in question else ""
+
+    monkeypatch.setattr("builtins.input", answer)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    (folder / "x.csv").write_text(rows())
+    init("shop", "path=x.csv")
+    config = yaml.safe_load((folder / "conf/data/shop.yaml").read_text())
+    assert (config["currency"], config["timezone"]) == ("CHF", "???")
+    assert len(asked) == 2
+
+
+def test_what_is_given_is_written(folder: Path) -> None:
+    (folder / "x.csv").write_text(rows())
+    init("shop", "path=x.csv", "currency=SEK", "timezone=Europe/Stockholm", "--config-dir=mine")
+    config = yaml.safe_load((folder / "mine/data/shop.yaml").read_text())
+    assert (config["currency"], config["timezone"]) == ("SEK", "Europe/Stockholm")
+
+
+@pytest.mark.parametrize(
+    ("columns", "mapped"),
+    [
+        # the total is after a discount that is a share
+        (
+            {
+                "qty": lambda n: 1 + n % 3,
+                "price": lambda n: 5 + n % 4,
+                "discount": lambda n: n % 2 / 10,
+                "total": lambda n: round((1 + n % 3) * (5 + n % 4) * (1 - n % 2 / 10), 2),
+            },
+            {"amount": "total", "quantity": "qty"},
+        ),
+        # a price that stays where more is bought, and one that grows
+        (
+            {"sku": lambda n: n % 5, "qty": lambda n: 1 + n % 3, "price": lambda n: 5 + n % 5, "total": None},
+            {"unit_price": "price", "quantity": "qty"},
+        ),
+        (
+            {
+                "sku": lambda n: n % 5,
+                "qty": lambda n: 1 + n % 3,
+                "price": lambda n: (1 + n % 3) * (5 + n % 5),
+                "total": None,
+            },
+            {"amount": "price", "quantity": "qty"},
+        ),
+    ],
+)
+def test_the_money_is_what_adds_up(columns: dict[str, Any], mapped: dict[str, str], folder: Path) -> None:
+    found = written(rows(**columns))["tables"]["transactions"]["columns"]
+    assert {name: found.get(name) for name in ("amount", "quantity", "unit_price") if name in found} == mapped
+
+
+def test_orders_of_several_days_are_said_to_be_so(folder: Path) -> None:
+    text = rows(
+        order=lambda n: n // 2,
+        customer=lambda n: f"K{n // 2 % 8}",
+        date=lambda n: f"2023-03-{1 + n // 2 + n % 2 * (n == 9):02}",
+    )
+    assert written(text)["order_spans_days"] is True
+
+
+def test_rows_that_repeat_another_stay_within_an_order_and_go_where_orders_are_there_twice(folder: Path) -> None:
+    three = rows(
+        30, order=lambda n: n // 3, customer=lambda n: f"K{n // 3 % 8}", date=lambda n: f"2023-03-{1 + n // 3:02}"
+    )
+    header, *lines = three.splitlines()
+    config = written("\n".join([header, *lines, lines[0], lines[9], ""]))
+    assert config["rules"] == {"duplicate_rows": "keep"}
+    (folder / "conf" / "data" / "shop.yaml").unlink()
+    config = written("\n".join([header, *lines, *lines[:6], ""]))
+    assert config["rules"] == {"duplicate_rows": "drop"}
+
+
+def test_rules_are_those_that_rows_call_for(folder: Path) -> None:
+    assert "rules" not in written(rows())
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["No", "0123", "1e3", "null", "a: b", "it's", 'say "so"', "${oc.env:HOME}", "Ä ö", "12:30", "#5", " x", "-"],
+)
+def test_texts_are_read_from_the_file_as_they_are(value: str, tmp_path: Path) -> None:
+    draft = Draft()
+    draft.add("shop", Guess(value, "some evidence"))
+    draft.add("tables.transactions.sql", Guess(f"SELECT '{value}'\nFROM x", "of two lines"))
+    (tmp_path / "x.yaml").write_text(draft.text("a header"), encoding="utf-8")
+    config = OmegaConf.load(tmp_path / "x.yaml")
+    assert config.shop == value
+    assert config.tables.transactions.sql == f"SELECT '{value}'\nFROM x"
