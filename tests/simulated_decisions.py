@@ -39,7 +39,7 @@ class Judged:
     used, before : str
         The model by the rule, and by the rule of before: see `by_the_rule_of_before`.
     measured : mapping of model to float
-        Gain of each over the baseline that is best over all windows, pooled over the windows of both.
+        Gini of each, over the windows in which all were measured.
     later : mapping of model to float
         Gini of each in the 90 days after the data, as they came.
     expected : mapping of model to float
@@ -95,14 +95,13 @@ def judge(seed: int, folder: Path, n_resamples: int = 400) -> Judged:
     decision = decided(session, evidence, draws, in_use=None)
     assert decision.use is not None
     everyone = [CANDIDATE, *evidence.baselines]
-    reference = max(evidence.baselines, key=lambda name: draws.figure(name, *evidence.baselines).estimate)
     return Judged(
         seed=seed,
         days=(now - first).days,
         verdict=decision.verdict,
         used=decision.use.model,
         before=by_the_rule_of_before(evidence, draws, task.min_effect),
-        measured={name: draws.gain(name, reference).estimate for name in everyone},
+        measured={name: draws.figure(name, *everyone).estimate for name in everyone},
         **_later(session, candidate, whole, orders),
     )
 

@@ -370,7 +370,7 @@ CHANGED_LINES = [
         "a negative price",
         lambda shop: shop.write([*LINES, "536399,1,x,1,12/5/2010 9:01,-1.85,17850,UK"]),
         "",
-        ["rule negative_amount", "-1.85 (row 5)", "data.rules.negative_amount=net"],
+        ["rule negative_amount", "-1.85 (row 5)", "data.rules.negative_amount=return"],
     ),
     (
         "more than an amount can hold",

@@ -59,7 +59,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[[], 
 
 
 def online_retail(folder: Path) -> dict[str, object]:
-    """Orders of a shop in London, some in the hour around midnight and over the end of winter time."""
+    """Orders and returns of a shop in London, some around midnight and over the end of winter time."""
     rng = np.random.default_rng(0)
     moments = pd.Timestamp("2011-01-01") + pd.to_timedelta(rng.integers(0, 200 * 96, 3_000) * 15, unit="min")
     frame = pd.DataFrame(
@@ -67,7 +67,7 @@ def online_retail(folder: Path) -> dict[str, object]:
             "InvoiceNo": np.arange(len(moments)),
             "StockCode": rng.integers(0, 40, len(moments)),
             "Description": "LANTERN",
-            "Quantity": rng.integers(1, 12, len(moments)),
+            "Quantity": rng.integers(1, 12, len(moments)) * rng.choice([1, -1], len(moments), p=[0.85, 0.15]),
             "InvoiceDate": moments.strftime("%m/%d/%Y %H:%M"),
             "UnitPrice": rng.gamma(4, 1, len(moments)).round(2) + 0.01,
             "CustomerID": np.floor(1 / (rng.random(len(moments)) + 0.003)),
@@ -78,6 +78,7 @@ def online_retail(folder: Path) -> dict[str, object]:
     config = data_config("files", shop="shop", currency="GBP", timezone="Europe/London", path=str(folder))
     mapping = {"path": "online_retail.csv", "date_format": DATE_FORMAT, "columns": {**COLUMNS}}
     config["tables"]["transactions"] |= mapping
+    config["rules"]["negative_quantity"] = "return"
     return config
 
 

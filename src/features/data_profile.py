@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -12,8 +12,33 @@ import ibis
 from features.engines import Engine
 from features.sanity import Facts, Finding, run_checks
 from features.sources.joins import Join
-from features.sources.staged import Drop, Staged
-from features.tables import SPECS, Tables
+from features.sources.raw import Drop
+from features.sources.staged import Staged
+from features.tables import SPECS, Tables, midnight
+
+
+@dataclass(frozen=True)
+class Returned:
+    """The rows of one kind of return.
+
+    Attributes
+    ----------
+    kind : str
+        "return" or "cancellation".
+    rows : int
+    amount : float
+        Money given back.
+    unmatched : int
+        Rows of which no sale was found.
+    late : int
+        Rows after the last sale: no cutoff reads them.
+    """
+
+    kind: str
+    rows: int
+    amount: float
+    unmatched: int
+    late: int
 
 
 @dataclass(frozen=True)
@@ -39,7 +64,13 @@ class Profile:
     orders : int
         Distinct order ids.
     amount : float
-        Total of all lines, in `currency`.
+        Total of all lines, in `currency`: gross.
+    spend : {"net", "gross"}
+        What features and outcomes of spend count: see `Tables`.
+    returns : tuple of Returned
+        By kind; empty where the shop has none.
+    overreturned : int
+        Customers who got back more than they paid.
     rows : mapping of str to int
         Canonical table -> rows, of the tables present.
     absent : tuple of str
@@ -65,6 +96,9 @@ class Profile:
     burn_in_days: int
     orders: int
     amount: float
+    spend: str
+    returns: tuple[Returned, ...]
+    overreturned: int
     rows: Mapping[str, int]
     absent: tuple[str, ...]
     drops: tuple[Drop, ...]
@@ -116,6 +150,9 @@ def profile(staged: Staged, tables: Tables, engine: Engine, config: Mapping[str,
         burn_in_days=staged.burn_in_days,
         orders=int(figures.orders),
         amount=float(figures.amount),
+        spend=tables.spend,
+        returns=_returned(tables, engine),
+        overreturned=_overreturned(tables, engine),
         rows=dict(staged.rows),
         absent=tuple(name for name in SPECS if name not in staged.rows),
         drops=staged.drops,
@@ -123,6 +160,35 @@ def profile(staged: Staged, tables: Tables, engine: Engine, config: Mapping[str,
         joins=staged.joins,
         findings=run_checks(Facts(staged, tables, engine, config)),
     )
+
+
+def _returned(tables: Tables, engine: Engine) -> tuple[Returned, ...]:
+    """Count what came back, by kind."""
+    returns = tables.returns
+    if returns is None:
+        return ()
+    by_kind = returns.group_by("kind").aggregate(
+        rows=returns.count(),
+        amount=returns.amount.sum().cast("float64"),
+        unmatched=returns.sold_at.isnull().sum(),
+        late=(returns.returned_at >= midnight(tables.end)).sum(),
+    )
+    return tuple(
+        Returned(str(row["kind"]), int(row["rows"]), float(row["amount"]), int(row["unmatched"]), int(row["late"]))
+        for row in engine.frame(by_kind.order_by("kind")).to_dict("records")
+    )
+
+
+def _overreturned(tables: Tables, engine: Engine) -> int:
+    """Count customers who got back more than they paid."""
+    returns = tables.returns
+    if returns is None:
+        return 0
+    lines = tables.transactions
+    paid = lines.group_by("customer_id").aggregate(paid=lines.amount.sum())
+    back = returns.group_by("customer_id").aggregate(back=returns.amount.sum())
+    both = paid.inner_join(back, "customer_id")
+    return int(engine.frame(both.aggregate(customers=(both.back > both.paid).sum())).customers.fillna(0).iloc[0])
 
 
 def missing_tables(needs: Mapping[str, Iterable[str]], present: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -156,7 +222,8 @@ def profile_text(profile: Profile, needs: Mapping[str, Iterable[str]] | None = N
         f"    left-truncated {profile.left_truncated_customers:>12,}   first seen in the first"
         f" {profile.burn_in_days} days ({profile.left_truncated_customers / profile.customers:.0%})",
         f"  orders           {profile.orders:>12,}",
-        f"  amount           {profile.amount:>12,.0f}   {profile.currency}",
+        f"  amount           {profile.amount:>12,.0f}   {profile.currency}{', sold' if profile.returns else ''}",
+        *_given_back(profile),
         *_balance(profile),
         "",
         "tables",
@@ -190,6 +257,20 @@ def _finding(finding: Finding) -> str:
     return "\n".join(texts)
 
 
+def _given_back(profile: Profile) -> Iterator[str]:
+    """Yield the lines on what came back, and what is left."""
+    for each in profile.returns:
+        remarks = [f"{each.rows:,} rows"]
+        remarks += [f"of {each.unmatched:,} no sale was found"] if each.unmatched else []
+        remarks += [f"{each.late:,} after the last sale, which no cutoff reads"] if each.late else []
+        yield f"    {each.kind:<14} {-each.amount:>12,.0f}   {profile.currency}, {'; '.join(remarks)}"
+    if profile.returns:
+        net = profile.amount - sum(each.amount for each in profile.returns)
+        yield f"    net            {net:>12,.0f}   {profile.currency}; spend is {profile.spend} (data.spend)"
+    if profile.overreturned:
+        yield f"    {profile.overreturned:,} customers got back more than they paid: outcomes of net spend count 0"
+
+
 def _balance(profile: Profile) -> list[str]:
     """Return lines with the rows and the money of the transactions' files, and what is left of both."""
     drops = [drop for drop in profile.drops if drop.table == "transactions"]
@@ -204,4 +285,5 @@ def _balance(profile: Profile) -> list[str]:
 
 def _left_out(drop: Drop, currency: str) -> str:
     money = f" ({drop.amount:,.2f} {currency})" if drop.amount else ""
-    return f"  {drop.table:<16} {drop.rows:>12,}   {drop.rule}{money}"
+    kept = f", kept in {drop.kept_in}" if drop.kept_in and drop.rows else ""
+    return f"  {drop.table:<16} {drop.rows:>12,}   {drop.rule}{money}{kept}"

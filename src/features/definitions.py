@@ -19,6 +19,7 @@ from ibis.common.graph import Node
 from features.families import Family, resolve
 from features.grains import CUSTOMER, Grain
 from features.snapshot import blank_windows, feature_rows
+from features.tables import GROSS
 
 LENGTH = 8  # hexadecimal digits of a fingerprint: a change goes unnoticed once in four billion
 
@@ -27,13 +28,15 @@ _OUTER = ("right", "outer")
 Names = Mapping[ops.Relation, str]
 
 
-def feature_hashes(names: Iterable[str], grain: Grain = CUSTOMER) -> dict[str, str]:
+def feature_hashes(names: Iterable[str], grain: Grain = CUSTOMER, spend: str = GROSS) -> dict[str, str]:
     """Compute a fingerprint of each named feature of the grain's rows, independent of the data and of each other.
 
     Parameters
     ----------
     names : iterable of str
     grain : Grain
+    spend : {"gross", "net"}
+        As `Tables.spend`: what is spent is part of a definition.
 
     Returns
     -------
@@ -48,14 +51,14 @@ def feature_hashes(names: Iterable[str], grain: Grain = CUSTOMER) -> dict[str, s
     found = {
         feature: code
         for family, chosen in resolve(names).items()
-        for feature, code in _hashes(family, tuple(chosen), grain).items()
+        for feature, code in _hashes(family, tuple(chosen), grain, spend).items()
     }
     return {name: found[name] for name in names}
 
 
 @cache
-def _hashes(family: Family, chosen: tuple[str, ...], grain: Grain) -> dict[str, str]:
-    past, _ = blank_windows()
+def _hashes(family: Family, chosen: tuple[str, ...], grain: Grain, spend: str) -> dict[str, str]:
+    past, _ = blank_windows(spend=spend)
     rows = feature_rows(past, chosen, grain).op()
     definitions = _Definitions()
     shared = [definitions.rows(rows), *(definitions.column(rows, level) for level in grain.key)]

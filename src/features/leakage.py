@@ -31,7 +31,7 @@ from features.errors import listing
 from features.families import FAMILIES, PARAMETRISED, Family, feature_families, resolve
 from features.grains import CUSTOMER, GRAINS, Grain
 from features.snapshot import expand, feature_rows
-from features.tables import SPECS, Tables, blank_tables
+from features.tables import NET, SPECS, Tables, blank_tables
 from features.tampering import TAMPERINGS, Tampered, Tamperer
 
 DURATIONS_DAYS = {"_days": 1.0, "_months": 365.25 / 12}
@@ -116,7 +116,7 @@ def _reason_of_rows(grain: Grain) -> str | None:
 
 def _looked_into(name: str, build: Callable[[Tables], ir.Table]) -> tuple[str | None, list[str]]:
     """Return what the expression reads beyond the past, and the facts about customers of unknown date that it reads."""
-    past = blank_tables(date(2000, 1, 1), date(2001, 1, 1)).as_of(date(2001, 1, 1))
+    past = blank_tables(date(2000, 1, 1), date(2001, 1, 1), spend=NET).as_of(date(2001, 1, 1))  # net reads more
     seen = {table.op(): ibis.table(table.schema(), name=f"past.{name}").op() for name, table in past.items()}
     read = build(past).op().replace(seen)
     given = dict(zip(seen.values(), past, strict=True))

@@ -61,6 +61,9 @@ def spend(future: Tables, rows: ir.Table, *, discount_rate: float = 0.0, margin:
 
     y = margin * sum over days of amount / (1 + discount_rate) ^ (days since the window's start / 365)
 
+    Where spend is net, the amount of a day is what was sold less what was given back on it, and y is at least 0: what a
+    customer gives back of earlier purchases is no value below none (docs/adr/0025).
+
     Parameters
     ----------
     future : Tables
@@ -83,12 +86,13 @@ def spend(future: Tables, rows: ir.Table, *, discount_rate: float = 0.0, margin:
         If a rate is out of its range, or the rows have no customer.
     """
     check_money_terms(margin, discount_rate)
-    days = _purchase_days(future, rows)
+    days = purchases.money_by_day(future, _shared(rows))
     later = days.day.delta(ibis.literal(future.start), unit="day")
     worth = days.amount.cast("float64") * ibis.literal(1.0 + discount_rate) ** (-later / DAYS_PER_YEAR)
     # Back to DECIMAL, or the order in which threads sum would show in the last bits.
     days = days.mutate(worth=worth.cast(DISCOUNTED_MONEY))
-    return _for_all(rows, days, days.worth.sum().cast("float64") * float(margin))
+    total = days.worth.sum().cast("float64")
+    return _for_all(rows, days, (ibis.greatest(total, 0.0) if future.nets_returns else total) * float(margin))
 
 
 def purchase_days(future: Tables, rows: ir.Table) -> ir.Table:
@@ -123,7 +127,7 @@ def _shared(rows: ir.Table) -> list[str]:
 
 
 def _purchase_days(future: Tables, rows: ir.Table) -> ir.Table:
-    return purchases.by_day(future, _shared(rows))
+    return purchases.sales_by_day(future, _shared(rows))
 
 
 def _for_all(rows: ir.Table, days: ir.Table, y: ir.NumericScalar) -> ir.Table:

@@ -25,11 +25,12 @@ from features.families import PARAMETRISED, Family, is_wildcard, resolve, spelli
 from features.grains import CUSTOMER, Grain
 from features.memory import check_memory
 from features.outcomes import Outcome
-from features.tables import Tables, blank_tables, parse_day
+from features.tables import GROSS, NET, Tables, blank_tables, parse_day
 
 logger = logging.getLogger(__name__)
 
 WILDCARD_LIMIT = 12
+BLANK_HORIZON = timedelta(days=90)
 
 
 def feature_rows(past: Tables, names: Sequence[str], grain: Grain = CUSTOMER) -> ir.Table:
@@ -171,19 +172,20 @@ def _check_needs(tables: Tables, families: Mapping[Family, Sequence[str]]) -> No
         )
 
 
-def definition_hash(names: Iterable[str], grain: Grain = CUSTOMER) -> str:
+def definition_hash(names: Iterable[str], grain: Grain = CUSTOMER, spend: str = GROSS) -> str:
     """Compute a fingerprint of what the named features of the grain's rows mean, independent of the data.
 
     SHA-256 of the SQL that the expressions compile to over empty canonical tables and a fixed window.
-    It changes when an expression of one of the features' families changes; the order of names does not matter.
+    It changes when an expression of one of the features' families changes, or `Tables.spend` where they read spend; the
+    order of names does not matter.
     """
     names = sorted(names)
-    return _definition_hash(tuple(names), tuple(resolve(names)), grain)
+    return _definition_hash(tuple(names), tuple(resolve(names)), grain, spend)
 
 
 @cache  # a command asks several times, and compiling takes half a second; a name means what its family builds
-def _definition_hash(names: tuple[str, ...], _families: tuple[Family, ...], grain: Grain) -> str:
-    past, _ = blank_windows()
+def _definition_hash(names: tuple[str, ...], _families: tuple[Family, ...], grain: Grain, spend: str) -> str:
+    past, _ = blank_windows(spend=spend)
     return _sql_hash(feature_rows(past, names, grain))
 
 
@@ -252,7 +254,7 @@ def snapshot_files(
     def rows(day: date) -> ir.Table:
         return feature_rows(tables.as_of(day), sorted(names), grain)
 
-    key = (digest, tables.start, tables.burn_in_days, engine.name, definition_hash(names, grain))
+    key = (digest, tables.start, tables.burn_in_days, engine.name, definition_hash(names, grain, tables.spend))
     return _build(days, rows, grain.key, key, engine, cache / "features")
 
 
@@ -307,7 +309,7 @@ def outcome(
     def rows(day: date) -> ir.Table:
         return _outcome_rows(asked, tables.as_of(day), tables.between(day, day + horizon), grain)
 
-    definition = _sql_hash(_outcome_rows(asked, *blank_windows(horizon), grain))
+    definition = _outcome_hash(asked, grain, tables.spend, horizon)
     key = (digest, tables.start, engine.name, horizon_days, definition)
     return gather(_build(days, rows, grain.key, key, engine, cache / "outcomes"), asked.columns, grain)
 
@@ -315,6 +317,15 @@ def outcome(
 def _outcome_rows(asked: Outcome, past: Tables, future: Tables, grain: Grain) -> ir.Table:
     built = asked.build(future, grain.rows(past))
     return built.select(*grain.key, **{column: built[column].cast("float64") for column in asked.columns})
+
+
+def reads_spend(asked: Outcome, grain: Grain) -> bool:
+    """Tell whether the outcome depends on `Tables.spend`: net and gross are different questions then."""
+    return _outcome_hash(asked, grain, NET) != _outcome_hash(asked, grain, GROSS)
+
+
+def _outcome_hash(asked: Outcome, grain: Grain, spend: str, horizon: timedelta = BLANK_HORIZON) -> str:
+    return _sql_hash(_outcome_rows(asked, *blank_windows(horizon, spend), grain))
 
 
 def _days(cutoffs: Iterable[date]) -> list[date]:
@@ -387,10 +398,10 @@ def gather(paths: Mapping[date, Path], columns: Sequence[str], grain: Grain = CU
 
 
 @cache
-def blank_windows(horizon: timedelta = timedelta(days=90)) -> tuple[Tables, Tables]:
+def blank_windows(horizon: timedelta = BLANK_HORIZON, spend: str = GROSS) -> tuple[Tables, Tables]:
     """Return past and future of a shop that has every table and no data, for compiling definitions."""
     cutoff = date(2001, 1, 1)
-    blank = blank_tables(date(2000, 1, 1), cutoff + horizon)
+    blank = blank_tables(date(2000, 1, 1), cutoff + horizon, spend=spend)
     return blank.as_of(cutoff), blank.between(cutoff, cutoff + horizon)
 
 

@@ -29,6 +29,12 @@ def test_nothing_is_used_that_another_model_provably_beats(task: str, tmp_path: 
     one.write(tmp_path)
     session = open_session(task=task, folder=tmp_path, overrides=one.overrides(tmp_path))
     _, evidence = evidence_of(session)
+    rows = {
+        str(cutoffs[0]): len(session.training.at(*training).X)
+        for training, cutoffs in [*session.splits.origins(6), (session.splits.refit(), session.splits.sealed_cutoffs)]
+    }
+    enough = {day for day, n_rows in rows.items() if n_rows >= max(rows.values()) / 2}
+    assert {day for day, models in evidence.windows.items() if CANDIDATE in models} <= enough
     draws = resample(session.task, evidence, n_resamples=300, seed=0)
     for in_use in (None, CANDIDATE, *evidence.baselines):
         decision = decided(session, evidence, draws, in_use)

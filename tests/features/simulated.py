@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.engines import DuckDB
-from features.tables import SPECS, Tables
+from features.tables import GROSS, SPECS, Tables
 
 START, CUTOFF, END = date(2020, 1, 1), date(2020, 6, 1), date(2020, 9, 1)
 BURN_IN_DAYS = 14
@@ -23,7 +23,7 @@ def engine(folder: Path) -> DuckDB:
     return DuckDB(threads=2, memory_limit="1GiB", temp_directory=str(folder / "spill"))
 
 
-def open_shop(frames: Mapping[str, pd.DataFrame], folder: Path, on: DuckDB) -> Tables:
+def open_shop(frames: Mapping[str, pd.DataFrame], folder: Path, on: DuckDB, spend: str = GROSS) -> Tables:
     """Write frames as canonical Parquet (columns not given are null) and open them."""
     tables = {}
     for name, frame in frames.items():
@@ -32,7 +32,7 @@ def open_shop(frames: Mapping[str, pd.DataFrame], folder: Path, on: DuckDB) -> T
         path = folder / f"{name}.parquet"
         pq.write_table(pa.Table.from_pandas(columns.where(columns.notna(), None), schema=schema.to_pyarrow()), path)
         tables[name] = on.read(path, f"{folder.name}_{name}")
-    return Tables(start=START, end=END, burn_in_days=BURN_IN_DAYS, **tables)
+    return Tables(start=START, end=END, burn_in_days=BURN_IN_DAYS, spend=spend, **tables)
 
 
 def simulate(seed: int, customers: int = 60, lines: int = 3_000) -> dict[str, pd.DataFrame]:
@@ -113,7 +113,30 @@ def simulate(seed: int, customers: int = 60, lines: int = 3_000) -> dict[str, pd
         ),
     }
 
-    return frames | _beyond_the_till(rng, frames, moments)
+    return frames | _beyond_the_till(rng, frames, moments) | {"returns": _returned(transactions, seed)}
+
+
+def _returned(transactions: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """What comes back of some lines within 60 days, some of it without a known sale."""
+    rng = np.random.default_rng([seed, 1])
+    lines = transactions.sample(frac=0.2, random_state=seed).reset_index(drop=True)
+    moment = lines["timestamp"] + pd.to_timedelta(rng.integers(0, 60 * 24, len(lines)), unit="h")
+    part = zip(lines["amount"], rng.choice([1, 2], len(lines)), strict=True)
+    is_found = rng.random(len(lines)) < 0.8
+    returned = pd.DataFrame(
+        {
+            "return_number": np.arange(len(lines)),
+            "customer_id": lines["customer_id"],
+            "returned_at": moment,
+            "amount": [(amount / int(n)).quantize(Decimal("0.01")) for amount, n in part],
+            "kind": rng.choice(["return", "cancellation"], len(lines)),
+            "product_id": lines["product_id"],
+            "order_id": lines["order_id"].where(is_found),
+            "line_number": lines["line_number"].where(is_found),
+            "sold_at": lines["timestamp"].where(is_found),
+        }
+    )
+    return returned[moment < pd.Timestamp(END)].reset_index(drop=True)
 
 
 def _beyond_the_till(

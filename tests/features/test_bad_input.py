@@ -125,7 +125,7 @@ class TestValues:
             ({"UnitPrice": "inf"}, ["transactions.unit_price", "'inf'"]),
             (
                 {"UnitPrice": "-1.85"},
-                ["meet the rule negative_amount", "-1.85 (row 5)", "data.rules.negative_amount=net"],
+                ["meet the rule negative_amount", "-1.85 (row 5)", "data.rules.negative_amount=return"],
             ),
             ({"UnitPrice": ""}, ["transactions.amount lacks values"]),
             ({"Quantity": "two"}, ["transactions.quantity", "'two'"]),

@@ -21,7 +21,7 @@ from features.errors import InputError
 from features.families import FAMILIES, PARAMETRISED, feature_families, feature_meanings, resolve
 from features.grains import CUSTOMER
 from features.snapshot import expand, feature_rows
-from features.tables import SPECS, Tables
+from features.tables import GROSS, NET, SPECS, Tables
 
 ALL = [name for name, family in feature_families().items() if family.grain == CUSTOMER]
 VALUED = [f"{name}.{features.example}" for name, features in PARAMETRISED.items()]
@@ -140,6 +140,20 @@ def hand_made() -> dict[str, pd.DataFrame]:
                 "discount_id": ["x", "y", "z"],
             }
         ),
+        # Half of the milk of 05-09 comes back on 05-20, something of no known sale on 05-30, the rice after the cutoff.
+        "returns": pd.DataFrame(
+            {
+                "return_number": [1, 2, 3],
+                "customer_id": "ann",
+                "returned_at": days(["2020-05-20 10:00", "2020-05-30 10:00", "2020-06-01 00:00"]),
+                "amount": [Decimal(10), Decimal(3), Decimal(40)],
+                "kind": "return",
+                "product_id": ["milk", None, "rice"],
+                "order_id": ["a2", None, "a4"],
+                "line_number": [2, None, 4],
+                "sold_at": days(["2020-05-09 11:00", None, "2020-05-29 15:00"]),
+            }
+        ),
     }
 
 
@@ -172,6 +186,7 @@ def test_hand_computed_values_of_every_family(tmp_path, on):
         **dict.fromkeys(FAMILIES["habits"].features, 0),
         **{"friday_share": 0.5, "saturday_share": 0.5, "morning_share": 0.5, "afternoon_share": 0.5},
         **{"top_store_share": 3 / 4, "coupon_used_share": 1 / 4},
+        **{"returned_order_share": 1 / 4, "returned_value_share": 13 / 100, "days_since_last_return": 1},
         "cutoff_day": 18_414,
     }
     assert expected.keys() == set(ALL)
@@ -192,9 +207,27 @@ def test_customer_of_one_purchase_and_nothing_known_gets_the_documented_values(t
         **{"purchase_day_rate": 1 / 91, "gap_mean_days": 90, "gap_max_days": 90, "gap_last_days": 90},
         **{"monday_share": 1, "night_share": 1, "cutoff_day": 18_414},
         **{"overdue_ratio": 1, "lines_per_order": 1, "days_since_last_contact": 365, "days_since_last_response": 365},
+        "days_since_last_return": 365,
         **{name: -1 for name in FAMILIES["profile"].features if name != "profile_known"},
     }
     pd.testing.assert_series_equal(found, pd.Series(expected).reindex(ALL, fill_value=0.0), check_names=False)
+
+
+def test_hand_computed_values_of_net_spend(tmp_path, on):
+    shop = open_shop(hand_made(), tmp_path, on, spend=NET)
+    # Purchase days are worth 40, 10 and 40; money until the cutoff is 100 - 10 - 3.
+    expected = {
+        **{"total_spend": 87, "spend_last_7_days": 37, "spend_last_28_days": 47, "spend_last_91_days": 47},
+        **{"total_spend_rate": 87 / 152, "lifetime_spend_rate": 87 / 143, "last_28_days_spend_rate": 47 / 28},
+        **{"last_91_days_spend_rate": 47 / 91, "spend_trend": 91 / 28, "monetary_value": 25, "max_order_value": 40},
+        **{"average_order_value": 90 / 4, "first_day_spend": 40},
+        "purchase_day_value_std": np.std([40, 10, 40], ddof=1),
+    }
+    found = rows(shop, on).loc["ann"]
+    np.testing.assert_allclose(found[list(expected)], list(expected.values()), rtol=1e-12)
+    others = [name for name in ALL if name not in expected]
+    gross = rows(open_shop(hand_made(), tmp_path, engine(tmp_path)), on, others).loc["ann"]
+    pd.testing.assert_series_equal(found[others], gross)
 
 
 def test_rates_shorten_their_window_to_the_days_of_data(tmp_path, on):
@@ -227,7 +260,9 @@ def test_money_of_another_unit_scales_and_nothing_else_changes(of_seed, tmp_path
     lines, unit = frames["transactions"], 100_000
     money = [column for column in ("amount", "list_amount", "coupon_discount") if column in lines]
     scaled = lines.assign(**{column: [None if m is None else m * unit for m in lines[column]] for column in money})
-    given, found = of_seed(0), rows(open_shop({**frames, "transactions": scaled}, tmp_path, on), on)
+    back = frames["returns"].assign(amount=[m * unit for m in frames["returns"]["amount"]])
+    scaled = {**frames, "transactions": scaled, "returns": back}
+    given, found = of_seed(0), rows(open_shop(scaled, tmp_path, on), on)
     assert found["max_order_value"].max() > 1_000_000
     for name in ALL:
         of_money = name in (*FAMILIES["value"].features, "monetary_value", "average_unit_price")
@@ -246,18 +281,25 @@ def test_order_of_rows_does_not_matter(seed, of_seed, tmp_path, on):
 WILDCARDS = ["category_share.*", "store_share.*"]
 
 
+@pytest.fixture(scope="module", params=[GROSS, NET])
+def spend(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def with_shares(tmp_path_factory):
+def with_shares(spend, tmp_path_factory):
     """All features of a simulated shop, with those of its largest categories and stores."""
     folder = tmp_path_factory.mktemp("shares")
     on = engine(folder)
-    tables = open_shop(simulate(0), folder, on)
+    tables = open_shop(simulate(0), folder, on, spend)
     return rows(tables, on, expand([*ALL, *VALUED, *WILDCARDS], tables.as_of(CUTOFF), on))
 
 
 @pytest.mark.parametrize("change", ["drop", "append", "poison"])
-def test_another_future_changes_no_feature_and_no_value_that_a_wildcard_stands_for(change, with_shares, tmp_path, on):
-    tables = open_shop(with_another_future(simulate(0), change), tmp_path, on)
+def test_another_future_changes_no_feature_and_no_value_that_a_wildcard_stands_for(
+    change, spend, with_shares, tmp_path, on
+):
+    tables = open_shop(with_another_future(simulate(0), change), tmp_path, on, spend)
     names = expand([*ALL, *VALUED, *WILDCARDS], tables.as_of(CUTOFF), on)
     assert names == list(with_shares)
     pd.testing.assert_frame_equal(with_shares, rows(tables, on, names), check_exact=True)
@@ -290,15 +332,16 @@ def test_mistaken_names_are_refused_with_advice(tmp_path, on):
     assert "leave out top_category_share, is_female" in refused.value.hint
 
 
+@pytest.mark.parametrize("spend", [GROSS, NET])
 @pytest.mark.parametrize("dialect", ["pyspark", "bigquery", "snowflake"])
-def test_every_feature_compiles_for_other_engines(dialect, monkeypatch):
+def test_every_feature_compiles_for_other_engines(dialect, spend, monkeypatch):
     class SparkOptions(Config):  # ibis registers it when pyspark is installed and imported
         treat_nan_as_null: bool = False
 
     if ibis.options.pyspark is None:
         monkeypatch.setattr(ibis.options, "pyspark", SparkOptions())
     tables = {name: ibis.table(spec.schema, name=name) for name, spec in SPECS.items()}
-    past = Tables(start=START, end=CUTOFF, **tables)
+    past = Tables(start=START, end=CUTOFF, spend=spend, **tables)
     assert "SELECT" in ibis.to_sql(feature_rows(past, [*ALL, *VALUED]), dialect=dialect)
 
 
@@ -309,7 +352,7 @@ def test_feature_sets_in_conf_name_known_features_and_what_they_need():
         assert all(feature_meanings(names).values())
     for of_any_shop in ("rfm", "transactions", "segment_value", "segment_behaviour"):
         assert {family.needs for family in resolve(sets[of_any_shop])} == {("transactions",)}
-    left_out = (FAMILIES[name].features for name in ("habits", "profile"))
+    left_out = (FAMILIES[name].features for name in ("habits", "profile", "returns"))
     assert set(ALL) - set(sets["full"]) == {"total_spend_rate", "cutoff_day"}.union(*left_out)
     assert not {family.name for names in sets.values() for family in resolve(names) if family.undated}
     assert "unknown date" in feature_meanings(["age_band_start"])["age_band_start"]

@@ -7,7 +7,7 @@ import re
 import shlex
 import zipfile
 from collections import Counter
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 import duckdb
@@ -19,6 +19,7 @@ from openpyxl import Workbook
 
 from features.data_profile import profile, profile_text
 from features.errors import InputError
+from features.snapshot import feature_rows
 from features.sources import stage
 from features.sources.files.config import RULES
 from features.sources.shop_config import shell_value
@@ -64,6 +65,14 @@ class Door:
         return duckdb.sql(
             f"SELECT {columns} FROM '{staged.folder}/transactions.parquet' ORDER BY line_number"
         ).fetchall()
+
+    def returned(self, columns):
+        staged = self.stage()
+        return duckdb.sql(f"SELECT {columns} FROM '{staged.folder}/returns.parquet' ORDER BY return_number").fetchall()
+
+    def features(self, cutoff, engine, names=("total_spend",)):
+        past = self.stage().open(engine).as_of(date.fromisoformat(cutoff))
+        return engine.frame(feature_rows(past, names)).set_index("customer_id").sort_index()
 
     def refused(self, *words):
         with pytest.raises(InputError) as caught:
@@ -537,47 +546,68 @@ class TestReturns:
     @pytest.fixture
     def returns(self, door):
         lines = ["1,A,2021-03-05,100", "2,B,2021-03-06,20", "3,A,2021-03-07,100", "1R,A,2021-03-09,-100"]
-        door.write(*lines, "3R,B,2021-03-10,-7", "3,B,2021-04-06,30".replace("3,", "4,"))
-        door.config["confirmed_drops"] = {"negative_amount": ALL}
+        door.write(*lines, "3R,B,2021-03-10,-7", "4,B,2021-04-06,30", "5R,C,2021-04-06,-1")
         return door
 
     def test_are_refused_with_actions_that_exist(self, returns):
-        error = returns.refused("rule negative_amount", "-100 (row 4), -7 (row 5)", "data.rules.negative_amount=net")
-        returns.follow(error)
-        assert len(returns.rows()) == 4
+        error = returns.refused(
+            "rule negative_amount", "-100 (row 4), -7 (row 5)", "data.rules.negative_amount=return", "data.spend=net"
+        )
+        returns.set("data.rules.negative_amount", "return")
+        assert "data.rules.negative_amount=return" in error.hint
+        assert [row[0] for row in returns.rows()] == ["1", "2", "3", "4"]
 
     def test_that_are_dropped_leave_gross_amounts_and_say_so(self, returns):
         returns.config["rules"]["negative_amount"] = "drop"
+        returns.config["confirmed_drops"] = {"negative_amount": ALL}
         assert sum(row[3] for row in returns.rows()) == 250
         staged = returns.stage()
-        assert any("amounts are gross" in note and note.endswith("2 rows") for note in staged.notes)
-        assert {drop.rule: drop.amount for drop in staged.drops}["negative_amount"] == 107
+        assert "returns" not in staged.rows
+        assert any("amounts are gross" in note and note.endswith("3 rows") for note in staged.notes)
+        assert {drop.rule: drop.amount for drop in staged.drops}["negative_amount"] == 108
 
-    def test_that_are_netted_take_out_the_latest_sale_that_they_match(self, returns):
-        returns.config["rules"]["negative_amount"] = "net"
-        assert [row[0] for row in returns.rows()] == ["1", "2", "4"]
+    def test_are_kept_with_the_sale_that_they_take_back(self, returns):
+        returns.config["rules"]["negative_amount"] = "return"
+        assert returns.returned("return_id, customer_id, amount, kind, order_id, line_number, sold_at") == [
+            ("1R", "A", 100, "return", "3", 3, datetime(2021, 3, 7)),
+            ("3R", "B", 7, "return", "2", 2, datetime(2021, 3, 6)),
+            ("5R", "C", 1, "return", None, None, None),
+        ]
         staged = returns.stage()
-        assert {drop.rule: drop.rows for drop in staged.drops if drop.rows} == {
-            "negative_amount": 2,
-            "returned_sale": 1,
-        }
-        assert any("find no sale" in note and note.endswith(": 1 rows") for note in staged.notes)
+        assert [drop.kept_in for drop in staged.drops if drop.rows] == ["returns"]
+        assert any("no sale that they take back was found before them: 1 of 3 rows" in note for note in staged.notes)
 
-    def test_of_the_same_day_cancel_their_order(self, door):
+    def test_are_shown_in_rows_and_money_by_kind(self, returns, engine):
+        returns.config["rules"] |= {"negative_amount": "return", "cancelled_order": "return"}
+        returns.config["cancelled_order_prefix"] = "3R"
+        staged = returns.stage()
+        text = profile_text(profile(staged, staged.open(engine), engine))
+        assert re.search(
+            r"cancellation +-7   EUR, 1 rows\n +return +-101   EUR, 2 rows; of 1 no sale was found\n", text
+        )
+        assert re.search(r"amount +250   EUR, sold\n(?s:.*) net +142   EUR; spend is net", text)
+        assert "negative_amount (101.00 EUR), kept in returns" in text
+
+    def test_of_the_same_day_cancel_their_order(self, door, engine):
         header = "order,customer,date,qty,price,sku"
         lines = ["541431,16000,1/18/2011 10:01,74215,1.04,23166", "C541433,16000,1/18/2011 10:17,-74215,1.04,23166"]
         kept = ["541434,16001,2/18/2011 10:01,10,1.04,23166", "541435,16002,3/18/2011 10:01,10,1.04,23166"]
         door.write(*lines, *kept, header=header)
         door.table |= {"columns": {**FACTORS, "product_id": "sku"}, "date_format": "%m/%d/%Y %H:%M"}
         door.config["cancelled_order_prefix"] = "C"
-        door.config["rules"]["cancelled_order"] = "net"
-        assert [(row[0], row[3]) for row in door.rows()] == [("541434", Decimal("10.4")), ("541435", Decimal("10.4"))]
+        assert door.returned("order_id, kind, amount, quantity") == [
+            ("541431", "cancellation", Decimal("77183.6"), 74215)
+        ]
+        assert door.features("2011-01-19", engine)["total_spend"].to_dict() == {"16000": 0.0}
+        door.config["spend"] = "gross"
+        assert door.features("2011-01-19", engine)["total_spend"].to_dict() == {"16000": 77183.6}
 
-    def test_before_any_sale_take_none_out(self, door):
-        door.write("1R,A,2021-03-05,-100", "2,B,2021-03-06,20", "3,A,2021-03-07,100", "4R,A,2021-03-08,-100")
-        door.config["rules"]["negative_amount"] = "net"
-        door.write("1R,A,2021-03-05,-9", "2,B,2021-03-06,20", "3,A,2021-03-07,9", "4,A,2021-03-08,9")
-        assert [row[0] for row in door.rows()] == ["2", "3", "4"]
+    def test_take_back_no_sale_that_is_not_there_yet(self, door):
+        door.table["columns"] = {**COLUMNS, "product_id": "sku"}
+        lines = ["1R,A,2021-03-05,-9,x", "2,B,2021-03-06,20,x", "3,A,2021-03-07,9,x", "4,A,2021-03-08,9,y"]
+        door.write(*lines, "5R,A,2021-03-09,-9,y", header="order,customer,date,total,sku")
+        door.config["rules"]["negative_amount"] = "return"
+        assert door.returned("return_id, order_id") == [("1R", None), ("5R", "4")]
 
     SALE = "1,A,2021-03-05,10,1.00,x"
     OTHERS = ("2,B,2021-03-06,3,1.00,x", "3,C,2021-04-07,4,1.00,x")
@@ -587,9 +617,28 @@ class TestReturns:
         """A shop whose cancellations take sales back, while other rules leave rows out."""
         door.table["columns"] = {**FACTORS, "product_id": "sku"}
         door.config |= {"cancelled_order_prefix": "C", "non_product_codes": ["POST"]}
-        door.config["rules"] = dict.fromkeys(RULES, "drop") | {"cancelled_order": "net"}
+        door.config["rules"] = dict.fromkeys(RULES, "drop") | {"cancelled_order": "return"}
         door.config["confirmed_drops"] = dict.fromkeys(RULES, ALL)
         return door
+
+    @pytest.mark.parametrize(
+        ("quantities", "orders"),
+        [
+            ([4, 4, 4], ["1", "1", None]),  # 10 - 4 - 4 does not cover 4 more
+            ([10, 1], ["1", None]),
+            ([11, 10], [None, "1"]),
+            ([3, 6], ["1", "1"]),
+        ],
+    )
+    def test_take_back_no_more_than_was_sold(self, cancellations, quantities, orders):
+        back = [f"C{n},A,2021-03-09,-{quantity},1.00,x" for n, quantity in enumerate(quantities)]
+        cancellations.write(self.SALE, *back, *self.OTHERS, header="order,customer,date,qty,price,sku")
+        assert [row[0] for row in cancellations.returned("order_id")] == orders
+
+    def test_take_back_the_sale_of_the_same_quantity_before_a_later_one_that_covers_it(self, cancellations):
+        lines = [self.SALE, "4,A,2021-03-06,12,1.00,x", "C1,A,2021-03-09,-10,1.00,x", "C2,A,2021-03-09,-9,1.00,x"]
+        cancellations.write(*lines, *self.OTHERS, header="order,customer,date,qty,price,sku")
+        assert cancellations.returned("return_id, order_id") == [("C1", "1"), ("C2", "4")]
 
     @pytest.mark.parametrize(
         "between",
@@ -601,26 +650,187 @@ class TestReturns:
         ],
     )
     def test_take_back_the_sale_and_no_row_that_another_rule_leaves_out(self, cancellations, between):
-        cancellations.write(
-            self.SALE, *between, "C1,A,2021-03-09,-10,1.00,x", *self.OTHERS, header="order,customer,date,qty,price,sku"
-        )
-        assert [row[0] for row in cancellations.rows()] == ["2", "3"]
+        cancellations.config["may_halve_orders"] = list(RULES)
+        back = "C1,A,2021-03-09,-10,1.00,x"
+        cancellations.write(self.SALE, *between, back, *self.OTHERS, header="order,customer,date,qty,price,sku")
+        assert [row[0] for row in cancellations.rows()] == ["1", "2", "3"]
+        assert cancellations.returned("order_id, line_number") == [("1", 1)]
         drops = {drop.rule: drop.rows for drop in cancellations.stage().drops if drop.rows}
-        assert drops.pop("returned_sale") == drops.pop("cancelled_order") == 1
+        assert drops.pop("cancelled_order") == 1
         assert sum(drops.values()) == len(between)
 
     def test_that_are_repeated_rows_take_back_one_sale(self, cancellations):
         back = "C1,A,2021-03-09,-10,1.00,x"
         lines = [self.SALE, "4,A,2021-03-06,10,1.00,x", back, back, *self.OTHERS]
         cancellations.write(*lines, header="order,customer,date,qty,price,sku")
-        assert [row[0] for row in cancellations.rows()] == ["1", "2", "3"]
-        assert not any("find no sale" in note or "gross" in note for note in cancellations.stage().notes)
+        assert cancellations.returned("order_id") == [("4",)]
+        assert not any("no sale" in note or "gross" in note for note in cancellations.stage().notes)
 
-    def test_take_back_repeated_sales_where_these_are_right(self, cancellations):
+    def test_that_are_repeated_rows_take_back_both_where_these_are_right(self, cancellations):
         cancellations.config["rules"]["duplicate_rows"] = "keep"
-        lines = [self.SALE, self.SALE, "C1,A,2021-03-09,-10,1.00,x", *self.OTHERS]
+        back = "C1,A,2021-03-09,-10,1.00,x"
+        lines = [self.SALE, self.SALE, back, back, *self.OTHERS]
         cancellations.write(*lines, header="order,customer,date,qty,price,sku")
-        assert cancellations.rows("order_id, line_number") == [("1", 1), ("2", 4), ("3", 5)]
+        assert sorted(cancellations.returned("order_id, line_number")) == [("1", 1), ("1", 2)]
+
+    def test_of_postage_go_the_way_of_postage(self, cancellations):
+        cancellations.table["columns"]["product_id"] = "sku"
+        lines = [self.SALE, "1,A,2021-03-05,1,5.00,POST", "C1,A,2021-03-09,-1,5.00,POST", *self.OTHERS]
+        cancellations.write(*lines, header="order,customer,date,qty,price,sku")
+        assert "returns" not in cancellations.stage().rows
+
+
+class TestRefunds:
+    """Refunds in a table of their own."""
+
+    @pytest.fixture
+    def refunds(self, door):
+        lines = ["1,A,2021-03-05 14:00,100,x", "1,A,2021-03-05 14:00,50,y", "2,B,2021-03-06 09:00,20,x"]
+        door.write(*lines, "3,A,2021-04-07 10:00,100,x", header="order,customer,date,total,sku")
+        door.table["columns"]["product_id"] = "sku"
+        columns = {"return_id": "refund", "order_id": "order", "returned_at": "date", "amount": "money"}
+        door.config["tables"]["returns"] = {"path": "refunds.csv", "columns": columns}
+        return door
+
+    def test_name_their_order(self, refunds):
+        lines = ["r1,1,2021-03-09,-30", "r2,2,2021-03-06,20", "r3,9,2021-03-10,5", "r4,3,2021-04-08,0"]
+        refunds.write(*lines, header="refund,order,date,money", name="refunds.csv")
+        refunds.refused("the rule missing_customer_id drops 25.0% of rows")
+        refunds.config["confirmed_drops"] = {"missing_customer_id": ALL}
+        assert refunds.returned("return_id, customer_id, order_id, line_number, amount, returned_at, sold_at") == [
+            ("r1", "A", "1", None, 30, datetime(2021, 3, 9), datetime(2021, 3, 5, 14)),
+            ("r2", "B", "2", 3, 20, datetime(2021, 3, 6, 9), datetime(2021, 3, 6, 9)),  # a day without a time
+        ]
+        drops = {(drop.table, drop.rule): drop.rows for drop in refunds.stage().drops if drop.rows}
+        assert drops == {("returns", "empty_return"): 1, ("returns", "missing_customer_id"): 1}
+
+    def test_name_their_product_or_nothing(self, refunds):
+        refunds.config["tables"]["returns"]["columns"] = {
+            **{"return_id": "refund", "customer_id": "who", "product_id": "sku"},
+            **{"returned_at": "date", "amount": "money"},
+        }
+        lines = ["r1,A,y,2021-03-09,50", "r2,A,x,2021-03-09,100", "r3,A,x,2021-03-10,1", "r4,A,,2021-04-08,100"]
+        refunds.write(*lines, "r5,Z,x,2021-03-10,1", header="refund,who,sku,date,money", name="refunds.csv")
+        assert refunds.returned("return_id, order_id, line_number") == [
+            *[("r1", "1", 2), ("r2", "1", 1), ("r3", None, None), ("r4", "3", 4), ("r5", None, None)]
+        ]
+
+    def test_that_cannot_be_read_or_are_of_no_day_are_refused(self, refunds):
+        refunds.write("r1,1,2021-03-09,much", header="refund,order,date,money", name="refunds.csv")
+        refunds.refused("returns.amount has values that cannot be read", "'much'", "refunds.csv")
+        refunds.write("r1,1,2091-03-09,3", header="refund,order,date,money", name="refunds.csv")
+        refunds.refused("returns.returned_at has dates that cannot be right", "2091-03-09")
+
+
+class TestStatus:
+    """Columns that say what became of an order."""
+
+    HEADER = "order,customer,date,total,status,back"
+    LINES = (
+        *("1,A,2021-03-05,10,paid,", "1,A,2021-03-05,20,,", "2,B,2021-03-06,30,Refunded,2021-03-20"),
+        *(
+            "2,B,2021-03-06,40,,",
+            "3,A,2021-03-07,50,voided,2021-03-07",
+            "4,C,2021-04-08,60,test,",
+            "5,C,2021-04-09,7,paid,",
+        ),
+    )
+
+    @pytest.fixture
+    def orders(self, door):
+        door.write(*self.LINES, header=self.HEADER)
+        door.table["columns"]["returned_at"] = "back"
+        door.table["status"] = {
+            "column": "status",
+            "sale": ["paid"],
+            "return": ["refunded"],
+            "cancellation": ["voided"],
+        }
+        door.table["status"]["exclude"] = ["test"]
+        door.config["confirmed_drops"] = {"excluded_status": 0.3}
+        return door
+
+    def test_hold_for_all_lines_of_an_order(self, orders):
+        assert [(row[0], row[3]) for row in orders.rows()] == [
+            *[("1", 10), ("1", 20), ("2", 30), ("2", 40), ("3", 50), ("5", 7)]
+        ]
+        assert orders.returned("order_id, line_number, kind, amount, returned_at, sold_at") == [
+            ("2", 3, "return", 30, datetime(2021, 3, 20), datetime(2021, 3, 6)),
+            ("2", 4, "return", 40, datetime(2021, 3, 20), datetime(2021, 3, 6)),
+            ("3", 5, "cancellation", 50, datetime(2021, 3, 7), datetime(2021, 3, 7)),
+        ]
+        drops = {drop.rule: (drop.rows, drop.amount) for drop in orders.stage().drops if drop.rows}
+        assert drops == {"excluded_status": (1, 60.0)}
+
+    def test_count_from_the_day_on_which_the_order_came_back(self, orders, engine):
+        for day, spend in {"2021-03-20": 70.0, "2021-03-21": 0.0}.items():
+            assert orders.features(day, engine)["total_spend"]["B"] == spend
+
+    def test_that_nothing_lists_stop_with_their_words(self, orders):
+        del orders.table["status"]["cancellation"]
+        orders.refused("rule unknown_status", "status = voided (row 5)", "data.tables.transactions.status")
+        orders.table["status"]["sale"] = ["paid", "voided"]
+        assert len(orders.rows()) == 6
+
+    def test_of_no_day_stop(self, orders):
+        orders.write(
+            *(line.replace(",2021-03-20", ",") for line in self.LINES), header="order,customer,date,total,status,back"
+        )
+        error = orders.refused("2 rows of transactions meet the rule undated_return", "order_id = 2", "map returned_at")
+        assert "data.rules.undated_return=keep" in error.hint
+        orders.set("data.rules.undated_return", "keep")
+        assert [row[0] for row in orders.returned("order_id")] == ["3"]
+        del orders.table["columns"]["returned_at"]
+        assert "returns" not in orders.stage().rows
+
+    def test_of_several_kinds_in_one_order_stop_unless_lines_go_by_their_own(self, orders):
+        orders.write(
+            "1,A,2021-03-05,10,paid,2021-03-20", "1,A,2021-03-05,20,refunded,2021-03-20", "2,B,2021-04-06,30,paid,",
+            header=self.HEADER,
+        )  # fmt: skip
+        orders.refused(
+            "2 rows of transactions meet the rule mixed_status", "order_id = 1", "data.rules.mixed_status=keep"
+        )
+        orders.config["rules"]["mixed_status"] = "keep"
+        assert orders.returned("order_id, line_number") == [("1", 2)]
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"return": ["paid"]}, ["lists a status more than once", "paid"]),
+            ({"sale": None}, ["data.tables.transactions.status.sale is not set"]),
+            ({"refund": ["x"]}, ["unknown key data.tables.transactions.status.refund"]),
+            ({"column": "state"}, ["there is no column 'state'"]),
+            ({"sale": [True]}, ["is not a text", "quote it"]),
+        ],
+    )
+    def test_that_are_not_declared_right_are_refused(self, orders, change, words):
+        orders.table["status"] |= change
+        orders.refused(*words)
+
+
+class TestHalfOrders:
+    def test_stop_unless_that_is_right(self, door):
+        door.write("1,A,2021-03-05,100", "1,A,2021-03-05,-5", "2,B,2021-03-06,20", "3,B,2021-04-06,-2")
+        door.config["rules"]["negative_amount"] = "drop"
+        door.config["confirmed_drops"] = {"negative_amount": ALL}
+        error = door.refused(
+            "the rule negative_amount leaves 1 orders half",
+            "1 lines left out of orders whose others are kept, -5 of money: 1",
+        )
+        door.follow(error)
+        assert [row[3] for row in door.rows()] == [100, 20]
+
+    def test_are_right_where_a_rule_is_about_lines(self, door):
+        door.write("1,A,2021-03-05,100", "1,A,2021-03-05,0", "2,B,2021-04-06,20")
+        door.config["rules"]["zero_price"] = "drop"
+        door.config["confirmed_drops"] = {"zero_price": ALL}
+        assert len(door.rows()) == 2
+
+    def test_keep_their_money_where_the_other_lines_are_returns(self, door, engine):
+        door.write("1,A,2021-03-05,100", "1,A,2021-03-05,-5", "2,B,2021-04-06,20")
+        door.config["rules"]["negative_amount"] = "return"
+        assert door.features("2021-03-06", engine)["total_spend"].to_dict() == {"A": 95.0}
 
 
 class TestYaml:

@@ -33,6 +33,10 @@ NEW = {
         "who,why,since,until\n17850,marketing,2010-12-01,\n13047,marketing,2010-12-01,2010-12-03\n",
         {"customer_id": "who", "purpose": "why", "starts_at": "since", "ends_at": "until"},
     ),
+    "returns": (
+        "who,on,back\n17850,2010-12-02,3.39\n13047,2010-12-03,1.85\n",
+        {"customer_id": "who", "returned_at": "on", "amount": "back"},
+    ),
     "identities": ("cookie,who\na1,17850\nb2,17850\n", {"id": "cookie", "customer_id": "who"}),
     "stock": (
         "product,day,left\n22633,2010-12-01,7\n22633,2010-12-02,3\n",

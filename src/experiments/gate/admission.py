@@ -27,6 +27,7 @@ def check_judgeable(
     rival: Version | None,
     *,
     lineage: Mapping[str, str],
+    spend: str,
     sealed_from: date,
     tune: str,
     by_hand: str,
@@ -41,6 +42,8 @@ def check_judgeable(
         The champion that the candidate must beat: see `check_champion`.
     lineage : mapping
         See `check_comparable`.
+    spend : {"gross", "net"}
+        `Tables.spend` of the shop: part of the features' definitions.
     sealed_from : date
         First day of the sealed window: neither version may have been trained on outcomes after it.
     tune, by_hand, retire : str
@@ -54,7 +57,7 @@ def check_judgeable(
     check_champion(rival, lineage, retire)
     check_is_candidate(candidate, tune=tune, by_hand=by_hand)
     check_descriptive(candidate)
-    check_features(candidate, f"{tune} uses today's definitions")
+    check_features(candidate, spend, f"{tune} uses today's definitions")
     versions = [candidate, *([rival] if rival else [])]
     for version in versions:
         if version.tags["trained_through"] > str(sealed_from):
@@ -155,16 +158,17 @@ def check_is_candidate(version: Version, *, tune: str, by_hand: str) -> None:
         )
 
 
-def changed_features(version: Version) -> list[str]:
+def changed_features(version: Version, spend: str) -> list[str]:
     """Return the features of a version that had another definition when it was trained, or are no longer there.
 
-    A version with one fingerprint of all its features does not tell which of them changed: all of them count then.
+    `spend`, net or gross, is part of the definition of features that read money (`Tables.spend`). A version with one
+    fingerprint of all its features does not tell which of them changed: all of them count then.
     """
     names, grain = version.features, questions()[version.tags["task"]].grain
     try:
         if not version.feature_hashes:
-            return names if version.tags["feature_hash"] != definition_hash(names, grain) else []
-        current = feature_hashes(names, grain)
+            return names if version.tags["feature_hash"] != definition_hash(names, grain, spend) else []
+        current = feature_hashes(names, grain, spend)
     except InputError:  # one of them is not there
         return [name for name in names if not _is_known(name)] or names
     return [name for name in names if version.feature_hashes[name] != current[name]]
@@ -177,12 +181,13 @@ def _is_known(name: str) -> bool:
         return False
 
 
-def check_features(version: Version, way_out: str) -> None:
+def check_features(version: Version, spend: str, way_out: str) -> None:
     """Refuse a version whose features had another definition when it was trained.
 
     Parameters
     ----------
     version : Version
+    spend : {"gross", "net"}
     way_out : str
         Next command to type, for the message.
 
@@ -191,21 +196,21 @@ def check_features(version: Version, way_out: str) -> None:
     InputError
         Naming the features.
     """
-    changed = changed_features(version)
+    changed = changed_features(version, spend)
     if changed:
         raise InputError(
-            f"{version.name} version {version.number} reads features that have another definition in the code in use",
+            f"{version.name} version {version.number} reads features that have another definition by now",
             where="features.names",
-            expected="the definitions that it was trained with",
+            expected="the definitions that it was trained with, and the same data.spend",
             found=listing(changed),
             hint=f"{way_out}; or check out the commit {version.tags.get('git_commit', 'that it was trained with')}",
         )
 
 
-def retire_outdated(registry: Registry) -> None:
+def retire_outdated(registry: Registry, spend: str) -> None:
     """Take a champion out of use whose features have another definition: it scores no row, and beats nobody."""
     champion = registry.champion()
-    if champion is not None and (changed := changed_features(champion)):
+    if champion is not None and (changed := changed_features(champion, spend)):
         reason = f"its features have another definition: {listing(changed)}"
         registry.retire(reason)
         logger.warning("%s version %d is out of use: %s", champion.name, champion.number, reason)

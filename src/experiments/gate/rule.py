@@ -17,6 +17,7 @@ from experiments.gate.clues import Clues
 POWER = 0.8
 RECORDED = {"baseline": "naive", "n_baselines": "n_naive"}  # keys of ledgers that are older than the attributes
 STAYS = "it stays: no other model is shown to be better"
+UNBEATEN = "it measured best of those that no other is shown to beat"
 BEST, BEST_BASELINE = "it measured best", "it measured best of the baselines"
 CANDIDATE_SHARE = 0.8  # of a look's level; the baselines, which challenge too, share the rest
 TAIL_DRAWS = 20  # a bound needs this many resamples beyond it, or its level is a fiction
@@ -142,13 +143,13 @@ class Use:
     label : str
         What people read in place of the name.
     estimate : float
-        Its primary metric: the mean over the windows that it shares with the other model.
+        Its primary metric: the mean over the windows in which all models were measured.
     interval : (float, float)
         Two-sided interval of the estimate.
     windows : tuple of str
         First days of these windows.
     other, other_label : str
-        The model over which it gains least, in the windows that both share; empty if there is no other.
+        The best of the other models in these windows; empty if there is no other.
     other_estimate : float
         Its metric in the same windows; NaN if there is no other.
     reason : str
@@ -402,14 +403,9 @@ class Measured:
         """The best baseline in the candidate's windows, over which the candidate gains least."""
         return max(self.baselines, key=lambda name: _or_lowest(-self.draws.gain(self.candidate, name).estimate))
 
-    @cached_property
-    def best_baseline(self) -> str:
-        """The baseline with the highest mean over the windows; the first of several."""
-        return max(self.baselines, key=lambda name: _or_lowest(self.draws.figure(name, *self.baselines).estimate))
-
     def merit(self, model: str) -> float:
-        """Return the gain over the best baseline in the windows of both, which puts all models on one scale."""
-        return 0.0 if model == self.best_baseline else _or_lowest(self.draws.gain(model, self.best_baseline).estimate)
+        """Return the figure in the windows of all models: other seasons favour other models."""
+        return _or_lowest(self.draws.figure(model, *self.models).estimate)
 
     def comparison(self, model: str, rival: str) -> Comparison:
         return Comparison.of(
@@ -447,19 +443,17 @@ class Measured:
 
     def use(self, model: str, reason: str) -> Use:
         """Describe the use of a model, beside the best of those that are not used."""
-        others = [name for name in self.models if name != model]
-        other = max(others, key=lambda name: _or_lowest(-self.draws.gain(model, name).estimate)) if others else ""
-        beside = (other,) if other else ()
-        own = self.draws.figure(model, *beside)
+        other = max((name for name in self.models if name != model), key=self.merit, default="")
+        own = self.draws.figure(model, *self.models)
         return Use(
             model=model,
             label=self.label(model),
             estimate=own.estimate,
             interval=own.interval(self.confidence),
-            windows=self.draws.shared(model, *beside),
+            windows=self.draws.shared(*self.models),
             other=other,
             other_label=self.label(other) if other else "",
-            other_estimate=self.draws.figure(other, model).estimate if other else math.nan,
+            other_estimate=self.draws.figure(other, *self.models).estimate if other else math.nan,
             reason=reason,
         )
 
@@ -469,26 +463,20 @@ def _chosen(measured: Measured, *, is_eligible: bool) -> tuple[str, str]:
 
     With nothing in use it is the model that measured best. What is in use is replaced by a challenger whose gain over
     it is shown, with an estimate of at least `min_effect`; nothing else must be beaten. Of several such challengers the
-    best measured is used, unless another of them provably beats it.
+    best measured is used. A model that another of them provably beats is passed over, unless each is beaten by one.
     """
     allowed = [name for name in measured.models if is_eligible or name != measured.candidate]
-    if measured.in_use is None:
-        chosen, reason, challengers = max(allowed, key=measured.merit), BEST if is_eligible else BEST_BASELINE, allowed
-    else:
-        challengers = measured.shown_better(measured.in_use, allowed)
-        if not challengers:
-            return measured.in_use, STAYS
-        chosen = max(challengers, key=measured.merit)
-        reason = ""
-    passed = {chosen}
-    while better := measured.shown_better(chosen, [name for name in challengers if name not in passed]):
-        chosen = max(better, key=measured.merit)
-        passed.add(chosen)
-    if measured.in_use is not None or len(passed) > 1:
-        beaten = measured.in_use or next(name for name in passed if name != chosen)
-        gain = measured.comparison(chosen, beaten).gain
-        reason = f"its gain over {measured.label(beaten)}, {gain:+.4f}, is shown"
-    return chosen, reason
+    challengers = allowed if measured.in_use is None else measured.shown_better(measured.in_use, allowed)
+    if not challengers:
+        return str(measured.in_use), STAYS
+    unbeaten = [name for name in challengers if not measured.shown_better(name, challengers)]
+    best, chosen = (max(names, key=measured.merit) for names in (challengers, unbeaten or challengers))
+    if measured.in_use is not None:
+        gain = measured.comparison(chosen, measured.in_use).gain
+        return chosen, f"its gain over {measured.label(measured.in_use)}, {gain:+.4f}, is shown"
+    if chosen != best:
+        return chosen, UNBEATEN
+    return chosen, BEST if is_eligible else BEST_BASELINE
 
 
 def _why_not(measured: Measured, chosen: str) -> str:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
 logger = logging.getLogger(__name__)
 
 CANDIDATE, CHAMPION = "candidate", "champion"
+LEAST_TRAINING = 1 / 2  # of the rows of the final training, for a refit that is measured: see ADR 21
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ def gather(
     - a baseline, which nothing was chosen of, in the validation windows, in windows before them and in the sealed one,
       each time fitted on windows that ended by then;
     - the candidate in windows that began after its training, the sealed one among them; and, refitted on windows that
-      ended by then, in windows that ended before its validation;
+      ended by then, in windows that ended before its validation, if at least `LEAST_TRAINING` of its rows are then left
+      to learn from: with fewer it would be judged for what it had not learned yet;
     - the champion in windows that began after its training.
 
     Parameters
@@ -135,24 +137,25 @@ def gather(
     """
     logger.info("opening the sealed window %s, %d days", splits.sealed, task.horizon_days)
     windows: dict[str, Mapping[str, Evaluation]] = {}
+    everything = task.dataset(shop, candidate.features, [*splits.refit(), *splits.sealed_cutoffs])
+    least_rows = LEAST_TRAINING * len(everything.at(*splits.refit()).X)
     for training, cutoffs in splits.origins(n_origins - 1):
         try:
             dataset = task.dataset(shop, candidate.features, [*training, *cutoffs])
-            models = _evaluated(task, shop, splits, dataset, training, cutoffs, candidate, champion)
+            models = _evaluated(task, shop, splits, dataset, training, cutoffs, candidate, champion, least_rows)
             _check_defined(task, models)
         except UnsuitableDataError as error:
             logger.warning("the window from %s is left out: %s", cutoffs[0], error.problem)
             continue
         windows[str(cutoffs[0])] = models
     training, cutoffs = splits.refit(), splits.sealed_cutoffs
-    dataset = task.dataset(shop, candidate.features, [*training, *cutoffs])
-    sealed = _evaluated(task, shop, splits, dataset, training, cutoffs, candidate, champion)
+    sealed = _evaluated(task, shop, splits, everything, training, cutoffs, candidate, champion)
     _check_defined(task, sealed)
     in_use = _in_use(sealed, candidate, champion)
     if in_use != CHAMPION:  # it is one of the others, which is not compared twice
         sealed = _without_champion(sealed)
         windows = {day: _without_champion(models) for day, models in windows.items()}
-    rows = task.judged_rows(dataset.at(*cutoffs))
+    rows = task.judged_rows(everything.at(*cutoffs))
     return Evidence(
         windows={**windows, str(splits.sealed): sealed},
         in_use=in_use,
@@ -169,17 +172,19 @@ def _evaluated(
     cutoffs: Sequence[date],
     candidate: Version,
     champion: Version | None,
+    least_rows: float = 0.0,
 ) -> dict[str, Evaluation]:
     """Evaluate each model in one window that it was not chosen on: the candidate first, then baselines, the champion.
 
-    The training cutoffs are those whose windows ended by the first of the held-out ones.
+    The training cutoffs are those whose windows ended by the first of the held-out ones. A candidate is refitted on
+    `least_rows` at least.
     """
     train, held_out = dataset.at(*training), dataset.at(*cutoffs)
     end = cutoffs[-1] + timedelta(days=task.horizon_days)
     models: dict[str, Any] = {}
     if _is_trained_before(candidate, cutoffs[0]):
         models[CANDIDATE] = candidate.estimator
-    elif str(end) <= _validated_from(candidate, splits):
+    elif str(end) <= _validated_from(candidate, splits) and len(train.X) >= least_rows:
         fresh = task.build(candidate.tags["model"], candidate.params)
         models[CANDIDATE] = fresh.fit(train.X, train.target)
     for name, build in task.baselines(candidate.params).items():

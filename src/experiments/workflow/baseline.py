@@ -60,7 +60,7 @@ def use_baseline_unjudged(session: Session, refusal: InputError) -> None:
     from experiments.tracking.store import answering, exclusive
 
     with answering(session.client), exclusive(session.client, session.registered_name):
-        retire_outdated(session.registry)
+        retire_outdated(session.registry, session.shop.tables.spend)
         if session.registry.champion() is not None:
             return
         folds = session.splits.folds()

@@ -132,7 +132,7 @@ def _refitted(session: Session, name: str, params: Mapping[str, Any], fitted: Fi
     build = partial(task.build, name, params)
     model, amounts = calibrated(session, name, build().fit(train.X, train.target), build, fitted)
     champion = session.registry.champion() if task.keeps_labels else None
-    if champion is not None and champion.has_current_code and not changed_features(champion):
+    if champion is not None and champion.has_current_code and not changed_features(champion, session.shop.tables.spend):
         latest = train.at(max(refit)).X
         model = task.align(
             model, latest, champion.estimator, session.shop.features(champion.features, [max(refit)], task.grain)
@@ -208,7 +208,7 @@ def made_from(session: Session, kind: str, name: str, params: Mapping[str, Any])
             session.lineage["data_digest"],
             session.lineage["feature_hash"],
             session.features,
-            session.task.target,
+            session.target,
             session.task.amounts if isinstance(session.task, AmountTask) else None,
             kind,
             name,

@@ -170,12 +170,13 @@ def checked_rival(session: Session, candidate: Version) -> Version | None:
     """Return the champion, unless it is the candidate, once both passed the checks that leave the window sealed."""
     champion = session.registry.champion()
     rival = champion if champion is not None and champion.number != candidate.number else None
-    if rival is not None and changed_features(rival):  # nothing scores with it any more: `take_look` retires it
-        rival = None
+    if rival is not None and changed_features(rival, session.shop.tables.spend):
+        rival = None  # nothing scores with it any more: `take_look` retires it
     check_judgeable(
         candidate,
         rival,
         lineage=session.lineage,
+        spend=session.shop.tables.spend,
         sealed_from=session.splits.sealed,
         tune=session.again("tune"),
         by_hand=f"promote by hand: {session.again('promote')} version={candidate.number} reason='…'",
@@ -190,7 +191,7 @@ def take_look(session: Session, candidate: Version, rival: Version | None, toget
     A look that is decided already is returned as recorded, and the window stays closed.
     """
     options = session.config.evaluation
-    retire_outdated(session.registry)
+    retire_outdated(session.registry, session.shop.tables.spend)
     look = open_look(session.registry, candidate, session.registry.champion(), _window(session), together)
     if look.is_decided:
         return look
@@ -237,7 +238,7 @@ def _one_at_a_time(sessions: Iterable[Session]) -> Iterator[None]:
 
 
 def _newest(session: Session) -> Version:
-    target = session.task.target  # older stores have several under one name
+    target = session.target  # older stores have several under one name
     versions = [v for v in session.registry.versions() if not v.is_baseline and v.tags.get("target") == target]
     if not versions:
         raise InputError(

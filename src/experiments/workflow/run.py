@@ -137,7 +137,7 @@ def check_names(sessions: Sequence[Session]) -> None:
         raise InputError(
             f"two of the tasks are configurations of {twice[0]}, and would share its models",
             where="tasks",
-            found=", ".join(f"{session.question}: {session.task.target}" for session in sessions),
+            found=", ".join(f"{session.question}: {session.target}" for session in sessions),
             hint="run them one after the other, each by task=…",
         )
 

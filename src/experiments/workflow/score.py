@@ -319,7 +319,8 @@ def _able_to_score(session: Session, champions: Sequence[Version]) -> list[Versi
     """Return the champions whose features are computed as they were learnt; at least one."""
     from experiments.gate.admission import changed_features
 
-    changed = [(version, found) for version in champions if (found := changed_features(version))]
+    spend = session.shop.tables.spend
+    changed = [(version, found) for version in champions if (found := changed_features(version, spend))]
     for version, features in changed:
         logger.warning(
             "%s version %d is skipped: %s changed since it was trained. Next: %s",
@@ -331,9 +332,9 @@ def _able_to_score(session: Session, champions: Sequence[Version]) -> list[Versi
     if len(changed) == len(champions):
         version, features = changed[0]
         raise InputError(
-            "all champions read features that have another definition in the code in use",
+            "all champions read features that have another definition by now",
             where="registry",
-            expected="the definitions that they were trained with",
+            expected="the definitions that they were trained with, and the same data.spend",
             found=f"{listing(features)} of {version.name} version {version.number}",
             hint=_train_again(session, version),
         )

@@ -29,7 +29,7 @@ from features.engines import open_engine
 from features.errors import InputError, check_type, did_you_mean
 from features.grains import Grain
 from features.shop import Shop
-from features.snapshot import definition_hash
+from features.snapshot import definition_hash, reads_spend
 
 if TYPE_CHECKING:  # MLflow takes seconds to import, and not every command needs it
     from experiments.tracking.registry import Registry
@@ -237,12 +237,18 @@ class Session:
 
     def feature_tags(self, features: Sequence[str]) -> dict[str, str]:
         """Return the tags that say which features a model reads, and how they are defined."""
-        grain = self.task.grain
+        grain, spend = self.task.grain, self.shop.tables.spend
         return {
             "features": json.dumps(list(features)),
-            "feature_hash": definition_hash(features, grain),
-            "feature_hashes": " ".join(feature_hashes(features, grain).values()),
+            "feature_hash": definition_hash(features, grain, spend),
+            "feature_hashes": " ".join(feature_hashes(features, grain, spend).values()),
         }
+
+    @cached_property
+    def target(self) -> str:
+        """Outcome and population in one string, and that returns are taken off where the outcome is of money."""
+        is_net = self.shop.tables.nets_returns and reads_spend(self.task.outcome(), self.task.grain)
+        return f"{self.task.target}_net" if is_net else self.task.target
 
     @cached_property
     def lineage(self) -> dict[str, str]:
@@ -251,7 +257,7 @@ class Session:
         return {
             "shop": staged.shop,
             "task": self.task.name,
-            "target": self.task.target,
+            "target": self.target,
             "horizon_days": str(self.task.horizon_days),
             "currency": staged.currency,
             "population": self.task.population,

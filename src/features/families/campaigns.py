@@ -7,11 +7,10 @@ from datetime import timedelta
 import ibis
 import ibis.expr.types as ir
 
-from features.families.registry import family, last_day
+from features.families.registry import LONG_AGO_DAYS, days_since, family
 from features.tables import Tables, midnight
 
 RECENT_DAYS = 91
-LONG_AGO_DAYS = 365  # the same at every cutoff, so that "never" does not depend on how far the data goes back
 
 
 @family(
@@ -31,7 +30,6 @@ LONG_AGO_DAYS = 365  # the same at every cutoff, so that "never" does not depend
 )
 def campaigns(past: Tables) -> ir.Table:
     """Count contacts and responses; a campaign's end is known from its start."""
-    today = ibis.literal(last_day(past))
     recently = ibis.literal(past.end - timedelta(days=RECENT_DAYS))
 
     replies = past["responses"]
@@ -61,9 +59,6 @@ def campaigns(past: Tables) -> ir.Table:
     customers = per_contact.outer_join(per_reply, "customer_id")
     customers = customers.mutate(customer_id=ibis.coalesce(customers.customer_id, customers.customer_id_right))
 
-    def days_since(day: ir.DateValue) -> ir.IntegerValue:
-        return ibis.least(today.delta(day, unit="day"), LONG_AGO_DAYS)
-
     return customers.select(
         "customer_id",
         "contacts",
@@ -73,6 +68,6 @@ def campaigns(past: Tables) -> ir.Table:
         "responses_last_91_days",
         responses_per_contact=customers.responses / customers.contacts,
         responded_campaign_share=customers.answered / customers.contacts,
-        days_since_last_contact=days_since(customers.last_contact),
-        days_since_last_response=days_since(customers.last_response),
+        days_since_last_contact=days_since(customers.last_contact, past),
+        days_since_last_response=days_since(customers.last_response, past),
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+import ibis
 import ibis.expr.types as ir
 
 from features.errors import InputError, did_you_mean, listing
@@ -14,6 +15,7 @@ from features.grains import CUSTOMER, Grain
 from features.tables import Tables
 
 Build = Callable[[Tables], ir.Table]
+LONG_AGO_DAYS = 365  # the same at every cutoff, so that "never" does not depend on how far the data goes back
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +215,11 @@ def feature_meanings(names: Iterable[str]) -> dict[str, str]:
 def last_day(past: Tables) -> date:
     """Return the last included day, to which T and all days since something are counted."""
     return past.end - timedelta(days=1)
+
+
+def days_since(day: ir.DateValue, past: Tables) -> ir.IntegerValue:
+    """Return the days from a day to the last included one, at most `LONG_AGO_DAYS`."""
+    return ibis.least(ibis.literal(last_day(past)).delta(day, unit="day"), LONG_AGO_DAYS)
 
 
 def days_of_data(past: Tables) -> int:

@@ -16,6 +16,16 @@ RAW_PREFIX = "raw."  # of the columns that hold a source's own values beside the
 
 
 @dataclass(frozen=True)
+class Currency:
+    """The rows and the money of one currency, by a column of the raw file; None is a row without one."""
+
+    column: str
+    code: str | None
+    rows: int
+    amount: float
+
+
+@dataclass(frozen=True)
 class Rule:
     """Rows that do not belong in a canonical table.
 
@@ -35,6 +45,10 @@ class Rule:
         Largest share of rows, or of money, that the rule may drop.
     hint : str
         Next thing to type where the file is refused.
+    kept_in : str
+        Canonical table that holds the rows in place of this one; empty where none does.
+    halving : str
+        Setting to type where the rule may leave out some lines of an order and keep its others; empty where it may.
     """
 
     name: str
@@ -44,6 +58,22 @@ class Rule:
     shows: str = ""
     limit: float | None = None
     hint: str = ""
+    kept_in: str = ""
+    halving: str = ""
+
+
+@dataclass(frozen=True)
+class Drop:
+    """The number of rows of a raw table that one rule left out, and the money on them where they have amounts.
+
+    `kept_in` names the canonical table that holds them instead.
+    """
+
+    table: str
+    rule: str
+    rows: int
+    amount: float | None = None
+    kept_in: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +146,8 @@ class Raw:
         What was changed in reading -> the rows, for the profile.
     order : OrderKey, optional
         What tells orders apart, where the source's user decides that.
+    drops : tuple of Drop
+        Rows that were left out before.
     spelling : str, optional
         Configuration key that sets how texts are spelled in all tables, where the source has one.
     currency : str, optional
@@ -133,6 +165,7 @@ class Raw:
     notes: tuple[str, ...] = ()
     counted: Mapping[str, ir.BooleanColumn] = field(default_factory=dict)
     order: OrderKey | None = None
+    drops: tuple[Drop, ...] = ()
     spelling: str | None = None
     currency: str | None = None
 

@@ -15,8 +15,7 @@ import ibis.expr.types as ir
 
 from features.engines import DuckDB
 from features.errors import SHOWN_VALUES, InputError
-from features.sources.raw import RAW_PREFIX, Doubt, Raw, Rule
-from features.sources.staged import Currency, Drop
+from features.sources.raw import RAW_PREFIX, Currency, Doubt, Drop, Raw, Rule
 from features.tables import SPECS, TableSpec
 
 logger = logging.getLogger(__name__)
@@ -32,6 +31,14 @@ class Written:
     currencies: tuple[Currency, ...] = ()
 
 
+def ruled(raw: Raw) -> ir.Table:
+    """Add the name of the first rule that a row meets, `staging_rule`; empty for the rows that are kept."""
+    rule = ibis.literal("")
+    for declared in reversed(raw.rules):  # the first rule that a row meets is the outermost condition
+        rule = ibis.ifelse(declared.meets.fill_null(False), declared.name, rule)
+    return raw.table.mutate(staging_rule=rule)
+
+
 def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> Written:
     """Apply the rules, refuse what could not be read or is not believed, write the rest.
 
@@ -39,19 +46,16 @@ def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> Written:
     ------
     InputError
     """
-    rule = ibis.literal("")
-    for declared in reversed(raw.rules):  # the first rule that a row meets is the outermost condition
-        rule = ibis.ifelse(declared.meets.fill_null(False), declared.name, rule)
-    ruled = raw.table.mutate(staging_rule=rule)
+    rows_of_rules = ruled(raw)
     with engine.progress(f"counting {name}"), engine.enough_memory():
-        counts = _count(ruled, raw)
+        counts = _count(rows_of_rules, raw)
     rows_in = sum(counts[rule]["rows"] for rule in counts)
     _check_records(name, raw, rows_in)
     for declared in raw.rules:
         if not declared.drop and declared.name in counts:
-            met = ruled.filter(ruled.staging_rule == declared.name)
+            met = rows_of_rules.filter(rows_of_rules.staging_rule == declared.name)
             raise _refusal(name, declared, met, counts[declared.name], _total(counts), raw.where)
-    kept = ruled.filter(ruled.staging_rule == "")
+    kept = rows_of_rules.filter(rows_of_rules.staging_rule == "")
     for column, text in raw.texts.items():
         if "" in counts and counts[""][f"unread_{column}"]:
             raise _unreadable_values(name, column, text, kept, counts[""][f"unread_{column}"], raw)
@@ -61,6 +65,9 @@ def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> Written:
     for declared in raw.rules:
         if declared.limit is not None and declared.name in counts:
             _check_share(name, declared, counts[declared.name], _total(counts), raw.where)
+    for declared in raw.rules:
+        if declared.halving and declared.name in counts:
+            _check_halves(name, declared, rows_of_rules, raw)
     if "" not in counts:
         raise InputError(
             f"no row of {name} is left after its rules",
@@ -68,16 +75,24 @@ def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> Written:
             found=", ".join(f"{rule}: {counts[rule]['rows']:,} rows" for rule in counts),
             hint="check the rules in the data config, and what they go by: cancelled_order_prefix, non_product_codes",
         )
-    engine.write(_conform(kept, SPECS[name]), path)
+    engine.write(conform(kept, SPECS[name]), path)
     nothing = {"rows": 0, "amount": 0.0 if "amount" in raw.table.columns else None}
-    met = {declared.name: counts.get(declared.name, nothing) for declared in raw.rules}
-    drops = tuple(Drop(name, rule, each["rows"], each["amount"]) for rule, each in met.items())
+    drops = tuple(
+        Drop(name, declared.name, count["rows"], count["amount"], declared.kept_in)
+        for declared in raw.rules
+        for count in [counts.get(declared.name, nothing)]
+    )
     dropped = ", ".join(f"{drop.rule} {drop.rows:,}" for drop in drops if drop.rows)
     rows = counts[""]["rows"]
     logger.info(
         "%s: %s rows of %s, dropped: %s, kept: %s", name, f"{rows_in:,}", raw.where, dropped or "none", f"{rows:,}"
     )
-    return Written(rows, drops, (*raw.notes, *_changes(name, raw, counts)), _currencies(kept, raw.currency))
+    return Written(
+        rows,
+        (*raw.drops, *drops),
+        (*raw.notes, *_changes(name, raw, counts)),
+        _currencies(kept, raw.currency),
+    )
 
 
 def _count(ruled: ir.Table, raw: Raw) -> dict[str, dict[str, Any]]:
@@ -136,6 +151,29 @@ def _check_share(name: str, rule: Rule, count: Mapping[str, Any], total: Mapping
     )
 
 
+def _check_halves(name: str, rule: Rule, table: ir.Table, raw: Raw) -> None:
+    """Refuse a rule that leaves out some lines of an order and keeps its others: what is left is no order any more."""
+    left = table.staging_rule == rule.name
+    orders = table.filter(table.order_id.notnull()).group_by("order_id")
+    orders = orders.aggregate(
+        kept=(table.staging_rule == "").sum(), left=left.sum(), amount=table.amount.sum(where=left)
+    )
+    halves = orders.filter((orders.kept > 0) & (orders.left > 0))
+    counted = halves.aggregate(orders=halves.count(), lines=halves.left.sum(), amount=halves.amount.sum())
+    found = counted.to_pyarrow().to_pylist()[0]
+    if not found["orders"]:
+        return
+    examples = halves.order_by("order_id").limit(SHOWN_VALUES).to_pyarrow()["order_id"].to_pylist()
+    raise InputError(
+        f"the rule {rule.name} leaves {found['orders']:,} orders half: {rule.meaning}",
+        where=raw.where,
+        expected="all lines of an order, or none of them",
+        found=f"{found['lines']:,} lines left out of orders whose others are kept, {_plain(found['amount'])} of money: "
+        f"{', '.join(examples)}{', ...' if found['orders'] > len(examples) else ''}",
+        hint=f"where that is right, {rule.halving}; {rule.hint or 'or correct the source'}",
+    )
+
+
 def _confirmation(rule: Rule, shares: Mapping[str, float]) -> str:
     return f"++data.confirmed_drops.{rule.name}={ceil(max(shares.values()) * 100) / 100:g}"
 
@@ -157,8 +195,8 @@ def _changes(name: str, raw: Raw, counts: Mapping[str, Mapping[str, Any]]) -> li
     return [f"{name}: {what}: {n:,} rows" for what, n in zip(raw.counted, rows, strict=True) if n]
 
 
-def _conform(table: ir.Table, spec: TableSpec) -> ir.Table:
-    """Select the canonical columns in their order; a null of the right type where the source has none.
+def conform(table: ir.Table, spec: TableSpec, **further: ir.Value) -> ir.Table:
+    """Select the canonical columns in their order, and further ones; a null of the right type where there is none.
 
     The date of facts is left out where the source has none: with nulls, no fact would ever be known. A missing required
     column stays missing, for the check to name.
@@ -169,7 +207,7 @@ def _conform(table: ir.Table, spec: TableSpec) -> ir.Table:
             columns[name] = table[name].cast(column.type)
         elif not column.required and name != spec.facts_known_at:
             columns[name] = ibis.null(column.type)
-    return table.select(**columns)
+    return table.select(**columns, **further)
 
 
 def _refusal(
@@ -194,9 +232,8 @@ def _refusal(
 
 def _unreadable_values(name: str, column: str, text: str, kept: ir.Table, rows: int, raw: Raw) -> InputError:
     bad = kept.filter(kept[text].notnull() & kept[column].isnull())
-    wanted = SPECS[name].columns.get(column)
     return InputError(
-        f"{name}.{column} has values that cannot be read" + (f" as {wanted.type}" if wanted else " as a number"),
+        f"{name}.{column} has values that cannot be read as {kept[column].type()}",
         where=f"{raw.where}, column {text.removeprefix(RAW_PREFIX)}",
         expected=raw.expected.get(column),
         found=f"{_shown(bad[text].cast('string'), bad)} ({rows:,} rows in all)",

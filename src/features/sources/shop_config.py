@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from features.errors import InputError, did_you_mean, listing
+from features.tables import GROSS, NET
 
 SHARED = ("source", "shop", "currency", "timezone", "burn_in_days")
 ACCEPTED = "accepted"  # checks whose findings were looked at
@@ -29,12 +30,15 @@ class ShopConfig:
         IANA name of the zone whose midnights begin the shop's days.
     burn_in_days : int
         See `Tables`.
+    spend : {"net", "gross"}
+        See `Tables`; gross of shops without returns, whose config does not say.
     """
 
     name: str
     currency: str
     timezone: str
     burn_in_days: int
+    spend: str
 
 
 def shop_config(config: Mapping[str, Any]) -> ShopConfig:
@@ -62,7 +66,15 @@ def shop_config(config: Mapping[str, Any]) -> ShopConfig:
             expected="a whole number, at least 0",
             found=repr(burn_in),
         )
-    return ShopConfig(name=str(name), currency=str(currency), timezone=str(timezone), burn_in_days=burn_in)
+    spend = config.get("spend", GROSS)
+    if spend not in (NET, GROSS):
+        raise InputError(
+            f"data.spend={spend} is not a valid spend",
+            where="data.spend",
+            expected="net (what was given back is taken off) or gross",
+            found=repr(spend),
+        )
+    return ShopConfig(name=str(name), currency=str(currency), timezone=str(timezone), burn_in_days=burn_in, spend=spend)
 
 
 def check_shop_name(name: object, where: str) -> None:

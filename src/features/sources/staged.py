@@ -13,30 +13,11 @@ import pyarrow.parquet as pq
 
 from features.engines import Engine
 from features.sources.joins import Join, Side
+from features.sources.raw import Currency, Drop
 from features.tables import Tables
 from features.writing import named
 
 MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True)
-class Drop:
-    """The number of rows of a raw table that one rule left out, and the money on them where they have amounts."""
-
-    table: str
-    rule: str
-    rows: int
-    amount: float | None = None
-
-
-@dataclass(frozen=True)
-class Currency:
-    """The rows and the money of one currency, by a column of the raw file; None is a row without one."""
-
-    column: str
-    code: str | None
-    rows: int
-    amount: float
 
 
 @dataclass(frozen=True)
@@ -55,6 +36,8 @@ class Staged:
         The days that the transactions cover, end exclusive.
     burn_in_days : int
         See `Tables`.
+    spend : {"net", "gross"}
+        As configured: see `Tables`.
     rows : mapping of str to int
         Canonical name -> rows kept.
     customers : int
@@ -76,6 +59,7 @@ class Staged:
     start: date
     end: date
     burn_in_days: int
+    spend: str
     rows: Mapping[str, int]
     customers: int
     drops: tuple[Drop, ...]
@@ -86,7 +70,7 @@ class Staged:
     def open(self, engine: Engine) -> Tables:
         """Open the canonical tables on an engine, under their canonical names: one shop per engine."""
         read = {name: engine.read(self.folder / f"{name}.parquet", table=name) for name in self.rows}
-        return Tables(start=self.start, end=self.end, burn_in_days=self.burn_in_days, **read)
+        return Tables(start=self.start, end=self.end, burn_in_days=self.burn_in_days, spend=self.spend, **read)
 
 
 def write_manifest(staged: Staged, folder: Path) -> None:

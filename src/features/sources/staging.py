@@ -23,11 +23,11 @@ from features import tables as canonical
 from features.engines import staging_engine
 from features.sources.extent import check_orders, extent, lonely_days
 from features.sources.joins import count_joins
-from features.sources.raw import Source
+from features.sources.raw import Currency, Drop, Source
 from features.sources.reading import readable
 from features.sources.rules import write_canonical
 from features.sources.shop_config import ShopConfig
-from features.sources.staged import Currency, Drop, Staged, is_whole, publish, read_manifest, write_manifest
+from features.sources.staged import Staged, is_whole, publish, read_manifest, write_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -153,6 +153,7 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
         start=start,
         end=end,
         burn_in_days=shop.burn_in_days,
+        spend=shop.spend,
         rows=rows,
         customers=customers,
         drops=tuple(drops),

@@ -17,8 +17,10 @@ from features.errors import InputError
 from features.tables.base import MOMENT, MONEY, QUANTITY, Column, TableSpec
 
 __all__ = [
+    "GROSS",
     "MOMENT",
     "MONEY",
+    "NET",
     "QUANTITY",
     "REQUIRED",
     "SPECS",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 REQUIRED = "transactions"  # the one table that every shop has
+NET, GROSS = "net", "gross"  # spend with or without what was given back
 
 
 def _specs() -> dict[str, TableSpec]:
@@ -90,11 +93,16 @@ class Tables(Mapping[str, ir.Table]):
     burn_in_days : int
         Customers first seen within so many days of `start` may have bought before it: their T is a
         lower bound, and they are marked left-truncated.
+    spend : {"net", "gross"}
+        Spend is what was sold, less what was given back by then (net), or what was sold (gross). As an attribute it is
+        gross wherever the shop has no table of returns.
     **tables : ibis table or None
         By canonical name; transactions are required.
     """
 
-    def __init__(self, *, start: date, end: date, burn_in_days: int = 0, **tables: ir.Table | None) -> None:
+    def __init__(
+        self, *, start: date, end: date, burn_in_days: int = 0, spend: str = GROSS, **tables: ir.Table | None
+    ) -> None:
         unknown = tables.keys() - SPECS.keys()
         if unknown:
             raise TypeError(f"not canonical tables: {', '.join(sorted(unknown))}")
@@ -104,6 +112,7 @@ class Tables(Mapping[str, ir.Table]):
         self.end = end
         self.burn_in_days = burn_in_days
         self._tables = {name: table for name in SPECS if (table := tables.get(name)) is not None}
+        self.spend = spend if "returns" in self._tables else GROSS
 
     def __getitem__(self, name: str) -> ir.Table:
         return self._tables[name]
@@ -126,6 +135,11 @@ class Tables(Mapping[str, ir.Table]):
         if name not in SPECS:
             raise AttributeError(f"{name} is not a canonical table")
         return self._tables.get(name)
+
+    @property
+    def nets_returns(self) -> bool:
+        """Tell whether returns are taken off spend."""
+        return self.spend == NET
 
     def present(self) -> dict[str, ir.Table]:
         """Return the tables that this shop has, by name."""
@@ -210,7 +224,7 @@ class Tables(Mapping[str, ir.Table]):
             )
 
     def _over(self, start: date, end: date, tables: Mapping[str, ir.Table | None]) -> Tables:
-        return Tables(start=start, end=end, burn_in_days=self.burn_in_days, **tables)
+        return Tables(start=start, end=end, burn_in_days=self.burn_in_days, spend=self.spend, **tables)
 
 
 def _without(table: ir.Table, spec: TableSpec, known: Callable[[ir.Value], ir.BooleanValue]) -> ir.Table:
@@ -223,10 +237,10 @@ def _without(table: ir.Table, spec: TableSpec, known: Callable[[ir.Value], ir.Bo
     )
 
 
-def blank_tables(start: date, end: date, burn_in_days: int = 30) -> Tables:
+def blank_tables(start: date, end: date, burn_in_days: int = 30, spend: str = GROSS) -> Tables:
     """Return a shop that has every canonical table and no data, for compiling definitions.
 
     Facts have no date there: a definition is the same for shops that know it and shops that do not.
     """
     tables = {name: ibis.table(spec.undated_schema, name=name) for name, spec in SPECS.items()}
-    return Tables(start=start, end=end, burn_in_days=burn_in_days, **tables)
+    return Tables(start=start, end=end, burn_in_days=burn_in_days, spend=spend, **tables)

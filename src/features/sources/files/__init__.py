@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from itertools import islice
 from pathlib import Path
@@ -21,9 +22,21 @@ import ibis.expr.types as ir
 from features.engines import DuckDB, staging_engine
 from features.errors import InputError, did_you_mean, listing
 from features.sources.files import config as checked
-from features.sources.files.config import DAY, ORDER_DISCOUNT, RETURNS, RULES, UNIT_PRICE, TableConfig, table_config
-from features.sources.files.orders import CARRIED, carried, discounted, joined, matched
+from features.sources.files.config import (
+    DAY,
+    ORDER_DISCOUNT,
+    RETURNED_AT,
+    RETURNS,
+    RULES,
+    STATUS,
+    UNIT_PRICE,
+    TableConfig,
+    column_type,
+    table_config,
+)
+from features.sources.files.orders import CARRIED, carried, discounted, joined, kinds
 from features.sources.files.records import Read, converted_query, read_records, with_joined, without_totals
+from features.sources.files.returns import RETURNED, matched, of_lines, of_refunds, of_status, with_buyers
 from features.sources.files.times import has_zone, moments
 from features.sources.files.trials import distinct_texts, fitting_formats, fitting_styles, reads_all
 from features.sources.files.values import (
@@ -36,16 +49,18 @@ from features.sources.files.values import (
     product,
     trimmed,
 )
-from features.sources.raw import RAW_PREFIX, Doubt, OrderKey, Raw, Rule
+from features.sources.raw import RAW_PREFIX, Doubt, Drop, OrderKey, Raw, Rule
 from features.sources.reading import hash_files, literal_path, query, readable, rows_digest, sql_literal, sql_name
+from features.sources.rules import conform, ruled, write_canonical
 from features.sources.shop_config import ShopConfig, check_keys, shell_value
 from features.sources.spelling import SPELLINGS, spelled
-from features.tables import MONEY, SPECS
+from features.tables import SPECS
+from features.tables.returns import CANCELLATION, RETURN
 
 SAME = ("same.1", "same.2")  # rows that agree in both are equal in all columns of the file
 SUGGESTED = 3
 CURRENCY_NAME = r"(?i)curren[ct]|^(ccy|cur)$|w[äa]e?hrung|moneda|moeda|devise|valut|валют|통화|货币|通貨"
-FACTORS = {UNIT_PRICE: "decimal(28, 9)", ORDER_DISCOUNT: MONEY}  # columns that amount is made of
+UNLIMITED = ("outside_period", "empty_return")  # rules that may drop any share
 PLANNED = ("starts_at", "ends_at")  # moments that may lie in the future
 
 
@@ -65,7 +80,7 @@ class Files:
         If the config is wrong or a file is missing.
     """
 
-    required: ClassVar[tuple[str, ...]] = ("tables", "max_dropped")
+    required: ClassVar[tuple[str, ...]] = ("tables", "max_dropped", "spend")
     optional: ClassVar[tuple[str, ...]] = (
         "path",
         "rules",
@@ -75,6 +90,7 @@ class Files:
         "missing",
         "dates",
         "order_spans_days",
+        "may_halve_orders",
         "spelling",
         "non_customer_ids",
         "test_orders",
@@ -86,6 +102,7 @@ class Files:
         self.root = Path(str(options["path"] or ".")).expanduser()
         self.actions = checked.actions(options["rules"] or {})
         self.limits = checked.limits(options["max_dropped"], options["confirmed_drops"] or {})
+        self.may_halve = checked.halving(options["may_halve_orders"])
         self.cancelled_prefix = checked.prefix(options["cancelled_order_prefix"])
         self.non_product_codes = checked.codes(options["non_product_codes"], "data.non_product_codes", "[POST, M]")
         self.non_customer_ids = checked.codes(options["non_customer_ids"], "data.non_customer_ids", '["0", TILL]')
@@ -105,7 +122,11 @@ class Files:
 
     def tables(self, engine: DuckDB, scratch: Path) -> dict[str, Raw]:
         _search_from(self.root, engine)
-        return {config.name: self._raw(config, engine, scratch) for config in self.configs}
+        configs = {config.name: config for config in self.configs}
+        refunds = configs.pop(RETURNED, None)
+        raws = {name: self._raw(config, engine, scratch) for name, config in configs.items()}
+        returns = self._returns(configs["transactions"], raws["transactions"], refunds, engine, scratch)
+        return raws | ({RETURNED: returns} if returns else {})
 
     def _hash_query(self, config: TableConfig) -> str:
         with TemporaryDirectory() as folder, readable(config.where):
@@ -133,12 +154,15 @@ class Files:
         )
         return _as_read(table)
 
-    def _raw(self, config: TableConfig, engine: DuckDB, scratch: Path) -> Raw:
+    def _raw(self, config: TableConfig, engine: DuckDB, scratch: Path, sales: ir.Table | None = None) -> Raw:
+        """Return one table; of refunds, with the customer of the order that was sold."""
         with readable(config.where):
             with engine.progress(f"reading {config.name}"):
                 read = self._read(config, engine, scratch)
             typed, changed = self._typed_table(config, read)
             table = self._with_repeats(config, self._kept(config, typed, engine, scratch))
+            if sales is not None:
+                table = with_buyers(table, sales)
         counted = {what: table[_change(number)] for number, what in enumerate(changed)}
         if config.name == "transactions":
             table, of_lines = self._lines(config, table)
@@ -150,7 +174,7 @@ class Files:
             texts={
                 column: RAW_PREFIX + source
                 for column, source in config.columns.items()
-                if not _type(config.name, column).is_string()
+                if not column_type(config.name, column).is_string()
             },
             expected={column: _expected(config, column) for column in config.columns},
             advice={
@@ -194,9 +218,12 @@ class Files:
 
     def _kept(self, config: TableConfig, table: ir.Table, engine: DuckDB, scratch: Path) -> ir.Table:
         """Write the table as it was read, so that its texts are read once, and in bounded memory."""
-        path = scratch / f"{config.name}.parquet"
+        return self._stored(table, config.name, engine, scratch)
+
+    def _stored(self, table: ir.Table, name: str, engine: DuckDB, scratch: Path) -> ir.Table:
+        path = scratch / f"typed_{name}.parquet"
         engine.write(table, path)
-        return engine.read(path, f"typed_{config.name}")
+        return engine.read(path, f"typed_{name}")
 
     def _order_key(self, config: TableConfig) -> OrderKey:
         named = {
@@ -248,7 +275,7 @@ class Files:
 
     def _typed(self, config: TableConfig, column: str, values: ir.Column) -> ir.Column:
         """Read a raw column as its canonical type; null where it cannot be read."""
-        wanted = _type(config.name, column)
+        wanted = column_type(config.name, column)
         kind = values.type()
         if not _can_read(kind, wanted, config):
             raise InputError(
@@ -284,7 +311,7 @@ class Files:
                 yield f"{column} with capitals in an e-mail address is read without", is_address_in_capitals(text)
             for spelling in self.spelling.get(column, ()):
                 yield f"{column} is read {SPELLINGS[spelling].meaning}", text != spelled(text, [spelling])
-            if _type(config.name, column).is_timestamp() and config.date_format is None:
+            if column_type(config.name, column).is_timestamp() and config.date_format is None:
                 yield f"{column} has its own distance from UTC", has_zone(text)
 
     def _with_repeats(self, config: TableConfig, table: ir.Table) -> ir.Table:
@@ -295,7 +322,7 @@ class Files:
         return table.mutate(is_repeated=ibis.row_number().over(group_by=list(SAME), order_by=order) > 0)
 
     def _lines(self, config: TableConfig, table: ir.Table) -> tuple[ir.Table, dict[str, ir.BooleanColumn]]:
-        """Finish the lines of orders: amounts, values of the order, returns that are netted."""
+        """Finish the lines of orders: values that the order has once, and what its status says."""
         columns = [column for column in CARRIED if column in config.columns]
         if DAY in config.order_key:
             columns.remove("timestamp")
@@ -305,21 +332,58 @@ class Files:
         if ORDER_DISCOUNT in config.columns:
             table = discounted(table)
             changed["amount is reduced by a share of the order's discount"] = table[ORDER_DISCOUNT] != 0
+        if config.status:
+            table = kinds(table, config.status)
         met = {name: meets.fill_null(False) for name, (meets, _) in self._conditions(config, table).items()}
-        netted = _any(met[name] for name in met if self.actions[name] == "net")
         left = [met[name] for name in met if name in RETURNS and self.actions[name] == "drop"]
         if left:
             gross = "returns are left out, and amounts are gross: no sale is reduced by them"
-            changed[gross] = _any(left) & ~netted
-        if "net" in self.actions.values():
-            returns = netted & ~table.is_repeated if self.actions["duplicate_rows"] == "drop" else netted
-            sales = ~_any(met[name] for name in met if self.actions[name] != "keep")
-            table = matched(table, returns, sales)
-            changed["returns are netted against the sale that they take back"] = table.is_matched
-            changed["returns find no sale of the same customer, product, quantity and amount before them"] = (
-                returns & ~table.is_matched
-            )
+            changed[gross] = _any(left) & ~_any(met[name] for name in met if self.actions[name] == "return")
         return table, changed
+
+    def _returns(
+        self, config: TableConfig, lines: Raw, refunds: TableConfig | None, engine: DuckDB, scratch: Path
+    ) -> Raw | None:
+        """Gather what came back: lines that rules take for returns, orders by their status, and a table of refunds."""
+        table = ruled(lines)
+        sales = table.filter(table.staging_rule == "")
+        parts: list[ir.Table] = []
+        notes: tuple[str, ...] = ()
+        drops: tuple[Drop, ...] = ()
+        moved = [rule.name for rule in lines.rules if rule.kept_in]
+        if moved:
+            parts.append(of_lines(table.filter(table.staging_rule.isin(moved))))
+        if config.status and RETURNED_AT in config.columns:
+            came_back = sales.status_kind.isin([RETURN, CANCELLATION]) & sales[RETURNED_AT].notnull()
+            parts.append(of_status(sales.filter(came_back)))
+            sales = sales.filter(~came_back.fill_null(False))
+        if refunds:
+            raw = self._raw(refunds, engine, scratch, sales)
+            written = write_canonical(RETURNED, raw, engine, scratch / "refunds.parquet")
+            notes, drops = written.notes, written.drops
+            parts.append(of_refunds(engine.read(scratch / "refunds.parquet", "refunds")))
+        if not parts:
+            return None
+        returns = self._numbered(parts, engine, scratch)
+        number = int(returns.count().execute())
+        if not number:
+            return None
+        returns, unmatched = matched(returns, sales, engine, scratch / "pairs.parquet")
+        if unmatched:
+            notes += (f"returns: no sale that they take back was found before them: {unmatched:,} of {number:,} rows",)
+        where = refunds.where if refunds else lines.where
+        dated = replace(config, name=RETURNED, columns={RETURNED_AT: RETURNED_AT})
+        return Raw(returns, where=where, doubts=tuple(self._doubts(dated, returns)), notes=notes, drops=drops)
+
+    def _numbered(self, parts: Sequence[ir.Table], engine: DuckDB, scratch: Path) -> ir.Table:
+        """Write all returns with one number each, in the order of the files."""
+        alike = [
+            conform(part, SPECS[RETURNED], part=ibis.literal(n), is_paired=part.is_paired)
+            for n, part in enumerate(parts)
+        ]
+        table = ibis.union(*alike) if len(alike) > 1 else alike[0]
+        numbered = ibis.row_number().over(order_by=["part", "return_number"]) + 1
+        return self._stored(table.mutate(return_number=numbered).drop("part"), RETURNED, engine, scratch)
 
     def _conditions(self, config: TableConfig, table: ir.Table) -> dict[str, tuple[ir.BooleanColumn, str]]:
         """Return rule -> condition, and the column that shows the rows; of the rules that concern a table."""
@@ -327,11 +391,17 @@ class Files:
         repeated = {"duplicate_rows": (table.is_repeated, key)}
         others = [~table[RAW_PREFIX + column].isin(values).fill_null(False) for column, values in config.only.items()]
         found = {"other_value": (_any(others), key)} if others else {}
+        if config.name == RETURNED:
+            shows = "return_id" if "return_id" in config.columns else "return_number"
+            empty = {"empty_return": (table.amount == 0, shows)}
+            return found | empty | {"missing_customer_id": (table.customer_id.isnull(), shows)} | repeated
         if config.name != "transactions":
             return found | repeated
         mapped = config.columns
         if any(self.period):
             found = {"outside_period": (_outside(table.timestamp, *self.period), "order_id")} | found
+        if config.status:
+            found |= self._of_status(config, table)
         if self.cancelled_prefix:
             found["cancelled_order"] = table.order_id.startswith(self.cancelled_prefix), "order_id"
         found["missing_customer_id"] = table.customer_id.isnull(), "order_id"
@@ -347,27 +417,51 @@ class Files:
         found["zero_price"] = table.amount == 0, "order_id"
         return found | repeated
 
+    def _of_status(self, config: TableConfig, table: ir.Table) -> dict[str, tuple[ir.BooleanColumn, str]]:
+        """Return the conditions of the rules about an order's status."""
+        came_back = table.status_kind.isin([RETURN, CANCELLATION])
+        undated = table[RETURNED_AT].isnull() if RETURNED_AT in config.columns else ibis.literal(True)
+        return {
+            "mixed_status": (table.is_mixed, "order_id"),
+            "unknown_status": (table.status_kind.isnull(), STATUS),
+            "excluded_status": (table.status_kind == "exclude", STATUS),
+            "undated_return": (came_back & undated, "order_id"),
+        }
+
     def _rules(self, config: TableConfig, table: ir.Table) -> Iterator[Rule]:
         """Yield the rules that concern a table as it is mapped, in order."""
-        for name, (meets, shows) in self._conditions(config, table).items():
+        conditions = self._conditions(config, table)
+        left_out = [
+            meets.fill_null(False)
+            for name, (meets, _) in conditions.items()
+            if self.actions[name] == "drop" and name not in RETURNS
+        ]
+        for name, (meets, shows) in conditions.items():
             action = self.actions[name]
-            if name == "zero_price" and "is_returned" in table.columns:
-                yield Rule("returned_sale", table.is_returned, meaning="a return takes the sale back", shows="order_id")
             if action != "keep":
+                is_return = action == "return"
                 yield Rule(
                     name,
-                    meets,
+                    meets & ~_any(left_out) if is_return else meets,
                     drop=action != "error",
                     meaning=RULES[name],
                     shows=shows,
-                    limit=None if action == "net" or name == "outside_period" else self.limits[name],
+                    limit=None if is_return or name in UNLIMITED else self.limits[name],
                     hint=_rule_advice(name),
+                    kept_in=RETURNED if is_return else "",
+                    halving=self._halving(name) if config.name == "transactions" and not is_return else "",
                 )
+
+    def _halving(self, name: str) -> str:
+        """Return the setting that lets a rule leave out some lines of an order; empty where it may."""
+        if name in self.may_halve:
+            return ""
+        return f"data.may_halve_orders={shell_value([*self.may_halve, name])}"
 
     def _doubts(self, config: TableConfig, table: ir.Table) -> Iterator[Doubt]:
         """Yield the moments that no past of a shop has."""
         for column in config.columns:
-            if not _type(config.name, column).is_timestamp():
+            if not column_type(config.name, column).is_timestamp():
                 continue
             meets = table[column] < ibis.literal(datetime.combine(self.first_day, time()))
             until = f"{self.first_day} or later"
@@ -380,7 +474,7 @@ class Files:
 
     def _advice(self, config: TableConfig, column: str, text: str, engine: DuckDB) -> Callable[[ir.Table], str | None]:
         """Return the function that finds out what reads all values of a column."""
-        wanted = _type(config.name, column)
+        wanted = column_type(config.name, column)
 
         def of_times(table: ir.Table) -> str | None:
             texts = distinct_texts(table[text], engine)
@@ -453,7 +547,11 @@ def _too_fine(texts: ir.Table, column: str, wanted: dt.DataType) -> str | None:
 
 def _rule_advice(name: str) -> str:
     if name in RETURNS:
-        return f"data.rules.{name}=net takes the sale out that each takes back"
+        return f"data.rules.{name}=return keeps them as returns, which data.spend=net takes off"
+    if name == "unknown_status":
+        return f"name the status in data.tables.transactions.{STATUS}: sale, return, cancellation or exclude"
+    if name == "undated_return":
+        return f"map {RETURNED_AT}; data.rules.{name}=keep where they count as sales"
     if name in checked.KEEPABLE:
         return f"data.rules.{name}=keep where they are right as they are"
     return "or correct the source"
@@ -475,11 +573,7 @@ def _is_id(column: str) -> bool:
 
 def _is_text(config: TableConfig, column: str) -> bool:
     """Check whether a raw column is read as a text; parts of an order's key are."""
-    return column not in config.columns or _type(config.name, column).is_string()
-
-
-def _type(table: str, column: str) -> dt.DataType:
-    return ibis.dtype(FACTORS[column] if column in FACTORS else SPECS[table].columns[column].type)
+    return column not in config.columns or column_type(config.name, column).is_string()
 
 
 def _can_read(kind: dt.DataType, wanted: dt.DataType, config: TableConfig) -> bool:
@@ -493,7 +587,7 @@ def _can_read(kind: dt.DataType, wanted: dt.DataType, config: TableConfig) -> bo
 
 
 def _expected(config: TableConfig, column: str) -> str:
-    wanted = _type(config.name, column)
+    wanted = column_type(config.name, column)
     if wanted.is_timestamp() and config.date_format:
         return f"times written as date_format {config.date_format!r} says; ISO 8601 where it is null"
     if wanted.is_timestamp():
@@ -501,4 +595,4 @@ def _expected(config: TableConfig, column: str) -> str:
     if wanted.is_numeric():
         digits = f" and at most {wanted.scale} decimals" if wanted.is_decimal() else ""
         return f"numbers with the decimal mark {config.numbers.decimal!r}{digits}, and nothing else"
-    return SPECS[config.name].columns[column].meaning
+    return f"a word of {config.key}.{STATUS}" if column == STATUS else SPECS[config.name].columns[column].meaning

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import codecs
 import glob
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import ibis
+import ibis.expr.datatypes as dt
+
 from features.errors import InputError, did_you_mean, listing
 from features.sources.shop_config import check_keys, check_timezone
 from features.sources.spelling import SPELLINGS
-from features.tables import MOMENT, SPECS, parse_day
+from features.tables import MOMENT, MONEY, SPECS, parse_day
+from features.tables.returns import CANCELLATION, RETURN
 
 FORMATS = {
     ".csv": "csv",
@@ -52,10 +57,15 @@ TABLE_KEYS = (
     "timezone",
     "order_key",
     "only",
+    "status",
     "totals",
 )
 UNIT_PRICE = "unit_price"  # may be mapped in place of amount: amount = quantity x unit_price
 ORDER_DISCOUNT = "order_discount"  # of all lines of an order together
+RETURNED_AT = "returned_at"  # of transactions: the time at which an order came back, where a status says that it did
+STATUS = "status"
+# columns of transactions from which others are made -> type
+BESIDE = {UNIT_PRICE: "decimal(28, 9)", ORDER_DISCOUNT: MONEY, RETURNED_AT: MOMENT, STATUS: "string"}
 DAY = "day"  # of the timestamp, as a part of an order's key
 FIRST_DAY = date(1990, 1, 1)
 
@@ -63,6 +73,10 @@ FIRST_DAY = date(1990, 1, 1)
 RULES = {
     "outside_period": "the day is outside data.period",
     "other_value": "a column of data.tables.<table>.only has another value",
+    "mixed_status": "lines of the order have statuses of several kinds",
+    "unknown_status": "the status of the order is not listed in data.tables.transactions.status",
+    "excluded_status": "the status of the order is listed under exclude",
+    "undated_return": "the status says that the order came back, and there is no returned_at",
     "cancelled_order": "the order_id begins with data.cancelled_order_prefix",
     "missing_customer_id": "there is no customer_id",
     "non_customer": "the customer_id is one of data.non_customer_ids",
@@ -71,10 +85,12 @@ RULES = {
     "negative_quantity": "the quantity is below 0",
     "negative_amount": "the amount is below 0",
     "zero_price": "the line costs nothing",
+    "empty_return": "nothing was given back",
     "duplicate_rows": "all columns of the file repeat an earlier row",
 }
 RETURNS = ("cancelled_order", "negative_quantity", "negative_amount")  # rows that take a sale back
-KEEPABLE = ("zero_price", "non_product_code", "duplicate_rows")  # others would break the canonical table
+# others would break the canonical table, or what money means
+KEEPABLE = ("zero_price", "non_product_code", "duplicate_rows", "mixed_status", "undated_return")
 
 
 @dataclass(frozen=True)
@@ -85,6 +101,18 @@ class NumberStyle:
     thousands: str | None = None
     currency_sign: str | None = None
     accounting: bool = False
+
+
+@dataclass(frozen=True)
+class Statuses:
+    """The words by which a column says what became of an order."""
+
+    column: str
+    words: Mapping[str, tuple[str, ...]]  # sale, return, cancellation, exclude -> words in lower case
+
+    @property
+    def known(self) -> list[str]:
+        return [word for words in self.words.values() for word in words]
 
 
 @dataclass(frozen=True)
@@ -108,6 +136,7 @@ class TableConfig:
     numbers: NumberStyle = NumberStyle()
     timezone: str | None = None
     order_key: tuple[str, ...] = ()
+    status: Statuses | None = None
     totals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -134,6 +163,12 @@ class TableConfig:
         return listing(self.paths, limit=2) if self.paths else f"{self.key}.sql"
 
 
+def column_type(table: str, column: str) -> dt.DataType:
+    """Return the type of a column that may be mapped."""
+    beside = BESIDE if table == "transactions" else {}
+    return ibis.dtype(beside[column] if column in beside else SPECS[table].columns[column].type)
+
+
 def table_config(name: str, entry: Any, root: Path) -> TableConfig:
     """Check the config of one table, and find its files.
 
@@ -149,10 +184,11 @@ def table_config(name: str, entry: Any, root: Path) -> TableConfig:
     if "timezone" in given:
         check_timezone(given["timezone"], f"{where}.timezone")
     order_key = _texts(given.get("order_key", ()), f"{where}.order_key", such_as=f"[receipt, {DAY}]")
+    status = _statuses(name, given["status"], f"{where}.status") if "status" in given else None
     columns, joined = _columns(name, given["columns"], bool(order_key), f"{where}.columns")
     return TableConfig(
         name=name,
-        columns=columns,
+        columns=columns | ({STATUS: status.column} if status else {}),
         paths=paths,
         sql=str(given["sql"]).strip().rstrip(";") if "sql" in given else None,
         format=_format(given.get("format"), paths, f"{where}.format"),
@@ -173,6 +209,7 @@ def table_config(name: str, entry: Any, root: Path) -> TableConfig:
         ),
         timezone=given.get("timezone"),
         order_key=order_key,
+        status=status,
         only=_values(given.get("only", {}), f"{where}.only", "{Currency: [EUR]}"),
         totals=_values(given.get("totals", {}), f"{where}.totals", "{Bon: [Summe]}"),
         joined=joined,
@@ -180,13 +217,13 @@ def table_config(name: str, entry: Any, root: Path) -> TableConfig:
 
 
 def actions(rules: Mapping[str, Any]) -> dict[str, str]:
-    """Return rule -> error, drop, keep or net."""
+    """Return rule -> error, drop, keep or return."""
     check_keys(rules, RULES, required=(), where="data.rules")
     chosen = {name: str(rules.get(name) or "error") for name in RULES}
     for name, action in chosen.items():
         allowed = ["error", "drop"]
         allowed += ["keep"] if name in KEEPABLE else []
-        allowed += ["net"] if name in RETURNS else []
+        allowed += ["return"] if name in RETURNS else []
         if action not in allowed:
             raise InputError(
                 f"data.rules.{name}={action} is not a valid action",
@@ -195,6 +232,17 @@ def actions(rules: Mapping[str, Any]) -> dict[str, str]:
                 found=action,
             )
     return chosen
+
+
+def halving(entry: Any) -> tuple[str, ...]:
+    """Return the rules that may leave out some lines of an order and keep its others."""
+    rules = _texts(entry or (), "data.may_halve_orders", such_as="[zero_price]")
+    for name in rules:
+        if name not in RULES:
+            raise InputError(
+                f"there is no rule {name!r}", where="data.may_halve_orders", hint=did_you_mean(name, RULES)
+            )
+    return rules
 
 
 def limits(largest: Any, confirmed: Any) -> dict[str, float]:
@@ -308,6 +356,26 @@ def _check_path_or_sql(given: Mapping[str, Any], where: str) -> None:
             )
 
 
+def _statuses(name: str, entry: Any, where: str) -> Statuses:
+    kinds = ("sale", RETURN, CANCELLATION, "exclude")
+    if name != "transactions":
+        raise InputError(f"{where} has no meaning: only orders have a status", where=where, expected="transactions")
+    check_keys(entry, ("column", *kinds), required=("column", "sale"), where=where)
+    words = {
+        kind: tuple(
+            word.lower() for word in _texts(entry.get(kind) or (), f"{where}.{kind}", such_as="[paid, shipped]")
+        )
+        for kind in kinds
+    }
+    statuses = Statuses(str(_text(entry["column"], f"{where}.column")).strip(), words)
+    twice = [word for word, times in Counter(statuses.known).items() if times > 1]
+    if twice:
+        raise InputError(
+            f"{where} lists a status more than once", where=where, expected="each in one list", found=listing(twice)
+        )
+    return statuses
+
+
 def _values(entry: Any, where: str, such_as: str) -> dict[str, tuple[str, ...]]:
     """Return column -> values in it that tell rows apart."""
     if not isinstance(entry, Mapping):
@@ -327,7 +395,10 @@ def _columns(
     known = list(SPECS[name].columns)
     required = [column for column, spec in SPECS[name].columns.items() if spec.required and not spec.counted]
     if name == "transactions":
-        known += [UNIT_PRICE, ORDER_DISCOUNT]
+        known += [column for column in BESIDE if column != STATUS]
+    if name == "returns":  # staging finds the sale, and all rows of such a table are returns
+        known = [column for column in known if column not in ("kind", "line_number", "sold_at")]
+        required.remove("kind")
     check_keys(entry, known, required=(), where=where)
     sources = {
         str(column): _sources(name, column, source, f"{where}.{column}")
@@ -338,6 +409,8 @@ def _columns(
     if has_order_key:
         mapped.pop("order_id", None)  # made of the key
         required.remove("order_id")
+    if name == "returns" and "order_id" in mapped:
+        required.remove("customer_id")  # the order tells it
     if UNIT_PRICE in mapped:
         required[required.index("amount")] = "quantity"
         if "amount" in mapped:
@@ -353,7 +426,7 @@ def _columns(
 
 def _sources(table: str, column: str, entry: Any, where: str) -> tuple[str, ...]:
     """Return the column of the file that is mapped; a time may be joined from several, such as [date, time]."""
-    is_time = column in SPECS[table].columns and SPECS[table].columns[column].type == MOMENT
+    is_time = column_type(table, column).is_timestamp()
     parts = _one_or_more(entry, where, such_as="[date, time]") if is_time else (str(_text(entry, where)),)
     return tuple(part.strip() for part in parts)
 

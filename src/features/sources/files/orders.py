@@ -1,4 +1,4 @@
-"""Orders of several lines: their key, values that stand on one line only, and sales that were taken back."""
+"""Orders of several lines: their key, values that stand on one line only, discounts, and what a status says."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import ibis
 import ibis.expr.types as ir
 
+from features.sources.files.config import RETURNED_AT, STATUS, Statuses
 from features.tables import MONEY
 
-CARRIED = ("customer_id", "timestamp", "store_id", "channel")  # said of an order, and often on its first line only
+# said of an order, and often on its first line only
+CARRIED = ("customer_id", "timestamp", "store_id", "channel", STATUS, RETURNED_AT)
 
 
 def joined(parts: Sequence[ir.Column]) -> ir.StringColumn:
@@ -49,34 +51,11 @@ def discounted(lines: ir.Table) -> ir.Table:
     return lines.mutate(amount=(lines.amount - (lines.staging_up_to - before)).cast(MONEY))
 
 
-def matched(lines: ir.Table, is_return: ir.BooleanColumn, is_sale: ir.BooleanColumn) -> ir.Table:
-    """Pair each return with the latest sale before it of the same customer, product, quantity and amount.
-
-    Sales and returns open and close like brackets; lines that are neither, such as repeated ones, do not count.
-    `is_returned` marks the sales that are paired, `is_matched` the returns.
-    """
-    known = lines.customer_id.notnull()
-    lines = lines.mutate(
-        staging_return=(known & is_return).fill_null(False),
-        staging_sale=(known & is_sale).fill_null(False),
-        staging_amount=lines.amount.abs(),
-    )
-    same = ["customer_id", "staging_amount"]
-    if "product_id" in lines.columns:
-        same.append("product_id")
-    if "quantity" in lines.columns:
-        lines = lines.mutate(staging_quantity=lines.quantity.abs())
-        same.append("staging_quantity")
-    in_time = {"group_by": same, "order_by": ["timestamp", "line_number"]}
-    so_far = ibis.window(**in_time, rows=(None, 0))
-    later = ibis.window(**in_time, rows=(1, None))
-    lines = lines.mutate(staging_step=lines.staging_sale.cast("int64") - lines.staging_return.cast("int64"))
-    lines = lines.mutate(staging_open=lines.staging_step.sum().over(so_far))
-    lines = lines.mutate(staging_low=ibis.least(lines.staging_open.min().over(so_far), 0))  # returns without a sale
-    lines = lines.mutate(staging_depth=lines.staging_open - lines.staging_low)
-    lines = lines.mutate(staging_next=lines.staging_depth.min().over(later))
-    before = lines.staging_low.lag().over(ibis.window(**in_time)).fill_null(0)
-    return lines.mutate(
-        is_returned=(lines.staging_sale & (lines.staging_next < lines.staging_depth)).fill_null(False),
-        is_matched=(lines.staging_return & (lines.staging_low == before)).fill_null(False),
-    )
+def kinds(lines: ir.Table, statuses: Statuses) -> ir.Table:
+    """Add what the status of a line says, `status_kind` (null where it is not listed), and `is_mixed` orders."""
+    status = lines[STATUS].lower().fill_null("")
+    cases = [(status.isin(words), kind) for kind, words in statuses.words.items() if words]
+    lines = lines.mutate(status_kind=ibis.cases(*cases, else_=ibis.null("string")))
+    of_order = lines.status_kind.fill_null("")
+    order = ibis.window(group_by="order_id")
+    return lines.mutate(is_mixed=lines.order_id.notnull() & (of_order.min().over(order) != of_order.max().over(order)))

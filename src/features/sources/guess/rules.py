@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from features.errors import InputError
 from features.sources import stage
-from features.sources.files.config import RULES
+from features.sources.files.config import RETURNS, RULES
 from features.sources.guess.lines import Lines
 from features.sources.guess.mapping import Draft, Guess
 from features.sources.guess.opened import ROW
@@ -50,7 +50,7 @@ def _add_met(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: P
 def _trial(draft: Draft, template: Mapping[str, Any], scratch: Path, kept: Mapping[str, Guess]) -> Staged:
     config = {key: value for key, value in template.items() if key != "defaults"} | draft.config()
     config["rules"] = dict.fromkeys(RULES, "drop") | dict.fromkeys(kept, "keep")
-    config["confirmed_drops"] = dict.fromkeys(RULES, 1.0)
+    config |= {"confirmed_drops": dict.fromkeys(RULES, 1.0), "may_halve_orders": list(RULES)}
     logger = logging.getLogger("features")
     level = logger.level
     logger.setLevel(logging.WARNING)  # a trial is none of the user's stagings
@@ -69,8 +69,10 @@ def _met(staged: Staged, largest: float) -> Iterator[tuple[str, Guess]]:
     for drop in drops:
         shares = {"rows": drop.rows / rows, "money": (drop.amount or 0) / money if money else 0.0}
         said = f"{drop.rows:,} rows: {' and '.join(f'{share:.1%} of {what}' for what, share in shares.items())}"
-        yield f"rules.{drop.rule}", Guess("drop", f"{said}: {MEANINGS[drop.rule]}", ("error",))
-        if max(shares.values()) > largest:
+        is_return = drop.rule in RETURNS
+        actions = ("return", "drop", "error") if is_return else ("drop", "error")
+        yield f"rules.{drop.rule}", Guess(actions[0], f"{said}: {MEANINGS[drop.rule]}", actions[1:])
+        if max(shares.values()) > largest and not is_return:
             share = ceil(max(shares.values()) * 100) / 100
             evidence = f"seen by init: {said}; look at it before you rely on it"
             confirmed.append((f"confirmed_drops.{drop.rule}", Guess(share, evidence)))
