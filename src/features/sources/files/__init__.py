@@ -38,7 +38,7 @@ from features.sources.files.orders import CARRIED, carried, discounted, joined, 
 from features.sources.files.records import Read, converted_query, read_records, with_joined, without_totals
 from features.sources.files.returns import RETURNED, matched, of_lines, of_refunds, of_status, with_buyers
 from features.sources.files.times import has_zone, moments
-from features.sources.files.trials import distinct_texts, fitting_formats, fitting_styles, reads_all
+from features.sources.files.trials import distinct_texts, fitting_formats, fitting_styles, gives_days, reads_all
 from features.sources.files.values import (
     factor,
     is_address_in_capitals,
@@ -49,8 +49,9 @@ from features.sources.files.values import (
     product,
     trimmed,
 )
+from features.sources.meanings import ZONES
 from features.sources.raw import RAW_PREFIX, Doubt, Drop, OrderKey, Raw, Rule
-from features.sources.reading import hash_files, literal_path, query, readable, rows_digest, sql_literal, sql_name
+from features.sources.reading import hash_files, literal_path, query, readable, rows_digest, sql_literal
 from features.sources.rules import conform, ruled, write_canonical
 from features.sources.shop_config import ShopConfig, check_keys, shell_value
 from features.sources.spelling import SPELLINGS, spelled
@@ -61,6 +62,7 @@ SAME = ("same.1", "same.2")  # rows that agree in both are equal in all columns 
 SUGGESTED = 3
 CURRENCY_NAME = r"(?i)curren[ct]|^(ccy|cur)$|w[äa]e?hrung|moneda|moeda|devise|valut|валют|통화|货币|通貨"
 UNLIMITED = ("outside_period", "empty_return")  # rules that may drop any share
+ISO_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S")
 PLANNED = ("starts_at", "ends_at")  # moments that may lie in the future
 
 
@@ -480,7 +482,7 @@ class Files:
             texts = distinct_texts(table[text], engine)
             fitting = list(islice(fitting_formats(texts, self.first_day, self.last_day, self.shop.timezone), SUGGESTED))
             if not fitting:
-                return None
+                return self._zone_advice(config, texts) or self._period_advice(config, column, table)
             said = " or ".join(f"{config.key}.date_format={shell_value(each)}" for each in fitting)
             return f"{said} {'reads' if len(fitting) == 1 else 'each reads'} all rows"
 
@@ -493,9 +495,35 @@ class Files:
                     for change in fitting[:SUGGESTED]
                 )
                 return f"{said} {'reads' if len(fitting) == 1 else 'each reads'} all rows"
-            return _too_fine(texts, config.columns[column], wanted)
+            return _too_fine(texts, config.key, wanted)
 
         return of_times if wanted.is_timestamp() else of_numbers
+
+    def _zone_advice(self, config: TableConfig, texts: ir.Table) -> str | None:
+        """Return a format and zones for times that all end with the same word, which stands for several zones."""
+        last = texts.select(word=texts.text.re_extract(r"\s([A-Za-z]{2,5})$", 1)).distinct().limit(2).to_pyarrow()
+        words = last["word"].to_pylist()
+        zones = ZONES.get(words[0].upper(), ()) if len(words) == 1 else ()
+        if not zones:
+            return None
+        without = texts.select(text=texts.text.re_replace(r"\s[A-Za-z]{2,5}$", ""))
+        for form in (*ISO_FORMATS, *fitting_formats(without, self.first_day, self.last_day, self.shop.timezone)):
+            worded = f"{form} {words[0]}"
+            if gives_days(texts, worded, self.first_day, self.last_day, self.shop.timezone):
+                zone = " or ".join(f"++{config.key}.timezone={zone}" for zone in zones)
+                return f"{config.key}.date_format={shell_value(worded)} {zone}, by what {words[0]} means here"
+        return None
+
+    def _period_advice(self, config: TableConfig, column: str, table: ir.Table) -> str | None:
+        """Return the days to keep where a few others are not believed."""
+        if config.name != "transactions" or column != "timestamp" or any(self.period):
+            return None
+        day = table[column].date()
+        figures = table.filter(day.between(self.first_day, self.last_day)).aggregate(first=day.min(), last=day.max())
+        found = figures.to_pyarrow().to_pylist()[0]
+        if found["first"] is None:
+            return None
+        return f"data.period=[{found['first']},{found['last']}] leaves the other days out and counts them"
 
 
 def _currency_columns(config: TableConfig, names: Sequence[str]) -> list[str]:
@@ -534,15 +562,11 @@ def _change(number: int) -> str:
     return f"changed.{number}"
 
 
-def _too_fine(texts: ir.Table, column: str, wanted: dt.DataType) -> str | None:
+def _too_fine(texts: ir.Table, key: str, wanted: dt.DataType) -> str | None:
     """Return how to round where there are more decimals than a column keeps: nobody does it unasked."""
     if not wanted.is_decimal() or not reads_all(texts, lambda values: values.try_cast("float64")):
         return None
-    scale, name = int(wanted.scale or 0), sql_name(column)
-    return (
-        f"more than {scale} decimals are not rounded unasked; a query rounds them: "
-        f"sql: SELECT * REPLACE (round({name}::DECIMAL(38, 9), {scale}) AS {name}) FROM ..."
-    )
+    return f"more than {wanted.scale} decimals are not rounded unasked: {key}.rounded=true rounds them"
 
 
 def _rule_advice(name: str) -> str:

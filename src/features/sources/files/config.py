@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import encodings.aliases as aliases
 import glob
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ import ibis
 import ibis.expr.datatypes as dt
 
 from features.errors import InputError, did_you_mean, listing
+from features.sources.meanings import MARKS, encoding_advice
 from features.sources.shop_config import check_keys, check_timezone
 from features.sources.spelling import SPELLINGS
 from features.tables import MOMENT, MONEY, SPECS, parse_day
@@ -33,6 +35,7 @@ FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+OLD_EXCEL = (".xls", ".xlt")
 OF_FILES = (
     "format",
     "sheet",
@@ -54,6 +57,7 @@ TABLE_KEYS = (
     "thousands",
     "currency_sign",
     "accounting",
+    "rounded",
     "timezone",
     "order_key",
     "only",
@@ -101,6 +105,7 @@ class NumberStyle:
     thousands: str | None = None
     currency_sign: str | None = None
     accounting: bool = False
+    rounded: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,6 +211,7 @@ def table_config(name: str, entry: Any, root: Path) -> TableConfig:
             thousands=_mark(given.get("thousands"), f"{where}.thousands"),
             currency_sign=_text(given.get("currency_sign"), f"{where}.currency_sign"),
             accounting=_flag(given.get("accounting", False), f"{where}.accounting"),
+            rounded=_flag(given.get("rounded", False), f"{where}.rounded"),
         ),
         timezone=given.get("timezone"),
         order_key=order_key,
@@ -463,9 +469,15 @@ def _mark(value: Any, where: str, may_be_empty: bool = False) -> str | None:
     text = _text(value, where)
     if text is None or (text == "" and may_be_empty):
         return text
-    text = {"\\t": "\t", "tab": "\t"}.get(text, text)
+    text = MARKS.get(text.lower(), text)
     if len(text) != 1:
-        raise InputError(f"{where} is not one character", where=where, expected="one character", found=repr(text))
+        raise InputError(
+            f"{where} is not one character",
+            where=where,
+            expected="one character, or its name",
+            found=repr(text),
+            hint=did_you_mean(text, MARKS),
+        )
     return text
 
 
@@ -520,6 +532,16 @@ def _check_file(file: Path, entry: Any, where: str) -> None:
 def _format(declared: Any, paths: Sequence[Path], where: str) -> str:
     allowed = " or ".join(dict.fromkeys(FORMATS.values()))
     if declared is None:
+        old = [path.name for path in paths if path.suffix.lower() in OLD_EXCEL]
+        if old:
+            raise InputError(
+                f"workbooks of Excel before 2007 are not read: {listing(old)}",
+                where=where,
+                expected=allowed,
+                found=listing(sorted({Path(name).suffix for name in old})),
+                hint="open it in Excel or LibreOffice and save it as .xlsx; if it is a text in fact, as the exports of "
+                f"many shops are, {where}=csv",
+            )
         guesses = {FORMATS.get(path.suffix.lower()) for path in paths}
         if len(guesses) > 1 or None in guesses:
             raise InputError(
@@ -527,7 +549,7 @@ def _format(declared: Any, paths: Sequence[Path], where: str) -> str:
                 where=where,
                 expected=allowed,
                 found=listing(path.name for path in paths),
-                hint=f"declare {where}=csv, parquet or excel; an old .xls must be saved as .xlsx",
+                hint=f"declare {where}=csv, parquet or excel",
             )
         declared = guesses.pop() if guesses else "query"
     elif declared not in FORMATS.values():
@@ -545,11 +567,15 @@ def _encoding(name: Any, where: str) -> str | None:
         return codecs.lookup(text).name
     except LookupError:
         raise InputError(
-            f"there is no encoding {text!r}", where=where, expected="a Python codec such as utf-8, cp1252 or cp949"
+            f"there is no encoding {text!r}",
+            where=where,
+            expected="a Python codec such as utf-8, cp1252 or cp949",
+            hint=encoding_advice(text, where, sorted({*aliases.aliases, *aliases.aliases.values()})),
         ) from None
 
 
 def _decimal(mark: Any, where: str) -> str:
+    mark = MARKS.get(mark, mark) if isinstance(mark, str) else mark
     if mark not in (".", ","):
         raise InputError(
             f"{where}={mark} is not a valid decimal mark", where=where, expected="'.' or ','", found=repr(mark)
