@@ -515,7 +515,7 @@ def test_of_exports_and_their_hints(
         ("data.timezone=berlin", ["data.timezone=Europe/Berlin"]),
         ("data.currency=eur", ["data.currency=EUR"]),
         ("data.currency=euros", ["data.currency=EUR"]),
-        ("data.currency=£", ["data.currency=GBP"]),
+        ("'data.currency=\"£\"'", ["data.currency=GBP"]),
         ("'data.shop=My Shop'", ["data.shop=my_shop"]),
         ("data.tables.transactions.encoding=ansi", ["data.tables.transactions.encoding=cp1252"]),
         ("data.tables.transactions.encoding=Windows-ANSI", ["data.tables.transactions.encoding=cp1252"]),
