@@ -441,6 +441,7 @@ EXPORTS = [
     ("ids in words", "1,NULL,2021-01-05,1000\n2,A,2021-01-07,5\n3,B,2021-03-07,5", {}, ["missing_customer_id"], "10"),
     ("a lost quote", '1,"A",2021-01-05,10\n2,"B,2021-02-05,20', {}, ["line 3 does not have the columns"], None),
     ("negative totals", "1,A,2021-03-05,100\n2,B,2021-03-06,20\n1R,A,2021-03-09,-100", {}, ["negative_amount"], "120"),
+    ("orders left half", "1,A,2021-03-05,100\n1,A,2021-03-05,-5\n2,B,2021-03-06,20", {}, ["negative_amount"], "120"),
     ("a decimal comma", '1,A,2021-03-01,"10,50"\n2,B,2021-03-02,"1234,56"', {}, ["'10,50'", "decimal="], "1,245"),
     ("thousands marks", '1,A,2021-03-01,"1,234.50"\n2,B,2021-03-02,3', {}, ["'1,234.50'", "thousands="], "1,238"),
     ("currency signs", "1,A,2021-03-01,$10.50\n2,B,2021-03-02,$3", {}, ["'$10.50'", "currency_sign="], "14"),

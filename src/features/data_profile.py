@@ -274,12 +274,14 @@ def _given_back(profile: Profile) -> Iterator[str]:
 def _balance(profile: Profile) -> list[str]:
     """Return lines with the rows and the money of the transactions' files, and what is left of both."""
     drops = [drop for drop in profile.drops if drop.table == "transactions"]
-    rows, money = profile.rows["transactions"], profile.amount
-    rows_in, money_in = rows + sum(drop.rows for drop in drops), money + sum(drop.amount or 0 for drop in drops)
+    kept, left = ([drop for drop in drops if bool(drop.kept_in) == is_kept] for is_kept in (True, False))
+    rows = profile.rows["transactions"] + sum(drop.rows for drop in kept)
+    money = profile.amount + sum(drop.amount or 0 for drop in kept)
+    rows_in, money_in = rows + sum(drop.rows for drop in left), money + sum(drop.amount or 0 for drop in left)
     return [
         f"  rows in and out  {rows_in:>12,} {rows:>12,}   ({rows / rows_in:.1%})",
         f"  money in and out {money_in:>12,.0f} {money:>12,.0f}   {profile.currency}"
-        + (f" ({money / money_in:.1%}); rows left out count by their size" if money_in else ""),
+        + (f" ({money / money_in:.1%}); returns and rows left out count by their size" if money_in else ""),
     ]
 
 

@@ -95,6 +95,15 @@ def spend(future: Tables, rows: ir.Table, *, discount_rate: float = 0.0, margin:
     return _for_all(rows, days, (ibis.greatest(total, 0.0) if future.nets_returns else total) * float(margin))
 
 
+def overreturned(future: Tables, rows: ir.Table) -> ir.Table:
+    """Return the rows that get back more in the window than they pay, whose net `spend` is 0: key and amount, < 0."""
+    shared = _shared(rows)
+    money = purchases.money_by_day(future, shared)
+    total = money.group_by(shared).agg(amount=money.amount.sum())
+    joined = rows.inner_join(total.filter(total.amount < 0), shared)
+    return joined.select(*rows.columns, "amount")
+
+
 def purchase_days(future: Tables, rows: ir.Table) -> ir.Table:
     """Count the days of the window on which each row's customer buys: the key and y, 0 for none."""
     days = _purchase_days(future, rows)

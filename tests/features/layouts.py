@@ -587,6 +587,57 @@ def brazilian(folder: Path) -> tuple[Path, Truth]:
     return path, Truth(truth.customers, truth.orders, truth.days, truth.money * 20)
 
 
+def korean(folder: Path) -> tuple[Path, Truth]:
+    """A Korean shop's sales: another encoding, whole amounts of won with a sign behind them."""
+    lines = shop(29)
+    rows = [
+        [
+            *(f"ORD{line.order:06}", f"{line.time:%Y.%m.%d %H:%M}", f"M{line.customer:04}", f"P{line.product:03}"),
+            *(line.name, line.quantity, f"{int(line.price * 1000):,}원", f"{int(line.total * 1000):,}원"),
+        ]
+        for line in lines
+    ]
+    path = folder / "매출.csv"
+    path.write_text(table("주문번호,주문일시,회원번호,상품코드,상품명,수량,판매단가,결제금액", rows), encoding="cp949")
+    truth = Truth.of(lines)
+    return path, Truth(truth.customers, truth.orders, truth.days, truth.money * 1000)
+
+
+def shop_events(folder: Path) -> tuple[Path, Truth]:
+    """A web shop's events: purchases among views and carts, prices and no quantities, UTC in words."""
+    lines = shop(26)
+    rows = [
+        [
+            *(f"{line.time:%Y-%m-%d %H:%M:%S} UTC", kind, 1000 + line.product, "20530135556", "home.light", "acme"),
+            *(line.price, 500 + line.customer, f"s-{line.order:06}"),
+        ]
+        for line in lines
+        for kind in ("view", "view", "cart", "purchase")[line.quantity % 3 :]
+    ]
+    path = folder / "2023-Jan.csv"
+    header = "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session"
+    path.write_text(table(header, rows))
+    truth = Truth.of(lines)
+    return path, Truth(truth.customers, truth.orders, truth.days, sum((line.price for line in lines), Decimal(0)))
+
+
+def shopping_malls(folder: Path) -> tuple[Path, Truth]:
+    """Invoices of one row each, without a product's code: `price` is the total of the row."""
+    lines = shop(28)
+    rows = [
+        [
+            *(f"I{138884 + number}", f"C{241288 + line.customer}", "Female", 28, line.name, line.quantity, line.total),
+            *("Credit Card", f"{line.time.day}/{line.time.month}/{line.time.year}", "Kanyon"),
+        ]
+        for number, line in enumerate(lines)
+    ]
+    path = folder / "customer_shopping_data.csv"
+    header = "invoice_no,customer_id,gender,age,category,quantity,price,payment_method,invoice_date,shopping_mall"
+    path.write_text(table(header, rows))
+    truth = Truth.of(lines)
+    return path, Truth(truth.customers, len(lines), truth.days, truth.money)
+
+
 LAYOUTS: dict[str, Callable[[Path], tuple[Path, Truth | None]]] = {
     made.__name__: made
     for made in (
@@ -603,5 +654,8 @@ LAYOUTS: dict[str, Callable[[Path], tuple[Path, Truth | None]]] = {
         event_log,
         grocery_baskets,
         brazilian,
+        korean,
+        shop_events,
+        shopping_malls,
     )
 }

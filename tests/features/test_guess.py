@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pytest
 import yaml
 from layouts import LAYOUTS, Truth
@@ -21,7 +25,7 @@ from experiments.commands.compose import open_session
 from experiments.workflow.init import write_mapping
 from features.sources.guess.mapping import Draft, Guess
 
-KNOWN = [name for name in LAYOUTS if name not in ("instacart", "olist", "shopify", "woocommerce", "brazilian")]
+KNOWN = [name for name in LAYOUTS if name != "instacart"]  # which has neither days nor money
 ASKED = {"currency", "timezone"}  # what no table says
 
 
@@ -38,7 +42,10 @@ def init(*arguments: str, code: int = 0) -> None:
 
 def found(shop: str) -> Truth:
     """Count what staging gives with the mapping as it stands, and the guesses beside what is open."""
-    filled = ["data.currency=EUR", "data.timezone=UTC"]
+    text = Path(f"conf/data/{shop}.yaml").read_text()
+    filled = [
+        f"data.{key}={value}" for key, value in re.findall(r"^(\w+): \?\?\? +# guess: ([\w/]+)", text, re.MULTILINE)
+    ]
     staged = open_session(data=shop, overrides=filled, config_dir="conf").shop.staged
     counts = "count(DISTINCT customer_id), count(DISTINCT order_id), count(DISTINCT timestamp::DATE), sum(amount)"
     row = duckdb.sql(f"SELECT {counts} FROM '{staged.folder}/transactions.parquet'").fetchone()
@@ -116,6 +123,20 @@ def test_a_column_for_each_month_is_refused_with_what_to_do(folder: Path, capsys
     assert query is not None
     assert len(duckdb.sql(query[1]).fetchall()) == 10
     assert not (folder / "conf").exists()
+
+
+def test_an_archive_of_several_tables_is_refused_with_what_to_do(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, truth = LAYOUTS["olist"](folder / "raw")
+    shutil.make_archive("olist", "zip", path)
+    init("shop", "path=olist.zip", code=2)
+    told = capsys.readouterr().err
+    typed = re.search(r"folder: (unzip \S+ -d (\S+)), then path=(\S+)", told)
+    assert typed is not None
+    shutil.unpack_archive("olist.zip", typed[2])
+    init("shop", f"path={typed[3]}")
+    assert found("shop") == truth
 
 
 def test_what_no_table_says_is_named_with_its_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,6 +246,25 @@ def test_rules_are_those_that_rows_call_for(folder: Path) -> None:
     assert "rules" not in written(rows())
 
 
+def test_keys_of_one_mapping_stand_together(tmp_path: Path) -> None:
+    draft = Draft()
+    for key in (
+        "rules.zero_price",
+        "shop",
+        "tables.a.path",
+        "rules.duplicate_rows",
+        "tables.b.path",
+        "tables.a.columns.x",
+    ):
+        draft.add(key, Guess(key, "said " * 40))
+    (tmp_path / "x.yaml").write_text(draft.text("a header\nof two lines"), encoding="utf-8")
+    assert yaml.safe_load((tmp_path / "x.yaml").read_text()) == {"defaults": ["files", "_self_"], **draft.config()}
+    lines = (tmp_path / "x.yaml").read_text().splitlines()
+    for key in draft.guesses:
+        line = lines[draft.line_of(".".join(key), "a header\nof two lines") - 1]
+        assert line.strip().startswith(f"{key[-1]}: ")
+
+
 @pytest.mark.parametrize(
     "value",
     ["No", "0123", "1e3", "null", "a: b", "it's", 'say "so"', "${oc.env:HOME}", "Ä ö", "12:30", "#5", " x", "-"],
@@ -237,3 +277,26 @@ def test_texts_are_read_from_the_file_as_they_are(value: str, tmp_path: Path) ->
     config = OmegaConf.load(tmp_path / "x.yaml")
     assert config.shop == value
     assert config.tables.transactions.sql == f"SELECT '{value}'\nFROM x"
+
+
+def test_tables_of_a_database_are_chosen_and_joined(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, truth = LAYOUTS["olist"](folder / "raw")
+    with closing(sqlite3.connect("shop.db")) as database:
+        for file in path.glob("*.csv"):
+            pd.read_csv(file, dtype=str).to_sql(file.stem, database, index=False)
+        pd.DataFrame({"setting": ["a"]}).to_sql("settings", database, index=False)
+    init("shop", "path=sqlite:///shop.db")
+    assert "not read: olist_order_payments_dataset, olist_products_dataset" in capsys.readouterr().out
+    assert found("shop") == truth
+    init("other", "path=postgresql://reader:geheim@db.example/shop", code=2)
+    told = capsys.readouterr().err
+    assert "export SHOP_DB_PASSWORD" in told
+    assert "geheim" not in told
+
+
+def test_a_table_of_refunds_is_mapped_to_returns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "raw/orders.csv").write_text(rows(date=lambda n: f"{1 + n % 28}.{1 + n // 12}.2023"))
+    refunds = ["refund_id,order,refunded at,refund", *(f"R{n},{100 + 3 * n},{n + 1}.6.2023,4.5" for n in range(9)), ""]
+    (folder / "raw/refunds.csv").write_text("\n".join(refunds))
+    init("shop", "path=raw")
+    assert re.search(r"return +-40 +EUR|return +-40 +USD", capsys.readouterr().out)

@@ -765,6 +765,15 @@ class TestStatus:
         for day, spend in {"2021-03-20": 70.0, "2021-03-21": 0.0}.items():
             assert orders.features(day, engine)["total_spend"]["B"] == spend
 
+    def test_are_not_needed_where_a_day_says_what_came_back(self, orders):
+        del orders.table["status"]
+        assert orders.returned("order_id, line_number, kind, returned_at") == [
+            ("2", 3, "return", datetime(2021, 3, 20)),
+            ("2", 4, "return", datetime(2021, 3, 20)),
+            ("3", 5, "return", datetime(2021, 3, 7)),
+        ]
+        assert len(orders.rows()) == 7
+
     def test_that_nothing_lists_stop_with_their_words(self, orders):
         del orders.table["status"]["cancellation"]
         orders.refused("rule unknown_status", "status = voided (row 5)", "data.tables.transactions.status")

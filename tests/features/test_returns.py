@@ -11,10 +11,12 @@ import pytest
 from simulated import END, START, engine, open_shop, simulate
 
 from features import outcomes
-from features.families import FAMILIES, Family, purchases
+from features.definitions import feature_hashes
+from features.families import FAMILIES, Family, feature_families, purchases
 from features.grains import CUSTOMER, CUSTOMER_PRODUCT
 from features.leakage import descriptive
-from features.snapshot import feature_rows
+from features.outcomes import Outcome
+from features.snapshot import feature_rows, reads_spend
 from features.sources import stage
 from features.tables import GROSS, NET, Tables
 from online_retail import data_config
@@ -88,8 +90,21 @@ def test_the_outcome_is_what_is_sold_less_what_is_given_back_in_the_window_and_a
         for name, moment in (("transactions", "timestamp"), ("returns", "returned_at"))
     )
     assert (sold < back).any()
+    window, rows = shops[NET].between(cutoff, end), grain.rows(shops[NET].as_of(cutoff))
+    cut = on.frame(outcomes.overreturned(window, rows)).set_index(key)["amount"].astype(float).sort_index()
+    pd.testing.assert_series_equal(cut, (sold - back)[sold < back].sort_index(), check_names=False)
     pd.testing.assert_series_equal(found[NET], 0.5 * np.maximum(sold - back, 0), check_names=False, atol=1e-9)
     pd.testing.assert_series_equal(found[GROSS].reindex(sold.index), 0.5 * sold, check_names=False, atol=1e-9)
+
+
+def test_definitions_differ_between_net_and_gross_where_money_is_read_and_nowhere_else():
+    names = [name for name, family in feature_families().items() if family.grain == CUSTOMER]
+    net, gross = feature_hashes(names, spend=NET), feature_hashes(names, spend=GROSS)
+    assert {name for name in names if net[name] != gross[name]} == {"monetary_value", *FAMILIES["value"].features}
+    asked = {
+        build: reads_spend(Outcome("y", ("y",), build), CUSTOMER) for build in (outcomes.spend, outcomes.purchased)
+    }
+    assert asked == {outcomes.spend: True, outcomes.purchased: False}
 
 
 def test_a_discounted_return_counts_by_its_own_day(on, tmp_path):

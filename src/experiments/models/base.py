@@ -127,8 +127,15 @@ def require_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
     return X[names]
 
 
-def finite_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
+def finite_columns(X: object, names: Iterable[str], *, below_zero: bool = False) -> pd.DataFrame:
     """Return the named columns as float64, after checking that every value is a finite number >= 0.
+
+    Parameters
+    ----------
+    X : DataFrame
+    names : iterable of str
+    below_zero : bool
+        Accept numbers below 0: a customer's net spend, where more came back than was sold.
 
     Raises
     ------
@@ -139,13 +146,13 @@ def finite_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
     """
     values = require_columns(X, names).astype(float)
     amounts = values.to_numpy()
-    wrong = ~(np.isfinite(amounts) & (amounts >= 0))
+    wrong = ~(np.isfinite(amounts) & (below_zero | (amounts >= 0)))
     for name, column, of_column in zip(values, amounts.T, wrong.T, strict=True):
         if of_column.any():
             raise UnsuitableDataError(
                 f"{name} has values that are not valid amounts",
                 where=f"column {name}",
-                expected="finite numbers >= 0",
+                expected="finite numbers" if below_zero else "finite numbers >= 0",
                 found=listing(column[of_column]),
             )
     return values

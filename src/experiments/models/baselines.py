@@ -42,6 +42,8 @@ class NaiveSpend(Model):
     >>> X = pd.DataFrame({"lifetime_spend_rate": [0.5, 2.0]})
     >>> NaiveSpend(horizon_days=90).fit(X).predict(X).tolist()
     [45.0, 180.0]
+    >>> NaiveSpend(horizon_days=90).fit(X).predict(-X).tolist()  # more came back than was sold
+    [0.0, 0.0]
     """
 
     def __init__(
@@ -61,12 +63,12 @@ class NaiveSpend(Model):
         if self.rate not in RATES:
             raise InputError(f"unknown rate {self.rate!r}", where="rate", hint=did_you_mean(self.rate, RATES))
         check_terms(self.horizon_days, self.margin, self.discount_rate)
-        finite_columns(X, [self.rate])
+        _spent(X, self.rate)
         return self.set_state({})
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Predict the value in the horizon, in currency: array of shape (n_rows,), >= 0."""
-        rate = finite_columns(X, [self.rate])[self.rate].to_numpy()
+        rate = _spent(X, self.rate)
         ends, factors = discount_steps(self.horizon_days, self.discount_rate)
         return rate * (self.margin * float(np.diff(ends, prepend=0.0) @ factors))
 
@@ -95,18 +97,20 @@ class PastTotal(Model):
     >>> X = pd.DataFrame({"total_spend": [10.0, 30.0]})
     >>> PastTotal().fit(X, pd.Series([5.0, 15.0])).predict(X).tolist()
     [5.0, 15.0]
+    >>> PastTotal().fit(X, pd.Series([5.0, 15.0])).predict(-X).tolist()  # more came back than was sold
+    [0.0, 0.0]
     """
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
         """Compute the share; 0 if nothing was spent so far."""
         X, y = canonical(X, y)
-        total = float(finite_columns(X, ["total_spend"]).to_numpy().sum())
+        total = float(_spent(X, "total_spend").sum())
         return self.set_state({"share": float(np.sum(y)) / total if total > 0 else 0.0})
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Predict the value in the horizon, in the unit of `y`: array of shape (n_rows,), >= 0."""
         check_is_fitted(self)
-        return self.share_ * finite_columns(X, ["total_spend"])["total_spend"].to_numpy()
+        return self.share_ * _spent(X, "total_spend")
 
     def get_state(self) -> dict[str, Any]:
         return {"share": self.share_}
@@ -114,6 +118,11 @@ class PastTotal(Model):
     def set_state(self, state: Mapping[str, Any]) -> Self:
         self.share_ = state["share"]
         return self
+
+
+def _spent(X: pd.DataFrame, feature: str) -> np.ndarray:
+    """Return a feature of spend; net spend below 0, where more came back than was sold, as 0."""
+    return finite_columns(X, [feature], below_zero=True)[feature].to_numpy().clip(min=0.0)
 
 
 class Constant(Model):

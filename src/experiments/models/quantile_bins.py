@@ -82,7 +82,7 @@ class QuantileBins(Segments):
         return np.searchsorted(self.edges_, self._spent(X))
 
     def _spent(self, X: pd.DataFrame) -> np.ndarray:
-        return finite_columns(X, [self.by])[self.by].to_numpy()
+        return finite_columns(X, [self.by], below_zero=True)[self.by].to_numpy()
 
     def get_state(self) -> dict[str, Any]:
         return {**super().get_state(), "edges": self.edges_.tolist()}

@@ -223,7 +223,7 @@ class Segmentation(Segments):
 
     def is_outlier(self, X: pd.DataFrame) -> np.ndarray:
         """Return True for each row that `fit` would set aside as an outlier: bool array of shape (n_rows,)."""
-        columns = finite_columns(X, self.outlier_thresholds_)
+        columns = finite_columns(X, self.outlier_thresholds_, below_zero=True)
         return (columns > pd.Series(self.outlier_thresholds_, dtype=float)).any(axis=1).to_numpy()
 
     def _cells(self, X: pd.DataFrame) -> np.ndarray:
@@ -269,7 +269,10 @@ class Segmentation(Segments):
                 found=listing(self.variables_),
                 hint="set outlier_quantile=null",
             )
-        return {name: float(finite_columns(X, [name])[name].quantile(self.outlier_quantile)) for name in columns}
+        return {
+            name: float(finite_columns(X, [name], below_zero=True)[name].quantile(self.outlier_quantile))
+            for name in columns
+        }
 
     def _unrolled(self, values: pd.DataFrame) -> np.ndarray:
         """Apply the logarithm, if the scaling has one."""

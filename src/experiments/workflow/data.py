@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 import pandas as pd
 
 from experiments.gate.sufficiency import check_sufficiency
 from experiments.tasks import TASKS
 from experiments.workflow.session import Session
-from features import data_profile
+from features import data_profile, outcomes
 from features.data_profile import Profile
 from features.errors import InputError, listing
 
@@ -51,8 +53,21 @@ def windows_text(session: Session) -> str:
 
 
 def holdings(session: Session) -> str:
-    """Return a table of what the windows hold, above what the task needs of each."""
-    counts = session.counts.map("{:,}".format)
+    """Return a table of what the windows hold, above what the task needs of each.
+
+    Where spend is net, `overreturned` counts the rows that get back more than they pay: their spend counts as 0.
+    """
+    counts = session.counts
+    if session.target != session.task.target:  # of net spend
+        counts = counts.assign(overreturned=[_overreturned(session, day.date()) for day in counts.index])
+    counts = counts.map("{:,}".format)
     counts.index = [f"from {day:%Y-%m-%d}" for day in counts.index]
     needed = {name: f"{number:,}" for name, number in session.task.minimum.items()}
     return pd.concat([counts, pd.DataFrame([needed], index=["needed"])]).fillna("").to_string()
+
+
+def _overreturned(session: Session, cutoff: date) -> int:
+    tables, task = session.shop.tables, session.task
+    future = tables.between(cutoff, cutoff + timedelta(days=task.horizon_days))
+    rows = outcomes.overreturned(future, task.grain.rows(tables.as_of(cutoff)))
+    return int(session.shop.engine.frame(rows.aggregate(rows=rows.count()))["rows"].iloc[0])

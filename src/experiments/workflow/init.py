@@ -8,16 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import yaml
 
 from experiments.workflow.shipped import CONF
 from features.errors import InputError
 from features.sources.guess import Draft, guess
+from features.sources.guess.databases import is_url
 from features.sources.shop_config import check_shop_name
 from features.writing import replacing
-
-TEMPLATE = "files"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def write_mapping(
     shop : str
         Lower-case letters, digits and _.
     path : str
-        A file, several with commas between them, a pattern or a folder.
+        A file, several with commas between them, a pattern, a folder, or the address of a database.
     folder : path
         A configuration folder; made where it is missing.
     currency, timezone : str, optional
@@ -80,10 +80,10 @@ def write_mapping(
             if taken == file
             else "choose another name: this one comes with the project",
         )
-    template = yaml.safe_load((CONF / "data" / f"{TEMPLATE}.yaml").read_text(encoding="utf-8"))
+    template = _template("files") | (_template("database") if is_url(path) else {})
     with TemporaryDirectory() as scratch:
         draft = guess(shop, path, template, Path(scratch), currency, timezone)
-    written = Written(file, answer(draft) if answer else draft, _header(shop, path, folder))
+    written = Written(file, answer(draft) if answer else draft, _header(shop, path, folder, draft.begins_from))
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as partial:
         partial.write_text(written.draft.text(written.header), encoding="utf-8")
@@ -121,10 +121,16 @@ def check_known(written: Written) -> None:
         )
 
 
-def _header(shop: str, path: str, folder: str | Path) -> str:
+def _template(name: str) -> dict[str, Any]:
+    """Return a file of conf/data/ as it stands."""
+    return yaml.safe_load((CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def _header(shop: str, path: str, folder: str | Path, begins_from: str) -> str:
     own = "" if Path(os.path.abspath(folder)) == CONF else f"--config-dir {folder} "
     return (
         f"How the tables of {shop} are read, as `experiments init` guessed it from {path}. Comments say what speaks "
-        "for a line, and what else it could be. Keys that are not here are those of data=files, which explains them.\n"
+        "for a line, and what else it could be. Keys that are not here are those of data="
+        f"{begins_from}, which explains them.\n"
         f"Fill in each ???, then type: experiments data {own}data={shop}"
     )

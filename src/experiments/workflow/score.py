@@ -22,7 +22,7 @@ from features.engines import Engine, batches, count_rows
 from features.errors import InputError, UnsuitableDataError, listing
 from features.grains import CUSTOMER, Grain
 from features.snapshot import combinations
-from features.tables import parse_day
+from features.tables import GROSS, NET, parse_day
 
 if TYPE_CHECKING:
     from experiments.tasks.base import Task
@@ -342,10 +342,19 @@ def _able_to_score(session: Session, champions: Sequence[Version]) -> list[Versi
 
 
 def _train_again(session: Session, version: Version) -> str:
-    """Return the commands that train and judge another model for the question of a version."""
+    """Return the commands that train and judge another model for the question of a version.
+
+    A version that fits the other kind of spend was trained with it: its own commands would train such a model again.
+    """
+    from experiments.gate.admission import changed_features
+
     file = next(name for name, kind in TASKS.items() if version.tags["task"] in kind.names())
-    tune = version.tags.get("tune") or f"{session.again('tune', but=OF_A_TASK)} task={file}"
-    return f"{tune} && {tune.replace(' tune', ' promote', 1)}"
+    again = f"{session.again('tune', but=OF_A_TASK)} task={file}"
+    spend = GROSS if session.shop.tables.nets_returns else NET
+    is_of_other_spend = not changed_features(version, spend)
+    tune = again if is_of_other_spend else version.tags.get("tune") or again
+    commands = f"{tune} && {tune.replace(' tune', ' promote', 1)}"
+    return f"data.spend={spend}, with which it was trained; or {commands}" if is_of_other_spend else commands
 
 
 def purchasing(rows: Path, engine: Engine, horizon_days: int) -> BuyTillYouDie | None:

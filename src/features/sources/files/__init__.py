@@ -1,7 +1,8 @@
 """The user's own tables: text files, workbooks, Parquet or a query, by a mapping of columns.
 
 conf/data/files.yaml explains the keys. Each module here is one question: what the config says (`config`), how the
-files are written (`records`), how values are (`values`, `times`), and what an order is (`orders`).
+files are written (`records`), how values are (`values`, `times`), what an order is (`orders`), and what came back
+(`returns`).
 """
 
 from __future__ import annotations
@@ -33,6 +34,16 @@ from features.sources.files.config import (
     TableConfig,
     column_type,
     table_config,
+)
+from features.sources.files.identities import (
+    CUSTOMER,
+    IDENTITIES,
+    LINK,
+    customers_of,
+    effect,
+    is_doubled,
+    linked,
+    with_customers,
 )
 from features.sources.files.orders import CARRIED, carried, discounted, joined, kinds
 from features.sources.files.records import Read, converted_query, read_records, with_joined, without_totals
@@ -126,8 +137,14 @@ class Files:
         _search_from(self.root, engine)
         configs = {config.name: config for config in self.configs}
         refunds = configs.pop(RETURNED, None)
-        raws = {name: self._raw(config, engine, scratch) for name, config in configs.items()}
-        returns = self._returns(configs["transactions"], raws["transactions"], refunds, engine, scratch)
+        found: dict[str, Raw] = {}
+        customers = None
+        for name in sorted(configs, key=lambda name: name != IDENTITIES):  # the others have its customers
+            found[name] = self._raw(configs[name], engine, scratch, customers)
+            if name == IDENTITIES:
+                customers = customers_of(found[name].table)
+        raws = {name: found[name] for name in configs}
+        returns = self._returns(configs["transactions"], raws["transactions"], refunds, customers, engine, scratch)
         return raws | ({RETURNED: returns} if returns else {})
 
     def _hash_query(self, config: TableConfig) -> str:
@@ -156,12 +173,23 @@ class Files:
         )
         return _as_read(table)
 
-    def _raw(self, config: TableConfig, engine: DuckDB, scratch: Path, sales: ir.Table | None = None) -> Raw:
+    def _raw(
+        self,
+        config: TableConfig,
+        engine: DuckDB,
+        scratch: Path,
+        customers: ir.Table | None,
+        sales: ir.Table | None = None,
+    ) -> Raw:
         """Return one table; of refunds, with the customer of the order that was sold."""
         with readable(config.where):
             with engine.progress(f"reading {config.name}"):
                 read = self._read(config, engine, scratch)
             typed, changed = self._typed_table(config, read)
+            if config.name == IDENTITIES:
+                typed = linked(typed, engine)
+            elif customers is not None and CUSTOMER in config.columns:
+                typed = with_customers(typed, customers)
             table = self._with_repeats(config, self._kept(config, typed, engine, scratch))
             if sales is not None:
                 table = with_buyers(table, sales)
@@ -185,7 +213,7 @@ class Files:
             },
             doubts=tuple(self._doubts(config, table)),
             records=read.records,
-            notes=read.notes,
+            notes=(*read.notes, *effect(config.name, table)),
             counted=counted,
             order=self._order_key(config) if config.name == "transactions" else None,
             spelling="data.spelling",
@@ -334,7 +362,7 @@ class Files:
         if ORDER_DISCOUNT in config.columns:
             table = discounted(table)
             changed["amount is reduced by a share of the order's discount"] = table[ORDER_DISCOUNT] != 0
-        if config.status:
+        if config.status or RETURNED_AT in config.columns:
             table = kinds(table, config.status)
         met = {name: meets.fill_null(False) for name, (meets, _) in self._conditions(config, table).items()}
         left = [met[name] for name in met if name in RETURNS and self.actions[name] == "drop"]
@@ -344,7 +372,13 @@ class Files:
         return table, changed
 
     def _returns(
-        self, config: TableConfig, lines: Raw, refunds: TableConfig | None, engine: DuckDB, scratch: Path
+        self,
+        config: TableConfig,
+        lines: Raw,
+        refunds: TableConfig | None,
+        customers: ir.Table | None,
+        engine: DuckDB,
+        scratch: Path,
     ) -> Raw | None:
         """Gather what came back: lines that rules take for returns, orders by their status, and a table of refunds."""
         table = ruled(lines)
@@ -355,12 +389,12 @@ class Files:
         moved = [rule.name for rule in lines.rules if rule.kept_in]
         if moved:
             parts.append(of_lines(table.filter(table.staging_rule.isin(moved))))
-        if config.status and RETURNED_AT in config.columns:
+        if RETURNED_AT in config.columns:
             came_back = sales.status_kind.isin([RETURN, CANCELLATION]) & sales[RETURNED_AT].notnull()
             parts.append(of_status(sales.filter(came_back)))
             sales = sales.filter(~came_back.fill_null(False))
         if refunds:
-            raw = self._raw(refunds, engine, scratch, sales)
+            raw = self._raw(refunds, engine, scratch, customers, sales)
             written = write_canonical(RETURNED, raw, engine, scratch / "refunds.parquet")
             notes, drops = written.notes, written.drops
             parts.append(of_refunds(engine.read(scratch / "refunds.parquet", "refunds")))
@@ -393,6 +427,9 @@ class Files:
         repeated = {"duplicate_rows": (table.is_repeated, key)}
         others = [~table[RAW_PREFIX + column].isin(values).fill_null(False) for column, values in config.only.items()]
         found = {"other_value": (_any(others), key)} if others else {}
+        if config.name == IDENTITIES:
+            flawed = {"conflicting_identity": table.is_conflicting, "circular_identity": table.is_circular}
+            return found | {name: (meets, LINK) for name, meets in flawed.items()} | repeated
         if config.name == RETURNED:
             shows = "return_id" if "return_id" in config.columns else "return_number"
             empty = {"empty_return": (table.amount == 0, shows)}
@@ -453,6 +490,9 @@ class Files:
                     kept_in=RETURNED if is_return else "",
                     halving=self._halving(name) if config.name == "transactions" and not is_return else "",
                 )
+        doubled = is_doubled(config.name, table)
+        if doubled is not None:
+            yield Rule("merged_identity", doubled, meaning="another row of the customer is kept", shows=CUSTOMER)
 
     def _halving(self, name: str) -> str:
         """Return the setting that lets a rule leave out some lines of an order; empty where it may."""
@@ -573,7 +613,8 @@ def _rule_advice(name: str) -> str:
     if name in RETURNS:
         return f"data.rules.{name}=return keeps them as returns, which data.spend=net takes off"
     if name == "unknown_status":
-        return f"name the status in data.tables.transactions.{STATUS}: sale, return, cancellation or exclude"
+        where = f"data.tables.transactions.{STATUS}"
+        return f'list the status ("" where there is none) in {where}: sale, return, cancellation or exclude'
     if name == "undated_return":
         return f"map {RETURNED_AT}; data.rules.{name}=keep where they count as sales"
     if name in checked.KEEPABLE:

@@ -91,6 +91,8 @@ RULES = {
     "zero_price": "the line costs nothing",
     "empty_return": "nothing was given back",
     "duplicate_rows": "all columns of the file repeat an earlier row",
+    "conflicting_identity": "identities give one id to several customers",
+    "circular_identity": "identities lead from one id to another and back",
 }
 RETURNS = ("cancelled_order", "negative_quantity", "negative_amount")  # rows that take a sale back
 # others would break the canonical table, or what money means

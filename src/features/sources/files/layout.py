@@ -28,6 +28,15 @@ from features.sources.files.records import (
 SEEN_LINES = 60  # in which the header is looked for
 MOST_BELOW = 10  # lines below the last record that are looked for
 READ_FOR_ENCODING = 1 << 20
+WESTERN, TYPOGRAPHY = "cp1252", "€£¥°–—’“”„«»…·²³µ§´\xa0"
+WIDE = r"\u3000-\u303f\uff00-\uffef"  # marks and signs of East Asia
+SCRIPTS = {  # encoding -> characters of its language
+    "cp949": rf"[\uac00-\ud7a3₩{WIDE}]",
+    "cp932": rf"[\u3040-\u30ff\u4e00-\u9fff¥{WIDE}]",
+    "gb18030": rf"[\u4e00-\u9fff¥{WIDE}]",
+    "big5": rf"[\u4e00-\u9fff{WIDE}]",
+    "cp1251": r"[\u0400-\u04ff№–—«»\xa0]",
+}
 MONTH = (
     r"(?i)(jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz]|ene|abr|ago|dic|f[eé]v|avr|ao[uû]|d[eé]c)[a-zé.]*"
     r"([ _/-]?'?\d{2,4})?|\d{4}[-/_. ]?[qm]?\d{1,2}([-/_.]\d{1,2})?( 00:00:00)?|\d{1,2}[-/_.]\d{4}"
@@ -60,7 +69,7 @@ def layout_of(config: TableConfig, scratch: Path) -> Layout:
         config = replace(config, encoding=_encoding(texts(config)))
         parts, marks = texts(config), DELIMITERS
     heads = [_head(parts[0], Dialect(mark, '"', '"'), config.format == "excel") for mark in marks]
-    best = max(heads, key=lambda head: head.agreeing * (len(head.names) - 1))
+    best = max(heads, key=_likelihood)
     if len(best.names) < 2 or best.agreeing < 2:
         return Layout(config, ())
     config = replace(config, skip=best.skip, header=best.is_named)
@@ -68,6 +77,16 @@ def layout_of(config: TableConfig, scratch: Path) -> Layout:
         parts = list(sheets(config, scratch))
     names = best.names if best.is_named else tuple(str(n + 1) for n in range(len(best.names)))
     return Layout(replace(config, footer=_footer(config, parts)), names)
+
+
+def header_of(part: Part) -> tuple[str, ...]:
+    """Return the names of a text's columns; empty where it has no table."""
+    heads = [_head(part, Dialect(mark, '"', '"'), is_sheet=False) for mark in DELIMITERS]
+    return max(heads, key=_likelihood).names
+
+
+def _likelihood(head: _Head) -> int:
+    return head.agreeing * (len(head.names) - 1)
 
 
 @dataclass(frozen=True)
@@ -154,15 +173,19 @@ def _encoding(parts: Sequence[Part]) -> str | None:
 
 
 def _oddness(part: Part, encoding: str) -> float:
-    """Return the share of marks and of single foreign letters that no text has, in a text read in an encoding."""
+    """Return the share of foreign characters that no text has, where a file is read in an encoding.
+
+    Western words have single foreign letters. Others are of one script, and do not stand among Latin letters.
+    """
     with replace(part, encoding=encoding).lines() as lines:
         text = lines.read(READ_FOR_ENCODING)
-    foreign = re.findall(r"[^\x00-\x7f]+", text)
-    letters = sum(map(len, foreign))
-    if not letters:
+    foreign = re.findall(r"[^\x00-\x7f]", text)
+    if not foreign:
         return 0.0
-    marks = sum(not mark.isalpha() and mark not in "€£¥°–—’“”„«»…" for run in foreign for mark in run)
-    is_western = encoding == "cp1252"
-    # Western words have single foreign letters, all others have runs of them
-    long = sum(len(run) for run in foreign if len(run) > 2)
-    return (marks + (long if is_western else letters - long)) / letters
+    if encoding == WESTERN:
+        marks = sum(not mark.isalpha() and mark not in TYPOGRAPHY for mark in foreign)
+        odd = marks + sum(map(len, re.findall(r"[^\W\d_a-zA-Z]{3,}", text)))
+    else:
+        odd = sum(not re.match(SCRIPTS[encoding], mark) for mark in foreign)
+        odd += len(re.findall(r"[a-zA-Z][^\x00-\x7f]|[^\x00-\x7f][a-zA-Z]", text))
+    return odd / len(foreign)

@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 
 from features.sources.files.config import RETURNED_AT, STATUS, Statuses
 from features.tables import MONEY
+from features.tables.returns import RETURN
 
 # said of an order, and often on its first line only
 CARRIED = ("customer_id", "timestamp", "store_id", "channel", STATUS, RETURNED_AT)
@@ -51,8 +52,13 @@ def discounted(lines: ir.Table) -> ir.Table:
     return lines.mutate(amount=(lines.amount - (lines.staging_up_to - before)).cast(MONEY))
 
 
-def kinds(lines: ir.Table, statuses: Statuses) -> ir.Table:
-    """Add what the status of a line says, `status_kind` (null where it is not listed), and `is_mixed` orders."""
+def kinds(lines: ir.Table, statuses: Statuses | None) -> ir.Table:
+    """Add what the status of a line says, `status_kind` (null where it is not listed), and `is_mixed` orders.
+
+    Without statuses, lines with a day of return came back.
+    """
+    if statuses is None:
+        return lines.mutate(status_kind=ibis.ifelse(lines[RETURNED_AT].notnull(), RETURN, "sale"))
     status = lines[STATUS].lower().fill_null("")
     cases = [(status.isin(words), kind) for kind, words in statuses.words.items() if words]
     lines = lines.mutate(status_kind=ibis.cases(*cases, else_=ibis.null("string")))

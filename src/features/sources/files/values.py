@@ -19,7 +19,10 @@ WHOLE = r"^([0-9]+)\.0+$"
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 LONG = r"\.[0-9]{7}|[0-9]{12}|[eE]"  # more than the fast decimal of DuckDB holds
 FAST, WIDE, FACTOR = "decimal(18, 6)", "decimal(38, 9)", "decimal(28, 9)"
-CURRENCY_SIGNS = ("$", "€", "£", "¥", "₩", "R$", "kr")
+CURRENCY_SIGNS = (
+    *("$", "€", "£", "¥", "₩", "₹", "₽", "R$", "kr", "zł", "Kč", "원", "円", "元", "руб."),
+    *("USD", "EUR", "GBP", "CHF", "JPY", "KRW", "BRL", "SEK", "PLN"),
+)
 EXACT_INTEGERS = 1e15  # of doubles
 
 

@@ -1,9 +1,9 @@
 """A mapping of a shop's own tables, guessed from the names and values of their columns.
 
-Each module here is one question: which files hold which tables (`opened`), which rows are none (`totals`), what columns
-are called (`words`) and look like (`facts`), when an order was (`times`), whose it is and what tells it from others
-(`orders`), what it costs (`money`), which tables belong together (`joins`), where the shop is (`places`), and which
-rules its rows call for (`rules`). `mapping` writes the file.
+Each module here is one question: which files hold which tables (`opened`, `databases`), which rows are none (`totals`),
+what columns are called (`words`) and look like (`facts`), when an order was (`times`), whose it is and what tells it
+from others (`orders`), what became of it (`statuses`, `refunds`), what it costs (`money`), which tables belong together
+(`joins`), where the shop is (`places`), and which rules its rows call for (`rules`). `mapping` writes the file.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from features.engines import staging_engine
-from features.errors import InputError
+from features.errors import InputError, listing
 from features.sources.files import config as checked
+from features.sources.guess.databases import is_url, open_database
 from features.sources.guess.joins import joined_tables
 from features.sources.guess.lines import Lines, lines_of
 from features.sources.guess.mapping import Draft, Guess
 from features.sources.guess.opened import Opened, open_path
 from features.sources.guess.places import currency_of, timezone_of
+from features.sources.guess.refunds import refunds_of
 from features.sources.guess.rules import add_rules
 
 __all__ = ["Draft", "Guess", "guess"]
@@ -37,9 +39,9 @@ def guess(
     shop : str
         Names the mapping.
     path : str
-        A file, several with commas between them, a pattern or a folder.
+        A file, several with commas between them, a pattern, a folder, or the address of a database.
     template : mapping
-        conf/data/files.yaml, as a plain dictionary: values of the keys that no guess names.
+        conf/data/files.yaml, or database.yaml above it, as a plain dictionary: values of the keys that no guess names.
     scratch : pathlib.Path
         An empty folder.
     currency, timezone : str or None
@@ -53,7 +55,11 @@ def guess(
     engine = staging_engine(scratch)
     try:
         missing = checked.missing_words(template["missing"])
-        tables = open_path(path, engine, scratch, missing)
+        of_database: dict[str, Guess] = {}
+        if is_url(path):
+            tables, of_database = open_database(path, engine, scratch, missing)
+        else:
+            tables = open_path(path, engine, scratch, missing)
         if not tables:
             raise InputError(
                 f"there is no table in {path}",
@@ -62,9 +68,15 @@ def guess(
                 hint="export it as CSV with a header",
             )
         opened, others = joined_tables(tables, engine)
-        lines = lines_of(opened, engine, checked.days(template["dates"]))
-        draft = _draft(shop, lines, currency, timezone)
-        draft.notes += [*opened.notes, *others, *lines.notes]
+        days = checked.days(template["dates"])
+        lines = lines_of(opened, engine, days)
+        draft = _draft(shop, lines, of_database, currency, timezone)
+        refunds, keys = refunds_of(lines, others, engine, days)
+        for key, each in keys.items():
+            draft.add(f"tables.returns.{key}", each)
+        unused = [table.name for table in others if table is not refunds]
+        further = [f"not read: {listing(unused)}: map what they say by hand, see docs/own-tables.md"] if unused else []
+        draft.notes += [*opened.notes, *further, *lines.notes]
         if not draft.unknown():
             draft.problem = add_rules(draft, lines, template, scratch)
     finally:
@@ -72,13 +84,17 @@ def guess(
     return draft
 
 
-def _draft(shop: str, lines: Lines, currency: str | None, timezone: str | None) -> Draft:
-    draft = Draft()
+def _draft(
+    shop: str, lines: Lines, of_database: Mapping[str, Guess], currency: str | None, timezone: str | None
+) -> Draft:
+    draft = Draft(begins_from="database" if of_database else "files")
     opened: Opened = lines.opened
     draft.add("shop", Guess(shop))
     signs = [str(lines.style.numbers.currency_sign)] if lines.style.numbers.currency_sign else []
     draft.add("currency", currency_of(opened, lines.facts, signs, currency))
     draft.add("timezone", timezone_of(opened, lines.facts, timezone))
+    for key, each in of_database.items():
+        draft.add(key, each)
     for key, each in {**opened.reading, **lines.style.guesses, **lines.guesses}.items():
         draft.add(f"{TABLE}.{key}", each)
     if lines.order_spans_days:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
+from features.sources.files.values import CURRENCY_SIGNS
 from features.sources.guess.opened import Opened
 
-SIGN = r"(\p{Sc}|[A-Z]{3}|R\$|kr\.?|zł|Kč|Fr\.?)?"
+SIGN = f"({'|'.join([re.escape(sign) for sign in CURRENCY_SIGNS])})?"
 NUMBER = rf"^[(]?[-+]?[\s\p{{Z}}]*{SIGN}[\s\p{{Z}}]*[-+]?[0-9][0-9.,'\s\p{{Z}}]*{SIGN}[)]?-?$"
 WHOLE = r"^-?[0-9]+(\.0+)?$"
 CLOCK = r"^[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(\s?[AaPp][Mm])?$"

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from features.engines import DuckDB
-from features.errors import listing
 from features.sources.guess.facts import Facts, facts_of
 from features.sources.guess.mapping import Guess
 from features.sources.guess.opened import ROW, Opened
@@ -28,8 +27,8 @@ class _Joined:
     parts: list[tuple[Opened, str, list[str]]]  # table, key, columns that it adds
 
 
-def joined_tables(tables: Sequence[Opened], engine: DuckDB) -> tuple[Opened, list[str]]:
-    """Return the lines of orders with what other tables say about them, and notes on tables that are not used."""
+def joined_tables(tables: Sequence[Opened], engine: DuckDB) -> tuple[Opened, list[Opened]]:
+    """Return the lines of orders with what other tables say about them, and the tables that are not used."""
     if len(tables) == 1:
         return tables[0], []
     facts = {table.name: facts_of(table) for table in tables}
@@ -42,9 +41,8 @@ def joined_tables(tables: Sequence[Opened], engine: DuckDB) -> tuple[Opened, lis
     if _is_new_each_time(joined):
         _join(joined, others, facts, "customer_id", engine)
     used = [lines.name, *(part.name for part, _, _ in joined.parts)]
-    unused = [table.name for table in tables if table.name not in used]
-    notes = [f"not read: {listing(unused)}: map what they say by hand, see docs/own-tables.md"] if unused else []
-    return (_with_query(joined) if joined.parts else lines), notes
+    unused = [table for table in tables if table.name not in used]
+    return (_with_query(joined) if joined.parts else lines), unused
 
 
 def _is_lines(facts: Mapping[str, Facts]) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 
 import ibis
 import ibis.expr.types as ir
@@ -19,14 +18,25 @@ from features.sources.guess.mapping import Guess
 from features.sources.guess.money import NAMED, ROLES, Style, money_of, style_of
 from features.sources.guess.opened import ROW, Opened
 from features.sources.guess.orders import identity_of, pick_customer, pick_order, ranked
-from features.sources.guess.times import Time, time_of
+from features.sources.guess.statuses import status_of
+from features.sources.guess.times import Days, Time, time_of
 from features.sources.guess.totals import without_totals
 from features.sources.guess.words import score, tokens
 
 MONTHS = 3  # columns called after months, from which a table counts as wide
 CANDIDATES = 4
-MOST_DISTINCT = 0.9  # values of a customer's column per row: customers come back
-ORDERED = ("order_id", "customer_id", "timestamp", "amount", "quantity", "unit_price", "order_discount", "product_id")
+MOST_DISTINCT = 0.9  # values per row of a column of customers, or of products: both come back
+ORDERED = (
+    "order_id",
+    "customer_id",
+    "timestamp",
+    "amount",
+    "quantity",
+    "unit_price",
+    "order_discount",
+    "product_id",
+    "returned_at",
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class Lines:
     style: Style
     guesses: Mapping[str, Guess]
     numbers: Mapping[str, str]  # column of the file -> column of `typed`
+    kept: Mapping[str, Guess]  # rules whose rows are right as they are
     order_spans_days: Guess | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -59,7 +70,7 @@ class Lines:
         return found.value if found and isinstance(found.value, str) else None
 
 
-def lines_of(opened: Opened, engine: DuckDB, days: tuple[date, date]) -> Lines:
+def lines_of(opened: Opened, engine: DuckDB, days: Days) -> Lines:
     """Decide the roles of a table's columns."""
     facts = facts_of(opened)
     check_long(opened)
@@ -71,9 +82,11 @@ def lines_of(opened: Opened, engine: DuckDB, days: tuple[date, date]) -> Lines:
     taken = list(time.columns)
     order = next(iter(pick_order(facts, taken)), None)
     taken += [order] if order else []
-    customers = ranked(facts, "customer_id", taken)[:CANDIDATES]
+    named = ranked(facts, "customer_id", taken)[:CANDIDATES]
+    customers = named or _coming_back(facts, taken)[:CANDIDATES]
     tills = [*ranked(facts, "till", taken)[:1], *ranked(facts, "store_id", taken)[:1]]
-    product = next((name for name in ranked(facts, "product_id", [*taken, *customers]) if name not in tills), None)
+    products = [name for name in ranked(facts, "product_id", [*taken, *customers]) if name not in tills]
+    product = next((name for name in products if facts[name].distinct < MOST_DISTINCT * facts[name].filled), None)
     numbers = _numbers(facts, [*taken, *customers[:1], *([product] if product else [])])
     typed = _typed(opened, engine, time, style, order, customers, product, tills, numbers)
     names = {name: f"customer.{n}" for n, name in enumerate(customers)}
@@ -82,15 +95,17 @@ def lines_of(opened: Opened, engine: DuckDB, days: tuple[date, date]) -> Lines:
     guesses = dict(money.columns)
     guesses["timestamp"] = time.column
     if product and product not in [each.value for each in money.columns.values()]:
-        others = tuple(name for name in ranked(facts, "product_id", taken) if name != product)[:2]
+        others = tuple(name for name in products if name != product)[:2]
         guesses["product_id"] = Guess(product, f"{facts[product].distinct:,} products", others)
     placed, spans = _identity(typed, order, customer, names, time, tills)
-    guesses["customer_id"] = _customer_guess(customer, why, customers, opened, facts, [*taken, *numbers])
+    guesses["customer_id"] = _customer_guess(customer, why, customers, is_named=bool(named))
     placed |= {f"columns.{name}": each for name, each in guesses.items()}
     placed |= {"totals": totals} if totals else {}
+    status, notes = status_of(opened, facts, typed, engine, days)
+    placed |= status.guesses
     if time.date_format.value is not None:
         placed["date_format"] = time.date_format
-    return Lines(opened, facts, typed, style, _in_order(placed), numbers, spans)
+    return Lines(opened, facts, typed, style, _in_order(placed), numbers, status.kept, spans, notes)
 
 
 def _identity(
@@ -105,25 +120,21 @@ def _identity(
     return {"columns.order_id": Guess(order, evidence, is_open=order is None)}, None
 
 
-def _customer_guess(
-    customer: str | None,
-    why: str,
-    named: Sequence[str],
-    opened: Opened,
-    facts: Mapping[str, Facts],
-    taken: Sequence[str],
-) -> Guess:
-    if customer is not None:
-        return Guess(customer, why, tuple(name for name in named if name != customer)[:2])
-    coming_back = [
+def _coming_back(facts: Mapping[str, Facts], taken: Sequence[str]) -> list[str]:
+    """Return ids that no name explains and whose values come back, as customers do."""
+    return [
         name
         for name, each in facts.items()
         if name not in taken and "id" in tokens(name) and 1 < each.distinct < MOST_DISTINCT * each.filled
     ]
-    said = "no column is called a customer"
-    if not coming_back:
-        return Guess(None, said, is_open=True)
-    return Guess(coming_back[0], f"{said}; values of this one come back", tuple(coming_back[1:3]), is_open=True)
+
+
+def _customer_guess(customer: str | None, why: str, candidates: Sequence[str], is_named: bool) -> Guess:
+    others = tuple(name for name in candidates if name != customer)[:2]
+    if is_named:
+        return Guess(customer, why, others)
+    said = "no column is called a customer" + (f"; values of this one come back: {why}" if customer else "")
+    return Guess(customer, said, others, is_open=True)
 
 
 def check_long(opened: Opened) -> None:
@@ -194,5 +205,5 @@ def _typed(
 def _in_order(guesses: Mapping[str, Guess]) -> dict[str, Guess]:
     """Return the keys as the file has them: how values are written, what an order is, and the columns."""
     first = [key for key in guesses if not key.startswith("columns.")]
-    columns = [f"columns.{name}" for name in ORDERED if f"columns.{name}" in guesses]
+    columns = [f"columns.{name}" for name in (*ORDERED, "returned_at") if f"columns.{name}" in guesses]
     return {key: guesses[key] for key in (*first, *columns)}

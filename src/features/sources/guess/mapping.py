@@ -33,12 +33,15 @@ class Guess:
         What it could be otherwise, as it would be written.
     is_open : bool
         The file has `???` in its place, with the value as a guess beside it.
+    written : str, optional
+        What the file has in place of the value, as it stands there: a password comes from elsewhere.
     """
 
     value: object
     evidence: str = ""
     others: tuple[str, ...] = ()
     is_open: bool = False
+    written: str | None = None
 
     @property
     def comment(self) -> str:
@@ -60,11 +63,14 @@ class Draft:
         What was seen and has no key.
     problem : InputError, optional
         What stops staging with this mapping.
+    begins_from : str
+        The file of conf/data/ that it begins from.
     """
 
     guesses: dict[Key, Guess] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     problem: InputError | None = None
+    begins_from: str = "files"
 
     def __getitem__(self, key: str) -> Guess:
         return self.guesses[tuple(key.split("."))]
@@ -97,7 +103,14 @@ class Draft:
     def text(self, header: str) -> str:
         """Write the file: a line for each guess, and why."""
         return "\n".join(
-            [*_comment_lines(header), "defaults:", "  - files", "  - _self_", *self._lines(), *self._end()]
+            [
+                *_comment_lines(header),
+                "defaults:",
+                f"  - {self.begins_from}",
+                "  - _self_",
+                *self._lines(),
+                *self._end(),
+            ]
         )
 
     def line_of(self, key: str, header: str) -> int:
@@ -108,12 +121,21 @@ class Draft:
                 return number
         raise KeyError(key)
 
+    def _in_order(self) -> list[tuple[Key, Guess]]:
+        """Return the guesses with those of one mapping together, each where its first stands."""
+        firsts: dict[Key, int] = {}
+        for number, key in enumerate(self.guesses):
+            for depth in range(1, len(key) + 1):
+                firsts.setdefault(key[:depth], number)
+        places = {key: [firsts[key[:depth]] for depth in range(1, len(key) + 1)] for key in self.guesses}
+        return sorted(self.guesses.items(), key=lambda item: places[item[0]])
+
     def _lines(self) -> list[str]:
         return [line for _, line in self._keyed_lines()]
 
     def _keyed_lines(self) -> Iterator[tuple[Key | None, str]]:
         above: Key = ()
-        for key, guess in self.guesses.items():
+        for key, guess in self._in_order():
             for depth in range(len(key) - 1):
                 if key[: depth + 1] != above[: depth + 1]:
                     yield None, f"{'  ' * depth}{flow(key[depth])}:"
@@ -121,7 +143,7 @@ class Draft:
             if isinstance(guess.value, str) and "\n" in guess.value and not guess.is_open:
                 yield from _block(key, guess)
                 continue
-            value = OPEN if guess.is_open else flow(guess.value)
+            value = OPEN if guess.is_open else guess.written or flow(guess.value)
             first, *rest = _commented(f"{'  ' * (len(key) - 1)}{flow(key[-1])}: {value}", guess.comment)
             yield key, first
             for line in rest:

@@ -14,7 +14,7 @@ from features.sources.files.config import NumberStyle
 from features.sources.files.trials import distinct_texts, fitting_styles, reads_all
 from features.sources.files.values import FACTOR, factor
 from features.sources.guess.facts import Facts
-from features.sources.guess.mapping import Guess
+from features.sources.guess.mapping import Guess, flow
 from features.sources.guess.opened import Opened
 from features.sources.guess.words import score
 
@@ -24,8 +24,10 @@ ADDS_UP = 0.95  # of the rows
 REDUCED = 0.9  # of the orders with a discount
 CLEARLY = 0.8  # of a name
 CENT = 0.011
+EQUAL = 0.05  # of the rows: orders of one line, whose total is that of the line
+WITHOUT_DECIMALS = ("원", "円", "¥", "₩")  # signs of currencies without small units
 LARGEST_QUANTITY = 1_000  # median; above it a column counts no pieces
-PAIRS = 5  # products and quantities from which a price is judged
+PAIRS = 4  # products and quantities from which a price is judged
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,10 @@ def _plain(values: ir.Column) -> ir.Column:
 
 def _style(fitting: Sequence[Mapping[str, object]]) -> Style:
     first = fitting[0]
-    others = [", ".join(f"{key}: {value}" for key, value in other.items()) for other in fitting[1:3]]
     evidence = "reads all amounts and quantities"
+    if first.get("currency_sign") in WITHOUT_DECIMALS and "thousands" in first:
+        fitting = [first]
+    others = [", ".join(f"{key}: {flow(value)}" for key, value in other.items()) for other in fitting[1:3]]
     guesses = {
         key: Guess(value, evidence, tuple(others), is_open=bool(others) and key in ("decimal", "thousands"))
         for key, value in first.items()
@@ -141,8 +145,9 @@ def _readings(
         if quantity != price:
             yield from _pair(lines, names, ranked, quantity, price)
     for amount, said in priced.items():
-        of_order = _of_order(lines, names[amount])
-        weight = (2.0 if of_order else 4.6) + ranked["amount"].get(amount, 0.6 * said)
+        of_order = _of_order(lines, names[amount]) or _is_more(lines, names, ranked, quantities, amount)
+        is_price = bool(quantities) and ranked["unit_price"].get(amount, 0) > ranked["amount"].get(amount, 0)
+        weight = (2.0 if of_order or is_price else 4.6) + ranked["amount"].get(amount, 0.6 * said)
         where = "of the order, on its lines once or again and again" if of_order else "of the line, by its name"
         counted = [name for name in quantities if name != amount and ranked["quantity"][name] >= 0.8]
         columns = {"amount": amount} | ({"quantity": counted[0]} if counted else {})
@@ -203,10 +208,11 @@ def _pair(
 
 def _votes(lines: ir.Table, q: str, u: str) -> tuple[float, int] | None:
     """Return the share of (product, quantity) whose value is nearer to a multiple of the one at the least quantity."""
-    if "product" not in lines.columns:
-        return None
-    rows = lines.filter((lines[q] > 0) & (lines[u] > 0) & lines["product"].notnull())
-    rows = rows.select(product=rows["product"], q=rows[q].cast("float64"), u=rows[u].cast("float64"))
+    if "product" in lines.columns:
+        lines = lines.filter(lines["product"].notnull())
+    rows = lines.filter((lines[q] > 0) & (lines[u] > 0))
+    same = rows["product"] if "product" in lines.columns else ibis.literal("any")
+    rows = rows.select(product=same, q=rows[q].cast("float64"), u=rows[u].cast("float64"))
     medians = rows.group_by(["product", "q"]).aggregate(u=rows.u.median())
     medians = medians.mutate(
         least=medians.q.min().over(group_by="product"),
@@ -239,6 +245,26 @@ def _of_order(lines: ir.Table, column: str) -> bool:
     )
     row = figures.to_pyarrow().to_pylist()[0]
     return bool(row["orders"]) and max(row["once"] or 0, row["same"] or 0) >= 0.9
+
+
+def _is_more(
+    lines: ir.Table,
+    names: Mapping[str, str],
+    ranked: Mapping[str, Mapping[str, float]],
+    quantities: Sequence[str],
+    amount: str,
+) -> bool:
+    """Check whether an amount is never less than quantity x price, and often more: that of an order with more lines."""
+    for quantity, price in product(quantities, ranked["unit_price"]):
+        if amount in (quantity, price) or min(ranked["quantity"][quantity], ranked["unit_price"][price]) < CLEARLY:
+            continue
+        of_line = lines[names[quantity]].cast("float64") * lines[names[price]].cast("float64")
+        total = lines[names[amount]].cast("float64")
+        figures = lines.aggregate(less=(total < of_line - CENT).mean(), equal=((total - of_line).abs() <= CENT).mean())
+        row = figures.to_pyarrow().to_pylist()[0]
+        if (row["less"] or 0) <= 1 - ADDS_UP and EQUAL <= (row["equal"] or 0) < ADDS_UP:
+            return True
+    return False
 
 
 def _order_discount(

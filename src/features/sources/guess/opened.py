@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from features.engines import DuckDB
 from features.errors import InputError, listing
 from features.sources.files.config import FORMATS, TableConfig
-from features.sources.files.layout import layout_of
+from features.sources.files.layout import header_of, layout_of
 from features.sources.files.records import Read, candidates, read_records, sheet_names, texts
 from features.sources.files.values import is_missing, trimmed
 from features.sources.guess.mapping import Guess
@@ -113,10 +114,33 @@ def _headers(file: Path, scratch: Path) -> Iterator[tuple[str, list[str]]]:
         with readable(str(file)):
             yield "", pq.read_schema(file).names
         return
+    _check_archive(file)
     for sheet in sheet_names(file) if kind == "excel" else [""]:
         header = layout_of(_unmapped([file], [sheet]), scratch).header
         if header:
             yield sheet, list(header)
+
+
+def _check_archive(file: Path) -> None:
+    """Refuse an archive with several tables: a mapping reads all of its files as one.
+
+    Raises
+    ------
+    InputError
+    """
+    if file.suffix.lower() != ".zip":
+        return
+    headers = {part.name: frozenset(header_of(part)) for part in texts(_unmapped([file], []))}
+    if len(set(headers.values())) > 1:
+        folder = file.with_suffix("")
+        raise InputError(
+            f"the archive holds {len(set(headers.values()))} different tables",
+            where=str(file),
+            expected="files with the same columns: a mapping reads all files of an archive as one table",
+            found=listing(Path(name).name for name in headers),
+            hint=f"unpack it, and name the folder: unzip {shlex.quote(str(file))} -d {shlex.quote(str(folder))}, then "
+            f"path={shlex.quote(str(folder))}",
+        )
 
 
 def _unmapped(files: Sequence[Path], names: Sequence[str]) -> TableConfig:
@@ -151,7 +175,7 @@ def _open(
     names_of = list(dict.fromkeys(name.strip() for name in read.names))
     columns = {name.strip(): column for name, column in zip(read.names, read.table.columns, strict=True)}
     table = read.table.select(
-        **{name: _text(read.table[columns[name]], missing) for name in names_of}, **{ROW: ibis.row_number() + 1}
+        **{name: texts_of(read.table[columns[name]], missing) for name in names_of}, **{ROW: ibis.row_number() + 1}
     )
     kept = engine.connection.create_table(config.name, table, temp=True)
     rows = int(kept.count().execute())
@@ -159,7 +183,8 @@ def _open(
     return Opened(_name(files, names), kept, tuple(names_of), rows, reading, source)
 
 
-def _text(values: ir.Column, missing: Sequence[str]) -> ir.StringColumn:
+def texts_of(values: ir.Column, missing: Sequence[str]) -> ir.StringColumn:
+    """Return values as trimmed texts; null for words for nothing."""
     texts = trimmed(values)
     return ibis.ifelse(is_missing(texts, missing), ibis.null("string"), texts)
 

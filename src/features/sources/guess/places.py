@@ -14,6 +14,7 @@ from features.sources.guess.opened import Opened
 from features.sources.guess.words import score, tokens
 
 SIGNS = {"€": "EUR", "£": "GBP", "R$": "BRL", "$": "USD", "¥": "JPY", "₩": "KRW", "₹": "INR", "zł": "PLN", "kr": "SEK"}
+SIGNS |= {"₽": "RUB", "руб.": "RUB", "Kč": "CZK", "원": "KRW", "円": "JPY", "元": "CNY"}
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ def currency_of(opened: Opened, facts: Mapping[str, Facts], signs: Sequence[str]
                 codes[0], f"the most frequent value of {name}, which has others: {', '.join(values)}", is_open=True
             )
     for sign in signs:
-        if sign in SIGNS:
-            return Guess(SIGNS[sign], f"amounts have the sign {sign}", is_open=True)
+        if sign in SIGNS or (sign.isalpha() and sign.isupper()):
+            return Guess(SIGNS.get(sign, sign), f"amounts have the sign {sign}", is_open=True)
     country, evidence = _country(opened, facts)
     if country:
         return Guess(COUNTRIES[country].currency, evidence, is_open=True)

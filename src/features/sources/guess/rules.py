@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from math import ceil
 from pathlib import Path
@@ -39,18 +40,32 @@ def add_rules(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: 
 
 
 def _add_met(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: Path) -> None:
-    kept = dict(_kept(lines))
-    staged = _trial(draft, template, scratch, kept)
+    kept = {**lines.kept, **dict(_kept(lines))}
+    staged = _whole(draft, template, scratch, kept)
     for name, rule in _met(staged, template["max_dropped"]):
         draft.add(name, rule)
     for name, rule in kept.items():
         draft.add(f"rules.{name}", rule)
 
 
+def _whole(draft: Draft, template: Mapping[str, Any], scratch: Path, kept: Mapping[str, Guess]) -> Staged:
+    """Stage, and let rules leave orders half where rows call for it."""
+    for _ in RULES:
+        try:
+            return _trial(draft, template, scratch, kept)
+        except InputError as problem:
+            halving = re.search(r"data\.may_halve_orders='?\[([^]]*)\]", problem.hint or "")
+            if halving is None:
+                raise
+            rules = [name.strip(' "') for name in halving[1].split(",")]
+            draft.add("may_halve_orders", Guess(rules, f"{problem.problem.partition(':')[0]}: {problem.found}"))
+    raise AssertionError("a rule halves orders although it may")
+
+
 def _trial(draft: Draft, template: Mapping[str, Any], scratch: Path, kept: Mapping[str, Guess]) -> Staged:
     config = {key: value for key, value in template.items() if key != "defaults"} | draft.config()
-    config["rules"] = dict.fromkeys(RULES, "drop") | dict.fromkeys(kept, "keep")
-    config |= {"confirmed_drops": dict.fromkeys(RULES, 1.0), "may_halve_orders": list(RULES)}
+    config["rules"] = dict.fromkeys(RULES, "drop") | dict.fromkeys(RETURNS, "return") | dict.fromkeys(kept, "keep")
+    config["confirmed_drops"] = dict.fromkeys(RULES, 1.0)
     logger = logging.getLogger("features")
     level = logger.level
     logger.setLevel(logging.WARNING)  # a trial is none of the user's stagings

@@ -23,6 +23,7 @@ ZONE = "UTC"  # in which times are tried; the shop's own is not known yet
 ISO = None
 TRIED = 4  # columns
 CLEARLY = 0.55
+Days = tuple[date, date]
 FORMATS = 3  # that are named where several read all rows
 
 
@@ -58,7 +59,7 @@ class Time:
         return moments(self.texts(table), self.form, ZONE, ZONE)
 
 
-def time_of(opened: Opened, facts: Mapping[str, Facts], engine: DuckDB, days: tuple[date, date]) -> Time:
+def time_of(opened: Opened, facts: Mapping[str, Facts], engine: DuckDB, days: Days) -> Time:
     """Find the column of times, by its name and by what reads all of its values."""
     ranked = sorted(
         (name for name, each in facts.items() if each.filled and _rank(name, each) > 0.3),

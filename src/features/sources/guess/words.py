@@ -39,8 +39,8 @@ ROLES: Mapping[str, Words] = {
         "auftragsnr, auftragsnummer, pedido, id pedido, numero pedido, n pedido, num pedido, commande, id commande, "
         "numero commande, n commande, facture, factura, n factura, fattura, nota fiscal, scontrino, ordine, ordre nr, "
         "bestelnummer, zamowienie, заказ, номер заказа, чек, 주문번호, 주문 번호, 거래번호, 注文番号, 订单号, 订单编号",
-        loose="order, name, transaction, trans id, check, cheque, bill, nota, venda, id venda, visit id, kassenbon, "
-        "document, document no, docnum, belnr, vbeln",
+        loose="order, name, transaction, trans id, increment id, check, cheque, bill, nota, venda, id venda, visit id, "
+        "kassenbon, document, document no, docnum, belnr, vbeln",
         against="date, time, datum, status, total, amount, customer, product, item, line, row, dow, hour, qty, value, "
         "discount, country, city, note, notes, type, currency, source, payment, billing, shipping, sequence, "
         "sequential",
@@ -55,7 +55,8 @@ ROLES: Mapping[str, Words] = {
         loose="user, member, buyer, email, e mail, mail, customer email, email billing, billing email, account, "
         "household, card, cpf, phone, telefon, consumer",
         against="name, city, country, state, segment, group, type, age, gender, zip, postcode, note, notes, address, "
-        "lifestage, sensitivity, first, last, company, ip, agent, role, username, marketing, accepts, method",
+        "lifestage, sensitivity, date, time, first, last, company, ip, agent, role, username, marketing, accepts, "
+        "method",
     ),
     "timestamp": Words(
         clear="order date, order datetime, order time, order purchase timestamp, purchase date, purchase time, "
@@ -92,7 +93,7 @@ ROLES: Mapping[str, Words] = {
         "quantita, units, units sold, pieces, pcs, aantal, antal, ilosc, lineitem quantity, item quantity, "
         "quantity refund, order quantity, quantity sold, количество, кол во, 수량, 구매수량, 数量",
         loose="amount, count, items, number, unit, volume, einheiten",
-        against="price, total, value, fulfillable, stock, days, order item id",
+        against="price, total, value, fulfillable, stock, days, order item id, discount, account",
     ),
     "unit_price": Words(
         clear="unit price, price, price per unit, unitprice, item price, item cost, product price, avg price, "
@@ -130,7 +131,7 @@ ROLES: Mapping[str, Words] = {
     "status": Words(
         clear="status, order status, financial status, payment status, bestellstatus, auftragsstatus, estado, "
         "estado pedido, status pedido, situacao, statut, stato, 주문상태, 상태, 状态, 订单状态, статус",
-        loose="state, order state",
+        loose="state, order state, event type, event, action, behavior type, activity",
         against="fulfillment, coupon, marital, customer, lineitem, billing, shipping, tracking",
     ),
     "store_id": Words(
