@@ -26,6 +26,7 @@ from experiments.workflow.init import write_mapping
 from features.sources.guess.mapping import Draft, Guess
 
 KNOWN = [name for name in LAYOUTS if name != "instacart"]  # which has neither days nor money
+MONEY = ("amount", "quantity", "unit_price", "line_discount", "order_discount")
 ASKED = {"currency", "timezone"}  # what no table says
 
 
@@ -200,6 +201,31 @@ def test_what_is_given_is_written(folder: Path) -> None:
             },
             {"amount": "total", "quantity": "qty"},
         ),
+        # a discount that no total has yet
+        (
+            {
+                "qty": lambda n: 1 + n % 3,
+                "price": lambda n: 5 + n % 4,
+                "total": lambda n: (1 + n % 3) * (5 + n % 4),
+                "discount": lambda n: 3 * (n % 4 == 0),
+            },
+            {"amount": "total", "quantity": "qty", "line_discount": "discount"},
+        ),
+        # a total of the order, on its first line
+        (
+            {
+                "order": lambda n: n // 2,
+                "customer": lambda n: f"K{n // 2 % 7}",
+                "date": lambda n: f"2023-03-{1 + n // 2:02}",
+                "sku": lambda n: n % 5,
+                "qty": lambda n: 2000 + n % 3,
+                "price": lambda n: 5 + n % 5,
+                "total": lambda n: (
+                    "" if n % 2 else (2000 + n % 3) * (5 + n % 5) + (2000 + (n + 1) % 3) * (5 + (n + 1) % 5)
+                ),
+            },
+            {"unit_price": "price", "quantity": "qty"},
+        ),
         # a price that stays where more is bought, and one that grows
         (
             {"sku": lambda n: n % 5, "qty": lambda n: 1 + n % 3, "price": lambda n: 5 + n % 5, "total": None},
@@ -218,7 +244,7 @@ def test_what_is_given_is_written(folder: Path) -> None:
 )
 def test_the_money_is_what_adds_up(columns: dict[str, Any], mapped: dict[str, str], folder: Path) -> None:
     found = written(rows(**columns))["tables"]["transactions"]["columns"]
-    assert {name: found.get(name) for name in ("amount", "quantity", "unit_price") if name in found} == mapped
+    assert {name: found.get(name) for name in MONEY if name in found} == mapped
 
 
 def test_orders_of_several_days_are_said_to_be_so(folder: Path) -> None:
@@ -240,6 +266,13 @@ def test_rows_that_repeat_another_stay_within_an_order_and_go_where_orders_are_t
     (folder / "conf" / "data" / "shop.yaml").unlink()
     config = written("\n".join([header, *lines, *lines[:6], ""]))
     assert config["rules"] == {"duplicate_rows": "drop"}
+
+
+def test_rows_of_another_type_are_left_out(folder: Path) -> None:
+    table = written(rows(**{"Transaction Type": lambda n: "Return" if n % 9 == 4 else "Sale"}))["tables"][
+        "transactions"
+    ]
+    assert table["status"] == {"column": "Transaction Type", "sale": ["Sale"], "exclude": ["Return"]}
 
 
 def test_rules_are_those_that_rows_call_for(folder: Path) -> None:

@@ -473,6 +473,11 @@ class TestMoney:
             (Decimal("1.5"), Decimal(15)),
         ]
 
+    def test_of_a_line_is_less_its_discount(self, door):
+        door.write("1,A,2021-03-01,10,-2.5", "2,B,2021-03-02,7,", header="order,customer,date,total,off")
+        door.table["columns"]["line_discount"] = "off"
+        assert [row[3] for row in door.rows()] == [Decimal("7.5"), 7]
+
     def test_of_a_currency_without_small_units_fits(self, door):
         door.write("1,A,2021-03-01,8000,1700000", "2,B,2021-03-02,1,1", header="order,customer,date,qty,price")
         door.table["columns"] = FACTORS

@@ -25,6 +25,7 @@ from features.errors import InputError, did_you_mean, listing
 from features.sources.files import config as checked
 from features.sources.files.config import (
     DAY,
+    LINE_DISCOUNT,
     ORDER_DISCOUNT,
     RETURNED_AT,
     RETURNS,
@@ -45,7 +46,7 @@ from features.sources.files.identities import (
     linked,
     with_customers,
 )
-from features.sources.files.orders import CARRIED, carried, discounted, joined, kinds
+from features.sources.files.orders import CARRIED, carried, discounted, joined, kinds, less
 from features.sources.files.records import Read, converted_query, read_records, with_joined, without_totals
 from features.sources.files.returns import RETURNED, matched, of_lines, of_refunds, of_status, with_buyers
 from features.sources.files.times import has_zone, moments
@@ -359,6 +360,9 @@ class Files:
         columns = _with_gaps(table, columns)
         table = carried(table, columns)
         changed = {f"{column} is that of the order's other lines": table[f"{column}_carried"] for column in columns}
+        if LINE_DISCOUNT in config.columns:
+            table = table.mutate(amount=less(table.amount, table[LINE_DISCOUNT]))
+            changed["amount is reduced by the line's discount"] = table[LINE_DISCOUNT] != 0
         if ORDER_DISCOUNT in config.columns:
             table = discounted(table)
             changed["amount is reduced by a share of the order's discount"] = table[ORDER_DISCOUNT] != 0

@@ -65,11 +65,18 @@ TABLE_KEYS = (
     "totals",
 )
 UNIT_PRICE = "unit_price"  # may be mapped in place of amount: amount = quantity x unit_price
+LINE_DISCOUNT = "line_discount"  # of one line, where its amount does not have it yet
 ORDER_DISCOUNT = "order_discount"  # of all lines of an order together
 RETURNED_AT = "returned_at"  # of transactions: the time at which an order came back, where a status says that it did
 STATUS = "status"
 # columns of transactions from which others are made -> type
-BESIDE = {UNIT_PRICE: "decimal(28, 9)", ORDER_DISCOUNT: MONEY, RETURNED_AT: MOMENT, STATUS: "string"}
+BESIDE = {
+    UNIT_PRICE: "decimal(28, 9)",
+    LINE_DISCOUNT: MONEY,
+    ORDER_DISCOUNT: MONEY,
+    RETURNED_AT: MOMENT,
+    STATUS: "string",
+}
 DAY = "day"  # of the timestamp, as a part of an order's key
 FIRST_DAY = date(1990, 1, 1)
 

@@ -34,6 +34,11 @@ def carried(lines: ir.Table, columns: Sequence[str]) -> ir.Table:
     return lines
 
 
+def less(amount: ir.DecimalColumn, discount: ir.DecimalColumn) -> ir.DecimalColumn:
+    """Take a discount from the size of an amount, which is below 0 where something comes back."""
+    return (amount - amount.sign() * discount.abs().fill_null(0)).cast(MONEY)
+
+
 def discounted(lines: ir.Table) -> ir.Table:
     """Take an order's discount from its lines, in proportion to their amounts and to the last hundredth of a cent.
 

@@ -33,6 +33,7 @@ ORDERED = (
     "amount",
     "quantity",
     "unit_price",
+    "line_discount",
     "order_discount",
     "product_id",
     "returned_at",
@@ -205,5 +206,5 @@ def _typed(
 def _in_order(guesses: Mapping[str, Guess]) -> dict[str, Guess]:
     """Return the keys as the file has them: how values are written, what an order is, and the columns."""
     first = [key for key in guesses if not key.startswith("columns.")]
-    columns = [f"columns.{name}" for name in (*ORDERED, "returned_at") if f"columns.{name}" in guesses]
-    return {key: guesses[key] for key in (*first, *columns)}
+    columns = [f"columns.{name}" for name in ORDERED if f"columns.{name}" in guesses]
+    return {key: guesses[key] for key in dict.fromkeys((*first, *columns, *guesses))}

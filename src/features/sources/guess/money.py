@@ -89,6 +89,7 @@ class _Reading:
     weight: float
     columns: Mapping[str, str]
     evidence: str
+    is_before_discounts: bool = False
 
 
 def money_of(lines: ir.Table, names: Mapping[str, str], facts: Mapping[str, Facts], engine: DuckDB) -> Money:
@@ -107,7 +108,11 @@ def money_of(lines: ir.Table, names: Mapping[str, str], facts: Mapping[str, Fact
         role: {name: score(name, role) for name in names if score(name, role) >= NAMED * (role != "amount") + 0.05}
         for role in ROLES
     }
-    quantities = [name for name in ranked["quantity"] if _may_count(lines, names[name], facts[name])]
+    quantities = [
+        name
+        for name, said in ranked["quantity"].items()
+        if said >= CLEARLY or _may_count(lines, names[name], facts[name])
+    ]
     readings = sorted(_readings(lines, names, ranked, quantities), key=lambda reading: -reading.weight)
     if not readings:
         return Money(
@@ -124,8 +129,8 @@ def money_of(lines: ir.Table, names: Mapping[str, str], facts: Mapping[str, Fact
     columns[said] = Guess(best.columns[said], best.evidence, tuple(dict.fromkeys(others))[:2])
     if "quantity" in columns and said == "amount":
         columns["quantity"] = Guess(best.columns["quantity"], "units")
-    if "unit_price" in columns:
-        columns |= _order_discount(lines, names, ranked, best.columns)
+    if best.is_before_discounts:
+        columns |= _discount(lines, names, ranked, best.columns)
     return Money(columns)
 
 
@@ -138,17 +143,20 @@ def _readings(
     lines: ir.Table, names: Mapping[str, str], ranked: Mapping[str, Mapping[str, float]], quantities: Sequence[str]
 ) -> Iterator[_Reading]:
     priced = {**ranked["amount"], **ranked["unit_price"]}
+    of_orders = {name for name in priced if _of_order(lines, names[name])}
+    of_orders |= {name for name in priced if _is_more(lines, names, ranked, quantities, name)}
     for quantity, price, amount in product(quantities, priced, ranked["amount"]):
-        if len({quantity, price, amount}) == 3:
+        if len({quantity, price, amount}) == 3 and ranked["amount"][amount] >= NAMED and amount not in of_orders:
             yield from _sums(lines, names, ranked, quantity, price, amount)
     for quantity, price in product(quantities, priced):
-        if quantity != price:
+        if quantity != price and price not in of_orders:
             yield from _pair(lines, names, ranked, quantity, price)
     for amount, said in priced.items():
-        of_order = _of_order(lines, names[amount]) or _is_more(lines, names, ranked, quantities, amount)
         is_price = bool(quantities) and ranked["unit_price"].get(amount, 0) > ranked["amount"].get(amount, 0)
-        weight = (2.0 if of_order or is_price else 4.6) + ranked["amount"].get(amount, 0.6 * said)
-        where = "of the order, on its lines once or again and again" if of_order else "of the line, by its name"
+        weight = (2.0 if amount in of_orders or is_price else 4.6) + ranked["amount"].get(amount, 0.6 * said)
+        where = (
+            "of the order, on its lines once or again and again" if amount in of_orders else "of the line, by its name"
+        )
         counted = [name for name in quantities if name != amount and ranked["quantity"][name] >= 0.8]
         columns = {"amount": amount} | ({"quantity": counted[0]} if counted else {})
         yield _Reading(weight, columns, f"total {where}")
@@ -161,8 +169,8 @@ def _sums(
     quantity, price, amount = (lines[names[name]].cast("float64") for name in (q, u, a))
     named = ranked["quantity"][q] + ranked["unit_price"].get(u, 0) + ranked["amount"][a]
     ways = {f"{q} x {u}": quantity * price}
-    for d in ranked["discount"]:
-        if d not in (q, u, a):
+    for d, said in ranked["discount"].items():
+        if d not in (q, u, a) and said > ranked["amount"].get(d, 0):
             off = lines[names[d]].cast("float64").fill_null(0).abs()
             ways[f"{q} x {u} - {d}"] = quantity * price - off
             ways[f"{q} x {u} x (1 - {d})"] = quantity * price * (1 - off)
@@ -175,7 +183,8 @@ def _sums(
         share = figures[f"way.{number}"]
         if share is not None and share >= ADDS_UP and (figures["varied"] or 0) > 0:
             evidence = f"total of the line: {way} gives it in {share:.1%} of the rows"
-            yield _Reading(10 + named - number / 10, {"amount": a, "quantity": q}, evidence)
+            columns = {"amount": a, "quantity": q}
+            yield _Reading(10 + named + (number > 0), columns, evidence, is_before_discounts=number == 0)
             return
 
 
@@ -203,7 +212,7 @@ def _pair(
         evidence = (
             f"amount = {q} x {u}: the price stays where {q} is larger, in {1 - share:.0%} of {number} comparisons"
         )
-        yield _Reading(5 + as_price, pair, evidence)
+        yield _Reading(5 + as_price, pair, evidence, is_before_discounts=True)
 
 
 def _votes(lines: ir.Table, q: str, u: str) -> tuple[float, int] | None:
@@ -267,14 +276,23 @@ def _is_more(
     return False
 
 
-def _order_discount(
+def _discount(
     lines: ir.Table, names: Mapping[str, str], ranked: Mapping[str, Mapping[str, float]], used: Mapping[str, str]
 ) -> dict[str, Guess]:
-    """Return the discount of a whole order, where quantity x price does not have it yet."""
-    priced = lines.mutate(total=lines[names[used["quantity"]]] * lines[names[used["unit_price"]]])
+    """Return the discount of a line, or of a whole order, that amounts do not have yet."""
+    factors = [lines[names[used[each]]] for each in ("quantity", "unit_price") if "unit_price" in used]
+    of_line = factors[0] * factors[1] if factors else lines[names[used["amount"]]]
+    priced = lines.mutate(total=of_line)
     amounts = [name for name in ranked["amount"] if name not in used.values() and _of_order(lines, names[name])]
     for name, said in sorted(ranked["discount"].items(), key=lambda item: -item[1]):
-        if not _of_order(lines, names[name]) or not float(lines[names[name]].abs().sum().execute() or 0):
+        column = priced[names[name]].abs()
+        if name in used.values() or not float(column.sum().execute() or 0):
+            continue
+        if not _of_order(lines, names[name]):
+            fits = (column.fill_null(0) <= priced.total.abs()).mean()
+            row = priced.aggregate(fits=fits, largest=column.max().cast("float64")).to_pyarrow().to_pylist()[0]
+            if said >= CLEARLY and row["largest"] > 1 and row["fits"] >= ADDS_UP:
+                return {"line_discount": Guess(name, "of the line, by its name: no column has the total after it")}
             continue
         shares = {amount: _reduced(priced, names[name], names[amount]) for amount in amounts}
         best = max(shares, key=lambda amount: shares[amount], default=None)

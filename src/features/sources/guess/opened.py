@@ -89,7 +89,7 @@ def _files(path: str) -> tuple[list[Path], list[str]]:
         return known, [f"not read: {listing(others)}"] if others else []
     old = [name for name in others if name.lower().endswith((".xls", ".ods"))]
     raise InputError(
-        f"there is no table in {path}" if files else f"there is no file {path}",
+        f"there is no table in {path}" if files or Path(path).is_dir() else f"there is no file {path}",
         where="path",
         expected=f"files such as {', '.join(FORMATS)}",
         found=listing(others) if others else None,

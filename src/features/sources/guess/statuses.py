@@ -29,7 +29,8 @@ KINDS: Mapping[str, str] = {
     "unavailable, test, abandoned, trash, error, created, checkout draft, pending payment, storniert, abgebrochen, "
     "offen, unbezahlt, cancelado, cancelada, pendente, pendiente, anulado, annule, annulee, en attente, annullato, "
     "geannuleerd, anulowane, отменен, 취소, 주문취소, 결제대기, キャンセル, 已取消, 待付款",
-    RETURN: "refunded, returned, chargeback, charged back, erstattet, retourniert, retoure, devolvido, reembolsado, "
+    RETURN: "refunded, returned, return, refund, credit, gutschrift, ruckgabe, storno, devolucion, devolucao, retour, "
+    "chargeback, charged back, erstattet, retourniert, retoure, devolvido, reembolsado, "
     "devuelto, rembourse, retournee, reso, rimborsato, возврат, 환불, 반품, 返品, 已退款, 退货",
 }
 EVENTS = {
@@ -39,6 +40,17 @@ EVENTS = {
 }
 OF_EVENTS = {tokens(word.strip()): kind for kind, words in EVENTS.items() for word in words.split(",")}
 WORDS = {tokens(word.strip()): kind for kind, words in KINDS.items() for word in words.split(",")}
+OF_ROWS = {
+    "type",
+    "event",
+    "action",
+    "activity",
+    "vorgang",
+    "vorgangsart",
+    "belegart",
+    "tipo",
+    "art",
+}  # words of a name
 BACK = ("refunded at", "returned at", "cancelled at", "canceled at", "refund date", "return date", "cancel date")
 
 
@@ -102,6 +114,11 @@ def _status(
     unknown = [word for word, kind in kinds.items() if kind is None]
     evidence = f"rows: {', '.join(f'{word} {rows:,}' for word, rows in words.items())}"
     evidence += f"; not known, and taken for sales: {', '.join(unknown)}" if unknown else ""
+    if OF_ROWS & set(tokens(name)) and by_kind[RETURN]:
+        evidence += f"; {', '.join(by_kind[RETURN])} are rows of their own, which take others back: left out, so that "
+        evidence += "amounts are gross; a query may give them a minus, and rules.negative_amount keeps them as returns"
+        by_kind[EXCLUDE] += by_kind.pop(RETURN)
+        by_kind[RETURN] = []
     back = _returned_at(opened, facts, name, [*by_kind[EXCLUDE], *by_kind[RETURN]], engine, days)
     if back:
         by_kind[CANCELLATION] = by_kind.pop(EXCLUDE)

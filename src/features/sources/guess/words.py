@@ -53,7 +53,8 @@ ROLES: Mapping[str, Words] = {
         "client, id client, acheteur, klant, klantnummer, kund, asiakas, klient, клиент, id клиента, 고객번호, 고객, "
         "고객id, 회원번호, 회원id, 顧客番号, 会員番号, 客户id, 客户编号, 用户id",
         loose="user, member, buyer, email, e mail, mail, customer email, email billing, billing email, account, "
-        "household, card, cpf, phone, telefon, consumer",
+        "household, card, cpf, phone, telefon, consumer, "
+        "email address, from email address, customer email address, buyer email address",
         against="name, city, country, state, segment, group, type, age, gender, zip, postcode, note, notes, address, "
         "lifestage, sensitivity, date, time, first, last, company, ip, agent, role, username, marketing, accepts, "
         "method",
@@ -131,7 +132,8 @@ ROLES: Mapping[str, Words] = {
     "status": Words(
         clear="status, order status, financial status, payment status, bestellstatus, auftragsstatus, estado, "
         "estado pedido, status pedido, situacao, statut, stato, 주문상태, 상태, 状态, 订单状态, статус",
-        loose="state, order state, event type, event, action, behavior type, activity",
+        loose="state, order state, event type, event, action, behavior type, activity, transaction type, type, "
+        "vorgang, vorgangsart, belegart, tipo, art, order type, record type, sale type",
         against="fulfillment, coupon, marital, customer, lineitem, billing, shipping, tracking",
     ),
     "store_id": Words(
@@ -176,12 +178,15 @@ def score(name: str, role: str) -> float:
     (1.0, True, 0.0)
     """
     words, said = tokens(name), ROLES[role]
+    if "after" in words[1:]:
+        words = words[: words.index("after")]  # a total after a discount is a total
     best = max(
         CLEAR * _match(words, said.clear),
         LOOSE * _match(words, said.loose),
     )
     against = {token for phrase in _phrases(said.against) for token in phrase}
-    named = {token for phrase in _phrases(said.clear) if phrase == words for token in phrase}
+    whole = [phrase for phrase in (*_phrases(said.clear), *_phrases(said.loose)) if phrase == words]
+    named = {token for phrase in whole for token in phrase}
     return best * AVOIDED if (set(words) & against) - named else best
 
 
