@@ -585,7 +585,7 @@ class TestReturns:
         returns.config["rules"] |= {"negative_amount": "return", "cancelled_order": "return"}
         returns.config["cancelled_order_prefix"] = "3R"
         staged = returns.stage()
-        text = profile_text(profile(staged, staged.open(engine), engine))
+        text = profile_text(profile(staged, staged.open(engine), engine, returns.config))
         assert re.search(
             r"cancellation +-7   EUR, 1 rows\n +return +-101   EUR, 2 rows; of 1 no sale was found\n", text
         )
