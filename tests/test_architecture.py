@@ -10,7 +10,8 @@ import pytest
 
 SRC = Path(__file__).resolve().parents[1] / "src"
 
-BELOW: dict[str, set[str]] = {"features": set(), "experiments.processes": {"features"}, "experiments.addresses": set()}
+BELOW: dict[str, set[str]] = {"features": set()}
+BELOW |= {f"experiments.{name}": {"features"} for name in ("processes", "addresses")}
 for room, below in {
     "models": (),
     "evaluation": (),

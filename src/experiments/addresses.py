@@ -11,19 +11,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
+from features.addresses import DRIVERS, SECRET, is_secret, masked_address
+
 # a value named so; not ${oc.env:PASSWORD}, which tells none, and not null
-SECRET = r"(?im)((?:secret|password|token)[\w.-]*['\"]?[ \t]*[=:][ \t]*)(?!\$\{|null[ \t]*$)"
+NAMED = rf"(?im)((?:{SECRET})[\w.-]*['\"]?[ \t]*[=:][ \t]*)(?!\$\{{|null[ \t]*$)"
 
 
 def masked(text: str) -> str:
-    """Return a text with `***` for passwords in addresses and for values named secret, password or token."""
-    text = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)
-    return re.sub(SECRET + r"[^&\s,}]+", r"\1***", text)
+    """Return a text with `***` for values named as secrets, and for passwords and parameters of addresses."""
+    return re.sub(NAMED + r"[^&\s,}]+", r"\1***", masked_address(text))
 
 
 def masked_lines(text: str) -> str:
-    """Return lines of `key: value`, such as YAML, masked; a secret reaches to the end of its line."""
-    return masked(re.sub(SECRET + r"\S.*", r"\1***", text))
+    """Return lines of `key: value` or `key=value` masked; a secret reaches to the end of its line."""
+    return masked(re.sub(NAMED + r"\S.*", r"\1***", masked_address(text, ends=r"\n")))
 
 
 def without_secrets(value: object, name: str = "") -> object:
@@ -32,14 +33,18 @@ def without_secrets(value: object, name: str = "") -> object:
         return {key: without_secrets(each, str(key)) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [without_secrets(each, name) for each in value]
-    if value is not None and re.search("(?i)secret|password|token", name):
+    if value is None or (isinstance(value, str) and re.fullmatch(r"\$\{.*\}", value)):
+        return value
+    if is_secret(name):
         return "***"
-    return masked(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return masked_address(value, ends=r"\n") if re.match(r"[a-z][\w+.-]*://", value) else masked(value)
 
 
 def with_driver(address: str) -> str:
     """Return a database's URL for SQLAlchemy; PostgreSQL uses psycopg unless a driver is named."""
-    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", address)
+    return re.sub(r"^postgres(ql)?://", f"postgresql+{DRIVERS['postgresql']}://", address)
 
 
 @contextmanager

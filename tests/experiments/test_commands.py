@@ -24,8 +24,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from mlflow import MlflowClient
+from omegaconf import OmegaConf
 
-from experiments.commands.main import COMMANDS
+from experiments.addresses import masked, masked_lines, without_secrets
+from experiments.commands.main import COMMANDS, _masked_dump
 from experiments.commands.overrides import expand
 from experiments.models.registry import label_of
 from experiments.tracking.registry import Registry
@@ -678,3 +680,49 @@ def test_every_command_is_an_mlproject_entry_point() -> None:
 def test_hydras_own_flags_work(tmp_path: Path) -> None:
     assert "n_trials: 4" in experiments(tmp_path, "tune", *QUICK, "--cfg", "job").stdout
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "flags", [["--cfg", "job"], ["--cfg=job"], ["-cjob"], ["-mc", "job"], ["--inf", "all"], ["-h"]]
+)
+def test_a_flag_that_dumps_is_masked(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with _masked_dump(flags):
+        print("password: hunter2")
+    assert capsys.readouterr().out == "password: '***'\n"
+
+
+LEAKS = [
+    "mysql://h/d?user=u&passwd=hunter2",
+    "mysql://h/d?pwd=hunter2",
+    "snowflake://u@h/d?private_key=a hunter2 b",
+    "bigquery://h/d?credentials_base64=hunter2",
+    "mssql+pyodbc:///?odbc_connect=DRIVER%3DODBC%3BUID%3Du%3BPWD%3Dhunter2",
+    "postgresql://u:a hunter2 b@h/d",
+    "postgresql://u:a@hunter2@h/d",
+]
+
+
+@pytest.mark.parametrize("address", LEAKS)
+def test_no_secret_of_an_address_is_in_a_dump_or_an_artifact(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    long = address.replace("hunter2", f"{'x ' * 60}hunter2")  # YAML folds it
+    for url in (address, long):
+        config = {"data": {"url": url, "passwd": "hunter2", "order_key": "a", "password": "${oc.env:P}"}}
+        with _masked_dump(["--cfg", "job"]):
+            print(OmegaConf.to_yaml(OmegaConf.create(config)))
+        dumped = capsys.readouterr().out
+        texts = [dumped, str(without_secrets(config)), masked_lines(f"data.url={url}\n")]
+        texts += [] if " " in url else [masked(f"no answer of {url} by now")]
+        assert [text for text in texts if "hunter2" in text] == []
+        assert yaml.safe_load(dumped)["data"] | {"url": 0} == {
+            **{"url": 0, "passwd": "***", "order_key": "a"},
+            "password": "${oc.env:P}",
+        }
+
+
+@pytest.mark.parametrize("flags", [["-cd", "conf"], ["-cn=config"], ["--config-dir=conf", "data=shop"], ["-m"], []])
+def test_what_a_command_prints_without_such_a_flag_is_seen_at_once(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with _masked_dump(flags):
+        print("trial 1")
+        assert capsys.readouterr().out == "trial 1\n"

@@ -236,6 +236,31 @@ class TestNewerRows:
         shop.table["incremental"] = None
         assert shop.stage().rows == {"transactions": ROWS}
 
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ("UPDATE lines SET updated_at = NULL WHERE id < 4", ("3 rows", "have no updated_at, id")),
+            ("UPDATE lines SET product = 'P1'", (f"{ROWS} rows", "share their key product")),
+        ],
+    )
+    def test_are_refused_so_too_where_the_reading_before_was_not_checked(self, shop, change, words):
+        shop.run(change)
+        shop.stage()
+        incrementally(shop.config)
+        if "product" in change:
+            shop.table["key"] = "product"
+        shop.config = read_anew(shop.config)
+        shop.refused(*words)
+
+    def test_do_not_hide_that_a_row_without_a_place_in_time_has_one_by_now(self, shop, caplog):
+        shop.run("UPDATE lines SET updated_at = NULL WHERE id = 3")
+        shop.stage()
+        shop.run("UPDATE lines SET updated_at = '2001-01-01 00:00:00', total = 999 WHERE id = 3")
+        incrementally(shop.config)
+        newer = shop.stage_anew()
+        assert "all are read again" in caplog.text
+        assert rows(newer) == rows(shop.stage("whole"))
+
 
 class TestReading:
     def test_is_done_once_until_it_is_older_than_the_config_allows(self, shop):
@@ -323,6 +348,20 @@ def test_one_query_is_taken_as_it_is(sql):
             {"url": "oracle://shop:tiger7@host/shop"},
             ("oracle needs a package", "oracle://shop@host/shop", "pip install"),
         ),
+        ({"url": "mysql://shop@host/shop"}, ("mysql needs a package", "driver pymysql", "pip install 'pymysql'")),
+        ({"url": "mariadb://shop@host/shop"}, ("mariadb needs", "driver pymysql", "pip install 'pymysql'")),
+        (
+            {"url": "mysql+mysqldb://shop:tiger7@host/shop"},
+            ("driver MySQLdb", "pip install 'mysqlclient', or write data.url without a driver: mysql://shop@host/shop"),
+        ),
+        (
+            {"url": "postgresql+psycopg2://shop@host/shop"},
+            ("driver psycopg2", "pip install 'psycopg2-binary', or write data.url without a driver: postgresql://"),
+        ),
+        (
+            {"url": "postgresql+nosuch://shop:tiger7@host/shop"},
+            ("knows no driver nosuch", "write data.url without it: postgresql://shop@host/shop"),
+        ),
         ({"url": "nosuch+adbc://host"}, ("nosuch needs a package", "adbc_driver_nosuch", "pip install")),
         ({"password": "tiger7"}, ("data.password has no effect on a file", "write password: null")),
         ({"url": "postgresql://a:tiger7@host/b", "password": "tiger7"}, ("in data.url and in data.password",)),
@@ -369,6 +408,29 @@ def test_a_password_is_hidden_however_it_is_spelt():
         assert given.shown == "postgresql://shop@host/shop"
         assert not {"p@ss", "p%40ss", "other7"} & set(f"{given!r} {given.identity}".split("/"))
         assert "other7" not in given.identity + given.shown
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("passwd=other7", "PWD=other7", "private_key=other7", "credentials_base64=other7"),
+        "odbc_connect=DRIVER%3D%7BODBC%7D%3BSERVER%3D{host}%3BUID%3Dshop%3BPWD%3D%7Bother7%7D",
+    ],
+)
+def test_secrets_among_the_parameters_are_hidden_and_do_not_tell_databases_apart(query):
+    given = address(f"mssql+pyodbc:///shop?{query.format(host='a')}", None)
+    assert given.secrets == {"other7"}
+    assert given.hidden("login other7 failed") == "login *** failed"
+    assert "other7" not in given.shown + given.identity
+    assert given.identity == address(str(given.url).replace("other7", "new8"), None).identity
+    elsewhere = address(f"mssql+pyodbc:///shop?schema=b&{query.format(host='b')}", None)
+    assert given.identity != elsewhere.identity
+
+
+def test_paths_and_keys_of_tables_are_no_secrets():
+    given = address("postgresql://shop@host/shop?sslkey=a.key&passfile=b&order_key=c&credentials_path=d", None)
+    assert given.secrets == set()
+    assert "order_key=c" in given.identity
 
 
 def test_the_example_of_the_guide_is_staged(tmp_path):

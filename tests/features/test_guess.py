@@ -321,10 +321,25 @@ def test_tables_of_a_database_are_chosen_and_joined(folder: Path, capsys: pytest
     init("shop", "path=sqlite:///shop.db")
     assert "not read: olist_order_payments_dataset, olist_products_dataset" in capsys.readouterr().out
     assert found("shop") == truth
-    init("other", "path=postgresql://reader:geheim@db.example/shop", code=2)
-    told = capsys.readouterr().err
-    assert "export SHOP_DB_PASSWORD" in told
-    assert "geheim" not in told
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://reader:geheim@db.example/shop",
+        "postgresql://db.example/shop?user=reader&password=geheim",
+        "mysql://reader@db.example/shop?passwd=geheim",
+        "mssql+pyodbc:///?odbc_connect=UID%3Dreader%3BPWD%3Dgeheim",
+    ],
+)
+def test_an_address_with_a_secret_is_refused_and_not_shown(
+    address: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init("other", f"path={address}", code=2)
+    told = capsys.readouterr()
+    assert "export SHOP_DB_PASSWORD" in told.err
+    assert "geheim" not in told.err + told.out
+    assert not Path("conf").exists()
 
 
 def test_a_table_of_refunds_is_mapped_to_returns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -606,6 +606,14 @@ class TestReturns:
         door.config["spend"] = "gross"
         assert door.features("2011-01-19", engine)["total_spend"].to_dict() == {"16000": 77183.6}
 
+    def test_under_another_id_of_the_customer_find_their_sale(self, door):
+        door.write("1,A,2021-03-05,100", "2,B,2021-03-06,20", "1R,card 7,2021-03-09,-100")
+        door.write("card 7,A", header="card,who", name="cards.csv")
+        columns = {"id": "card", "customer_id": "who"}
+        door.config["tables"]["identities"] = {"path": "cards.csv", "columns": columns}
+        door.config["rules"]["negative_amount"] = "return"
+        assert door.returned("customer_id, order_id") == [("A", "1")]
+
     def test_take_back_no_sale_that_is_not_there_yet(self, door):
         door.table["columns"] = {**COLUMNS, "product_id": "sku"}
         lines = ["1R,A,2021-03-05,-9,x", "2,B,2021-03-06,20,x", "3,A,2021-03-07,9,x", "4,A,2021-03-08,9,y"]

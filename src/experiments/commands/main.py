@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from experiments.addresses import masked_lines
-from experiments.processes import exit_code, log_to_stderr, settle_environment
+from experiments.addresses import masked_lines, without_secrets
+from experiments.processes import collect_rarely, exit_code, log_to_stderr, settle_environment
 from features.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ COMMANDS = {
 
 def main() -> None:
     """Run the console script."""
+    collect_rarely()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -73,12 +75,31 @@ def usage() -> str:
 @contextmanager
 def _masked_dump(arguments: Sequence[str]) -> Iterator[None]:
     """Print what Hydra's own flags show, such as `--cfg job --resolve`, without passwords."""
-    if not any(argument.startswith(("--cfg", "-c", "--info", "-i")) for argument in arguments):
+    from hydra._internal.utils import get_args_parser  # it knows -cjob and --inf, and that -cd is another flag
+
+    flags = get_args_parser().parse_args(list(arguments))
+    if not (flags.cfg or flags.info or flags.help):
         yield
         return
     with redirect_stdout(StringIO()) as printed:
         yield
-    print(masked_lines(printed.getvalue()), end="")
+    print(_masked(printed.getvalue()), end="")
+
+
+def _masked(dump: str) -> str:
+    """Return a dump masked: a configuration value by value, as YAML folds long ones over several lines."""
+    from omegaconf import OmegaConf
+
+    lines = dump.splitlines(keepends=True)
+    title = "".join(takewhile(lambda line: line.startswith("#"), lines))
+    try:
+        config = OmegaConf.create(dump.rstrip("\n") + "\n")
+        is_config = title + OmegaConf.to_yaml(config) == dump.rstrip("\n") + "\n"
+    except Exception:  # --info prints other texts
+        is_config = False
+    if not is_config:
+        return masked_lines(dump)
+    return title + OmegaConf.to_yaml(OmegaConf.create(without_secrets(OmegaConf.to_container(config))))
 
 
 def _run_with_hydra(command: str, given: Sequence[str]) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from experiments.addresses import masked, without_secrets
+from experiments.addresses import masked_lines, without_secrets
 from experiments.evaluation.splits import Splits, make_splits
 from experiments.evaluation.validation import Dataset
 from experiments.gate.sufficiency import check_sufficiency, check_tables
@@ -274,7 +274,7 @@ class Session:
             "config.yaml": yaml.safe_dump(
                 without_secrets(dataclasses.asdict(self.config)), sort_keys=False, allow_unicode=True
             ),
-            "overrides.txt": masked("".join(f"{override}\n" for override in self.overrides)),
+            "overrides.txt": masked_lines("".join(f"{override}\n" for override in self.overrides)),
         }
 
     @property
@@ -297,7 +297,7 @@ class Session:
             if (key := text.lstrip("+~")).startswith(LASTING) and not key.startswith((*ONCE, *but))
         ]
         folders = [f"--config-dir={folder}" for folder in self.config_dirs]
-        return masked(" ".join(["experiments", command, *map(shlex.quote, [*folders, *given])]))
+        return " ".join(["experiments", command, *map(shlex.quote, map(masked_lines, [*folders, *given]))])
 
 
 def check_series(grain: Grain, options: EvaluationConfig) -> None:

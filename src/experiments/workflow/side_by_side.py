@@ -21,7 +21,15 @@ from threading import Event, Thread
 
 from tqdm import tqdm
 
-from experiments.processes import INTERRUPTED, USAGE_ERROR, exit_code, log_to_stderr, settle_environment, sharing_cores
+from experiments.processes import (
+    INTERRUPTED,
+    USAGE_ERROR,
+    collect_rarely,
+    exit_code,
+    log_to_stderr,
+    settle_environment,
+    sharing_cores,
+)
 from experiments.workflow.session import Session
 from experiments.workflow.tune import tune
 
@@ -141,6 +149,7 @@ def main() -> None:
     The input ends when the process that started this one wants it to stop, or is gone: that interrupts the search.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # even if interrupts were ignored when it was started
+    collect_rarely()
     settle_environment()
     log_to_stderr()
     with open(0, "rb", closefd=False) as given:

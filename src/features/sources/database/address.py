@@ -11,9 +11,9 @@ from urllib.parse import quote, quote_plus
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from features.addresses import is_secret, secret_pairs, without_pairs
 from features.errors import InputError
 
-SECRET = re.compile(r"(?i)pass|pwd|secret|token|key")  # names of query parameters that are not shown
 EXPECTED = "such as postgresql://shop@host:5432/shop, sqlite:///shop.db or duckdb:///shop.duckdb"
 FILES = ("sqlite", "duckdb")  # databases within this process
 
@@ -48,8 +48,17 @@ class Address:
     @property
     def identity(self) -> str:
         """Return all of the address that decides what is read: parameters may name a schema."""
-        public = {name: value for name, value in self.url.query.items() if not SECRET.search(name)}
-        return self._public(public)
+        named = {name: _listed(given) for name, given in self.url.query.items() if not is_secret(name)}
+        return self._public({name: [without_pairs(each) for each in given] for name, given in named.items()})
+
+    @property
+    def secrets(self) -> set[str]:
+        """Return the password and all other secrets of the address."""
+        found = {str(self.url.password or "")}
+        for name, given in self.url.query.items():
+            for value in _listed(given):
+                found |= {value} if is_secret(name) else set(secret_pairs(value))
+        return found - {""}
 
     def _public(self, query: Mapping[str, Any]) -> str:
         url = self.url
@@ -57,11 +66,9 @@ class Address:
         return public.render_as_string()
 
     def hidden(self, text: str) -> str:
-        """Return a text with `***` in place of the password, however it is spelt."""
-        values = [value for name, given in self.url.query.items() if SECRET.search(name) for value in _listed(given)]
-        secrets = {str(self.url.password or ""), *values}
-        spellings = {spelt for secret in secrets for spelt in _spellings(secret)}
-        for spelling in sorted(filter(None, spellings), key=len, reverse=True):
+        """Return a text with `***` in place of each secret, however it is spelt."""
+        spellings = {spelt for secret in self.secrets for spelt in _spellings(secret)}
+        for spelling in sorted(spellings, key=len, reverse=True):
             text = text.replace(spelling, "***")
         return text
 

@@ -14,8 +14,10 @@ from urllib.parse import quote
 import duckdb
 import pyarrow as pa
 import sqlalchemy as sa
+from sqlalchemy.dialects import registry
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
+from features.addresses import DRIVERS
 from features.engines import duckdb_file
 from features.errors import InputError, did_you_mean, first_line, listing
 from features.sources.database.address import EXPECTED, Address
@@ -26,17 +28,13 @@ from features.sources.reading import sql_name
 ADBC = "adbc"
 REFUSALS = ("password", "authentication", "access denied", "login")  # words of a server that does answer
 CONNECT_SECONDS = 10
-DRIVERS = {"postgresql": "psycopg"}  # of an address that names none
-PACKAGES = {  # backend -> what pip installs, where the driver's name does not say it
-    "postgresql": "psycopg[binary]",
-    "mysql": "pymysql",
-    "mariadb": "pymysql",
-    "mssql": "pyodbc",
-    "oracle": "oracledb",
-    "snowflake": "snowflake-sqlalchemy",
-    "bigquery": "sqlalchemy-bigquery",
-    "redshift": "sqlalchemy-redshift",
+PACKAGES = {  # module of a driver -> what pip installs, where it has another name
+    "psycopg": "psycopg[binary]",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "mysqlclient",
+    "mysql": "mysql-connector-python",
 }
+DIALECTS = {"snowflake": "snowflake-sqlalchemy"}  # backend -> what pip installs, where it is not sqlalchemy-<backend>
 # What a transaction begins with. Others are opened as they are: their user should not be allowed to write.
 BEGIN = {
     "postgresql": (
@@ -220,7 +218,7 @@ def _adbc(address: Address) -> Iterator[Connection]:
     try:
         driver = import_module(f"{module}.dbapi")
     except ImportError:
-        raise _no_driver(address, module, module.replace("_", "-")) from None
+        raise _no_driver(address, module, f"pip install '{module.replace('_', '-')}'") from None
     if address.backend == "sqlite":
         uri = _read_only(_file(address))
     else:
@@ -250,17 +248,25 @@ def _sqlalchemy(address: Address) -> Iterator[Connection]:
 
 def _engine(address: Address) -> sa.Engine:
     url, options = address.url, dict[str, Any]()
-    if address.driver is None and address.backend in DRIVERS:
-        url = url.set(drivername=f"{address.backend}+{DRIVERS[address.backend]}")
+    driver = address.driver or DRIVERS.get(address.backend)
+    if driver is not None:
+        url = url.set(drivername=f"{address.backend}+{driver}")
     if address.backend == "postgresql" and "connect_timeout" not in url.query:
         options["connect_args"] = {"connect_timeout": CONNECT_SECONDS}
     if address.backend == "sqlite":
         options["creator"] = partial(sqlite3.connect, _read_only(_file(address)), uri=True)
     try:
         return sa.create_engine(url, poolclass=sa.NullPool, **options)
-    except (ImportError, NoSuchModuleError) as error:
-        package = PACKAGES.get(address.backend, address.driver or f"sqlalchemy-{address.backend}")
-        raise _no_driver(address, getattr(error, "name", None) or address.url.drivername, package) from None
+    except ImportError as error:
+        module = error.name or str(driver)
+        without = f", or write data.url without a driver: {address.shown}" if address.backend in DRIVERS else ""
+        install = f"pip install '{PACKAGES.get(module, module)}'"
+        raise _no_driver(address, module, install + (without if address.driver else "")) from None
+    except NoSuchModuleError:
+        if driver is not None and _has_dialect(address.backend):
+            raise _no_such_driver(address) from None
+        package = DIALECTS.get(address.backend, f"sqlalchemy-{address.backend}")
+        raise _no_driver(address, address.url.drivername, f"pip install '{package}'") from None
     except SQLAlchemyError as error:
         raise InputError(
             "data.url is not a valid address of a database",
@@ -270,13 +276,31 @@ def _engine(address: Address) -> sa.Engine:
         ) from None
 
 
-def _no_driver(address: Address, missing: str, package: str) -> InputError:
+def _has_dialect(backend: str) -> bool:
+    try:
+        registry.load(backend)
+    except NoSuchModuleError:
+        return False
+    return True
+
+
+def _no_such_driver(address: Address) -> InputError:
+    return InputError(
+        f"SQLAlchemy knows no driver {address.driver} of {address.backend}",
+        where=f"data.url={address.shown}",
+        expected=f"{address.backend}+ and a driver that SQLAlchemy names, or none",
+        found=address.url.drivername,
+        hint=f"write data.url without it: {address.shown}",
+    )
+
+
+def _no_driver(address: Address, missing: str, hint: str) -> InputError:
     return InputError(
         f"{address.backend} needs a package that is not installed",
         where=f"data.url={address.shown}",
         expected=f"the driver {missing}",
         found="no module of that name",
-        hint=f"pip install '{package}'",
+        hint=hint,
     )
 
 

@@ -194,17 +194,20 @@ class _Reader:
         return TableRead(_digest(self.request), rows, content)
 
     def _read_all(self, engine: DuckDB) -> None:
+        self.path.unlink(missing_ok=True)  # it may be the file of the reading before
         parts = self._parts(None)
         if not parts.rows:
             raise InputError(
                 f"{self.request.name} is empty", where=self.request.where, expected="at least one row", found="0 rows"
             )
         self._write(engine, f"SELECT * FROM ({_union(parts)})")
-        self._check_key(engine)
+        flaw = self._flaw(engine)
+        if flaw is not None:
+            raise flaw
         logger.info("%s: %s rows of %s", self.request.name, f"{parts.rows:,}", self.request.where)
 
     def _adds_newer(self, before: Reading, engine: DuckDB) -> bool:
-        """Add newer rows to those before; tell whether that gives as many rows as the database has."""
+        """Add newer rows to those before; tell whether that gives the rows that the database has."""
         column, known = self.request.incremental, before.tables.get(self.request.name)
         old = before.path(self.request.name)
         if column is None or known is None or known.request != _digest(self.request):
@@ -212,6 +215,8 @@ class _Reader:
         if not {column, *self.request.key} <= set(pq.read_schema(old).names):
             return False
         newest = _newest(engine, old, column)
+        if newest is None:
+            return False
         parts = self._parts(Newer(self.connection.quoted(column), newest))
         changed = ", ".join(map(sql_name, self.request.key))
         kept = f"SELECT * FROM {_parquet(old)}"
@@ -223,18 +228,22 @@ class _Reader:
         with explained(self.connection, self.address, self.request.where, self.request.table):
             expected = self.connection.count(self.sql)
         found = pq.read_metadata(self.path).num_rows
-        if found == expected:
-            logger.info(
-                "%s: %s rows of %s from %s = %s on, %s in all",
-                *(self.request.name, f"{parts.rows:,}", self.request.where, column, newest, f"{found:,}"),
+        if found != expected:
+            logger.warning(
+                "%s: newer rows give %s rows, and %s has %s: rows were deleted, or came late with an earlier %s; "
+                "all are read again",
+                *(self.request.name, f"{found:,}", self.request.where, f"{expected:,}", column),
             )
-            return True
-        logger.warning(
-            "%s: newer rows give %s rows, and %s has %s: rows were deleted, or came late with an earlier %s; "
-            "all are read again",
-            *(self.request.name, f"{found:,}", self.request.where, f"{expected:,}", column),
+            return False
+        flaw = self._flaw(engine)  # of these rows; the database may have others by now
+        if flaw is not None:
+            logger.warning("%s: %s; all are read again", self.request.where, flaw.problem)
+            return False
+        logger.info(
+            "%s: %s rows of %s from %s = %s on, %s in all",
+            *(self.request.name, f"{parts.rows:,}", self.request.where, column, newest, f"{found:,}"),
         )
-        return False
+        return True
 
     def _parts(self, newer: Newer | None) -> Parts:
         folder = self.scratch / ("all" if newer is None else "newer")
@@ -270,30 +279,34 @@ class _Reader:
                         hint=did_you_mean(column, names),
                     )
 
-    def _check_key(self, engine: DuckDB) -> None:
-        """Refuse a key that does not tell rows apart, and rows that no reading of newer ones would see."""
+    def _flaw(self, engine: DuckDB) -> InputError | None:
+        """Return what is wrong with a key that does not tell rows apart, or rows that have no place in time."""
         if self.request.incremental is None:
-            return
+            return None
         needed, rows = [self.request.incremental, *self.request.key], _parquet(self.path)
         nulls = " OR ".join(f"{sql_name(column)} IS NULL" for column in needed)
         without = f"SELECT count(*) FROM {rows} WHERE {nulls}"
-        self._refuse(engine, without, f"have no {listing(needed)}", "a value in each row")
+        flaw = self._counted(engine, without, f"have no {listing(needed)}", "a value in each row")
+        if flaw is not None:
+            return flaw
         key = ", ".join(map(sql_name, self.request.key))
         groups = f"SELECT count(*) AS n FROM {rows} GROUP BY {key} HAVING n > 1"
         shared = f"SELECT coalesce(sum(n), 0) FROM ({groups})"
-        self._refuse(engine, shared, f"share their key {listing(self.request.key)}", "columns that tell all rows apart")
+        what = f"share their key {listing(self.request.key)}"
+        return self._counted(engine, shared, what, "columns that tell all rows apart")
 
-    def _refuse(self, engine: DuckDB, counting: str, what: str, expected: str) -> None:
+    def _counted(self, engine: DuckDB, counting: str, what: str, expected: str) -> InputError | None:
         with engine.enough_memory():
             rows = int(engine.connection.raw_sql(counting).fetchone()[0])
-        if rows:
-            raise InputError(
-                f"{rows:,} rows of {self.request.name} {what}",
-                where=self.request.where,
-                expected=f"{expected}: without, newer rows cannot be told from known ones",
-                hint=f"name others in {self.request.setting}.key and .incremental, "
-                f"or read all rows each time: {self.request.setting}.incremental=null",
-            )
+        if not rows:
+            return None
+        return InputError(
+            f"{rows:,} rows of {self.request.name} {what}",
+            where=self.request.where,
+            expected=f"{expected}: without, newer rows cannot be told from known ones",
+            hint=f"name others in {self.request.setting}.key and .incremental, "
+            f"or read all rows each time: {self.request.setting}.incremental=null",
+        )
 
 
 def _serves(reading: Reading, requests: Sequence[Request], since: datetime | None) -> bool:
@@ -302,9 +315,9 @@ def _serves(reading: Reading, requests: Sequence[Request], since: datetime | Non
     return wanted.items() <= known.items() and (since is None or reading.read_at >= since)
 
 
-def _newest(engine: DuckDB, path: Path, column: str) -> Newest:
+def _newest(engine: DuckDB, path: Path, column: str) -> Newest | None:
     found = engine.connection.raw_sql(f"SELECT max({sql_name(column)}) AS newest FROM {_parquet(path)}")
-    newest: Newest = found.to_arrow_table()["newest"][0].as_py()
+    newest: Newest | None = found.to_arrow_table()["newest"][0].as_py()
     return newest
 
 

@@ -47,12 +47,13 @@ def open_database(
 
     password = os.environ.get(PASSWORD)
     given = address(url, None)
-    if given.url.password is not None:
+    if given.secrets:
         raise InputError(
-            "the address has a password, which other users of this machine see and your shell keeps",
+            "the address has a password or another secret, which other users of this machine see and your shell keeps",
             where="path",
             expected=f"the password in {PASSWORD}, of the environment",
-            hint=f"export {PASSWORD}='...', and type path={given.shown}",
+            hint=f"export {PASSWORD}='...', and type path={given.shown}; an address with a secret of another kind "
+            "goes into a variable as a whole, and is mapped by hand: docs/database.md",
         )
     opened: list[Opened] = []
     with_password = password is not None and given.backend not in FILES
