@@ -27,7 +27,7 @@ from features.sources.guess.mapping import Draft, Guess
 
 KNOWN = [name for name in LAYOUTS if name != "instacart"]  # which has neither days nor money
 MONEY = ("amount", "quantity", "unit_price", "line_discount", "order_discount")
-ASKED = {"currency", "timezone"}  # what no table says
+ASKED = {"currency", "timezone", "rules.undated_return"}  # what no table says
 
 
 @pytest.fixture
@@ -41,12 +41,21 @@ def init(*arguments: str, code: int = 0) -> None:
     assert main.run(["init", *arguments]) == code
 
 
+def open_keys(shop: str) -> dict[str, str]:
+    """Return the keys with `???`, and the guesses beside them."""
+    keys: dict[str, str] = {}
+    above: list[str] = []
+    for line in Path(f"conf/data/{shop}.yaml").read_text().splitlines():
+        said = re.match(r"( *)(\w+):(?: (\?\?\?))?(?: +# guess: ([^;]+))?", line)
+        if said:
+            above[len(said[1]) // 2 :] = [said[2]]
+            keys |= {".".join(above): str(said[4])} if said[3] else {}
+    return keys
+
+
 def found(shop: str) -> Truth:
     """Count what staging gives with the mapping as it stands, and the guesses beside what is open."""
-    text = Path(f"conf/data/{shop}.yaml").read_text()
-    filled = [
-        f"data.{key}={value}" for key, value in re.findall(r"^(\w+): \?\?\? +# guess: ([\w/]+)", text, re.MULTILINE)
-    ]
+    filled = [f"data.{key}={value}" for key, value in open_keys(shop).items()]
     staged = open_session(data=shop, overrides=filled, config_dir="conf").shop.staged
     counts = "count(DISTINCT customer_id), count(DISTINCT order_id), count(DISTINCT timestamp::DATE), sum(amount)"
     row = duckdb.sql(f"SELECT {counts} FROM '{staged.folder}/transactions.parquet'").fetchone()
@@ -61,9 +70,10 @@ def test_a_layout_is_staged_right_without_an_edit(name: str, folder: Path, capsy
     printed = capsys.readouterr().out
     assert "rows in and out" in printed
     assert "the first 10 rows as they were read" in printed
-    written = (folder / "conf" / "data" / f"{name}.yaml").read_text()
-    open_keys = {line.partition(":")[0].strip() for line in written.splitlines() if ": ???" in line.partition(" #")[0]}
-    assert open_keys <= ASKED
+    confirmed = {key for key in open_keys(name) if key.startswith("confirmed_drops.")}
+    confirmed |= {"may_halve_orders"} if name == "shop_events" else set()  # views among purchases
+    assert set(open_keys(name)) - confirmed <= ASKED
+    assert confirmed <= set(open_keys(name))
     assert found(name) == truth
 
 
@@ -148,6 +158,13 @@ def test_what_no_table_says_is_named_with_its_line(folder: Path, capsys: pytest.
     lines = {int(number): text[int(number) - 1] for number in re.findall(r"line (\d+):", told)}
     assert [line.split(":")[0].strip() for line in lines.values()] == ["timestamp", "amount"]
     assert all(": ???" in line for line in lines.values())
+    command = re.search(r"further files: (mv .*), then", told)
+    assert command is not None
+    subprocess.run(shlex.split(command[1]), check=True)
+    (folder / "other").mkdir()
+    path, truth = LAYOUTS["korean"](folder / "other")
+    init("shop", f"path={path.relative_to(folder)}")
+    assert found("shop") == truth
 
 
 def test_a_mapping_is_never_written_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,7 +226,7 @@ def test_what_is_given_is_written(folder: Path) -> None:
                 "total": lambda n: (1 + n % 3) * (5 + n % 4),
                 "discount": lambda n: 3 * (n % 4 == 0),
             },
-            {"amount": "total", "quantity": "qty", "line_discount": "discount"},
+            {"amount": "total", "quantity": "qty", "line_discount": "???"},
         ),
         # a total of the order, on its first line
         (
@@ -348,3 +365,84 @@ def test_a_table_of_refunds_is_mapped_to_returns(folder: Path, capsys: pytest.Ca
     (folder / "raw/refunds.csv").write_text("\n".join(refunds))
     init("shop", "path=raw")
     assert re.search(r"return +-40 +EUR|return +-40 +USD", capsys.readouterr().out)
+
+
+TWO_LINES: dict[str, Any] = {
+    "order": lambda n: 100 + n // 2,
+    "customer": lambda n: f"K{n // 2 % 8:02}",
+    "date": lambda n: f"2023-03-{1 + n // 2:02}",
+}
+PLACE = ("currency=EUR", "timezone=Europe/Berlin")
+
+
+def test_a_total_of_the_order_on_each_line_is_asked_for_with_the_query_that_counts_it_once(folder: Path) -> None:
+    (folder / "x.csv").write_text(rows(**TWO_LINES, total=lambda n: 10 + n // 2))
+    guess = write_mapping("shop", "x.csv").draft["tables.transactions.columns.amount"]
+    assert (guess.value, guess.is_open) == (None, True)
+    query = re.search(r"sql: (SELECT .*)", guess.evidence)
+    assert query is not None
+    counted = duckdb.sql(f"SELECT sum(total::INTEGER), count(*) FROM ({query[1]})").fetchone()
+    assert counted == (sum(range(10, 30)), 40)
+
+
+@pytest.mark.parametrize(
+    ("off", "asked"),
+    [(lambda n: (1 + n) * (n in (10, 11)) / 4, "line_discount"), (lambda n: n // 2 % 4, "order_discount")],
+    ids=["of the line", "of the order"],
+)
+def test_a_discount_by_its_name_is_asked_for(off: Callable[[int], float], asked: str, folder: Path) -> None:
+    """No total shows whether prices are before it; of orders without one, nothing is to be learnt."""
+    columns: dict[str, Any] = {"sku": lambda n: n % 5, "qty": lambda n: 1 + n % 3, "unit_price": lambda n: 5 + n % 5}
+    found = written(rows(**TWO_LINES, **columns, total=None, discount_amount=off))["tables"]["transactions"]["columns"]
+    assert {name: found[name] for name in MONEY if name.endswith("discount") and name in found} == {asked: "???"}
+
+
+@pytest.mark.parametrize(("free", "asked"), [(1, {}), (20, {"confirmed_drops.zero_price": "0.5"})])
+def test_a_drop_is_confirmed_by_the_user_where_it_is_large(free: int, asked: dict[str, str], folder: Path) -> None:
+    (folder / "x.csv").write_text(rows(date=lambda n: f"2023-03-{1 + n % 28:02}", total=lambda n: 9 * (n >= free)))
+    init("shop", "path=x.csv", *PLACE)
+    assert open_keys("shop") == asked
+
+
+def statuses(*, with_day: bool) -> str:
+    cancelled = {"order status": lambda n: "cancelled" if n % 4 == 1 else "shipped"}
+    day = {"cancelled at": lambda n: f"2023-12-{1 + n // 2:02}" if n % 4 == 1 else ""} if with_day else {}
+    return rows(date=lambda n: f"2023-03-{1 + n % 28:02}", **cancelled, **day)
+
+
+def test_what_becomes_of_cancelled_orders_without_a_day_is_asked(folder: Path) -> None:
+    (folder / "x.csv").write_text(statuses(with_day=False))
+    init("shop", "path=x.csv", *PLACE)
+    assert open_keys("shop") == {"rules.undated_return": "drop", "confirmed_drops.undated_return": "0.25"}
+    status = yaml.safe_load((folder / "conf/data/shop.yaml").read_text())["tables"]["transactions"]["status"]
+    assert status["cancellation"] == ["cancelled"]
+
+
+@pytest.mark.parametrize("first", [101, 100], ids=["of the cancelled orders", "of others"])
+def test_returns_are_told_in_one_way(first: int, folder: Path) -> None:
+    """A dated status and a table of refunds: the status where it has the same orders, and else the table."""
+    (folder / "raw/orders.csv").write_text(statuses(with_day=True))
+    refunds = [f"R{n},{first + 4 * n},2024-01-{1 + n:02},4" for n in range(10)]
+    (folder / "raw/refunds.csv").write_text("\n".join(["refund_id,order,refunded at,refund", *refunds, ""]))
+    init("shop", "path=raw", *PLACE)
+    config = yaml.safe_load((folder / "conf/data/shop.yaml").read_text())["tables"]
+    assert ("returns" in config, "returned_at" in config["transactions"]["columns"]) == (first == 100, first == 101)
+    filled = [f"data.{key}={value}" for key, value in open_keys("shop").items()]
+    staged = open_session(data="shop", overrides=filled, config_dir="conf").shop.staged
+    money = f"(SELECT sum(amount) FROM '{staged.folder}/{{}}.parquet')"
+    net = duckdb.sql(f"SELECT {money.format('transactions')} - {money.format('returns')}").fetchone()
+    sold = sum(10 + n for n in range(40) if n % 4 != 1)
+    assert net == (sold - (40 if first == 100 else 0),)
+
+
+def test_answers_at_a_terminal_are_read_as_the_mapping_reads_them_and_rules_follow(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {"amount": "zz", "currency": "EUR", "timezone": "Europe/Berlin", "zero_price": "0.5"}
+    monkeypatch.setattr("builtins.input", lambda question: answers[question.split(" ")[0].rpartition(".")[2]])
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    (folder / "x.csv").write_text(rows(total=None, zz=lambda n: 3 * (n % 5 > 1)))
+    init("shop", "path=x.csv")
+    config = yaml.safe_load((folder / "conf/data/shop.yaml").read_text())
+    assert (config["tables"]["transactions"]["columns"]["amount"], config["rules"]) == ("zz", {"zero_price": "drop"})
+    assert config["confirmed_drops"] == {"zero_price": 0.5}

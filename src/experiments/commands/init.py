@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import yaml
+
 from experiments.commands.compose import open_session
 from experiments.workflow.data import first_rows_text, profile, profile_text
 from experiments.workflow.init import check_known, write_mapping
@@ -63,10 +65,25 @@ def _guesses(draft: Draft) -> list[str]:
     return [f"data.{key}={shlex.split(shell_value(draft[key].value))[0]}" for key in draft.open_keys]
 
 
-def _asked(draft: Draft) -> Draft:
+def _asked(draft: Draft, keys: Sequence[str]) -> None:
     """Ask at the terminal for what no table says; an empty answer leaves it open."""
-    for key in draft.open_keys:
+    for key in keys:
         answer = input(f"{key} ({draft[key].comment}): ").strip()
         if answer:
-            draft.add(key, replace(draft[key], value=answer, is_open=False, evidence="as answered", others=()))
-    return draft
+            value = _value(answer, draft[key].value)
+            draft.add(key, replace(draft[key], value=value, is_open=False, evidence="as answered", others=()))
+
+
+def _value(answer: str, guess: object) -> object:
+    """Read an answer as the mapping would: a list or mapping as YAML; others as texts, unless a number is guessed.
+
+    >>> _value("[receipt, day]", ["receipt"]), _value("receipt", ["receipt"]), _value("0123", None), _value("0.1", 0.2)
+    (['receipt', 'day'], ['receipt'], '0123', 0.1)
+    """
+    try:
+        read = yaml.safe_load(answer)
+    except yaml.YAMLError:
+        return answer
+    if isinstance(read, list | dict) or isinstance(guess, int | float):
+        return read
+    return [answer] if isinstance(guess, list) else answer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +13,7 @@ import yaml
 
 from experiments.workflow.shipped import CONF
 from features.errors import InputError
-from features.sources.guess import Draft, guess
+from features.sources.guess import Answer, Draft, guess
 from features.sources.guess.databases import is_url
 from features.sources.shop_config import check_shop_name
 from features.writing import replacing
@@ -47,7 +46,7 @@ def write_mapping(
     folder: str | Path = "conf",
     currency: str | None = None,
     timezone: str | None = None,
-    answer: Callable[[Draft], Draft] | None = None,
+    answer: Answer | None = None,
 ) -> Written:
     """Guess how a shop's tables are mapped, and write it to <folder>/data/<shop>.yaml.
 
@@ -62,7 +61,7 @@ def write_mapping(
     currency, timezone : str, optional
         Those of the shop, where they are known.
     answer : callable, optional
-        Of the draft: fills in what no table says, such as by asking.
+        Of the draft and its open keys: fills in what no table says, such as by asking.
 
     Raises
     ------
@@ -82,8 +81,8 @@ def write_mapping(
         )
     template = _template("files") | (_template("database") if is_url(path) else {})
     with TemporaryDirectory() as scratch:
-        draft = guess(shop, path, template, Path(scratch), currency, timezone)
-    written = Written(file, answer(draft) if answer else draft, _header(shop, path, folder, draft.begins_from))
+        draft = guess(shop, path, template, Path(scratch), currency, timezone, answer)
+    written = Written(file, draft, _header(shop, path, folder, draft.begins_from))
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as partial:
         partial.write_text(written.draft.text(written.header), encoding="utf-8")
@@ -98,7 +97,7 @@ def check_known(written: Written) -> None:
     InputError
         It names the lines to edit.
     """
-    unknown, problem = written.draft.unknown(), written.draft.problem
+    unknown, problem, file = written.draft.unknown(), written.draft.problem, written.file
     if unknown:
         raise InputError(
             f"these tables do not say all that a mapping needs: {', '.join(key.rpartition('.')[2] for key in unknown)}",
@@ -107,7 +106,7 @@ def check_known(written: Written) -> None:
             found="\n            ".join(
                 f"line {written.draft.line_of(key, written.header)}: {written.draft[key].evidence}" for key in unknown
             ),
-            hint="fill in these lines, or name further files: path=FOLDER",
+            hint=f"fill in these lines; or begin anew with further files: mv {file} {file}.old, then path=FOLDER",
         )
     if problem is not None:
         keys = re.findall(r"data\.([\w.]+)=", problem.hint or "")

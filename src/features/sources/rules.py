@@ -31,6 +31,14 @@ class Written:
     currencies: tuple[Currency, ...] = ()
 
 
+class HalvedOrdersError(InputError):
+    """Orders of which a rule leaves out some lines and keeps others; `rule` is its name."""
+
+    def __init__(self, rule: str, problem: str, **details: str | None) -> None:
+        super().__init__(problem, **details)
+        self.rule = rule
+
+
 def ruled(raw: Raw) -> ir.Table:
     """Add the name of the first rule that a row meets, `staging_rule`; empty for the rows that are kept."""
     rule = ibis.literal("")
@@ -130,7 +138,7 @@ def _check_records(name: str, raw: Raw, rows: int) -> None:
         raise InputError(f"{name} is empty", where=raw.where, expected="at least one row", found="0 rows")
 
 
-def _shares(count: Mapping[str, Any], total: Mapping[str, float]) -> dict[str, float]:
+def shares_of(count: Mapping[str, Any], total: Mapping[str, float]) -> dict[str, float]:
     """Return the share of rows, and of money where there is any."""
     shares = {"rows": count["rows"] / total["rows"]}
     return shares | ({"money": (count["amount"] or 0.0) / total["amount"]} if total["amount"] else {})
@@ -138,7 +146,7 @@ def _shares(count: Mapping[str, Any], total: Mapping[str, float]) -> dict[str, f
 
 def _check_share(name: str, rule: Rule, count: Mapping[str, Any], total: Mapping[str, float], where: str) -> None:
     """Refuse a rule that drops a larger share of rows or of money than it may."""
-    shares = _shares(count, total)
+    shares = shares_of(count, total)
     if rule.limit is None or max(shares.values()) <= rule.limit:
         return
     raise InputError(
@@ -164,7 +172,8 @@ def _check_halves(name: str, rule: Rule, table: ir.Table, raw: Raw) -> None:
     if not found["orders"]:
         return
     examples = halves.order_by("order_id").limit(SHOWN_VALUES).to_pyarrow()["order_id"].to_pylist()
-    raise InputError(
+    raise HalvedOrdersError(
+        rule.name,
         f"the rule {rule.name} leaves {found['orders']:,} orders half: {rule.meaning}",
         where=raw.where,
         expected="all lines of an order, or none of them",
@@ -175,7 +184,12 @@ def _check_halves(name: str, rule: Rule, table: ir.Table, raw: Raw) -> None:
 
 
 def _confirmation(rule: Rule, shares: Mapping[str, float]) -> str:
-    return f"++data.confirmed_drops.{rule.name}={ceil(max(shares.values()) * 100) / 100:g}"
+    return f"++data.confirmed_drops.{rule.name}={confirmed_share(shares):g}"
+
+
+def confirmed_share(shares: Mapping[str, float]) -> float:
+    """Return the share that confirms a drop: the larger one of rows and money, in whole percent."""
+    return ceil(max(shares.values()) * 100) / 100
 
 
 def _currencies(kept: ir.Table, column: str | None) -> tuple[Currency, ...]:
@@ -217,7 +231,7 @@ def _refusal(
     shown = list(dict.fromkeys([rule.shows, *numbers]))
     examples = met.select(*shown).order_by(shown[::-1]).limit(SHOWN_VALUES).to_pyarrow().to_pylist()
     values = [f"{_plain(row[rule.shows])}{f' (row {row[shown[-1]]:,})' if len(shown) > 1 else ''}" for row in examples]
-    shares = _shares(count, total)
+    shares = shares_of(count, total)
     drop = f"data.rules.{rule.name}=drop"
     if rule.limit is not None and max(shares.values()) > rule.limit:
         drop += f" {_confirmation(rule, shares)}"

@@ -148,6 +148,8 @@ def shell_value(value: object) -> str:
     """
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return shlex.quote(f"[{','.join(_quoted(str(each)) for each in value)}]")
     return shlex.quote(_quoted(str(value)))

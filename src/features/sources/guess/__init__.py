@@ -8,7 +8,7 @@ from others (`orders`), what became of it (`statuses`, `refunds`), what it costs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,23 @@ from features.sources.guess.lines import Lines, lines_of
 from features.sources.guess.mapping import Draft, Guess
 from features.sources.guess.opened import Opened, open_path
 from features.sources.guess.places import currency_of, timezone_of
-from features.sources.guess.refunds import refunds_of
+from features.sources.guess.refunds import in_one_way, refunds_of
 from features.sources.guess.rules import add_rules
 
-__all__ = ["Draft", "Guess", "guess"]
+__all__ = ["Answer", "Draft", "Guess", "guess"]
 
 TABLE = "tables.transactions"
+Answer = Callable[[Draft, Sequence[str]], None]
 
 
 def guess(
-    shop: str, path: str, template: Mapping[str, Any], scratch: Path, currency: str | None, timezone: str | None
+    shop: str,
+    path: str,
+    template: Mapping[str, Any],
+    scratch: Path,
+    currency: str | None,
+    timezone: str | None,
+    answer: Answer | None = None,
 ) -> Draft:
     """Guess how the tables of a path are mapped.
 
@@ -46,6 +53,8 @@ def guess(
         An empty folder.
     currency, timezone : str or None
         Those of the shop, where they are known.
+    answer : callable, optional
+        Of the draft and its open keys: fills in what no table says, such as by asking.
 
     Raises
     ------
@@ -70,18 +79,32 @@ def guess(
         opened, others = joined_tables(tables, engine)
         days = checked.days(template["dates"])
         lines = lines_of(opened, engine, days)
-        draft = _draft(shop, lines, of_database, currency, timezone)
         refunds, keys = refunds_of(lines, others, engine, days)
+        told: list[str] = []
+        if refunds:
+            lines, keys, told = in_one_way(lines, refunds, keys)
+        draft = _draft(shop, lines, of_database, currency, timezone)
         for key, each in keys.items():
             draft.add(f"tables.returns.{key}", each)
         unused = [table.name for table in others if table is not refunds]
         further = [f"not read: {listing(unused)}: map what they say by hand, see docs/own-tables.md"] if unused else []
-        draft.notes += [*opened.notes, *further, *lines.notes]
-        if not draft.unknown():
-            draft.problem = add_rules(draft, lines, template, scratch)
+        draft.notes += [*opened.notes, *further, *told, *lines.notes]
+        _finish(draft, lines, template, scratch, answer)
     finally:
         engine.connection.disconnect()
     return draft
+
+
+def _finish(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: Path, answer: Answer | None) -> None:
+    """Add the rules, once nothing is unknown; what is open is asked for, and what the rules leave open after them."""
+    asked = draft.open_keys
+    if answer:
+        answer(draft, asked)
+    if draft.unknown():
+        return
+    draft.problem = add_rules(draft, lines, template, scratch)
+    if answer:
+        answer(draft, [key for key in draft.open_keys if key not in asked])
 
 
 def _draft(

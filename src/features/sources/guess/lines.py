@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import ibis
 import ibis.expr.types as ir
 
 from features.engines import DuckDB
 from features.errors import InputError, listing
 from features.sources.files.layout import MONTH
+from features.sources.files.orders import carried
 from features.sources.files.values import factor, normal_id
 from features.sources.guess.facts import Facts, facts_of
 from features.sources.guess.mapping import Guess
@@ -22,6 +22,7 @@ from features.sources.guess.statuses import status_of
 from features.sources.guess.times import Days, Time, time_of
 from features.sources.guess.totals import without_totals
 from features.sources.guess.words import score, tokens
+from features.sources.reading import sql_name
 
 MONTHS = 3  # columns called after months, from which a table counts as wide
 CANDIDATES = 4
@@ -61,7 +62,7 @@ class Lines:
     style: Style
     guesses: Mapping[str, Guess]
     numbers: Mapping[str, str]  # column of the file -> column of `typed`
-    kept: Mapping[str, Guess]  # rules whose rows are right as they are
+    rules: Mapping[str, Guess]  # what happens to rows of a rule
     order_spans_days: Guess | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -94,6 +95,8 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days) -> Lines:
     customer, why = pick_customer(typed, names, customers)
     money = money_of(typed, numbers, facts, engine)
     guesses = dict(money.columns)
+    if money.repeated and order:
+        guesses["amount"] = _once(opened, order, money.repeated)
     guesses["timestamp"] = time.column
     if product and product not in [each.value for each in money.columns.values()]:
         others = tuple(name for name in products if name != product)[:2]
@@ -106,7 +109,7 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days) -> Lines:
     placed |= status.guesses
     if time.date_format.value is not None:
         placed["date_format"] = time.date_format
-    return Lines(opened, facts, typed, style, _in_order(placed), numbers, status.kept, spans, notes)
+    return Lines(opened, facts, typed, style, _in_order(placed), numbers, status.rules, spans, notes)
 
 
 def _identity(
@@ -119,6 +122,19 @@ def _identity(
         return dict(identity.guesses), identity.order_spans_days
     evidence = "by its name" if order else "no column is called an order, an invoice or a receipt"
     return {"columns.order_id": Guess(order, evidence, is_open=order is None)}, None
+
+
+def _once(opened: Opened, order: str, amount: str) -> Guess:
+    """Leave the amount open where it is that of the order on each of its lines, with a query that counts it once."""
+    total, source = sql_name(amount), opened.source or "'your file'"
+    first = f"row_number() OVER (PARTITION BY {sql_name(order)}) = 1"
+    return Guess(
+        None,
+        f"{amount} is the same on all lines of an order: the total of the order, and no line's. A query counts it "
+        f"once, in place of path, with amount: {amount} and rules: {{zero_price: keep}}: "
+        f"sql: SELECT * REPLACE (if({first}, {total}, '0') AS {total}) FROM {source}",
+        is_open=True,
+    )
 
 
 def _coming_back(facts: Mapping[str, Facts], taken: Sequence[str]) -> list[str]:
@@ -193,11 +209,8 @@ def _typed(
     columns |= {typed: factor(table[name], style.numbers) for name, typed in numbers.items()}
     lines = table.select(**columns)
     if order:
-        of_order = ibis.window(group_by="order")
-        for name in (*(f"customer.{n}" for n in range(len(customers))), *(["time"] if time.columns else [])):
-            low, high = lines[name].min().over(of_order), lines[name].max().over(of_order)
-            given = lines[name].notnull() | lines.order.isnull() | (low != high)
-            lines = lines.mutate(**{name: ibis.ifelse(given, lines[name], low)})
+        of_order = [*(f"customer.{n}" for n in range(len(customers))), *(["time"] if time.columns else [])]
+        lines = carried(lines.rename(order_id="order"), of_order).rename(order="order_id").select(*columns)
     if time.columns:
         lines = lines.mutate(day=lines.time.date())
     return engine.connection.create_table(f"typed_{table.get_name()}", lines, temp=True)

@@ -24,6 +24,8 @@ ADDS_UP = 0.95  # of the rows
 REDUCED = 0.9  # of the orders with a discount
 CLEARLY = 0.8  # of a name
 CENT = 0.011
+OF_ORDERS = 0.9  # of several lines, from which a value is that of the order
+ONCE, REPEATED = "once", "on each line"
 EQUAL = 0.05  # of the rows: orders of one line, whose total is that of the line
 WITHOUT_DECIMALS = ("원", "円", "¥", "₩")  # signs of currencies without small units
 LARGEST_QUANTITY = 1_000  # median; above it a column counts no pieces
@@ -77,9 +79,12 @@ class Money:
     ----------
     columns : mapping of str to Guess
         amount, or quantity and unit_price; quantity beside amount; order_discount.
+    repeated : str, optional
+        Column with the total of the order on each of its lines, where that is the amount.
     """
 
     columns: Mapping[str, Guess]
+    repeated: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ class _Reading:
     columns: Mapping[str, str]
     evidence: str
     is_before_discounts: bool = False
+    is_repeated: bool = False
 
 
 def money_of(lines: ir.Table, names: Mapping[str, str], facts: Mapping[str, Facts], engine: DuckDB) -> Money:
@@ -131,7 +137,7 @@ def money_of(lines: ir.Table, names: Mapping[str, str], facts: Mapping[str, Fact
         columns["quantity"] = Guess(best.columns["quantity"], "units")
     if best.is_before_discounts:
         columns |= _discount(lines, names, ranked, best.columns)
-    return Money(columns)
+    return Money(columns, best.columns["amount"] if best.is_repeated else None)
 
 
 def _may_count(lines: ir.Table, column: str, facts: Facts) -> bool:
@@ -143,8 +149,8 @@ def _readings(
     lines: ir.Table, names: Mapping[str, str], ranked: Mapping[str, Mapping[str, float]], quantities: Sequence[str]
 ) -> Iterator[_Reading]:
     priced = {**ranked["amount"], **ranked["unit_price"]}
-    of_orders = {name for name in priced if _of_order(lines, names[name])}
-    of_orders |= {name for name in priced if _is_more(lines, names, ranked, quantities, name)}
+    stands = {name: _stands(lines, names[name]) for name in priced}
+    of_orders = {name for name in priced if stands[name] or _is_more(lines, names, ranked, quantities, name)}
     for quantity, price, amount in product(quantities, priced, ranked["amount"]):
         if len({quantity, price, amount}) == 3 and ranked["amount"][amount] >= NAMED and amount not in of_orders:
             yield from _sums(lines, names, ranked, quantity, price, amount)
@@ -159,7 +165,7 @@ def _readings(
         )
         counted = [name for name in quantities if name != amount and ranked["quantity"][name] >= 0.8]
         columns = {"amount": amount} | ({"quantity": counted[0]} if counted else {})
-        yield _Reading(weight, columns, f"total {where}")
+        yield _Reading(weight, columns, f"total {where}", is_repeated=stands[amount] == REPEATED)
 
 
 def _sums(
@@ -236,10 +242,10 @@ def _votes(lines: ir.Table, q: str, u: str) -> tuple[float, int] | None:
     return (row["share"], row["number"]) if row["number"] >= PAIRS else None
 
 
-def _of_order(lines: ir.Table, column: str) -> bool:
-    """Check whether a value is that of the order: on one line of it only, or the same on all."""
+def _stands(lines: ir.Table, column: str) -> str | None:
+    """Return how a value of the order stands there: on one line of it only, or the same on all; None for others."""
     if "order" not in lines.columns:
-        return False
+        return None
     orders = lines.filter(lines.order.notnull()).group_by("order")
     counted = orders.aggregate(
         lines=lambda rows: rows.count(),
@@ -247,13 +253,11 @@ def _of_order(lines: ir.Table, column: str) -> bool:
         different=lambda rows: rows[column].nunique(),
     )
     several = counted.filter(counted.lines > 1)
-    figures = several.aggregate(
-        orders=several.count(),
-        once=((several.filled <= 1) & (several.lines > 1)).mean(),
-        same=(several.different <= 1).mean(),
-    )
+    figures = several.aggregate(once=(several.filled <= 1).mean(), same=(several.different <= 1).mean())
     row = figures.to_pyarrow().to_pylist()[0]
-    return bool(row["orders"]) and max(row["once"] or 0, row["same"] or 0) >= 0.9
+    if (row["once"] or 0) >= OF_ORDERS:
+        return ONCE
+    return REPEATED if (row["same"] or 0) >= OF_ORDERS else None
 
 
 def _is_more(
@@ -283,25 +287,39 @@ def _discount(
     factors = [lines[names[used[each]]] for each in ("quantity", "unit_price") if "unit_price" in used]
     of_line = factors[0] * factors[1] if factors else lines[names[used["amount"]]]
     priced = lines.mutate(total=of_line)
-    amounts = [name for name in ranked["amount"] if name not in used.values() and _of_order(lines, names[name])]
+    amounts = [name for name in ranked["amount"] if name not in used.values() and _stands(lines, names[name])]
     for name, said in sorted(ranked["discount"].items(), key=lambda item: -item[1]):
-        column = priced[names[name]].abs()
-        if name in used.values() or not float(column.sum().execute() or 0):
+        reduced = _reduced_orders(priced, names[name])
+        if name in used.values() or not int(reduced.count().execute()):
             continue
-        if not _of_order(lines, names[name]):
-            fits = (column.fill_null(0) <= priced.total.abs()).mean()
-            row = priced.aggregate(fits=fits, largest=column.max().cast("float64")).to_pyarrow().to_pylist()[0]
-            if said >= CLEARLY and row["largest"] > 1 and row["fits"] >= ADDS_UP:
-                return {"line_discount": Guess(name, "of the line, by its name: no column has the total after it")}
-            continue
-        shares = {amount: _reduced(priced, names[name], names[amount]) for amount in amounts}
+        stands = _stands(reduced, names[name])
+        shares = {amount: _reduced(priced, names[name], names[amount]) for amount in amounts if stands}
         best = max(shares, key=lambda amount: shares[amount], default=None)
         if best is not None and shares[best] >= REDUCED:
             evidence = f"of the whole order: {best} is the lines' total less it, in {shares[best]:.0%} of such orders"
             return {"order_discount": Guess(name, evidence)}
-        if said >= CLEARLY:
-            return {"order_discount": Guess(name, "of the whole order, by its name: it stands there once")}
+        if said >= CLEARLY and (stands or _fits(priced, names[name])):
+            what = "order_discount" if stands else "line_discount"
+            of_what = "of the whole order: those that have it have one" if stands else "of the line"
+            evidence = (
+                f"{of_what}, by its name; null if amounts are after it already: no column has the total to compare"
+            )
+            return {what: Guess(name, evidence, is_open=True)}
     return {}
+
+
+def _fits(lines: ir.Table, discount: str) -> bool:
+    """Check whether a discount is money, and not more than the lines cost."""
+    off = lines[discount].abs()
+    fits = (off.fill_null(0) <= lines.total.abs()).mean()
+    row = lines.aggregate(fits=fits, largest=off.max().cast("float64")).to_pyarrow().to_pylist()[0]
+    return bool(row["largest"] > 1 and row["fits"] >= ADDS_UP)
+
+
+def _reduced_orders(lines: ir.Table, discount: str) -> ir.Table:
+    """Return the lines of orders with a discount; those with one, where nothing tells orders apart."""
+    reduced = lines.filter(lines[discount] != 0)
+    return lines.semi_join(reduced, "order") if "order" in lines.columns else reduced
 
 
 def _reduced(lines: ir.Table, discount: str, amount: str) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from features.engines import DuckDB
 from features.sources.guess.facts import facts_of
@@ -10,12 +12,15 @@ from features.sources.guess.lines import Lines
 from features.sources.guess.mapping import Guess
 from features.sources.guess.money import style_of
 from features.sources.guess.opened import Opened
+from features.sources.guess.statuses import undated
 from features.sources.guess.times import Days, time_of
 from features.sources.guess.words import score, tokens
+from features.tables.returns import CANCELLATION, RETURN, SALE
 
 CALLED = {"refund", "refunds", "refunded", "returns", "return", "returned", "erstattung", "erstattungen", "retouren"}
 CALLED |= {"retoure", "devolucoes", "devoluciones", "remboursements", "rimborsi", "credits", "chargebacks"}
 NAMED = 0.5
+TOLD = 0.5  # share of the refunds that a status tells of, too, from which the status is enough
 MET = 0.5  # share of the refunds whose order or customer the lines have
 
 
@@ -32,6 +37,43 @@ def refunds_of(
     return None, {}
 
 
+def in_one_way(lines: Lines, table: Opened, keys: Mapping[str, Guess]) -> tuple[Lines, dict[str, Guess], list[str]]:
+    """Keep one of two ways that tell of returns, as both would take money off twice: a dated status, or a table.
+
+    Returns
+    -------
+    Lines, dict, list of str
+        The lines, without the day of a status where the table stays; the keys of the table, none where it goes; notes.
+    """
+    day = lines.column("returned_at")
+    status = lines.guesses.get("status")
+    if day is None or status is None or not isinstance(status.value, dict):
+        return lines, dict(keys), []
+    words = status.value
+    share = _told(lines, words, table, keys)
+    if share >= TOLD:
+        note = f"not read: {table.name}: {share:.0%} of its rows are of orders that {words['column']} says came back"
+        return lines, {}, [f"{note} on {day}. Map tables.returns in place of {day} where the others matter more"]
+    kept = {name: each for name, each in lines.guesses.items() if name != "columns.returned_at"}
+    sales = {SALE: [*words[SALE], *words.get(RETURN, ())]} if RETURN in words else {}
+    said = {name: each for name, each in words.items() if name != RETURN} | sales
+    evidence = f"{status.evidence}; what came back later is in {table.name}"
+    rules = dict(lines.rules) | ({"undated_return": undated(said)} if CANCELLATION in said else {})
+    return replace(lines, guesses=kept | {"status": Guess(said, evidence)}, rules=rules), dict(keys), []
+
+
+def _told(lines: Lines, words: Mapping[str, Any], table: Opened, keys: Mapping[str, Guess]) -> float:
+    """Return the share of refunds whose order came back by its status."""
+    order, named = lines.column("order_id"), keys.get("columns.order_id")
+    if order is None or named is None:
+        return 0.0
+    rows = lines.opened.table
+    back = rows.filter(rows[words["column"]].isin([*words.get(RETURN, ()), *words.get(CANCELLATION, ())]))
+    refunds = table.table.select(value=table.table[str(named.value)])
+    told = refunds.semi_join(back.select(value=back[order]), "value")
+    return int(told.count().execute()) / max(table.rows, 1)
+
+
 def _mapped(lines: Lines, table: Opened, engine: DuckDB, days: Days) -> dict[str, Guess]:
     facts = facts_of(table)
     time = time_of(table, facts, engine, days)
@@ -40,14 +82,14 @@ def _mapped(lines: Lines, table: Opened, engine: DuckDB, days: Days) -> dict[str
     if not time.columns or amount is None or max(score(amount, "refund"), score(amount, "amount")) < NAMED:
         return {}
     guesses: dict[str, Guess] = {}
-    for role, what in (("order_id", "order"), ("customer_id", "customer")):
+    for role, what in (("order_id", "an order"), ("customer_id", "a customer")):
         own = lines.column(role)
         name = max(table.columns, key=lambda name: score(name, role))
         if own is None or score(name, role) < NAMED:
             continue
         met = _met(lines.opened, own, table, name)
         if met >= MET:
-            guesses[f"columns.{role}"] = Guess(name, f"{met:.0%} of its values are those of a {what} with lines")
+            guesses[f"columns.{role}"] = Guess(name, f"{met:.0%} of its values are those of {what} with lines")
             break
     if not guesses:
         return {}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Mapping
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,10 @@ from features.sources.files.config import RETURNS, RULES
 from features.sources.guess.lines import Lines
 from features.sources.guess.mapping import Draft, Guess
 from features.sources.guess.opened import ROW
+from features.sources.raw import Drop
+from features.sources.rules import HalvedOrdersError, confirmed_share, shares_of
 from features.sources.staged import Staged
+from features.tables import SPECS
 
 TAKEN_BACK = 0.9  # of the orders of a prefix, from which it marks cancellations
 PREFIXES = r"^([A-Za-z]+)[-_]?[0-9]"
@@ -29,74 +30,96 @@ MEANINGS = {name: meaning.replace("data.", "") for name, meaning in RULES.items(
 
 
 def add_rules(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: Path) -> InputError | None:
-    """Try the mapping on all rows with every rule, and add those that rows meet. Return what stops it still."""
+    """Try the mapping on all rows with every rule, and add those that rows meet. Return what stops it as written."""
     for key, found in [*_prefix(lines), *_codes(lines)]:
         draft.add(key, found)
     try:
-        _add_met(draft, lines, template, scratch)
+        rules = {**lines.rules, **dict(_kept(lines))}
+        staged = _whole(draft, template, scratch, rules)
+        for key, found in [*_met(staged, template["max_dropped"]), *_keyed(rules)]:
+            draft.add(key, found)
+        _staged(_merged(template, draft.config()), scratch)
     except InputError as problem:
         return problem
     return None
 
 
-def _add_met(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: Path) -> None:
-    kept = {**lines.kept, **dict(_kept(lines))}
-    staged = _whole(draft, template, scratch, kept)
-    for name, rule in _met(staged, template["max_dropped"]):
-        draft.add(name, rule)
-    for name, rule in kept.items():
-        draft.add(f"rules.{name}", rule)
+def _keyed(rules: Mapping[str, Guess]) -> Iterator[tuple[str, Guess]]:
+    return ((f"rules.{name}", rule) for name, rule in rules.items())
 
 
-def _whole(draft: Draft, template: Mapping[str, Any], scratch: Path, kept: Mapping[str, Guess]) -> Staged:
-    """Stage, and let rules leave orders half where rows call for it."""
+def _whole(draft: Draft, template: Mapping[str, Any], scratch: Path, rules: Mapping[str, Guess]) -> Staged:
+    """Stage, and let rules leave orders half where rows call for it: the user confirms that."""
+    halving = list(template["may_halve_orders"] or ())
     for _ in RULES:
         try:
-            return _trial(draft, template, scratch, kept)
-        except InputError as problem:
-            halving = re.search(r"data\.may_halve_orders='?\[([^]]*)\]", problem.hint or "")
-            if halving is None:
-                raise
-            rules = [name.strip(' "') for name in halving[1].split(",")]
-            draft.add("may_halve_orders", Guess(rules, f"{problem.problem.partition(':')[0]}: {problem.found}"))
+            return _trial(draft, template, scratch, rules)
+        except HalvedOrdersError as problem:
+            halving = [*halving, problem.rule]
+            evidence = f"{problem.problem.partition(':')[0]}: {problem.found}"
+            draft.add("may_halve_orders", Guess(halving, evidence, is_open=True))
     raise AssertionError("a rule halves orders although it may")
 
 
-def _trial(draft: Draft, template: Mapping[str, Any], scratch: Path, kept: Mapping[str, Guess]) -> Staged:
-    config = {key: value for key, value in template.items() if key != "defaults"} | draft.config()
-    config["rules"] = dict.fromkeys(RULES, "drop") | dict.fromkeys(RETURNS, "return") | dict.fromkeys(kept, "keep")
+def _trial(draft: Draft, template: Mapping[str, Any], scratch: Path, rules: Mapping[str, Guess]) -> Staged:
+    """Stage with every rule in force, whatever share it drops."""
+    config = _merged(template, draft.config())
+    config["rules"] = dict.fromkeys(RULES, "drop") | dict.fromkeys(RETURNS, "return")
+    config["rules"] |= {name: rule.value for name, rule in rules.items()}
     config["confirmed_drops"] = dict.fromkeys(RULES, 1.0)
+    return _staged(config, scratch)
+
+
+def _staged(config: Mapping[str, Any], scratch: Path) -> Staged:
     logger = logging.getLogger("features")
     level = logger.level
     logger.setLevel(logging.WARNING)  # a trial is none of the user's stagings
     try:
-        return stage(config, scratch / "trial")
+        return stage({key: value for key, value in config.items() if key != "defaults"}, scratch / "trial")
     finally:
         logger.setLevel(level)
 
 
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay a mapping over the one that it begins from, key by key, as the configuration does."""
+    return {**below} | {
+        key: _merged(below[key], value) if isinstance(value, Mapping) and isinstance(below.get(key), Mapping) else value
+        for key, value in above.items()
+    }
+
+
 def _met(staged: Staged, largest: float) -> Iterator[tuple[str, Guess]]:
     """Yield the rules that rows meet, and the shares that are more than a rule may drop unasked."""
-    drops = [drop for drop in staged.drops if drop.table == "transactions" and drop.rows]
-    rows = staged.rows["transactions"] + sum(drop.rows for drop in drops)
-    money = _money(staged) + sum(drop.amount or 0 for drop in drops)
+    drops = [drop for drop in staged.drops if drop.rows]
+    totals = {table: _total(staged, table) for table in dict.fromkeys(drop.table for drop in drops)}
     confirmed: list[tuple[str, Guess]] = []
-    for drop in drops:
-        shares = {"rows": drop.rows / rows, "money": (drop.amount or 0) / money if money else 0.0}
-        said = f"{drop.rows:,} rows: {' and '.join(f'{share:.1%} of {what}' for what, share in shares.items())}"
-        is_return = drop.rule in RETURNS
+    for name in dict.fromkeys(drop.rule for drop in drops):
+        shares = {drop.table: shares_of(vars(drop), totals[drop.table]) for drop in drops if drop.rule == name}
+        said = ", ".join(_said(drop, shares[drop.table]) for drop in drops if drop.rule == name)
+        is_return = name in RETURNS
         actions = ("return", "drop", "error") if is_return else ("drop", "error")
-        yield f"rules.{drop.rule}", Guess(actions[0], f"{said}: {MEANINGS[drop.rule]}", actions[1:])
-        if max(shares.values()) > largest and not is_return:
-            share = ceil(max(shares.values()) * 100) / 100
-            evidence = f"seen by init: {said}; look at it before you rely on it"
-            confirmed.append((f"confirmed_drops.{drop.rule}", Guess(share, evidence)))
+        yield f"rules.{name}", Guess(actions[0], f"{said}: {MEANINGS[name]}", actions[1:])
+        share = max(confirmed_share(each) for each in shares.values())
+        if max(max(each.values()) for each in shares.values()) > largest and not is_return:
+            evidence = f"{said}; see whether that is right before you confirm it"
+            confirmed.append((f"confirmed_drops.{name}", Guess(share, evidence, is_open=True)))
     yield from confirmed
 
 
-def _money(staged: Staged) -> float:
-    amounts = pq.read_table(staged.folder / "transactions.parquet", columns=["amount"])["amount"]
-    return float(pc.sum(amounts).as_py() or 0)
+def _said(drop: Drop, shares: Mapping[str, float]) -> str:
+    of_table = "" if drop.table == "transactions" else f" of {drop.table}"
+    return f"{drop.rows:,} rows{of_table}: {' and '.join(f'{share:.1%} of {what}' for what, share in shares.items())}"
+
+
+def _total(staged: Staged, table: str) -> dict[str, float]:
+    """Return the rows of a table and the money on them, those that rules drop included."""
+    drops = [drop for drop in staged.drops if drop.table == table]
+    rows = staged.rows.get(table, 0) + sum(drop.rows for drop in drops)
+    kept = 0.0
+    if table in staged.rows and "amount" in SPECS[table].columns:
+        amounts = pq.read_table(staged.folder / f"{table}.parquet", columns=["amount"])["amount"]
+        kept = float(pc.sum(amounts).as_py() or 0)
+    return {"rows": rows, "amount": kept + sum(drop.amount or 0 for drop in drops)}
 
 
 def _kept(lines: Lines) -> Iterator[tuple[str, Guess]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import ibis.expr.types as ir
@@ -14,10 +14,10 @@ from features.sources.guess.mapping import Guess
 from features.sources.guess.opened import ROW, Opened
 from features.sources.guess.times import ISO, ZONE, Days
 from features.sources.guess.words import score, tokens
+from features.tables.returns import CANCELLATION, EXCLUDE, RETURN, SALE
 
 NAMED = 0.5
 MOST_WORDS = 20  # of a column that are still statuses
-SALE, EXCLUDE, RETURN, CANCELLATION = "sale", "exclude", "return", "cancellation"
 KINDS: Mapping[str, str] = {
     SALE: "paid, complete, completed, processing, delivered, shipped, invoiced, closed, fulfilled, approved, success, "
     "successful, settled, captured, sent, dispatched, partially refunded, partially paid, authorized, confirmed, "
@@ -25,10 +25,11 @@ KINDS: Mapping[str, str] = {
     "pago, aprovado, entregue, enviado, concluido, faturado, pagado, entregado, completado, paye, payee, livre, "
     "livree, expedie, terminee, pagato, spedito, consegnato, betaald, verzonden, оплачен, доставлен, выполнен, "
     "결제완료, 배송완료, 구매확정, 支払済み, 発送済み, 已完成, 已付款, 已发货",
-    EXCLUDE: "cancelled, canceled, voided, void, failed, pending, on hold, unpaid, draft, expired, declined, rejected, "
-    "unavailable, test, abandoned, trash, error, created, checkout draft, pending payment, storniert, abgebrochen, "
-    "offen, unbezahlt, cancelado, cancelada, pendente, pendiente, anulado, annule, annulee, en attente, annullato, "
-    "geannuleerd, anulowane, отменен, 취소, 주문취소, 결제대기, キャンセル, 已取消, 待付款",
+    CANCELLATION: "cancelled, canceled, voided, void, storniert, abgebrochen, cancelado, cancelada, anulado, annule, "
+    "annulee, annullato, geannuleerd, anulowane, отменен, 취소, 주문취소, キャンセル, 已取消",
+    EXCLUDE: "failed, pending, on hold, unpaid, draft, expired, declined, rejected, unavailable, test, abandoned, "
+    "trash, error, created, checkout draft, pending payment, offen, unbezahlt, pendente, pendiente, en attente, "
+    "결제대기, 待付款",
     RETURN: "refunded, returned, return, refund, credit, gutschrift, ruckgabe, storno, devolucion, devolucao, retour, "
     "chargeback, charged back, erstattet, retourniert, retoure, devolvido, reembolsado, "
     "devuelto, rembourse, retournee, reso, rimborsato, возврат, 환불, 반품, 返品, 已退款, 退货",
@@ -62,19 +63,19 @@ class Status:
     ----------
     guesses : mapping of str to Guess
         status and columns.returned_at, within data.tables.transactions.
-    kept : mapping of str to Guess
-        Rules whose rows stay.
+    rules : mapping of str to Guess
+        What happens to rows of a rule.
     """
 
     guesses: Mapping[str, Guess]
-    kept: Mapping[str, Guess]
+    rules: Mapping[str, Guess]
 
 
 def kind_of(word: str) -> str | None:
     """Return what a status says about an order; None where it is not known.
 
     >>> kind_of("wc-completed"), kind_of("Storniert"), kind_of("partially_refunded"), kind_of("X7")
-    ('sale', 'exclude', 'sale', None)
+    ('sale', 'cancellation', 'sale', None)
     """
     said = tokens(word)
     return WORDS.get(said) or WORDS.get(said[1:]) or OF_EVENTS.get(said)  # behind a prefix such as wc-
@@ -91,7 +92,7 @@ def status_of(
             continue
         words = frequencies(opened, name, MOST_WORDS)
         kinds = {word: kind_of(word) for word in words}
-        if SALE in kinds.values() and {EXCLUDE, RETURN} & set(kinds.values()):
+        if SALE in kinds.values() and {EXCLUDE, RETURN, CANCELLATION} & set(kinds.values()):
             if facts[name].filled < opened.rows and _is_missing_from_orders(opened, name, typed):
                 kinds[""] = SALE
             return _status(opened, facts, name, words, kinds, engine, days), notes
@@ -110,7 +111,10 @@ def _status(
     engine: DuckDB,
     days: Days,
 ) -> Status:
-    by_kind = {kind: [word for word in kinds if (kinds[word] or SALE) == kind] for kind in (SALE, EXCLUDE, RETURN)}
+    by_kind = {
+        kind: [word for word in kinds if (kinds[word] or SALE) == kind]
+        for kind in (SALE, RETURN, CANCELLATION, EXCLUDE)
+    }
     unknown = [word for word, kind in kinds.items() if kind is None]
     evidence = f"rows: {', '.join(f'{word} {rows:,}' for word, rows in words.items())}"
     evidence += f"; not known, and taken for sales: {', '.join(unknown)}" if unknown else ""
@@ -119,20 +123,29 @@ def _status(
         evidence += "amounts are gross; a query may give them a minus, and rules.negative_amount keeps them as returns"
         by_kind[EXCLUDE] += by_kind.pop(RETURN)
         by_kind[RETURN] = []
-    back = _returned_at(opened, facts, name, [*by_kind[EXCLUDE], *by_kind[RETURN]], engine, days)
-    if back:
-        by_kind[CANCELLATION] = by_kind.pop(EXCLUDE)
     value = {"column": name} | {kind: listed for kind, listed in by_kind.items() if listed}
     guesses = {"status": Guess(value, evidence)}
-    if back:
-        guesses["columns.returned_at"] = Guess(back, "filled wherever the status is no sale")
-        return Status(guesses, {})
+    rules: dict[str, Guess] = {}
     if {tokens(word) for word in by_kind[EXCLUDE]} & OF_EVENTS.keys():
-        return Status(guesses, {"mixed_status": Guess("keep", "events: each row has its own")})
-    if not by_kind[RETURN]:
-        return Status(guesses, {})
-    said = f"no column has the day on which orders came back ({', '.join(by_kind[RETURN])}): they count as sold"
-    return Status(guesses, {"undated_return": Guess("keep", said, ("drop",))})
+        rules["mixed_status"] = Guess("keep", "events: each row has its own")
+    came_back = [*by_kind[RETURN], *by_kind[CANCELLATION]]
+    if came_back:
+        back = _returned_at(opened, facts, name, came_back, engine, days)
+        if back:
+            guesses["columns.returned_at"] = Guess(back, "filled wherever the status says that the order came back")
+        else:
+            rules["undated_return"] = undated(value)
+    return Status(guesses, rules)
+
+
+def undated(status: Mapping[str, Sequence[str]]) -> Guess:
+    """Return what happens to orders that came back on a day that no column has; asked where some were cancelled."""
+    words = [*status.get(RETURN, ()), *status.get(CANCELLATION, ())]
+    said = f"no column has the day on which orders came back ({', '.join(words)})"
+    if CANCELLATION not in status:
+        return Guess("keep", f"{said}: they count as sold", ("drop",))
+    evidence = f"{said}: drop leaves them out, also before a day on which nobody knew; keep counts them as sold"
+    return Guess("drop", evidence, ("keep",), is_open=True)
 
 
 def _is_missing_from_orders(opened: Opened, name: str, typed: ir.Table) -> bool:
