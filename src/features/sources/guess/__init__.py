@@ -88,7 +88,7 @@ def guess(
             draft.add(f"tables.returns.{key}", each)
         unused = [table.name for table in others if table is not refunds]
         further = [f"not read: {listing(unused)}: map what they say by hand, see docs/own-tables.md"] if unused else []
-        draft.notes += [*opened.notes, *further, *told, *lines.notes]
+        draft.notes += [*(note for table in tables for note in table.notes), *further, *told, *lines.notes]
         _finish(draft, lines, template, scratch, answer)
     finally:
         engine.connection.disconnect()

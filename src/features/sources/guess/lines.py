@@ -173,7 +173,7 @@ def check_long(opened: Opened) -> None:
         found=f"{len(months)} columns of months beside {listing(rest)}",
         hint="export the orders themselves; sums of months show no days between purchases. Where there is nothing "
         f"else, a query turns it round: sql: UNPIVOT (FROM {source}) ON COLUMNS(* EXCLUDE "
-        f"({', '.join(f'{name!r}' for name in rest)})) INTO NAME month VALUE amount".replace("'\"", '"'),
+        f"({', '.join(map(sql_name, rest))})) INTO NAME month VALUE amount",
     )
 
 
