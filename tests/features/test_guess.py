@@ -47,7 +47,8 @@ def open_keys(shop: str) -> dict[str, str]:
     """Return the keys with `???`, and the guesses beside them."""
     keys: dict[str, str] = {}
     above: list[str] = []
-    for line in Path(f"conf/data/{shop}.yaml").read_text().splitlines():
+    text = re.sub(r"\n +# ", " ", Path(f"conf/data/{shop}.yaml").read_text())  # comments of several lines
+    for line in text.splitlines():
         said = re.match(r"( *)(\w+):(?: (\?\?\?))?(?: +# guess: ([^;]+))?", line)
         if said:
             above[len(said[1]) // 2 :] = [said[2]]
