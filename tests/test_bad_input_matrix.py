@@ -410,7 +410,7 @@ def test_of_the_users_files(
 # Files as other shops export them: what is refused, and what becomes of it when the hint is followed to the end
 
 ORDERS = {"order_id": "order", "customer_id": "customer", "timestamp": "date", "amount": "total"}
-HINTED = re.compile(r"\+?data\.[a-z_.]+=(?:'[^']*'|\[[^\]]*\]|[^\s;]+)")
+HINTED = re.compile(r"\+*data\.[a-z_.]+=(?:'[^']*'|\[[^\]]*\]|[^\s;]+)")
 
 
 def exported(**columns: str) -> str:
@@ -424,7 +424,13 @@ def exported(**columns: str) -> str:
 
 EXPORTS = [
     ("two-digit years", "1,A,05-03-21,10\n2,B,17-03-21,20\n3,A,28-11-21,30", {}, ["'05-03-21'", "%d-%m-%y"], "60"),
-    ("words for zones", "1,A,2020-04-24 03:30:00 CST,10\n2,B,2020-04-26 03:30:00 CST,9", {}, ["CST"], None),
+    (
+        "words for zones",
+        "1,A,2020-04-24 03:30:00 CST,10\n2,B,2020-04-26 03:30:00 CST,9",
+        {},
+        ["CST", "America/Chicago or ", "Asia/Shanghai"],
+        "19",
+    ),
     (
         "customers on first lines only",
         "1,A,2021-01-05,10\n2,,2021-01-05,20\n2,,2021-01-05,30\n3,B,2021-02-05,5",
@@ -440,11 +446,17 @@ EXPORTS = [
     ("thousands marks", '1,A,2021-03-01,"1,234.50"\n2,B,2021-03-02,3', {}, ["'1,234.50'", "thousands="], "1,238"),
     ("currency signs", "1,A,2021-03-01,$10.50\n2,B,2021-03-02,$3", {}, ["'$10.50'", "currency_sign="], "14"),
     ("accounting", "1,A,2021-03-01,10\n2,B,2021-03-02,(5)\n3,B,2021-03-03,7", {}, ["'(5)'", "accounting=true"], "17"),
-    ("money rounded", "1,A,2021-03-01,3.33333\n2,B,2021-03-02,3", {}, ["'3.33333'", "not rounded unasked"], None),
+    ("money rounded", "1,A,2021-03-01,3.33333\n2,B,2021-03-02,3", {}, ["'3.33333'", "not rounded unasked"], "6"),
     ("numbers that restart", "1,A,2021-01-05,10\n1,B,2021-01-06,5", {}, ["several customers", "order_key="], "15"),
     ("orders of two days", "1,A,2021-01-05,10\n1,A,2021-01-06,5\n2,B,2021-01-06,5", {}, ["several days"], "20"),
     ("lines twice", "1,A,2021-01-05,10\n1,A,2021-01-05,10\n2,B,2021-01-06,5", {}, ["duplicate_rows"], "15"),
-    ("the year 2199", "1,A,2021-01-05,10\n2,B,2199-01-06,5", {}, ["dates that cannot be right", "2199"], None),
+    (
+        "the year 2199",
+        "1,A,2021-01-05,4\n2,B,2021-01-06,6\n3,B,2199-01-06,5",
+        {},
+        ["dates that cannot be right", "2199"],
+        "10",
+    ),
     ("another encoding", "1,Caf\xe9,2021-01-05,10\n2,B,2021-01-06,5", {}, ["not encoded in UTF-8", "cp1252"], "15"),
     ("lines above the header", "a report\nof 2021", {}, ["does not have the columns"], None),
 ]
@@ -492,6 +504,43 @@ def test_of_exports_and_their_hints(
     else:
         pytest.fail(message)
     assert re.search(rf"amount +{amount} +EUR", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("data.timezone=GMT+2", ["data.timezone=Europe/", "Etc/GMT-2; the last one has no summer time"]),
+        ("data.timezone=UTC-5", ["America/", "Etc/GMT+5"]),
+        ("data.timezone=UTC+05:30", ["data.timezone=Asia/Colombo", "Asia/Kolkata"]),
+        ("data.timezone=KST", ["data.timezone=Asia/Seoul"]),
+        ("data.timezone=berlin", ["data.timezone=Europe/Berlin"]),
+        ("data.currency=eur", ["data.currency=EUR"]),
+        ("data.currency=euros", ["data.currency=EUR"]),
+        ("'data.currency=\"£\"'", ["data.currency=GBP"]),
+        ("'data.shop=My Shop'", ["data.shop=my_shop"]),
+        ("data.tables.transactions.encoding=ansi", ["data.tables.transactions.encoding=cp1252"]),
+        ("data.tables.transactions.encoding=Windows-ANSI", ["data.tables.transactions.encoding=cp1252"]),
+        ("data.tables.transactions.encoding=uft8", ["did you mean", "utf8"]),
+        ("data.tables.transactions.delimiter=tabb", ["did you mean 'tab'"]),
+        ("data.tables.transactions.path=x.xls", ["before 2007", "save it as .xlsx"]),
+    ],
+)
+def test_of_names_that_mean_something(
+    refused: Refused, capsys: pytest.CaptureFixture[str], working_folder: Path, override: str, words: list[str]
+) -> None:
+    """Suggest what a name means; the first suggestion that can be typed is accepted."""
+    for name in ("x.csv", "x.xls"):
+        (working_folder / name).write_text("order,customer,date,total\n1,A,2021-01-05,10\n2,B,2021-01-06,5\n")
+    command = f"data {exported()} {override}"
+    message = refused(command, *words)
+    typed = HINTED.search(message[message.index("next:") :])
+    if typed:
+        assert run(shlex.split(f"{command} {typed[0]}")) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("effect", ["nan", "-1", "inf"])
+def test_of_an_effect_that_is_none(refused: Refused, staged: Path, effect: str) -> None:
+    refused(f"tune {CDNOW} task.min_effect={effect}", "min_effect is out of range", "at least 0")
 
 
 def test_of_values_that_yaml_changes(refused: Refused, working_folder: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import ibis
 
 from features.engines import Engine
+from features.sanity import Facts, Finding, run_checks
 from features.sources.joins import Join
 from features.sources.raw import Drop
 from features.sources.staged import Staged
@@ -79,6 +81,8 @@ class Profile:
         What was decided and changed in reading.
     joins : tuple of Join
         The tables that meet, and how many of their keys match.
+    findings : tuple of Finding
+        What does not look like customers, goods and days.
     """
 
     shop: str
@@ -100,9 +104,10 @@ class Profile:
     drops: tuple[Drop, ...]
     notes: tuple[str, ...]
     joins: tuple[Join, ...]
+    findings: tuple[Finding, ...]
 
 
-def profile(staged: Staged, tables: Tables, engine: Engine) -> Profile:
+def profile(staged: Staged, tables: Tables, engine: Engine, config: Mapping[str, Any]) -> Profile:
     """Count what a staged shop holds.
 
     Parameters
@@ -113,6 +118,8 @@ def profile(staged: Staged, tables: Tables, engine: Engine) -> Profile:
         `staged.open(engine)`.
     engine : Engine
         Computes the figures.
+    config : mapping
+        One of conf/data/, as a plain dictionary: the one that was staged.
     """
     lines = tables.transactions
     per_customer = lines.group_by("customer_id").aggregate(
@@ -151,6 +158,7 @@ def profile(staged: Staged, tables: Tables, engine: Engine) -> Profile:
         drops=staged.drops,
         notes=staged.notes,
         joins=staged.joins,
+        findings=run_checks(Facts(staged, tables, engine, config)),
     )
 
 
@@ -232,11 +240,21 @@ def profile_text(profile: Profile, needs: Mapping[str, Iterable[str]] | None = N
             lines += [f"  {join.column:<16} {join.left}", f"  {'':<16} {join.right}"]
     if profile.notes:
         lines += ["", "as read", *(f"  {note}" for note in profile.notes)]
+    lines += ["", "worth a look", *(_finding(finding) for finding in profile.findings)]
+    lines += [] if profile.findings else ["  nothing"]
     if needs:
         lines += ["", "tasks"]
         for task, missing in missing_tables(needs, profile.rows).items():
             lines.append(f"  {task:<16} {'has the tables it needs' if not missing else 'lacks ' + ', '.join(missing)}")
     return "\n".join(lines)
+
+
+def _finding(finding: Finding) -> str:
+    texts = [f"  {finding.check}: {finding.text}"]
+    for number, line in enumerate(finding.lines):
+        first, *more = line.splitlines()
+        texts += [f"    {'or' if number else 'write':<5} {first}", *(f"          {each}" for each in more)]
+    return "\n".join(texts)
 
 
 def _given_back(profile: Profile) -> Iterator[str]:

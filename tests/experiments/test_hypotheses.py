@@ -88,7 +88,7 @@ class Simulated:
         tables = {}
         for table, frame in frames.items():
             if table not in without:
-                schema = SPECS[table].schema
+                schema = SPECS[table].undated_schema
                 frame = frame.reindex(columns=list(schema.names)).astype(object)
                 path = self.folder / f"{table}{self.n}.parquet"
                 pq.write_table(pa.Table.from_pandas(frame.where(frame.notna(), None), schema=schema.to_pyarrow()), path)

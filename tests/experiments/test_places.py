@@ -6,6 +6,8 @@ import mlflow
 import pytest
 
 from experiments.commands.main import run
+from experiments.tracking.packaging import synthetic_rows
+from workplace import QUICK
 
 
 @pytest.mark.parametrize("name", ["my shop", "a%20b", "ü#1 [x]"])
@@ -23,3 +25,27 @@ def test_a_command_keeps_its_files_in_the_folder_it_was_started_in(
     assert list(here.glob(f"mlruns/*/{found.info.run_id}/artifacts/*"))
     assert list(here.glob("mlruns/*/models/*/artifacts/MLmodel"))
     assert {path.suffix for path in (here / ".locks").iterdir()} == {".lock"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a%20b", "ü#1 [x]"])
+def test_all_commands_keep_their_files_in_the_folder_they_were_started_in(
+    tmp_path, finished_run, monkeypatch, name, quick_composition
+):
+    here = tmp_path / "parent" / name
+    here.mkdir(parents=True)
+    shutil.copytree(finished_run[0] / ".cache", here / ".cache")
+    monkeypatch.chdir(here)
+    for command in (
+        ["tune", *QUICK, "tuning.n_trials=5"],
+        ["promote", *QUICK],
+        ["score", *QUICK],
+        ["report", *QUICK, "report.sections=[verdicts]"],
+    ):
+        assert run(command) == 0, command
+        assert [path.name for path in here.parent.iterdir()] == [name]
+    assert list(here.glob("outputs/*"))
+    model = mlflow.pyfunc.load_model("models:/cdnow-clv@champion")  # as a server does
+    names = model.metadata.get_input_schema().input_names()
+    assert len(model.predict(synthetic_rows(names))) == 2
+    assert [path.name for path in here.parent.iterdir()] == [name]

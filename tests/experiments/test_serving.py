@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,10 +63,9 @@ def server(folder: Path, *command: str, answers: str) -> Iterator[str]:
         log.close()
 
 
-def post(address: str, body: Any) -> tuple[int, dict[str, Any]]:
-    request = urllib.request.Request(
-        f"{address}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
+def post(address: str, body: Any, kind: str = "application/json") -> tuple[int, dict[str, Any]]:
+    text = body if isinstance(body, str) else json.dumps(body)
+    request = urllib.request.Request(f"{address}/invocations", text.encode(), {"Content-Type": kind})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.status, json.loads(answer.read())
@@ -119,6 +118,49 @@ def test_served_model_names_a_missing_null_or_mistyped_value(
         assert status == 400, answer
         assert "monetary_value" in answer["message"]
         assert "recency" not in answer["message"]
+
+
+def lines_of(*rows: Mapping[str, Any]) -> str:
+    """Write rows as CSV."""
+    return "\n".join([",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)])
+
+
+def test_served_model_answers_csv_as_it_answers_json(served: tuple[str, list[str]]) -> None:
+    address, features = served
+    row = {name: 1.0 for name in features} | {"frequency": 2, "recency": 30, "T": 60.5}
+    status, answer = post(address, lines_of({"customer_id": "0042", **row}), "text/csv")
+    assert (status, answer) == post(address, {"dataframe_records": [row]})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda row: row | {"monetary_value": "abc"}, ["monetary_value", "'abc'", "row 0"]),
+        (lambda row: row | {"monetary_value": "true"}, ["monetary_value", "'true'"]),
+        (lambda row: row | {"monetary_value": ""}, ["monetary_value", "missing"]),
+        (lambda row: row | {"monetary_value": -1}, ["monetary_value must be at least 0", "-1"]),
+        (lambda row: row | {"recency": 61}, ["recency must be at most T", "61", "60.5"]),
+        (lambda row: row | {"frequency": 0, "recency": 9}, ["recency must be 0 where frequency is 0", "9"]),
+        (lambda row: row | {"monetary_value": "1,7"}, ["values", "columns", "row 0"]),
+    ],
+)
+def test_served_model_names_a_value_of_csv_that_cannot_be(
+    served: tuple[str, list[str]], change: Callable[[dict[str, Any]], dict[str, Any]], words: list[str]
+) -> None:
+    address, features = served
+    row = {name: 1.0 for name in features} | {"frequency": 2, "recency": 30, "T": 60.5}
+    status, answer = post(address, lines_of(change(row)), "text/csv")
+    assert status == 400, answer
+    assert not [word for word in words if word not in answer["message"]], answer
+    assert "Traceback" not in str(answer)
+    assert "/" not in str(answer)
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"inputs": [' + "9" * 10**6 + "]}", "", '{"dataframe_records": []}'])
+def test_served_model_answers_hostile_requests_with_400(served: tuple[str, list[str]], body: str) -> None:
+    status, answer = post(served[0], body)
+    assert status == 400, answer
+    assert "/" not in str(answer)
 
 
 @pytest.mark.slow

@@ -79,7 +79,7 @@ def test_chains_of_any_length_lead_to_their_last_customer(shop, engine):
     assert column(staged, "transactions", "customer_id", "order_id") == ["A", "A", "A", "B", "C", "C"]
     assert set(column(staged, "identities", "customer_id", "id")) == {"A", "C"}
     assert staged.customers == 3
-    text = profile_text(profile(staged, staged.open(engine), engine))
+    text = profile_text(profile(staged, staged.open(engine), engine, shop.config))
     assert "transactions: 6 ids are 3 customers by identities" in text
 
 

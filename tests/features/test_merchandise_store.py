@@ -110,7 +110,7 @@ class TestPublishedFigures:
         assert discounted - sold == {"Notebooks"}
 
     def test_half_buy_on_one_day_only_most_of_them_in_several_transactions(self, real, engine):
-        found = profile(real, real.open(engine), engine)
+        found = profile(real, real.open(engine), engine, {})
         assert (found.customers, found.repeat_customers, found.left_truncated_customers) == (1_468, 734, 215)
         customers = duckdb.sql(
             'SELECT count(DISTINCT "timestamp") AS days, count(DISTINCT order_id) AS orders '

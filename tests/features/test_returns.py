@@ -12,6 +12,7 @@ from simulated import END, START, engine, open_shop, simulate
 
 from features import outcomes
 from features.definitions import feature_hashes
+from features.errors import InputError
 from features.families import FAMILIES, Family, feature_families, purchases
 from features.grains import CUSTOMER, CUSTOMER_PRODUCT
 from features.leakage import descriptive
@@ -173,20 +174,21 @@ def ledger(tmp_path):
     return lines
 
 
-def staged(lines, folder):
+PAID = {"column": "status", "sale": ["paid"], "return": ["refunded"]}
+COLUMNS = {"order_id": "order", "customer_id": "customer", "timestamp": "time", "product_id": "product"}
+COLUMNS |= {"quantity": "quantity", "unit_price": "price", "returned_at": "back"}
+
+
+def staged(lines, folder, *, status=PAID, rules=None, product=True, refunds=None, confirmed=None):
     """Stage lines of a file, as a user maps them."""
     folder.mkdir()
     lines.to_csv(folder / "x.csv", index=False)
     config = data_config("files", shop="s", currency="EUR", timezone="Europe/Berlin", path=str(folder))
-    config["tables"]["transactions"] |= {
-        "path": "x.csv",
-        "status": {"column": "status", "sale": ["paid"], "return": ["refunded"]},
-        "columns": {
-            **{"order_id": "order", "customer_id": "customer", "timestamp": "time", "product_id": "product"},
-            **{"quantity": "quantity", "unit_price": "price", "returned_at": "back"},
-        },
-    }
-    config["rules"] |= {"negative_quantity": "return", "duplicate_rows": "keep"}
+    columns = COLUMNS if product else {name: source for name, source in COLUMNS.items() if name != "product_id"}
+    config["tables"]["transactions"] |= {"path": "x.csv", "status": status, "columns": columns}
+    config["tables"]["returns"] = refunds
+    config["rules"] |= {"negative_quantity": "return", "duplicate_rows": "keep"} | (rules or {})
+    config["confirmed_drops"] = confirmed
     return stage(config, folder / "cache")
 
 
@@ -236,3 +238,59 @@ def test_a_shop_without_returns_has_gross_spend_whatever_is_asked(shops):
     bare = shops[NET].with_tables(returns=None)
     assert (bare.spend, bare.nets_returns) == (GROSS, False)
     assert shops[NET].as_of(CUTOFFS[2]).between(START, CUTOFFS[1]).nets_returns
+
+
+ORDERS = pd.DataFrame(
+    {
+        "order": ["o1", "o1", "o2", "o3"],
+        "customer": ["ann", "ann", "bob", "cy"],
+        "time": [pd.Timestamp(START + timedelta(days=n)) for n in (0, 0, 1, 2)],
+        "quantity": 1,
+        "price": [10, 20, 40, 80],
+        "back": [pd.Timestamp(START + timedelta(days=3)), None, None, None],
+        "status": ["back", "", "ok", "ok"],
+    }
+)
+BACK = {"column": "status", "sale": ["ok"], "return": ["back"]}
+
+
+@pytest.mark.parametrize(
+    ("status", "rules", "amount"),
+    [
+        (None, {}, 10),
+        (BACK, {}, 30),
+        (BACK | {"sale": ["", "ok"]}, {"mixed_status": "keep"}, 10),
+        ({"column": "status", "sale": ["ok"], "return": ["back", ""]}, {}, 30),
+    ],
+    ids=["no status", "of the order", "of the line", "both lines came back"],
+)
+def test_lines_come_back_by_their_own_status_or_by_the_order_s(status, rules, amount, tmp_path, on):
+    found = staged(ORDERS, tmp_path / "shop", status=status, rules=rules, product=False).open(engine(tmp_path))
+    assert found["returns"].amount.sum().execute() == amount
+
+
+def test_a_status_of_nothing_beside_another_stops(tmp_path):
+    with pytest.raises(InputError, match="mixed_status"):
+        staged(ORDERS, tmp_path / "shop", status=BACK | {"sale": ["", "ok"]}, product=False)
+
+
+@pytest.mark.parametrize("status", ["exclude", "return"])
+def test_a_refund_of_an_order_that_is_no_sale_is_left_out_and_counted(status, tmp_path, on):
+    """The order is left out, or came back by its status: its refund would take money off that is not there."""
+    folder = tmp_path / "shop"
+    refunds = pd.DataFrame({"order": ["o1", "o3"], "date": START + timedelta(days=9), "refund": [30, 7]})
+    refunds.to_csv(tmp_path / "refunds.csv", index=False)
+    columns = {"order_id": "order", "returned_at": "date", "amount": "refund"}
+    found = staged(
+        ORDERS,
+        folder,
+        status={"column": "status", "sale": ["ok"], status: ["back"]},
+        product=False,
+        refunds={"path": str(tmp_path / "refunds.csv"), "columns": columns},
+        confirmed={"refund_of_no_sale": 0.9, "excluded_status": 0.5},
+    )
+    tables = found.open(engine(tmp_path))
+    net = tables.transactions.amount.sum().execute() - tables["returns"].amount.sum().execute()
+    assert net == 40 + 80 - 7
+    drops = {drop.rule: (drop.rows, drop.amount) for drop in found.drops if drop.table == "returns"}
+    assert drops["refund_of_no_sale"] == (1, 30.0)

@@ -67,7 +67,7 @@ class TestCompleteJourney:
             assert table.schema() == SPECS[name].undated_schema, name
 
     def test_profile_reports_what_tasks_lack(self, complete_journey, engine):
-        found = profile(complete_journey, complete_journey.open(engine), engine)
+        found = profile(complete_journey, complete_journey.open(engine), engine, {})
         assert (found.days, found.orders, found.repeat_customers) == (365, 155_848, 2_435)
         assert found.left_truncated_customers == 1_983  # first seen in January
         assert found.absent == (

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -73,6 +74,13 @@ class Task(ABC):
         if self.horizon_days < 1:
             raise InputError(
                 "horizon_days is out of range", where="task.horizon_days", expected=">= 1", found=str(self.horizon_days)
+            )
+        if not 0 <= self.min_effect < inf:
+            raise InputError(
+                "min_effect is out of range",
+                where="task.min_effect",
+                expected="a finite number, at least 0",
+                found=str(self.min_effect),
             )
         self._check_names()
         metrics = self.metrics()

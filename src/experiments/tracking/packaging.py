@@ -18,6 +18,7 @@ from mlflow.types import ColSpec, DataType, Schema
 
 from experiments.models.base import Model, dump
 from features.errors import InputError
+from features.families.registry import FAMILIES, feature_ranges
 
 SOURCE = Path(__file__).resolve().parents[2]
 CODE = [SOURCE / "experiments", SOURCE / "features"]
@@ -98,7 +99,7 @@ def log_model(run_id: str, model: Model, features: Sequence[str], outputs: Seque
             name="model",
             python_model=str(Path(__file__).with_name("served.py")),
             artifacts={"model": str(text)},
-            model_config={"features": list(features), "outputs": list(outputs)},
+            model_config={"features": list(features), "outputs": list(outputs), "limits": limits_of(features)},
             code_paths=[str(path) for path in CODE],
             signature=signature,
             input_example=synthetic_rows(features),
@@ -109,8 +110,21 @@ def log_model(run_id: str, model: Model, features: Sequence[str], outputs: Seque
     return info.model_uri
 
 
+def limits_of(features: Sequence[str]) -> dict[str, object]:
+    """Return the values that features can have, as their families declare them (`requests.Limits`)."""
+    return {
+        "ranges": {name: list(bounds) for name, bounds in feature_ranges(features).items()},
+        "at_most": [list(pair) for family in FAMILIES.values() for pair in family.at_most if {*pair} <= {*features}],
+        "zero_with": [
+            list(pair) for family in FAMILIES.values() for pair in family.zero_with if {*pair} <= {*features}
+        ],
+    }
+
+
 def synthetic_rows(features: Sequence[str]) -> pd.DataFrame:
-    """Return two synthetic rows of features: consistent purchase histories, and 1 and 2 in other columns."""
-    rows = pd.DataFrame({name: [1.0, 2.0] for name in features})
+    """Return two synthetic rows of features: consistent purchase histories, and 1 and 2 or less in other columns."""
+    highest = {name: high for name, (_, high) in feature_ranges(features).items() if high is not None}
+    rows = pd.DataFrame({name: [1.0, min(2.0, float(highest.get(name, 2)))] for name in features})
     known = {"frequency": [0.0, 3.0], "recency": [0.0, 60.0], "T": [40.0, 90.0], "monetary_value": [0.0, 25.0]}
+    known["days_since_last_purchase"] = [40.0, 30.0]
     return rows.assign(**{name: values for name, values in known.items() if name in features})

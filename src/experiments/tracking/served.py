@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
 
 from experiments.models.base import load
+from experiments.tracking.requests import Limits, RequestError, read_rows
+
+JSON, CSV = "application/json", "text/csv"
 
 
 class ServedModel(PythonModel):
@@ -28,7 +32,7 @@ class ServedModel(PythonModel):
         self.features: list[str] = list(context.model_config["features"])
         self.outputs: list[str] = list(context.model_config["outputs"])
         self.model = load(Path(context.artifacts["model"]).read_text())
-        check_requests(self.features)
+        read_strictly(self.features, Limits(**context.model_config.get("limits", {"ranges": {}})))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         X = model_input[self.features]
@@ -43,53 +47,31 @@ def invalid(message: str) -> MlflowException:
     return MlflowException(message, error_code=INVALID_PARAMETER_VALUE)
 
 
-def check_requests(features: Sequence[str]) -> None:
-    """Make the scoring server check JSON rows of these features before it casts them.
+def read_strictly(features: Sequence[str], limits: Limits) -> None:
+    """Make the scoring server read the rows of these features by `requests.read_rows`, before its own reader.
 
-    MLflow casts JSON to the signature's types before a model sees it: "3" becomes 3.0 and true 1.0. There is no hook
-    before the cast, so this wraps the function that reads all four JSON forms, for rows of these features only. Outside
-    the scoring server it does nothing.
+    MLflow casts to the signature's types before a model sees a request: "3" becomes 3.0, true 1.0, and a value too many
+    in a CSV row moves all columns. There is no hook before that, so this wraps the function that answers all requests,
+    for models of these features only. Outside the scoring server it does nothing.
     """
     server = sys.modules.get("mlflow.pyfunc.scoring_server")
     if server is None:
         return
-    read = getattr(server.infer_and_parse_data, "__wrapped__", server.infer_and_parse_data)
+    answer = getattr(server.invocations, "__wrapped__", server.invocations)
 
-    @functools.wraps(read)
-    def checked(data: Mapping[str, Any], schema: Any = None) -> Any:
-        if schema is not None and schema.has_input_names() and set(schema.input_names()) == set(features):
-            check_rows(data, features)
-        return read(data, schema)
+    @functools.wraps(answer)
+    def checked(data: bytes, content_type: str | None, model: Any, schema: Any) -> Any:
+        kind = (content_type or JSON).strip().lower()
+        if not kind.startswith((JSON, CSV)) or schema is None or set(schema.input_names()) != set(features):
+            return answer(data, kind, model, schema)
+        try:
+            rows = read_rows(data, kind, features, limits)
+        except RequestError as error:
+            raise invalid(str(error)) from None
+        body = json.dumps({"dataframe_split": rows.to_dict("split", index=False)})
+        return answer(body, JSON, model, schema)
 
-    server.infer_and_parse_data = checked
-
-
-def check_rows(data: Mapping[str, Any], features: Sequence[str]) -> None:
-    """Check that every feature of JSON rows is a number, and neither missing nor null.
-
-    Parameters
-    ----------
-    data : mapping
-        A decoded request: `dataframe_split`, `dataframe_records`, `instances` or `inputs`. MLflow itself rejects other
-        requests.
-    """
-    try:
-        (content,) = data.values()
-        if isinstance(content, dict) and "dataframe_split" not in data:
-            content = {name: value if isinstance(value, list) else [value] for name, value in content.items()}
-        rows = (
-            pd.DataFrame(**content, dtype=object) if "dataframe_split" in data else pd.DataFrame(content, dtype=object)
-        )
-    except (TypeError, ValueError):
-        return
-    missing = [name for name in features if name not in rows]
-    if missing:
-        raise invalid(f"missing: {', '.join(missing)}")
-    for name in features:
-        for row, value in enumerate(rows[name]):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < sys.float_info.max:
-                shown = "null or missing" if value is None or value != value else repr(value)
-                raise invalid(f"{name} must be a number, but is {shown} in row {row}")
+    server.invocations = checked
 
 
 set_model(ServedModel())

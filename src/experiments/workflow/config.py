@@ -84,6 +84,8 @@ class TuningConfig:
     pruner: dict[str, Any]
 
     def __post_init__(self) -> None:
+        for name in ("n_trials", "seed", "workers", "heartbeat_interval", "grace_period"):
+            check_type(getattr(self, name), "int", f"tuning.{name}")
         _in_range("tuning.workers", self.workers, "at least 1", self.workers >= 1)
         _in_range("tuning.heartbeat_interval", self.heartbeat_interval, "at least 1", self.heartbeat_interval >= 1)
         _in_range(

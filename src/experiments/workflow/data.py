@@ -19,7 +19,7 @@ FIRST_ROWS = 10
 def profile(session: Session) -> Profile:
     """Stage the shop's tables where that was not done before, and count what they hold."""
     shop = session.shop
-    return data_profile.profile(shop.staged, shop.tables, shop.engine)
+    return data_profile.profile(shop.staged, shop.tables, shop.engine, session.config.data)
 
 
 def profile_text(profile: Profile) -> str:

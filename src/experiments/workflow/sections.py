@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -117,6 +119,23 @@ def _written(writer: Writer, material: object) -> Section | None:
 
 
 def _modules(room: ModuleType) -> Iterator[ModuleType]:
+    """Import the modules of sections.
+
+    Raises
+    ------
+    InputError
+        If a folder has one and is not a package, so that Python would not find it.
+    """
+    for path in room.__path__:
+        for file in sorted(Path(path).rglob(f"*{SUFFIX}.py")):
+            if not file.with_name("__init__.py").exists():
+                raise InputError(
+                    f"the report section in {file.parent} is not found",
+                    where=str(file),
+                    expected="__init__.py beside it",
+                    found="none",
+                    hint=f"touch {shlex.quote(str(file.with_name('__init__.py')))}",
+                )
     for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
         if module.name.endswith(SUFFIX):
             yield importlib.import_module(module.name)

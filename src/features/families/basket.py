@@ -67,6 +67,7 @@ def basket(past: Tables) -> ir.Table:
 
 @family(
     needs=("transactions", "products"),
+    ranges={"category_concentration": (0, 1)},
     features={
         "distinct_categories": "distinct categories bought; 0 where categories are unknown",
         "distinct_departments": "distinct departments bought; 0 where departments are unknown",

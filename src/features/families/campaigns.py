@@ -27,6 +27,7 @@ RECENT_DAYS = 91
         "days_since_last_response": f"days to cutoff - 1 day, at most {LONG_AGO_DAYS}; {LONG_AGO_DAYS} for never",
     },
     fallbacks={"days_since_last_contact": LONG_AGO_DAYS, "days_since_last_response": LONG_AGO_DAYS},
+    ranges={"days_since_last_contact": (0, LONG_AGO_DAYS), "days_since_last_response": (0, LONG_AGO_DAYS)},
 )
 def campaigns(past: Tables) -> ir.Table:
     """Count contacts and responses; a campaign's end is known from its start."""

@@ -33,6 +33,11 @@ _BANDS = {
         "is_female": "1 female, 0 not; -1 for unknown",
     },
     fallbacks={name: UNKNOWN for name in (*_BANDS, *_STATEMENTS)},
+    ranges={
+        "profile_known": (0, 1),
+        **dict.fromkeys(_BANDS, (UNKNOWN, None)),
+        **dict.fromkeys(_STATEMENTS, (UNKNOWN, 1)),
+    },
     undated=True,
 )
 def profile(past: Tables) -> ir.Table:

@@ -15,6 +15,7 @@ from features.grains import CUSTOMER, Grain
 from features.tables import Tables
 
 Build = Callable[[Tables], ir.Table]
+Range = tuple[float | None, float | None]
 LONG_AGO_DAYS = 365  # the same at every cutoff, so that "never" does not depend on how far the data goes back
 
 
@@ -41,6 +42,13 @@ class Family:
         Has a row for each row of its grain and no other, so that `Grain.rows` need not be asked.
     grain : Grain
         Rows that the features are of. Finer grains, whose key holds this one's, get them by it.
+    ranges : mapping of str to pair
+        Feature -> its least and its greatest value, None where there is no bound. Of features that are not named here,
+        shares (`_share`) lie in [0, 1], and others are at least 0.
+    at_most : tuple of pairs of str
+        The first feature is at most the second.
+    zero_with : tuple of pairs of str
+        The second feature is 0 where the first is.
     """
 
     name: str
@@ -51,6 +59,13 @@ class Family:
     undated: bool = False
     complete: bool = False
     grain: Grain = CUSTOMER
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    at_most: tuple[tuple[str, str], ...] = ()
+    zero_with: tuple[tuple[str, str], ...] = ()
+
+    def range_of(self, feature: str) -> Range:
+        """Return the least and the greatest value of a feature."""
+        return self.ranges.get(feature, (0, 1) if feature.endswith("_share") else (0, None))
 
     def covers(self, grain: Grain) -> bool:
         """Tell whether the family has exactly the rows of the grain."""
@@ -123,6 +138,9 @@ def family(
     fallbacks: Mapping[str, float] | None = None,
     undated: bool = False,
     complete: bool = False,
+    ranges: Mapping[str, Range] | None = None,
+    at_most: tuple[tuple[str, str], ...] = (),
+    zero_with: tuple[tuple[str, str], ...] = (),
 ) -> Callable[[Build], Build]:
     """Register a function as a family of features (see `Family`)."""
 
@@ -131,7 +149,9 @@ def family(
         if taken:
             raise ValueError(f"features registered twice: {listing(sorted(taken))}")
         name = build.__name__
-        FAMILIES[name] = Family(name, needs, features, build, fallbacks or {}, undated, complete, grain)
+        FAMILIES[name] = Family(
+            name, needs, features, build, fallbacks or {}, undated, complete, grain, ranges or {}, at_most, zero_with
+        )
         return build
 
     return register
@@ -210,6 +230,22 @@ def feature_meanings(names: Iterable[str]) -> dict[str, str]:
         for feature in chosen
     }
     return {name: meanings[name] for name in names}
+
+
+def feature_ranges(names: Iterable[str]) -> dict[str, Range]:
+    """Return the least and the greatest value of each feature that a family has.
+
+    >>> feature_ranges(["recency", "weekend_share", "store_share.330", "age_band_start"])
+    {'recency': (0, None), 'weekend_share': (0, 1), 'store_share.330': (0, 1), 'age_band_start': (-1, None)}
+    """
+    families = feature_families()
+    found: dict[str, Range] = {}
+    for name in names:
+        if name in families:
+            found[name] = families[name].range_of(name)
+        elif name.partition(".")[0] in PARAMETRISED:
+            found[name] = (0, 1)
+    return found
 
 
 def last_day(past: Tables) -> date:

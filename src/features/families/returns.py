@@ -17,6 +17,7 @@ from features.tables import Tables
         "days_since_last_return": f"days to cutoff - 1 day, at most {LONG_AGO_DAYS}; {LONG_AGO_DAYS} for never",
     },
     fallbacks={"days_since_last_return": LONG_AGO_DAYS},
+    ranges={"days_since_last_return": (0, LONG_AGO_DAYS)},
 )
 def returns(past: Tables) -> ir.Table:
     """Compute what came back before the cutoff; a return without a known sale counts in no share of orders.

@@ -15,6 +15,9 @@ from features.tables import Tables
 @family(
     needs=("transactions",),
     complete=True,
+    ranges={"left_truncated": (0, 1)},
+    at_most=(("recency", "T"), ("frequency", "recency"), ("days_since_last_purchase", "T")),
+    zero_with=(("frequency", "recency"), ("frequency", "monetary_value")),
     features={
         "frequency": "purchase days - 1",
         "recency": "days from the first to the last purchase day; 0 for one purchase day",

@@ -17,6 +17,13 @@ SATURDAY = 5  # Monday is 0
 @family(
     needs=("transactions",),
     complete=True,
+    ranges={
+        "orders": (1, None),
+        "orders_per_purchase_day": (1, None),
+        "purchase_day_rate": (0, 1),
+        "order_hour_mean": (0, 23),
+    },
+    at_most=(("purchase_days_last_28_days", "purchase_days_last_91_days"),),
     features={
         "orders": "orders before the cutoff",
         "orders_per_purchase_day": "orders / purchase days, at least 1",

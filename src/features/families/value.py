@@ -13,11 +13,21 @@ from features.tables import Tables
 
 RECENT_DAYS, LONG_DAYS = 28, 91
 SPEND_WINDOWS_DAYS = (7, RECENT_DAYS, LONG_DAYS)
+NET = (  # below 0 where more came back in the days than was bought
+    "total_spend",
+    *(f"spend_last_{n}_days" for n in SPEND_WINDOWS_DAYS),
+    "total_spend_rate",
+    "lifetime_spend_rate",
+    "last_28_days_spend_rate",
+    "last_91_days_spend_rate",
+    "spend_trend",
+)
 
 
 @family(
     needs=("transactions",),
     complete=True,
+    ranges=dict.fromkeys(NET, (None, None)),
     features={
         "total_spend": "spend before the cutoff",
         "average_order_value": "mean value of all orders",

@@ -16,6 +16,16 @@ RAW_PREFIX = "raw."  # of the columns that hold a source's own values beside the
 
 
 @dataclass(frozen=True)
+class Currency:
+    """The rows and the money of one currency, by a column of the raw file; None is a row without one."""
+
+    column: str
+    code: str | None
+    rows: int
+    amount: float
+
+
+@dataclass(frozen=True)
 class Rule:
     """Rows that do not belong in a canonical table.
 
@@ -140,6 +150,8 @@ class Raw:
         Rows that were left out before.
     spelling : str, optional
         Configuration key that sets how texts are spelled in all tables, where the source has one.
+    currency : str, optional
+        Column of `table` with the currency of a row, where the raw files have one.
     """
 
     table: ir.Table
@@ -155,6 +167,7 @@ class Raw:
     order: OrderKey | None = None
     drops: tuple[Drop, ...] = ()
     spelling: str | None = None
+    currency: str | None = None
 
 
 class Source(Protocol):

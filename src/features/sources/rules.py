@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 
 from features.engines import DuckDB
 from features.errors import SHOWN_VALUES, InputError
-from features.sources.raw import RAW_PREFIX, Doubt, Drop, Raw, Rule
+from features.sources.raw import RAW_PREFIX, Currency, Doubt, Drop, Raw, Rule
 from features.tables import SPECS, TableSpec
 
 logger = logging.getLogger(__name__)
@@ -23,11 +23,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Written:
-    """The outcome of the rules of a raw table: rows kept, rows dropped, and notes on what reading changed."""
+    """The outcome of the rules of a raw table: rows kept and dropped, what reading changed, money by currency."""
 
     rows: int
     drops: tuple[Drop, ...]
     notes: tuple[str, ...]
+    currencies: tuple[Currency, ...] = ()
 
 
 def ruled(raw: Raw) -> ir.Table:
@@ -86,7 +87,12 @@ def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> Written:
     logger.info(
         "%s: %s rows of %s, dropped: %s, kept: %s", name, f"{rows_in:,}", raw.where, dropped or "none", f"{rows:,}"
     )
-    return Written(rows, (*raw.drops, *drops), (*raw.notes, *_changes(name, raw, counts)))
+    return Written(
+        rows,
+        (*raw.drops, *drops),
+        (*raw.notes, *_changes(name, raw, counts)),
+        _currencies(kept, raw.currency),
+    )
 
 
 def _count(ruled: ir.Table, raw: Raw) -> dict[str, dict[str, Any]]:
@@ -170,6 +176,17 @@ def _check_halves(name: str, rule: Rule, table: ir.Table, raw: Raw) -> None:
 
 def _confirmation(rule: Rule, shares: Mapping[str, float]) -> str:
     return f"++data.confirmed_drops.{rule.name}={ceil(max(shares.values()) * 100) / 100:g}"
+
+
+def _currencies(kept: ir.Table, column: str | None) -> tuple[Currency, ...]:
+    """Return rows and money of each currency, the largest first."""
+    if column is None:
+        return ()
+    by_code = kept.group_by(code=kept[column]).aggregate(
+        rows=kept.count(), amount=kept.amount.cast("decimal(38, 4)").sum().cast("float64")
+    )
+    rows = by_code.order_by(by_code.rows.desc(), by_code.code).to_pyarrow().to_pylist()
+    return tuple(Currency(column.removeprefix(RAW_PREFIX), **row) for row in rows)
 
 
 def _changes(name: str, raw: Raw, counts: Mapping[str, Mapping[str, Any]]) -> list[str]:

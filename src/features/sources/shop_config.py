@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from features.errors import InputError, did_you_mean, listing
+from features.sources.meanings import currency_advice, zone_advice
 from features.tables import GROSS, NET
 
 SHARED = ("source", "shop", "currency", "timezone", "burn_in_days")
+ACCEPTED = "accepted"  # checks whose findings were looked at
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def shop_config(config: Mapping[str, Any]) -> ShopConfig:
             where="data.currency",
             expected="three capital letters of ISO 4217, such as USD, EUR or KRW",
             found=str(currency),
+            hint=currency_advice(str(currency), "data.currency"),
         )
     check_timezone(timezone, "data.timezone")
     if not isinstance(burn_in, int) or isinstance(burn_in, bool) or burn_in < 0:
@@ -89,6 +92,7 @@ def check_shop_name(name: object, where: str) -> None:
             where=where,
             expected="lower-case letters, digits and _",
             found=str(name),
+            hint=f"data.shop={re.sub('[^a-z0-9]+', '_', str(name).lower()).strip('_') or 'my_shop'}",
         )
 
 
@@ -133,7 +137,7 @@ def check_timezone(name: object, where: str) -> None:
             f"there is no time zone {name!r}",
             where=where,
             expected="an IANA name such as Europe/London",
-            hint=did_you_mean(str(name), zoneinfo.available_timezones()),
+            hint=zone_advice(str(name), where),
         ) from None
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from features.engines import Engine
 from features.sources.joins import Join, Side
-from features.sources.raw import Drop
+from features.sources.raw import Currency, Drop
 from features.tables import Tables
 from features.writing import named
 
@@ -48,6 +48,8 @@ class Staged:
         What was decided and changed in reading.
     joins : tuple of Join
         The tables that meet, and how many of their keys match.
+    currencies : tuple of Currency
+        Of the transactions that were kept, where the raw file has such a column.
     """
 
     shop: str
@@ -63,6 +65,7 @@ class Staged:
     drops: tuple[Drop, ...]
     notes: tuple[str, ...] = ()
     joins: tuple[Join, ...] = ()
+    currencies: tuple[Currency, ...] = ()
 
     def open(self, engine: Engine) -> Tables:
         """Open the canonical tables on an engine, under their canonical names: one shop per engine."""
@@ -86,6 +89,7 @@ def read_manifest(folder: Path) -> Staged:
     manifest["joins"] = tuple(
         Join(join["column"], Side(**join["left"]), Side(**join["right"])) for join in manifest["joins"]
     )
+    manifest["currencies"] = tuple(Currency(**currency) for currency in manifest["currencies"])
     return Staged(folder=folder, **manifest)
 
 

@@ -23,7 +23,7 @@ from features import tables as canonical
 from features.engines import staging_engine
 from features.sources.extent import check_orders, extent, lonely_days
 from features.sources.joins import count_joins
-from features.sources.raw import Drop, Source
+from features.sources.raw import Currency, Drop, Source
 from features.sources.reading import readable
 from features.sources.rules import write_canonical
 from features.sources.shop_config import ShopConfig
@@ -117,6 +117,7 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
     rows: dict[str, int] = {}
     drops: list[Drop] = []
     notes: list[str] = []
+    currencies: list[Currency] = []
     try:
         with readable(f"the raw files of {shop.name}"):
             raw_tables = source.tables(engine, scratch)
@@ -127,6 +128,7 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
             rows[name] = written.rows
             drops += written.drops
             notes += written.notes
+            currencies += written.currencies
             with engine.progress(f"checking {name}"):
                 check(name, engine.read(path, table=name), raw.where)
         transactions = engine.read(folder / "transactions.parquet", table="transactions")
@@ -157,6 +159,7 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
         drops=tuple(drops),
         notes=tuple(notes),
         joins=tuple(join for join, _ in found),
+        currencies=tuple(currencies),
     )
     write_manifest(staged, folder)
     return staged

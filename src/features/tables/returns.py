@@ -5,6 +5,7 @@ from __future__ import annotations
 from features.tables.base import MOMENT, MONEY, QUANTITY, Column, TableSpec
 
 RETURN, CANCELLATION = "return", "cancellation"
+SALE, EXCLUDE = "sale", "exclude"  # what else becomes of an order
 
 TABLE = TableSpec(
     meaning="one row per line that was returned or cancelled",

@@ -7,9 +7,10 @@ files are written (`records`), how values are (`values`, `times`), what an order
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,11 +46,11 @@ from features.sources.files.identities import (
     linked,
     with_customers,
 )
-from features.sources.files.orders import CARRIED, carried, discounted, joined, kinds, less
+from features.sources.files.orders import carried, discounted, joined, kinds, less, of_order
 from features.sources.files.records import Read, converted_query, read_records, with_joined, without_totals
-from features.sources.files.returns import RETURNED, matched, of_lines, of_refunds, of_status, with_buyers
+from features.sources.files.returns import RETURNED, matched, of_lines, of_refunds, of_status, with_orders
 from features.sources.files.times import has_zone, moments
-from features.sources.files.trials import distinct_texts, fitting_formats, fitting_styles, reads_all
+from features.sources.files.trials import distinct_texts, fitting_formats, fitting_styles, gives_days, reads_all
 from features.sources.files.values import (
     factor,
     is_address_in_capitals,
@@ -60,16 +61,20 @@ from features.sources.files.values import (
     product,
     trimmed,
 )
+from features.sources.meanings import ZONES
 from features.sources.raw import RAW_PREFIX, Doubt, Drop, OrderKey, Raw, Rule
-from features.sources.reading import hash_files, literal_path, query, readable, rows_digest, sql_literal, sql_name
+from features.sources.reading import hash_files, literal_path, query, readable, rows_digest, sql_literal
 from features.sources.rules import conform, ruled, write_canonical
 from features.sources.shop_config import ShopConfig, check_keys, shell_value
 from features.sources.spelling import SPELLINGS, spelled
 from features.tables import SPECS
-from features.tables.returns import CANCELLATION, RETURN
+from features.tables.returns import CANCELLATION, EXCLUDE, RETURN
 
 SAME = ("same.1", "same.2")  # rows that agree in both are equal in all columns of the file
 SUGGESTED = 3
+CURRENCY_NAME = r"(?i)curren[ct]|^(ccy|cur)$|w[äa]e?hrung|moneda|moeda|devise|valut|валют|통화|货币|通貨"
+UNLIMITED = ("outside_period", "empty_return")  # rules that may drop any share
+ISO_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S")
 PLANNED = ("starts_at", "ends_at")  # moments that may lie in the future
 
 
@@ -101,6 +106,9 @@ class Files:
         "order_spans_days",
         "may_halve_orders",
         "spelling",
+        "non_customer_ids",
+        "test_orders",
+        "period",
     )
 
     def __init__(self, shop: ShopConfig, options: Mapping[str, Any]) -> None:
@@ -110,7 +118,10 @@ class Files:
         self.limits = checked.limits(options["max_dropped"], options["confirmed_drops"] or {})
         self.may_halve = checked.halving(options["may_halve_orders"])
         self.cancelled_prefix = checked.prefix(options["cancelled_order_prefix"])
-        self.non_product_codes = checked.codes(options["non_product_codes"])
+        self.non_product_codes = checked.codes(options["non_product_codes"], "data.non_product_codes", "[POST, M]")
+        self.non_customer_ids = checked.codes(options["non_customer_ids"], "data.non_customer_ids", '["0", TILL]')
+        self.test_orders = checked.codes(options["test_orders"], "data.test_orders", "[TEST-1]")
+        self.period = checked.period(options["period"])
         self.missing = checked.missing_words(options["missing"])
         self.first_day, self.last_day = checked.days(options["dates"])
         self.may_span_days = checked.flag(options["order_spans_days"], "data.order_spans_days")
@@ -169,9 +180,9 @@ class Files:
         engine: DuckDB,
         scratch: Path,
         customers: ir.Table | None,
-        sales: ir.Table | None = None,
+        lines: ir.Table | None = None,
     ) -> Raw:
-        """Return one table; of refunds, with the customer of the order that was sold."""
+        """Return one table; of refunds, with what the lines of their orders say."""
         with readable(config.where):
             with engine.progress(f"reading {config.name}"):
                 read = self._read(config, engine, scratch)
@@ -181,8 +192,8 @@ class Files:
             elif customers is not None and CUSTOMER in config.columns:
                 typed = with_customers(typed, customers)
             table = self._with_repeats(config, self._kept(config, typed, engine, scratch))
-            if sales is not None:
-                table = with_buyers(table, sales)
+            if lines is not None:
+                table = with_orders(table, lines)
         counted = {what: table[_change(number)] for number, what in enumerate(changed)}
         if config.name == "transactions":
             table, of_lines = self._lines(config, table)
@@ -207,11 +218,13 @@ class Files:
             counted=counted,
             order=self._order_key(config) if config.name == "transactions" else None,
             spelling="data.spelling",
+            currency=next((RAW_PREFIX + name for name in _currency_columns(config, read.names)), None),
         )
 
     def _typed_table(self, config: TableConfig, read: Read) -> tuple[ir.Table, list[str]]:
         """Return canonical columns beside raw ones, and what was changed, of which each row has a flag."""
-        wanted = {**config.columns, **{part: part for part in config.order_key if part != DAY}}
+        further = (*config.order_key, *config.only, *_currency_columns(config, read.names))
+        wanted = {**config.columns, **{part: part for part in further if part != DAY}}
         table, sources = self._texts(read, config, wanted)
         typed = {
             column: self._typed(config, column, table[RAW_PREFIX + source]) for column, source in config.columns.items()
@@ -341,12 +354,13 @@ class Files:
 
     def _lines(self, config: TableConfig, table: ir.Table) -> tuple[ir.Table, dict[str, ir.BooleanColumn]]:
         """Finish the lines of orders: values that the order has once, and what its status says."""
-        columns = [column for column in CARRIED if column in config.columns]
+        is_by_line = self.actions["mixed_status"] == "keep"
+        columns = of_order(config.columns, config.status, is_by_line=is_by_line)
         if DAY in config.order_key:
             columns.remove("timestamp")
         columns = _with_gaps(table, columns)
         table = carried(table, columns)
-        changed = {f"{column} is that of the order's other lines": table[f"{column}_carried"] for column in columns}
+        changed = {_as_others(column): table[f"{column}_carried"] for column in columns}
         if LINE_DISCOUNT in config.columns:
             table = table.mutate(amount=less(table.amount, table[LINE_DISCOUNT]))
             changed["amount is reduced by the line's discount"] = table[LINE_DISCOUNT] != 0
@@ -355,6 +369,8 @@ class Files:
             changed["amount is reduced by a share of the order's discount"] = table[ORDER_DISCOUNT] != 0
         if config.status or RETURNED_AT in config.columns:
             table = kinds(table, config.status)
+        if config.status and RETURNED_AT in config.columns:
+            changed[_as_others(RETURNED_AT)] = table[f"{RETURNED_AT}_carried"]
         met = {name: meets.fill_null(False) for name, (meets, _) in self._conditions(config, table).items()}
         left = [met[name] for name in met if name in RETURNS and self.actions[name] == "drop"]
         if left:
@@ -373,7 +389,12 @@ class Files:
     ) -> Raw | None:
         """Gather what came back: lines that rules take for returns, orders by their status, and a table of refunds."""
         table = ruled(lines)
-        sales = table.filter(table.staging_rule == "")
+        is_kept, came_back = table.staging_rule == "", ibis.literal(False)
+        if RETURNED_AT in config.columns:
+            came_back = is_kept & table.status_kind.isin([RETURN, CANCELLATION]) & table[RETURNED_AT].notnull()
+        table = table.mutate(came_back=came_back.fill_null(False))
+        table = table.mutate(is_sold=is_kept & ~table.came_back)
+        sales = table.filter(table.is_sold)
         parts: list[ir.Table] = []
         notes: tuple[str, ...] = ()
         drops: tuple[Drop, ...] = ()
@@ -381,11 +402,9 @@ class Files:
         if moved:
             parts.append(of_lines(table.filter(table.staging_rule.isin(moved))))
         if RETURNED_AT in config.columns:
-            came_back = sales.status_kind.isin([RETURN, CANCELLATION]) & sales[RETURNED_AT].notnull()
-            parts.append(of_status(sales.filter(came_back)))
-            sales = sales.filter(~came_back.fill_null(False))
+            parts.append(of_status(table.filter(table.came_back)))
         if refunds:
-            raw = self._raw(refunds, engine, scratch, customers, sales)
+            raw = self._raw(refunds, engine, scratch, customers, table)
             written = write_canonical(RETURNED, raw, engine, scratch / "refunds.parquet")
             notes, drops = written.notes, written.drops
             parts.append(of_refunds(engine.read(scratch / "refunds.parquet", "refunds")))
@@ -414,21 +433,31 @@ class Files:
 
     def _conditions(self, config: TableConfig, table: ir.Table) -> dict[str, tuple[ir.BooleanColumn, str]]:
         """Return rule -> condition, and the column that shows the rows; of the rules that concern a table."""
-        repeated = {"duplicate_rows": (table.is_repeated, SPECS[config.name].key[0])}
+        key = SPECS[config.name].key[0]
+        repeated = {"duplicate_rows": (table.is_repeated, key)}
+        others = [~table[RAW_PREFIX + column].isin(values).fill_null(False) for column, values in config.only.items()]
+        found = {"other_value": (_any(others), key)} if others else {}
         if config.name == IDENTITIES:
             flawed = {"conflicting_identity": table.is_conflicting, "circular_identity": table.is_circular}
-            return {name: (meets, LINK) for name, meets in flawed.items()} | repeated
+            return found | {name: (meets, LINK) for name, meets in flawed.items()} | repeated
         if config.name == RETURNED:
             shows = "return_id" if "return_id" in config.columns else "return_number"
-            empty = {"empty_return": (table.amount == 0, shows)}
-            return empty | {"missing_customer_id": (table.customer_id.isnull(), shows)} | repeated
+            empty = {"empty_return": (table.amount == 0, shows), "refund_of_no_sale": (table.of_no_sale, shows)}
+            return found | empty | {"missing_customer_id": (table.customer_id.isnull(), shows)} | repeated
         if config.name != "transactions":
-            return repeated
+            return found | repeated
         mapped = config.columns
-        found = self._of_status(config, table) if config.status else {}
+        if any(self.period):
+            found = {"outside_period": (_outside(table.timestamp, *self.period), "order_id")} | found
+        if config.status:
+            found |= self._of_status(config, table)
         if self.cancelled_prefix:
             found["cancelled_order"] = table.order_id.startswith(self.cancelled_prefix), "order_id"
         found["missing_customer_id"] = table.customer_id.isnull(), "order_id"
+        if self.non_customer_ids:
+            found["non_customer"] = table.customer_id.isin(self.non_customer_ids), "customer_id"
+        if self.test_orders:
+            found["test_order"] = table.order_id.isin(self.test_orders), "order_id"
         if self.non_product_codes and "product_id" in mapped:
             found["non_product_code"] = table.product_id.isin(self.non_product_codes), "product_id"
         if "quantity" in mapped:
@@ -444,7 +473,7 @@ class Files:
         return {
             "mixed_status": (table.is_mixed, "order_id"),
             "unknown_status": (table.status_kind.isnull(), STATUS),
-            "excluded_status": (table.status_kind == "exclude", STATUS),
+            "excluded_status": (table.status_kind == EXCLUDE, STATUS),
             "undated_return": (came_back & undated, "order_id"),
         }
 
@@ -466,7 +495,7 @@ class Files:
                     drop=action != "error",
                     meaning=RULES[name],
                     shows=shows,
-                    limit=None if is_return or name == "empty_return" else self.limits[name],
+                    limit=None if is_return or name in UNLIMITED else self.limits[name],
                     hint=_rule_advice(name),
                     kept_in=RETURNED if is_return else "",
                     halving=self._halving(name) if config.name == "transactions" and not is_return else "",
@@ -503,7 +532,7 @@ class Files:
             texts = distinct_texts(table[text], engine)
             fitting = list(islice(fitting_formats(texts, self.first_day, self.last_day, self.shop.timezone), SUGGESTED))
             if not fitting:
-                return None
+                return self._zone_advice(config, texts) or self._period_advice(config, column, table)
             said = " or ".join(f"{config.key}.date_format={shell_value(each)}" for each in fitting)
             return f"{said} {'reads' if len(fitting) == 1 else 'each reads'} all rows"
 
@@ -516,14 +545,54 @@ class Files:
                     for change in fitting[:SUGGESTED]
                 )
                 return f"{said} {'reads' if len(fitting) == 1 else 'each reads'} all rows"
-            return _too_fine(texts, config.columns[column], wanted)
+            return _too_fine(texts, config.key, wanted)
 
         return of_times if wanted.is_timestamp() else of_numbers
+
+    def _zone_advice(self, config: TableConfig, texts: ir.Table) -> str | None:
+        """Return a format and zones for times that all end with the same word, which stands for several zones."""
+        last = texts.select(word=texts.text.re_extract(r"\s([A-Za-z]{2,5})$", 1)).distinct().limit(2).to_pyarrow()
+        words = last["word"].to_pylist()
+        zones = ZONES.get(words[0].upper(), ()) if len(words) == 1 else ()
+        if not zones:
+            return None
+        without = texts.select(text=texts.text.re_replace(r"\s[A-Za-z]{2,5}$", ""))
+        for form in (*ISO_FORMATS, *fitting_formats(without, self.first_day, self.last_day, self.shop.timezone)):
+            worded = f"{form} {words[0]}"
+            if gives_days(texts, worded, self.first_day, self.last_day, self.shop.timezone):
+                zone = " or ".join(f"++{config.key}.timezone={zone}" for zone in zones)
+                return f"{config.key}.date_format={shell_value(worded)} {zone}, by what {words[0]} means here"
+        return None
+
+    def _period_advice(self, config: TableConfig, column: str, table: ir.Table) -> str | None:
+        """Return the days to keep where a few others are not believed."""
+        if config.name != "transactions" or column != "timestamp" or any(self.period):
+            return None
+        day = table[column].date()
+        figures = table.filter(day.between(self.first_day, self.last_day)).aggregate(first=day.min(), last=day.max())
+        found = figures.to_pyarrow().to_pylist()[0]
+        if found["first"] is None:
+            return None
+        return f"data.period=[{found['first']},{found['last']}] leaves the other days out and counts them"
+
+
+def _currency_columns(config: TableConfig, names: Sequence[str]) -> list[str]:
+    """Return the columns of lines of orders that by their names hold a currency."""
+    if config.name != "transactions":
+        return []
+    return [name.strip() for name in names if re.search(CURRENCY_NAME, name)][:1]
 
 
 def _any(conditions: Iterable[ir.BooleanColumn]) -> ir.BooleanColumn:
     """Join conditions by or; false where there are none."""
     return ibis.or_(ibis.literal(False), *conditions)
+
+
+def _outside(moments: ir.TimestampColumn, first: date | None, last: date | None) -> ir.BooleanColumn:
+    """Mark the moments before the first day and after the last."""
+    early = [moments < datetime.combine(first, time())] if first else []
+    late = [moments >= datetime.combine(last, time()) + timedelta(days=1)] if last else []
+    return _any([*early, *late])
 
 
 def _with_gaps(table: ir.Table, columns: Sequence[str]) -> list[str]:
@@ -532,6 +601,10 @@ def _with_gaps(table: ir.Table, columns: Sequence[str]) -> list[str]:
         return []
     gaps = table.aggregate(**{column: table[column].isnull().sum() for column in columns}).to_pyarrow().to_pylist()[0]
     return [column for column in columns if gaps[column]]
+
+
+def _as_others(column: str) -> str:
+    return f"{column} is that of the order's other lines"
 
 
 def _as_read(table: ir.Table) -> Read:
@@ -543,15 +616,11 @@ def _change(number: int) -> str:
     return f"changed.{number}"
 
 
-def _too_fine(texts: ir.Table, column: str, wanted: dt.DataType) -> str | None:
+def _too_fine(texts: ir.Table, key: str, wanted: dt.DataType) -> str | None:
     """Return how to round where there are more decimals than a column keeps: nobody does it unasked."""
     if not wanted.is_decimal() or not reads_all(texts, lambda values: values.try_cast("float64")):
         return None
-    scale, name = int(wanted.scale or 0), sql_name(column)
-    return (
-        f"more than {scale} decimals are not rounded unasked; a query rounds them: "
-        f"sql: SELECT * REPLACE (round({name}::DECIMAL(38, 9), {scale}) AS {name}) FROM ..."
-    )
+    return f"more than {wanted.scale} decimals are not rounded unasked: {key}.rounded=true rounds them"
 
 
 def _rule_advice(name: str) -> str:

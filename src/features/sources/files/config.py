@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import encodings.aliases as aliases
 import glob
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +16,11 @@ import ibis
 import ibis.expr.datatypes as dt
 
 from features.errors import InputError, did_you_mean, listing
+from features.sources.meanings import MARKS, encoding_advice
 from features.sources.shop_config import check_keys, check_timezone
 from features.sources.spelling import SPELLINGS
 from features.tables import MOMENT, MONEY, SPECS, parse_day
-from features.tables.returns import CANCELLATION, RETURN
+from features.tables.returns import CANCELLATION, EXCLUDE, RETURN, SALE
 
 FORMATS = {
     ".csv": "csv",
@@ -33,6 +35,7 @@ FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+OLD_EXCEL = (".xls", ".xlt")
 OF_FILES = (
     "format",
     "sheet",
@@ -54,8 +57,10 @@ TABLE_KEYS = (
     "thousands",
     "currency_sign",
     "accounting",
+    "rounded",
     "timezone",
     "order_key",
+    "only",
     "status",
     "totals",
 )
@@ -77,17 +82,22 @@ FIRST_DAY = date(1990, 1, 1)
 
 # rule -> what it is about; in the order in which they are applied
 RULES = {
+    "outside_period": "the day is outside data.period",
+    "other_value": "a column of data.tables.<table>.only has another value",
     "mixed_status": "lines of the order have statuses of several kinds",
     "unknown_status": "the status of the order is not listed in data.tables.transactions.status",
     "excluded_status": "the status of the order is listed under exclude",
     "undated_return": "the status says that the order came back, and there is no returned_at",
     "cancelled_order": "the order_id begins with data.cancelled_order_prefix",
     "missing_customer_id": "there is no customer_id",
+    "non_customer": "the customer_id is one of data.non_customer_ids",
+    "test_order": "the order_id is one of data.test_orders",
     "non_product_code": "the product_id is one of data.non_product_codes",
     "negative_quantity": "the quantity is below 0",
     "negative_amount": "the amount is below 0",
     "zero_price": "the line costs nothing",
     "empty_return": "nothing was given back",
+    "refund_of_no_sale": "the order that it names was left out, or came back by its status or day already",
     "duplicate_rows": "all columns of the file repeat an earlier row",
     "conflicting_identity": "identities give one id to several customers",
     "circular_identity": "identities lead from one id to another and back",
@@ -105,6 +115,7 @@ class NumberStyle:
     thousands: str | None = None
     currency_sign: str | None = None
     accounting: bool = False
+    rounded: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,6 +153,7 @@ class TableConfig:
     order_key: tuple[str, ...] = ()
     status: Statuses | None = None
     totals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     origin: str | None = None
 
@@ -149,7 +161,9 @@ class TableConfig:
     def raw_columns(self) -> list[str]:
         """Return the columns of the files that the config names."""
         mapped = [part for source in self.columns.values() for part in self.joined.get(source, (source,))]
-        return list(dict.fromkeys([*mapped, *self.totals, *(part for part in self.order_key if part != DAY)]))
+        return list(
+            dict.fromkeys([*mapped, *self.totals, *self.only, *(part for part in self.order_key if part != DAY)])
+        )
 
     @property
     def key(self) -> str:
@@ -207,11 +221,13 @@ def table_config(name: str, entry: Any, root: Path) -> TableConfig:
             thousands=_mark(given.get("thousands"), f"{where}.thousands"),
             currency_sign=_text(given.get("currency_sign"), f"{where}.currency_sign"),
             accounting=_flag(given.get("accounting", False), f"{where}.accounting"),
+            rounded=_flag(given.get("rounded", False), f"{where}.rounded"),
         ),
         timezone=given.get("timezone"),
         order_key=order_key,
         status=status,
-        totals=_totals(given.get("totals", {}), f"{where}.totals"),
+        only=_values(given.get("only", {}), f"{where}.only", "{Currency: [EUR]}"),
+        totals=_values(given.get("totals", {}), f"{where}.totals", "{Bon: [Summe]}"),
         joined=joined,
     )
 
@@ -299,13 +315,31 @@ def days(entry: Any) -> tuple[date, date]:
     return first, last
 
 
+def period(entry: Any) -> tuple[date | None, date | None]:
+    """Return the first and the last day that are used; None where all days on that side are."""
+    if entry is None:
+        return None, None
+    if isinstance(entry, str) or not isinstance(entry, Sequence) or len(entry) != 2:
+        raise InputError(
+            "data.period is not a valid pair of days",
+            where="data.period",
+            expected="[from, to], such as [2010-12-02, null]",
+            found=repr(entry),
+        )
+    first, last = (None if day is None else parse_day(str(day), "data.period") for day in entry)
+    if first and last and first > last:
+        raise InputError("data.period ends before it begins", where="data.period", found=f"[{first}, {last}]")
+    return first, last
+
+
 def missing_words(entry: Any) -> tuple[str, ...]:
     """Return the words for nothing in lower case."""
     return tuple(word.lower() for word in _texts(entry or (), "data.missing", such_as='["NULL", "N/A"]'))
 
 
-def codes(entry: Any) -> list[str]:
-    return list(_texts(entry or (), "data.non_product_codes", such_as="[POST, M]"))
+def codes(entry: Any, where: str, such_as: str) -> list[str]:
+    """Return ids as they are written."""
+    return list(_texts(entry or (), where, such_as))
 
 
 def prefix(entry: Any) -> str | None:
@@ -339,10 +373,10 @@ def _check_path_or_sql(given: Mapping[str, Any], where: str) -> None:
 
 
 def _statuses(name: str, entry: Any, where: str) -> Statuses:
-    kinds = ("sale", RETURN, CANCELLATION, "exclude")
+    kinds = (SALE, RETURN, CANCELLATION, EXCLUDE)
     if name != "transactions":
         raise InputError(f"{where} has no meaning: only orders have a status", where=where, expected="transactions")
-    check_keys(entry, ("column", *kinds), required=("column", "sale"), where=where)
+    check_keys(entry, ("column", *kinds), required=("column", SALE), where=where)
     words = {
         kind: tuple(
             word.lower() for word in _texts(entry.get(kind) or (), f"{where}.{kind}", such_as="[paid, shipped]")
@@ -358,15 +392,15 @@ def _statuses(name: str, entry: Any, where: str) -> Statuses:
     return statuses
 
 
-def _totals(entry: Any, where: str) -> dict[str, tuple[str, ...]]:
-    """Return column -> the words in it that mark a row as a sum of others."""
+def _values(entry: Any, where: str, such_as: str) -> dict[str, tuple[str, ...]]:
+    """Return column -> values in it that tell rows apart."""
     if not isinstance(entry, Mapping):
         raise InputError(
-            f"{where} is not a valid mapping", where=where, expected="such as {Bon: [Summe]}", found=repr(entry)
+            f"{where} is not a valid mapping", where=where, expected=f"such as {such_as}", found=repr(entry)
         )
     return {
-        str(_text(column, where)): _one_or_more(words, f"{where}.{column}", such_as="[Summe]")
-        for column, words in entry.items()
+        str(_text(column, where)): _one_or_more(values, f"{where}.{column}", such_as="[Summe]")
+        for column, values in entry.items()
     }
 
 
@@ -445,9 +479,15 @@ def _mark(value: Any, where: str, may_be_empty: bool = False) -> str | None:
     text = _text(value, where)
     if text is None or (text == "" and may_be_empty):
         return text
-    text = {"\\t": "\t", "tab": "\t"}.get(text, text)
+    text = MARKS.get(text.lower(), text)
     if len(text) != 1:
-        raise InputError(f"{where} is not one character", where=where, expected="one character", found=repr(text))
+        raise InputError(
+            f"{where} is not one character",
+            where=where,
+            expected="one character, or its name",
+            found=repr(text),
+            hint=did_you_mean(text, MARKS),
+        )
     return text
 
 
@@ -502,6 +542,16 @@ def _check_file(file: Path, entry: Any, where: str) -> None:
 def _format(declared: Any, paths: Sequence[Path], where: str) -> str:
     allowed = " or ".join(dict.fromkeys(FORMATS.values()))
     if declared is None:
+        old = [path.name for path in paths if path.suffix.lower() in OLD_EXCEL]
+        if old:
+            raise InputError(
+                f"workbooks of Excel before 2007 are not read: {listing(old)}",
+                where=where,
+                expected=allowed,
+                found=listing(sorted({Path(name).suffix for name in old})),
+                hint="open it in Excel or LibreOffice and save it as .xlsx; if it is a text in fact, as the exports of "
+                f"many shops are, {where}=csv",
+            )
         guesses = {FORMATS.get(path.suffix.lower()) for path in paths}
         if len(guesses) > 1 or None in guesses:
             raise InputError(
@@ -509,7 +559,7 @@ def _format(declared: Any, paths: Sequence[Path], where: str) -> str:
                 where=where,
                 expected=allowed,
                 found=listing(path.name for path in paths),
-                hint=f"declare {where}=csv, parquet or excel; an old .xls must be saved as .xlsx",
+                hint=f"declare {where}=csv, parquet or excel",
             )
         declared = guesses.pop() if guesses else "query"
     elif declared not in FORMATS.values():
@@ -527,11 +577,15 @@ def _encoding(name: Any, where: str) -> str | None:
         return codecs.lookup(text).name
     except LookupError:
         raise InputError(
-            f"there is no encoding {text!r}", where=where, expected="a Python codec such as utf-8, cp1252 or cp949"
+            f"there is no encoding {text!r}",
+            where=where,
+            expected="a Python codec such as utf-8, cp1252 or cp949",
+            hint=encoding_advice(text, where, sorted({*aliases.aliases, *aliases.aliases.values()})),
         ) from None
 
 
 def _decimal(mark: Any, where: str) -> str:
+    mark = MARKS.get(mark, mark) if isinstance(mark, str) else mark
     if mark not in (".", ","):
         raise InputError(
             f"{where}={mark} is not a valid decimal mark", where=where, expected="'.' or ','", found=repr(mark)

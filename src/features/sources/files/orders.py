@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import ibis
 import ibis.expr.types as ir
 
 from features.sources.files.config import RETURNED_AT, STATUS, Statuses
 from features.tables import MONEY
-from features.tables.returns import RETURN
+from features.tables.returns import CANCELLATION, RETURN, SALE
 
 # said of an order, and often on its first line only
-CARRIED = ("customer_id", "timestamp", "store_id", "channel", STATUS, RETURNED_AT)
+CARRIED = ("customer_id", "timestamp", "store_id", "channel")
 
 
 def joined(parts: Sequence[ir.Column]) -> ir.StringColumn:
@@ -23,12 +23,15 @@ def joined(parts: Sequence[ir.Column]) -> ir.StringColumn:
     return key
 
 
-def carried(lines: ir.Table, columns: Sequence[str]) -> ir.Table:
-    """Give lines without a value that of their order, where its other lines agree; `<column>_carried` marks them."""
+def carried(lines: ir.Table, columns: Sequence[str], among: ir.BooleanColumn | bool = True) -> ir.Table:
+    """Give lines without a value that of their order, where its other lines agree; `<column>_carried` marks them.
+
+    Only lines `among` those that are meant take one.
+    """
     order = ibis.window(group_by="order_id")
     for column in columns:
         low, high = lines[column].min().over(order), lines[column].max().over(order)
-        found = lines[column].isnull() & lines.order_id.notnull() & (low == high)
+        found = lines[column].isnull() & lines.order_id.notnull() & (low == high) & among
         lines = lines.mutate(**{f"{column}_carried": found.fill_null(False)})
         lines = lines.mutate(**{column: ibis.ifelse(lines[f"{column}_carried"], low, lines[column])})
     return lines
@@ -57,16 +60,29 @@ def discounted(lines: ir.Table) -> ir.Table:
     return lines.mutate(amount=(lines.amount - (lines.staging_up_to - before)).cast(MONEY))
 
 
+def of_order(columns: Collection[str], statuses: Statuses | None, *, is_by_line: bool) -> list[str]:
+    """Return the columns whose value stands for the whole order, also where its other lines have none.
+
+    A status does, unless "" is one as well, or lines go by their own (`is_by_line`).
+    """
+    has_status = statuses is not None and not is_by_line and "" not in statuses.known
+    return [column for column in (*CARRIED, *([STATUS] if has_status else [])) if column in columns]
+
+
 def kinds(lines: ir.Table, statuses: Statuses | None) -> ir.Table:
     """Add what the status of a line says, `status_kind` (null where it is not listed), and `is_mixed` orders.
 
-    Without statuses, lines with a day of return came back.
+    Without statuses, lines with a day of return came back. With them, lines that came back take the day from others of
+    their order.
     """
     if statuses is None:
-        return lines.mutate(status_kind=ibis.ifelse(lines[RETURNED_AT].notnull(), RETURN, "sale"))
+        return lines.mutate(status_kind=ibis.ifelse(lines[RETURNED_AT].notnull(), RETURN, SALE))
     status = lines[STATUS].lower().fill_null("")
     cases = [(status.isin(words), kind) for kind, words in statuses.words.items() if words]
     lines = lines.mutate(status_kind=ibis.cases(*cases, else_=ibis.null("string")))
-    of_order = lines.status_kind.fill_null("")
+    said = lines.status_kind.fill_null("")
     order = ibis.window(group_by="order_id")
-    return lines.mutate(is_mixed=lines.order_id.notnull() & (of_order.min().over(order) != of_order.max().over(order)))
+    lines = lines.mutate(is_mixed=lines.order_id.notnull() & (said.min().over(order) != said.max().over(order)))
+    if RETURNED_AT not in lines.columns:
+        return lines
+    return carried(lines, [RETURNED_AT], among=lines.status_kind.isin([RETURN, CANCELLATION]))

@@ -173,14 +173,25 @@ def of_refunds(refunds: ir.Table) -> ir.Table:
     )
 
 
-def with_buyers(refunds: ir.Table, sales: ir.Table) -> ir.Table:
-    """Give refunds without a customer the one of the order that they name."""
+def with_orders(refunds: ir.Table, lines: ir.Table) -> ir.Table:
+    """Give refunds without a customer the one of the order that they name, and mark those `of_no_sale`.
+
+    Parameters
+    ----------
+    refunds : ibis table
+    lines : ibis table
+        All lines of orders. `is_sold` marks those that are sales and stay so; `came_back` those that are taken back.
+    """
     if "order_id" not in refunds.columns:
-        return refunds
-    buyers = sales.group_by("order_id").agg(buyer=sales.customer_id.min())
-    joined = refunds.left_join(buyers, "order_id").drop("order_id_right")
+        return refunds.mutate(of_no_sale=ibis.literal(False))
+    orders = lines.filter(lines.order_id.notnull()).group_by("order_id")
+    orders = orders.agg(
+        buyer=lines.customer_id.min(where=lines.is_sold), of_no_sale=~lines.is_sold.any() | lines.came_back.any()
+    )
+    joined = refunds.left_join(orders, "order_id").drop("order_id_right")
     own = joined.customer_id if "customer_id" in refunds.columns else ibis.null("string")
-    return joined.mutate(customer_id=ibis.coalesce(own, joined.buyer)).drop("buyer")
+    joined = joined.mutate(customer_id=ibis.coalesce(own, joined.buyer), of_no_sale=joined.of_no_sale.fill_null(False))
+    return joined.drop("buyer")
 
 
 def matched(returns: ir.Table, sales: ir.Table, engine: DuckDB, path: Path) -> tuple[ir.Table, int]:

@@ -73,6 +73,8 @@ def number(values: ir.Column, wanted: dt.DataType, style: NumberStyle) -> ir.Col
             return plain.try_cast(wanted)
         wide = ibis.ifelse(plain.re_search(LONG), plain.try_cast(WIDE), plain.try_cast(FAST).cast(WIDE))
     kept = wide.try_cast(wanted)
+    if style.rounded:
+        return kept
     return ibis.ifelse(kept.cast(WIDE) == wide, kept, ibis.null(wanted))
 
 

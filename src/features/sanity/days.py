@@ -1,0 +1,129 @@
+"""Days of the shop: days without sales, jumps of level, a first or last day that is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from math import exp, log
+
+import numpy as np
+import pandas as pd
+
+from features.sanity.finding import Facts, Finding, accepted, check
+
+LIKE = 8  # the nearest days of the same weekday, which say how many orders to expect
+CHANCE = 1e-3  # of a day with so few orders
+LEVEL = 0.7  # of the expected orders: weeks differ by more than chance
+RUN, EXPECTED = 3, 20.0  # days without sales in a row, and orders expected in them
+WEEKS = 6  # on either side of a jump
+APART = 1.5  # times: each week on one side, compared with each on the other
+ENOUGH = 20.0  # orders a week, below which weeks differ by chance
+
+
+@check
+def days_without_sales(facts: Facts) -> Iterator[Finding]:
+    """Find runs of days without a sale in which many orders were to be expected."""
+    orders = facts.days.orders
+    expected = _expected(orders)
+    open_days = expected >= 1
+    missing = (orders == 0) & open_days
+    runs = missing.ne(missing.shift()).where(open_days).ffill().cumsum() if missing.any() else missing
+    for _, run in expected[missing].groupby(runs[missing]):
+        if len(run) >= RUN and run.sum() >= EXPECTED:
+            first, last = run.index[0].date(), run.index[-1].date()
+            lines = [accepted(facts, "days_without_sales")]
+            if facts.can("period"):
+                lines.insert(0, _period(facts, last + timedelta(days=1), None))
+            yield Finding(
+                "days_without_sales",
+                f"no sale on {len(run):,} days from {first} to {last}, where {run.sum():,.0f} orders "
+                f"and {_money(facts, run):,.0f} {facts.staged.currency} were to be expected",
+                tuple(lines),
+            )
+
+
+@check
+def jumps_of_level(facts: Facts) -> Iterator[Finding]:
+    """Find days on which orders, or the value of an order, change at once and for good."""
+    weeks = facts.days[len(facts.days) % 7 :]
+    weeks = weeks.groupby(np.arange(len(weeks)) // 7).sum().set_index(weeks.index[::7])
+    values = weeks.amount / weeks.orders.clip(lower=1)
+    for name, series in (("orders a week", weeks.orders), (f"{facts.staged.currency} an order", values)):
+        found = _jump(series, weeks.orders)
+        if found is not None:
+            at, before, after = found
+            old = float(facts.days.amount[: pd.Timestamp(at) - pd.Timedelta(days=1)].sum())
+            lines = [accepted(facts, "jumps_of_level")]
+            if facts.can("period"):
+                lines.insert(0, _period(facts, at, None))
+            yield Finding(
+                "jumps_of_level",
+                f"{name} jump from {before:,.2f} to {after:,.2f} in the week of {at}, and stay there for {WEEKS} "
+                f"weeks; {facts.money(old)} lie before it",
+                tuple(lines),
+            )
+
+
+@check
+def cut_days(facts: Facts) -> Iterator[Finding]:
+    """Find a first or last day with far fewer orders than its weekday has."""
+    orders = facts.days.orders
+    expected = _expected(orders)
+    for at, name in ((0, "first"), (-1, "last")):
+        if _chance(float(orders.iloc[at]), LEVEL * float(expected.iloc[at])) < CHANCE:
+            day = orders.index[at].date()
+            lines = [accepted(facts, "cut_days")]
+            if facts.can("period"):
+                inner = (day + timedelta(days=1), None) if at == 0 else (None, day - timedelta(days=1))
+                lines.insert(0, _period(facts, *inner))
+            yield Finding(
+                "cut_days",
+                f"the {name} day, {day}, seems to be cut: {orders.iloc[at]:,} orders, "
+                f"{facts.money(float(facts.days.amount.iloc[at]))}, where {expected.iloc[at]:,.0f} were to be expected",
+                tuple(lines),
+            )
+
+
+def _expected(orders: pd.Series) -> pd.Series:
+    """Return the median orders of the nearest days of the same weekday, the day itself left out."""
+    expected = pd.Series(0.0, index=orders.index)
+    weekdays = pd.DatetimeIndex(orders.index).dayofweek
+    for weekday in range(7):
+        like = orders[weekdays == weekday]
+        for n, day in enumerate(like.index):
+            first = max(0, min(n - LIKE // 2, len(like) - LIKE - 1))
+            near = like.iloc[first : first + LIKE + 1].drop(day)
+            expected[day] = near.median() if len(near) >= LIKE // 2 else 0.0
+    return expected
+
+
+def _chance(orders: float, expected: float) -> float:
+    """Return Chernoff's bound on the probability that a Poisson variable is at most so large; 1 from its mean on."""
+    if orders >= expected:
+        return 1.0
+    return exp(orders - expected + (orders * log(expected / orders) if orders else 0.0))
+
+
+def _jump(series: pd.Series, orders: pd.Series) -> tuple[date, float, float] | None:
+    """Return the first day and the levels around the largest jump; None where weeks change gradually or by chance."""
+    best, found = APART, None
+    for n in range(WEEKS, len(series) - WEEKS + 1):
+        before, after = series.iloc[n - WEEKS : n], series.iloc[n : n + WEEKS]
+        if min(orders.iloc[n - WEEKS : n].median(), orders.iloc[n : n + WEEKS].median()) < ENOUGH:
+            continue
+        apart = max(after.min() / max(before.max(), 1e-9), before.min() / max(after.max(), 1e-9))
+        if apart >= best:
+            best, found = apart, (series.index[n].date(), float(before.mean()), float(after.mean()))
+    return found
+
+
+def _money(facts: Facts, run: pd.Series) -> float:
+    sold = facts.days[facts.days.orders > 0]
+    return float(run.sum() * sold.amount.sum() / sold.orders.sum())
+
+
+def _period(facts: Facts, first: date | None, last: date | None) -> str:
+    """Write the days that are used, within those that the config has."""
+    known = facts.config.get("period") or (None, None)
+    days = [str(day or old) if day or old else "null" for day, old in zip((first, last), known, strict=True)]
+    return f"period: [{', '.join(days)}]"

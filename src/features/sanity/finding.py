@@ -1,0 +1,187 @@
+"""The contract of a check: facts of a staged shop in, findings out, each with the line that mends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from typing import Any
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from features.engines import Engine
+from features.errors import SHOWN_VALUES, InputError, did_you_mean
+from features.sources.shop_config import ACCEPTED
+from features.sources.staged import Staged
+from features.tables import Tables
+
+BUSIEST = 50
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What does not look like a shop's customers, goods and days.
+
+    Attributes
+    ----------
+    check : str
+        Name of the check.
+    text : str
+        What was found, with counts and money.
+    lines : tuple of str
+        YAML of the data config, each of which mends or accepts it. A list stands in place of the config's own; the
+        entries of a mapping are added to it.
+    """
+
+    check: str
+    text: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A staged shop and the data config that it was staged by.
+
+    Attributes
+    ----------
+    staged : Staged
+    tables : Tables
+    engine : Engine
+    config : mapping
+        One of conf/data/, as a plain dictionary.
+    """
+
+    staged: Staged
+    tables: Tables
+    engine: Engine
+    config: Mapping[str, Any]
+
+    @cached_property
+    def totals(self) -> pd.Series:
+        """Lines, orders and money of the shop."""
+        lines = self.tables.transactions
+        figures = lines.aggregate(
+            lines=lines.count(), orders=lines.order_id.nunique(), amount=lines.amount.sum().cast("float64")
+        )
+        return self.engine.frame(figures).iloc[0]
+
+    @cached_property
+    def busiest(self) -> pd.DataFrame:
+        """Orders, purchase days and money of the customers with most orders, the first one first."""
+        people = self.customers()
+        return self.engine.frame(people.order_by(people.orders.desc(), people.customer_id).limit(BUSIEST))
+
+    @cached_property
+    def days(self) -> pd.DataFrame:
+        """Orders and money of each day from the first to the last; 0 where nothing was sold."""
+        lines = self.tables.transactions
+        by_day = lines.group_by(day=lines.timestamp.date()).aggregate(
+            orders=lines.order_id.nunique(), amount=lines.amount.sum().cast("float64")
+        )
+        frame = self.engine.frame(by_day).set_index("day").sort_index()
+        frame.index = pd.to_datetime(frame.index)
+        return frame.reindex(pd.date_range(frame.index[0], frame.index[-1]), fill_value=0)
+
+    def customers(self) -> ir.Table:
+        """Return orders, purchase days and money of each customer."""
+        lines = self.tables.transactions
+        return lines.group_by("customer_id").aggregate(
+            orders=lines.order_id.nunique(),
+            days=lines.timestamp.date().nunique(),
+            amount=lines.amount.sum().cast("float64"),
+        )
+
+    def can(self, key: str) -> bool:
+        """Tell whether the shop's source takes a key; of a source that is built in, only findings can be accepted."""
+        return key in self.config
+
+    def money(self, amount: float) -> str:
+        """Write an amount with its share of all money."""
+        total = float(self.totals.amount)
+        share = f" ({amount / total:.1%})" if total else ""
+        return f"{amount:,.2f} {self.staged.currency}{share}"
+
+    def line(self, key: str, values: Iterable[str]) -> str:
+        """Write a list of the config with further values."""
+        known = [str(value) for value in self.config.get(key) or ()]
+        return f"{key}: {_flow([*known, *(value for value in values if value not in known)])}"
+
+    def drop(self, rule: str, key: str, values: Iterable[str], rows: float, amount: float) -> tuple[str, ...]:
+        """Write a list of values that a rule leaves out, and the share that it may drop where that is a large one.
+
+        It ends with the rule itself where the config has another action.
+        """
+        if not self.can(key):
+            return ()
+        return (self.line(key, values) + self.confirmation(rule, rows, amount) + self.action(rule),)
+
+    def confirmation(self, rule: str, rows: float, amount: float) -> str:
+        """Write the share that a rule may drop, where it is above that of the config."""
+        totals = self.totals
+        dropped = {drop.rule: drop for drop in self.staged.drops if drop.table == "transactions"}.get(rule)
+        all_rows = totals.lines + sum(drop.rows for drop in self.staged.drops if drop.table == "transactions")
+        share = (rows + (dropped.rows if dropped else 0)) / all_rows
+        if totals.amount:
+            share = max(share, (amount + ((dropped.amount or 0) if dropped else 0)) / totals.amount)
+        confirmed = self.config.get("confirmed_drops") or {}
+        if share <= max(confirmed.get(rule) or 0, self.config.get("max_dropped") or 1):
+            return ""
+        return f"\nconfirmed_drops: {_flow({rule: min(1.0, ceil(share * 100) / 100)})}"
+
+    def action(self, rule: str, action: str = "drop") -> str:
+        """Write a rule's action where the config has another one."""
+        rules = self.config.get("rules") or {}
+        return "" if rules.get(rule) == action else f"\nrules: {_flow({rule: action})}"
+
+
+Check = Callable[[Facts], Iterator[Finding]]
+CHECKS: dict[str, Check] = {}
+
+
+def check(find: Check) -> Check:
+    """Register a check under its function's name."""
+    CHECKS[find.__name__] = find
+    return find
+
+
+def run_checks(facts: Facts) -> tuple[Finding, ...]:
+    """Run every check whose findings were not looked at.
+
+    Raises
+    ------
+    InputError
+        If the config accepts the findings of a check that there is not.
+    """
+    accepted = facts.config.get(ACCEPTED) or ()
+    if isinstance(accepted, str) or not isinstance(accepted, Sequence):
+        raise InputError(
+            f"data.{ACCEPTED} is not a valid list",
+            where=f"data.{ACCEPTED}",
+            expected="such as [days_without_sales]",
+            found=repr(accepted),
+        )
+    for name in accepted:
+        if name not in CHECKS:
+            raise InputError(
+                f"there is no check {name!r}", where=f"data.{ACCEPTED}", hint=did_you_mean(str(name), CHECKS)
+            )
+    return tuple(found for name, find in CHECKS.items() if name not in accepted for found in find(facts))
+
+
+def accepted(facts: Facts, name: str) -> str:
+    """Write the line that accepts the findings of a check."""
+    return facts.line(ACCEPTED, [name])
+
+
+def examples(values: Sequence[str]) -> str:
+    """Write at most five ids, and how many there are."""
+    shown = ", ".join(values[:SHOWN_VALUES])
+    return shown if len(values) <= SHOWN_VALUES else f"{shown}, ... ({len(values):,} in all)"
+
+
+def _flow(value: object) -> str:
+    """Write a list or mapping in one line of YAML, of which JSON is a part."""
+    return json.dumps(value, ensure_ascii=False, default=str)
