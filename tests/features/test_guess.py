@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import os
 import re
 import shlex
@@ -359,6 +361,68 @@ def test_tables_of_a_database_are_chosen_and_joined(folder: Path, capsys: pytest
     init("shop", "path=sqlite:///shop.db")
     assert "not read: olist_order_payments_dataset, olist_products_dataset" in capsys.readouterr().out
     assert found("shop") == truth
+
+
+@pytest.mark.parametrize("url", ["duckdb:///shop.db", "sqlite:///shop.db"])
+def test_a_table_that_cannot_be_read_is_named_and_others_are_mapped_with_their_schema(
+    url: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "x.csv").write_text(rows())
+    frame = pd.read_csv("x.csv", dtype={"customer": str})
+    is_duckdb = url.startswith("duckdb")
+    table = "sales.order_lines" if is_duckdb else '"order.lines"'
+    with closing((duckdb if is_duckdb else sqlite3).connect("shop.db")) as database:
+        if is_duckdb:
+            database.execute("CREATE SCHEMA sales")
+            database.execute(f"CREATE TABLE {table} AS FROM frame")
+        else:
+            frame.to_sql("order.lines", database, index=False)
+        for name in ("order_a", "order_z"):  # before and after it
+            database.execute("CREATE TABLE gone (order_id INTEGER)")
+            database.execute(f"CREATE VIEW {name} AS SELECT * FROM gone")
+            database.execute("DROP TABLE gone")
+    init("shop", f"path={url}")
+    printed = capsys.readouterr().out
+    assert "not read: order_a, as the database refuses it" in printed
+    assert "not read: order_z, as the database refuses it" in printed
+    mapped = yaml.safe_load(Path("conf/data/shop.yaml").read_text())["tables"]["transactions"]
+    assert (mapped.get("table") or mapped.get("sql")) in (table, f"SELECT * FROM {table}")
+    assert found("shop") == Truth(8, 40, frame.date.nunique(), int(frame.total.sum()))
+
+
+def stray(text: str) -> str:
+    """Return a text without quotes, in which a mark of quotes stands before one order's customer."""
+    return re.sub("K07", '"K07', count=1, string=re.sub('"(K..).*"', r"\1", text))
+
+
+ORDERS_AND_CUSTOMERS = [
+    ("plain", lambda text: text.encode(), ".csv", 8),
+    ("UTF-8 with a mark", lambda text: text.encode("utf-8-sig"), ".csv", 8),
+    ("gzip", lambda text: gzip.compress(text.encode()), ".csv.gz", 8),
+    ("bzip2", lambda text: bz2.compress(text.encode()), ".csv.bz2", 0),
+    ("UTF-16 with a mark", lambda text: text.encode("utf-16"), ".csv", 0),
+    ("a mark that quotes nothing", lambda text: stray(text).encode(), ".csv", 9),
+]
+
+
+@pytest.mark.parametrize(
+    ("write", "suffix", "customers"),
+    [each[1:] for each in ORDERS_AND_CUSTOMERS],
+    ids=[n[0] for n in ORDERS_AND_CUSTOMERS],
+)
+def test_files_are_joined_as_they_were_checked_or_not_at_all(
+    write: Callable[[str], bytes], suffix: str, customers: int, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = rows(customer=None, date=None, order=lambda n: f" {100 + n // 2} ", product=lambda n: f'5"" pipe, {n}')
+    orders = ["order,customer,date", *(f'{100 + n},"K{n % 8:02} ""K""",2023-01-{1 + n:02}' for n in range(20)), ""]
+    (folder / "raw/lines.csv").write_bytes(lines.encode())
+    (folder / f"raw/orders{suffix}").write_bytes(write("\n".join(orders)))
+    if not customers:
+        init("shop", "path=raw", code=2)
+        assert "do not say all that a mapping needs" in capsys.readouterr().err
+        return
+    init("shop", "path=raw")
+    assert found("shop") == Truth(customers, 20, 20, sum(10 + n for n in range(40)))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 import duckdb
@@ -23,7 +23,7 @@ from features.errors import InputError, did_you_mean, first_line, listing
 from features.sources.database.address import EXPECTED, Address
 from features.sources.database.batches import BATCH_ROWS, batch
 from features.sources.database.statements import NEWEST, Newer, counted, selected
-from features.sources.reading import sql_name
+from features.sources.reading import sql_literal, sql_name
 
 ADBC = "adbc"
 REFUSALS = ("password", "authentication", "access denied", "login")  # words of a server that does answer
@@ -45,6 +45,27 @@ BEGIN = {
 }
 
 
+SYSTEM = ("information_schema", "pg_catalog", "pg_toast", "performance_schema", "mysql", "sys", "INFORMATION_SCHEMA")
+ONE_SCHEMA = ("mysql", "mariadb")  # others are other databases
+TABLES = (
+    "SELECT table_name, nullif(table_schema, current_schema()) FROM information_schema.tables "
+    f"WHERE table_schema NOT IN ({', '.join(map(sql_literal, SYSTEM))}) ORDER BY table_schema, table_name"
+)
+TABLES_OF_SQLITE = (
+    "SELECT name, NULL FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' ORDER BY name"
+)
+
+
+class Table(NamedTuple):
+    """A table or view, and its schema where that is not the one of the connection."""
+
+    name: str
+    schema: str | None
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
 class Connection(Protocol):
     """An open database."""
 
@@ -57,8 +78,8 @@ class Connection(Protocol):
     def quoted(self, name: str) -> str:
         """Return a name as the database quotes it."""
 
-    def tables(self) -> list[str]:
-        """Return the names of its tables and views."""
+    def tables(self) -> list[Table]:
+        """Return its tables and views, those of the database's own left out."""
 
 
 class SQLAlchemyConnection:
@@ -84,10 +105,17 @@ class SQLAlchemyConnection:
     def quoted(self, name: str) -> str:
         return str(self._connection.dialect.identifier_preparer.quote(name))
 
-    def tables(self) -> list[str]:
+    def tables(self) -> list[Table]:
         with self._connection.engine.connect() as another:  # this one's transaction may have failed
             found = sa.inspect(another)
-            return [*found.get_table_names(), *found.get_view_names()]
+            own = found.default_schema_name
+            one_alone = own is not None and another.dialect.name in ONE_SCHEMA
+            others = [] if one_alone else [each for each in found.get_schema_names() if each not in (own, *SYSTEM)]
+            return [
+                Table(name, schema)
+                for schema in (None, *others)
+                for name in (*found.get_table_names(schema), *found.get_view_names(schema))
+            ]
 
 
 class ArrowConnection:
@@ -98,11 +126,14 @@ class ArrowConnection:
     cursor : cursor of the driver
     reader : callable
         Function of the cursor that returns a reader of batches.
+    tables : str
+        Query of name and schema of its tables.
     """
 
-    def __init__(self, cursor: Any, reader: Callable[[Any], pa.RecordBatchReader]) -> None:
+    def __init__(self, cursor: Any, reader: Callable[[Any], pa.RecordBatchReader], tables: str) -> None:
         self._cursor = cursor
         self._reader = reader
+        self._tables = tables
 
     def batches(self, sql: str, newer: Newer | None = None) -> Iterator[pa.RecordBatch]:
         self._cursor.execute(selected(sql, newer, newer.literal() if newer else ""))
@@ -117,12 +148,9 @@ class ArrowConnection:
     def quoted(self, name: str) -> str:
         return sql_name(name)
 
-    def tables(self) -> list[str]:
-        self._cursor.execute(
-            "SELECT table_name FROM information_schema.tables "
-            "WHERE table_schema NOT IN ('information_schema', 'pg_catalog') ORDER BY table_name"
-        )
-        return [name for (name,) in self._cursor.fetchall()]
+    def tables(self) -> list[Table]:
+        self._cursor.execute(self._tables)
+        return [Table(*row) for row in self._cursor.fetchall()]
 
 
 @contextmanager
@@ -175,9 +203,8 @@ def _refused(error: Exception, connection: Connection, address: Address, where: 
             tables = connection.tables()
         except Exception:  # the connection is gone
             tables = []
-        name = table.rpartition(".")[2]
-        if name not in tables:
-            hint = did_you_mean(name, tables) if tables else "see whether the user may read it"
+        if table.rpartition(".")[2] not in [each.name for each in tables]:
+            hint = did_you_mean(table, map(str, tables)) if tables else "see whether the user may read it"
     return InputError(
         "the database refuses the query" if table is None else f"the database does not give the table {table}",
         where=where,
@@ -207,7 +234,7 @@ def _duckdb(address: Address, scratch: Path) -> Iterator[Connection]:
         ) from None
     try:
         connection.begin()
-        yield ArrowConnection(connection, lambda cursor: cursor.to_arrow_reader(BATCH_ROWS))
+        yield ArrowConnection(connection, lambda cursor: cursor.to_arrow_reader(BATCH_ROWS), TABLES)
     finally:
         connection.close()
 
@@ -229,7 +256,8 @@ def _adbc(address: Address) -> Iterator[Connection]:
     with connection, connection.cursor() as cursor:
         for statement in BEGIN.get(address.backend, ()) if address.backend != "sqlite" else ():
             cursor.execute(statement)
-        yield ArrowConnection(cursor, lambda cursor: cursor.fetch_record_batch())
+        tables = TABLES_OF_SQLITE if address.backend == "sqlite" else TABLES
+        yield ArrowConnection(cursor, lambda cursor: cursor.fetch_record_batch(), tables)
 
 
 @contextmanager

@@ -112,6 +112,7 @@ class Read:
     names: tuple[str, ...]  # of table.columns, in their order
     records: int | None = None
     notes: tuple[str, ...] = ()
+    dialect: Dialect | None = None  # of text files
 
 
 def read_records(config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
@@ -136,7 +137,8 @@ def read_records(config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
             for number, (part, scan) in enumerate(zip(parts, scans, strict=True))
         ]
     table = query(engine, config.name, " UNION ALL ".join(sources))
-    return Read(table, tuple(names), sum(scan.records for scan in scans), (_note(config, parts, scans, dialect),))
+    records, note = sum(scan.records for scan in scans), _note(config, parts, scans, dialect)
+    return Read(table, tuple(names), records, (note,), dialect)
 
 
 def with_joined(read: Read, config: TableConfig) -> Read:

@@ -76,7 +76,7 @@ def guess(
             draft.add(f"tables.returns.{key}", each)
         unused = [table.name for table in others if table is not refunds]
         further = [f"not read: {listing(unused)}: map what they say by hand, see docs/own-tables.md"] if unused else []
-        draft.notes += [*opened.notes, *further, *lines.notes]
+        draft.notes += [*(note for table in tables for note in table.notes), *further, *lines.notes]
         if not draft.unknown():
             draft.problem = add_rules(draft, lines, template, scratch)
     finally:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import ibis
 
@@ -14,7 +17,11 @@ from features.errors import InputError, listing
 from features.sources.guess.mapping import Guess
 from features.sources.guess.opened import ROW, Opened, texts_of
 from features.sources.guess.words import score
-from features.sources.reading import literal_path, query, sql_literal, sql_name
+from features.sources.reading import literal_path, query, sql_literal
+
+if TYPE_CHECKING:
+    from features.sources.database.address import Address
+    from features.sources.database.connections import Connection, Table
 
 URL = r"[a-z][a-z0-9+]*://.*"
 PASSWORD = "SHOP_DB_PASSWORD"  # variable of the environment
@@ -43,7 +50,7 @@ def open_database(
     """
     from features.sources.database.address import FILES, address  # SQLAlchemy takes half a second to import
     from features.sources.database.batches import Parts
-    from features.sources.database.connections import connected, explained
+    from features.sources.database.connections import connected
 
     password = os.environ.get(PASSWORD)
     given = address(url, None)
@@ -58,35 +65,63 @@ def open_database(
     opened: list[Opened] = []
     with_password = password is not None and given.backend not in FILES
     full = address(url, password) if with_password else given
+    columns: dict[Table, list[str]] = {}
+
+    def look(connection: Connection, table: Table) -> None:
+        (empty,) = connection.batches(f"SELECT * FROM {_quoted(table, connection)} WHERE 1 = 0")
+        columns[table] = empty.schema.names
+
+    def read(connection: Connection, table: Table) -> None:
+        folder = scratch / f"database_{uuid4().hex}"
+        folder.mkdir()
+        parts, quoted = Parts(folder), _quoted(table, connection)
+        parts.write(connection.batches(f"SELECT * FROM {quoted}"), f"reading {table}")
+        if parts.rows:
+            opened.append(_opened(len(opened), table, quoted, parts.files, engine, missing))
+
     with connected(full, scratch / "spilled") as connection:
         names = connection.tables()
-        columns = {}
-        for name in names:
-            with explained(connection, full, f"table {name}", name):
-                (empty,) = connection.batches(f"SELECT * FROM {connection.quoted(name)} WHERE 1 = 0")
-                columns[name] = empty.schema.names
-        for name in _promising(columns):
-            folder = scratch / f"database_{len(opened)}"
-            folder.mkdir()
-            parts = Parts(folder)
-            with explained(connection, full, f"table {name}", name):
-                parts.write(connection.batches(f"SELECT * FROM {connection.quoted(name)}"), f"reading {name}")
-            if parts.rows:
-                opened.append(_opened(len(opened), name, parts.files, engine, missing))
+    refused = [*_each(names, full, scratch, look), *_each(_promising(columns), full, scratch, read)]
     if not opened:
         raise InputError(
             "no table of the database has to do with orders",
             where=f"path={given.shown}",
             expected="a table with columns such as order_id, customer_id, date, amount",
-            found=listing(names) or "no table",
+            found="; ".join([listing(map(str, names)) or "no table", *refused[:3]]),
         )
+    opened[0] = replace(opened[0], notes=tuple(refused))
     keys = {"url": Guess(url, f"{len(names):,} tables")}
     if with_password:
         keys["password"] = Guess(password, "from the environment", written=f"${{oc.env:{PASSWORD}}}")
     return opened, keys
 
 
-def _promising(columns: dict[str, list[str]]) -> list[str]:
+def _each(
+    tables: Sequence[Table], full: Address, scratch: Path, read: Callable[[Connection, Table], None]
+) -> list[str]:
+    """Read tables one by one, and return a note on each that is refused: its transaction, which failed, is left."""
+    from features.sources.database.connections import connected, explained
+
+    notes: list[str] = []
+    left = list(tables)
+    while left:
+        with connected(full, scratch / "spilled") as connection:
+            while left:
+                table = left.pop(0)
+                try:
+                    with explained(connection, full, f"table {table}", None):
+                        read(connection, table)
+                except InputError as error:
+                    notes.append(f"not read: {table}, as the database refuses it: {error.found}")
+                    break
+    return notes
+
+
+def _quoted(table: Table, connection: Connection) -> str:
+    return ".".join(connection.quoted(part) for part in (table.schema, table.name) if part)
+
+
+def _promising(columns: dict[Table, list[str]]) -> list[Table]:
     """Return the tables with columns whose names have to do with orders, the best first."""
     found = {
         table: sum(max((score(name, role) for name in names), default=0.0) for role in ROLES)
@@ -95,12 +130,16 @@ def _promising(columns: dict[str, list[str]]) -> list[str]:
     return [name for name in sorted(found, key=lambda name: -found[name]) if found[name] > 0][:LOOKED_AT]
 
 
-def _opened(number: int, name: str, files: Sequence[Path], engine: DuckDB, missing: Sequence[str]) -> Opened:
+def _opened(
+    number: int, table: Table, quoted: str, files: Sequence[Path], engine: DuckDB, missing: Sequence[str]
+) -> Opened:
     literals = ", ".join(sql_literal(literal_path(file)) for file in files)
     raw = query(engine, f"database_{number}", f"SELECT * FROM read_parquet([{literals}], union_by_name = true)")
     texts = {column: texts_of(raw[column], missing) for column in raw.columns}
     kept = engine.connection.create_table(
         f"guess_{number}", raw.select(**texts, **{ROW: ibis.row_number() + 1}), temp=True
     )
-    reading = {"table": Guess(name)}
-    return Opened(name, kept, tuple(raw.columns), int(kept.count().execute()), reading, sql_name(name))
+    has_point = "." in table.name or "." in (table.schema or "")  # which would be read as that of a schema
+    reading = {"sql": Guess(f"SELECT * FROM {quoted}")} if has_point else {"table": Guess(str(table))}
+    rows = int(kept.count().execute())
+    return Opened(str(table), kept, tuple(raw.columns), rows, reading, quoted, is_of_database=True)

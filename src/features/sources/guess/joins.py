@@ -104,12 +104,21 @@ def _with_query(joined: _Joined) -> Opened:
     lines = joined.opened
     selected = ["lines.*"]
     joins = []
+    home: dict[str, str] = {}  # column -> the table that it was added from
     for number, (table, key, added) in enumerate(joined.parts):
         selected += [f"t{number}.{sql_name(name)}" for name in added]
-        joins.append(f"LEFT JOIN {table.source} AS t{number} USING ({sql_name(key)})")
+        joins.append(f"LEFT JOIN {table.source} AS t{number} {_on(lines, home.get(key, 'lines'), f't{number}', key)}")
+        home |= dict.fromkeys(added, f"t{number}")
     sql = "\n".join([f"SELECT {', '.join(selected)}", f"FROM {lines.source} AS lines", *joins])
     evidence = f"lines of {lines.name}; " + "; ".join(
         f"{table.name} has one row for each {key}" for table, key, _ in joined.parts
     )
-    reading = {key: guess for key, guess in lines.reading.items() if key == "encoding"}
-    return replace(lines, reading={"sql": Guess(sql, evidence), **reading})
+    return replace(lines, reading={"sql": Guess(sql, evidence)})
+
+
+def _on(lines: Opened, one: str, other: str, key: str) -> str:
+    """Return the condition under which rows belong together: that of `_met`, whose texts are trimmed."""
+    if lines.is_of_database:
+        return f"USING ({sql_name(key)})"
+    own, others = (f"trim(CAST({table}.{sql_name(key)} AS VARCHAR))" for table in (one, other))
+    return f"ON {own} = {others}"

@@ -22,6 +22,7 @@ from features.sources.guess.statuses import status_of
 from features.sources.guess.times import Days, Time, time_of
 from features.sources.guess.totals import without_totals
 from features.sources.guess.words import score, tokens
+from features.sources.reading import sql_name
 
 MONTHS = 3  # columns called after months, from which a table counts as wide
 CANDIDATES = 4
@@ -180,7 +181,7 @@ def check_long(opened: Opened) -> None:
         found=f"{len(months)} columns of months beside {listing(rest)}",
         hint="export the orders themselves; sums of months show no days between purchases. Where there is nothing "
         f"else, a query turns it round: sql: UNPIVOT (FROM {source}) ON COLUMNS(* EXCLUDE "
-        f"({', '.join(f'{name!r}' for name in rest)})) INTO NAME month VALUE amount".replace("'\"", '"'),
+        f"({', '.join(map(sql_name, rest))})) INTO NAME month VALUE amount",
     )
 
 

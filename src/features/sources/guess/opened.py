@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ from features.engines import DuckDB
 from features.errors import InputError, listing
 from features.sources.files.config import FORMATS, TableConfig
 from features.sources.files.layout import header_of, layout_of
-from features.sources.files.records import Read, candidates, read_records, sheet_names, texts
+from features.sources.files.records import Dialect, Read, read_records, sheet_names, texts
 from features.sources.files.values import is_missing, trimmed
 from features.sources.guess.mapping import Guess
 from features.sources.reading import literal_path, query, readable, sql_literal
@@ -53,6 +54,7 @@ class Opened:
     reading: Mapping[str, Guess]
     source: str = ""
     notes: tuple[str, ...] = field(default_factory=tuple)
+    is_of_database: bool = False
 
 
 def open_path(path: str, engine: DuckDB, scratch: Path, missing: Sequence[str]) -> list[Opened]:
@@ -179,7 +181,9 @@ def _open(
     )
     kept = engine.connection.create_table(config.name, table, temp=True)
     rows = int(kept.count().execute())
-    source = _source(config, files) if config.format != "parquet" else source
+    if config.format != "parquet":
+        source = _source(config, read.dialect) if config.format == "csv" and read.dialect else ""
+        source = source if _reads(engine, source, names_of, rows) else ""
     return Opened(_name(files, names), kept, tuple(names_of), rows, reading, source)
 
 
@@ -220,18 +224,32 @@ def _layout_guesses(config: TableConfig, files: Sequence[Path]) -> dict[str, Gue
     return found
 
 
-def _source(config: TableConfig, files: Sequence[Path]) -> str:
+def _source(config: TableConfig, dialect: Dialect) -> str:
     """Return the query that reads a text file, for joins; none where DuckDB cannot read the file itself."""
-    if config.format != "csv" or len(config.paths) > 1 or config.footer or files[0].suffix.lower() in (".zip", ".xz"):
+    (part, *further) = texts(config)
+    if further or config.footer or part.compression is None or not part.is_utf8:
         return ""
-    dialect = candidates(config, texts(config))[0]
-    said = (
-        [f"delim = {sql_literal(dialect.delimiter)}", f"skip = {config.skip}"]
-        if config.skip
-        else [f"delim = {sql_literal(dialect.delimiter)}"]
-    )
-    header = str(config.header).lower()
-    return f"read_csv({sql_literal(literal_path(files[0]))}, all_varchar = true, header = {header}, {', '.join(said)})"
+    marks = {
+        "header": str(config.header).lower(),
+        "delim": sql_literal(dialect.delimiter),
+        "quote": sql_literal(dialect.quote),
+        "escape": sql_literal(dialect.escape or dialect.quote),
+    }
+    marks |= {"skip": str(config.skip)} if config.skip else {}
+    said = ", ".join(f"{name} = {value}" for name, value in marks.items())
+    return f"read_csv({sql_literal(literal_path(part.path))}, all_varchar = true, {said})"
+
+
+def _reads(engine: DuckDB, source: str, columns: Sequence[str], rows: int) -> bool:
+    """Check whether DuckDB finds by itself the columns and rows that were read."""
+    if not source:
+        return False
+    try:
+        found = engine.connection.raw_sql(f"SELECT * FROM {source} LIMIT 0").to_arrow_table().column_names
+        (count,) = engine.connection.raw_sql(f"SELECT count(*) FROM {source}").fetchone()
+    except duckdb.Error:
+        return False
+    return found == list(columns) and count == rows
 
 
 def _name(files: Sequence[Path], names: Sequence[str]) -> str:
