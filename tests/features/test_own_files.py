@@ -511,6 +511,14 @@ class TestOrders:
         door.follow(error)
         assert [row[0] for row in door.rows()] == ["1/2021-01-05", "2/2021-01-05", "1/2021-01-06", "2/2021-01-06"]
 
+    def test_without_a_number_are_told_apart_by_times_that_a_query_gives(self, door):
+        door.write("1,A,2021-01-05 10:00,10", "2,A,2021-01-05 10:00,20", "3,B,2021-01-06 11:00,30")
+        door.table["columns"] = {"customer_id": "customer", "timestamp": "timestamp", "amount": "total"}
+        path = door.table.pop("path")
+        door.table["sql"] = f"SELECT * EXCLUDE (date), date::TIMESTAMP AS timestamp FROM '{path}'"
+        door.table["order_key"] = ["customer", "timestamp"]
+        assert [row[0] for row in door.rows()] == ["A/2021-01-05 10:00:00"] * 2 + ["B/2021-01-06 11:00:00"]
+
     def test_that_span_days_stop_unless_that_is_so(self, door):
         door.write("1,A,2021-01-05 23:59,10", "2,B,2021-01-05,20", "1,A,2021-01-06 00:01,30")
         error = door.refused(

@@ -236,7 +236,7 @@ class Files:
         table = table.mutate(**typed, **flags)
         if config.order_key:
             parts = [
-                table.timestamp.date() if part == DAY else normal_id(table[RAW_PREFIX + part])
+                table.timestamp.date() if part == DAY else normal_id(trimmed(table[RAW_PREFIX + part]))
                 for part in config.order_key
             ]
             table = table.mutate(order_id=joined(parts))
