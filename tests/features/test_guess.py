@@ -99,6 +99,11 @@ def written(text: str) -> dict[str, Any]:
     return yaml.safe_load(write_mapping("shop", "x.csv").file.read_text())
 
 
+def unwrapped() -> str:
+    """Return the mapping with each comment on one line."""
+    return re.sub(r"\n +# ", " ", Path("conf/data/shop.yaml").read_text())
+
+
 def test_dates_that_can_be_read_in_two_ways_are_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = rows(date=lambda n: f"{1 + n % 12:02}/{1 + n // 12:02}/2023")
     (folder / "x.csv").write_text(text)
@@ -265,6 +270,39 @@ def test_what_is_given_is_written(folder: Path) -> None:
 def test_the_money_is_what_adds_up(columns: dict[str, Any], mapped: dict[str, str], folder: Path) -> None:
     found = written(rows(**columns))["tables"]["transactions"]["columns"]
     assert {name: found.get(name) for name in MONEY if name in found} == mapped
+
+
+def test_a_number_that_most_rows_lack_is_not_taken_for_the_orders(folder: Path) -> None:
+    sparse = {"order": None, "Reference Document #": lambda n: 100 + n if n % 20 == 0 else ""}
+    table = written(rows(**sparse))["tables"]["transactions"]
+    assert table["order_key"] == "???"
+    assert "Reference Document # is empty in 95% of the rows" in unwrapped()
+    Path("conf/data/shop.yaml").unlink()
+    sparse["Billing Document"] = lambda n: 900 + n // 2
+    sparse |= {"customer": lambda n: f"K{n // 2 % 8}", "date": lambda n: f"2023-03-{1 + n // 2:02}"}
+    assert written(rows(**sparse))["tables"]["transactions"]["columns"]["order_id"] == "Billing Document"
+
+
+def test_the_name_of_a_product_is_no_number_of_orders_and_a_bare_id_is_asked_for(folder: Path) -> None:
+    columns = {"order": None, "id": lambda n: f"2015-{n // 2}", "name": lambda n: ("hawaiian", "bbq", "classic")[n % 3]}
+    columns |= {"customer": lambda n: f"K{n // 2 % 8}", "date": lambda n: f"2023-03-{1 + n // 2:02}"}
+    written(rows(**columns))
+    said = r"order_id: \?\?\? +# guess: id; no column is called an order; values of this one stand on neighbouring"
+    assert re.search(said, unwrapped())
+
+
+def test_times_are_read_before_days_and_products_of_most_values(folder: Path) -> None:
+    columns = {
+        "date": None,
+        "start_day": lambda n: f"2023-03-{1 + n % 28:02}",
+        "time": lambda n: f"2023-03-{1 + n % 28:02}T10:{n:02}:00Z",
+        "frame_material": lambda n: ("Carbon", "Steel")[n % 2],
+        "model": lambda n: f"M{n % 7}",
+    }
+    columns_of = written(rows(**columns))["tables"]["transactions"]["columns"]
+    assert (columns_of["timestamp"], columns_of["product_id"]) == ("time", "model")
+    assert re.search(r"timestamp: time .*or: start_day", unwrapped())
+    assert "or: frame_material" in unwrapped()
 
 
 def test_orders_of_several_days_are_said_to_be_so(folder: Path) -> None:

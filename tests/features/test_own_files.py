@@ -511,6 +511,14 @@ class TestOrders:
         door.follow(error)
         assert [row[0] for row in door.rows()] == ["1/2021-01-05", "2/2021-01-05", "1/2021-01-06", "2/2021-01-06"]
 
+    def test_without_a_number_are_told_apart_by_times_that_a_query_gives(self, door):
+        door.write("1,A,2021-01-05 10:00,10", "2,A,2021-01-05 10:00,20", "3,B,2021-01-06 11:00,30")
+        door.table["columns"] = {"customer_id": "customer", "timestamp": "timestamp", "amount": "total"}
+        path = door.table.pop("path")
+        door.table["sql"] = f"SELECT * EXCLUDE (date), date::TIMESTAMP AS timestamp FROM '{path}'"
+        door.table["order_key"] = ["customer", "timestamp"]
+        assert [row[0] for row in door.rows()] == ["A/2021-01-05 10:00:00"] * 2 + ["B/2021-01-06 11:00:00"]
+
     def test_that_span_days_stop_unless_that_is_so(self, door):
         door.write("1,A,2021-01-05 23:59,10", "2,B,2021-01-05,20", "1,A,2021-01-06 00:01,30")
         error = door.refused(
@@ -611,7 +619,7 @@ class TestReturns:
         door.write("card 7,A", header="card,who", name="cards.csv")
         columns = {"id": "card", "customer_id": "who"}
         door.config["tables"]["identities"] = {"path": "cards.csv", "columns": columns}
-        door.config["rules"]["negative_amount"] = "return"
+        door.config["rules"] |= {"negative_amount": "return", "undated_identity": "keep"}
         assert door.returned("customer_id, order_id") == [("A", "1")]
 
     def test_take_back_no_sale_that_is_not_there_yet(self, door):

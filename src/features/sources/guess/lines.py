@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import ibis.expr.types as ir
 
@@ -17,7 +17,7 @@ from features.sources.guess.facts import Facts, facts_of
 from features.sources.guess.mapping import Guess
 from features.sources.guess.money import NAMED, ROLES, Style, money_of, style_of
 from features.sources.guess.opened import ROW, Opened
-from features.sources.guess.orders import identity_of, pick_customer, pick_order, ranked
+from features.sources.guess.orders import Numbered, identity_of, pick_customer, pick_order, ranked
 from features.sources.guess.statuses import status_of
 from features.sources.guess.times import Days, Time, time_of
 from features.sources.guess.totals import without_totals
@@ -27,6 +27,7 @@ from features.sources.reading import sql_name
 MONTHS = 3  # columns called after months, from which a table counts as wide
 CANDIDATES = 4
 MOST_DISTINCT = 0.9  # values per row of a column of customers, or of products: both come back
+CLEARLY = 0.9  # of a name that is a product's and nothing else
 ORDERED = (
     "order_id",
     "customer_id",
@@ -82,13 +83,14 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days) -> Lines:
     time = time_of(opened, facts, engine, days)
     style = style_of(opened, facts, engine)
     taken = list(time.columns)
-    order = next(iter(pick_order(facts, taken)), None)
+    numbered = pick_order(opened, facts, time)
+    order = numbered.column
     taken += [order] if order else []
     named = ranked(facts, "customer_id", taken)[:CANDIDATES]
     customers = named or _coming_back(facts, taken)[:CANDIDATES]
     tills = [*ranked(facts, "till", taken)[:1], *ranked(facts, "store_id", taken)[:1]]
     products = [name for name in ranked(facts, "product_id", [*taken, *customers]) if name not in tills]
-    product = next((name for name in products if facts[name].distinct < MOST_DISTINCT * facts[name].filled), None)
+    product = _product(facts, products)
     numbers = _numbers(facts, [*taken, *customers[:1], *([product] if product else [])])
     typed = _typed(opened, engine, time, style, order, customers, product, tills, numbers)
     names = {name: f"customer.{n}" for n, name in enumerate(customers)}
@@ -101,7 +103,7 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days) -> Lines:
     if product and product not in [each.value for each in money.columns.values()]:
         others = tuple(name for name in products if name != product)[:2]
         guesses["product_id"] = Guess(product, f"{facts[product].distinct:,} products", others)
-    placed, spans = _identity(typed, order, customer, names, time, tills)
+    placed, spans = _identity(typed, numbered, customer, names, time, tills)
     guesses["customer_id"] = _customer_guess(customer, why, customers, is_named=bool(named))
     placed |= {f"columns.{name}": each for name, each in guesses.items()}
     placed |= {"totals": totals} if totals else {}
@@ -113,15 +115,28 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days) -> Lines:
 
 
 def _identity(
-    typed: ir.Table, order: str | None, customer: str | None, names: Mapping[str, str], time: Time, tills: Sequence[str]
+    typed: ir.Table,
+    numbered: Numbered,
+    customer: str | None,
+    names: Mapping[str, str],
+    time: Time,
+    tills: Sequence[str],
 ) -> tuple[dict[str, Guess], Guess | None]:
     """Return what tells orders apart, and if they may span days; by its name alone where customers or times lack."""
+    order, doubt = numbered.column, numbered.doubt
     if customer is not None and time.columns:
         lines = typed.mutate(customer=typed[names[customer]])
         identity = identity_of(lines, order, customer, time.columns, tills)
-        return dict(identity.guesses), identity.order_spans_days
-    evidence = "by its name" if order else "no column is called an order, an invoice or a receipt"
-    return {"columns.order_id": Guess(order, evidence, is_open=order is None)}, None
+        if not doubt:
+            return dict(identity.guesses), identity.order_spans_days
+        doubted = {
+            key: replace(guess, evidence=doubt, is_open=True)
+            for key, guess in identity.guesses.items()
+            if key in ("columns.order_id", "order_key")
+        }
+        return {**identity.guesses, **doubted}, identity.order_spans_days
+    evidence = doubt or ("by its name" if order else "no column is called an order, an invoice or a receipt")
+    return {"columns.order_id": Guess(order, evidence, is_open=order is None or bool(doubt))}, None
 
 
 def _once(opened: Opened, order: str, amount: str) -> Guess:
@@ -144,6 +159,14 @@ def _coming_back(facts: Mapping[str, Facts], taken: Sequence[str]) -> list[str]:
         for name, each in facts.items()
         if name not in taken and "id" in tokens(name) and 1 < each.distinct < MOST_DISTINCT * each.filled
     ]
+
+
+def _product(facts: Mapping[str, Facts], named: Sequence[str]) -> str | None:
+    """Return the column of products whose values come back; where no name is clear, the one with most values."""
+    coming_back = [name for name in named if facts[name].distinct < MOST_DISTINCT * facts[name].filled]
+    if coming_back and score(coming_back[0], "product_id") < CLEARLY:
+        return max(coming_back, key=lambda name: facts[name].distinct)
+    return next(iter(coming_back), None)
 
 
 def _customer_guess(customer: str | None, why: str, candidates: Sequence[str], is_named: bool) -> Guess:

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import ibis
 import ibis.expr.types as ir
 
 from features.sources.files.config import DAY
+from features.sources.files.values import normal_id
 from features.sources.guess.facts import Facts
 from features.sources.guess.mapping import Guess
-from features.sources.guess.words import score
+from features.sources.guess.opened import ROW, Opened
+from features.sources.guess.times import Time
+from features.sources.guess.words import LOOSE, score, tokens
 
 NAMED = 0.3
 AS_GOOD = 0.35  # of a name's score below the best, within which the values decide
 ONE_EACH = 0.98  # customers per order: an id that is given anew with each order
 FEW = 0.2  # share of orders over several days that are still orders
+FEW_LACK = 0.05  # share of the rows that may lack the number of their order
+TRIED = 4  # columns
+BARE = (("id",), ("no",), ("nr",), ("number",), ("key",))  # names of a number that do not say of what
 LONGEST = 60  # days that an order may span
 
 
@@ -36,6 +43,43 @@ class Identity:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Numbered:
+    """The column that numbers orders.
+
+    Attributes
+    ----------
+    column : str or None
+    doubt : str
+        Why it is not settled: nothing where the name says it, or where there is no such column.
+    """
+
+    column: str | None
+    doubt: str = ""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The rows on which values of a column stand.
+
+    Attributes
+    ----------
+    lacking : float
+        Share of the rows without a value.
+    is_order : bool
+        Nearly all values are of one day.
+    comes_back : bool
+        Values stand on several rows.
+    near : bool
+        These are next to each other.
+    """
+
+    lacking: float
+    is_order: bool
+    comes_back: bool
+    near: bool
+
+
 def ranked(facts: Mapping[str, Facts], role: str, taken: Sequence[str] = ()) -> list[str]:
     """Return the columns that may have a role by their names, the best first."""
     named = {
@@ -48,13 +92,63 @@ def ranked(facts: Mapping[str, Facts], role: str, taken: Sequence[str] = ()) -> 
     )
 
 
-def pick_order(facts: Mapping[str, Facts], taken: Sequence[str]) -> list[str]:
-    """Return the columns that may number orders; none whose values are dates or amounts with decimals."""
-    return [
+def pick_order(opened: Opened, facts: Mapping[str, Facts], time: Time) -> Numbered:
+    """Find the column that numbers orders: by its name, and by the rows on which its values stand."""
+    named = [
         name
-        for name in ranked(facts, "order_id", taken)
+        for name in ranked(facts, "order_id", time.columns)
         if facts[name].dated < 0.5 and not (facts[name].is_number and facts[name].whole < 0.5)
+    ][:TRIED]
+    seen = {name: _seen(opened, facts, time, name) for name in named}
+    kept = [name for name in named if seen[name].is_order or score(name, "order_id") > LOOSE]
+    whole = [name for name in kept if seen[name].lacking <= FEW_LACK]
+    if whole:
+        best = score(whole[0], "order_id")
+        near = [name for name in whole if score(name, "order_id") >= best - AS_GOOD]
+        column = next((name for name in near if seen[name].is_order and seen[name].comes_back), whole[0])
+        return Numbered(column)
+    bare = [name for name in facts if tokens(name) in BARE and facts[name].dated < 0.5 and name not in time.columns]
+    for name in bare:
+        if (it := _seen(opened, facts, time, name)).is_order and it.comes_back and it.near and it.lacking <= FEW_LACK:
+            evidence = "no column is called an order; values of this one stand on neighbouring lines of one day each"
+            return Numbered(name, evidence)
+    if kept:
+        said = ", ".join(f"{name} is empty in {seen[name].lacking:.0%} of the rows" for name in kept)
+        return Numbered(None, f"no column numbers all orders: {said}")
+    return Numbered(None)
+
+
+def _seen(opened: Opened, facts: Mapping[str, Facts], time: Time, name: str) -> _Seen:
+    """Count the rows on which values of a column stand, of those that have money."""
+    table = opened.table
+    money = [
+        other
+        for other, each in facts.items()
+        if each.is_number and other != name and max(score(other, role) for role in ("amount", "unit_price")) >= NAMED
     ]
+    rows = table.filter(ibis.or_(*(table[other].notnull() for other in money))) if money else table
+    day = time.read(rows).date() if time.columns else ibis.null("date")
+    rows = rows.select(row=rows[ROW], value=normal_id(rows[name]), day=day)
+    values = rows.filter(rows.value.notnull()).group_by("value")
+    counted = values.aggregate(
+        rows=lambda each: each.count(),
+        days=lambda each: each.day.nunique(),
+        span=lambda each: each.row.max() - each.row.min() + 1,
+    )
+    found = counted.aggregate(
+        values=counted.count(),
+        rows=counted.rows.sum(),
+        one_day=(counted.days <= 1).mean(),
+        near=(counted.span <= 2 * counted.rows).mean(),
+    )
+    row = found.to_pyarrow().to_pylist()[0]
+    whole = int(rows.count().execute())
+    return _Seen(
+        lacking=1 - (row["rows"] or 0) / max(whole, 1),
+        is_order=(row["one_day"] or 0) >= 1 - FEW,
+        comes_back=row["values"] < ONE_EACH * (row["rows"] or 0),
+        near=(row["near"] or 0) >= ONE_EACH,
+    )
 
 
 def pick_customer(lines: ir.Table, names: Mapping[str, str], candidates: Sequence[str]) -> tuple[str | None, str]:

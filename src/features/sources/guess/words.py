@@ -38,6 +38,7 @@ ROLES: Mapping[str, Words] = {
         "rechnungsnr, rechnungsnummer, bestellung, bestell nr, bestellnr, bestellnummer, auftrag, auftrags nr, "
         "auftragsnr, auftragsnummer, pedido, id pedido, numero pedido, n pedido, num pedido, commande, id commande, "
         "numero commande, n commande, facture, factura, n factura, fattura, nota fiscal, scontrino, ordine, ordre nr, "
+        "billing document, sales document, "
         "bestelnummer, zamowienie, заказ, номер заказа, чек, 주문번호, 주문 번호, 거래번호, 注文番号, 订单号, 订单编号",
         loose="order, name, transaction, trans id, increment id, check, cheque, bill, nota, venda, id venda, visit id, "
         "kassenbon, document, document no, docnum, belnr, vbeln",
@@ -48,8 +49,10 @@ ROLES: Mapping[str, Words] = {
     "customer_id": Words(
         clear="customer id, customer, customer no, customer nr, customer number, customer unique id, customer code, "
         "cust id, cust code, cust no, client id, client no, client code, user id, member id, buyer id, account id, "
-        "household key, household id, loyalty card, card id, uid, visitor id, shopper id, kunde, kunden nr, kundennr, "
-        "kundennummer, kd nr, debitor, debitoren nr, cliente, id cliente, codigo cliente, cod cliente, n cliente, "
+        "household key, household id, loyalty card, loyalty id, loyalty no, loyalty number, card id, uid, visitor id, "
+        "shopper id, player id, subscriber id, guest id, user pseudo id, sold to, sold to party, bill to customer, "
+        "kunde, kunden nr, kundennr, kundennummer, kundenkarte, kundenkarten nr, mitglieds nr, carte fidelite, "
+        "kd nr, debitor, debitoren nr, cliente, id cliente, codigo cliente, cod cliente, n cliente, "
         "client, id client, acheteur, klant, klantnummer, kund, asiakas, klient, клиент, id клиента, 고객번호, 고객, "
         "고객id, 회원번호, 회원id, 顧客番号, 会員番号, 客户id, 客户编号, 用户id",
         loose="user, member, buyer, email, e mail, mail, customer email, email billing, billing email, account, "
@@ -85,7 +88,8 @@ ROLES: Mapping[str, Words] = {
         "id producto, codigo, reference, ref, upc, ean, gtin, plu, isbn, lineitem sku, prod code, prod id, 상품코드, "
         "상품번호, 商品コード, 商品编号, 商品id, артикул",
         loose="product, item, description, product name, item name, lineitem name, artikelbezeichnung, bezeichnung, "
-        "descripcion, descricao, nome produto, designation, 상품명, 商品名, goods, prod, title, товар",
+        "descripcion, descricao, nome produto, designation, 상품명, 商品名, goods, prod, title, товар, "
+        "model, modell, modelo, modele",
         against="category, subclass, class, price, quantity, count, group, type, subcategory, weight, length, "
         "department, brand, vendor, country, city, note, tax, discount, amount, total",
     ),
