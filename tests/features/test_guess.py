@@ -287,6 +287,31 @@ def test_times_are_read_before_days_and_products_of_most_values(folder: Path) ->
     assert "or: frame_material" in unwrapped()
 
 
+def test_currencies_are_read_from_a_column_and_several_are_asked_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert written(rows(**{"Document Currency": lambda n: "CHF"}))["currency"] == "CHF"
+    Path("conf/data/shop.yaml").unlink()
+    (folder / "x.csv").write_text(rows(Currency=lambda n: "EUR" if n % 4 else "GBP"))
+    init("shop", "path=x.csv", code=2)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "Currency has EUR (75%), GBP (25%)" in told
+    typed = re.search(r"Write (only: .*?) for the rows", told)
+    assert typed is not None
+    mapping = Path("conf/data/shop.yaml")
+    filled = re.sub(r"only: \?\?\?", typed[1], mapping.read_text())
+    mapping.write_text(f"{filled}\nconfirmed_drops: {{other_value: 0.25}}\n")
+    assert found("shop").orders == 30
+
+
+def test_credit_notes_with_amounts_above_0_are_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "x.csv").write_text(rows(**{"Billing Type": lambda n: "G2" if n % 8 == 0 else "F2"}))
+    init("shop", "path=x.csv")
+    assert re.search(r"status: \?\?\? +# guess: \{column: Billing Type, sale: \[F2\], exclude: \[G2\]\}", unwrapped())
+    assert "5 of these rows have amounts above 0" in unwrapped()
+    assert "fill in tables.transactions.status" in capsys.readouterr().out
+
+
 def test_orders_of_several_days_are_said_to_be_so(folder: Path) -> None:
     text = rows(
         order=lambda n: n // 2,
