@@ -13,10 +13,12 @@ import psycopg
 import pytest
 
 from experiments.commands.compose import open_session
+from features.engines import staging_engine
 from features.errors import InputError
 from features.sources import stage
 from features.sources.database import connections
 from features.sources.database.address import address
+from features.sources.guess.databases import open_database
 from features.sources.staged import Staged
 from fleet import postgresql
 from shop_database import ROWS, database_config, incrementally, insert, line, read_anew, script
@@ -127,6 +129,31 @@ def test_a_wrong_password_and_an_absent_table_are_named_without_the_password(
             stage(config, tmp_path)
         assert "tiger7" not in str(caught.value)
         assert PASSWORD not in str(caught.value)
+
+
+def test_init_looks_at_all_schemas_and_goes_on_past_a_table_that_the_user_may_not_read(
+    url: str, shop: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for statement in (
+        "CREATE SCHEMA sales",
+        "CREATE TABLE sales.order_lines AS TABLE lines",
+        "CREATE TABLE order_closed AS TABLE lines",
+        "REVOKE SELECT ON order_closed FROM shop",
+    ):
+        shop.execute(statement)
+    monkeypatch.setenv("SHOP_DB_PASSWORD", PASSWORD)
+    engine = staging_engine(tmp_path)
+    try:
+        opened, keys = open_database(url, engine, tmp_path, [])
+        assert {table.name: table.rows for table in opened} == {"lines": ROWS, "sales.order_lines": ROWS}
+        (note,) = opened[0].notes
+        assert "not read: order_closed, as the database refuses it" in note
+        assert "permission denied" in note
+        assert keys["url"].evidence == "3 tables"
+    finally:
+        engine.connection.disconnect()
+        shop.execute("DROP SCHEMA sales CASCADE")
+        shop.execute("DROP TABLE order_closed")
 
 
 def test_the_password_is_in_no_file_text_or_artifact(

@@ -62,7 +62,7 @@ def spend(future: Tables, rows: ir.Table, *, discount_rate: float = 0.0, margin:
     y = margin * sum over days of amount / (1 + discount_rate) ^ (days since the window's start / 365)
 
     Where spend is net, the amount of a day is what was sold less what was given back on it, and y is at least 0: what a
-    customer gives back of earlier purchases is no value below none (docs/adr/0025).
+    customer gives back of earlier purchases is no value below none (docs/adr/0026).
 
     Parameters
     ----------

@@ -46,6 +46,7 @@ class Shop:
 
     def links(self, *links):
         self.table("identities", ("id", "customer_id"), *links)
+        self.config["rules"]["undated_identity"] = "keep"
 
     def stage(self):
         return stage(self.config, self.folder / "cache")
@@ -80,7 +81,21 @@ def test_chains_of_any_length_lead_to_their_last_customer(shop, engine):
     assert set(column(staged, "identities", "customer_id", "id")) == {"A", "C"}
     assert staged.customers == 3
     text = profile_text(profile(staged, staged.open(engine), engine, shop.config))
-    assert "transactions: 6 ids are 3 customers by identities" in text
+    assert "transactions: 6 ids are 3 customers by identities; 3 rows went to another id, by links of unknown" in text
+
+
+def test_links_without_a_date_stop_until_they_are_confirmed_or_merge_nothing(shop):
+    shop.lines("cookie", "A", "B")
+    shop.links(("cookie", "A"), ("B", "B"))
+    shop.config["rules"]["undated_identity"] = "error"
+    shop.refused(
+        *("1 rows of identities meet the rule undated_identity", "has no date", "cookie -> A"),
+        "data.rules.undated_identity=keep",
+    )
+    shop.config["rules"]["undated_identity"] = "drop"
+    assert column(shop.stage(), "transactions", "customer_id", "order_id") == ["cookie", "A", "B"]
+    shop.config["rules"]["undated_identity"] = "keep"
+    assert column(shop.stage(), "transactions", "customer_id", "order_id") == ["A", "A", "B"]
 
 
 def test_an_order_whose_lines_have_ids_of_one_customer_is_one_order(of_files):

@@ -619,7 +619,7 @@ class TestReturns:
         door.write("card 7,A", header="card,who", name="cards.csv")
         columns = {"id": "card", "customer_id": "who"}
         door.config["tables"]["identities"] = {"path": "cards.csv", "columns": columns}
-        door.config["rules"]["negative_amount"] = "return"
+        door.config["rules"] |= {"negative_amount": "return", "undated_identity": "keep"}
         assert door.returned("customer_id, order_id") == [("A", "1")]
 
     def test_take_back_no_sale_that_is_not_there_yet(self, door):

@@ -18,6 +18,12 @@ from features.tables import Tables
 from features.writing import named
 
 MANIFEST = "manifest.json"
+DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+)  # of what is not whole; ArrowInvalid is a ValueError
 
 
 @dataclass(frozen=True)
@@ -96,10 +102,14 @@ def read_manifest(folder: Path) -> Staged:
 def is_whole(folder: Path) -> bool:
     """Check whether a staged folder has its manifest and all the tables that it names, with as many rows."""
     try:
-        staged = read_manifest(folder)
-        return all(pq.read_metadata(folder / f"{name}.parquet").num_rows == rows for name, rows in staged.rows.items())
-    except (OSError, ValueError, KeyError, TypeError):  # ArrowInvalid is a ValueError
+        return has_tables(folder, read_manifest(folder).rows)
+    except DAMAGED:
         return False
+
+
+def has_tables(folder: Path, rows: Mapping[str, int]) -> bool:
+    """Check whether a folder has tables of so many rows; raise one of `DAMAGED` where one is not there."""
+    return all(pq.read_metadata(folder / f"{name}.parquet").num_rows == number for name, number in rows.items())
 
 
 def publish(partial: Path, folder: Path) -> None:

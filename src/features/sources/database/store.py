@@ -28,11 +28,11 @@ from features.sources.database.config import Request
 from features.sources.database.connections import Connection, connected, explained
 from features.sources.database.statements import Newer, Newest
 from features.sources.reading import literal_path, rows_digest, sql_literal, sql_name
+from features.sources.staged import DAMAGED, MANIFEST, has_tables
 from features.writing import replacing
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
 MEMORY = "1GiB"  # of the engine that joins what was read before with newer rows
 KEPT = 2  # readings: another process may still stage from the one before
 
@@ -145,8 +145,8 @@ class Store:
             manifest = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
             tables = {name: TableRead(**table) for name, table in manifest["tables"].items()}
             reading = Reading(self.folder / manifest["folder"], datetime.fromisoformat(manifest["read_at"]), tables)
-            whole = all(pq.read_metadata(reading.path(name)).num_rows == table.rows for name, table in tables.items())
-        except (OSError, ValueError, KeyError, TypeError):  # ArrowInvalid is a ValueError
+            whole = has_tables(reading.folder, {name: table.rows for name, table in tables.items()})
+        except DAMAGED:
             return None
         return reading if whole else None
 

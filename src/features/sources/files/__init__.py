@@ -142,7 +142,7 @@ class Files:
         customers = None
         for name in sorted(configs, key=lambda name: name != IDENTITIES):  # the others have its customers
             found[name] = self._raw(configs[name], engine, scratch, customers)
-            if name == IDENTITIES:
+            if name == IDENTITIES and self.actions["undated_identity"] != "drop":
                 customers = customers_of(found[name].table)
         raws = {name: found[name] for name in configs}
         returns = self._returns(configs["transactions"], raws["transactions"], refunds, customers, engine, scratch)
@@ -439,6 +439,7 @@ class Files:
         found = {"other_value": (_any(others), key)} if others else {}
         if config.name == IDENTITIES:
             flawed = {"conflicting_identity": table.is_conflicting, "circular_identity": table.is_circular}
+            flawed["undated_identity"] = table.is_link
             return found | {name: (meets, LINK) for name, meets in flawed.items()} | repeated
         if config.name == RETURNED:
             shows = "return_id" if "return_id" in config.columns else "return_number"
@@ -631,6 +632,8 @@ def _rule_advice(name: str) -> str:
         return f'list the status ("" where there is none) in {where}: sale, return, cancellation or exclude'
     if name == "undated_return":
         return f"map {RETURNED_AT}; data.rules.{name}=keep where they count as sales"
+    if name == "undated_identity":
+        return f"data.rules.{name}=keep merges them all the same, into the past too"
     if name in checked.KEEPABLE:
         return f"data.rules.{name}=keep where they are right as they are"
     return "or correct the source"

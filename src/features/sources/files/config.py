@@ -101,10 +101,11 @@ RULES = {
     "duplicate_rows": "all columns of the file repeat an earlier row",
     "conflicting_identity": "identities give one id to several customers",
     "circular_identity": "identities lead from one id to another and back",
+    "undated_identity": "the link of two ids has no date: the past would have links that were made later",
 }
 RETURNS = ("cancelled_order", "negative_quantity", "negative_amount")  # rows that take a sale back
 # others would break the canonical table, or what money means
-KEEPABLE = ("zero_price", "non_product_code", "duplicate_rows", "mixed_status", "undated_return")
+KEEPABLE = ("zero_price", "non_product_code", "duplicate_rows", "mixed_status", "undated_return", "undated_identity")
 
 
 @dataclass(frozen=True)

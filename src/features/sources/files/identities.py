@@ -21,7 +21,7 @@ def linked(rows: ir.Table, engine: DuckDB) -> ir.Table:
     """Follow each id to its last customer, and mark what cannot be followed.
 
     `is_conflicting` marks an id of several customers, `is_circular` one whose chain ends in a circle: their customer
-    stays. `is_repeated_id` marks all rows of an id but the first.
+    stays. `is_repeated_id` marks all rows of an id but the first, `is_link` those that lead to another id.
 
     Parameters
     ----------
@@ -46,6 +46,7 @@ def linked(rows: ir.Table, engine: DuckDB) -> ir.Table:
         customer_id=ibis.ifelse(leads_on, table.end, table.customer_id),
         is_conflicting=table.is_conflicting.fill_null(False),
         is_circular=table.is_circular.fill_null(False),
+        is_link=(table.id != rows.customer_id).fill_null(False),
         is_repeated_id=table.id.notnull() & (ibis.row_number().over(group_by="id", order_by=LINK) > 0),
     ).drop("end")
 
@@ -82,13 +83,17 @@ def is_doubled(name: str, table: ir.Table) -> ir.BooleanColumn | None:
 
 
 def effect(name: str, table: ir.Table) -> Iterator[str]:
-    """Yield how many customers a table has by its own ids and by identities, where that differs."""
+    """Yield how many customers a table has by its own ids and by identities, and how many rows these moved, if any."""
     if OWN not in table.columns:
         return
-    counts = table.aggregate(own=table[OWN].nunique(), merged=table[CUSTOMER].nunique())
-    ((own, merged),) = counts.to_pyarrow().to_pandas().itertuples(index=False)
-    if own != merged:
-        yield f"{name}: {own:,} ids are {merged:,} customers by identities"
+    moved = (table[OWN] != table[CUSTOMER]).fill_null(False).sum()
+    counts = table.aggregate(own=table[OWN].nunique(), merged=table[CUSTOMER].nunique(), moved=moved)
+    ((own, merged, moved_rows),) = counts.to_pyarrow().to_pandas().itertuples(index=False)
+    if moved_rows:
+        yield (
+            f"{name}: {own:,} ids are {merged:,} customers by identities; {int(moved_rows):,} rows went to another id, "
+            "by links of unknown date"
+        )
 
 
 def _followed(links: ir.Table, engine: DuckDB) -> ir.Table:
