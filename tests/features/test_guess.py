@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +311,16 @@ def test_credit_notes_with_amounts_above_0_are_asked_for(folder: Path, capsys: p
     assert re.search(r"status: \?\?\? +# guess: \{column: Billing Type, sale: \[F2\], exclude: \[G2\]\}", unwrapped())
     assert "5 of these rows have amounts above 0" in unwrapped()
     assert "fill in tables.transactions.status" in capsys.readouterr().out
+
+
+def test_tables_are_joined_by_an_id_that_is_called_after_a_table(folder: Path) -> None:
+    orders = ["id,customer_id,ordered_at,status", *(f"{500 + n},{n % 8},2023-03-{1 + n:02},paid" for n in range(20))]
+    header = "id,order_id,product_id,quantity,unit_price"
+    lines = [header, *(f"{n},{500 + n // 2},{n % 5},2,{n % 5 + 1}" for n in range(40))]
+    (folder / "raw/orders.csv").write_text("\n".join([*orders, ""]))
+    (folder / "raw/order_lines.csv").write_text("\n".join([*lines, ""]))
+    init("shop", "path=raw")
+    assert found("shop") == Truth(8, 20, 20, Decimal(2 * 8 * (1 + 2 + 3 + 4 + 5)))
 
 
 def test_orders_of_several_days_are_said_to_be_so(folder: Path) -> None:
