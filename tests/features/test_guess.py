@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +304,41 @@ def test_times_are_read_before_days_and_products_of_most_values(folder: Path) ->
     assert (columns_of["timestamp"], columns_of["product_id"]) == ("time", "model")
     assert re.search(r"timestamp: time .*or: start_day", unwrapped())
     assert "or: frame_material" in unwrapped()
+
+
+def test_currencies_are_read_from_a_column_and_several_are_asked_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert written(rows(**{"Document Currency": lambda n: "CHF"}))["currency"] == "CHF"
+    Path("conf/data/shop.yaml").unlink()
+    (folder / "x.csv").write_text(rows(Currency=lambda n: "EUR" if n % 4 else "GBP"))
+    init("shop", "path=x.csv", code=2)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "Currency has EUR (75%), GBP (25%)" in told
+    typed = re.search(r"Write (only: .*?) for the rows", told)
+    assert typed is not None
+    mapping = Path("conf/data/shop.yaml")
+    filled = re.sub(r"only: \?\?\?", typed[1], mapping.read_text())
+    mapping.write_text(f"{filled}\nconfirmed_drops: {{other_value: 0.25}}\n")
+    assert found("shop").orders == 30
+
+
+def test_credit_notes_with_amounts_above_0_are_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "x.csv").write_text(rows(**{"Billing Type": lambda n: "G2" if n % 8 == 0 else "F2"}))
+    init("shop", "path=x.csv")
+    assert re.search(r"status: \?\?\? +# guess: \{column: Billing Type, sale: \[F2\], exclude: \[G2\]\}", unwrapped())
+    assert "5 of these rows have amounts above 0" in unwrapped()
+    assert "fill in tables.transactions.status" in capsys.readouterr().out
+
+
+def test_tables_are_joined_by_an_id_that_is_called_after_a_table(folder: Path) -> None:
+    orders = ["id,customer_id,ordered_at,status", *(f"{500 + n},{n % 8},2023-03-{1 + n:02},paid" for n in range(20))]
+    header = "id,order_id,product_id,quantity,unit_price"
+    lines = [header, *(f"{n},{500 + n // 2},{n % 5},2,{n % 5 + 1}" for n in range(40))]
+    (folder / "raw/orders.csv").write_text("\n".join([*orders, ""]))
+    (folder / "raw/order_lines.csv").write_text("\n".join([*lines, ""]))
+    init("shop", "path=raw")
+    assert found("shop") == Truth(8, 20, 20, Decimal(2 * 8 * (1 + 2 + 3 + 4 + 5)))
 
 
 def test_orders_of_several_days_are_said_to_be_so(folder: Path) -> None:

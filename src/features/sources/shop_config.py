@@ -146,13 +146,19 @@ def shell_value(value: object) -> str:
 
     Without quotes, a shell splits texts at blanks and takes brackets for a pattern, and Hydra reads 8 as a number.
     """
+    return shlex.quote(_nested(value))
+
+
+def _nested(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
         return str(value)
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{_nested(each)}' for key, each in value.items())}}}"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return shlex.quote(f"[{','.join(_quoted(str(each)) for each in value)}]")
-    return shlex.quote(_quoted(str(value)))
+        return f"[{','.join(map(_nested, value))}]"
+    return _quoted(str(value))
 
 
 def _quoted(text: str) -> str:

@@ -2,8 +2,9 @@
 
 Each module here is one question: which files hold which tables (`opened`, `databases`), which rows are none (`totals`),
 what columns are called (`words`) and look like (`facts`), when an order was (`times`), whose it is and what tells it
-from others (`orders`), what became of it (`statuses`, `refunds`), what it costs (`money`), which tables belong together
-(`joins`), where the shop is (`places`), and which rules its rows call for (`rules`). `mapping` writes the file.
+from others (`orders`), what became of it (`statuses`, `documents`, `refunds`), what it costs (`money`), which tables
+belong together (`joins`), where the shop is (`places`), and which rules its rows call for (`rules`). `mapping` writes
+the file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from features.sources.guess.joins import joined_tables
 from features.sources.guess.lines import Lines, lines_of
 from features.sources.guess.mapping import Draft, Guess
 from features.sources.guess.opened import Opened, open_path
-from features.sources.guess.places import currency_of, timezone_of
+from features.sources.guess.places import currency_of, one_currency, timezone_of
 from features.sources.guess.refunds import in_one_way, refunds_of
 from features.sources.guess.rules import add_rules
 
@@ -120,6 +121,9 @@ def _draft(
         draft.add(key, each)
     for key, each in {**opened.reading, **lines.style.guesses, **lines.guesses}.items():
         draft.add(f"{TABLE}.{key}", each)
+    of_currency = one_currency(opened, lines.facts, currency)
+    if of_currency:
+        draft.add(f"{TABLE}.only", of_currency)
     if lines.order_spans_days:
         draft.add("order_spans_days", lines.order_spans_days)
     return draft

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from features.engines import DuckDB
 from features.sources.guess.facts import Facts, facts_of
 from features.sources.guess.mapping import Guess
 from features.sources.guess.opened import ROW, Opened
-from features.sources.guess.words import ROLES, score
+from features.sources.guess.words import ROLES, score, tokens
 from features.sources.reading import sql_name
 
 WANTED = ("timestamp", "customer_id", "order_id")  # that lines need, from whichever table has them
 NAMED = 0.5
 MET = 0.5  # share of the lines' keys that another table has, from which the two belong together
+MATCHED = "matched key"
 ONE_EACH = 0.98  # customers per order, from which the id is given anew with each
+
+
+@dataclass(frozen=True)
+class _Key:
+    """The columns by which rows of the lines and of another table belong together."""
+
+    own: str
+    theirs: str
 
 
 @dataclass
@@ -24,7 +34,7 @@ class _Joined:
 
     opened: Opened
     facts: dict[str, Facts]
-    parts: list[tuple[Opened, str, list[str]]]  # table, key, columns that it adds
+    parts: list[tuple[Opened, _Key, list[str]]]  # table, key, columns that it adds
 
 
 def joined_tables(tables: Sequence[Opened], engine: DuckDB) -> tuple[Opened, list[Opened]]:
@@ -66,8 +76,8 @@ def _join(
         added = [name for name in new if max(score(name, each) for each in ROLES) >= NAMED]
         if max((score(name, role) for name in added), default=0) < NAMED:
             continue
-        for key in (name for name in table.columns if name in joined.opened.columns):
-            is_unique = own[key].distinct == own[key].filled == table.rows
+        for key in _keys(joined.opened, table):
+            is_unique = own[key.theirs].distinct == own[key.theirs].filled == table.rows
             if is_unique and _met(joined.opened, table, key) >= MET:
                 joined.parts.append((table, key, added))
                 joined.opened = _merged(joined.opened, table, key, added, engine)
@@ -75,16 +85,38 @@ def _join(
                 return
 
 
-def _met(lines: Opened, table: Opened, key: str) -> float:
+def _keys(lines: Opened, table: Opened) -> Iterator[_Key]:
+    """Yield the keys that may join: the id of a table that is called after it, such as order_id, and same names."""
+    ids = [name for name in table.columns if tokens(name) == ("id",)]
+    called = tokens(re.sub(r"\.\w+$", "", table.name))
+    for name in lines.columns:
+        *what, last = tokens(name) or ("",)
+        if what and last == "id" and _is_called(called, what):
+            yield from (_Key(name, theirs) for theirs in ids)
+    yield from (_Key(name, name) for name in table.columns if name in lines.columns and name not in ids)
+
+
+def _is_called(table: Sequence[str], what: Sequence[str]) -> bool:
+    """Check whether a table is called after one thing or several of it.
+
+    >>> _is_called(("orders",), ["order"]), _is_called(("shop", "categories"), ["category"]), _is_called((), ["order"])
+    (True, True, False)
+    """
+    *before, last = what
+    plurals = {last, f"{last}s", f"{last}es", f"{last.removesuffix('y')}ies"}
+    return bool(table) and table[-1] in plurals and list(table[-len(what) : -1]) == before
+
+
+def _met(lines: Opened, table: Opened, key: _Key) -> float:
     """Return the share of the lines' keys that a table has."""
-    keys = lines.table.select(key=lines.table[key]).filter(lambda rows: rows.key.notnull()).distinct()
-    found = keys.semi_join(table.table.select(key=table.table[key]), "key")
+    keys = lines.table.select(key=lines.table[key.own]).filter(lambda rows: rows.key.notnull()).distinct()
+    found = keys.semi_join(table.table.select(key=table.table[key.theirs]), "key")
     return int(found.count().execute()) / max(int(keys.count().execute()), 1)
 
 
-def _merged(lines: Opened, table: Opened, key: str, added: Sequence[str], engine: DuckDB) -> Opened:
-    right = table.table.select(key, *added)
-    both = lines.table.left_join(right, key).select(*lines.table.columns, *added)
+def _merged(lines: Opened, table: Opened, key: _Key, added: Sequence[str], engine: DuckDB) -> Opened:
+    right = table.table.select(*added, **{MATCHED: table.table[key.theirs]})
+    both = lines.table.left_join(right, lines.table[key.own] == right[MATCHED]).select(*lines.table.columns, *added)
     name = f"{lines.table.get_name()}_joined"
     kept = engine.connection.create_table(name, both, temp=True)
     return replace(lines, table=kept, columns=tuple(each for each in kept.columns if each != ROW))
@@ -107,18 +139,19 @@ def _with_query(joined: _Joined) -> Opened:
     home: dict[str, str] = {}  # column -> the table that it was added from
     for number, (table, key, added) in enumerate(joined.parts):
         selected += [f"t{number}.{sql_name(name)}" for name in added]
-        joins.append(f"LEFT JOIN {table.source} AS t{number} {_on(lines, home.get(key, 'lines'), f't{number}', key)}")
+        joins.append(
+            f"LEFT JOIN {table.source} AS t{number} {_on(lines, home.get(key.own, 'lines'), f't{number}', key)}"
+        )
         home |= dict.fromkeys(added, f"t{number}")
     sql = "\n".join([f"SELECT {', '.join(selected)}", f"FROM {lines.source} AS lines", *joins])
     evidence = f"lines of {lines.name}; " + "; ".join(
-        f"{table.name} has one row for each {key}" for table, key, _ in joined.parts
+        f"{table.name} has one row for each {key.own}" for table, key, _ in joined.parts
     )
     return replace(lines, reading={"sql": Guess(sql, evidence)})
 
 
-def _on(lines: Opened, one: str, other: str, key: str) -> str:
+def _on(lines: Opened, one: str, other: str, key: _Key) -> str:
     """Return the condition under which rows belong together: that of `_met`, whose texts are trimmed."""
-    if lines.is_of_database:
-        return f"USING ({sql_name(key)})"
-    own, others = (f"trim(CAST({table}.{sql_name(key)} AS VARCHAR))" for table in (one, other))
+    columns = (f"{one}.{sql_name(key.own)}", f"{other}.{sql_name(key.theirs)}")
+    own, others = columns if lines.is_of_database else (f"trim(CAST({column} AS VARCHAR))" for column in columns)
     return f"ON {own} = {others}"

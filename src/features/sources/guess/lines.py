@@ -13,6 +13,7 @@ from features.errors import InputError, listing
 from features.sources.files.layout import MONTH
 from features.sources.files.orders import carried
 from features.sources.files.values import factor, normal_id
+from features.sources.guess.documents import documents_of
 from features.sources.guess.facts import Facts, facts_of
 from features.sources.guess.mapping import Guess
 from features.sources.guess.money import NAMED, ROLES, Style, money_of, style_of
@@ -109,6 +110,9 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days) -> Lines:
     placed |= {"totals": totals} if totals else {}
     status, notes = status_of(opened, facts, typed, engine, days)
     placed |= status.guesses
+    if "status" not in placed:
+        priced = next((guesses[each].value for each in ("amount", "unit_price") if each in guesses), None)
+        placed |= dict(documents_of(opened, facts, typed, numbers.get(str(priced))))
     if time.date_format.value is not None:
         placed["date_format"] = time.date_format
     return Lines(opened, facts, typed, style, _in_order(placed), numbers, status.rules, spans, notes)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import zoneinfo
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from features.sources.guess.facts import Facts, frequencies
-from features.sources.guess.mapping import Guess
+from features.sources.guess.mapping import Guess, flow
 from features.sources.guess.opened import Opened
 from features.sources.guess.words import score, tokens
 
+NAMED, MOST_CODES = 0.5, 30
 SIGNS = {"€": "EUR", "£": "GBP", "R$": "BRL", "$": "USD", "¥": "JPY", "₩": "KRW", "₹": "INR", "zł": "PLN", "kr": "SEK"}
 SIGNS |= {"₽": "RUB", "руб.": "RUB", "Kč": "CZK", "원": "KRW", "円": "JPY", "元": "CNY"}
 
@@ -72,15 +74,10 @@ def currency_of(opened: Opened, facts: Mapping[str, Facts], signs: Sequence[str]
     """Return the currency: given, said by a column that has one only, or a guess."""
     if given:
         return Guess(given, "as given")
-    for name in (name for name in facts if score(name, "currency") >= 0.9 and facts[name].filled):
-        values = frequencies(opened, name, 3)
-        codes = [value for value in values if len(value) == 3 and value.isalpha() and value.isupper()]
-        if len(values) == 1 and codes:
-            return Guess(codes[0], f"the only value of {name}")
-        if codes:
-            return Guess(
-                codes[0], f"the most frequent value of {name}, which has others: {', '.join(values)}", is_open=True
-            )
+    for name, shares in _codes(opened, facts).items():
+        if len(shares) == 1:
+            return Guess(next(iter(shares)), f"the only value of {name}")
+        return Guess(next(iter(shares)), f"the most frequent value of {name}: see only", is_open=True)
     for sign in signs:
         if sign in SIGNS or (sign.isalpha() and sign.isupper()):
             return Guess(SIGNS.get(sign, sign), f"amounts have the sign {sign}", is_open=True)
@@ -88,6 +85,31 @@ def currency_of(opened: Opened, facts: Mapping[str, Facts], signs: Sequence[str]
     if country:
         return Guess(COUNTRIES[country].currency, evidence, is_open=True)
     return Guess("USD", "no column says it, and nothing speaks for one", is_open=True)
+
+
+def one_currency(opened: Opened, facts: Mapping[str, Facts], given: str | None) -> Guess | None:
+    """Return which rows are used, where amounts are in several currencies: to be filled in, unless one was given."""
+    for name, shares in _codes(opened, facts).items():
+        if len(shares) == 1:
+            continue
+        said = f"{name} has {', '.join(f'{code} ({share:.0%})' for code, share in shares.items())}"
+        if given in shares:
+            return Guess({name: [given]}, f"as given; {said}")
+        line = flow({name: [next(iter(shares))]})
+        evidence = f"{said}: amounts of several currencies make no sum. Write only: {line} for the rows of one of them"
+        return Guess(None, f"{evidence}, or only: {{}} where all amounts are in one currency", is_open=True)
+    return None
+
+
+def _codes(opened: Opened, facts: Mapping[str, Facts]) -> dict[str, dict[str, float]]:
+    """Return the columns of which each value is the code of a currency, and the shares of these, most first."""
+    named = [name for name in facts if score(name, "currency") >= NAMED and 0 < facts[name].distinct <= MOST_CODES]
+    values = {name: frequencies(opened, name, MOST_CODES) for name in named}
+    return {
+        name: {code: rows / facts[name].filled for code, rows in found.items()}
+        for name, found in values.items()
+        if all(re.fullmatch("[A-Z]{3}", code) for code in found)
+    }
 
 
 def timezone_of(opened: Opened, facts: Mapping[str, Facts], given: str | None) -> Guess:
