@@ -10,7 +10,7 @@ from experiments.tracking.packaging import synthetic_rows
 from workplace import QUICK
 
 
-@pytest.mark.parametrize("name", ["my shop", "a%20b", "ü#1 [x]"])
+@pytest.mark.parametrize("name", ["my shop", "50% off", "ü#1 [x]"])
 def test_a_command_keeps_its_files_in_the_folder_it_was_started_in(
     tmp_path, finished_run, monkeypatch, name, quick_composition
 ):
@@ -27,8 +27,20 @@ def test_a_command_keeps_its_files_in_the_folder_it_was_started_in(
     assert {path.suffix for path in (here / ".locks").iterdir()} == {".lock"}
 
 
+def test_a_folder_whose_models_mlflow_could_never_load_is_refused_before_anything_is_written(
+    tmp_path, monkeypatch, capsys, quick_composition
+):
+    here = tmp_path / "a%20b"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert run(["ui"]) == 2
+    assert "a path without codes such as %20" in capsys.readouterr().err
+    assert not list(here.glob("ml*"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a%20b"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["a%20b", "ü#1 [x]"])
+@pytest.mark.parametrize("name", ["50% off", "ü#1 [x]"])
 def test_all_commands_keep_their_files_in_the_folder_they_were_started_in(
     tmp_path, finished_run, monkeypatch, name, quick_composition
 ):

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pandas as pd
 from mlflow import MlflowClient
@@ -307,23 +306,12 @@ class Runs:
 
 
 def _create_experiment(client: MlflowClient, name: str) -> Experiment:
-    location = _artifact_location(client, name)
     try:
-        client.create_experiment(name, artifact_location=location, tags={MLFLOW_EXPERIMENT_KIND: UI_MODE})
+        client.create_experiment(name, tags={MLFLOW_EXPERIMENT_KIND: UI_MODE})
     except MlflowException as error:  # another process created it first
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     return client.get_experiment_by_name(name)
-
-
-def _artifact_location(client: MlflowClient, name: str) -> str | None:
-    """Return where artifacts go; None leaves it to MLflow, which takes a path for a URL: `a%20b` becomes `a b`."""
-    if not client.tracking_uri.startswith("sqlite:///"):
-        return None
-    root = client.get_experiment("0").artifact_location
-    if "://" in root or unquote(root) == root:
-        return None
-    return Path(root).with_name(name).as_uri()
 
 
 def _children(parent: str) -> str:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, chdir, contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 import mlflow
 from mlflow import MlflowClient
@@ -35,7 +36,7 @@ def connect(uri: str | None, folder: Path = Path()) -> MlflowClient:
     Raises
     ------
     InputError
-        If the store cannot be reached.
+        If the store cannot be reached, or models in its folder could never be loaded.
     """
     db._make_parent_dirs_if_sqlite = _make_folder  # takes a URL for a path, and MLflow has no option for it
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it also raises what it logs
@@ -44,10 +45,13 @@ def connect(uri: str | None, folder: Path = Path()) -> MlflowClient:
     try:
         with chdir(folder):  # MLflow's defaults are relative to the working folder
             _choose(uri)
+            _check_folder(mlflow.get_tracking_uri(), Path.cwd())
             # If two processes create it at once, one crashes.
             with addresses.exclusive(mlflow.get_tracking_uri(), "store"), few_retries():
                 client = MlflowClient()
                 client.search_experiments(max_results=1)
+    except InputError:
+        raise
     except Exception as error:  # of MLflow, its database driver or its HTTP client
         raise InputError(
             "the MLflow store does not answer",
@@ -56,6 +60,17 @@ def connect(uri: str | None, folder: Path = Path()) -> MlflowClient:
             hint="start the server, or leave tracking.uri null for a store in this folder",
         ) from error
     return client
+
+
+def _check_folder(uri: str, folder: Path) -> None:
+    """Refuse a local store in a folder such as `a%20b`: MLflow reads the path as a URL, and finds no model in `a b`."""
+    if uri.startswith("sqlite:///") and unquote(str(folder)) != str(folder):
+        raise InputError(
+            "MLflow cannot load models from this folder: it reads the code after % in its name as a character",
+            where=str(folder),
+            expected="a path without codes such as %20",
+            hint="rename the folder, or name an MLflow server: tracking.uri=http://…",
+        )
 
 
 def use(client: MlflowClient) -> None:
