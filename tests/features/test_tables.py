@@ -146,6 +146,7 @@ class TestFiles:
         for name, (text, columns) in NEW.items():
             (online_retail.folder / f"{name}.csv").write_text(text)
             online_retail.config["tables"][name] = {"path": f"{name}.csv", "columns": dict(columns)}
+        online_retail.config["rules"]["undated_identity"] = "keep"
         return online_retail
 
     def test_fill_every_new_table(self, with_new_tables, tmp_path, on):
@@ -171,7 +172,7 @@ class TestFiles:
             ("surveys", "1,nps,2010-12-05,11", "surveys.score is out of range"),
             ("stock", "22633,2010-12-05,-1", "stock.units is out of range"),
             ("events", ",2010-12-05 08:00:00,view,v3", "events.customer_id lacks values"),
-            ("identities", "a1,13047", "identities has the same key on several rows"),
+            ("identities", "a1,13047", "identities give one id to several customers"),
             ("messages", "m1,17850,2010-12-05 08:00:00,", "messages has the same key on several rows"),
             ("consents", "1,marketing,soon,", "consents.starts_at has values that cannot be read"),
         ],

@@ -236,7 +236,7 @@ def feature_ranges(names: Iterable[str]) -> dict[str, Range]:
     """Return the least and the greatest value of each feature that a family has.
 
     >>> feature_ranges(["recency", "weekend_share", "store_share.330", "age_band_start"])
-    {'recency': (0, None), 'weekend_share': (0, 1), 'store_share.330': (0, 1), 'age_band_start': (-1, None)}
+    {'recency': (0, None), 'weekend_share': (0, 1), 'store_share.330': (0, 1), 'age_band_start': (-1.0, None)}
     """
     families = feature_families()
     found: dict[str, Range] = {}
