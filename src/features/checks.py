@@ -64,7 +64,7 @@ def _range(column: Column) -> list[pa.Check]:
 
 
 def _explain(error: SchemaError, name: str, table: ir.Table, where: str) -> InputError:
-    """Say what pandera found in the user's words."""
+    """Explain in the user's words what pandera found."""
     spec = SPECS[name]
     reason = error.reason_code
     column = getattr(error.schema, "name", None)

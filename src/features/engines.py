@@ -123,7 +123,7 @@ class DuckDB:
 
     @contextmanager
     def enough_memory(self) -> Iterator[None]:
-        """Say in the user's words that a query does not fit, spilled or not.
+        """Refuse in the user's words a query that does not fit, spilled or not.
 
         Raises
         ------

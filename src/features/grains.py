@@ -61,7 +61,7 @@ class Grain:
         return absent
 
     def takes(self, other: Grain) -> bool:
-        """Tell whether these rows get features of the other grain: its key is part of this one."""
+        """Return True if these rows get features of the other grain: its key is part of this one."""
         return set(other.key) <= set(self.key)
 
 

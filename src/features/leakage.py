@@ -205,7 +205,7 @@ def differences(before: pd.DataFrame, after: pd.DataFrame) -> Iterator[tuple[str
 
 
 def _row_in_words(row: pd.Index) -> str:
-    """Say which row it is: customer 7, or customer 7, product 12; the cutoff is said elsewhere."""
+    """Name the row: customer 7, or customer 7, product 12; the cutoff is said elsewhere."""
     keys = row.to_frame(index=False).iloc[0].drop("cutoff", errors="ignore")
     return ", ".join(f"{str(name or 'customer').removesuffix('_id')} {value}" for name, value in keys.items())
 

@@ -111,13 +111,13 @@ def purchase_days(future: Tables, rows: ir.Table) -> ir.Table:
 
 
 def purchased(future: Tables, rows: ir.Table) -> ir.Table:
-    """Tell whether each row's customer buys on any day of the window: the key and y, 1 or 0."""
+    """Compute y: 1 where the row's customer buys on any day of the window, else 0, beside the key."""
     days = purchase_days(future, rows)
     return days.mutate(y=(days.y > 0).cast("float64"))
 
 
 def inactive(future: Tables, rows: ir.Table) -> ir.Table:
-    """Tell whether each row's customer buys on no day of the window: the key and y = 1 - that of `purchased`."""
+    """Compute y: 1 where the row's customer buys on no day of the window, else 0, beside the key."""
     bought = purchased(future, rows)
     return bought.mutate(y=1.0 - bought.y)
 

@@ -320,7 +320,7 @@ def _outcome_rows(asked: Outcome, past: Tables, future: Tables, grain: Grain) ->
 
 
 def reads_spend(asked: Outcome, grain: Grain) -> bool:
-    """Tell whether the outcome depends on `Tables.spend`: net and gross are different questions then."""
+    """Return True if the outcome depends on `Tables.spend`: net and gross are different questions then."""
     return _outcome_hash(asked, grain, NET) != _outcome_hash(asked, grain, GROSS)
 
 

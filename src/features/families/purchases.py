@@ -29,7 +29,7 @@ def square(money: ir.DecimalValue) -> ir.DecimalValue:
 
 
 def coupon_used(lines: ir.Table) -> ir.BooleanValue:
-    """Tell whether a line used a coupon: a discount by one, or the status Used; null where neither is known."""
+    """Return True if a line used a coupon: a discount by one, or the status Used; null where neither is known."""
     return (lines.coupon_discount > 0) | (lines.coupon_status.lower() == "used")
 
 

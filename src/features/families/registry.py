@@ -68,7 +68,7 @@ class Family:
         return self.ranges.get(feature, (0, 1) if feature.endswith("_share") else (0, None))
 
     def covers(self, grain: Grain) -> bool:
-        """Tell whether the family has exactly the rows of the grain."""
+        """Return True if the family has exactly the rows of the grain."""
         return self.complete and self.grain == grain
 
 
@@ -170,7 +170,7 @@ def feature_families() -> dict[str, Family]:
 
 
 def is_wildcard(name: str) -> bool:
-    """Tell whether a name stands for the largest values: `store_share.*`."""
+    """Return True if a name stands for the largest values: `store_share.*`."""
     return name.endswith(".*")
 
 

@@ -74,7 +74,7 @@ def test_orders(facts: Facts) -> Iterator[Finding]:
 
 @check
 def lines_without_customer(facts: Facts) -> Iterator[Finding]:
-    """Say which part of the lines and of the money has no customer, where nobody has confirmed it."""
+    """Report the part of the lines and of the money that has no customer, where nobody has confirmed it."""
     rule = "missing_customer_id"
     drop = next((d for d in facts.staged.drops if d.table == "transactions" and d.rule == rule and d.rows), None)
     if drop is None or (facts.config.get("confirmed_drops") or {}).get(rule):

@@ -23,7 +23,7 @@ BUSIEST = 50
 
 @dataclass(frozen=True)
 class Finding:
-    """What does not look like a shop's customers, goods and days.
+    """Rows that do not look like a shop's customers, goods and days.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Facts:
         )
 
     def can(self, key: str) -> bool:
-        """Tell whether the shop's source takes a key; of a source that is built in, only findings can be accepted."""
+        """Return True if the shop's source takes a key; of a source that is built in, only findings can be accepted."""
         return key in self.config
 
     def money(self, amount: float) -> str:

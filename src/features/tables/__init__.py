@@ -138,7 +138,7 @@ class Tables(Mapping[str, ir.Table]):
 
     @property
     def nets_returns(self) -> bool:
-        """Tell whether returns are taken off spend."""
+        """Return True if returns are taken off spend."""
         return self.spend == NET
 
     def present(self) -> dict[str, ir.Table]:

@@ -92,5 +92,5 @@ class TableSpec:
 
     @property
     def is_about_customers(self) -> bool:
-        """Tell whether a row belongs to a customer."""
+        """Return True if a row belongs to a customer."""
         return "customer_id" in self.columns

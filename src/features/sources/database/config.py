@@ -22,7 +22,7 @@ KEYS = (*(key for key in TABLE_KEYS if key not in OF_FILES_ALONE), *OF_DATABASES
 
 @dataclass(frozen=True)
 class Request:
-    """What is read for one canonical table.
+    """Reading of one canonical table.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What was read of a database, kept as Parquet beside the staged shop: read whole once, then newer rows alone.
+"""Rows that were read of a database, kept as Parquet beside the staged shop: read whole once, then newer rows alone.
 
 A reading is a folder with a file for each table. The manifest names the reading in use, and is replaced in one step
 when all of its files are there: who is interrupted leaves the reading before it in use.

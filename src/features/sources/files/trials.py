@@ -1,4 +1,4 @@
-"""What reads all values of a column: date formats and ways to write numbers, tried on every value."""
+"""Ways to read all values of a column: date formats and ways to write numbers, tried on every value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the values of each column look like, counted over all rows."""
+"""The looks of each column's values, counted over all rows."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ LONGEST = 60  # days that an order may span
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells orders and customers apart.
+    """Columns that tell orders and customers apart.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What became of orders: a column of statuses, and which of its words are sales."""
+"""The end of each order: a column of statuses, and which of its words are sales."""
 
 from __future__ import annotations
 
