@@ -890,7 +890,7 @@ class TestYaml:
 
 
 class TestHabits:
-    def test_the_template_has_no_rule_of_one_shop(self, door):
+    def test_the_template_has_no_rule_of_one_shop(self):
         config = data_config("files")
         assert config["cancelled_order_prefix"] is None
         assert config["non_product_codes"] == []

@@ -193,7 +193,7 @@ def staged(lines, folder, *, status=PAID, rules=None, product=True, refunds=None
 
 
 @pytest.mark.parametrize("cutoff", [date(2020, 2, 1), date(2020, 5, 1)])
-def test_files_that_end_at_the_cutoff_give_the_features_of_files_that_go_on(cutoff, ledger, tmp_path, on):
+def test_files_that_end_at_the_cutoff_give_the_features_of_files_that_go_on(cutoff, ledger, tmp_path):
     """Nothing that a file says of later days, of a return or of a status, is known before them."""
     names = [name for family in ("rfm", "value", "returns") for name in FAMILIES[family].features]
     early = ledger[ledger["time"] < pd.Timestamp(cutoff)]
@@ -264,7 +264,7 @@ BACK = {"column": "status", "sale": ["ok"], "return": ["back"]}
     ],
     ids=["no status", "of the order", "of the line", "both lines came back"],
 )
-def test_lines_come_back_by_their_own_status_or_by_the_order_s(status, rules, amount, tmp_path, on):
+def test_lines_come_back_by_their_own_status_or_by_the_order_s(status, rules, amount, tmp_path):
     found = staged(ORDERS, tmp_path / "shop", status=status, rules=rules, product=False).open(engine(tmp_path))
     assert found["returns"].amount.sum().execute() == amount
 
@@ -275,7 +275,7 @@ def test_a_status_of_nothing_beside_another_stops(tmp_path):
 
 
 @pytest.mark.parametrize("status", ["exclude", "return"])
-def test_a_refund_of_an_order_that_is_no_sale_is_left_out_and_counted(status, tmp_path, on):
+def test_a_refund_of_an_order_that_is_no_sale_is_left_out_and_counted(status, tmp_path):
     """The order is left out, or came back by its status: its refund would take money off that is not there."""
     folder = tmp_path / "shop"
     refunds = pd.DataFrame({"order": ["o1", "o3"], "date": START + timedelta(days=9), "refund": [30, 7]})

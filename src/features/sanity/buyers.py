@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import ibis
 import ibis.expr.types as ir
@@ -34,7 +34,8 @@ FEW = 2  # ids below 0: more of them are the shop's way to count
 @check
 def placeholder_ids(facts: Facts) -> Iterator[Finding]:
     """Find ids that stand for nobody, and ids with far more orders than any other."""
-    found = pd.concat([_nobody(facts), _far_above(facts)]).drop_duplicates("customer_id")
+    nobody = _nobody(facts)
+    found = pd.concat([nobody, _far_above(facts, [nobody, _tills(facts, nobody)])]).drop_duplicates("customer_id")
     if len(found):
         yield _finding(facts, "placeholder_ids", found, "look like placeholders, not like one customer each")
 
@@ -42,7 +43,7 @@ def placeholder_ids(facts: Facts) -> Iterator[Finding]:
 @check
 def tills(facts: Facts) -> Iterator[Finding]:
     """Find customers who order many times a day on many days, or who are called a shop."""
-    found = _tills(facts)
+    found = _tills(facts, _nobody(facts))
     if len(found):
         yield _finding(facts, "tills", found, "look like shops or tills, not like customers")
 
@@ -102,20 +103,19 @@ def _nobody(facts: Facts) -> pd.DataFrame:
     return pd.concat([*found, busiest[more]]).drop_duplicates("customer_id")
 
 
-def _tills(facts: Facts) -> pd.DataFrame:
-    """Return the customers who order many times a day on many days, or who are called a shop."""
+def _tills(facts: Facts, nobody: pd.DataFrame) -> pd.DataFrame:
+    """Return the customers who order many times a day on many days, or who are called a shop; none of `nobody`."""
     busiest = facts.busiest
     busy = (busiest.orders >= ORDERS_A_DAY * busiest.days) & (busiest.days >= DAYS)
     if busy.any() and _usual_orders_a_day(facts) > USUAL:
         busy[:] = False
     found = pd.concat([busiest[busy], _called_customers(facts, TILL)]).drop_duplicates("customer_id")
-    return found[~found.customer_id.isin(_nobody(facts).customer_id)]
+    return found[~found.customer_id.isin(nobody.customer_id)]
 
 
-def _far_above(facts: Facts) -> pd.DataFrame:
-    """Return the few customers with several times the orders of the next one."""
-    known = pd.concat([_nobody(facts), _tills(facts)]).customer_id
-    busiest = facts.busiest[~facts.busiest.customer_id.isin(known)]
+def _far_above(facts: Facts, known: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the few customers with several times the orders of the next one; none of those that are known."""
+    busiest = facts.busiest[~facts.busiest.customer_id.isin(pd.concat(known).customer_id)]
     orders = busiest.orders.to_numpy()
     for n in range(min(MOST, len(orders) - 1), 0, -1):
         if orders[n - 1] >= max(FAR * orders[n], OFTEN, SHARE * facts.totals.orders):

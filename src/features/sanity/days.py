@@ -31,14 +31,11 @@ def days_without_sales(facts: Facts) -> Iterator[Finding]:
     for _, run in expected[missing].groupby(runs[missing]):
         if len(run) >= RUN and run.sum() >= EXPECTED:
             first, last = run.index[0].date(), run.index[-1].date()
-            lines = [accepted(facts, "days_without_sales")]
-            if facts.can("period"):
-                lines.insert(0, _period(facts, last + timedelta(days=1), None))
             yield Finding(
                 "days_without_sales",
                 f"no sale on {len(run):,} days from {first} to {last}, where {run.sum():,.0f} orders "
                 f"and {_money(facts, run):,.0f} {facts.staged.currency} were to be expected",
-                tuple(lines),
+                _lines(facts, "days_without_sales", last + timedelta(days=1), None),
             )
 
 
@@ -53,14 +50,11 @@ def jumps_of_level(facts: Facts) -> Iterator[Finding]:
         if found is not None:
             at, before, after = found
             old = float(facts.days.amount[: pd.Timestamp(at) - pd.Timedelta(days=1)].sum())
-            lines = [accepted(facts, "jumps_of_level")]
-            if facts.can("period"):
-                lines.insert(0, _period(facts, at, None))
             yield Finding(
                 "jumps_of_level",
                 f"{name} jump from {before:,.2f} to {after:,.2f} in the week of {at}, and stay there for {WEEKS} "
                 f"weeks; {facts.money(old)} lie before it",
-                tuple(lines),
+                _lines(facts, "jumps_of_level", at, None),
             )
 
 
@@ -72,15 +66,12 @@ def cut_days(facts: Facts) -> Iterator[Finding]:
     for at, name in ((0, "first"), (-1, "last")):
         if _chance(float(orders.iloc[at]), LEVEL * float(expected.iloc[at])) < CHANCE:
             day = orders.index[at].date()
-            lines = [accepted(facts, "cut_days")]
-            if facts.can("period"):
-                inner = (day + timedelta(days=1), None) if at == 0 else (None, day - timedelta(days=1))
-                lines.insert(0, _period(facts, *inner))
+            inner = (day + timedelta(days=1), None) if at == 0 else (None, day - timedelta(days=1))
             yield Finding(
                 "cut_days",
                 f"the {name} day, {day}, seems to be cut: {orders.iloc[at]:,} orders, "
                 f"{facts.money(float(facts.days.amount.iloc[at]))}, where {expected.iloc[at]:,.0f} were to be expected",
-                tuple(lines),
+                _lines(facts, "cut_days", *inner),
             )
 
 
@@ -120,6 +111,12 @@ def _jump(series: pd.Series, orders: pd.Series) -> tuple[date, float, float] | N
 def _money(facts: Facts, run: pd.Series) -> float:
     sold = facts.days[facts.days.orders > 0]
     return float(run.sum() * sold.amount.sum() / sold.orders.sum())
+
+
+def _lines(facts: Facts, name: str, first: date | None, last: date | None) -> tuple[str, ...]:
+    """Write the lines that leave days out, where the source can, and that accept the finding."""
+    period = (_period(facts, first, last),) if facts.can("period") else ()
+    return (*period, accepted(facts, name))
 
 
 def _period(facts: Facts, first: date | None, last: date | None) -> str:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
 from typing import Any
 
 import ibis.expr.types as ir
@@ -14,6 +13,7 @@ import pandas as pd
 
 from features.engines import Engine
 from features.errors import SHOWN_VALUES, InputError, did_you_mean
+from features.sources.rules import confirmed_share, shares_of
 from features.sources.shop_config import ACCEPTED
 from features.sources.staged import Staged
 from features.tables import Tables
@@ -123,13 +123,17 @@ class Facts:
         totals = self.totals
         dropped = {drop.rule: drop for drop in self.staged.drops if drop.table == "transactions"}.get(rule)
         all_rows = totals.lines + sum(drop.rows for drop in self.staged.drops if drop.table == "transactions")
-        share = (rows + (dropped.rows if dropped else 0)) / all_rows
-        if totals.amount:
-            share = max(share, (amount + ((dropped.amount or 0) if dropped else 0)) / totals.amount)
+        shares = shares_of(
+            {
+                "rows": rows + (dropped.rows if dropped else 0),
+                "amount": amount + ((dropped.amount or 0) if dropped else 0),
+            },
+            {"rows": all_rows, "amount": totals.amount},
+        )
         confirmed = self.config.get("confirmed_drops") or {}
-        if share <= max(confirmed.get(rule) or 0, self.config.get("max_dropped") or 1):
+        if max(shares.values()) <= max(confirmed.get(rule) or 0, self.config.get("max_dropped") or 1):
             return ""
-        return f"\nconfirmed_drops: {_flow({rule: min(1.0, ceil(share * 100) / 100)})}"
+        return f"\nconfirmed_drops: {_flow({rule: min(1.0, confirmed_share(shares))})}"
 
     def action(self, rule: str, action: str = "drop") -> str:
         """Write a rule's action where the config has another one."""

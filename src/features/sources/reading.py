@@ -56,6 +56,12 @@ def literal_path(path: Path) -> str:
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
+def files_beside(path: Path) -> list[str]:
+    """Return the names of the files in a path's folder, hidden ones left out; none where there is no folder."""
+    there = path.parent.iterdir() if path.parent.is_dir() else ()
+    return [file.name for file in there if file.is_file() and not file.name.startswith(".")]
+
+
 def query(engine: DuckDB, name: str, sql: str) -> ir.Table:
     """Open a query in DuckDB's own words as a table; as a view, so that nothing translates it on the way."""
     view = f"raw_{name}"

@@ -69,13 +69,13 @@ def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> Written:
             raise _unreadable_values(name, column, text, kept, counts[""][f"unread_{column}"], raw)
     for number, doubt in enumerate(raw.doubts):
         if "" in counts and counts[""][f"doubt_{number}"]:
-            raise _doubtful_values(name, doubt, kept.filter(doubt.meets), counts[""][f"doubt_{number}"], raw)
+            raise _doubtful_values(doubt, kept.filter(doubt.meets), counts[""][f"doubt_{number}"], raw)
     for declared in raw.rules:
         if declared.limit is not None and declared.name in counts:
             _check_share(name, declared, counts[declared.name], _total(counts), raw.where)
     for declared in raw.rules:
         if declared.halving and declared.name in counts:
-            _check_halves(name, declared, rows_of_rules, raw)
+            _check_halves(declared, rows_of_rules, raw)
     if "" not in counts:
         raise InputError(
             f"no row of {name} is left after its rules",
@@ -159,7 +159,7 @@ def _check_share(name: str, rule: Rule, count: Mapping[str, Any], total: Mapping
     )
 
 
-def _check_halves(name: str, rule: Rule, table: ir.Table, raw: Raw) -> None:
+def _check_halves(rule: Rule, table: ir.Table, raw: Raw) -> None:
     """Refuse a rule that leaves out some lines of an order and keeps its others: what is left is no order any more."""
     left = table.staging_rule == rule.name
     orders = table.filter(table.order_id.notnull()).group_by("order_id")
@@ -255,7 +255,7 @@ def _unreadable_values(name: str, column: str, text: str, kept: ir.Table, rows: 
     )
 
 
-def _doubtful_values(name: str, doubt: Doubt, bad: ir.Table, rows: int, raw: Raw) -> InputError:
+def _doubtful_values(doubt: Doubt, bad: ir.Table, rows: int, raw: Raw) -> InputError:
     text = raw.texts.get(doubt.column)
     shown = bad[doubt.column].cast("string") if text is None else bad[text].cast("string")
     read = bad[doubt.column].cast("string")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -23,7 +23,7 @@ from features.errors import InputError, did_you_mean, first_line, listing
 from features.sources.database.address import EXPECTED, Address
 from features.sources.database.batches import BATCH_ROWS, batch
 from features.sources.database.statements import NEWEST, Newer, counted, selected
-from features.sources.reading import sql_literal, sql_name
+from features.sources.reading import files_beside, sql_literal, sql_name
 
 ADBC = "adbc"
 REFUSALS = ("password", "authentication", "access denied", "login")  # words of a server that does answer
@@ -43,7 +43,6 @@ BEGIN = {
     ),
     "sqlite": ("BEGIN",),
 }
-
 
 SYSTEM = ("information_schema", "pg_catalog", "pg_toast", "performance_schema", "mysql", "sys", "INFORMATION_SCHEMA")
 ONE_SCHEMA = ("mysql", "mariadb")  # others are other databases
@@ -369,8 +368,7 @@ def _file(address: Address) -> Path:
     """Return the file of a database within this process: to open one that is absent would make it."""
     path = Path(str(address.url.database or "")).expanduser()
     if not address.url.database or not path.is_file():
-        there: Sequence[Path] = list(path.parent.iterdir()) if path.parent.is_dir() else []
-        beside = [file.name for file in there if file.is_file() and not file.name.startswith(".")]
+        beside = files_beside(path)
         raise InputError(
             f"there is no database file {path}",
             where=f"data.url={address.shown}",

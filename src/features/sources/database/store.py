@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from features.engines import DuckDB
+from features.engines import DuckDB, count_rows
 from features.errors import InputError, did_you_mean, listing
 from features.sources.database.address import Address
 from features.sources.database.batches import Parts
@@ -190,7 +190,7 @@ class _Reader:
         finally:
             engine.connection.disconnect()
             shutil.rmtree(self.scratch, ignore_errors=True)
-        rows = pq.read_metadata(self.path).num_rows
+        rows = count_rows(self.path)
         return TableRead(_digest(self.request), rows, content)
 
     def _read_all(self, engine: DuckDB) -> None:
@@ -227,7 +227,7 @@ class _Reader:
             os.link(old, self.path)
         with explained(self.connection, self.address, self.request.where, self.request.table):
             expected = self.connection.count(self.sql)
-        found = pq.read_metadata(self.path).num_rows
+        found = count_rows(self.path)
         if found != expected:
             logger.warning(
                 "%s: newer rows give %s rows, and %s has %s: rows were deleted, or came late with an earlier %s; "

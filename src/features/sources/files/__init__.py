@@ -8,9 +8,8 @@ files are written (`records`), how values are (`values`, `times`), what an order
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,7 +48,7 @@ from features.sources.files.identities import (
 from features.sources.files.orders import carried, discounted, joined, kinds, less, of_order
 from features.sources.files.records import Read, converted_query, read_records, with_joined, without_totals
 from features.sources.files.returns import RETURNED, matched, of_lines, of_refunds, of_status, with_orders
-from features.sources.files.times import has_zone, moments
+from features.sources.files.times import has_zone, moments, outside
 from features.sources.files.trials import distinct_texts, fitting_formats, fitting_styles, gives_days, reads_all
 from features.sources.files.values import (
     factor,
@@ -191,7 +190,7 @@ class Files:
                 typed = linked(typed, engine)
             elif customers is not None and CUSTOMER in config.columns:
                 typed = with_customers(typed, customers)
-            table = self._with_repeats(config, self._kept(config, typed, engine, scratch))
+            table = self._with_repeats(config, self._stored(typed, config.name, engine, scratch))
             if lines is not None:
                 table = with_orders(table, lines)
         counted = {what: table[_change(number)] for number, what in enumerate(changed)}
@@ -247,11 +246,8 @@ class Files:
         same = {SAME[0]: ibis.struct(columns).hash(), SAME[1]: ibis.struct(dict(reversed(columns.items()))).hash()}
         return table.mutate(**same).drop(*columns), list(changed)
 
-    def _kept(self, config: TableConfig, table: ir.Table, engine: DuckDB, scratch: Path) -> ir.Table:
-        """Write the table as it was read, so that its texts are read once, and in bounded memory."""
-        return self._stored(table, config.name, engine, scratch)
-
     def _stored(self, table: ir.Table, name: str, engine: DuckDB, scratch: Path) -> ir.Table:
+        """Write a table as it was read, so that its texts are read once, and in bounded memory."""
         path = scratch / f"typed_{name}.parquet"
         engine.write(table, path)
         return engine.read(path, f"typed_{name}")
@@ -273,7 +269,7 @@ class Files:
 
         Return the table and, by raw column, the trimmed texts with those words.
         """
-        available = {name.strip(): column for name, column in zip(read.names, read.table.columns, strict=True)}
+        available = read.columns
         added, sources = {}, {}
         for column, source in wanted.items():
             if source not in available:
@@ -284,7 +280,7 @@ class Files:
                     where=config.where,
                     hint="give one another name, or map a query: sql",
                 )
-            values = read.table[available[source]]
+            values = available[source]
             if values.type().is_floating() and not _is_text(config, column):
                 values = ibis.ifelse(values.isnan(), ibis.null(values.type()), values)
             elif values.type().is_string() or (_is_text(config, column) and not values.type().is_nested()):
@@ -293,7 +289,7 @@ class Files:
             added[RAW_PREFIX + source] = values
         return read.table.mutate(**added), sources
 
-    def _no_column(self, config: TableConfig, column: str, source: str, available: Mapping[str, str]) -> InputError:
+    def _no_column(self, config: TableConfig, column: str, source: str, available: Collection[str]) -> InputError:
         hint = did_you_mean(source, available)
         if config.format == "csv" and len(available) == 1:
             hint = f"the file seems to have one column only: declare {config.key}.delimiter"
@@ -449,7 +445,7 @@ class Files:
             return found | repeated
         mapped = config.columns
         if any(self.period):
-            found = {"outside_period": (_outside(table.timestamp, *self.period), "order_id")} | found
+            found = {"outside_period": (outside(table.timestamp, *self.period), "order_id")} | found
         if config.status:
             found |= self._of_status(config, table)
         if self.cancelled_prefix:
@@ -516,12 +512,9 @@ class Files:
         for column in config.columns:
             if not column_type(config.name, column).is_timestamp():
                 continue
-            meets = table[column] < ibis.literal(datetime.combine(self.first_day, time()))
-            until = f"{self.first_day} or later"
-            if column not in PLANNED:
-                after = datetime.combine(self.last_day, time()) + timedelta(days=1)
-                meets |= table[column] >= ibis.literal(after)
-                until = f"{self.first_day} to {self.last_day}"
+            last = None if column in PLANNED else self.last_day
+            meets = outside(table[column], self.first_day, last)
+            until = f"{self.first_day} to {last}" if last else f"{self.first_day} or later"
             problem = f"{config.name}.{column} has dates that cannot be right"
             yield Doubt(column, meets, problem, f"{until}; where others are right, data.dates=[from,to]")
 
@@ -587,13 +580,6 @@ def _currency_columns(config: TableConfig, names: Sequence[str]) -> list[str]:
 def _any(conditions: Iterable[ir.BooleanColumn]) -> ir.BooleanColumn:
     """Join conditions by or; false where there are none."""
     return ibis.or_(ibis.literal(False), *conditions)
-
-
-def _outside(moments: ir.TimestampColumn, first: date | None, last: date | None) -> ir.BooleanColumn:
-    """Mark the moments before the first day and after the last."""
-    early = [moments < datetime.combine(first, time())] if first else []
-    late = [moments >= datetime.combine(last, time()) + timedelta(days=1)] if last else []
-    return _any([*early, *late])
 
 
 def _with_gaps(table: ir.Table, columns: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ import ibis.expr.datatypes as dt
 
 from features.errors import InputError, did_you_mean, listing
 from features.sources.meanings import MARKS, encoding_advice
+from features.sources.reading import files_beside
 from features.sources.shop_config import check_keys, check_timezone
 from features.sources.spelling import SPELLINGS
 from features.tables import MOMENT, MONEY, SPECS, parse_day
@@ -303,16 +304,8 @@ def days(entry: Any) -> tuple[date, date]:
     """
     if entry is None:
         return FIRST_DAY, date.today() + timedelta(days=1)
-    if isinstance(entry, str) or not isinstance(entry, Sequence) or len(entry) != 2:
-        raise InputError(
-            "data.dates is not a valid pair of days",
-            where="data.dates",
-            expected="[from, to], such as [1997-01-01, 1998-06-30]",
-            found=repr(entry),
-        )
-    first, last = (parse_day(str(day), "data.dates") for day in entry)
-    if first > last:
-        raise InputError("data.dates ends before it begins", where="data.dates", found=f"[{first}, {last}]")
+    first, last = (parse_day(str(day), "data.dates") for day in _pair(entry, "data.dates", "[1997-01-01, 1998-06-30]"))
+    _check_order(first, last, "data.dates")
     return first, last
 
 
@@ -320,16 +313,10 @@ def period(entry: Any) -> tuple[date | None, date | None]:
     """Return the first and the last day that are used; None where all days on that side are."""
     if entry is None:
         return None, None
-    if isinstance(entry, str) or not isinstance(entry, Sequence) or len(entry) != 2:
-        raise InputError(
-            "data.period is not a valid pair of days",
-            where="data.period",
-            expected="[from, to], such as [2010-12-02, null]",
-            found=repr(entry),
-        )
-    first, last = (None if day is None else parse_day(str(day), "data.period") for day in entry)
-    if first and last and first > last:
-        raise InputError("data.period ends before it begins", where="data.period", found=f"[{first}, {last}]")
+    pair = _pair(entry, "data.period", such_as="[2010-12-02, null]")
+    first, last = (None if day is None else parse_day(str(day), "data.period") for day in pair)
+    if first and last:
+        _check_order(first, last, "data.period")
     return first, last
 
 
@@ -349,6 +336,22 @@ def prefix(entry: Any) -> str | None:
 
 def flag(entry: Any, where: str) -> bool:
     return _flag(False if entry is None else entry, where)
+
+
+def _pair(entry: Any, where: str, such_as: str) -> Sequence[Any]:
+    if isinstance(entry, str) or not isinstance(entry, Sequence) or len(entry) != 2:
+        raise InputError(
+            f"{where} is not a valid pair of days",
+            where=where,
+            expected=f"[from, to], such as {such_as}",
+            found=repr(entry),
+        )
+    return entry
+
+
+def _check_order(first: date, last: date, where: str) -> None:
+    if first > last:
+        raise InputError(f"{where} ends before it begins", where=where, found=f"[{first}, {last}]")
 
 
 def _check_path_or_sql(given: Mapping[str, Any], where: str) -> None:
@@ -531,8 +534,7 @@ def _check_file(file: Path, entry: Any, where: str) -> None:
             hint=f"name its files, such as {entry}/*.parquet",
         )
     if not file.exists():
-        there = file.parent.iterdir() if file.parent.is_dir() else ()
-        beside = [path.name for path in there if path.is_file() and not path.name.startswith(".")]
+        beside = files_beside(file)
         raise InputError(
             f"there is no file {file}",
             where=where,

@@ -1,4 +1,4 @@
-"""Where the table stands within a text file or a sheet: its encoding, its header, the lines above and below."""
+"""The place of the table within a text file or a sheet: its encoding, its header, the lines above and below."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from pathlib import Path
 from features.sources.files.config import TableConfig
 from features.sources.files.records import (
     DELIMITERS,
-    ENCODINGS,
     STANDARD,
+    UNLIMITED,
     Dialect,
     Part,
     candidates,
     decodes,
+    fitting_encodings,
     is_blank,
     scan,
     sheets,
@@ -61,7 +62,7 @@ class Layout:
 
 def layout_of(config: TableConfig, scratch: Path) -> Layout:
     """Find the encoding of text files, and the lines above the header and below the last record."""
-    csv.field_size_limit(1 << 30)
+    csv.field_size_limit(UNLIMITED)
     if config.format == "excel":
         parts = list(sheets(config, scratch))
         marks: Sequence[str] = (STANDARD.delimiter,)
@@ -168,8 +169,7 @@ def _encoding(parts: Sequence[Part]) -> str | None:
     """Return the encoding that reads all files and gives words; None for UTF-8, and UTF-16 with its mark."""
     if all(decodes(part, part.encoding) for part in parts):
         return None
-    fitting = [name for name in ENCODINGS if all(decodes(part, name) for part in parts)]
-    return min(fitting, key=lambda name: sum(_oddness(part, name) for part in parts), default=None)
+    return min(fitting_encodings(parts), key=lambda name: sum(_oddness(part, name) for part in parts), default=None)
 
 
 def _oddness(part: Part, encoding: str) -> float:

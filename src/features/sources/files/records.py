@@ -114,6 +114,11 @@ class Read:
     notes: tuple[str, ...] = ()
     dialect: Dialect | None = None  # of text files
 
+    @property
+    def columns(self) -> dict[str, ir.Column]:
+        """Return the raw columns by their names in the files, without blanks around these."""
+        return {name.strip(): self.table[column] for name, column in zip(self.names, self.table.columns, strict=True)}
+
 
 def read_records(config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
     """Read the text files or workbooks of a table.
@@ -143,7 +148,7 @@ def read_records(config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
 
 def with_joined(read: Read, config: TableConfig) -> Read:
     """Add the columns that the config joins from several, such as a day and a time of day."""
-    columns = {name.strip(): read.table[column] for name, column in zip(read.names, read.table.columns, strict=True)}
+    columns = read.columns
     added = {name: parts for name, parts in config.joined.items() if all(part in columns for part in parts)}
     if not added:
         return read
@@ -162,7 +167,7 @@ def joined_text(parts: Sequence[ir.Column]) -> ir.StringColumn:
 
 def without_totals(read: Read, config: TableConfig) -> Read:
     """Leave out the rows that sum up others, and count them."""
-    columns = {name.strip(): read.table[column] for name, column in zip(read.names, read.table.columns, strict=True)}
+    columns = read.columns
     marks = [
         trimmed(columns[name]).fill_null("").isin(words) for name, words in config.totals.items() if name in columns
     ]
@@ -274,7 +279,7 @@ def _decoded(config: TableConfig, parts: Sequence[Part]) -> Iterator[None]:
 def _undecoded(config: TableConfig, parts: Sequence[Part], error: UnicodeError) -> InputError:
     said = config.encoding or "utf-8"
     part = next((part for part in parts if not decodes(part, part.encoding)), parts[0])
-    fitting = [name for name in ENCODINGS if all(decodes(part, name) for part in parts)]
+    fitting = fitting_encodings(parts)
     return InputError(
         f"the file is not encoded in {'UTF-8' if said == 'utf-8' else said}",
         where=part.name,
@@ -284,6 +289,11 @@ def _undecoded(config: TableConfig, parts: Sequence[Part], error: UnicodeError) 
         if fitting
         else "save it as UTF-8",
     )
+
+
+def fitting_encodings(parts: Sequence[Part]) -> list[str]:
+    """Return the encodings other than UTF-8 that read all files."""
+    return [name for name in ENCODINGS if all(decodes(part, name) for part in parts)]
 
 
 def decodes(part: Part, encoding: str) -> bool:

@@ -217,12 +217,13 @@ def matched(returns: ir.Table, sales: ir.Table, engine: DuckDB, path: Path) -> t
     alone = returns.filter(~returns.is_paired)
     rows, pairs = _in_time(alone, sales), 0
     with engine.progress("matching returns"), engine.enough_memory(), pq.ParquetWriter(path, PAIRS) as file:
-        for batch in _batches(_pairs(_read(rows, engine))):
+        found = _pairs(_read(rows, engine))
+        while batch := list(islice(found, BATCH_ROWS)):
             pairs += len(batch)
             file.write_table(pa.Table.from_pylist(batch, schema=PAIRS))
-    found = engine.read(path, "pairs_of_returns")
-    found = found.select("return_number", **{f"found_{name}": found[name] for name in OF_THE_SALE})
-    joined = returns.left_join(found, "return_number").drop("return_number_right")
+    known = engine.read(path, "pairs_of_returns")
+    known = known.select("return_number", **{f"found_{name}": known[name] for name in OF_THE_SALE})
+    joined = returns.left_join(known, "return_number").drop("return_number_right")
     joined = joined.mutate(
         **{name: ibis.ifelse(joined.is_paired, joined[name], joined[f"found_{name}"]) for name in OF_THE_SALE}
     )
@@ -281,13 +282,3 @@ def _pairs(rows: Iterator[Row]) -> Iterator[Row]:
                     "line_number": sale.line_number,
                     "sold_at": sale.sold_at,
                 }
-
-
-def _batches(pairs: Iterator[Row]) -> Iterator[list[Row]]:
-    batch: list[Row] = []
-    for pair in pairs:
-        batch.append(pair)
-        if len(batch) == BATCH_ROWS:
-            yield batch
-            batch = []
-    yield batch

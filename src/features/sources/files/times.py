@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from itertools import product
 
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
-from features.tables import MOMENT
+from features.tables import MOMENT, midnight
 
 # What is read without a declared format: the year stands first, with four digits, and a zone is a distance from UTC
 ISO = (
@@ -76,6 +76,13 @@ def moments(values: ir.Column, date_format: str | None, raw_zone: str, shop_zone
     if "%z" in date_format:
         return _to_local(shop_zone, _try_strptime_with_zone(texts, date_format))
     return _between(raw_zone, shop_zone, _try_strptime(texts, date_format))
+
+
+def outside(moments: ir.TimestampColumn, first: date | None, last: date | None) -> ir.BooleanColumn:
+    """Mark the moments before the first day and after the last."""
+    early = [moments < midnight(first)] if first else []
+    late = [moments >= midnight(last + timedelta(days=1))] if last else []
+    return ibis.or_(ibis.literal(False), *early, *late)
 
 
 def formats() -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from uuid import uuid4
 
 import ibis
@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 
 from features.engines import DuckDB
 from features.sources.files.config import NumberStyle
-from features.sources.files.times import formats, may_fit, moments
+from features.sources.files.times import formats, may_fit, moments, outside
 from features.sources.files.values import number, styles
 
 MARKS = 10_000  # texts in which marks beside digits are looked for
@@ -40,11 +40,10 @@ def fitting_formats(texts: ir.Table, first_day: date, last_day: date, timezone: 
 
 def gives_days(texts: ir.Table, form: str | None, first_day: date, last_day: date, timezone: str) -> bool:
     """Check whether a format (ISO 8601 where it is None) gives every text a day from `first_day` to `last_day`."""
-    first, after = datetime.combine(first_day, time()), datetime.combine(last_day + timedelta(days=1), time())
 
     def plausible(values: ir.Column) -> ir.Column:
         read = moments(values, form, timezone, timezone)
-        return ibis.ifelse((read >= first) & (read < after), read, ibis.null(read.type()))
+        return ibis.ifelse(outside(read, first_day, last_day), ibis.null(read.type()), read)
 
     return reads_all(texts, plausible)
 
