@@ -23,7 +23,7 @@ WEEKDAYS = np.array([0.9, 0.9, 1.0, 1.1, 1.3, 1.3, 0.5])  # Monday to Sunday
 
 @dataclass(frozen=True)
 class Customers:
-    """What is true of each customer of a shop.
+    """True parameters of each customer of a shop.
 
     Attributes
     ----------

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from hydra import initialize_config_dir
 
+from canonical import write_canonical
 from experiments.commands.compose import every
 from experiments.description.hypotheses.claims import TOGETHER, Claim
 from experiments.description.hypotheses.declaration import named_times
@@ -35,7 +34,7 @@ from experiments.reports.section import Part, Picture, Table, Text
 from features.engines import open_engine
 from features.errors import InputError
 from features.shop import Shop
-from features.tables import SPECS, Tables
+from features.tables import Tables
 
 CONF = Path(__file__).parents[2] / "conf" / "hypotheses"
 NAMES = ["VIP", "Gold", "Silver"]
@@ -88,10 +87,8 @@ class Simulated:
         tables = {}
         for table, frame in frames.items():
             if table not in without:
-                schema = SPECS[table].undated_schema
-                frame = frame.reindex(columns=list(schema.names)).astype(object)
                 path = self.folder / f"{table}{self.n}.parquet"
-                pq.write_table(pa.Table.from_pandas(frame.where(frame.notna(), None), schema=schema.to_pyarrow()), path)
+                write_canonical(table, frame, path)
                 tables[table] = self.engine.read(path, path.stem)
         return Shop(Staging(), Tables(start=START, end=END, **tables), self.engine, self.folder)
 

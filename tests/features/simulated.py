@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from canonical import write_canonical
 from features.engines import DuckDB
 from features.tables import GROSS, SPECS, Tables
 
@@ -27,10 +26,8 @@ def open_shop(frames: Mapping[str, pd.DataFrame], folder: Path, on: DuckDB, spen
     """Write frames as canonical Parquet (columns not given are null) and open them."""
     tables = {}
     for name, frame in frames.items():
-        schema = SPECS[name].undated_schema
-        columns = frame.reindex(columns=list(schema.names)).astype(object)
         path = folder / f"{name}.parquet"
-        pq.write_table(pa.Table.from_pandas(columns.where(columns.notna(), None), schema=schema.to_pyarrow()), path)
+        write_canonical(name, frame, path)
         tables[name] = on.read(path, f"{folder.name}_{name}")
     return Tables(start=START, end=END, burn_in_days=BURN_IN_DAYS, spend=spend, **tables)
 

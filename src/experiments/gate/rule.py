@@ -426,7 +426,7 @@ class Measured:
         """
         n_baselines = len([name for name in self.models if name not in (self.candidate, model)])
         share = CANDIDATE_SHARE if challenger == self.candidate else (1 - CANDIDATE_SHARE) / n_baselines
-        return min(1.0, self.comparison(challenger, model).p_values["gain"] / share)
+        return min(1.0, self.draws.gain(challenger, model).p_at_most(0.0) / share)
 
     def shown_better(self, model: str, challengers: Sequence[str]) -> list[str]:
         """Return the challengers whose gain over a model is shown, and worth a change."""
@@ -434,8 +434,8 @@ class Measured:
             name
             for name in challengers
             if name != model
+            and self.draws.gain(name, model).estimate >= self.min_effect
             and self.p_of_replacing(name, model) < self.alpha
-            and self.comparison(name, model).gain >= self.min_effect
         ]
 
     def label(self, model: str) -> str:
@@ -472,7 +472,7 @@ def _chosen(measured: Measured, *, is_eligible: bool) -> tuple[str, str]:
     unbeaten = [name for name in challengers if not measured.shown_better(name, challengers)]
     best, chosen = (max(names, key=measured.merit) for names in (challengers, unbeaten or challengers))
     if measured.in_use is not None:
-        gain = measured.comparison(chosen, measured.in_use).gain
+        gain = measured.draws.gain(chosen, measured.in_use).estimate
         return chosen, f"its gain over {measured.label(measured.in_use)}, {gain:+.4f}, is shown"
     if chosen != best:
         return chosen, UNBEATEN

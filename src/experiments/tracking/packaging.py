@@ -6,7 +6,7 @@ import hashlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -112,12 +112,15 @@ def log_model(run_id: str, model: Model, features: Sequence[str], outputs: Seque
 
 def limits_of(features: Sequence[str]) -> dict[str, object]:
     """Return the values that features can have, as their families declare them (`requests.Limits`)."""
+
+    def of_features(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
+        return [list(pair) for pair in pairs if {*pair} <= {*features}]
+
+    families = FAMILIES.values()
     return {
         "ranges": {name: list(bounds) for name, bounds in feature_ranges(features).items()},
-        "at_most": [list(pair) for family in FAMILIES.values() for pair in family.at_most if {*pair} <= {*features}],
-        "zero_with": [
-            list(pair) for family in FAMILIES.values() for pair in family.zero_with if {*pair} <= {*features}
-        ],
+        "at_most": of_features(pair for family in families for pair in family.at_most),
+        "zero_with": of_features(pair for family in families for pair in family.zero_with),
     }
 
 

@@ -92,21 +92,26 @@ def check_limits(rows: pd.DataFrame, limits: Limits) -> None:
     for name, (low, high) in limits.ranges.items():
         if name in rows:
             outside = (rows[name] < (-inf if low is None else low)) | (rows[name] > (inf if high is None else high))
-            for row in outside.to_numpy().nonzero()[0][:1]:
+            for row in _first(outside):
                 raise RequestError(f"{name} must be {_bounds(low, high)}, but is {rows[name].iloc[row]:g} in row {row}")
     for smaller, larger in limits.at_most:
         if smaller in rows and larger in rows:
-            for row in (rows[smaller] > rows[larger]).to_numpy().nonzero()[0][:1]:
+            for row in _first(rows[smaller] > rows[larger]):
                 value, bound = rows[smaller].iloc[row], rows[larger].iloc[row]
                 raise RequestError(
                     f"{smaller} must be at most {larger}, but is {value:g} where {larger} is {bound:g} in row {row}"
                 )
     for first, second in limits.zero_with:
         if first in rows and second in rows:
-            for row in ((rows[first] == 0) & (rows[second] != 0)).to_numpy().nonzero()[0][:1]:
+            for row in _first((rows[first] == 0) & (rows[second] != 0)):
                 raise RequestError(
                     f"{second} must be 0 where {first} is 0, but is {rows[second].iloc[row]:g} in row {row}"
                 )
+
+
+def _first(is_wrong: pd.Series) -> list[int]:
+    """Return the position of the first row that is wrong, if there is one."""
+    return is_wrong.to_numpy().nonzero()[0][:1].tolist()
 
 
 def _bounds(low: float | None, high: float | None) -> str:
