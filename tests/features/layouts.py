@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -40,7 +40,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Truth:
-    """What staging has to find."""
+    """Counts and money that staging has to find."""
 
     customers: int
     orders: int
@@ -73,11 +73,6 @@ def shop(seed: int = 0) -> list[Line]:
         for number, (time, customer) in enumerate(bought)
         for product in rng.choice(len(NAMES), size=rng.integers(1, 5), replace=False)
     ]
-
-
-def first_lines(lines: Sequence[Line]) -> list[bool]:
-    """Mark the first line of each order."""
-    return [number == 0 or lines[number - 1].order != line.order for number, line in enumerate(lines)]
 
 
 def of_orders(lines: Sequence[Line]) -> dict[int, list[Line]]:
@@ -197,7 +192,7 @@ def superstore(folder: Path) -> tuple[Path, Truth]:
     path = folder / "Sample - Superstore.csv"
     path.write_text(table(header, rows), encoding="cp1252")
     truth = Truth.of(lines)
-    return path, Truth(truth.customers, truth.orders, truth.days, money)
+    return path, replace(truth, money=money)
 
 
 def olist(folder: Path) -> tuple[Path, Truth]:
@@ -337,7 +332,7 @@ def shopify(folder: Path) -> tuple[Path, Truth]:
     path = folder / "orders_export_1.csv"
     path.write_text(table(header, rows))
     truth = Truth.of(counted)
-    return path, Truth(truth.customers, truth.orders, truth.days, truth.money - off)
+    return path, replace(truth, money=truth.money - off)
 
 
 def woocommerce(folder: Path) -> tuple[Path, Truth]:
@@ -413,7 +408,7 @@ def ta_feng(folder: Path) -> tuple[Path, Truth]:
     path = folder / "ta_feng_all_months_merged.csv"
     path.write_text(table(header, rows))
     truth = Truth.of(lines, order=lambda line: (line.customer, line.time.date()))
-    return path, Truth(truth.customers, truth.orders, truth.days, truth.money * 100)
+    return path, replace(truth, money=truth.money * 100)
 
 
 def instacart(folder: Path) -> tuple[Path, None]:
@@ -511,7 +506,7 @@ def german_erp(folder: Path) -> tuple[Path, Truth]:
     path = folder / "FAKTURA_2023.TXT"
     path.write_text(table(header, [*rows, *credits], ";"), encoding="cp1252")
     truth = Truth.of(lines)
-    return path, Truth(truth.customers, truth.orders, truth.days, truth.money * 100)
+    return path, replace(truth, money=truth.money * 100)
 
 
 def event_log(folder: Path) -> tuple[Path, Truth]:
@@ -584,7 +579,7 @@ def brazilian(folder: Path) -> tuple[Path, Truth]:
         table("Pedido;Data do Pedido;CPF;UF;Valor Total;Pagamento;Situação", rows, ";"), encoding="utf-8-sig"
     )
     truth = Truth.of([line for line in lines if line.order % 11 != 2])
-    return path, Truth(truth.customers, truth.orders, truth.days, truth.money * 20)
+    return path, replace(truth, money=truth.money * 20)
 
 
 def korean(folder: Path) -> tuple[Path, Truth]:
@@ -600,7 +595,7 @@ def korean(folder: Path) -> tuple[Path, Truth]:
     path = folder / "매출.csv"
     path.write_text(table("주문번호,주문일시,회원번호,상품코드,상품명,수량,판매단가,결제금액", rows), encoding="cp949")
     truth = Truth.of(lines)
-    return path, Truth(truth.customers, truth.orders, truth.days, truth.money * 1000)
+    return path, replace(truth, money=truth.money * 1000)
 
 
 def shop_events(folder: Path) -> tuple[Path, Truth]:
@@ -618,7 +613,7 @@ def shop_events(folder: Path) -> tuple[Path, Truth]:
     header = "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session"
     path.write_text(table(header, rows))
     truth = Truth.of(lines)
-    return path, Truth(truth.customers, truth.orders, truth.days, sum((line.price for line in lines), Decimal(0)))
+    return path, replace(truth, money=sum((line.price for line in lines), Decimal(0)))
 
 
 def shopping_malls(folder: Path) -> tuple[Path, Truth]:
@@ -635,7 +630,7 @@ def shopping_malls(folder: Path) -> tuple[Path, Truth]:
     header = "invoice_no,customer_id,gender,age,category,quantity,price,payment_method,invoice_date,shopping_mall"
     path.write_text(table(header, rows))
     truth = Truth.of(lines)
-    return path, Truth(truth.customers, len(lines), truth.days, truth.money)
+    return path, replace(truth, orders=len(lines))
 
 
 LAYOUTS: dict[str, Callable[[Path], tuple[Path, Truth | None]]] = {

@@ -27,6 +27,7 @@ from experiments.commands import main
 from experiments.commands.compose import open_session
 from experiments.workflow.init import write_mapping
 from features.sources.guess.mapping import Draft, Guess
+from features.sources.staged import Staged
 
 KNOWN = [name for name in LAYOUTS if name != "instacart"]  # which has neither days nor money
 MONEY = ("amount", "quantity", "unit_price", "line_discount", "order_discount")
@@ -44,12 +45,16 @@ def init(*arguments: str, code: int = 0) -> None:
     assert main.run(["init", *arguments]) == code
 
 
+def unwrapped(shop: str = "shop") -> str:
+    """Return the mapping with each comment on one line."""
+    return re.sub(r"\n +# ", " ", Path(f"conf/data/{shop}.yaml").read_text())
+
+
 def open_keys(shop: str) -> dict[str, str]:
     """Return the keys with `???`, and the guesses beside them."""
     keys: dict[str, str] = {}
     above: list[str] = []
-    text = re.sub(r"\n +# ", " ", Path(f"conf/data/{shop}.yaml").read_text())  # comments of several lines
-    for line in text.splitlines():
+    for line in unwrapped(shop).splitlines():
         said = re.match(r"( *)(\w+):(?: (\?\?\?))?(?: +# guess: ([^;]+))?", line)
         if said:
             above[len(said[1]) // 2 :] = [said[2]]
@@ -57,12 +62,16 @@ def open_keys(shop: str) -> dict[str, str]:
     return keys
 
 
-def found(shop: str) -> Truth:
-    """Count what staging gives with the mapping as it stands, and the guesses beside what is open."""
+def staged(shop: str) -> Staged:
+    """Stage with the mapping as it stands, and the guesses beside what is open."""
     filled = [f"data.{key}={value}" for key, value in open_keys(shop).items()]
-    staged = open_session(data=shop, overrides=filled, config_dir="conf").shop.staged
+    return open_session(data=shop, overrides=filled, config_dir="conf").shop.staged
+
+
+def found(shop: str) -> Truth:
+    """Count what staging gives."""
     counts = "count(DISTINCT customer_id), count(DISTINCT order_id), count(DISTINCT timestamp::DATE), sum(amount)"
-    row = duckdb.sql(f"SELECT {counts} FROM '{staged.folder}/transactions.parquet'").fetchone()
+    row = duckdb.sql(f"SELECT {counts} FROM '{staged(shop).folder}/transactions.parquet'").fetchone()
     assert row is not None
     return Truth(*row)
 
@@ -98,11 +107,6 @@ def rows(lines: int = 40, **columns: object) -> str:
 def written(text: str) -> dict[str, Any]:
     Path("x.csv").write_text(text)
     return yaml.safe_load(write_mapping("shop", "x.csv").file.read_text())
-
-
-def unwrapped() -> str:
-    """Return the mapping with each comment on one line."""
-    return re.sub(r"\n +# ", " ", Path("conf/data/shop.yaml").read_text())
 
 
 def test_dates_that_can_be_read_in_two_ways_are_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -566,9 +570,7 @@ def test_returns_are_told_in_one_way(first: int, folder: Path) -> None:
     init("shop", "path=raw", *PLACE)
     config = yaml.safe_load((folder / "conf/data/shop.yaml").read_text())["tables"]
     assert ("returns" in config, "returned_at" in config["transactions"]["columns"]) == (first == 100, first == 101)
-    filled = [f"data.{key}={value}" for key, value in open_keys("shop").items()]
-    staged = open_session(data="shop", overrides=filled, config_dir="conf").shop.staged
-    money = f"(SELECT sum(amount) FROM '{staged.folder}/{{}}.parquet')"
+    money = f"(SELECT sum(amount) FROM '{staged('shop').folder}/{{}}.parquet')"
     net = duckdb.sql(f"SELECT {money.format('transactions')} - {money.format('returns')}").fetchone()
     sold = sum(10 + n for n in range(40) if n % 4 != 1)
     assert net == (sold - (40 if first == 100 else 0),)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import yaml
 
 from experiments.commands.compose import open_session
 from experiments.workflow.data import first_rows_text, profile, profile_text
 from experiments.workflow.init import check_known, write_mapping
-from experiments.workflow.shipped import CONF
 from features.errors import InputError, did_you_mean
 from features.sources.guess import Draft
 from features.sources.shop_config import shell_value
@@ -30,14 +27,13 @@ def main(arguments: Sequence[str]) -> None:
     print(f"{written.file} is written: read it, as each line is a guess\n")
     print(written.draft.text(written.header))
     check_known(written)
-    own = "" if Path(os.path.abspath(folder)) == CONF else f"--config-dir {folder} "
-    session = open_session(data=shop, overrides=_guesses(written.draft), config_dir=folder if own else None)
+    session = open_session(data=shop, overrides=_guesses(written.draft), config_dir=written.config_dir)
     held = profile(session)
     print(profile_text(held))
     print(f"\n{first_rows_text(session)}")
     for key in written.draft.open_keys:
         print(f"\nfill in {key}: {written.place(key)}; {written.draft[key].comment}")
-    print(f"\nnext: experiments data {own}data={shop}")
+    print(f"\nnext: {written.next}")
 
 
 def _read(arguments: Sequence[str]) -> tuple[str, dict[str, str], str]:

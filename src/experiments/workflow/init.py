@@ -29,11 +29,17 @@ class Written:
     draft : Draft
     header : str
         Comment that the file begins with.
+    config_dir : path, optional
+        The configuration folder, unless it is the project's own.
+    next : str
+        The command to type next.
     """
 
     file: Path
     draft: Draft
     header: str
+    config_dir: str | Path | None
+    next: str
 
     def place(self, key: str) -> str:
         """Return the file and the line of a key, for messages."""
@@ -82,7 +88,9 @@ def write_mapping(
     template = _template("files") | (_template("database") if is_url(path) else {})
     with TemporaryDirectory() as scratch:
         draft = guess(shop, path, template, Path(scratch), currency, timezone, answer)
-    written = Written(file, draft, _header(shop, path, folder, draft.begins_from))
+    config_dir = None if Path(os.path.abspath(folder)) == CONF else folder
+    command = f"experiments data {f'--config-dir {config_dir} ' if config_dir else ''}data={shop}"
+    written = Written(file, draft, _header(shop, path, draft.begins_from, command), config_dir, command)
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as partial:
         partial.write_text(written.draft.text(written.header), encoding="utf-8")
@@ -125,11 +133,10 @@ def _template(name: str) -> dict[str, Any]:
     return yaml.safe_load((CONF / "data" / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
-def _header(shop: str, path: str, folder: str | Path, begins_from: str) -> str:
-    own = "" if Path(os.path.abspath(folder)) == CONF else f"--config-dir {folder} "
+def _header(shop: str, path: str, begins_from: str, command: str) -> str:
     return (
         f"How the tables of {shop} are read, as `experiments init` guessed it from {path}. Comments say what speaks "
         "for a line, and what else it could be. Keys that are not here are those of data="
         f"{begins_from}, which explains them.\n"
-        f"Fill in each ???, then type: experiments data {own}data={shop}"
+        f"Fill in each ???, then type: {command}"
     )

@@ -21,7 +21,7 @@ from features.sources.guess.joins import joined_tables
 from features.sources.guess.lines import Lines, lines_of
 from features.sources.guess.mapping import Draft, Guess
 from features.sources.guess.opened import Opened, open_path
-from features.sources.guess.places import currency_of, one_currency, timezone_of
+from features.sources.guess.places import codes_of, country_of, currency_of, one_currency, timezone_of
 from features.sources.guess.refunds import in_one_way, refunds_of
 from features.sources.guess.rules import add_rules
 
@@ -114,14 +114,14 @@ def _draft(
     draft = Draft(begins_from="database" if of_database else "files")
     opened: Opened = lines.opened
     draft.add("shop", Guess(shop))
-    signs = [str(lines.style.numbers.currency_sign)] if lines.style.numbers.currency_sign else []
-    draft.add("currency", currency_of(opened, lines.facts, signs, currency))
-    draft.add("timezone", timezone_of(opened, lines.facts, timezone))
+    codes, country = codes_of(opened, lines.facts), country_of(opened, lines.facts)
+    draft.add("currency", currency_of(codes, lines.style.numbers.currency_sign, country, currency))
+    draft.add("timezone", timezone_of(country, timezone))
     for key, each in of_database.items():
         draft.add(key, each)
     for key, each in {**opened.reading, **lines.style.guesses, **lines.guesses}.items():
         draft.add(f"{TABLE}.{key}", each)
-    of_currency = one_currency(opened, lines.facts, currency)
+    of_currency = one_currency(codes, currency)
     if of_currency:
         draft.add(f"{TABLE}.only", of_currency)
     if lines.order_spans_days:

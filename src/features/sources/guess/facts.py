@@ -75,6 +75,13 @@ def _figures(opened: Opened) -> Iterator[tuple[str, ir.Value]]:
             yield f"{what}.{number}", values.re_search(pattern).cast("int64").sum()
 
 
+def share_met(values: ir.Column, known: ir.Column) -> float:
+    """Return the share of the different values of a column that a column of another table has."""
+    different = values.name("value").as_table().filter(lambda rows: rows.value.notnull()).distinct()
+    met = different.semi_join(known.name("value").as_table(), "value")
+    return int(met.count().execute()) / max(int(different.count().execute()), 1)
+
+
 def examples(opened: Opened, name: str, limit: int = 3) -> list[str]:
     """Return the most frequent values of a column."""
     return list(frequencies(opened, name, limit))

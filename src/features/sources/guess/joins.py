@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from features.engines import DuckDB
-from features.sources.guess.facts import Facts, facts_of
+from features.sources.guess.facts import Facts, facts_of, share_met
 from features.sources.guess.mapping import Guess
 from features.sources.guess.opened import ROW, Opened
+from features.sources.guess.orders import ONE_EACH
 from features.sources.guess.words import ROLES, score, tokens
 from features.sources.reading import sql_name
 
@@ -17,7 +18,6 @@ WANTED = ("timestamp", "customer_id", "order_id")  # that lines need, from which
 NAMED = 0.5
 MET = 0.5  # share of the lines' keys that another table has, from which the two belong together
 MATCHED = "matched key"
-ONE_EACH = 0.98  # customers per order, from which the id is given anew with each
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _join(
             continue
         for key in _keys(joined.opened, table):
             is_unique = own[key.theirs].distinct == own[key.theirs].filled == table.rows
-            if is_unique and _met(joined.opened, table, key) >= MET:
+            if is_unique and share_met(joined.opened.table[key.own], table.table[key.theirs]) >= MET:
                 joined.parts.append((table, key, added))
                 joined.opened = _merged(joined.opened, table, key, added, engine)
                 joined.facts |= {name: own[name] for name in added}
@@ -105,13 +105,6 @@ def _is_called(table: Sequence[str], what: Sequence[str]) -> bool:
     *before, last = what
     plurals = {last, f"{last}s", f"{last}es", f"{last.removesuffix('y')}ies"}
     return bool(table) and table[-1] in plurals and list(table[-len(what) : -1]) == before
-
-
-def _met(lines: Opened, table: Opened, key: _Key) -> float:
-    """Return the share of the lines' keys that a table has."""
-    keys = lines.table.select(key=lines.table[key.own]).filter(lambda rows: rows.key.notnull()).distinct()
-    found = keys.semi_join(table.table.select(key=table.table[key.theirs]), "key")
-    return int(found.count().execute()) / max(int(keys.count().execute()), 1)
 
 
 def _merged(lines: Opened, table: Opened, key: _Key, added: Sequence[str], engine: DuckDB) -> Opened:
@@ -151,7 +144,7 @@ def _with_query(joined: _Joined) -> Opened:
 
 
 def _on(lines: Opened, one: str, other: str, key: _Key) -> str:
-    """Return the condition under which rows belong together: that of `_met`, whose texts are trimmed."""
+    """Return the condition under which rows belong together: that of `share_met`, whose texts are trimmed."""
     columns = (f"{one}.{sql_name(key.own)}", f"{other}.{sql_name(key.theirs)}")
     own, others = columns if lines.is_of_database else (f"trim(CAST({column} AS VARCHAR))" for column in columns)
     return f"ON {own} = {others}"

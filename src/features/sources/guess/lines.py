@@ -93,8 +93,8 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days) -> Lines:
     products = [name for name in ranked(facts, "product_id", [*taken, *customers]) if name not in tills]
     product = _product(facts, products)
     numbers = _numbers(facts, [*taken, *customers[:1], *([product] if product else [])])
-    typed = _typed(opened, engine, time, style, order, customers, product, tills, numbers)
     names = {name: f"customer.{n}" for n, name in enumerate(customers)}
+    typed = _typed(opened, engine, time, style, order, names, product, tills, numbers)
     customer, why = pick_customer(typed, names, customers)
     money = money_of(typed, numbers, facts, engine)
     guesses = dict(money.columns)
@@ -220,7 +220,7 @@ def _typed(
     time: Time,
     style: Style,
     order: str | None,
-    customers: Sequence[str],
+    customers: Mapping[str, str],
     product: str | None,
     tills: Sequence[str],
     numbers: Mapping[str, str],
@@ -230,13 +230,13 @@ def _typed(
     columns: dict[str, ir.Value] = {ROW: table[ROW]}
     columns |= {"order": normal_id(table[order])} if order else {}
     columns |= {"product": normal_id(table[product])} if product else {}
-    columns |= {f"customer.{n}": normal_id(table[name]) for n, name in enumerate(customers)}
+    columns |= {typed: normal_id(table[name]) for name, typed in customers.items()}
     columns |= {name: normal_id(table[name]) for name in tills}
     columns |= {"time": time.read(table)} if time.columns else {}
     columns |= {typed: factor(table[name], style.numbers) for name, typed in numbers.items()}
     lines = table.select(**columns)
     if order:
-        of_order = [*(f"customer.{n}" for n in range(len(customers))), *(["time"] if time.columns else [])]
+        of_order = [*customers.values(), *(["time"] if time.columns else [])]
         lines = carried(lines.rename(order_id="order"), of_order).rename(order="order_id").select(*columns)
     if time.columns:
         lines = lines.mutate(day=lines.time.date())

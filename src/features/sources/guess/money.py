@@ -43,7 +43,7 @@ class Style:
 def style_of(opened: Opened, facts: Mapping[str, Facts], engine: DuckDB) -> Style:
     """Find the one way to write numbers that reads all values of all columns that are money or quantities."""
     named = {name: max(score(name, role) for role in ROLES) for name, each in facts.items() if each.is_number}
-    for least in (NAMED, 0.8, 1.0):
+    for least in (NAMED, CLEARLY, 1.0):
         columns = [distinct_texts(opened.table[name], engine) for name, best in named.items() if best >= least]
         if all(reads_all(texts, _plain) for texts in columns):
             return Style(NumberStyle(), {})
@@ -163,7 +163,7 @@ def _readings(
         where = (
             "of the order, on its lines once or again and again" if amount in of_orders else "of the line, by its name"
         )
-        counted = [name for name in quantities if name != amount and ranked["quantity"][name] >= 0.8]
+        counted = [name for name in quantities if name != amount and ranked["quantity"][name] >= CLEARLY]
         columns = {"amount": amount} | ({"quantity": counted[0]} if counted else {})
         yield _Reading(weight, columns, f"total {where}", is_repeated=stands[amount] == REPEATED)
 
@@ -182,7 +182,7 @@ def _sums(
             ways[f"{q} x {u} x (1 - {d})"] = quantity * price * (1 - off)
             ways[f"{q} x {u} x (1 - {d}%)"] = quantity * price * (1 - off / 100)
     shares = {
-        f"way.{n}": ((way - amount).abs() <= 0.011 + 1e-4 * amount.abs()).mean() for n, way in enumerate(ways.values())
+        f"way.{n}": ((way - amount).abs() <= CENT + 1e-4 * amount.abs()).mean() for n, way in enumerate(ways.values())
     }
     figures = lines.aggregate(**shares, varied=(quantity != 1).mean()).to_pyarrow().to_pylist()[0]
     for number, way in enumerate(ways):

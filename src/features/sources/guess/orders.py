@@ -35,12 +35,10 @@ class Identity:
     guesses : mapping of str to Guess
         Keys within data.tables.transactions, such as columns.order_id or order_key.
     order_spans_days : Guess or None
-    notes : tuple of str
     """
 
     guesses: Mapping[str, Guess]
     order_spans_days: Guess | None = None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -201,18 +199,25 @@ def identity_of(
     """
     if order is None:
         return _without_number(lines, customer, time)
+    alone = _broken(lines, ("order",))
+    if not alone["customers"] and not alone["days"]:
+        evidence = f"{alone['orders']:,} orders, each of one customer and one day"
+        return Identity({"columns.order_id": Guess(order, evidence)})
+    if not alone["customers"] and _is_spread(alone):
+        several = f"{alone['days']:,} of {alone['orders']:,} orders have several days, at most {alone['span']:,} apart"
+        numbered = Guess(order, f"{alone['orders']:,} orders, each of one customer")
+        return Identity({"columns.order_id": numbered}, Guess(True, several))
     for key in _keys(tills):
         broken = _broken(lines, key)
         if not broken["customers"] and not broken["days"]:
-            return _with_key(lines, key, order, customer, broken)
-        if not broken["customers"] and key == ("order",) and _is_spread(broken):
-            several = (
-                f"{broken['days']:,} of {broken['orders']:,} orders have several days, at most {broken['span']:,} apart"
+            named = [order, *(customer if part == "customer" else part for part in key[1:])]
+            evidence = (
+                f"{order} does not tell orders apart: {alone['customers']:,} of its {alone['orders']:,} values have "
+                f"several customers, {alone['days']:,} several days; together these columns give "
+                f"{broken['orders']:,} orders"
             )
-            numbered = Guess(order, f"{broken['orders']:,} orders, each of one customer")
-            return Identity({"columns.order_id": numbered}, Guess(True, several))
-    broken = _broken(lines, ("order",))
-    evidence = f"{broken['customers']:,} of {broken['orders']:,} numbers belong to several customers, on one day, too"
+            return Identity({"order_key": Guess(named, evidence)})
+    evidence = f"{alone['customers']:,} of {alone['orders']:,} numbers belong to several customers, on one day, too"
     return Identity({"order_key": Guess([order], evidence, is_open=True)})
 
 
@@ -222,7 +227,7 @@ def _is_spread(broken: Mapping[str, int]) -> bool:
 
 
 def _keys(tills: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    yield ("order",)
+    """Yield what may tell orders apart where their number alone does not."""
     yield ("order", DAY)
     yield from (("order", till) for till in tills)
     yield from (("order", till, DAY) for till in tills)
@@ -246,19 +251,6 @@ def _broken(lines: ir.Table, key: Sequence[str]) -> dict[str, int]:
         span=orders.span.max().cast("int64"),
     )
     return {name: value or 0 for name, value in row.to_pyarrow().to_pylist()[0].items()}
-
-
-def _with_key(lines: ir.Table, key: tuple[str, ...], order: str, customer: str, broken: Mapping[str, int]) -> Identity:
-    if key == ("order",):
-        evidence = f"{broken['orders']:,} orders, each of one customer and one day"
-        return Identity({"columns.order_id": Guess(order, evidence)})
-    named = [order, *(customer if part == "customer" else part for part in key[1:])]
-    alone = _broken(lines, ("order",))
-    evidence = (
-        f"{order} does not tell orders apart: {alone['customers']:,} of its {alone['orders']:,} values have several "
-        f"customers, {alone['days']:,} several days; together these columns give {broken['orders']:,} orders"
-    )
-    return Identity({"order_key": Guess(named, evidence)})
 
 
 def _without_number(lines: ir.Table, customer: str, time: Sequence[str]) -> Identity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import zoneinfo
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,14 @@ class Place:
 
     currency: str
     timezone: str
+
+
+@dataclass(frozen=True)
+class Country:
+    """The country of a shop, and what speaks for it."""
+
+    place: Place
+    evidence: str
 
 
 COUNTRIES: Mapping[str, Place] = {
@@ -70,26 +78,26 @@ LANGUAGES = {
 }
 
 
-def currency_of(opened: Opened, facts: Mapping[str, Facts], signs: Sequence[str], given: str | None) -> Guess:
+def currency_of(
+    codes: Mapping[str, Mapping[str, float]], sign: str | None, country: Country | None, given: str | None
+) -> Guess:
     """Return the currency: given, said by a column that has one only, or a guess."""
     if given:
         return Guess(given, "as given")
-    for name, shares in _codes(opened, facts).items():
+    for name, shares in codes.items():
         if len(shares) == 1:
             return Guess(next(iter(shares)), f"the only value of {name}")
         return Guess(next(iter(shares)), f"the most frequent value of {name}: see only", is_open=True)
-    for sign in signs:
-        if sign in SIGNS or (sign.isalpha() and sign.isupper()):
-            return Guess(SIGNS.get(sign, sign), f"amounts have the sign {sign}", is_open=True)
-    country, evidence = _country(opened, facts)
+    if sign and (sign in SIGNS or (sign.isalpha() and sign.isupper())):
+        return Guess(SIGNS.get(sign, sign), f"amounts have the sign {sign}", is_open=True)
     if country:
-        return Guess(COUNTRIES[country].currency, evidence, is_open=True)
+        return Guess(country.place.currency, country.evidence, is_open=True)
     return Guess("USD", "no column says it, and nothing speaks for one", is_open=True)
 
 
-def one_currency(opened: Opened, facts: Mapping[str, Facts], given: str | None) -> Guess | None:
+def one_currency(codes: Mapping[str, Mapping[str, float]], given: str | None) -> Guess | None:
     """Return which rows are used, where amounts are in several currencies: to be filled in, unless one was given."""
-    for name, shares in _codes(opened, facts).items():
+    for name, shares in codes.items():
         if len(shares) == 1:
             continue
         said = f"{name} has {', '.join(f'{code} ({share:.0%})' for code, share in shares.items())}"
@@ -101,7 +109,7 @@ def one_currency(opened: Opened, facts: Mapping[str, Facts], given: str | None) 
     return None
 
 
-def _codes(opened: Opened, facts: Mapping[str, Facts]) -> dict[str, dict[str, float]]:
+def codes_of(opened: Opened, facts: Mapping[str, Facts]) -> dict[str, dict[str, float]]:
     """Return the columns of which each value is the code of a currency, and the shares of these, most first."""
     named = [name for name in facts if score(name, "currency") >= NAMED and 0 < facts[name].distinct <= MOST_CODES]
     values = {name: frequencies(opened, name, MOST_CODES) for name in named}
@@ -112,29 +120,30 @@ def _codes(opened: Opened, facts: Mapping[str, Facts]) -> dict[str, dict[str, fl
     }
 
 
-def timezone_of(opened: Opened, facts: Mapping[str, Facts], given: str | None) -> Guess:
+def timezone_of(country: Country | None, given: str | None) -> Guess:
     """Return the time zone of the shop's days: given, or a guess."""
     if given:
         return Guess(given, "as given")
-    country, evidence = _country(opened, facts)
     if country:
-        return Guess(COUNTRIES[country].timezone, evidence, is_open=True)
+        return Guess(country.place.timezone, country.evidence, is_open=True)
     return Guess(_own_zone(), "that of this machine; no column says the shop's", is_open=True)
 
 
-def _country(opened: Opened, facts: Mapping[str, Facts]) -> tuple[str | None, str]:
-    """Return the country of most rows, or that of the language of the columns."""
+def country_of(opened: Opened, facts: Mapping[str, Facts]) -> Country | None:
+    """Return the country of most rows, or that of the language of the columns; None where neither says one."""
     for name in (name for name in facts if score(name, "country") >= 0.9 and facts[name].filled):
         for value, rows in frequencies(opened, name, 1).items():
             country = " ".join(tokens(value))
             if country in COUNTRIES:
-                return country, f"{rows / facts[name].filled:.0%} of the rows with {name} have {value}"
+                return Country(
+                    COUNTRIES[country], f"{rows / facts[name].filled:.0%} of the rows with {name} have {value}"
+                )
     words = {word for name in opened.columns for word in tokens(name)}
     found = {country: words & set(said.split()) for country, said in LANGUAGES.items()}
     best = max(found, key=lambda country: len(found[country]))
     if found[best]:
-        return best, f"the language of the columns: {', '.join(sorted(found[best])[:3])}"
-    return None, ""
+        return Country(COUNTRIES[best], f"the language of the columns: {', '.join(sorted(found[best])[:3])}")
+    return None
 
 
 def _own_zone() -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from features.engines import DuckDB
-from features.sources.guess.facts import facts_of
+from features.sources.guess.facts import facts_of, share_met
 from features.sources.guess.lines import Lines
 from features.sources.guess.mapping import Guess
 from features.sources.guess.money import style_of
@@ -87,7 +87,7 @@ def _mapped(lines: Lines, table: Opened, engine: DuckDB, days: Days) -> dict[str
         name = max(table.columns, key=lambda name: score(name, role))
         if own is None or score(name, role) < NAMED:
             continue
-        met = _met(lines.opened, own, table, name)
+        met = share_met(table.table[name], lines.opened.table[own])
         if met >= MET:
             guesses[f"columns.{role}"] = Guess(name, f"{met:.0%} of its values are those of {what} with lines")
             break
@@ -103,10 +103,3 @@ def _mapped(lines: Lines, table: Opened, engine: DuckDB, days: Days) -> dict[str
         "columns.returned_at": time.column,
         "columns.amount": Guess(amount, "money given back"),
     }
-
-
-def _met(lines: Opened, own: str, table: Opened, name: str) -> float:
-    """Return the share of a column's values that the lines have."""
-    values = table.table.select(value=table.table[name]).filter(lambda rows: rows.value.notnull()).distinct()
-    known = values.semi_join(lines.table.select(value=lines.table[own]), "value")
-    return int(known.count().execute()) / max(int(values.count().execute()), 1)

@@ -13,7 +13,7 @@ from features.sources.guess.facts import Facts, frequencies
 from features.sources.guess.mapping import Guess
 from features.sources.guess.opened import ROW, Opened
 from features.sources.guess.times import ISO, ZONE, Days
-from features.sources.guess.words import score, tokens
+from features.sources.guess.words import phrases, score, tokens
 from features.tables.returns import CANCELLATION, EXCLUDE, RETURN, SALE
 
 NAMED = 0.5
@@ -39,8 +39,8 @@ EVENTS = {
     EXCLUDE: "view, pv, click, cart, add to cart, addtocart, remove from cart, fav, wishlist, impression, search, "
     "visit, session start, pageview, page view, detail, checkout, begin checkout",
 }
-OF_EVENTS = {tokens(word.strip()): kind for kind, words in EVENTS.items() for word in words.split(",")}
-WORDS = {tokens(word.strip()): kind for kind, words in KINDS.items() for word in words.split(",")}
+OF_EVENTS = {phrase: kind for kind, words in EVENTS.items() for phrase in phrases(words)}
+WORDS = {phrase: kind for kind, words in KINDS.items() for phrase in phrases(words)}
 OF_ROWS = {
     "type",
     "event",
@@ -52,7 +52,7 @@ OF_ROWS = {
     "tipo",
     "art",
 }  # words of a name
-BACK = ("refunded at", "returned at", "cancelled at", "canceled at", "refund date", "return date", "cancel date")
+BACK = phrases("refunded at, returned at, cancelled at, canceled at, refund date, return date, cancel date")
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,7 @@ def _status(
     if OF_ROWS & set(tokens(name)) and by_kind[RETURN]:
         evidence += f"; {', '.join(by_kind[RETURN])} are rows of their own, which take others back: left out, so that "
         evidence += "amounts are gross; a query may give them a minus, and rules.negative_amount keeps them as returns"
-        by_kind[EXCLUDE] += by_kind.pop(RETURN)
-        by_kind[RETURN] = []
+        by_kind |= {EXCLUDE: [*by_kind[EXCLUDE], *by_kind[RETURN]], RETURN: []}
     value = {"column": name} | {kind: listed for kind, listed in by_kind.items() if listed}
     guesses = {"status": Guess(value, evidence)}
     rules: dict[str, Guess] = {}
@@ -164,7 +163,7 @@ def _returned_at(
     """Return the column with the day on which orders came back, where all of them have one."""
     rows: ir.Table = opened.table.filter(opened.table[status].isin(words))
     for name in facts:
-        if tokens(name) in map(tokens, BACK) and facts[name].filled:
+        if tokens(name) in BACK and facts[name].filled:
             texts = distinct_texts(opened.table[name], engine)
             if not int(rows.filter(rows[name].isnull()).count().execute()) and gives_days(texts, ISO, *days, ZONE):
                 return name

@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from features.engines import DuckDB
 from features.errors import listing
 from features.sources.files.records import joined_text
-from features.sources.files.times import NUMBERED, has_zone, moments
+from features.sources.files.times import NUMBERED, moments
 from features.sources.files.trials import distinct_texts, fitting_formats, gives_days
 from features.sources.guess.facts import MOST, Facts, examples
 from features.sources.guess.mapping import Guess
@@ -39,15 +39,12 @@ class Time:
         Of `columns.timestamp` and `date_format`.
     form : str or None
         The format to read it with meanwhile, where several fit.
-    has_zone : bool
-        The texts say their distance from UTC, or count from 1970.
     """
 
     columns: tuple[str, ...]
     column: Guess
     date_format: Guess
     form: str | None = None
-    has_zone: bool = False
 
     def texts(self, table: ir.Table) -> ir.StringColumn:
         """Return the texts of the times."""
@@ -113,11 +110,7 @@ def _time(
     else:
         form = forms[0]
         written = Guess(form, "the only one that reads all rows")
-    time = Time(columns, column, written, form)
-    zoned = opened.table.select(is_zoned=has_zone(time.texts(opened.table)))
-    counts_from_1970 = form in NUMBERED and form != "excel_days"
-    is_zoned = bool(zoned.filter(zoned.is_zoned).limit(1).count().execute()) or "%z" in str(form)
-    return Time(columns, column, written, form, is_zoned or counts_from_1970)
+    return Time(columns, column, written, form)
 
 
 def _sortedness(opened: Opened, columns: tuple[str, ...], form: str | None) -> float:

@@ -188,21 +188,22 @@ def score(name: str, role: str) -> float:
         CLEAR * _match(words, said.clear),
         LOOSE * _match(words, said.loose),
     )
-    against = {token for phrase in _phrases(said.against) for token in phrase}
-    whole = [phrase for phrase in (*_phrases(said.clear), *_phrases(said.loose)) if phrase == words]
+    against = {token for phrase in phrases(said.against) for token in phrase}
+    whole = [phrase for phrase in (*phrases(said.clear), *phrases(said.loose)) if phrase == words]
     named = {token for phrase in whole for token in phrase}
     return best * AVOIDED if (set(words) & against) - named else best
 
 
 @cache
-def _phrases(text: str) -> tuple[tuple[str, ...], ...]:
+def phrases(text: str) -> tuple[tuple[str, ...], ...]:
+    """Return the words of each of the phrases that a text separates by commas."""
     return tuple(tokens(phrase.strip()) for phrase in text.split(",") if phrase.strip())
 
 
-def _match(words: tuple[str, ...], phrases: str) -> float:
-    """Return 1 where a phrase is the whole name, less where it is a part of it."""
+def _match(words: tuple[str, ...], text: str) -> float:
+    """Return 1 where a phrase of a text is the whole name, less where it is a part of it."""
     best = 0.0
-    for phrase in _phrases(phrases):
+    for phrase in phrases(text):
         if phrase == words or "".join(phrase) == "".join(words):
             return 1.0
         length = len(phrase)
