@@ -114,7 +114,7 @@ def simulate(seed: int, customers: int = 60, lines: int = 3_000) -> dict[str, pd
 
 
 def _returned(transactions: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """What comes back of some lines within 60 days, some of it without a known sale."""
+    """Draw returns of some lines within 60 days, some of them without a known sale."""
     rng = np.random.default_rng([seed, 1])
     lines = transactions.sample(frac=0.2, random_state=seed).reset_index(drop=True)
     moment = lines["timestamp"] + pd.to_timedelta(rng.integers(0, 60 * 24, len(lines)), unit="h")

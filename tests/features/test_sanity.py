@@ -1,4 +1,4 @@
-"""Rows that do not look like a shop: each oddity is found, each suggested line mends it, sound shops are quiet."""
+"""Rows that do not look like a shop: each oddity is found, each suggested line settles it, sound shops are quiet."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -89,7 +90,7 @@ def write_mapping(
     with TemporaryDirectory() as scratch:
         draft = guess(shop, path, template, Path(scratch), currency, timezone, answer)
     config_dir = None if Path(os.path.abspath(folder)) == CONF else folder
-    command = f"experiments data {f'--config-dir {config_dir} ' if config_dir else ''}data={shop}"
+    command = f"experiments data {f'--config-dir {shlex.quote(str(config_dir))} ' if config_dir else ''}data={shop}"
     written = Written(file, draft, _header(shop, path, draft.begins_from, command), config_dir, command)
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as partial:

@@ -1,4 +1,4 @@
-"""Sanity of a staged shop: what does not look like customers, goods and days, with the line that mends it.
+"""Sanity of a staged shop: what does not look like customers, goods and days, with the line that settles it.
 
 Each module is a subject, and each function under `@check` finds one kind of oddity. Thresholds stand above the rules
 that they belong to; they were tried on shops that are sound (tests/features/test_sanity.py).

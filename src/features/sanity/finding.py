@@ -1,4 +1,4 @@
-"""The contract of a check: facts of a staged shop in, findings out, each with the line that mends it."""
+"""The contract of a check: facts of a staged shop in, findings out, each with the line that settles it."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Finding:
     text : str
         What was found, with counts and money.
     lines : tuple of str
-        YAML of the data config, each of which mends or accepts it. A list stands in place of the config's own; the
-        entries of a mapping are added to it.
+        YAML of the data config, each of which removes its cause or accepts it. A list stands in place of the config's
+        own; the entries of a mapping are added to it.
     """
 
     check: str
