@@ -15,6 +15,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from experiments.models.base import Model, canonical, check_events, require_columns
+from experiments.models.booster_text import check_booster
 from features.errors import InputError, UnsuitableDataError, did_you_mean, listing
 from features.seasons import CUTOFF_DAY
 
@@ -165,6 +166,7 @@ class LightGBM(Model):
         }
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
+        check_booster(state["booster"], state["n_features"])
         self.booster_ = _read(state["booster"])
         self.n_features_in_ = state["n_features"]
         if state["feature_names"]:
@@ -317,4 +319,14 @@ class LightGBMProbability(LightGBM):
 
 
 def _read(text: str) -> lgb.Booster:
-    return lgb.Booster(model_str=text)
+    """Read trees.
+
+    Raises
+    ------
+    InputError
+        If LightGBM refuses the text.
+    """
+    try:
+        return lgb.Booster(model_str=text)
+    except (lgb.basic.LightGBMError, ValueError) as error:  # ValueError: of its last line, which is JSON
+        raise InputError("LightGBM does not read its trees", found=str(error).strip()) from error
