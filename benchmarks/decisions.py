@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
@@ -21,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from features.errors import InsufficientDataError
+from features.sources.reading import hash_files
 from features.writing import replacing
 from simulated_decisions import Judged, Rates, judge, replacements
 
@@ -29,7 +30,9 @@ REPEATS, RESAMPLES = 400, 400
 GAINS = {"no gain": 0.0, "a small gain": 0.05, "a gain": 0.1}
 Case = tuple[str, int, int]  # a gain, customers, earlier windows
 CASES: list[Case] = [(name, customers, earlier) for name in GAINS for customers in (500, 2_000) for earlier in (0, 2)]
-KEPT = Path(".cache") / "decisions"  # delete it when the rule or the simulation has changed
+ROOT = Path(__file__).resolve().parents[1]
+# What is done is kept for as long as neither the rule nor the simulation changes.
+KEPT = Path(".cache") / "decisions" / hash_files(sorted([*ROOT.glob("src/**/*.py"), *ROOT.glob("tests/*.py")]))[:16]
 HEADING = f"""# What the gate puts to use
 
 Written by `benchmarks/decisions.py`. *Before* is the rule that asked a candidate to beat every baseline in the sealed
@@ -60,12 +63,13 @@ in which it replaces the baseline; with no true gain, at most 0.05 may.
 def kept(name: str, make: Callable[[], Any]) -> Any:
     """Return what was made under this name before, else make it and keep it as JSON."""
     path = KEPT / f"{name}.json"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made = make()
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(made))
-    return json.loads(path.read_text())
+    if path.exists():
+        return json.loads(path.read_text())
+    made = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(made))
+    return made
 
 
 def judged(seed: int) -> Judged | None:
@@ -117,7 +121,7 @@ def rates(case: Case) -> Rates:
     return Rates(**kept(f"{name.replace(' ', '_')}_{customers}_{earlier}", make))
 
 
-def write(shops: Sequence[Judged], found: Mapping[Case, Rates]) -> None:
+def write(shops: list[Judged], found: Mapping[Case, Rates]) -> None:
     """Write the page of the shops and cases that were run."""
     groups = {
         "all": shops,

@@ -156,7 +156,8 @@ def compared(session: Session) -> dict[str, Any]:
     rows = session.dataset([*needed, *held_out])
     earlier = [(rows.at(day), cooked(session, rows, day)) for day in splits.validation]
     judged = task.judged_rows(rows.at(splits.sealed))
-    own = task.predict(version.estimator, task.judged_rows(session.dataset([splits.sealed], version.features)).X)
+    of_version = session.dataset([splits.sealed], version.features)  # with the day that its amounts are calibrated by
+    own = task.predict(version.estimator, task.judged_rows(of_version).X)
     predictions = {CANDIDATE: np.asarray(own), **cooked(session, rows, splits.sealed)}
     draws = paired_bootstrap(
         task.metric,
