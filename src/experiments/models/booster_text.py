@@ -20,7 +20,7 @@ def check_booster(text: object, n_features: int) -> None:
 
     LightGBM trusts its text: a cut one ends the process, a child that points back makes `predict` loop for ever, a
     feature out of range reads foreign memory. A text that passes does none of these. That its numbers are those of the
-    fit is not checked here: see `experiments.tracking.digests`.
+    fit is not checked here.
 
     Parameters
     ----------
@@ -94,9 +94,10 @@ def _check_tree(text: str, n_features: int, where: str) -> None:
 def _check_children(children: np.ndarray, n: int, where: str) -> None:
     """Check that every leaf and every split but the first has one parent, of a lower number."""
     expected = [*range(-n, 0), *range(1, n - 1)] if n > 1 else []
-    if not np.array_equal(np.sort(children, axis=None), expected) or (
-        (children >= 0) & (children <= np.arange(n - 1))
-    ).any():
+    if (
+        not np.array_equal(np.sort(children, axis=None), expected)
+        or ((children >= 0) & (children <= np.arange(n - 1))).any()
+    ):
         raise ValueError(f"the branches of {where} do not form a tree")
 
 
