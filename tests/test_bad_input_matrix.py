@@ -790,7 +790,7 @@ def test_of_a_full_disk_under_the_cache(
     refused: Refused, staged: Path, monkeypatch: pytest.MonkeyPatch, command: str, folder: str
 ) -> None:
     for entry in (staged / ".cache" / folder).iterdir():
-        entry.unlink()
+        shutil.rmtree(entry)
     monkeypatch.setattr(Backend, "to_parquet", duckdb_without_space)
     refused(f"{command} {CDNOW}", "No space left on device", f".cache/{folder}")
 
