@@ -1,26 +1,38 @@
 """Models that the gate puts to use, on simulated seasonal shops and on gains of a known size; written to decisions.md.
 
-PYTHONPATH=tests python benchmarks/decisions.py      # some forty minutes on one core
+PYTHONPATH=tests python benchmarks/decisions.py              # some forty minutes on one core; what is done is kept
+PYTHONPATH=tests python benchmarks/decisions.py 1000 1020    # these shops alone, added to those that are there
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from features.errors import InsufficientDataError
+from features.sources.reading import hash_files
 from features.writing import replacing
 from simulated_decisions import Judged, Rates, judge, replacements
 
-SHOPS, PROCESSES, FIRST_SEED = 200, 2, 1_000
+PROCESSES, SEEDS = 2, range(1_000, 1_200)
 REPEATS, RESAMPLES = 400, 400
 GAINS = {"no gain": 0.0, "a small gain": 0.05, "a gain": 0.1}
+Case = tuple[str, int, int]  # a gain, customers, earlier windows
+CASES: list[Case] = [(name, customers, earlier) for name in GAINS for customers in (500, 2_000) for earlier in (0, 2)]
+ROOT = Path(__file__).resolve().parents[1]
+# What is done is kept for as long as neither the rule nor the simulation changes.
+KEPT = Path(".cache") / "decisions" / hash_files(sorted([*ROOT.glob("src/**/*.py"), *ROOT.glob("tests/*.py")]))[:16]
 HEADING = f"""# What the gate puts to use
 
 Written by `benchmarks/decisions.py`. *Before* is the rule that asked a candidate to beat every baseline in the sealed
@@ -28,11 +40,11 @@ window, within guards on totals, with a median gain above 0 over three origins. 
 
 ## Simulated seasonal shops
 
-{SHOPS} shops of 300 to 3,000 customers with an autumn peak of 1.5 to 2.5, growing and shrinking, with one to nearly
-three years of data; those are counted that have customers enough for the task. Nothing is in use before. The candidate
-is a LightGBM with default parameters. Regret is the Gini of the best model in the 90 days after the data, minus that of
-the model in use: expected over 100 futures of the same customers, and in the one future that came. In that one, the
-model that is best by expectation has a regret too.
+{len(SEEDS)} shops of 300 to 3,000 customers with an autumn peak of 1.5 to 2.5, growing and shrinking, with one to
+nearly three years of data; those are counted that have customers enough for the task. Nothing is in use before.
+The candidate is a LightGBM with default parameters. Regret is the Gini of the best model in the 90 days after the
+data, minus that of the model in use: expected over 100 futures of the same customers, and in the one future that came.
+In that one, the model that is best by expectation has a regret too.
 
 | data | shops | best measured used | before | expected regret | before | regret as it came | before | model | before |
 |---|---|---|---|---|---|---|---|---|---|
@@ -48,12 +60,29 @@ in which it replaces the baseline; with no true gain, at most 0.05 may.
 """
 
 
+def kept(name: str, make: Callable[[], Any]) -> Any:
+    """Return what was made under this name before, else make it and keep it as JSON."""
+    path = KEPT / f"{name}.json"
+    if path.exists():
+        return json.loads(path.read_text())
+    made = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(made))
+    return made
+
+
 def judged(seed: int) -> Judged | None:
     """Judge a shop, if it has enough customers for the task."""
-    logging.disable(logging.WARNING)
-    with TemporaryDirectory() as folder, suppress(InsufficientDataError):
-        return judge(seed, Path(folder))
-    return None
+
+    def make() -> dict[str, Any] | None:
+        logging.disable(logging.WARNING)
+        with TemporaryDirectory() as folder, suppress(InsufficientDataError):
+            return asdict(judge(seed, Path(folder)))
+        return None
+
+    made = kept(f"shop_{seed}", make)
+    return Judged(**made) if made else None
 
 
 def row(name: str, shops: list[Judged]) -> str:
@@ -82,19 +111,18 @@ def row(name: str, shops: list[Judged]) -> str:
     )
 
 
-def rates(case: tuple[str, int, int]) -> tuple[tuple[str, int, int], Rates]:
+def rates(case: Case) -> Rates:
     name, customers, earlier = case
-    return case, replacements(
-        better=GAINS[name], customers=customers, earlier=earlier, repeats=REPEATS, n_resamples=RESAMPLES, seed=0
-    )
+
+    def make() -> dict[str, float]:
+        options = {"customers": customers, "earlier": earlier, "repeats": REPEATS, "n_resamples": RESAMPLES, "seed": 0}
+        return asdict(replacements(better=GAINS[name], **options))
+
+    return Rates(**kept(f"{name.replace(' ', '_')}_{customers}_{earlier}", make))
 
 
-def main() -> None:
-    cases = [(name, customers, earlier) for name in GAINS for customers in (500, 2_000) for earlier in (0, 2)]
-    with ProcessPoolExecutor(PROCESSES) as pool:
-        seeds = range(FIRST_SEED, FIRST_SEED + SHOPS)
-        shops = [one for one in tqdm(pool.map(judged, seeds), total=SHOPS, desc="shops") if one]
-        found = list(tqdm(pool.map(rates, cases), total=len(cases), desc="gains"))
+def write(shops: list[Judged], found: Mapping[Case, Rates]) -> None:
+    """Write the page of the shops and cases that were run."""
     groups = {
         "all": shops,
         "one year": [one for one in shops if one.days < 400],
@@ -103,11 +131,22 @@ def main() -> None:
     lines = [row(name, members) for name, members in groups.items()]
     power = [
         f"| {name} | {customers:,} | {earlier} | {rate.now:.3f} | {rate.before:.3f} |"
-        for (name, customers, earlier), rate in found
+        for (name, customers, earlier), rate in found.items()
     ]
     with replacing(Path(__file__).with_suffix(".md")) as partial:
         partial.write_text(HEADING + "\n".join(lines) + "\n" + POWER + "\n".join(power) + "\n")
     print("\n".join([*lines, *power]))
+
+
+def main() -> None:
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        if len(sys.argv) > 2:
+            seeds = range(*map(int, sys.argv[1:3]))
+            list(tqdm(pool.map(judged, seeds), total=len(seeds), desc="shops"))
+            return
+        shops = [one for one in tqdm(pool.map(judged, SEEDS), total=len(SEEDS), desc="shops") if one]
+        found = dict(zip(CASES, tqdm(pool.map(rates, CASES), total=len(CASES), desc="gains"), strict=True))
+    write(shops, found)
 
 
 if __name__ == "__main__":

@@ -156,8 +156,9 @@ def compared(session: Session) -> dict[str, Any]:
     rows = session.dataset([*needed, *held_out])
     earlier = [(rows.at(day), cooked(session, rows, day)) for day in splits.validation]
     judged = task.judged_rows(rows.at(splits.sealed))
-    own = np.asarray(task.predict(version.estimator, judged.X[version.features]))
-    predictions = {CANDIDATE: own, **cooked(session, rows, splits.sealed)}
+    of_version = session.dataset([splits.sealed], version.features)  # with the day that its amounts are calibrated by
+    own = task.predict(version.estimator, task.judged_rows(of_version).X)
+    predictions = {CANDIDATE: np.asarray(own), **cooked(session, rows, splits.sealed)}
     draws = paired_bootstrap(
         task.metric,
         judged.target,

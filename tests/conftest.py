@@ -53,6 +53,17 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
+def families_stay_in_their_order() -> Iterator[None]:
+    """`monkeypatch` puts a family that it took away back at the registry's end, where later tests would find it."""
+    registry = sys.modules.get("features.families.registry")
+    before = dict(registry.FAMILIES) if registry else {}
+    yield
+    if registry and list(registry.FAMILIES) != list(before):
+        registry.FAMILIES.clear()
+        registry.FAMILIES.update(before)
+
+
+@pytest.fixture(autouse=True)
 def no_tracking_uri_left_behind() -> Iterator[None]:
     """`mlflow.set_tracking_uri` writes to the environment, which later tests and their processes would inherit."""
     yield

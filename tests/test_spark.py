@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -44,9 +45,11 @@ TOLERANCE = 1e-9
 @pytest.fixture(scope="module", autouse=True)
 def quick_java() -> Iterator[None]:
     """Keep Java from optimising code that runs once: that would take a fifth of the time. Spark does the same work."""
+    on_interrupt = signal.getsignal(signal.SIGINT)  # Spark sets its own, for as long as the process lives
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         yield
+    signal.signal(signal.SIGINT, on_interrupt)
 
 
 @pytest.fixture(scope="session")

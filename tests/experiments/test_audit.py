@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from experiments.commands import main
@@ -85,16 +85,18 @@ def test_an_identity_holds_where_it_is_defined_and_is_written_as_one_reads_it():
 
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10_000))
+@example(seed=7833)  # its row 7 is 0, which a millionth more leaves as it is
 def test_noise_counts_flags_and_what_depends_on_features_by_chance_are_no_formulas(seed):
     X, rng = decoys(seed), np.random.default_rng(seed + 1)
     almost = X["amount_0"] / X["days_0"]
+    changed = np.flatnonzero(np.isfinite(almost) & (almost != 0))[7]
     for y in (
         rng.gamma(1, 50, len(X)),
         rng.poisson(2, len(X)),
         rng.integers(0, 2, len(X)),
         rng.poisson(X["count_3"]),
         np.where(rng.random(len(X)) < 0.7, 0, rng.gamma(1, 50, len(X)).round(2)),
-        almost * np.where(np.arange(len(X)) == 7, 1 + 1e-6, 1),  # one row, by a millionth
+        almost * np.where(np.arange(len(X)) == changed, 1 + 1e-6, 1),  # one row, by a millionth
     ):
         assert identities(X, y, **LIMITS, seed=0) == []
 
