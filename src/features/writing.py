@@ -1,12 +1,22 @@
-"""Writing files and folders whole or not at all: a reader never sees half of one, and a failure leaves none."""
+"""Writing files and folders whole or not at all: a reader never sees half of one, and a failure leaves none.
+
+Something new is made under the name of a partial, which bears the mark of its process, and counts once it is renamed.
+What a killed process left is removed when anything is written into the same folder again.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
+
+from features.owners import is_gone, mark
+
+PARTIAL = re.compile(r"\..+\.(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-(?P<started>\w+)-[0-9a-f]{6}\.partial.*")
 
 
 @contextmanager
@@ -26,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A folder does not replace one that is there already and may be read by others: folders are named by their content.
     """
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    partial = partial_of(path)
     try:
         with named(path):
             yield partial
@@ -36,7 +46,37 @@ def replacing(path: Path) -> Iterator[Path]:
             if not (partial.is_dir() and path.is_dir()):
                 raise
     finally:
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        else:
-            partial.unlink(missing_ok=True)
+        remove(partial)
+
+
+def partial_of(path: Path) -> Path:
+    """Return a fresh path beside `path` to make it under, and remove what killed processes left in that folder."""
+    remove_partials(path.parent)
+    owner = mark()
+    return path.with_name(
+        f".{path.name}.{_host(owner['host'])}-{owner['pid']}-{owner['started']}-{uuid4().hex[:6]}.partial"
+    )
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove the partials of killed processes from a folder; those of other machines may be in use, and stay."""
+    here = mark()["host"]
+    for path in folder.glob(".*.partial*"):
+        owner = PARTIAL.fullmatch(path.name)
+        if owner is None or owner["host"] != _host(here):
+            continue
+        if is_gone({"host": here, "pid": int(owner["pid"]), "started": owner["started"]}):
+            with suppress(OSError):  # another process removes it at the same moment
+                remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _host(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:6]

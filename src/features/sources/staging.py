@@ -17,7 +17,6 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from features import tables as canonical
 from features.engines import staging_engine
@@ -28,6 +27,7 @@ from features.sources.reading import readable
 from features.sources.rules import write_canonical
 from features.sources.shop_config import ShopConfig
 from features.sources.staged import Staged, is_whole, publish, read_manifest, write_manifest
+from features.writing import partial_of
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def stage_source(shop: ShopConfig, source: Source, config: Mapping[str, Any], ca
     if is_whole(folder):
         logger.info("%s: already staged in %s", shop.name, folder)
         return read_manifest(folder)
-    partial = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.partial")
+    partial = partial_of(folder)
     made = [parent for parent in partial.parents if not parent.exists()]  # deepest first
     partial.mkdir(parents=True)
     try:
