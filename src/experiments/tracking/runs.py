@@ -36,8 +36,8 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
-from experiments.processes import is_gone, mark
 from features.csv_files import write_csv
+from features.owners import is_gone, mark
 
 MAX_PARAM_LENGTH = 6000
 STUDY, TRIAL = "study", "trial"

@@ -21,10 +21,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from experiments.addresses import exclusive, lock_file, masked, open_lock, with_driver
-from experiments.processes import is_gone, is_here
 from features.checksums import NAME as CHECKSUM
 from features.checksums import text_checksum
 from features.errors import InputError, first_line
+from features.owners import is_gone, is_here
 from features.writing import named
 
 logger = logging.getLogger(__name__)
