@@ -21,7 +21,8 @@ from mlflow.projects.utils import load_project
 from experiments.commands import compose, main
 from experiments.workflow.config import Config
 from experiments.workflow.session import Session
-from workplace import ROOT, copy_work, environment
+from preloaded import preloaded
+from workplace import BIN, ROOT, copy_work, environment
 
 README, GUIDES = ROOT / "README.md", sorted((ROOT / "docs").glob("*.md"))
 PAGES = [README, *GUIDES]
@@ -130,9 +131,11 @@ def run_commands(pages: Sequence[Path], folder: Path) -> str:
     """Run the commands of the pages one after the other in a folder with a shop's file; return what they print."""
     shutil.copy(ROOT / "MLproject", folder)
     write_online_retail(folder / "online_retail.csv")
-    done = subprocess.run(
-        ["bash", "-c", script(pages)], cwd=folder, env=environment(), capture_output=True, text=True, timeout=1800
-    )
+    with preloaded() as commands:
+        known = environment(PATH=f"{commands}{os.pathsep}{BIN}{os.pathsep}{os.environ['PATH']}")
+        done = subprocess.run(
+            ["bash", "-c", script(pages)], cwd=folder, env=known, capture_output=True, text=True, timeout=1800
+        )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout
 

@@ -435,5 +435,5 @@ def test_trees_do_not_learn_the_day_of_the_cutoff(name: str, fitted) -> None:
 def test_trees_give_the_same_bits_with_any_number_of_threads(name: str) -> None:
     X, y = customers_of_a_shop(3_000)
     y = (y > y.median()).astype(float) if name == "lightgbm_probability" else y
-    grown = {n: EVERY[name]().set_params(n_estimators=30, n_jobs=n).fit(X, y).predict(X) for n in (1, 2, 3)}
-    assert all(np.array_equal(grown[1], predicted) for predicted in grown.values())
+    grown = {n: EVERY[name]().set_params(n_estimators=10, n_jobs=n).fit(X, y).predict(X) for n in (1, 2)}
+    assert np.array_equal(grown[1], grown[2])

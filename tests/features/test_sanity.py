@@ -189,7 +189,7 @@ def test_a_sound_shop_is_quiet(looked: Looked) -> None:
     assert looked.found(looked.config) == ()
 
 
-@pytest.mark.parametrize("seeds", [range(4), pytest.param(range(4, 60), marks=pytest.mark.slow)], ids=["few", "many"])
+@pytest.mark.parametrize("seeds", [range(4), pytest.param(range(4, 16), marks=pytest.mark.slow)], ids=["few", "many"])
 def test_seasonal_shops_that_are_sound_are_quiet(looked: Looked, seeds: range) -> None:
     found = []
     for seed in seeds:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -139,21 +140,34 @@ def open_session(
         raise InputError("overrides must be a list", where="overrides", found=overrides, hint=f"[{overrides!r}]")
     given = hydra_arguments([*(f"{key}={name}" for key, name in (("data", data), ("task", task)) if name), *overrides])
     folders = [str(Path(config_dir).resolve())] if config_dir else []
-    search = [f"hydra.searchpath=[{', '.join(f'file://{path}' for path in folders)}]"] if folders else []
+    search = _search(folders)
     there = Path(folder).resolve()
     there.mkdir(parents=True, exist_ok=True)
     with _composing():
         with explained([*given, *(f"--config-dir={path}" for path in folders)]):
             config = compose("config", [*search, *given])
-        config, hypotheses = typed(config), every("hypotheses")
+        config = typed(config)
+    hypotheses = partial(_hypotheses_beside, folders)
     if there == Path().resolve():
         return Session(config, given, folders, hypotheses=hypotheses)
     return Session(in_folder(config, there), given, folders, there, hypotheses)
 
 
+def _search(folders: Sequence[str]) -> list[str]:
+    """Return the override that lets Hydra search further folders."""
+    return [f"hydra.searchpath=[{', '.join(f'file://{path}' for path in folders)}]"] if folders else []
+
+
+def _hypotheses_beside(folders: Sequence[str]) -> dict[str, object]:
+    """Return the hypotheses of conf/ and of the folders, where no command has composed them."""
+    with _composing():
+        compose("config", _search(folders))  # from here on Hydra searches them
+        return every("hypotheses")
+
+
 def reporting(config: Config) -> Session:
     """Return the session of the command's configuration, with the hypotheses that a report tests."""
-    return Session(config, typed_overrides(), config_folders(), hypotheses=every("hypotheses"))
+    return Session(config, typed_overrides(), config_folders(), hypotheses=partial(every, "hypotheses"))
 
 
 def sessions_of_each_task(config: Config) -> list[Session]:

@@ -12,7 +12,7 @@ import yaml
 
 from experiments.commands.compose import open_session
 from experiments.workflow.data import first_rows_text, profile, profile_text
-from experiments.workflow.init import check_known, write_mapping
+from experiments.workflow.init import check_known, naming_lines, write_mapping
 from features.errors import InputError, did_you_mean
 from features.sources.guess import Draft
 from features.sources.shop_config import shell_value
@@ -28,7 +28,8 @@ def main(arguments: Sequence[str]) -> None:
     print(written.draft.text(written.header))
     check_known(written)
     session = open_session(data=shop, overrides=_guesses(written.draft), config_dir=written.config_dir)
-    held = profile(session)
+    with naming_lines(written):
+        held = profile(session)
     print(profile_text(held))
     print(f"\n{first_rows_text(session)}")
     for key in written.draft.open_keys:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -118,15 +120,34 @@ def check_known(written: Written) -> None:
             hint=f"fill in these lines; or begin anew with further files: mv {file} {file}.old, then path=FOLDER",
         )
     if problem is not None:
-        keys = re.findall(r"data\.([\w.]+)=", problem.hint or "")
-        there = [key for key in keys if written.draft.has(key)]
-        raise InputError(
-            problem.problem,
-            where=f"{written.place(there[0]) if there else written.file}; {problem.where}",
-            expected=problem.expected,
-            found=problem.found,
-            hint=f"edit the mapping, where data. is its top: {problem.hint}" if problem.hint else None,
-        )
+        raise _of_mapping(problem, written)
+
+
+@contextmanager
+def naming_lines(written: Written) -> Iterator[None]:
+    """Name the lines to edit in what stops the staging of a mapping.
+
+    Raises
+    ------
+    InputError
+        In place of that of the staging.
+    """
+    try:
+        yield
+    except InputError as problem:
+        raise _of_mapping(problem, written) from problem
+
+
+def _of_mapping(problem: InputError, written: Written) -> InputError:
+    keys = re.findall(r"data\.([\w.]+)=", problem.hint or "")
+    there = [key for key in keys if written.draft.has(key)]
+    return InputError(
+        problem.problem,
+        where=f"{written.place(there[0]) if there else written.file}; {problem.where}",
+        expected=problem.expected,
+        found=problem.found,
+        hint=f"edit the mapping, where data. is its top: {problem.hint}" if problem.hint else None,
+    )
 
 
 def _template(name: str) -> dict[str, Any]:

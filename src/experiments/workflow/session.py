@@ -7,7 +7,7 @@ import hashlib
 import json
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -53,8 +53,8 @@ class Session:
         Configuration folders beside conf/.
     folder : Path
         Where the cache, studies, MLflow's store and outputs are, unless their paths are absolute.
-    hypotheses : mapping of str to object
-        Hypotheses that a report can test, by name; an InputError in place of one that cannot be read.
+    hypotheses : callable
+        Gives the hypotheses that a report can test, by name; an InputError in place of one that cannot be read.
     """
 
     def __init__(
@@ -63,19 +63,24 @@ class Session:
         overrides: Sequence[str] = (),
         config_dirs: Sequence[str] = (),
         folder: Path = Path(),
-        hypotheses: Mapping[str, object] | None = None,
+        hypotheses: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         self.config = config
         self.overrides = list(overrides)
         self.config_dirs = list(config_dirs)
         self.folder = folder
-        self.hypotheses = hypotheses or {}
+        self._hypotheses = hypotheses
         self.cache = self.path(config.cache)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the configuration alone: another process opens its own tables and stores."""
-        given = (self.config, self.overrides, self.config_dirs, self.folder, self.hypotheses)
+        given = (self.config, self.overrides, self.config_dirs, self.folder, self._hypotheses)
         return type(self), given
+
+    @cached_property
+    def hypotheses(self) -> Mapping[str, object]:
+        """The hypotheses that a report can test, by name; their files are read when it is first asked for."""
+        return self._hypotheses()
 
     def path(self, given: str | Path) -> Path:
         """Return a path; a relative one starts from the session's folder."""

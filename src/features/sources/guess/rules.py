@@ -30,7 +30,7 @@ MEANINGS = {name: meaning.replace("data.", "") for name, meaning in RULES.items(
 
 
 def add_rules(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: Path) -> InputError | None:
-    """Try the mapping on all rows with every rule, and add those that rows meet. Return what stops it as written."""
+    """Try the mapping on all rows with every rule, and add those that rows meet. Return what stops it."""
     for key, found in [*_prefix(lines), *_codes(lines)]:
         draft.add(key, found)
     try:
@@ -38,7 +38,6 @@ def add_rules(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: 
         staged = _whole(draft, template, scratch, rules)
         for key, found in [*_met(staged, template["max_dropped"]), *_keyed(rules)]:
             draft.add(key, found)
-        _staged(_merged(template, draft.config()), scratch)
     except InputError as problem:
         return problem
     return None
