@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import mlflow
+from alembic.script import ScriptDirectory
 from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
 from mlflow.exceptions import MlflowException
@@ -115,7 +116,11 @@ def _is_half_made(path: Path) -> bool:
         return False
     engine = _engine(path)
     try:
-        return not db._all_tables_exist(engine) or db._get_schema_version(engine) != db._get_latest_schema_revision()
+        version = db._get_schema_version(engine)
+        scripts = ScriptDirectory.from_config(db._get_alembic_config(db_url=""))
+        if version not in (None, *(step.revision for step in scripts.walk_revisions())):
+            return False  # of a later MLflow
+        return not db._all_tables_exist(engine) or version != scripts.get_current_head()
     finally:
         engine.dispose()
 
