@@ -108,6 +108,16 @@ def test_only_engines_opens_a_connection() -> None:
             assert not opened, f"{path} opens a connection: {opened}"
 
 
+def test_only_csv_files_writes_csv_that_people_open() -> None:
+    scratch = {"features.sources.files.records", "features.sources.merchandise_store"}  # copies that staging reads
+    for path in modules():
+        if module_name(path) not in {"features.csv_files", *scratch}:
+            found = [
+                call for call in ("to_csv(", "csv.writer", "DictWriter", "pyarrow.csv") if call in path.read_text()
+            ]
+            assert not found, f"{path} writes CSV: {found}"
+
+
 def test_no_room_for_odds_and_ends() -> None:
     assert not [
         path for path in modules() if path.stem in {"utils", "util", "helpers", "helper", "manager", "misc", "common"}

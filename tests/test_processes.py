@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from joblib import cpu_count
 
 from experiments import processes
+from experiments.addresses import exclusive
 from experiments.processes import SHARED, THREADS, sharing_cores, to_the_end
 from experiments.workflow.run import n_processes
+from features.errors import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +85,20 @@ def test_an_interrupt_takes_effect_at_the_end_and_a_second_one_at_once() -> None
         work(2)
     assert done == [0, 1]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_lock_of_a_server_lies_where_nobody_else_can_put_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with exclusive("http://host:5000", "store"):
+        (lock,) = tmp_path.glob("experiments/locks/*")
+        assert lock.parent.stat().st_mode & 0o077 == 0
+    lock.unlink()
+    lock.symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="symbolic links"), exclusive("http://host:5000", "store"):
+        pass
+    assert not (tmp_path / "victim").exists()
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    with pytest.raises(InputError, match="export XDG_CACHE_HOME"), exclusive("http://host:5000", "store"):
+        pass

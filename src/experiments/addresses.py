@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
 from features.addresses import DRIVERS, SECRET, is_secret, masked_address
+from features.errors import InputError, first_line
 
 # a value named so; not ${oc.env:PASSWORD}, which tells none, and not null
 NAMED = rf"(?im)((?:{SECRET})[\w.-]*['\"]?[ \t]*[=:][ \t]*)(?!\$\{{|null[ \t]*$)"
@@ -52,7 +53,7 @@ def exclusive(address: str, name: str) -> Iterator[None]:
     """Hold the named lock of a store; other processes wait for it.
 
     A PostgreSQL database keeps the lock itself, for all machines, until its holder releases it or ends. In other cases
-    it is a file, for this machine: in `.locks` beside a local store, or in the folder for temporary files for a server.
+    it is a file, for this machine: in `.locks` beside a local store, or in a folder of this user alone for a server.
     The working folder of a process does not matter.
 
     Parameters
@@ -65,9 +66,12 @@ def exclusive(address: str, name: str) -> Iterator[None]:
         with _advisory_lock(address, name):
             yield
     else:
-        with _lock_file(address, name).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        held = open_lock(_lock_file(address, name))
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(held)
 
 
 @contextmanager
@@ -93,6 +97,11 @@ def lock_file(store: Path, name: str = "") -> Path:
     return folder / f"{store.name}{name and '.'}{name}.lock"
 
 
+def open_lock(path: Path) -> int:
+    """Open a lock's file, made where it is missing, and nothing in its place: a link of somebody else is refused."""
+    return os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o666)
+
+
 def _lock_file(address: str, name: str) -> Path:
     is_sqlite = address.startswith("sqlite:///")
     is_server = "://" in address and not is_sqlite
@@ -100,5 +109,28 @@ def _lock_file(address: str, name: str) -> Path:
     if is_sqlite:
         return lock_file(sqlite_path(address), digest)
     if is_server:
-        return Path(tempfile.gettempdir()) / f".mlflow.{digest}.lock"
+        return _own_folder() / f"{digest}.lock"
     return lock_file(Path(address), digest)
+
+
+def _own_folder() -> Path:
+    """Return the folder for locks of servers, which only this user may write: nobody else can put a file or link there.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made, or belongs to another user.
+    """
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "experiments" / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            "the folder for locks cannot be made for this user alone",
+            where=str(folder),
+            expected="a folder that this user owns",
+            found=first_line(error),
+            hint="name a folder of your own: export XDG_CACHE_HOME=...",
+        ) from error
+    return folder

@@ -1,4 +1,4 @@
-"""Processes: their identity, their exit codes, their environment and logs, and their share of the cores."""
+"""Processes: their exit codes, their interrupts, their environment and logs, and their share of the cores."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ import gc
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 from features.errors import InputError
 
@@ -75,25 +72,6 @@ def log_to_stderr() -> None:
         logger.propagate = False
 
 
-def mark() -> dict[str, Any]:
-    """Return the mark of this process: host, pid and start. The start distinguishes a later process of the same pid.
-
-    A journal file or a local MLflow store does not notice that a process was killed. Other processes notice it by this
-    mark.
-    """
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
-
-
-def is_here(owner: Mapping[str, Any]) -> bool:
-    """Return True if the marked process runs, or ran, on this machine."""
-    return owner["host"] == socket.gethostname()
-
-
-def is_gone(owner: Mapping[str, Any]) -> bool:
-    """Return True if the marked process ran on this machine and has ended; always False for other machines."""
-    return is_here(owner) and _started(owner["pid"]) != owner["started"]
-
-
 @contextmanager
 def to_the_end() -> Iterator[None]:
     """Delay an interrupt until the block has ended; a second interrupt takes effect at once.
@@ -118,22 +96,6 @@ def to_the_end() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if heard:
         raise KeyboardInterrupt
-
-
-def _started(pid: int) -> str | None:
-    """Return clock ticks from boot to the process's start; None if the process does not exist."""
-    try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if state == "Z" else fields[18]
-    except OSError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return "running"  # without /proc only the pid is known
 
 
 def cpu_count() -> int:

@@ -315,11 +315,12 @@ def _leave(lock: IO[str]) -> None:
 
 
 def staging_engine(scratch: Path) -> DuckDB:
-    """Open the engine that stages raw files: always DuckDB, and always in UTC."""
+    """Open the engine that stages raw files: always DuckDB, always in UTC, and without fetching extensions unasked."""
     from joblib import cpu_count  # takes a while to import, which a shop staged before need not wait for
 
     engine = DuckDB(threads=cpu_count(), memory_limit="3GiB", temp_directory=str(scratch))
-    engine.connection.raw_sql("SET TimeZone = 'UTC'")
+    for setting in ("TimeZone = 'UTC'", "autoinstall_known_extensions = false"):
+        engine.connection.raw_sql(f"SET {setting}")
     return engine
 
 
@@ -328,6 +329,7 @@ def duckdb_file(path: Path, scratch: Path) -> duckdb.DuckDBPyConnection:
     options: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": "512MiB",
         "temp_directory": str(scratch),
+        "autoinstall_known_extensions": False,
     }
     connection = duckdb.connect(str(path), read_only=True, config=options)
     connection.execute("SET TimeZone = 'UTC'")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,8 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from features.checksums import NAME as CHECKSUM
+from features.checksums import checksum, short_digest
 from features.engines import Engine, count_rows
 from features.errors import InputError, InsufficientDataError, listing
 from features.families import PARAMETRISED, Family, is_wildcard, resolve, spelling
@@ -26,9 +30,11 @@ from features.grains import CUSTOMER, Grain
 from features.memory import check_memory
 from features.outcomes import Outcome
 from features.tables import GROSS, NET, Tables, blank_tables, parse_day
+from features.writing import replacing
 
 logger = logging.getLogger(__name__)
 
+FEATURES, OUTCOMES = "features", "outcomes"  # folders of the cache: a folder for each digest of data in them
 WILDCARD_LIMIT = 12
 BLANK_HORIZON = timedelta(days=90)
 
@@ -212,7 +218,7 @@ def snapshot(
     engine : Engine
         Runs the expressions.
     cache : Path
-        Folder of built snapshots: one Parquet file per cutoff, never built twice.
+        Folder of built snapshots: one Parquet file per cutoff, built again only where it is not as it was written.
     digest : str
         Fingerprint of the source's data.
     grain : Grain
@@ -255,7 +261,7 @@ def snapshot_files(
         return feature_rows(tables.as_of(day), sorted(names), grain)
 
     key = (digest, tables.start, tables.burn_in_days, engine.name, definition_hash(names, grain, tables.spend))
-    return _build(days, rows, grain.key, key, engine, cache / "features")
+    return _build(days, rows, grain.key, key, engine, cache / FEATURES)
 
 
 def combinations(path: Path, columns: Sequence[str], engine: Engine) -> pd.DataFrame:
@@ -311,7 +317,7 @@ def outcome(
 
     definition = _outcome_hash(asked, grain, tables.spend, horizon)
     key = (digest, tables.start, engine.name, horizon_days, definition)
-    return gather(_build(days, rows, grain.key, key, engine, cache / "outcomes"), asked.columns, grain)
+    return gather(_build(days, rows, grain.key, key, engine, cache / OUTCOMES), asked.columns, grain)
 
 
 def _outcome_rows(asked: Outcome, past: Tables, future: Tables, grain: Grain) -> ir.Table:
@@ -343,14 +349,35 @@ def _build(
     engine: Engine,
     folder: Path,
 ) -> dict[date, Path]:
-    """Build the cutoffs that the folder lacks."""
-    paths = {day: folder / f"{day}-{_hash(*key, day)[:24]}.parquet" for day in days}
+    """Build the cutoffs that the folder lacks, or whose files are not as they were written.
+
+    Each is a folder of its own, with rows and checksum: both are put in place in one step.
+    """
+    digest = short_digest(str(key[0]))
+    paths = {day: folder / digest / _hash(*key, day)[:24] / f"{day}.parquet" for day in days}
     for day, path in paths.items():
-        if not path.exists():
-            started = perf_counter()
-            engine.write(rows(day).order_by(list(order)), path)
-            logger.info("%s at %s built in %.1f s", folder.name, day, perf_counter() - started)
+        if _is_whole(path):
+            continue
+        if path.parent.exists():
+            logger.warning("%s: the files in %s are not as they were written; built anew", folder.name, path.parent)
+            shutil.rmtree(path.parent)
+        started = perf_counter()
+        try:
+            with replacing(path.parent) as partial:
+                engine.write(rows(day).order_by(list(order)), partial / path.name)
+                (partial / CHECKSUM).write_text(checksum(partial / path.name), encoding="utf-8")
+        finally:
+            with suppress(OSError):  # not empty: built
+                path.parent.parent.rmdir()
+        logger.info("%s at %s built in %.1f s", folder.name, day, perf_counter() - started)
     return paths
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return (path.parent / CHECKSUM).read_text(encoding="utf-8") == checksum(path)
+    except (OSError, ValueError):
+        return False
 
 
 def gather(paths: Mapping[date, Path], columns: Sequence[str], grain: Grain = CUSTOMER) -> pd.DataFrame:

@@ -1,12 +1,25 @@
-"""Writing files and folders whole or not at all: a reader never sees half of one, and a failure leaves none."""
+"""Writing files and folders whole or not at all: a reader never sees half of one, and a failure leaves none.
+
+Something new is made under the name of a partial, which bears the mark of its process, and counts once it is renamed.
+What a killed process left is removed when anything is written into the same folder again.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
+
+from features.owners import is_gone, mark
+
+PARTIAL_SUFFIX = ".partial"
+PARTIAL = re.compile(rf"\..+\.(?P<host>[0-9a-f]{{6}})-(?P<pid>\d+)-(?P<started>\w+)-[0-9a-f]{{6}}\{PARTIAL_SUFFIX}.*")
+UNTOUCHED_SECONDS = 24 * 60 * 60  # after which a partial file of another machine is given up
 
 
 @contextmanager
@@ -26,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A folder does not replace one that is there already and may be read by others: folders are named by their content.
     """
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    partial = partial_of(path)
     try:
         with named(path):
             yield partial
@@ -36,7 +49,42 @@ def replacing(path: Path) -> Iterator[Path]:
             if not (partial.is_dir() and path.is_dir()):
                 raise
     finally:
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        else:
-            partial.unlink(missing_ok=True)
+        remove(partial)
+
+
+def partial_of(path: Path) -> Path:
+    """Return a fresh path beside `path` to make it under, and remove what killed processes left in that folder."""
+    for left in path.parent.glob(f".*{PARTIAL_SUFFIX}*"):
+        if PARTIAL.fullmatch(left.name) and is_abandoned(left):
+            with suppress(OSError):  # another process removes it at the same moment
+                remove(left)
+    owner = mark()
+    of_process = f"{_short(owner['host'])}-{owner['pid']}-{owner['started']}-{uuid4().hex[:6]}"
+    return path.with_name(f".{path.name}.{of_process}{PARTIAL_SUFFIX}")
+
+
+def is_abandoned(partial: Path) -> bool:
+    """Check whether the process that wrote a partial file or folder is gone.
+
+    Of another machine that is not known: nothing in it was touched for a day then.
+    """
+    written, here = PARTIAL.fullmatch(partial.name), mark()["host"]
+    if written and written["host"] == _short(here):
+        return is_gone({"host": here, "pid": int(written["pid"]), "started": written["started"]})
+    try:
+        touched = max(part.lstat().st_mtime for part in (partial, *partial.rglob("*")))
+    except FileNotFoundError:  # finished, or removed, by now
+        return False
+    return time.time() - touched > UNTOUCHED_SECONDS
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _short(host: str) -> str:
+    return hashlib.sha256(host.encode()).hexdigest()[:6]

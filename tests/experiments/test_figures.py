@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from experiments.evaluation.probability_metrics import reliability_table
 from experiments.evaluation.spend_metrics import calibration_table, cumulative_gain
@@ -15,6 +16,8 @@ from experiments.reports.figures import (
     calibration_figure,
     comparison_figure,
     cumulative_gain_figure,
+    dress,
+    png,
     reliability_figure,
 )
 from features.errors import InputError
@@ -22,6 +25,26 @@ from features.errors import InputError
 rng = np.random.default_rng(0)
 p = rng.lognormal(4, 1.2, 500)
 y = p * rng.gamma(2, 0.5, 500)
+
+
+def test_very_long_names_are_cut_in_pictures():
+    def bars(name):
+        figure = Figure(layout="constrained")
+        axes = figure.add_subplot()
+        axes.barh([0, 1], [1, 2], label=name)
+        axes.set_yticks([0, 1], [name, "b"])
+        dress(axes, title=name, subtitle=name, xlabel=name, ylabel="")
+        axes.legend()
+        return figure
+
+    long, short = bars("x" * 5000), bars("b")
+    drawn = png(long)
+    assert [label.get_text() for label in long.axes[0].get_yticklabels()] == ["x" * 39 + "…", "b"]
+    assert max(len(text.get_text()) for text in long.findobj(Text)) == 160
+    assert len(long.axes[0].get_legend().get_texts()[0].get_text()) == 40
+    png(short)
+    assert long.axes[0].get_position().width > 0.5 * short.axes[0].get_position().width
+    assert drawn.startswith(b"\x89PNG")
 
 
 def test_calibration_figure_draws_every_quantile_on_fitting_axes(tmp_path):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import logging
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -23,7 +27,7 @@ from experiments.evaluation.splits import make_splits
 from experiments.gate import ledger
 from experiments.gate.promotion import carry_out
 from experiments.gate.rule import Comparison, Decision, Outcome, correct
-from experiments.tracking import packaging
+from experiments.tracking import packaging, store
 from experiments.tracking.registry import LONGEST_TAG, Registry
 from experiments.tracking.store import connect
 from experiments.workflow import promote, run
@@ -37,14 +41,14 @@ WINDOW = ledger.Window(start="2017-10-03", end="2018-01-01", rule="r")
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
 
 
 @pytest.fixture
-def registry(store: str, request: pytest.FixtureRequest) -> Registry:
+def registry(address: str, request: pytest.FixtureRequest) -> Registry:
     """A registered model with three versions and no champion, of its own for each test."""
-    registry = Registry(connect(store), f"{NAME}-{request.node.name}".replace("[", "-").replace("]", ""))
+    registry = Registry(connect(address), f"{NAME}-{request.node.name}".replace("[", "-").replace("]", ""))
     for _ in range(3):
         registry.register("file:///nowhere", None, TAGS)
     return registry
@@ -121,15 +125,42 @@ def champion(registry: Registry) -> int | None:
 
 
 def test_a_store_is_created_by_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def watched() -> NoReturn:
+    def watched(path: Path) -> NoReturn:
         (lock,) = tmp_path.glob("new/.locks/mlflow.db.*.lock")
         with lock.open("w") as file, pytest.raises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         raise ConnectionError("seen")
 
-    monkeypatch.setattr("experiments.tracking.store.MlflowClient", watched)
+    monkeypatch.setattr("experiments.tracking.store._create_tables", watched)
     with pytest.raises(InputError, match="seen"):
         connect(f"sqlite:///{tmp_path}/new/mlflow.db")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [".locks"]
+
+
+def test_a_store_is_made_anew_if_it_is_half_made_and_never_if_it_may_hold_something(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Killed while MLflow made its tables; a store with an experiment; a database of another program."""
+    whole, half, used, foreign = (tmp_path / name for name in ("mlflow.db", "half.db", "used.db", "foreign.db"))
+    connect(f"sqlite:///{whole}")
+    for path, change in {
+        half: "ALTER TABLE tags RENAME TO _alembic_tmp_tags",
+        used: "INSERT INTO experiments (experiment_id, name) VALUES (1, 'shop'); DROP TABLE tags",
+        foreign: "CREATE TABLE orders (id INTEGER); DROP TABLE tags",
+    }.items():
+        shutil.copy(whole, path)
+        with closing(sqlite3.connect(path)) as database:
+            database.executescript(change)
+    before = [path.read_bytes() for path in (used, foreign)]
+    assert [store._is_half_made(path) for path in (whole, half, used, foreign)] == [False, True, False, False]
+    (tmp_path / "half.db-journal").write_text("of a transaction that was cut off")
+    caplog.set_level(logging.WARNING, "experiments.tracking.store")
+    assert connect(f"sqlite:///{half}").search_experiments()
+    assert "half.db is only half made, by a command that was interrupted, and is made anew" in caplog.text
+    assert [path.read_bytes() for path in (used, foreign)] == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *(".locks", "foreign.db", "half.db", "mlflow.db", "used.db"),
+    ]
 
 
 def test_a_look_is_counted_even_if_it_dies_and_overlapping_windows_count_together(registry: Registry) -> None:

@@ -23,7 +23,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.processes import is_gone, mark
 from experiments.tuning import storage, workers
 from experiments.tuning import study as studies
 from experiments.tuning.space import Space, tuned
@@ -32,6 +31,7 @@ from experiments.tuning.study import StudyOptions, best, finished, is_surplus, l
 from experiments.tuning.workers import check_memory_of_workers, optimize_with_workers
 from features import memory
 from features.errors import InputError, InsufficientDataError, UnsuitableDataError
+from features.owners import is_gone, mark
 
 SAMPLER = {
     "n_startup_trials": 4,

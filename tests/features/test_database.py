@@ -322,6 +322,11 @@ class TestReading:
         "SELECT 1 /* ; */; SELECT 2;",
         "COPY lines TO 'x.csv'",
         "UPDATE lines SET id = 1",
+        "SELECT * INTO stolen FROM lines",
+        "SELECT * FROM lines INTO OUTFILE '/tmp/stolen.csv'",
+        "WITH a AS (DELETE FROM lines RETURNING *) SELECT * FROM a",
+        "WITH a AS (SELECT 1) INSERT INTO lines SELECT * FROM a",
+        "WITH a AS (SELECT 1) UPDATE lines SET id = 1",
         "",
         ";",
         "SELECT 'unfinished",
@@ -332,7 +337,21 @@ def test_what_is_not_one_query_is_refused_before_the_database_is_opened(sql):
         one_query(sql, "postgresql", "data.tables.transactions.sql")
 
 
-@pytest.mark.parametrize("sql", ["SELECT ';' AS a", "WITH a AS (SELECT 1) TABLE a", "(SELECT 1);;", "VALUES (1)"])
+def test_a_query_of_a_duckdb_file_calls_no_function_that_writes():
+    with pytest.raises(InputError, match="can do more than read"):
+        one_query("FROM enable_logging('QueryLog', storage = 'file', storage_path = 'out')", "duckdb", "data.x.sql")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT ';' AS a",
+        "WITH a AS (SELECT 1) TABLE a",
+        "(SELECT 1);;",
+        "VALUES (1)",
+        'SELECT count(delete) AS "into", update FROM (SELECT delete, update FROM lines)',
+    ],
+)
 def test_one_query_is_taken_as_it_is(sql):
     assert one_query(sql, "postgresql", "x") == sql.rstrip(";")
 

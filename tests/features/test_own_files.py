@@ -1,6 +1,7 @@
 """The user's own files as people have them: each kind of mistake with its right value, and each hint followed."""
 
 import bz2
+import csv
 import gzip
 import io
 import re
@@ -12,11 +13,13 @@ from decimal import Decimal
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from openpyxl import Workbook
 
+from features.csv_files import CsvWriter, write_csv
 from features.data_profile import profile, profile_text
 from features.errors import InputError
 from features.snapshot import feature_rows
@@ -409,6 +412,57 @@ class TestFiles:
         (door.folder / "x.zip").write_bytes(b"PK\x03\x04")
         door.table["path"] = "x.zip"
         door.refused("cannot be read", "x.zip")
+
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "COPY (FROM 'x.csv') TO 'out/stolen.csv'",
+            "FROM 'x.csv'; COPY (FROM 'x.csv') TO 'out/stolen.csv'",
+            "FROM 'x.csv') ; COPY (FROM 'x.csv') TO 'out/stolen.csv'; FROM (SELECT 1",
+            "ATTACH 'out/stolen.duckdb'",
+            "EXPORT DATABASE 'out'",
+            "INSTALL httpfs",
+            "PRAGMA enable_profiling",
+            "SET memory_limit = '1TB'",
+            "FROM enable_logging('QueryLog', storage = 'file', storage_path = 'out')",
+            """SELECT * FROM "enable_logging" ('QueryLog', storage = 'file', storage_path = 'out'), 'x.csv'""",
+            "FROM query('FROM enable_logging(''QueryLog'', storage = ''file'', storage_path = ''out'')')",
+        ],
+    )
+    def test_that_a_query_names_are_only_read(self, door, sql):
+        door.write("1,A,2021-01-05,10", "2,B,2021-02-05,20")
+        (door.folder / "out").mkdir()
+        door.table |= {"path": None, "sql": sql.replace("'out", f"'{door.folder}/out")}
+        door.refused("data.tables.transactions.sql", "read")
+        assert [path.name for path in (door.folder / "out").iterdir()] == []
+
+    def test_may_be_called_as_a_function_that_writes(self, door):
+        door.write("1,A,2021-01-05,10", "2,B,2021-02-05,20", name="query (1).csv")
+        door.table |= {"path": None, "sql": """WITH "query" AS (SELECT * FROM 'query (1).csv') FROM query -- COPY"""}
+        assert [row[:2] for row in door.rows()] == [("1", "A"), ("2", "B")]
+
+    @pytest.mark.parametrize("name", ["base64", "rot13", "undefined", "punycode", "utf-8\0", "latín"])
+    def test_in_no_encoding_of_files_are_refused(self, door, name):
+        door.write("1,A,2021-01-05,10")
+        door.table["encoding"] = name
+        door.refused(f"there is no encoding {name!r}", "data.tables.transactions.encoding", "utf-8, cp1252")
+
+    def test_that_this_project_wrote_read_as_they_were(self, door):
+        ids = ["=HYPERLINK(0)", "+49 170", "-5", "@sum(a1)", "'=1", "''-1", "it's", "'quoted'", "plain"]
+        rows = pd.DataFrame({"order": [f"-{n}" for n in range(len(ids))], "customer": ids, "date": "2021-01-05"})
+        rows.loc[1, "date"] = "2021-01-06"  # a shop of one day is refused
+        rows["total"] = [-1.5, *range(1, len(ids))]
+        write_csv(rows, door.folder / "x.csv", index=False)
+        with CsvWriter(door.folder / "y.csv", pa.Schema.from_pandas(rows)) as writer:
+            writer.write(pa.RecordBatch.from_pandas(rows.astype({"customer": "category"})))
+        for name in ("x.csv", "y.csv"):
+            cells = list(csv.reader((door.folder / name).read_text().splitlines()))
+            assert not [cell for row in cells for cell in row[:3] if cell[0] in "=+-@"]
+            assert float(cells[1][3]) == -1.5
+            door.table["path"] = name
+            door.config["rules"]["negative_amount"] = "drop"
+            door.config["max_dropped"] = 1.0
+            assert [row[:2] for row in door.rows()] == [(f"-{n}", each) for n, each in enumerate(ids)][1:]
 
     def test_of_all_errors_of_duckdb_are_messages(self, door):
         door.table |= {"path": None, "sql": "SELECT error('no such luck')"}

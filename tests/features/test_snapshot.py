@@ -94,7 +94,32 @@ def test_cache_is_read_and_never_rebuilt_whatever_the_order_of_names(shop):
     y = outcome(shop.tables, SPEND, CUTOFFS, 28, shop.engine, **shop.kept)
     again = outcome(shop.tables, SPEND, CUTOFFS, 28, ReadOnly(), **shop.kept)
     pd.testing.assert_frame_equal(y, again, check_exact=True)
-    assert all(path.suffix == ".parquet" for path in shop.kept["cache"].rglob("*") if path.is_file())
+    files = [path for path in shop.kept["cache"].rglob("*") if path.is_file()]
+    assert {path.suffix or path.name for path in files} == {".parquet", "checksum"}
+
+
+def test_rows_that_were_changed_since_are_built_anew_with_one_warning(shop, caplog):
+    built = snapshot(shop.tables, ["T", "recency"], [CUTOFF], shop.engine, **shop.kept)
+    y = outcome(shop.tables, SPEND, [CUTOFF], 28, shop.engine, **shop.kept)
+    files = sorted(shop.kept["cache"].rglob("*.parquet"))
+    changes = [
+        lambda file: pd.read_parquet(file).assign(T=1.0, y=1.0).to_parquet(file),
+        lambda file: file.write_bytes(file.read_bytes()[:-9]),
+        lambda file: file.unlink(),
+        lambda file: file.with_name("checksum").unlink(),
+        lambda file: file.with_name("checksum").write_bytes(b"\xff"),
+    ]
+    for change in changes:
+        for file in files:
+            change(file)
+        caplog.clear()
+        again = snapshot(shop.tables, ["T", "recency"], [CUTOFF], shop.engine, **shop.kept)
+        pd.testing.assert_frame_equal(again, built, check_exact=True)
+        pd.testing.assert_frame_equal(outcome(shop.tables, SPEND, [CUTOFF], 28, shop.engine, **shop.kept), y)
+        warned = [record.message for record in caplog.records if record.levelname == "WARNING"]
+        assert len(warned) == 2
+        assert all("not as they were written; built anew" in message for message in warned)
+    assert sorted(shop.kept["cache"].rglob("*.parquet")) == files
 
 
 def test_cache_tells_apart_data_names_cutoffs_horizons_and_outcomes(shop):

@@ -29,6 +29,7 @@ COMMANDS = {
     "promote": "gate the newest version, or version=3; dry=true does not look; reason='…' is by hand; or rollback=true",
     "score": "score every customer with the champions: as_of=2018-01-01 output=x.parquet",
     "report": "write one page for the marketer: verdicts, tiers, personas, hypotheses: output=x.html",
+    "clean": "remove what nothing needs any more from the cache; dry=true only shows it, with sizes",
     "ui": "open the MLflow UI on the store in use",
 }
 

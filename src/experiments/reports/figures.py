@@ -9,11 +9,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from features.errors import InputError, listing
 
 BLUE, ORANGE, GREEN, GREY = "#2563a8", "#d9822b", "#3a8f5c", "#8a8f98"
+LONGEST_NAME, LONGEST_TEXT = 40, 160  # characters: of a name beside a picture, and of any other text on it
 KINDS = {"model": BLUE, "baseline": ORANGE, "control": GREY}  # of what is compared
 DARK = "#20242b"  # text on light cells
 WIDE_RANGE = 30  # largest / smallest mean above which a linear axis would hide most quantiles
@@ -201,10 +204,36 @@ def comparison_figure(table: pd.DataFrame) -> Figure:
 
 
 def png(figure: Figure) -> bytes:
-    """Return a figure as PNG, at its own resolution."""
+    """Return a figure as PNG, at its own resolution, with very long names cut: they would take all the room."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            written = axis.get_major_formatter()
+            if isinstance(written, FuncFormatter):  # of names, too
+                axis.set_major_formatter(_Short(written.func))
+    for legend in figure.findobj(Legend):
+        for text in legend.get_texts():
+            text.set_text(cut(text.get_text()))
+    for text in figure.findobj(Text):
+        text.set_text(cut(text.get_text(), LONGEST_TEXT))
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi="figure")
     return file.getvalue()
+
+
+def cut(name: str, longest: int = LONGEST_NAME) -> str:
+    """Return a name cut to a length that fits beside a picture.
+
+    >>> cut("SMOKED MEATS AND SAUSAGES OF ALL KINDS", 22)
+    'SMOKED MEATS AND SAUS…'
+    """
+    return name if len(name) <= longest else name[: longest - 1].rstrip(" -,/") + "…"
+
+
+class _Short(FuncFormatter):
+    """Names at the ticks of an axis, cut."""
+
+    def __call__(self, value: float, position: int | None = None) -> str:
+        return cut(super().__call__(value, position))
 
 
 def dress(axes: Axes, *, title: str, subtitle: str, xlabel: str, ylabel: str) -> None:

@@ -91,6 +91,18 @@ class Version:
         """Fitted model inside the artifact, run by the code in use: check `has_current_code` first."""
         return self._loaded.unwrap_python_model().model
 
+    @property
+    def has_files(self) -> bool:
+        """True if the store of artifacts still has the model: somebody may have removed `mlruns`."""
+        mlflow.set_tracking_uri(self.store)
+        try:
+            found = mlflow.artifacts.list_artifacts(self.uri)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+        return any(file.path == "MLmodel" for file in found)
+
     @cached_property
     def _loaded(self) -> Any:
         mlflow.set_tracking_uri(self.store)
@@ -101,7 +113,8 @@ class Version:
                 f"the files of {self.name} version {self.number} cannot be loaded",
                 where=self.uri,
                 found=first_line(error),
-                hint="if the folder was moved, move it back: paths of artifacts are absolute",
+                hint="if the folder was moved, move it back: paths of artifacts are absolute. If files are gone, type "
+                "experiments tune, and take this version out of use: promote retire=true reason='…'",
             ) from error
 
     @property
@@ -192,8 +205,12 @@ class Registry:
         return known[number]
 
     def find(self, digest: str) -> Version | None:
-        """Return the first version with exactly the same data, code, configuration and parameters, or None."""
-        return next((v for v in reversed(self.versions()) if v.tags.get("candidate_digest") == digest), None)
+        """Return the first version with exactly the same data, code, configuration and parameters, or None.
+
+        A version whose files are gone does not count.
+        """
+        same = (v for v in reversed(self.versions()) if v.tags.get("candidate_digest") == digest)
+        return next((version for version in same if version.has_files), None)
 
     def delete(self, number: int) -> None:
         self.client.delete_model_version(self.name, str(number))

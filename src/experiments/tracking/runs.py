@@ -36,7 +36,8 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
-from experiments.processes import is_gone, mark
+from features.csv_files import write_csv
+from features.owners import is_gone, mark
 
 MAX_PARAM_LENGTH = 6000
 STUDY, TRIAL = "study", "trial"
@@ -287,7 +288,7 @@ class Runs:
             for name, text in (texts or {}).items():
                 _below(root, name).write_text(text)
             for name, table in (tables or {}).items():
-                table.to_csv(_below(root, f"tables/{name}.csv"), index=table.index.name is not None)
+                write_csv(table, root / f"tables/{name}.csv", index=table.index.name is not None)
             for name, figure in (figures or {}).items():
                 _below(root, f"figures/{name}.png").write_bytes(figure)
             self.client.log_artifacts(run_id, folder)

@@ -20,9 +20,11 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from experiments.addresses import exclusive, lock_file, masked, with_driver
-from experiments.processes import is_gone, is_here
+from experiments.addresses import exclusive, lock_file, masked, open_lock, with_driver
+from features.checksums import NAME as CHECKSUM
+from features.checksums import text_checksum
 from features.errors import InputError, first_line
+from features.owners import is_gone, is_here
 from features.writing import named
 
 logger = logging.getLogger(__name__)
@@ -95,7 +97,10 @@ def answering(address: str) -> Iterator[None]:
 
 
 class Journal(JournalFileBackend):
-    """Optuna's journal file, kept to whole lines: a partial line would make it unreadable."""
+    """Optuna's journal file, kept to whole lines with checksums: a partial line would make it unreadable.
+
+    Trials are nowhere else, so a line that was changed is refused, not left out. Lines of older versions have none.
+    """
 
     def __init__(self, path: str) -> None:
         self._journal, self._own_lock = Path(path), JournalLock(path)
@@ -106,10 +111,17 @@ class Journal(JournalFileBackend):
         if first and not (first.endswith(b"\n") and isinstance(json.loads(first), dict)):
             raise ValueError("the file is not a journal of Optuna")
 
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        for number, log in enumerate(super().read_logs(log_number_from), start=log_number_from + 1):
+            written = log.pop(CHECKSUM, None)
+            if written not in (None, text_checksum(log)):
+                raise ValueError(f"line {number} of the journal is not as it was written")
+            yield log
+
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         try:
             with named(self._journal):
-                super().append_logs(logs)
+                super().append_logs([{**log, CHECKSUM: text_checksum(log)} for log in logs])
         except OSError:
             with suppress(OSError):  # the first error names the cause
                 self._cut_half_a_line()
@@ -132,7 +144,7 @@ class JournalLock:
         self._held: int | None = None
 
     def acquire(self) -> bool:
-        held = os.open(lock_file(Path(self._journal)), os.O_CREAT | os.O_RDWR, 0o666)
+        held = open_lock(lock_file(Path(self._journal)))
         try:
             fcntl.flock(held, fcntl.LOCK_EX)
             with open(self._journal, "rb+") as file:

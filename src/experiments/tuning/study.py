@@ -27,9 +27,9 @@ from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from experiments.addresses import exclusive
-from experiments.processes import is_gone, is_here, mark
 from experiments.tuning.storage import ended, fail, fail_stale_trials, heartbeats, may_finish, new_trial, open_storage
 from features.errors import InputError, UnsuitableDataError, check_type, listing
+from features.owners import is_gone, is_here, mark
 
 logger = logging.getLogger(__name__)
 

@@ -29,11 +29,12 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
 
-from experiments.processes import mark, sharing_cores
+from experiments.processes import sharing_cores
 from experiments.tuning.storage import fail_stale_trials
 from experiments.tuning.study import POLL_SECONDS, Objective, Progress, finished, optimize, writer_of
 from features.errors import InputError, first_line
 from features.memory import check_memory
+from features.owners import mark
 
 logger = logging.getLogger(__name__)
 

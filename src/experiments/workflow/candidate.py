@@ -132,7 +132,12 @@ def _refitted(session: Session, name: str, params: Mapping[str, Any], fitted: Fi
     build = partial(task.build, name, params)
     model, amounts = calibrated(session, name, build().fit(train.X, train.target), build, fitted)
     champion = session.registry.champion() if task.keeps_labels else None
-    if champion is not None and champion.has_current_code and not changed_features(champion, session.shop.tables.spend):
+    if (
+        champion is not None
+        and champion.has_files
+        and champion.has_current_code
+        and not changed_features(champion, session.shop.tables.spend)
+    ):
         latest = train.at(max(refit)).X
         model = task.align(
             model, latest, champion.estimator, session.shop.features(champion.features, [max(refit)], task.grain)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
-from pyarrow.csv import CSVWriter
 from tqdm import tqdm
 
+from features.csv_files import CsvWriter
 from features.engines import Engine, RowFunction, batches, count_rows
 from features.errors import InputError, listing
 from features.writing import replacing
 
-WRITERS = {".parquet": pq.ParquetWriter, ".csv": CSVWriter}
+WRITERS = {".parquet": pq.ParquetWriter, ".csv": CsvWriter}
 
 
 class Written(NamedTuple):

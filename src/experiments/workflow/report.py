@@ -14,6 +14,7 @@ from experiments.workflow.material import ReportMaterial
 from experiments.workflow.output import check_writable
 from experiments.workflow.sections import Writer, choose, customer_columns, find_writers, joined, written
 from experiments.workflow.session import Session
+from features.csv_files import write_csv
 from features.errors import InputError, did_you_mean
 from features.writing import replacing
 
@@ -105,9 +106,7 @@ class Draft:
     def _list_customers(self, path: Path) -> None:
         columns = customer_columns(self._writers, self._material)
         if len(columns.columns):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as partial:
-                columns.to_csv(partial)
+            write_csv(columns, path)
             logger.info("tier and stage of each customer: %s", path)
 
 

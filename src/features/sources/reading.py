@@ -8,15 +8,22 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from zipfile import BadZipFile
 
 import duckdb
 import ibis.expr.types as ir
+import sqlglot
+from sqlglot import TokenType
+from sqlglot.errors import SqlglotError
 
 from features import tables as canonical
 from features.engines import DuckDB
-from features.errors import InputError
+from features.errors import InputError, first_line, listing
+
+# functions that write files, or run a text as a statement
+EFFECTS = re.compile(r"(?i)enable_logging|enable_profiling|query|json_execute_serialized_sql|.*_execute")
 
 # A damaged workbook fails wherever openpyxl first stumbles over it: in the archive, the XML or what that says.
 DAMAGED_WORKBOOK = (
@@ -62,10 +69,53 @@ def files_beside(path: Path) -> list[str]:
     return [file.name for file in there if file.is_file() and not file.name.startswith(".")]
 
 
+def check_query(sql: str, where: str) -> None:
+    """Refuse what is more than one query, or does more than to read, before DuckDB runs any of it.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        kinds = [statement.type.name for statement in duckdb.extract_statements(sql)]
+    except duckdb.Error as error:
+        raise InputError("DuckDB cannot read this query", where=where, found=first_line(error)) from None
+    found = listing(f"a statement {kind}" for kind in kinds if kind != "SELECT") if len(kinds) == 1 else None
+    if kinds != ["SELECT"]:
+        raise InputError(
+            f"{where} is not a single query",
+            where=where,
+            expected="one SELECT: data are only read",
+            found=found or f"{len(kinds)} statements",
+            hint="write one SELECT; what else is to be done, do before, in a client of DuckDB",
+        )
+    effects = list(_effects(sql, where))
+    if effects:
+        raise InputError(
+            f"{where} calls a function that can do more than read",
+            where=where,
+            expected="functions that only read",
+            found=listing(effects),
+            hint=f"leave out {listing(effects)}",
+        )
+
+
+def _effects(sql: str, where: str) -> Iterator[str]:
+    """Yield the functions of a query that can write files, or run a text as a statement."""
+    try:
+        tokens = sqlglot.tokenize(sql, read="duckdb")
+    except SqlglotError as error:
+        raise InputError("the query cannot be read", where=where, found=first_line(error)) from None
+    for token, following in pairwise(tokens):
+        is_function = token.token_type in (TokenType.VAR, TokenType.IDENTIFIER)
+        if is_function and following.token_type == TokenType.L_PAREN and EFFECTS.fullmatch(token.text):
+            yield token.text
+
+
 def query(engine: DuckDB, name: str, sql: str) -> ir.Table:
     """Open a query in DuckDB's own words as a table; as a view, so that nothing translates it on the way."""
     view = f"raw_{name}"
-    engine.connection.raw_sql(f"CREATE TEMP VIEW {view} AS ({sql})")
+    engine.connection.raw_sql(f"CREATE TEMP VIEW {view} AS ({sql}\n)")
     return engine.connection.table(view)
 
 
@@ -73,7 +123,7 @@ def rows_digest(engine: DuckDB, sql: str) -> str:
     """Return a digest of a query's rows, in whatever order they come."""
     with engine.enough_memory():
         return str(
-            engine.connection.raw_sql(f"SELECT count(*), sum(hash(r)), bit_xor(hash(r)) FROM ({sql}) AS r").fetchall()
+            engine.connection.raw_sql(f"SELECT count(*), sum(hash(r)), bit_xor(hash(r)) FROM ({sql}\n) AS r").fetchall()
         )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import fcntl
+import os
 import shutil
+import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
+from features.checksums import checksum, seal, unseal
 from features.engines import Engine
 from features.sources.joins import Join, Side
 from features.sources.raw import Currency, Drop
@@ -48,6 +50,8 @@ class Staged:
         Canonical name -> rows kept.
     customers : int
         Distinct customers in the transactions.
+    checksums : mapping of str to str
+        Canonical name -> checksum of its file.
     drops : tuple of Drop
         Rows left out, per table and rule, rules that no row met included.
     notes : tuple of str
@@ -68,6 +72,7 @@ class Staged:
     spend: str
     rows: Mapping[str, int]
     customers: int
+    checksums: Mapping[str, str]
     drops: tuple[Drop, ...]
     notes: tuple[str, ...] = ()
     joins: tuple[Join, ...] = ()
@@ -83,12 +88,12 @@ def write_manifest(staged: Staged, folder: Path) -> None:
     """Write what `read_manifest` reads."""
     manifest = {key: value for key, value in asdict(staged).items() if key != "folder"}
     with named(folder / MANIFEST):
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, default=str) + "\n", encoding="utf-8")
+        (folder / MANIFEST).write_text(seal(manifest), encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> Staged:
-    """Read what a staged folder says of itself."""
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    """Read what a staged folder says of itself; raise one of `DAMAGED` where that was changed."""
+    manifest = unseal((folder / MANIFEST).read_text(encoding="utf-8"))
     manifest |= {key: date.fromisoformat(manifest[key]) for key in ("start", "end")}
     manifest["drops"] = tuple(Drop(**drop) for drop in manifest["drops"])
     manifest["notes"] = tuple(manifest["notes"])
@@ -100,22 +105,43 @@ def read_manifest(folder: Path) -> Staged:
 
 
 def is_whole(folder: Path) -> bool:
-    """Check whether a staged folder has its manifest and all the tables that it names, with as many rows."""
+    """Check whether a staged folder has its manifest and all the tables that it names, as they were written."""
     try:
-        return has_tables(folder, read_manifest(folder).rows)
+        return has_tables(folder, read_manifest(folder).checksums)
     except DAMAGED:
         return False
 
 
-def has_tables(folder: Path, rows: Mapping[str, int]) -> bool:
-    """Check whether a folder has tables of so many rows; raise one of `DAMAGED` where one is not there."""
-    return all(pq.read_metadata(folder / f"{name}.parquet").num_rows == number for name, number in rows.items())
+def has_tables(folder: Path, checksums: Mapping[str, str]) -> bool:
+    """Check whether a folder has tables of these checksums; raise one of `DAMAGED` where one is not there."""
+    return all(checksum(folder / f"{name}.parquet") == known for name, known in checksums.items())
+
+
+def open_staged(folder: Path) -> Staged | None:
+    """Return what a folder holds, or None where it is not whole; it is in use as long as what is returned exists.
+
+    The lock of its manifest says so to `features.cleaning`, and the time of its last change when it was used last.
+    """
+    try:
+        manifest = (folder / MANIFEST).open()
+    except OSError:
+        return None
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(manifest, fcntl.LOCK_SH)
+    if not is_whole(folder):
+        manifest.close()
+        return None
+    with suppress(OSError):  # a folder that may only be read
+        os.utime(folder / MANIFEST)
+    staged = read_manifest(folder)
+    weakref.finalize(staged, manifest.close)
+    return staged
 
 
 def publish(partial: Path, folder: Path) -> None:
     """Put the finished folder in its place in one step."""
     if folder.exists() and not is_whole(folder):
-        shutil.rmtree(folder)  # somebody took a file away or damaged it: it is not a staged folder any more
+        shutil.rmtree(folder)  # somebody changed it: it is not a staged folder any more
     try:
         partial.rename(folder)
     except OSError:

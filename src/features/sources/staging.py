@@ -7,6 +7,7 @@ all. Staging is not a feature, so it may use what only DuckDB offers.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import inspect
 import json
@@ -17,9 +18,9 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from features import tables as canonical
+from features.checksums import checksum, short_digest
 from features.engines import staging_engine
 from features.sources.extent import check_orders, extent, lonely_days
 from features.sources.joins import count_joins
@@ -27,7 +28,8 @@ from features.sources.raw import Currency, Drop, Source
 from features.sources.reading import readable
 from features.sources.rules import write_canonical
 from features.sources.shop_config import ShopConfig
-from features.sources.staged import Staged, is_whole, publish, read_manifest, write_manifest
+from features.sources.staged import Staged, open_staged, publish, write_manifest
+from features.writing import partial_of
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ CODE = (
     "spelling.py",
     "staging.py",
 )  # they decide what is staged
+BELOW = ("checks.py", "csv_files.py")  # so do these, of the folder below
 
 
 def stage_source(shop: ShopConfig, source: Source, config: Mapping[str, Any], cache: Path) -> Staged:
@@ -63,11 +66,14 @@ def stage_source(shop: ShopConfig, source: Source, config: Mapping[str, Any], ca
         If the data are not what the source says they are. Nothing is left on disk then.
     """
     digest = _digest(source, config, cache / shop.name)
-    folder = cache / shop.name / digest[:16]
-    if is_whole(folder):
+    folder = cache / shop.name / short_digest(digest)
+    known = open_staged(folder)
+    if known is not None:
         logger.info("%s: already staged in %s", shop.name, folder)
-        return read_manifest(folder)
-    partial = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}.partial")
+        return known
+    if folder.exists():
+        logger.warning("%s: the files in %s are not as they were written; staged anew", shop.name, folder)
+    partial = partial_of(folder)
     made = [parent for parent in partial.parents if not parent.exists()]  # deepest first
     partial.mkdir(parents=True)
     try:
@@ -86,7 +92,10 @@ def stage_source(shop: ShopConfig, source: Source, config: Mapping[str, Any], ca
         staged.end - timedelta(days=1),
         folder,
     )
-    return read_manifest(folder)
+    opened = open_staged(folder)
+    if opened is None:
+        raise OSError(errno.EIO, "the files that were just staged are not as they were written", str(folder))
+    return opened
 
 
 def _digest(source: Source, config: Mapping[str, Any], cache: Path) -> str:
@@ -94,7 +103,7 @@ def _digest(source: Source, config: Mapping[str, Any], cache: Path) -> str:
     digest.update(json.dumps(config, sort_keys=True, default=str).encode())
     digest.update(source.content(cache).encode())
     tables, own = Path(canonical.__file__).parent, Path(__file__)
-    contract = [*sorted(tables.glob("*.py")), tables.with_name("checks.py"), *(own.with_name(name) for name in CODE)]
+    contract = [*sorted(tables.glob("*.py")), *map(tables.with_name, BELOW), *(own.with_name(name) for name in CODE)]
     for code in (*_own_code(type(source)), *contract):
         digest.update(code.read_bytes())
     return digest.hexdigest()
@@ -156,6 +165,7 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
         spend=shop.spend,
         rows=rows,
         customers=customers,
+        checksums={name: checksum(folder / f"{name}.parquet") for name in rows},
         drops=tuple(drops),
         notes=tuple(notes),
         joins=tuple(join for join, _ in found),

@@ -13,7 +13,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.reports.figures import BLUE, DARK, GREEN, GREY, ORANGE, dress, require
+from experiments.reports.figures import BLUE, DARK, GREEN, GREY, ORANGE, cut, dress, require
 from experiments.reports.section import enumerated, percent
 from features import group_totals
 
@@ -52,7 +52,9 @@ def categories_figure(values: pd.DataFrame, *, min_customers: int) -> Figure:
         color = "white" if abs(distance.iat[row, column]) > 0.65 else DARK
         axes.text(column, row, percent(share) if shown else "·", ha="center", va="center", fontsize=9, color=color)
     axes.set_xticks(range(shares.shape[1]), [str(tier) for tier in shares.columns])
-    axes.set_yticks(range(len(drawn)), [f"{cut(name)}  {price[name]:,.2f}" for name in drawn], fontsize=8.5)
+    axes.set_yticks(
+        range(len(drawn)), [f"{cut(name, LONGEST_NAME)}  {price[name]:,.2f}" for name in drawn], fontsize=8.5
+    )
     dress(
         axes,
         title="What each tier buys",
@@ -128,7 +130,14 @@ def coupons_figure(statuses: pd.DataFrame) -> Figure:
     left = np.zeros(len(shares))
     for status in order:
         color = STATUS_COLORS.get(status) or next(others)
-        axes.barh(range(len(shares)), shares[status], left=left, height=0.66, color=color, label=cut(str(status)))
+        axes.barh(
+            range(len(shares)),
+            shares[status],
+            left=left,
+            height=0.66,
+            color=color,
+            label=cut(str(status), LONGEST_NAME),
+        )
         for row, share in enumerate(shares[status]):
             if share >= 0.04:
                 ink = DARK if status == group_totals.NOT_USED else "white"
@@ -197,15 +206,6 @@ def rates_figure(rates: pd.DataFrame, *, by: str, marked: Collection[int], confi
         note += f"; shaded: a hypothesis is about {enumerated(shaded)}"
     figure.supxlabel(note, fontsize=8.5, color="#555b66")
     return figure
-
-
-def cut(name: str, longest: int = LONGEST_NAME) -> str:
-    """Return a name cut to a length that fits beside a picture.
-
-    >>> cut("SMOKED MEATS AND SAUSAGES OF ALL KINDS")
-    'SMOKED MEATS AND SAUS…'
-    """
-    return name if len(name) <= longest else name[: longest - 1].rstrip(" -,/") + "…"
 
 
 def unit_shares(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame, pd.Series]:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from features.checksums import checksum, seal, unseal
 from features.engines import DuckDB, count_rows
 from features.errors import InputError, did_you_mean, listing
 from features.sources.database.address import Address
@@ -48,11 +49,14 @@ class TableRead:
     rows : int
     content : str
         Digest of the rows.
+    checksum : str
+        Of the file.
     """
 
     request: str
     rows: int
     content: str
+    checksum: str
 
 
 @dataclass(frozen=True)
@@ -134,21 +138,27 @@ class Store:
             "tables": {name: asdict(table) for name, table in reading.tables.items()},
         }
         with replacing(self.folder / MANIFEST) as partial:
-            partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+            partial.write_text(seal(manifest), encoding="utf-8")
         readings = sorted(path for path in self.folder.iterdir() if path.is_dir())
         for old in readings[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
     def _current(self) -> Reading | None:
-        """Return the reading that the manifest names, or None where it is not whole."""
+        """Return the reading that the manifest names, or None where it is not as it was written."""
+        if not (self.folder / MANIFEST).exists():
+            return None
         try:
-            manifest = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+            manifest = unseal((self.folder / MANIFEST).read_text(encoding="utf-8"))
             tables = {name: TableRead(**table) for name, table in manifest["tables"].items()}
             reading = Reading(self.folder / manifest["folder"], datetime.fromisoformat(manifest["read_at"]), tables)
-            whole = has_tables(reading.folder, {name: table.rows for name, table in tables.items()})
+            whole = has_tables(reading.folder, {name: table.checksum for name, table in tables.items()})
         except DAMAGED:
-            return None
-        return reading if whole else None
+            whole = False
+        if whole:
+            return reading
+        shown = self.address.shown
+        logger.warning("%s: the files in %s are not as they were written; all is read again", shown, self.folder)
+        return None
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -191,7 +201,7 @@ class _Reader:
             engine.connection.disconnect()
             shutil.rmtree(self.scratch, ignore_errors=True)
         rows = count_rows(self.path)
-        return TableRead(_digest(self.request), rows, content)
+        return TableRead(_digest(self.request), rows, content, checksum(self.path))
 
     def _read_all(self, engine: DuckDB) -> None:
         self.path.unlink(missing_ok=True)  # it may be the file of the reading before

@@ -80,6 +80,7 @@ BESIDE = {
 }
 DAY = "day"  # of the timestamp, as a part of an order's key
 FIRST_DAY = date(1990, 1, 1)
+OF_NAMES = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "charmap")  # not codecs of files
 
 # rule -> what it is about; in the order in which they are applied
 RULES = {
@@ -577,8 +578,11 @@ def _encoding(name: Any, where: str) -> str | None:
     if text is None:
         return None
     try:
-        return codecs.lookup(text).name
-    except LookupError:
+        codec = codecs.lookup(text)
+        if codec.name in OF_NAMES or not codec._is_text_encoding:
+            raise LookupError
+        return codec.name
+    except (LookupError, ValueError):  # the latter of a name that no codec may have
         raise InputError(
             f"there is no encoding {text!r}",
             where=where,

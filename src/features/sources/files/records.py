@@ -26,11 +26,12 @@ from zipfile import BadZipFile, ZipFile
 import ibis
 import ibis.expr.types as ir
 
+from features.csv_files import original
 from features.engines import DuckDB
 from features.errors import InputError, first_line, listing
 from features.sources.files.config import FORMATS, TableConfig
 from features.sources.files.values import trimmed
-from features.sources.reading import DAMAGED_WORKBOOK, literal_path, query, sql_literal
+from features.sources.reading import DAMAGED_WORKBOOK, check_query, literal_path, query, sql_literal
 from features.sources.shop_config import shell_value
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -184,7 +185,14 @@ def without_totals(read: Read, config: TableConfig) -> Read:
 
 
 def converted_query(config: TableConfig, sql: str, scratch: Path, root: Path) -> str:
-    """Return the query with copies in UTF-8 in place of the files that it names, where it declares an encoding."""
+    """Return the query with copies in UTF-8 in place of the files that it names, where it declares an encoding.
+
+    Raises
+    ------
+    InputError
+        If it is not a single query that only reads.
+    """
+    check_query(sql, config.where)
 
     def convert(match: re.Match[str]) -> str:
         path = root / match[1].replace("''", "'")
@@ -528,9 +536,9 @@ def _source(part: Part, scan: Scan, dialect: Dialect, config: TableConfig, copy:
             csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(_records(part, dialect, config))
         path, compression, dialect = copy, "none", STANDARD
     columns = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(max(1, len(scan.header))))
-    picked = [f"c{scan.header.index(name)}" if name in scan.header else "NULL::VARCHAR" for name in names] or ["c0"]
+    picked = [original(f"c{scan.header.index(name)}") if name in scan.header else "NULL::VARCHAR" for name in names]
     return (
-        f"SELECT {', '.join(f'{column} AS c{number}' for number, column in enumerate(picked))} "
+        f"SELECT {', '.join(f'{column} AS c{number}' for number, column in enumerate(picked or ['c0']))} "
         f"FROM read_csv({sql_literal(literal_path(path))}, auto_detect = false, columns = {{{columns}}}, "
         f"header = {str(config.header).lower()}, delim = {sql_literal(dialect.delimiter)}, "
         f"quote = {sql_literal(dialect.quote)}, escape = {sql_literal(dialect.escape or dialect.quote)}, "
