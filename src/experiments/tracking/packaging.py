@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
@@ -17,12 +16,12 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
 from experiments.models.base import Model, dump
+from experiments.tracking.requirements import SOURCE, requirements_of
 from features.errors import InputError
 from features.families.registry import FAMILIES, feature_ranges
 
-SOURCE = Path(__file__).resolve().parents[2]
 CODE = [SOURCE / "experiments", SOURCE / "features"]
-REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy", "scikit-learn", "lightgbm", "lifetimes")
+PREDICTING = ("experiments.models", "experiments.tracking.served")  # what a server imports of that code
 
 
 def code_digest(*folders: Path) -> str:
@@ -103,7 +102,7 @@ def log_model(run_id: str, model: Model, features: Sequence[str], outputs: Seque
             code_paths=[str(path) for path in CODE],
             signature=signature,
             input_example=synthetic_rows(features),
-            pip_requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
+            pip_requirements=requirements_of(*PREDICTING, type(model).__module__),
         )
     if info.signature != signature:
         raise RuntimeError(f"MLflow changed the model's signature to {info.signature}")

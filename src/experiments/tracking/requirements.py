@@ -1,0 +1,87 @@
+"""Requirements of a model: the libraries that the code it carries imports, at their installed versions."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[2]
+OWN = ("experiments", "features")
+FINDER = "pkgutil"  # who imports it finds the modules of its package by itself
+OPTIONAL = {"pyspark"}  # an engine of the data, which no model needs
+
+
+def requirements_of(*modules: str) -> list[str]:
+    """Return what `pip install` needs so that these modules import and run.
+
+    Imports inside of functions count, those for the type checker do not. The modules' own imports within the project
+    are followed.
+
+    Parameters
+    ----------
+    *modules : str
+        Modules or packages of the project. A package counts with all that it contains.
+
+    Returns
+    -------
+    list of str
+        `name==version`, sorted. A library that is not installed is left out: the model was fitted without it.
+    """
+    named = _distributions()
+    needed = {named[library] for library in libraries_of(*modules) - OPTIONAL if library in named}
+    return sorted(f"{name}=={version(name)}" for name in needed)
+
+
+def libraries_of(*modules: str) -> set[str]:
+    """Return the top-level names of the libraries that these modules import, directly or through the project's code."""
+    libraries: set[str] = set()
+    waiting = [path for module in modules for path in _files(module, whole=True)]
+    seen: set[Path] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for name in imports_of(path.read_text()):
+            top = name.partition(".")[0]
+            if top in OWN:
+                waiting += _files(name)
+            elif top == FINDER:
+                waiting += path.parent.glob("*.py")
+            elif top not in sys.stdlib_module_names:
+                libraries.add(top)
+    return libraries
+
+
+def imports_of(source: str) -> Iterator[str]:
+    """Yield the names that a module imports when it runs; of `from a import b`, both `a` and `a.b`."""
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            waiting += node.orelse
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        waiting += ast.iter_child_nodes(node)
+
+
+def _files(module: str, whole: bool = False) -> list[Path]:
+    """Return the files that an import of a module runs: its own and those of the packages above it."""
+    path = SOURCE.joinpath(*module.split("."))
+    inits = [folder / "__init__.py" for folder in (path, *path.parents) if SOURCE in folder.parents]
+    found = [each for each in (*inits, path.with_suffix(".py")) if each.is_file()]
+    return [*found, *path.rglob("*.py")] if whole else found
+
+
+@cache
+def _distributions() -> dict[str, str]:
+    """Return the distribution of each importable name; of several, the one of the same name."""
+    return {name: name if name in found else sorted(found)[0] for name, found in packages_distributions().items()}
