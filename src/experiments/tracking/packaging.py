@@ -13,6 +13,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 from mlflow.models import ModelSignature
+from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
 from mlflow.types import ColSpec, DataType, Schema
 
 from experiments.models.base import Model, dump
@@ -21,6 +22,7 @@ from features.errors import InputError
 from features.families.registry import FAMILIES, feature_ranges
 
 CODE = [SOURCE / "experiments", SOURCE / "features"]
+FILES_DIGEST = "files_digest"  # tag of a version: the digest of its files
 PREDICTING = ("experiments.models", "experiments.tracking.served")  # what a server imports of that code
 
 
@@ -49,16 +51,45 @@ def models_digest(module: str = "") -> str:
     return hashlib.sha256(models.encode() + file.read_bytes()).hexdigest()
 
 
-def predict_apart(store: str, uri: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """Predict in a separate process, which imports the code that the model carries.
+def files_digest(folder: Path) -> str:
+    """Compute a hash of all files of a model: its text, its code, its description.
+
+    Two things that are not of the model may stand among them: bytecode of an import, and the note that MLflow writes on
+    a folder when it loads a registered version from it.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        if path.parent.name == "__pycache__" or path.relative_to(folder).as_posix() == REGISTERED_MODEL_META_FILE_NAME:
+            continue
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{content} {path.relative_to(folder).as_posix()}\n".encode())
+    return digest.hexdigest()
+
+
+def digest_tag(uri: str) -> dict[str, str]:
+    """Return the tag that says which files a logged model has."""
+    return {FILES_DIGEST: files_digest(Path(mlflow.artifacts.download_artifacts(uri)))}
+
+
+def predict_apart(store: str, uri: str, folder: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """Predict in a separate process, which imports the code that the model carries, and not its bytecode.
+
+    Parameters
+    ----------
+    store : str
+    uri : str
+        Name of the model, for the message.
+    folder : Path
+        Its files.
+    rows : DataFrame
 
     Raises
     ------
     InputError
         If that process fails: a file is missing, or a library does not fit the code.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        given, made = Path(folder) / "rows.parquet", Path(folder) / "scores.parquet"
+    with tempfile.TemporaryDirectory() as scratch:
+        given, made = Path(scratch) / "rows.parquet", Path(scratch) / "scores.parquet"
         rows.to_parquet(given)
         script = (
             "import sys, mlflow, pandas\n"
@@ -67,7 +98,7 @@ def predict_apart(store: str, uri: str, rows: pd.DataFrame) -> pd.DataFrame:
             "model.predict(pandas.read_parquet(sys.argv[3])).to_parquet(sys.argv[4])\n"
         )
         done = subprocess.run(
-            [sys.executable, "-c", script, store, uri, str(given), str(made)],
+            [sys.executable, "-X", f"pycache_prefix={scratch}", "-c", script, store, *map(str, (folder, given, made))],
             capture_output=True,
             text=True,
         )
@@ -98,7 +129,12 @@ def log_model(run_id: str, model: Model, features: Sequence[str], outputs: Seque
             name="model",
             python_model=str(Path(__file__).with_name("served.py")),
             artifacts={"model": str(text)},
-            model_config={"features": list(features), "outputs": list(outputs), "limits": limits_of(features)},
+            model_config={
+                "features": list(features),
+                "outputs": list(outputs),
+                "limits": limits_of(features),
+                "model_digest": hashlib.sha256(text.read_bytes()).hexdigest(),
+            },
             code_paths=[str(path) for path in CODE],
             signature=signature,
             input_example=synthetic_rows(features),

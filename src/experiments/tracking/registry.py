@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -17,7 +19,7 @@ from mlflow.exceptions import MlflowException
 
 from experiments.models.base import Model
 from experiments.models.registry import label_of
-from experiments.tracking.packaging import models_digest, predict_apart, synthetic_rows
+from experiments.tracking.packaging import FILES_DIGEST, files_digest, models_digest, predict_apart, synthetic_rows
 from features.errors import InputError, first_line
 
 CHAMPION = "champion"
@@ -138,7 +140,10 @@ class Version:
         therefore runs in a separate process.
         """
         rows = X[self.features].reset_index(drop=True)
-        scores = self._loaded.predict(rows) if self.has_current_code else predict_apart(self.store, self.uri, rows)
+        if self.has_current_code:
+            scores = self._loaded.predict(rows)
+        else:
+            scores = predict_apart(self.store, self.uri, self._folder, rows)
         return scores.set_axis(X.index, axis=0)
 
     @property

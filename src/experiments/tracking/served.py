@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ class ServedModel(PythonModel):
     def load_context(self, context: Any) -> None:
         self.features: list[str] = list(context.model_config["features"])
         self.outputs: list[str] = list(context.model_config["outputs"])
-        self.model = load(Path(context.artifacts["model"]).read_text())
+        self.model = load(unchanged(Path(context.artifacts["model"]), context.model_config.get("model_digest")))
         read_strictly(self.features, Limits(**context.model_config.get("limits", {"ranges": {}})))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -40,6 +41,14 @@ class ServedModel(PythonModel):
         if not finite.all():
             raise invalid(f"{', '.join(X.columns[~finite])} must be a finite number in every row, not null")
         return pd.DataFrame(self.model.outputs(X), columns=self.outputs)
+
+
+def unchanged(path: Path, digest: str | None) -> str:
+    """Return the text of the model, if it has the digest that it was logged with; older models have none."""
+    content = path.read_bytes()
+    if digest and hashlib.sha256(content).hexdigest() != digest:
+        raise invalid(f"{path.name} is not the file that was logged: restore it, or train the model again")
+    return content.decode()
 
 
 def invalid(message: str) -> MlflowException:

@@ -254,7 +254,7 @@ def register(session: Session, made: Made, parent: str | None) -> Version:
         runs.log_artifacts(run_id, texts=session.texts, tables=made.tables, figures=made.figures)
         features = json.loads(tags["features"])
         uri = packaging.log_model(run_id, made.model, features, list(session.task.outputs))
-        version = session.registry.register(uri, run_id, tags)
+        version = session.registry.register(uri, run_id, {**tags, **packaging.digest_tag(uri)})
     return _first_of(session, version)
 
 
