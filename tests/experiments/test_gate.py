@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 from unittest.mock import MagicMock
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -357,6 +358,38 @@ def test_a_version_predicts_with_its_own_code(finished_run: tuple[Path, str], mo
     monkeypatch.setattr(type(version.estimator), "predict", lambda self, X: np.full(len(X), -1.0))
     assert (version.scores(X) != expected).all(axis=None)  # the code in use stands in for the version's own
     pd.testing.assert_frame_equal(other_code.scores(X), expected)
+
+
+@pytest.mark.parametrize(
+    "file", ["artifacts/model.json", "served.py", "code/experiments/models/base.py", "code/new.py"]
+)
+@pytest.mark.parametrize("models_digest", ["current", "another"])
+def test_nothing_of_a_version_runs_whose_files_were_changed(
+    finished_run: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, models_digest: str
+) -> None:
+    version = Registry(MlflowClient(f"sqlite:///{finished_run[0]}/mlflow.db"), "cdnow-clv").champion()
+    assert version is not None
+    if models_digest == "another":
+        version = replace(version, tags={**version.tags, "models_digest": models_digest})
+    mlflow.set_tracking_uri(version.store)
+    folder = shutil.copytree(mlflow.artifacts.download_artifacts(version.uri), tmp_path / "model")
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", lambda uri: str(folder))
+    assert packaging.files_digest(folder) == version.tags["files_digest"]
+    with (folder / file).open("a") as changed:
+        changed.write(f"open({str(tmp_path / 'ran')!r}, 'w')\n" if file.endswith(".py") else " ")
+    with pytest.raises(InputError, match="are not those that were registered"):
+        version.check_loads()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_digest_of_files_counts_names_and_not_the_bytecode_of_an_import(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    before = packaging.files_digest(tmp_path)
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.pyc").write_text("1")
+    assert packaging.files_digest(tmp_path) == before
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert packaging.files_digest(tmp_path) != before
 
 
 def test_the_code_of_a_model_includes_the_task_file_that_defines_it() -> None:

@@ -107,9 +107,32 @@ class Version:
 
     @cached_property
     def _loaded(self) -> Any:
+        with self._loads():
+            return mlflow.pyfunc.load_model(str(self._folder))
+
+    @cached_property
+    def _folder(self) -> Path:
+        """Folder of its files, which are those that were registered: none of them runs before that is checked."""
+        with self._loads():
+            folder = Path(mlflow.artifacts.download_artifacts(self.uri))
+            found = files_digest(folder)
+        expected = self.tags.get(FILES_DIGEST, found)  # older versions have none
+        if found != expected:
+            raise InputError(
+                f"the files of {self.name} version {self.number} are not those that were registered",
+                where=str(folder),
+                expected=f"files of the digest {expected[:12]}, as its tag {FILES_DIGEST} says",
+                found=f"{found[:12]}: a file was changed, added or removed",
+                hint="restore the folder from a copy, or type experiments tune, and take this version out of use: "
+                "promote retire=true reason='…'",
+            )
+        return folder
+
+    @contextmanager
+    def _loads(self) -> Iterator[None]:
         mlflow.set_tracking_uri(self.store)
         try:
-            return mlflow.pyfunc.load_model(self.uri)
+            yield
         except (MlflowException, OSError) as error:
             raise InputError(
                 f"the files of {self.name} version {self.number} cannot be loaded",
