@@ -27,7 +27,7 @@ from experiments.commands.compose import typed
 from experiments.evaluation.splits import make_splits
 from experiments.gate import ledger
 from experiments.gate.promotion import carry_out
-from experiments.gate.rule import Comparison, Decision, Outcome, correct
+from experiments.gate.rule import Comparison, Decision, Outcome, alpha_of_look, correct
 from experiments.tracking import packaging, store
 from experiments.tracking.registry import LONGEST_TAG, Registry
 from experiments.tracking.store import connect
@@ -164,11 +164,38 @@ def test_a_store_is_made_anew_if_it_is_half_made_and_never_if_it_may_hold_someth
     ]
 
 
-def test_a_look_is_counted_even_if_it_dies_and_overlapping_windows_count_together(registry: Registry) -> None:
-    ledger.open_look(registry, registry.get(1), None, WINDOW, ["clv"])  # and its process dies in the evaluation
-    assert look(registry, 1, promote=False).number == 2
+def test_a_look_that_dies_counts_once_and_goes_on_for_the_same_question(registry: Registry) -> None:
+    """Its process is killed in the evaluation, twice; another version, rule or champion is another look."""
+    for _ in range(2):
+        died = ledger.open_look(registry, registry.get(1), None, WINDOW, ["clv"])
+        assert (died.number, died.alpha, died.is_decided) == (1, alpha_of_look(1), False)
+    assert look(registry, 2, promote=False).number == 2
+    assert [entry["look"] for entry in registry.ledger()] == [1, 2]
+    again = look(registry, 1, promote=False)
+    assert (again.number, again.alpha, again.fresh) == (1, alpha_of_look(1), True)
+    assert not look(registry, 1, promote=False).fresh
+    assert [(entry["look"], bool(entry["decision"])) for entry in registry.ledger()] == [(1, True), (2, True)]
+
+
+@pytest.mark.parametrize("changed", ["version", "rule", "champion"])
+def test_a_look_that_died_does_not_go_on_for_another_question(registry: Registry, changed: str) -> None:
+    ledger.open_look(registry, registry.get(1), None, WINDOW, ["clv"])
+    if changed == "champion":
+        registry.crown(3, "by hand")
+    other = ledger.open_look(
+        registry,
+        registry.get(2 if changed == "version" else 1),
+        registry.champion(),
+        replace(WINDOW, rule="another") if changed == "rule" else WINDOW,
+        ["clv"],
+    )
+    assert (other.number, other.alpha) == (2, alpha_of_look(2))
+
+
+def test_looks_at_overlapping_windows_count_together(registry: Registry) -> None:
+    look(registry, 1, promote=False)
     a_day_later = ledger.Window(start="2017-10-04", end="2018-01-02", rule="r")
-    assert look(registry, 2, promote=False, window=a_day_later).number == 3
+    assert look(registry, 2, promote=False, window=a_day_later).number == 2
     next_quarter = ledger.Window(start="2018-01-02", end="2018-04-02", rule="r")
     assert look(registry, 2, promote=False, window=next_quarter).number == 1
 
@@ -185,6 +212,8 @@ def test_a_look_is_in_the_ledger_before_the_sealed_window_is_read(
     monkeypatch.setattr(promote, "_window", lambda session: WINDOW)
     session = MagicMock(registry=registry)
     with pytest.raises(MemoryError):
+        promote.take_look(session, registry.get(1), None, ["clv"])
+    with pytest.raises(MemoryError):  # of the second try: `dies` has found one entry, and no other
         promote.take_look(session, registry.get(1), None, ["clv"])
     assert [entry["decision"] for entry in registry.ledger()] == [None]
     session.runs.log.assert_not_called()
@@ -272,7 +301,7 @@ def test_a_ledger_holds_decisions_of_any_length_and_each_reason_once(
     again = taken(registry, 1, one)
     assert (again.fresh, again.decision, again.outcome) == (False, judged_again.decision, beside_others)
     assert [comparison.rival for comparison in again.decision.comparisons] == [rival.rival for rival in rivals]
-    assert "".join(value for key, value in tags.items() if ".0002" in key).count(long.reasons[-1]) == 1
+    assert "".join(value for key, value in tags.items() if ".0001" in key).count(long.reasons[-1]) == 1
 
     with pytest.raises(InputError, match=r"too long for the ledger(.|\n)*at most 4,000 characters"):
         ledger.open_look(registry, registry.get(2), None, WINDOW, ["task" * 1000])

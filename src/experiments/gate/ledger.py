@@ -45,7 +45,7 @@ class Look:
     entry : mapping
         Of the ledger.
     fresh : bool
-        True for a look that was taken just now, False for a recorded one.
+        True for a look that is taken just now, False for one that was decided before.
     """
 
     entry: Mapping[str, Any]
@@ -72,7 +72,7 @@ class Look:
 
     @property
     def is_decided(self) -> bool:
-        """True once the decision is recorded; a look that died before it stays without one, and counts."""
+        """True once the decision is recorded; a look that died before it stays without one, counts, and can go on."""
         return bool(self.entry["decision"])
 
     @cached_property
@@ -134,7 +134,7 @@ class NextLook:
     spent : float
         Sum of the levels of the looks before.
     recorded : Look or None
-        A look that answers the same already: none is taken then.
+        A decided look that answers the same: none is taken then. Or one that died before its decision, and goes on.
     """
 
     index: int
@@ -147,17 +147,19 @@ class NextLook:
 def next_look(registry: Registry, candidate: Version, champion: Version | None, window: Window) -> NextLook:
     """Return the look that `open_look` takes, without taking it; see there for the parameters."""
     entries = registry.ledger()
-    recorded = None
-    for entry in entries:
-        past = Look(entry, fresh=False)
-        same = past.version == candidate.number and {**entry, **asdict(window)} == entry
-        if same and past.is_decided and past.compares_with(champion):
-            recorded = past
-            break
-    before = [entry for entry in entries if window.overlaps(entry)]
-    number = 1 + len(before)
+    same = [
+        Look(entry, fresh=not entry["decision"])
+        for entry in entries
+        if entry["version"] == candidate.number and {**entry, **asdict(window)} == entry
+    ]
+    decided = [look for look in same if look.is_decided and look.compares_with(champion)]
+    number = champion.number if champion is not None else None
+    begun = [look for look in same if not look.is_decided and look.entry["champion"] == number]
+    recorded = next(iter([*decided, *begun]), None)
+    index = recorded.entry["index"] if recorded is not None and recorded.fresh else 1 + len(entries)
+    before = [entry for entry in entries if entry["index"] < index and window.overlaps(entry)]
     spent = sum(entry["alpha"] for entry in before)
-    return NextLook(len(entries) + 1, number, alpha_of_look(number), spent, recorded)
+    return NextLook(index, 1 + len(before), alpha_of_look(1 + len(before)), spent, recorded)
 
 
 def open_look(
@@ -166,8 +168,9 @@ def open_look(
     """Record a look at a sealed window, before anything in it is read.
 
     The caller holds the model's lock. A version that was judged in this window by the same rule against the same
-    champion is not judged again: the recorded look is returned. All looks at overlapping windows count, whatever
-    the target.
+    champion is not judged again: the recorded look is returned. A look that died before its decision goes on, at its
+    level: nobody has seen what it saw, and the same evaluation comes out again. All looks at overlapping windows count,
+    whatever the target.
 
     Parameters
     ----------
@@ -203,7 +206,7 @@ def open_look(
         },
         fresh=True,
     )
-    registry.record_look(look.entry)  # a look that dies half-way was a look
+    registry.record_look(look.entry)  # a look that dies half-way was a look, and counts once
     return look
 
 

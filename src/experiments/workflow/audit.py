@@ -201,4 +201,5 @@ def _write(findings: Sequence[Finding], path: Path) -> None:
     table = pa.Table.from_pylist([dataclasses.asdict(finding) for finding in findings])
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial, WRITERS[path.suffix](partial, table.schema) as writer:
-        writer.write_table(table)
+        for batch in table.to_batches():
+            writer.write(batch)

@@ -188,7 +188,7 @@ def checked_rival(session: Session, candidate: Version) -> Version | None:
 def take_look(session: Session, candidate: Version, rival: Version | None, together: Sequence[str]) -> Look:
     """Open the ledger, evaluate in the sealed window, decide, and record the decision.
 
-    A look that is decided already is returned as recorded, and the window stays closed.
+    A look that is decided already is returned as recorded, and the window stays closed. One that died goes on.
     """
     options = session.config.evaluation
     retire_outdated(session.registry, session.shop.tables.spend)
@@ -398,7 +398,7 @@ def preview(session: Session, version: int | None = None) -> str:
 def _plan(session: Session, candidate: Version, champion: Version | None, coming: NextLook, days: str) -> str:
     """Describe a look before it is taken."""
     name = f"{session.registry.name} version {candidate.number}, {candidate.tags['model']}"
-    if coming.recorded is not None:
+    if coming.recorded is not None and coming.recorded.is_decided:
         return f"{name}: decided in look {coming.recorded.number} at the window {days}; no further look is needed"
     task, n_baselines = session.task, len(session.task.baselines(candidate.params))
     beside = [f"{n_baselines} baseline{'s' if n_baselines > 1 else ''}"]
