@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +22,7 @@ GOOD = json.dumps({"inputs": [{"T": 60, "recency": 30}]})
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Read strictly before an MLflow that answers every request, and collect what reaches it."""
     bodies: list[str] = []
 
@@ -34,7 +33,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     monkeypatch.setattr(scoring_server, "invocations", answer)
     monkeypatch.setenv(served.LARGEST, "5000")
     served.read_strictly(FEATURES, Limits(ranges={"T": (0, None)}, at_most=[("recency", "T")]))
-    yield bodies
+    return bodies
 
 
 def status(body: bytes, kind: str | None) -> tuple[int, str]:
@@ -72,7 +71,7 @@ def test_no_fuzzed_request_ends_in_an_error_of_the_server(sent: list[str]) -> No
         GOOD,
         csv,
         "[" * 3000,
-        "9" * 4000,
+        "9" * 5001,
         "\0",
         "\ufeff",
         '{"inputs":',
