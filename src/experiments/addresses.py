@@ -16,11 +16,13 @@ from features.errors import InputError, first_line
 
 # a value named so; not ${oc.env:PASSWORD}, which tells none, and not null
 NAMED = rf"(?im)((?:{SECRET})[\w.-]*['\"]?[ \t]*[=:][ \t]*)(?!\$\{{|null[ \t]*$)"
+# between quotes, or up to a blank or to a comma before one: a comma within may be of the secret
+VALUE = r"""(?:(?:'[^'\n]*')+|"[^"\n]*"|(?:[^&\s,}]|,(?=\S))+)"""
 
 
 def masked(text: str) -> str:
     """Return a text with `***` for values named as secrets, and for passwords and parameters of addresses."""
-    return re.sub(NAMED + r"[^&\s,}]+", r"\1***", masked_address(text))
+    return re.sub(NAMED + VALUE, r"\1***", masked_address(text))
 
 
 def masked_lines(text: str) -> str:

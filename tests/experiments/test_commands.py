@@ -699,7 +699,32 @@ LEAKS = [
     "mssql+pyodbc:///?odbc_connect=DRIVER%3DODBC%3BUID%3Du%3BPWD%3Dhunter2",
     "postgresql://u:a hunter2 b@h/d",
     "postgresql://u:a@hunter2@h/d",
+    "postgresql://u:a/hunter2,b@h/d",
+    "https://hunter2@h/d",
+    "https://h/d?sv=1&sig=hunter2",
 ]
+NAMED_SECRETS = [
+    "passwd=hunter2",
+    "DB_PWD=hunter2",
+    "api_key=a/hunter2",
+    "fs.azure.account.key=hunter2",
+    "sig=hunter2",
+    "SharedAccessSignature=hunter2",
+    "password=a,hunter2",
+    "password='it''s, hunter2'",
+    'password="a, hunter2"',
+]
+
+
+@pytest.mark.parametrize("pair", NAMED_SECRETS)
+def test_no_value_named_as_a_secret_is_in_a_message_a_line_or_a_configuration(pair: str) -> None:
+    name, value = pair.split("=")
+    assert masked(f"{pair} is refused by u@h, order_key=a") == f"{name}=*** is refused by u@h, order_key=a"
+    assert masked_lines(f"data.{pair}\norder_key=a\n") == f"data.{name}=***\norder_key=a\n"
+    assert without_secrets({name: value, "order_key": "a", "significance": 1}) == {
+        **{name: "***", "order_key": "a"},
+        "significance": 1,
+    }
 
 
 @pytest.mark.parametrize("address", LEAKS)
