@@ -105,13 +105,23 @@ def test_rows_stay_on_the_server_until_their_batch_and_all_tables_are_of_one_mom
         assert connection.count("SELECT * FROM lines") == ROWS
 
 
-def test_a_query_that_writes_is_refused_by_the_server(url: str, shop: psycopg.Connection, tmp_path: Path) -> None:
+def test_a_query_that_writes_is_refused_by_its_words_or_by_the_server(
+    url: str, shop: psycopg.Connection, tmp_path: Path
+) -> None:
+    """A function of the database may write, and its call does not show it: the transaction only reads."""
+    shop.execute(
+        "CREATE OR REPLACE FUNCTION emptied() RETURNS integer LANGUAGE plpgsql AS "
+        "'BEGIN DELETE FROM lines; RETURN 1; END'"
+    )
     config = database_config(url, password=PASSWORD)
-    writing = "WITH gone AS (DELETE FROM lines RETURNING *) SELECT * FROM gone"
-    config["tables"]["transactions"] |= {"table": None, "sql": writing}
-    with pytest.raises(InputError, match="refuses the query"):
-        stage(config, tmp_path)
-    assert shop.execute("SELECT count(*) FROM lines").fetchone() == (ROWS,)
+    for writing, refused in {
+        "WITH gone AS (DELETE FROM lines RETURNING *) SELECT * FROM gone": "is not a single query",
+        "SELECT *, emptied() AS n FROM lines": "refuses the query",
+    }.items():
+        config["tables"]["transactions"] |= {"table": None, "sql": writing}
+        with pytest.raises(InputError, match=refused):
+            stage(config, tmp_path)
+        assert shop.execute("SELECT count(*) FROM lines").fetchone() == (ROWS,)
 
 
 def test_a_wrong_password_and_an_absent_table_are_named_without_the_password(
