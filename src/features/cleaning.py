@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import re
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from features.checksums import unseal
 from features.snapshot import FEATURES, OUTCOMES
 from features.sources.staged import DAMAGED, MANIFEST
-from features.writing import PARTIAL_SUFFIX, is_abandoned
+from features.writing import PARTIAL_SUFFIX, is_abandoned, remove
 
 OLDER = "staged from older data, settings or code"
 UNKNOWN = "computed from data that are not staged any more"
@@ -42,7 +41,7 @@ class Leftover:
             manifest = self.path / MANIFEST
             if manifest.exists() and is_used(manifest):
                 return False
-            shutil.rmtree(self.path) if self.path.is_dir() else self.path.unlink()
+            remove(self.path)
         return not self.path.exists()
 
 

@@ -1,4 +1,4 @@
-"""Requirements of a model: whatever the carried code imports, and nothing that an empty environment would lack."""
+"""Requirements of a model: all libraries that its code imports, so that it runs in an empty environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `experiments clean` removes: older digests and dead partial files, and nothing that is in use."""
+"""Leftovers of the cache: older digests and dead partial files are removed, and nothing that is in use."""
 
 import os
 import subprocess

@@ -170,7 +170,7 @@ def open_look(
     The caller holds the model's lock. A version that was judged in this window by the same rule against the same
     champion is not judged again: the recorded look is returned. A look that died before its decision goes on, at its
     level: nobody has seen what it saw, and the same evaluation comes out again. All looks at overlapping windows count,
-    whatever the target.
+    those for other targets too.
 
     Parameters
     ----------

@@ -18,6 +18,7 @@ from mlflow.types import ColSpec, DataType, Schema
 
 from experiments.models.base import Model, dump
 from experiments.tracking.requirements import SOURCE, requirements_of
+from features.checksums import checksum
 from features.errors import InputError
 from features.families.registry import FAMILIES, feature_ranges
 
@@ -61,8 +62,7 @@ def files_digest(folder: Path) -> str:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         if path.parent.name == "__pycache__" or path.relative_to(folder).as_posix() == REGISTERED_MODEL_META_FILE_NAME:
             continue
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{content} {path.relative_to(folder).as_posix()}\n".encode())
+        digest.update(f"{checksum(path)} {path.relative_to(folder).as_posix()}\n".encode())
     return digest.hexdigest()
 
 
@@ -133,7 +133,7 @@ def log_model(run_id: str, model: Model, features: Sequence[str], outputs: Seque
                 "features": list(features),
                 "outputs": list(outputs),
                 "limits": limits_of(features),
-                "model_digest": hashlib.sha256(text.read_bytes()).hexdigest(),
+                "model_digest": checksum(text),
             },
             code_paths=[str(path) for path in CODE],
             signature=signature,

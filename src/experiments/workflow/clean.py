@@ -1,4 +1,4 @@
-"""What nothing needs any more in the cache and the outputs, with sizes, and its removal."""
+"""Leftovers of the cache and the outputs: their list with sizes, and their removal."""
 
 from __future__ import annotations
 

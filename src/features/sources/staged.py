@@ -106,10 +106,16 @@ def read_manifest(folder: Path) -> Staged:
 
 def is_whole(folder: Path) -> bool:
     """Check whether a staged folder has its manifest and all the tables that it names, as they were written."""
+    return _whole(folder) is not None
+
+
+def _whole(folder: Path) -> Staged | None:
+    """Return what a staged folder says of itself, or None where it is not as it was written."""
     try:
-        return has_tables(folder, read_manifest(folder).checksums)
+        staged = read_manifest(folder)
+        return staged if has_tables(folder, staged.checksums) else None
     except DAMAGED:
-        return False
+        return None
 
 
 def has_tables(folder: Path, checksums: Mapping[str, str]) -> bool:
@@ -128,12 +134,12 @@ def open_staged(folder: Path) -> Staged | None:
         return None
     with suppress(OSError):  # a file system without locks
         fcntl.flock(manifest, fcntl.LOCK_SH)
-    if not is_whole(folder):
+    staged = _whole(folder)
+    if staged is None:
         manifest.close()
         return None
     with suppress(OSError):  # a folder that may only be read
         os.utime(folder / MANIFEST)
-    staged = read_manifest(folder)
     weakref.finalize(staged, manifest.close)
     return staged
 
