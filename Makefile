@@ -1,20 +1,21 @@
 # All build .venv first.
 # make run: the main job on real data.
-# make test: lint, and every test that is cheap: below four minutes on two cores.
+# make test: lint, and every test that is cheap: some seven minutes on two cores.
 # make test-slow: the rest: the commands of README and guides on real data, simulated coverage, kills of whole searches.
 # make test-fleet: eight workers on one study, and a shop's tables, in PostgreSQL (Debian: apt-get install postgresql).
 # make test-spark: that Spark gives what DuckDB gives (Debian: apt-get install openjdk-17-jre-headless).
-# make test-all: everything, in one pool of two processes, so that no core waits.
+# make test-install: that a model's requirements suffice: three minutes, for an installation from the package index.
+# make test-all: everything but that, in one pool of two processes, so that no core waits.
 # make docs: docs/configuration.md and docs/data-dictionary.md, from the code and conf/.
-# make bench: how fast it is, into benchmarks/results.md.  make bench-faults: what SIGKILLs leave, benchmarks/faults.md.
+# make bench: how fast it is, into benchmarks/results.md.  make bench-faults: what SIGKILLs leave, benchmarks/{writes,faults}.md.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 SPARK := .venv/installed-spark
 POOL := -n 2 --dist loadgroup --no-loadscope-reorder  # the longest first; see tests/conftest.py for what stays together
 
-.PHONY: run test test-slow test-fleet test-spark test-all install install-spark java postgresql docs
-.PHONY: bench bench-amounts bench-coverage bench-decisions bench-faults bench-recipes lint format lock clean
+.PHONY: run test test-slow test-fleet test-spark test-install test-all install install-spark java postgresql docs
+.PHONY: bench bench-amounts bench-attrition bench-coverage bench-decisions bench-faults bench-recipes lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -31,8 +32,11 @@ test-fleet: $(INSTALLED)
 test-spark: java $(SPARK)
 	$(BIN)/pytest -m spark $(POOL)
 
+test-install: $(INSTALLED)
+	$(BIN)/pytest -m install
+
 test-all: java postgresql lint $(SPARK)
-	$(BIN)/pytest -m "" $(POOL)
+	$(BIN)/pytest -m "not install" $(POOL)
 
 install: $(INSTALLED)
 
@@ -54,6 +58,10 @@ bench: $(INSTALLED)
 bench-amounts: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/amounts.py
 
+# Some five minutes: how often facts that know who stayed are found, into benchmarks/attrition.md.
+bench-attrition: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/attrition.py
+
 # Some ten minutes: how often intervals hold the truth, into benchmarks/coverage.md.
 bench-coverage: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/coverage.py
@@ -66,8 +74,9 @@ bench-decisions: $(INSTALLED)
 bench-recipes: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/recipes.py
 
-# Some ten minutes; PostgreSQL as above.
+# Some forty minutes; PostgreSQL as above.
 bench-faults: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/writes.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/faults.py
 
 lint: $(INSTALLED)

@@ -1,9 +1,9 @@
-"""Faults after SIGKILL: sweeps and workers killed at random moments, resumed, and looked through. Writes faults.md.
+"""Faults after SIGKILL and outages: what is left when the same command was typed again. Writes faults.md.
 
 Twenty whole sweeps (journal and SQLite), of one worker and of two in turn, are killed with all their processes, half of
 them while their trials run and half at any moment from the first trial to the end, and started again. Ten workers of
-a fleet of two machines (PostgreSQL and an MLflow server) are killed, and nothing is started again. What is random is
-drawn from a fixed seed.
+a fleet of two machines (PostgreSQL and an MLflow server) are killed, and nothing is started again. Then the fleet loses
+PostgreSQL, the MLflow server, or one machine's network for some seconds. What is random is drawn from a fixed seed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,14 @@ import optuna
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
+from experiments.tracking.hidden import plain
 from experiments.tuning.storage import open_storage
 from experiments.tuning.study import is_finished
 from fleet import Machine, Servers, faults, machines, postgresql_binaries, servers
 from workplace import experiments
 
 RESULT = Path(__file__).with_suffix(".md")
-SEED, SWEEPS, WORKERS = 20170101, 20, 10
+SEED, SWEEPS, WORKERS, OUTAGES = 20170101, 20, 10, 4
 NAME, N_TRIALS = "cdnow-clv", 10
 SWEEP = [
     *("data=cdnow", "experiment=clv_quick", "evaluation.n_validation=1"),
@@ -149,6 +151,42 @@ def kill_workers(fleet: list[Machine], shared: Servers, draw: random.Random) -> 
         yield Kill("worker of a fleet", moment, len(before), len(candidates), lost(before, study), found)
 
 
+def outages(fleet: list[Machine], shared: Servers, draw: random.Random) -> Iterator[Kill]:
+    """Take a server, or the network of one machine, from a fleet for some seconds; a command that ended is repeated."""
+    for number in range(3 * OUTAGES):
+        kind = ("PostgreSQL restarted", "MLflow server killed", "network of a machine cut")[number % 3]
+        name, links = f"outage-{number}", shared.links
+        command = [
+            *("tune", *SWEEP, "tuning.workers=2", f"tuning.study_name={name}", f"tuning.seed={number + 100}"),
+            *("tuning.heartbeat_interval=2", "tuning.grace_period=10"),
+        ]
+        commands = [[*command, *shared.overrides], [*command, *shared.by(links)]]
+        processes = [machine.start(*own) for machine, own in zip(fleet, commands, strict=True)]
+        study = when_there(lambda name=name: shared.study(name), processes[0])
+        begun, enough = time.monotonic(), draw.randrange(N_TRIALS)
+        while len(trials_of(study)) < enough and processes[0].poll() is None:
+            time.sleep(0.02)
+        before, in_progress, moment = trials_of(study), len(running(study)), time.monotonic() - begun
+        if number % 3 == 2:
+            for link in links:
+                link.cut()
+            time.sleep(15)  # longer than the grace period: the other machine makes up for its trials
+            for link in links:
+                link.restore()
+        else:
+            server = (shared.postgresql, shared.mlflow)[number % 3]
+            server.kill(signal.SIGQUIT if number % 3 == 0 else signal.SIGKILL)
+            time.sleep(3)
+            server.start()
+        codes = [process.wait() for process in processes]
+        for code, machine, own in zip(codes, fleet, commands, strict=True):
+            if code:
+                checked(machine.start(*own), machine)
+        study = shared.study(name)
+        found = faults(study, shared.client, NAME, N_TRIALS) + twice(shared.client)
+        yield Kill(kind, moment, len(before), in_progress, lost(before, study), found)
+
+
 def lost(before: dict[int, tuple[Any, ...]], study: optuna.Study) -> int:
     """Count the trials that are lost or changed."""
     after = trials_of(study)
@@ -164,7 +202,7 @@ def checked(process: subprocess.Popen[str], machine: Machine) -> None:
 def twice(client: MlflowClient) -> list[str]:
     """Versions that were registered for a candidate that has one."""
     versions = client.search_model_versions(f"name = '{NAME}'", max_results=1000)
-    counted = Counter(version.tags["candidate_digest"] for version in versions)
+    counted = Counter(plain(version.tags)["candidate_digest"] for version in versions)
     return [f"candidate {digest} is registered {count} times" for digest, count in counted.items() if count > 1]
 
 
@@ -201,6 +239,10 @@ and MLflow on SQLite). Of a fleet of two machines with two workers each (Postgre
 killed, and nothing is started again. Moments count from the study's first trial; half of those of the sweeps are drawn
 from the time that the trials take, half from that of the whole sweep, with the refit and the registration.
 
+In an outage, the fleet loses PostgreSQL (immediate shutdown) or the MLflow server (SIGKILL) for three seconds, or one
+machine's network for fifteen: nothing passes, and no connection is refused. A command that ended with an error is typed
+again, once.
+
 | killed | times | at | with a trial running | trials finished by then | lost | studies with a fault |
 |---|---|---|---|---|---|---|
 {chr(10).join(rows)}
@@ -219,7 +261,8 @@ def main() -> None:
         (base / "staged").mkdir()
         experiments(base / "staged", "features", *SWEEP, "output=features.parquet")
         with servers() as shared, machines(base, "abc", base / "staged" / ".cache") as (one, *fleet):
-            for kill in (kill for part in (kill_sweeps(one, draw), kill_workers(fleet, shared, draw)) for kill in part):
+            parts = kill_sweeps(one, draw), kill_workers(fleet, shared, draw), outages(fleet, shared, draw)
+            for kill in chain.from_iterable(parts):
                 kills.append(kill)
                 print(f"{len(kills):2} {kill}", flush=True)
     RESULT.write_text(report(kills, time.monotonic() - begun))

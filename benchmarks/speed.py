@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
@@ -385,7 +386,7 @@ def serving(folder: Path) -> Iterator[Result]:
     shop = replicated(stage(data_config("cdnow"), folder / ".cache"), 290_000, folder / "lines")
     command(folder, "score", *CDNOW)  # what the first start costs is not what is asked
     small = timed({"score": partial(command, folder, "score", *CDNOW)}, rounds=2)["score"]
-    lines = [*stores_of(folder, shop), *CDNOW[1:]]
+    lines = [*stores_of(folder, shop), *CDNOW[1:], "output=outputs/customer_360.parquet"]
     command(folder, "features", *lines, "features=rfm")
     large = timed({"score": partial(command, folder, "score", *lines)}, rounds=2)["score"]
     what = f"customer_360 of {count(folder / 'outputs' / 'customer_360.parquet'):,} customers, the whole command"
@@ -427,6 +428,16 @@ def as_csv(path: Path, target: Path) -> None:
     duckdb.sql(f"COPY (FROM '{path}') TO '{target}'")
 
 
+def alone(folder: Path, *command: object) -> tuple[float, float]:
+    """Seconds of a command, and the GiB that it held at most."""
+    begun = time.perf_counter()
+    process = subprocess.Popen([str(part) for part in command], cwd=folder, env=environment())
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{command} failed")
+    return time.perf_counter() - begun, usage.ru_maxrss / 2**20
+
+
 def streams(folder: Path) -> Iterator[Result]:
     """Staging and a snapshot of 50 million lines of CSV and 100 million of Parquet, and the memory that takes."""
     staged = stage(data_config("cdnow", variant="master"), folder / "cache")
@@ -440,19 +451,51 @@ def streams(folder: Path) -> Iterator[Result]:
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
                 apart.submit(as_csv, shop.folder / "transactions.parquet", target).result()
             overrides.append(f"data.tables.transactions.path={target}")
-        begun = time.perf_counter()
-        process = subprocess.Popen(
-            [BIN / "experiments", "features", *overrides, "features=rfm"], cwd=folder, env=environment()
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise RuntimeError(f"{millions} million lines of {suffix} failed")
-        seconds, memory = time.perf_counter() - begun, usage.ru_maxrss / 2**20
+        command = [BIN / "experiments", "features", *overrides, "features=rfm", "output=outputs/features.parquet"]
+        seconds, memory = alone(folder, *command)
         customers = count(folder / "outputs" / "features.parquet")
         what = f"{millions}M lines of {suffix}: staged, RFM + T of {customers:,} customers"
         yield Result(what, f"{seconds:.0f} s", "", f"{memory:.2f} GiB at most", "<= 4 GiB" if millions == 50 else "")
         for path in shop.folder.iterdir():
             path.unlink()
+
+
+# Databases
+
+
+def as_sqlite(path: Path, target: Path) -> None:
+    """Write lines into a database as a shop has them: times and amounts as texts, which SQLite has no types for."""
+    columns = "order_id, customer_id, strftime(timestamp, '%Y-%m-%d %H:%M:%S'), amount::VARCHAR, quantity::DOUBLE"
+    rows = duckdb.execute(f"SELECT {columns} FROM '{path}'")
+    with closing(sqlite3.connect(target)) as connection:
+        connection.execute(
+            "CREATE TABLE lines (order_id TEXT, customer_id TEXT, timestamp TEXT, amount TEXT, quantity)"
+        )
+        while batch := rows.fetchmany(100_000):
+            connection.executemany("INSERT INTO lines VALUES (?, ?, ?, ?, ?)", batch)
+        connection.commit()
+
+
+def database(folder: Path) -> Iterator[Result]:
+    """Ten million lines of a database, read and staged, and the memory that takes."""
+    staged = stage(data_config("cdnow", variant="master"), folder / "cache")
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:  # see streams
+        shop = apart.submit(replicated, staged, 10 * MILLION, folder / "lines").result()
+        apart.submit(as_sqlite, shop.folder / "transactions.parquet", folder / "lines.db").result()
+    columns = {name: name for name in ("order_id", "customer_id", "timestamp", "amount", "quantity")}
+    options = (
+        data_config("files")
+        | data_config("database")
+        | {
+            **{"shop": "cdnow", "currency": "USD", "timezone": "UTC", "url": f"sqlite:///{folder}/lines.db"},
+            "tables": {"transactions": {"table": "lines", "columns": columns}},
+            "rules": {"zero_price": "keep", "duplicate_rows": "keep"},
+        }
+    )
+    reading = f"from pathlib import Path; from features.sources import stage; stage({options!r}, Path('cache'))"
+    seconds, memory = alone(folder, sys.executable, "-c", reading)
+    what = f"{shop.rows['transactions'] // MILLION}M lines of SQLite: read and staged"
+    yield Result(what, f"{seconds:.0f} s", "", f"{memory:.2f} GiB at most", "<= 2 GiB")
 
 
 # Decisions
@@ -504,7 +547,7 @@ HEADING = """# How fast it is
 
 Written by `make bench`. Times are medians of one run in which rivals take turns; only ratios carry over to another
 machine."""
-SECTIONS = {section.__name__: section for section in (features, fit, trials, run, serving, decision, streams)}
+SECTIONS = {section.__name__: section for section in (features, fit, trials, run, serving, decision, streams, database)}
 
 
 def table(section: Callable[[Path], Iterator[Result]]) -> str:

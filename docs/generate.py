@@ -22,7 +22,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from experiments.commands.compose import CONF
+from experiments.commands.compose import CONF, open_session
 from experiments.models.base import Model
 from experiments.models.registry import CANDIDATES
 from experiments.tasks import TASKS
@@ -277,7 +277,7 @@ def configuration() -> str:
     ]
     for group, _, _ in groups:
         parts += [f"## {group}", *(written[group]() if group in written else options(group))]
-    return page([*parts, "## hypotheses", *hypotheses()])
+    return page([*parts, "## hypotheses", *hypotheses(), "## lists", *lists()])
 
 
 def options(group: str) -> Iterator[str]:
@@ -295,12 +295,17 @@ def options(group: str) -> Iterator[str]:
 def feature_sets() -> Iterator[str]:
     yield (
         "`features=` picks a set. `features.names` are its features, `features.variables` those that a segmentation "
-        "clusters. [data-dictionary.md](data-dictionary.md) lists every feature."
+        "clusters; `features.add` and `features.drop` change a set. [data-dictionary.md](data-dictionary.md) lists all "
+        "features."
     )
     yield table(
         ("set", "features", "meaning"),
         (
-            [code(path.stem), str(len(yaml.safe_load(path.read_text())["names"])), header(path.read_text())]
+            [
+                code(path.stem),
+                str(len(open_session(overrides=[f"features={path.stem}"]).config.features.names)),
+                header(path.read_text()),
+            ]
             for path in files("features")
         ),
     )
@@ -308,7 +313,11 @@ def feature_sets() -> Iterator[str]:
 
 def models() -> Iterator[str]:
     """Write each candidate with its parameters."""
-    yield "`experiments train model=…` fits one candidate, and `model.params.<parameter>=…` sets a parameter."
+    yield (
+        "`experiments train model=…` fits one candidate, and `model.params.<parameter>=…` sets a parameter. Of "
+        "`model=estimator`, `model.path=…`, `model.scaling=…`, `model.log_target=…` and `model.trusted=…` are set so, "
+        "and `model.params.<parameter>=…` sets a parameter of its class."
+    )
     for path in files("model"):
         content = yaml.safe_load(path.read_text())
         candidate = CANDIDATES[content["name"]]
@@ -391,6 +400,18 @@ def hypotheses() -> Iterator[str]:
         (
             [code(path.stem), header(path.read_text()), yaml.safe_load(path.read_text())["statement"]["en"]]
             for path in files("hypotheses")
+        ),
+    )
+
+
+def lists() -> Iterator[str]:
+    yield "Each file is one list of customers to contact. [lists.md](lists.md) shows how to add one."
+    yield table(
+        ("file", "meaning", "title", "action"),
+        (
+            [code(path.stem), header(path.read_text()), content["title"], content["action"]]
+            for path in files("lists")
+            for content in [yaml.safe_load(path.read_text())]
         ),
     )
 

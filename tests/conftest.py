@@ -6,15 +6,16 @@ import fcntl
 import gc
 import io
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
-from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -34,9 +35,32 @@ gc.set_threshold(20_000)  # as the commands do
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell starts the tests in the background
 
 # No worker ends with one of them alone.
-LONGEST_FIRST = ("test_readme.py", "test_spark.py", "test_fleet.py", "test_commands.py", "test_audit.py")
+LONGEST_FIRST = (
+    "test_readme.py",
+    "test_spark.py",
+    "test_fleet.py",
+    "test_guess.py",
+    "test_own_files.py",
+    "test_bad_input_matrix.py",
+    "test_commands.py",
+    "test_audit.py",
+    "test_new_task.py",
+)
+
+IN_MEMORY = Path("/dev/shm")
+ROOM_IN_MEMORY = 4 * 2**30  # bytes; the longest run of tests takes a fourth of that
 
 
+def pytest_configure() -> None:
+    """Put temporary folders in memory where there is room: databases wait for the disk at every write."""
+    if "TMPDIR" in os.environ or not os.access(IN_MEMORY, os.W_OK):
+        return
+    runs_programs = not os.statvfs(IN_MEMORY).f_flag & os.ST_NOEXEC
+    if runs_programs and shutil.disk_usage(IN_MEMORY).free > ROOM_IN_MEMORY:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(IN_MEMORY)
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files with the longest tests first; keep a file's quick tests, which share fixtures, in one process."""
     ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
@@ -123,6 +147,15 @@ def made_once(shared_folder: Path) -> Callable[[str, Callable[[Path], str]], tup
 
 
 @pytest.fixture(scope="session")
+def new_store(made_once: Callable[[str, Callable[[Path], str]], tuple[Path, str]]) -> Path:
+    """MLflow's database as the first command makes it, which takes seconds. To be copied."""
+    from experiments.tracking.store import connect
+
+    folder, _ = made_once("store", lambda folder: str(connect(f"sqlite:///{folder}/mlflow.db")))
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
 def finished_run(made_once: Callable[[str, Callable[[Path], str]], tuple[Path, str]]) -> tuple[Path, str]:
     """A folder after `experiments run`, and what that printed. Not to be changed: see `workspace`."""
     from experiments.commands import main
@@ -148,30 +181,57 @@ def workspace(finished_run: tuple[Path, str], tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def configurations() -> dict[str, object]:
-    """Configurations by the text of their file."""
+def configurations() -> dict[object, bytes]:
+    """Configurations, pickled, by what they were made from."""
     return {}
 
 
 @pytest.fixture
-def quick_composition(configurations: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parse each configuration file once for all commands of this process; `-m` for sweeps is not looked for."""
-    from hydra._internal.hydra import Hydra
+def quick_composition(configurations: dict[object, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parse each configuration file and merge the files of each choice of groups once for all commands of this process.
+
+    What commands and tests change is theirs alone: each gets the configuration from its pickle.
+    """
+    from hydra._internal import defaults_list
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from omegaconf import OmegaConf
 
-    load = OmegaConf.load
+    from experiments.commands import compose
+
+    def once(key: object, make: Callable[[], Any]) -> Any:
+        if key not in configurations:
+            configurations[key] = pickle.dumps(make())
+        return pickle.loads(configurations[key])
+
+    load, merge = OmegaConf.load, ConfigLoaderImpl._compose_config_from_defaults_list
+    valid_config, choices = compose.valid_config, defaults_list._create_interpolation_map
 
     def load_once(file: object) -> object:
         if not isinstance(file, io.TextIOBase):
             return load(file)
         text = file.read()
-        if text not in configurations:
-            file.seek(0)
-            configurations[text] = load(file)
-        return deepcopy(configurations[text])
+        file.seek(0)
+        return once(text, lambda: load(file))
+
+    def merge_once(loader: ConfigLoaderImpl, defaults: Sequence[Any], repo: Any) -> object:
+        files = [(each, repo.load_config(each.config_path)) for each in defaults]
+        key = pickle.dumps([(each.config_path, each.package, file.header, file.config) for each, file in files])
+        return once(key, lambda: merge(loader, defaults, repo))
+
+    def valid_once(arguments: Sequence[str]) -> object:
+        """A message about an unknown key lists the keys that exist, for these choices of groups."""
+        groups = [each for each in arguments if (compose.CONF / each.partition("=")[0]).is_dir()]
+        return once(("keys", *groups), lambda: valid_config(arguments))
+
+    def choices_if_asked(overrides: Any, defaults: Sequence[Any], self_added: bool) -> object:
+        """Hydra gathers the choices of groups for each file, whether or not a file names one by `${...}`."""
+        asked = any(each.is_interpolation() for each in defaults)
+        return choices(overrides, defaults, self_added) if asked else None
 
     monkeypatch.setattr(OmegaConf, "load", load_once)
-    monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)  # composes everything to learn whether it is a sweep
+    monkeypatch.setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", merge_once)
+    monkeypatch.setattr(compose, "valid_config", valid_once)
+    monkeypatch.setattr(defaults_list, "_create_interpolation_map", choices_if_asked)
 
 
 @pytest.fixture

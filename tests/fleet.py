@@ -7,6 +7,7 @@ know of the others what processes on other machines know: what the two servers s
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -14,18 +15,22 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import optuna
 import psycopg
 from mlflow import MlflowClient
+from sqlalchemy import NullPool
 
 from experiments.addresses import with_driver
 from experiments.tuning.study import is_finished
@@ -34,24 +39,109 @@ from workplace import BIN, ROOT, environment
 WAIT_SECONDS = 90
 
 
+class Server:
+    """A server that can be killed and started again at its address, and whose network can be cut.
+
+    Parameters
+    ----------
+    name : str
+    start : callable
+        Starts the process, in a process group of its own.
+    ask : callable
+        Asks it something that it answers once it is up.
+    refused : type
+        Exception of `ask` until then.
+    """
+
+    def __init__(
+        self, name: str, start: Callable[[], subprocess.Popen[bytes]], ask: Callable[[], Any], refused: type[Exception]
+    ) -> None:
+        self.name, self._start, self._ask, self._refused = name, start, ask, refused
+        self.start()
+
+    def start(self) -> None:
+        self.process = self._start()
+        _wait_for(self.name, self.process, self._ask, self._refused)
+
+    def kill(self, sent: signal.Signals = signal.SIGKILL) -> None:
+        """End it, with its own processes."""
+        os.killpg(self.process.pid, sent)
+        self.process.wait()
+
+
+class Link:
+    """A port of this machine that leads to another one, and can be cut: nothing passes then, and nothing is refused."""
+
+    def __init__(self, port: int) -> None:
+        self._target, self._passes = port, threading.Event()
+        self._passes.set()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        self._passes.clear()
+
+    def restore(self) -> None:
+        self._passes.set()
+
+    def _accept(self) -> None:
+        while True:
+            near, _ = self._listening.accept()
+            try:
+                far = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:  # the server is down
+                near.close()
+                continue
+            for source, target in ((near, far), (far, near)):
+                threading.Thread(target=self._forward, args=(source, target), daemon=True).start()
+
+    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                self._passes.wait()
+                target.sendall(data)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
 @dataclass(frozen=True)
 class Servers:
-    """Addresses of what a fleet shares."""
+    """Addresses of what a fleet shares, and the servers behind them."""
 
     storage: str
     tracking: str
     password: str
+    postgresql: Server
+    mlflow: Server
 
     @property
     def overrides(self) -> list[str]:
         return [f"tuning.storage={self.storage}", f"tracking.uri={self.tracking}"]
+
+    def by(self, links: Sequence[Link]) -> list[str]:
+        """Return the overrides of a machine that reaches the storage and the MLflow server by these links."""
+        addresses = zip((self.storage, self.tracking), links, strict=True)
+        storage, tracking = (re.sub(r":\d+(?=/|$)", f":{link.port}", address) for address, link in addresses)
+        return [f"tuning.storage={storage}", f"tracking.uri={tracking}"]
+
+    @property
+    def links(self) -> list[Link]:
+        """Return new links to the storage and to the MLflow server."""
+        return [Link(urlsplit(address).port or 0) for address in (self.storage, self.tracking)]
 
     @property
     def client(self) -> MlflowClient:
         return MlflowClient(self.tracking)
 
     def study(self, name: str) -> optuna.Study:
-        return optuna.load_study(study_name=name, storage=with_driver(self.storage))
+        return optuna.load_study(study_name=name, storage=self._studies)
+
+    @cached_property
+    def _studies(self) -> optuna.storages.RDBStorage:
+        # made once and without a pool: whoever waits for a study asks again and again, and the server has 100 places
+        return optuna.storages.RDBStorage(with_driver(self.storage), engine_kwargs={"poolclass": NullPool})
 
 
 @dataclass(frozen=True)
@@ -62,8 +152,8 @@ class Machine:
     folder: Path
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command in a process group of its own; its words go to `log.txt`."""
+    def start(self, *arguments: str, held: Path | None = None) -> subprocess.Popen[str]:
+        """Start a command in a process group of its own, its words in `log.txt`; trials last while `held` is there."""
         (self.folder / "tmp").mkdir(exist_ok=True)
         with (self.folder / "log.txt").open("a") as log:
             process = subprocess.Popen(
@@ -73,6 +163,7 @@ class Machine:
                     MACHINE=self.name,
                     PYTHONPATH=str(ROOT / "tests" / "elsewhere"),
                     TMPDIR=str(self.folder / "tmp"),
+                    **({"HELD": str(held)} if held else {}),
                     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
                 ),
                 stdout=log,
@@ -105,17 +196,26 @@ def machines(base: Path, names: str, cache: Path) -> Iterator[list[Machine]]:
 @contextmanager
 def servers() -> Iterator[Servers]:
     """PostgreSQL and, on it, an MLflow server, both on loopback and empty."""
-    with tempfile.TemporaryDirectory() as folder, postgresql(Path(folder) / "postgresql") as (address, password):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _postgresql_server(Path(folder) / "postgresql") as (address, password, database),
+    ):
         with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
             connection.execute("CREATE DATABASE studies")
             connection.execute("CREATE DATABASE mlflow")
-        with _mlflow_server(f"{address}/mlflow", Path(folder)) as tracking:
-            yield Servers(f"{address}/studies", tracking, password)
+        with _mlflow_server(f"{address}/mlflow", Path(folder)) as (tracking, mlflow):
+            yield Servers(f"{address}/studies", tracking, password, database, mlflow)
 
 
 @contextmanager
 def postgresql(folder: Path) -> Iterator[tuple[str, str]]:
     """PostgreSQL on loopback, empty: its address without a database, and the password in it."""
+    with _postgresql_server(folder) as (address, password, _):
+        yield address, password
+
+
+@contextmanager
+def _postgresql_server(folder: Path) -> Iterator[tuple[str, str, Server]]:
     binaries, password, port = postgresql_binaries(), secrets.token_hex(8), _free_port()
     folder.mkdir()
     as_itself: dict[str, Any] = {}
@@ -135,22 +235,26 @@ def postgresql(folder: Path) -> Iterator[tuple[str, str]]:
         cwd=folder,
         **as_itself,
     )
-    process = subprocess.Popen(
-        [
-            *(str(binaries / "postgres"), "-D", str(folder / "data"), "-k", str(folder), "-p", str(port)),
-            *("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"),  # nothing here outlives the process
-        ],
-        stderr=subprocess.DEVNULL,
-        cwd=folder,
-        **as_itself,
-    )
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [
+                *(str(binaries / "postgres"), "-D", str(folder / "data"), "-k", str(folder), "-p", str(port)),
+                *("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"),  # nothing here outlives the machine
+            ],
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            start_new_session=True,
+            **as_itself,
+        )
+
     address = f"postgresql://fleet:{password}@127.0.0.1:{port}"
+    server = Server("PostgreSQL", start, lambda: psycopg.connect(f"{address}/postgres").close(), psycopg.Error)
     try:
-        _wait_for("PostgreSQL", process, lambda: psycopg.connect(f"{address}/postgres").close(), psycopg.Error)
-        yield address, password
+        yield address, password, server
     finally:
-        process.send_signal(signal.SIGINT)  # without waiting for its clients
-        process.wait()
+        server.process.send_signal(signal.SIGINT)  # without waiting for its clients
+        server.process.wait()
 
 
 def postgresql_binaries() -> Path:
@@ -163,26 +267,28 @@ def postgresql_binaries() -> Path:
 
 
 @contextmanager
-def _mlflow_server(database: str, folder: Path) -> Iterator[str]:
+def _mlflow_server(database: str, folder: Path) -> Iterator[tuple[str, Server]]:
     port = _free_port()
-    process = subprocess.Popen(
-        [
-            *(str(BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-            *("--backend-store-uri", database, "--artifacts-destination", str(folder / "artifacts")),
-        ],
-        cwd=folder,
-        env=environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),  # seven processes that nothing here asks for
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / "mlflow.log").open("w"),
-        start_new_session=True,
-    )
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [
+                *(str(BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+                *("--backend-store-uri", database, "--artifacts-destination", str(folder / "artifacts")),
+            ],
+            cwd=folder,
+            env=environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),  # seven processes that nothing here asks for
+            stdout=subprocess.DEVNULL,
+            stderr=(folder / "mlflow.log").open("a"),
+            start_new_session=True,
+        )
+
     address = f"http://127.0.0.1:{port}"
+    server = Server("mlflow server", start, lambda: urllib.request.urlopen(f"{address}/health").close(), OSError)
     try:
-        _wait_for("mlflow server", process, lambda: urllib.request.urlopen(f"{address}/health").close(), OSError)
-        yield address
+        yield address, server
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # with its web server's own processes
-        process.wait()
+        server.kill()
 
 
 def _free_port() -> int:

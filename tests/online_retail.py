@@ -1,5 +1,7 @@
 """A small shop in the layout of UCI's Online Retail, and the mapping that reads it."""
 
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -9,9 +11,14 @@ CONF = Path(__file__).parents[1] / "conf" / "data"
 
 def data_config(name, **changes):
     """The plain dictionary that Hydra makes of conf/data/<name>.yaml, with changes."""
-    config = yaml.safe_load((CONF / f"{name}.yaml").read_text(encoding="utf-8"))
+    config = deepcopy(_parsed(name))
     config.pop("defaults", None)
     return config | changes
+
+
+@cache
+def _parsed(name):
+    return yaml.safe_load((CONF / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"

@@ -24,6 +24,7 @@ from typing import NoReturn
 
 import experiments
 import features
+import kills
 from experiments.commands import main
 
 CLIENT = """#!{python} -IS
@@ -91,6 +92,8 @@ def serve(listening: socket.socket) -> NoReturn:
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
+        if kills.KILL_AT in environment:
+            kills.arm()
         code = main.run(sys.argv[1:])
         atexit._run_exitfuncs()
         sys.stdout.flush()

@@ -22,6 +22,7 @@ for room, below in {
     "gate": ("tasks", "tracking", "reports", "models", "evaluation"),
     "description": ("reports", "models", "evaluation"),
     "case_study": ("reports", "models", "evaluation"),
+    "campaigns": ("reports",),
 }.items():
     BELOW[f"experiments.{room}"] = {
         "features",
@@ -39,7 +40,6 @@ ROOM_OF_LIBRARY = {
     "omegaconf": "experiments.commands",
     "ibis": "features",
     "duckdb": "features",
-    "pandera": "features",
 }
 
 

@@ -189,7 +189,7 @@ for command, *more in (
     ["tune"],
     ["promote"],
     ["score", "output=scores/customer_360.parquet"],
-    ["report", "output=report.html", "report.customers=null", "report.sections=[category_return]"],
+    ["report", "output=report.html", "report.sections=[category_return]"],
 ):
     print(f"== {command}", flush=True)
     codes[command] = run([command, *shop, *more])
@@ -216,7 +216,7 @@ def done(made_once: Callable[[str, Callable[[Path], str]], tuple[Path, str]]) ->
 
 def go_through_every_command(folder: Path) -> str:
     for part in ("src", "conf"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("*.egg-info"))
     (folder / "src" / "experiments" / "tasks" / "category_return.py").write_text(TASK)
     (folder / "conf" / "task" / "category_return.yaml").write_text(CONFIG)
     work = folder / "work"

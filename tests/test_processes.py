@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 from joblib import cpu_count
 
 from experiments import processes
 from experiments.addresses import exclusive
-from experiments.processes import SHARED, THREADS, sharing_cores, to_the_end
+from experiments.processes import SHARED, THREADS, USAGE_ERROR, exit_code, sharing_cores, to_the_end
 from experiments.workflow.run import n_processes
 from features.errors import InputError
 
@@ -85,6 +87,16 @@ def test_an_interrupt_takes_effect_at_the_end_and_a_second_one_at_once() -> None
         work(2)
     assert done == [0, 1]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("limit", ["ENOSPC", "EDQUOT", "EFBIG"])
+def test_where_a_file_may_not_grow_the_command_says_which(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def write() -> NoReturn:
+        number = getattr(errno, limit)
+        raise OSError(number, os.strerror(number), "optuna.journal")
+
+    assert exit_code(write) == USAGE_ERROR
+    assert "optuna.journal" in capsys.readouterr().err
 
 
 def test_the_lock_of_a_server_lies_where_nobody_else_can_put_a_link(

@@ -26,6 +26,7 @@ from workplace import BIN, ROOT, copy_work, environment
 
 README, GUIDES = ROOT / "README.md", sorted((ROOT / "docs").glob("*.md"))
 PAGES = [README, *GUIDES]
+SHOP = "complete_journey"
 SERVERS = ("experiments ui", "mlflow models serve")  # tests/experiments/test_serving.py runs these
 
 
@@ -148,10 +149,11 @@ def test_commands_of_readme_and_of_guides_that_continue_it_work_in_their_order(t
     if "MAIN_JOB" in os.environ:
         copy_work(Path(os.environ["MAIN_JOB"]), tmp_path)
     printed = run_commands([README, *guides], tmp_path)
-    for name in ("features.parquet", "customer_360.parquet", "autumn.csv"):
-        assert (tmp_path / "outputs" / name).stat().st_size > 10_000
-    assert "my_shop-clv version 1" in printed
-    table = pd.read_parquet(tmp_path / "outputs" / "customer_360.parquet")
+    outputs = tmp_path / "outputs"
+    for path in (outputs / "features.parquet", outputs / SHOP / "customer_360.parquet", outputs / "autumn.csv"):
+        assert path.stat().st_size > 10_000
+    assert "my_shop/customer_360.parquet, by my_shop-clv version" in printed
+    table = pd.read_parquet(outputs / SHOP / "customer_360.parquet")
     assert len(table) == 2469
     assert table[["clv", "segment", "p_alive"]].notna().all(axis=None)
 

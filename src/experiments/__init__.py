@@ -14,11 +14,15 @@ _PLACES = {  # imported when first asked for: a served model imports this packag
         for name, module in {
             "profile": "data",
             "features": "features",
+            "catalogue": "features",
             "audit": "audit",
             "train": "train",
             "tune": "tune",
             "promote": "promote",
+            "show": "show",
+            "overview": "in_use",
             "score": "score",
+            "request": "request",
             "report": "report",
             "run": "run",
         }.items()

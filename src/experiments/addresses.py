@@ -20,9 +20,15 @@ NAMED = rf"(?im)((?:{SECRET})[\w.-]*['\"]?[ \t]*[=:][ \t]*)(?!\$\{{|null[ \t]*$)
 VALUE = r"""(?:(?:'[^'\n]*')+|"[^"\n]*"|(?:[^&\s,}]|,(?=\S))+)"""
 
 
+HEADER = r"(?i)(\bauthorization['\"]?[ \t]*[:=][ \t]*['\"]?)(?:\w+[ \t]+)?[^\s'\",;]+"
+BEARER = r"(?i)(\bbearer[ \t]+)['\"]?[^\s'\",;]{8,}"  # shorter ones are words of a sentence
+
+
 def masked(text: str) -> str:
     """Return a text with `***` for values named as secrets, and for passwords and parameters of addresses."""
-    return re.sub(NAMED + VALUE, r"\1***", masked_address(text))
+    for secret in (NAMED + VALUE, HEADER, BEARER):
+        text = re.sub(secret, r"\1***", masked_address(text))
+    return text
 
 
 def masked_lines(text: str) -> str:
@@ -43,6 +49,20 @@ def without_secrets(value: object, name: str = "") -> object:
     if not isinstance(value, str):
         return value
     return masked_address(value, ends=r"\n") if re.match(r"[a-z][\w+.-]*://", value) else masked(value)
+
+
+def has_secret(key: str, value: str) -> bool:
+    """Check whether an override holds a secret itself: under a secret's name, or as the password of an address.
+
+    >>> has_secret("data.password", "a"), has_secret("data.password", "${oc.env:P}"), has_secret("p.n_tokens", "5")
+    (True, False, False)
+    >>> has_secret("data.url", "postgresql://u:a@h/d"), has_secret("data.url", "postgresql://u:${oc.env:P}@h/d")
+    (True, False)
+    """
+    plain = re.sub(r"\$\{[^}]*\}", "", value.strip("'\""))
+    if is_secret(key.rpartition(".")[2]):
+        return plain not in ("", "null") and not re.fullmatch(r"[\d.]+|true|false", plain)
+    return bool(re.search(r"://[^:/@\s]*:[^@\s]+@|https?://[^:/@\s]+@|[?&](sig|token|password)=[^&\s]", plain))
 
 
 def with_driver(address: str) -> str:

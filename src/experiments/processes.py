@@ -11,12 +11,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from features.errors import InputError
+from features.progress import beside_bars
 
 USAGE_ERROR, INTERRUPTED = 2, 130
-# No space, no permission, a missing folder, a file in place of a folder: the user can fix these.
-FIXABLE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EDQUOT}
+# No space, no permission, a limit of size, a missing folder, a file in place of a folder: the user can fix these.
+FIXABLE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR),
+}
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")  # the last is joblib's
 OBJECTS_BETWEEN_COLLECTIONS = 20_000
 SHARED = "EXPERIMENTS_SHARED_CORES"  # names the variables that hold a share, not a value of the user
@@ -61,9 +65,15 @@ def collect_rarely() -> None:
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
 
 
+class _BesideBars(logging.StreamHandler[TextIO]):
+    def emit(self, record: logging.LogRecord) -> None:
+        with beside_bars():
+            super().emit(record)
+
+
 def log_to_stderr() -> None:
     """Send the project's own logs to standard error, without those of its libraries."""
-    handler = logging.StreamHandler()
+    handler = _BesideBars()
     handler.setFormatter(logging.Formatter("%(message)s"))
     for name in ("experiments", "features"):
         logger = logging.getLogger(name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from features.checksums import unseal
 from features.snapshot import FEATURES, OUTCOMES
 from features.sources.staged import DAMAGED, MANIFEST
-from features.writing import PARTIAL_SUFFIX, is_abandoned, remove
+from features.writing import PARTIAL_SUFFIX, is_abandoned, partial_of, remove
 
 OLDER = "staged from older data, settings or code"
 UNKNOWN = "computed from data that are not staged any more"
@@ -41,7 +41,9 @@ class Leftover:
             manifest = self.path / MANIFEST
             if manifest.exists() and is_used(manifest):
                 return False
-            remove(self.path)
+            partial = partial_of(self.path)  # where this process is killed, what is left is found again
+            self.path.rename(partial)
+            remove(partial)
         return not self.path.exists()
 
 

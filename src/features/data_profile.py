@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-import ibis
-
 from features.engines import Engine
 from features.sanity import Facts, Finding, run_checks
 from features.sources.joins import Join
@@ -121,23 +119,8 @@ def profile(staged: Staged, tables: Tables, engine: Engine, config: Mapping[str,
     config : mapping
         One of conf/data/, as a plain dictionary: the one that was staged.
     """
-    lines = tables.transactions
-    per_customer = lines.group_by("customer_id").aggregate(
-        first_day=lines.timestamp.min().date(),
-        days=lines.timestamp.date().nunique(),
-        orders=lines.order_id.nunique(),  # an order is of one customer, so that these add up
-        amount=lines.amount.sum(),
-    )
-    settled = ibis.literal(staged.start + timedelta(days=staged.burn_in_days))
-    figures = engine.frame(
-        per_customer.aggregate(
-            customers=per_customer.count(),
-            repeat_customers=(per_customer.days > 1).sum(),
-            left_truncated_customers=(per_customer.first_day < settled).sum(),
-            orders=per_customer.orders.sum(),
-            amount=per_customer.amount.sum().cast("float64"),
-        )
-    ).iloc[0]
+    facts = Facts(staged, tables, engine, config)
+    figures = facts.totals
     return Profile(
         shop=staged.shop,
         currency=staged.currency,
@@ -158,7 +141,7 @@ def profile(staged: Staged, tables: Tables, engine: Engine, config: Mapping[str,
         drops=staged.drops,
         notes=staged.notes,
         joins=staged.joins,
-        findings=run_checks(Facts(staged, tables, engine, config)),
+        findings=run_checks(facts),
     )
 
 

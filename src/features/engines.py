@@ -22,9 +22,9 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.dataset as ds
-from tqdm import tqdm
 
 from features.errors import InputError, check_type, did_you_mean, first_line
+from features.progress import Progress
 from features.writing import replacing
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ class Engine(Protocol):
 
     def frame(self, expression: ir.Table) -> pd.DataFrame:
         """Run an expression and gather its rows."""
+
+    def keep(self, expression: ir.Table) -> ir.Table:
+        """Run an expression once, for several that read it; its rows are kept as long as the table is in use."""
 
     def write(self, expression: ir.Table, path: Path) -> None:
         """Run an expression and write its rows as Parquet, a file or a folder of them, whole or not at all.
@@ -98,7 +101,7 @@ class DuckDB:
     name = "duckdb"
 
     def __init__(self, threads: int, memory_limit: str, temp_directory: str) -> None:
-        own, lock = own_folder(Path(temp_directory))
+        own, lock = own_folder(Path(temp_directory).absolute())  # it is written to later, perhaps from another folder
         weakref.finalize(self, _leave, lock)
         self.connection: Backend = ibis.duckdb.connect(
             threads=threads, memory_limit=memory_limit, temp_directory=str(own)
@@ -112,6 +115,10 @@ class DuckDB:
     def frame(self, expression: ir.Table) -> pd.DataFrame:
         with self.enough_memory():
             return self.connection.to_pandas(expression)
+
+    def keep(self, expression: ir.Table) -> ir.Table:
+        with self.enough_memory():
+            return expression.cache()
 
     def write(self, expression: ir.Table, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,10 +154,11 @@ class DuckDB:
         def watch() -> None:
             if ended.wait(SHOWN_AFTER_SECONDS):
                 return
-            with tqdm(total=100, desc=what, leave=False, bar_format=BAR) as bar:
+            highest = 0
+            with Progress(what, 100, "percent", leave=False, bar_format=BAR) as progress:
                 while not ended.wait(0.5):
-                    bar.n = max(self.connection.con.query_progress(), bar.n)
-                    bar.refresh()
+                    highest = max(int(self.connection.con.query_progress()), highest)
+                    progress.to(highest)
 
         watcher = Thread(target=watch, daemon=True)
         watcher.start()
@@ -222,6 +230,9 @@ class Spark:
 
     def frame(self, expression: ir.Table) -> pd.DataFrame:
         return self.connection.to_pandas(expression)
+
+    def keep(self, expression: ir.Table) -> ir.Table:
+        return expression.cache()
 
     def write(self, expression: ir.Table, path: Path) -> None:
         from pyspark.errors import PySparkException

@@ -55,6 +55,15 @@ class InputError(ValueError):
         super().__init__("\n".join([problem, *(f"  {label + ':':<9} {text}" for label, text in parts if text)]))
 
     @property
+    def cause(self) -> str:
+        """Return the problem and what was found, in one line.
+
+        >>> InputError("there is no tier", where="tiers", found="none").cause
+        'there is no tier (none)'
+        """
+        return f"{self.problem} ({self.found})" if self.found else self.problem
+
+    @property
     def sentence(self) -> str:
         """Return the error in one line of text: problem, details in brackets, what to do next.
 

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 import ibis
 import ibis.expr.types as ir
 
-from features.errors import InputError, did_you_mean
+from features import assortment
 from features.families import purchases
-from features.tables import MONEY, QUANTITY, SPECS, Tables
+from features.tables import MONEY, QUANTITY, Tables
 
 USED, NOT_USED = "Used", "Not used"
-LEVELS = tuple(SPECS["products"].columns)
 COUNTS = ("orders", "lines")
 SUMMED = {"spend": MONEY, "units": QUANTITY, "counted_spend": MONEY}
 
@@ -39,7 +38,7 @@ def by_value(window: Tables, groups: ir.Table, level: str = "category") -> ir.Ta
     window : Tables
     groups : ibis table
     level : str
-        Column of the products, such as "department", "category" or "product_id". Lines of unknown value are left out.
+        Column of the products, such as "department" or "category", or "product". Lines of unknown value are left out.
 
     Returns
     -------
@@ -92,7 +91,7 @@ def baskets(window: Tables, groups: ir.Table, level: str = "category") -> ir.Tab
 
     Parameters and errors are those of `by_value`.
     """
-    lines = _of_groups(window, groups).inner_join(_values(window, level), "product_id")
+    lines = _of_groups(window, groups).inner_join(assortment.values(window, level), "product_id")
     return lines.select("group", "customer_id", "value", day=lines.timestamp.date()).distinct()
 
 
@@ -149,7 +148,7 @@ def _days(window: Tables, groups: ir.Table) -> ir.Table:
 
 
 def _bought(window: Tables, groups: ir.Table, level: str) -> ir.Table:
-    lines = _of_groups(window, groups).inner_join(_values(window, level), "product_id")
+    lines = _of_groups(window, groups).inner_join(assortment.values(window, level), "product_id")
     return _exact(
         lines.group_by("group", "customer_id", "value").agg(
             orders=lines.order_id.nunique(),
@@ -158,20 +157,6 @@ def _bought(window: Tables, groups: ir.Table, level: str) -> ir.Table:
             counted_spend=lines.amount.sum(where=lines.quantity > 0),
         )
     )
-
-
-def _values(window: Tables, level: str) -> ir.Table:
-    if window.products is None:
-        raise InputError(
-            f"nothing is known of the {level} of products",
-            expected="the table products",
-            found=f"the tables {', '.join(window)}",
-            hint="add the table to the source",
-        )
-    if level not in LEVELS:
-        raise InputError(f"products have no level {level!r}", where="level", hint=did_you_mean(level, LEVELS))
-    known = window.products.filter(window.products[level].notnull())
-    return known.select("product_id", value=known[level])
 
 
 def _added_up(customers: ir.Table, key: str) -> ir.Table:

@@ -24,17 +24,19 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from features.engines import Engine
 from features.errors import listing
 from features.families import FAMILIES, PARAMETRISED, Family, feature_families, resolve
 from features.grains import CUSTOMER, GRAINS, Grain
+from features.progress import steps
 from features.snapshot import expand, feature_rows
 from features.tables import NET, SPECS, Tables, blank_tables
 from features.tampering import TAMPERINGS, Tampered, Tamperer
 
 DURATIONS_DAYS = {"_days": 1.0, "_months": 365.25 / 12}
+FEWEST_IDS = 3  # a word, such as m for male, may be an id by chance
+IDS = ("customer_id", "order_id", "product_id")
 _LEAVES = (ops.PhysicalTable, ops.SQLQueryResult, ops.SQLStringView)
 
 
@@ -49,7 +51,7 @@ class Finding:
     subject : str
         Feature, rows, task or fact that was checked.
     finding : str
-        "clean", "leaks", "circular", "descriptive", "contradicted" or "not checked".
+        "clean", "leaks", "differs", "circular", "descriptive", "contradicted" or "not checked".
     figures : str
     checks : int
         Comparisons behind it.
@@ -108,6 +110,31 @@ def _reason(family: Family) -> str | None:
     return reason
 
 
+def ids_named(names: Iterable[str], tables: Tables, engine: Engine) -> Iterator[tuple[str, list[str]]]:
+    """Yield the features whose expressions name customers, orders or products of the shop, with these ids.
+
+    A definition says how to count, for any shop. One that names at least `FEWEST_IDS` ids holds what somebody knew of
+    them, such as their rank over all days. Features that are named by a value, such as `category_share.TEA`, are not
+    meant.
+    """
+    past = blank_tables(date(2000, 1, 1), date(2001, 1, 1), spend=NET).as_of(date(2001, 1, 1))
+    lines = tables.transactions
+    for family, features in resolve([name for name in names if "." not in name]).items():
+        said = {node.value for node in family.build(past).op().find(ops.Literal) if isinstance(node.value, str)}
+        if not said:
+            continue
+        wanted = sorted(said)
+        found = ibis.union(
+            *(
+                lines.filter(lines[key].isin(wanted)).select(named=lines[key]).distinct()
+                for key in IDS
+                if key in lines.columns
+            )
+        )
+        ids = sorted(set(engine.frame(found)["named"]))
+        yield from ((feature, ids) for feature in features if len(ids) >= FEWEST_IDS)
+
+
 @cache
 def _reason_of_rows(grain: Grain) -> str | None:
     reason, _ = _looked_into(f"the grain {grain.name}", grain.rows)
@@ -151,6 +178,8 @@ def all_features(tables: Tables, cutoff: date, engine: Engine, grain: Grain = CU
 
 # What moves
 
+ALL_TABLES = "all tables"
+
 
 @dataclass(frozen=True)
 class Movement:
@@ -162,7 +191,8 @@ class Movement:
         A feature, or the target.
     cutoff : datetime.date
     table, how : str
-        The table that was changed after the cutoff (for a target: outside its window), and the tampering.
+        The table that was changed after the cutoff (for a target: outside its window), and the tampering. `ALL_TABLES`
+        where none of them alone moves the value.
     rows : int
         Rows of the table that were changed.
     moved, customers : int
@@ -213,32 +243,44 @@ def _row_in_words(row: pd.Index) -> str:
 def moving_features(
     tamperer: Tamperer, names: Sequence[str], cutoffs: Sequence[date], grain: Grain = CUSTOMER
 ) -> Iterator[tuple[int, list[Movement]]]:
-    """Change each table in each way after each cutoff, and recompute the features that read it.
+    """Change all tables that are read in each way after each cutoff, and recompute the features.
 
-    One query computes all features of a tampering. A feature whose expression does not name a table cannot move with
-    it, and is not recomputed.
+    One query computes all features of a tampering. Where some move, each table is changed in turn, and those of them
+    that read it are recomputed to name the cause. A feature whose expression does not name a table cannot move with it.
 
     Yields
     ------
     (int, list of Movement)
         For each table, tampering and cutoff: how many features were compared or do not read the table, and those that
-        moved.
+        moved. Then those that move only with several tables, if there are any.
     """
     for cutoff in cutoffs:
         past = tamperer.tables.as_of(cutoff)
         families = resolve(names)
         read = {family: _leaves(family.build(past)) for family in families}
-        before = _frame(feature_rows(past, names, grain), tamperer.engine, grain)
+        expression = feature_rows(past, names, grain)
+        before = _frame(expression, tamperer.engine, grain)
+        leaves = set().union(*read.values())
+        tables = [table for table in tamperer.names if tamperer.tables[table].op() in leaves]
+        together = {
+            how: _movements(tamperer, expression, before, cutoff, tables, how, grain) if tables else []
+            for how in TAMPERINGS
+        }
+        explained = set()
         for table in tamperer.names:
             leaf = tamperer.tables[table].op()
-            readers = [name for family, chosen in families.items() if leaf in read[family] for name in chosen]
-            readers = [name for name in names if name in readers]
+            readers = {name for family, chosen in families.items() if leaf in read[family] for name in chosen}
             for how in TAMPERINGS:
                 found = []
-                if readers:
-                    expression = feature_rows(past, readers, grain)
-                    found = _movements(tamperer, expression, before[readers], cutoff, table, how, grain)
+                suspects = [movement.what for movement in together[how] if movement.what in readers]
+                if suspects:
+                    alone = feature_rows(past, suspects, grain)
+                    found = _movements(tamperer, alone, before[suspects], cutoff, [table], how, grain)
+                    explained |= {(how, movement.what) for movement in found}
                 yield len(names), found
+        several = [m for how, found in together.items() for m in found if (how, m.what) not in explained]
+        if several:
+            yield 0, several
 
 
 def moving_rows(tamperer: Tamperer, cutoffs: Sequence[date], grain: Grain) -> Iterator[list[Movement]]:
@@ -258,16 +300,23 @@ def moving_rows(tamperer: Tamperer, cutoffs: Sequence[date], grain: Grain) -> It
         for table in tamperer.names:
             if tamperer.tables[table].op() in read:
                 for how in TAMPERINGS:
-                    yield _movements(tamperer, expression, before, cutoff, table, how, grain)
+                    yield _movements(tamperer, expression, before, cutoff, [table], how, grain)
 
 
 def _movements(
-    tamperer: Tamperer, expression: ir.Table, before: pd.DataFrame, cutoff: date, table: str, how: str, grain: Grain
+    tamperer: Tamperer,
+    expression: ir.Table,
+    before: pd.DataFrame,
+    cutoff: date,
+    tables: Sequence[str],
+    how: str,
+    grain: Grain,
 ) -> list[Movement]:
-    engine, rows = tamperer.change([table], how, (cutoff, None))
+    engine, rows = tamperer.change(tables, how, (cutoff, None))
     after = _frame(expression, engine, grain)
+    changed = tables[0] if len(tables) == 1 else ALL_TABLES
     return [
-        Movement(what, cutoff, table, how, rows, moved, len(before), example)
+        Movement(what, cutoff, changed, how, rows, moved, len(before), example)
         for what, moved, example in differences(before, after)
     ]
 
@@ -332,11 +381,15 @@ def _audit_features(
         honest = len(names) - len(reasons)
         yield Finding("read from", f"{honest} features{of_grain}", "clean", f"made of as_of alone{also}", honest)
 
+    named = dict(ids_named(names, tamperer.tables, tamperer.engine))
+    for name, ids in named.items():
+        figures = f"its expression names {listing(ids)}: what happened to them may be written into it"
+        yield Finding("read from", f"feature {name}", "leaks", figures, len(ids), fails=True)
     moved: dict[str, list[Movement]] = {}
     comparisons = 0
-    steps = len(cutoffs) * len(tamperer.names) * len(TAMPERINGS)
+    n_steps = len(cutoffs) * len(tamperer.names) * len(TAMPERINGS)
     found = moving_features(tamperer, names, cutoffs, grain)
-    for compared, movements in tqdm(found, f"features{of_grain}", steps, unit=" tamperings"):
+    for compared, movements in steps(found, f"features{of_grain}", n_steps, "tamperings"):
         comparisons += compared
         for movement in movements:
             moved.setdefault(movement.what, []).append(movement)

@@ -1,6 +1,6 @@
 """Counts of what customers' lines and orders are made of.
 
-Categories, pairs of categories in one order, price bands, months, days of the week, coupons.
+Categories, pairs of categories in one order, products, price bands, months, days of the week, coupons.
 """
 
 from __future__ import annotations
@@ -11,26 +11,32 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
+from features import assortment
 from features.errors import InputError, did_you_mean
 from features.families import purchases
 from features.tables import Tables
 
+OF_LEVEL = {assortment.CATEGORY: ("category", "pair"), assortment.PRODUCT: ("product",)}  # aspects of goods
 OTHER = ""  # stands for all values of an aspect that are too rare to be shown
 BANDS = ("cheap", "middle", "dear")
 
 
 def category(window: Tables) -> ir.Table:
     """Return lines with their product's category, those of unknown category left out."""
-    lines = window.transactions.inner_join(window["products"], "product_id")
-    return lines.filter(lines.category.notnull()).mutate(value=lines.category)
+    return window.transactions.inner_join(assortment.values(window, assortment.CATEGORY), "product_id")
+
+
+def product(window: Tables) -> ir.Table:
+    """Return lines with the name of their product, or its id where it has no name."""
+    return window.transactions.inner_join(assortment.values(window, assortment.PRODUCT), "product_id")
 
 
 def pair(window: Tables) -> ir.Table:
     """Return pairs of categories in one order, each once an order: "bread + tea"."""
-    held = category(window).select("customer_id", "order_id", "category").distinct()
+    held = category(window).select("customer_id", "order_id", "value").distinct()
     other = held.view()
-    both = held.join(other, [held.order_id == other.order_id, held.category < other.category])
-    return both.select("customer_id", value=held.category + " + " + other.category)
+    both = held.join(other, [held.order_id == other.order_id, held["value"] < other["value"]])
+    return both.select("customer_id", value=held["value"] + " + " + other["value"])
 
 
 def price(window: Tables) -> ir.Table:
@@ -83,6 +89,7 @@ class Aspect:
 ASPECTS: Mapping[str, Aspect] = {
     "category": Aspect(category, of="lines", needs=("products",)),
     "pair": Aspect(pair, of="lines", needs=("products",)),
+    "product": Aspect(product, of="lines"),
     "price": Aspect(price, of="lines"),
     "month": Aspect(month, of="orders"),
     "weekday": Aspect(weekday, of="orders"),

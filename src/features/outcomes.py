@@ -11,13 +11,18 @@ from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
 
-from features.errors import InputError
+from features.errors import InputError, UnsuitableDataError, listing
 from features.families import purchases
 from features.tables import Tables
 
 DAYS_PER_YEAR = 365
 DISCOUNTED_MONEY = "decimal(38, 8)"
+DAILY, WEEKLY, STEP = 7, (10, 14, 21, 28), 14
+QUANTILES = (0.5, 0.1, 0.9)  # levels at which a wait is stated: the median, and the ends of the 80% interval
+SINCE = "days_since_last_purchase"  # a wait of d days after it ends a gap of SINCE + d days
 OF_PURCHASES = ("customer_id", "product_id")
 
 
@@ -120,6 +125,78 @@ def inactive(future: Tables, rows: ir.Table) -> ir.Table:
     """Compute y: 1 where the row's customer buys on no day of the window, else 0, beside the key."""
     bought = purchased(future, rows)
     return bought.mutate(y=1.0 - bought.y)
+
+
+def next_purchase(future: Tables, rows: ir.Table) -> ir.Table:
+    """Count the days to each row's customer's next purchase day, beside the key: days and observed.
+
+    The cutoff's own date is day 1, the first that can hold a purchase: day d is d days after the last included day, so
+    the gap from the last purchase is days_since_last_purchase + days. A customer who does not buy in the window is
+    censored at its end: days is the window's length, and observed is 0.
+
+    Parameters
+    ----------
+    future : Tables
+        The window, `tables.between(cutoff, cutoff + horizon)`.
+    rows : ibis table
+        Keys of the rows as of the cutoff, with a customer_id.
+
+    Returns
+    -------
+    ibis table
+        The key, days (1 to the window's length) and observed (1 or 0).
+    """
+    shared = _shared(rows)
+    days = _purchase_days(future, rows)
+    first = days.group_by(shared).agg(first=days.day.min())
+    wait = first["first"].delta(ibis.literal(future.start), unit="day") + 1
+    joined = rows.left_join(first.select(*shared, wait=wait), shared)
+    return joined.select(
+        *rows.columns,
+        days=joined.wait.fill_null((future.end - future.start).days).cast("float64"),
+        observed=joined.wait.notnull().cast("float64"),
+    )
+
+
+def thresholds_of(horizon_days: int) -> list[int]:
+    """Return the days at which a wait is stated: those of a week, then 10, 14, 21, 28, every 14th, the horizon.
+
+    Examples
+    --------
+    >>> thresholds_of(56)
+    [1, 2, 3, 4, 5, 6, 7, 10, 14, 21, 28, 42, 56]
+    """
+    later = range(WEEKLY[-1] + STEP, horizon_days, STEP)
+    return [day for day in (*range(1, DAILY + 1), *WEEKLY, *later) if day < horizon_days] + [horizon_days]
+
+
+def check_waits(y: pd.DataFrame, horizon_days: int) -> None:
+    """Check that waits are those of `next_purchase`: whole days from 1 to the horizon, and observed or not.
+
+    Parameters
+    ----------
+    y : DataFrame
+        Columns days and observed.
+    horizon_days : int
+
+    Raises
+    ------
+    UnsuitableDataError
+        If days holds anything else, or observed anything but 0 and 1.
+    """
+    days, observed = y["days"].to_numpy(dtype=float), y["observed"].to_numpy(dtype=float)
+    is_wait = (days >= 1) & (days <= horizon_days) & (days == np.floor(days))
+    for name, values, right, expected in (
+        ("days", days, is_wait, f"whole numbers from 1 to {horizon_days}"),
+        ("observed", observed, np.isin(observed, (0.0, 1.0)), "0 or 1"),
+    ):
+        if not right.all():
+            raise UnsuitableDataError(
+                f"y has {name} that are not waits",
+                where=f"y, {name}",
+                expected=expected,
+                found=listing(values[~right]),
+            )
 
 
 def _shared(rows: ir.Table) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from features import snapshot
+from features.assortment import CATEGORY, PRODUCT
 from features.engines import Engine
+from features.errors import InputError, did_you_mean, listing
 from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
 from features.sources import stage
+from features.sources.shop_config import NO_GOODS, no_goods
 from features.sources.staged import Staged
 from features.tables import Tables
 
@@ -35,18 +39,62 @@ class Shop:
         Runs the expressions.
     cache : pathlib.Path
         Folder of frames, under the digest of all that they were computed from.
+    no_goods : tuple of str
+        Categories of products that descriptions leave out, as they are no goods. Features and outcomes keep them.
     """
 
     staged: Staged
     tables: Tables
     engine: Engine
     cache: Path
+    no_goods: tuple[str, ...] = field(default=(), kw_only=True)
 
     @classmethod
     def open(cls, source: Mapping[str, Any], engine: Engine, cache: Path) -> Shop:
         """Stage the source's tables, unless that was done before, and open them."""
         staged = stage(source, cache)
-        return cls(staged=staged, tables=staged.open(engine), engine=engine, cache=cache)
+        left_out = no_goods(source)
+        return cls(staged=staged, tables=staged.open(engine), engine=engine, cache=cache, no_goods=left_out)
+
+    @cached_property
+    def goods(self) -> Tables:
+        """The tables without the products that are no goods.
+
+        Raises
+        ------
+        InputError
+            If products have no such category.
+        """
+        products = self.tables.products
+        if not self.no_goods or products is None:
+            return self.tables
+        known = self.engine.frame(products.select("category").distinct())["category"].dropna()
+        for name in self.no_goods:
+            if name not in set(known):
+                raise InputError(
+                    f"there is no category {name!r}",
+                    where=f"data.{NO_GOODS}",
+                    expected="categories of the table products",
+                    found=listing(sorted(known)),
+                    hint=did_you_mean(name, list(known)),
+                )
+        left_out = products.filter(products.category.isin(self.no_goods)).product_id
+        lines = self.tables.transactions
+        return self.tables.with_tables(  # their lines stay, as orders do, and say no more what they are of
+            products=products.filter(products.product_id.notin(left_out)),
+            transactions=lines.mutate(
+                product_id=ibis.ifelse(lines.product_id.isin(left_out), ibis.null("string"), lines.product_id)
+            ),
+        )
+
+    @cached_property
+    def level(self) -> str:
+        """The level at which goods are described: see `assortment`."""
+        products = self.goods.products
+        if products is None:
+            return PRODUCT
+        known = self.engine.frame(products.aggregate(known=products.category.count()))["known"]
+        return CATEGORY if known.iloc[0] else PRODUCT
 
     def expand(self, names: Sequence[str], cutoff: date) -> list[str]:
         """Replace wildcards among the names by the largest values as of the cutoff: see `snapshot.expand`."""
@@ -88,7 +136,7 @@ class Shop:
         Parameters
         ----------
         expression : callable
-            `(window, groups) -> ibis table`, such as `group_totals.by_day`.
+            `(window, groups) -> ibis table`, such as `group_totals.by_day`; its window has goods only.
         groups : Series
             Group of each customer, indexed by customer_id; customers of no group (NaN) are left out.
         start, end : datetime.date
@@ -109,7 +157,7 @@ class Shop:
             pd.DataFrame({"customer_id": known.index.astype(str), "group": codes}),
             schema=ibis.schema({"customer_id": "string", "group": "int64"}),
         )
-        frame = self.engine.frame(expression(self.tables.between(start, end), table))
+        frame = self.engine.frame(expression(self.goods.between(start, end), table))
         frame["group"] = pd.Categorical.from_codes(frame["group"], dtype=kind)
         return frame
 

@@ -47,6 +47,9 @@ class Tampered:
     def frame(self, expression: ir.Table) -> pd.DataFrame:
         return self._engine.frame(self._over_others(expression))
 
+    def keep(self, expression: ir.Table) -> ir.Table:
+        return self._engine.keep(self._over_others(expression))
+
     def write(self, expression: ir.Table, path: Path) -> None:
         self._engine.write(self._over_others(expression), path)
 

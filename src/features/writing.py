@@ -10,15 +10,16 @@ import hashlib
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
-from features.owners import is_gone, mark
+from features.owners import is_gone, mark, place
 
 PARTIAL_SUFFIX = ".partial"
-PARTIAL = re.compile(rf"\..+\.(?P<host>[0-9a-f]{{6}})-(?P<pid>\d+)-(?P<started>\w+)-[0-9a-f]{{6}}\{PARTIAL_SUFFIX}.*")
+PARTIAL = re.compile(rf"\..+\.(?P<place>[0-9a-f]{{6}})-(?P<pid>\d+)-(?P<started>\w+)-[0-9a-f]{{6}}\{PARTIAL_SUFFIX}.*")
 UNTOUCHED_SECONDS = 24 * 60 * 60  # after which a partial file of another machine is given up
 
 
@@ -59,18 +60,18 @@ def partial_of(path: Path) -> Path:
             with suppress(OSError):  # another process removes it at the same moment
                 remove(left)
     owner = mark()
-    of_process = f"{_short(owner['host'])}-{owner['pid']}-{owner['started']}-{uuid4().hex[:6]}"
+    of_process = f"{_place_of(owner)}-{owner['pid']}-{owner['started']}-{uuid4().hex[:6]}"
     return path.with_name(f".{path.name}.{of_process}{PARTIAL_SUFFIX}")
 
 
 def is_abandoned(partial: Path) -> bool:
     """Check whether the process that wrote a partial file or folder is gone.
 
-    Of another machine that is not known: nothing in it was touched for a day then.
+    Of another machine or container that is not known: nothing in it was touched for a day then.
     """
-    written, here = PARTIAL.fullmatch(partial.name), mark()["host"]
-    if written and written["host"] == _short(here):
-        return is_gone({"host": here, "pid": int(written["pid"]), "started": written["started"]})
+    written, here = PARTIAL.fullmatch(partial.name), mark()
+    if written and written["place"] == _place_of(here):
+        return is_gone({**here, "pid": int(written["pid"]), "started": written["started"]})
     try:
         touched = max(part.lstat().st_mtime for part in (partial, *partial.rglob("*")))
     except FileNotFoundError:  # finished, or removed, by now
@@ -86,5 +87,5 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _short(host: str) -> str:
-    return hashlib.sha256(host.encode()).hexdigest()[:6]
+def _place_of(owner: Mapping[str, Any]) -> str:
+    return hashlib.sha256(place(owner).encode()).hexdigest()[:6]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -187,9 +188,9 @@ def test_the_section_shows_three_columns_where_something_is_reported_and_two_els
             part.figure.canvas.draw()
 
 
-def test_no_model_of_the_case_study_is_registered_or_kept_in_a_run(results, tmp_path, monkeypatch):
+def test_no_model_of_the_case_study_is_registered_or_kept_in_a_run(results, new_store, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    uri = f"sqlite:///{shutil.copy(new_store, tmp_path)}"
     mlflow.set_tracking_uri(uri)
     client = MlflowClient(uri)
     runs = Runs(client, "merchandise_store-segmentation")
@@ -197,7 +198,7 @@ def test_no_model_of_the_case_study_is_registered_or_kept_in_a_run(results, tmp_
         run_id = runs.start(result.part, result.tags)
         runs.log(run_id, params=result.params, metrics=result.metrics)
         runs.log_artifacts(run_id, tables=result.tables)
-        runs.finish(run_id)
+        runs.end(run_id)
         run = client.get_run(run_id)
         assert run.data.tags["promotable"] == "false"
         assert run.data.tags["case_study"] == result.part
@@ -240,6 +241,7 @@ def test_an_unknown_reported_figure_is_refused(results):
     assert "rmse" in str(refused.value)
 
 
+@pytest.mark.slow
 @published
 def test_the_published_figures_are_reproduced_on_the_store(tmp_path):
     shop = opened(data_config("merchandise_store", path=str(DATA)), tmp_path)

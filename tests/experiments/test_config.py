@@ -26,7 +26,7 @@ from workplace import ROOT
 pytestmark = pytest.mark.usefixtures("quick_composition")
 CONF = ROOT / "conf"
 COMPLETED_LATER = {"files", "database", "own"}  # by the user's own file, by the task's own file
-READ_ALL = {"hypotheses"}  # folders of which every file is read and none picked
+READ_ALL = {"hypotheses", "lists"}  # folders of which every file is read and none picked
 OPTIONS = sorted(
     f"{path.parent.relative_to(CONF)}={path.stem}"
     for path in CONF.glob("*/*.yaml")
@@ -60,7 +60,9 @@ def candidates(config: Config) -> Mapping[str, Candidate]:
 def task_of(option: str) -> str:
     """Return the task that a model or search space belongs to; everything else goes with any."""
     group, _, name = option.partition("=")
-    return next((t for t in TASKS if group in ("model", "search") and name in {*parameters(t), t}), "clv")
+    if group not in ("model", "search"):
+        return "clv"
+    return next((t for t in TASKS if name in {*parameters(t), t} or name.startswith(f"{t}_")), "clv")
 
 
 def chosen(option: str) -> Config:

@@ -16,7 +16,7 @@ from experiments.evaluation.validation import Evaluation
 from experiments.gate.clues import Clues, Part, parts_of, rise
 from experiments.gate.decision_page import decision_page, figure, statement
 from experiments.gate.next_steps import advise
-from experiments.gate.rule import Decision, alpha_of_look, correct, decide, holm
+from experiments.gate.rule import Decision, Measured, alpha_of_look, correct, decide, holm
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.normal(size=4000)
@@ -83,6 +83,22 @@ def test_verdict_and_use_are_two_answers(gain: float, se: float, verdict: str, f
         assert bool(outcome.reasons) != outcome.promote
         assert outcome.use.model == ("candidate" if promoted else "naive")
         assert (outcome.stay is not None) == (in_use is not None and promoted)
+
+
+def test_none_is_said_at_its_level_where_several_baselines_are_as_good_as_the_candidate() -> None:
+    """Windows in which a candidate and four baselines differ by chance alone, too small to show an absent gain."""
+    rng = np.random.default_rng(0)
+    names, se = ["a", "b", "c", "d", "candidate"], 0.01
+    noise = dict(zip(names, se * rng.standard_normal((5, 1500)), strict=True))
+    said, level = [], alpha_of_look(1)
+    for _ in range(300):
+        draws = {
+            name: Distribution(at, at + noise[name]) for name in names for at in [0.6 + se * rng.standard_normal()]
+        }
+        pooled = PooledDraws({SEALED: Draws(draws)})
+        found = Measured(pooled, "candidate", tuple(names[:4]), None, 0.005, level, 0.95, {}).over_nearest()
+        said.append(found.verdict(found.p_values, level, 0.005) == "none")
+    assert 0 < np.mean(said) < level + 2 * np.sqrt(level / 300)  # 0.088 where it is not corrected
 
 
 def test_smallest_detectable_gain_is_found_with_a_power_of_80_percent() -> None:

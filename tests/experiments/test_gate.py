@@ -8,13 +8,16 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import NoReturn
 from unittest.mock import MagicMock
+from uuid import uuid4
 
 import mlflow
 import numpy as np
@@ -29,9 +32,12 @@ from experiments.gate import ledger
 from experiments.gate.promotion import carry_out
 from experiments.gate.rule import Comparison, Decision, Outcome, alpha_of_look, correct
 from experiments.tracking import packaging, store
-from experiments.tracking.registry import LONGEST_TAG, Registry
+from experiments.tracking.hidden import plain
+from experiments.tracking.registry import LONGEST_TAG, REGISTERING, Registry, Version
+from experiments.tracking.runs import Runs
 from experiments.tracking.store import connect
 from experiments.workflow import promote, run
+from experiments.workflow.candidate import registered
 from experiments.workflow.session import Session
 from features.errors import InputError
 from workplace import QUICK, ROOT, environment
@@ -42,8 +48,8 @@ WINDOW = ledger.Window(start="2017-10-03", end="2018-01-01", rule="r")
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+def address(tmp_path_factory: pytest.TempPathFactory, new_store: Path) -> str:
+    return f"sqlite:///{shutil.copy(new_store, tmp_path_factory.mktemp('gate'))}"
 
 
 @pytest.fixture
@@ -139,11 +145,11 @@ def test_a_store_is_created_by_one_process_at_a_time(tmp_path: Path, monkeypatch
 
 
 def test_a_store_is_made_anew_if_it_is_half_made_and_never_if_it_may_hold_something(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, new_store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Killed while MLflow made its tables; a store with an experiment; a database of another program."""
     whole, half, used, foreign = (tmp_path / name for name in ("mlflow.db", "half.db", "used.db", "foreign.db"))
-    connect(f"sqlite:///{whole}")
+    shutil.copy(new_store, whole)
     for path, change in {
         half: "ALTER TABLE tags RENAME TO _alembic_tmp_tags",
         used: "INSERT INTO experiments (experiment_id, name) VALUES (1, 'shop'); DROP TABLE tags",
@@ -330,6 +336,201 @@ def test_rolling_back_follows_the_history_of_the_alias(registry: Registry) -> No
     assert "rolled_back" not in registry.get(2).tags
 
 
+WRITING = [
+    *("set_registered_model_tag", "delete_registered_model_tag", "set_model_version_tag", "delete_model_version_tag"),
+    *("set_registered_model_alias", "delete_registered_model_alias"),
+    *("update_run", "set_terminated", "delete_model_version"),
+]
+LONG = "because of " + "this " * 1500  # two tags of the store
+CHANGES: dict[str, Callable[[Registry], object]] = {
+    "crown": lambda registry: registry.crown(1, LONG, {"gate": "bypassed"}),
+    "roll back": lambda registry: registry.roll_back("worse"),
+    "retire": lambda registry: registry.retire("old"),
+}
+
+
+def state_of(registry: Registry) -> tuple[object, ...]:
+    tags = {version.number: dict(version.tags) for version in registry.versions()}
+    own = plain(registry.client.get_registered_model(registry.name).tags)
+    return champion(registry), {key: own[key] for key in own if not key.startswith("change.")}, tags
+
+
+def begun(address: str, name: str) -> Registry:
+    """Return a registered model of which versions 1 and 2 were champion in turn, and 1 was once found worse."""
+    registry = Registry(connect(address), name)
+    for tags in ({**TAGS, "rolled_back": "before"}, TAGS):
+        registry.register("file:///nowhere", None, tags)
+    registry.client.set_registered_model_alias(name, "champion", "2")
+    registry.client.set_registered_model_tag(name, "champions", "[1, 2]")
+    return registry
+
+
+UNREADABLE = ["", "0 {", "0 []", "99999999999 {}", '0 {"operation": "crown", "owner": "anna"}']
+
+
+def described(registry: Registry, change: str) -> None:
+    registry._set("change", change)
+    registry.finish_abandoned()  # nobody's, as far as that can be read
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "said", "in_use"),
+    [
+        (lambda registry: registry.delete(1), "version 1 is gone", 2),
+        (lambda registry: alias(registry, 3), "version 3 was put in use meanwhile", 3),
+        *((lambda registry, said=said: described(registry, said), "be read", 2) for said in UNREADABLE),
+    ],
+)
+def test_a_change_that_no_longer_holds_is_given_up(
+    address: str, meanwhile: Callable[[Registry], None], said: str, in_use: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = begun(address, f"meanwhile {uuid4().hex}")
+    with pytest.raises(KeyboardInterrupt), killed_at(2, registry.client):
+        registry.roll_back("worse")
+    registry.register("file:///nowhere", None, TAGS)
+    meanwhile(registry)
+    assert registry.finish() is None
+    assert said in caplog.text
+    assert champion(registry) == in_use
+    assert "change" not in plain(registry.client.get_registered_model(registry.name).tags)
+
+
+@pytest.mark.parametrize("name", ["roll back", "retire"])
+def test_a_change_stands_written_down_until_all_that_goes_with_it_is_done(address: str, name: str) -> None:
+    registry = begun(address, f"kept {name}")
+    answers = []
+
+    def made() -> None:
+        with registry.one_change():
+            answers.append(CHANGES[name](registry))
+            if len(answers) == 1:
+                raise KeyboardInterrupt  # before the descriptions are written
+
+    with pytest.raises(KeyboardInterrupt):
+        made()
+    made()
+    assert answers[0] == answers[1]
+    assert champion(registry) == (1 if name == "roll back" else None)
+    assert registry.finish() is None
+
+
+def test_tags_of_older_stores_are_read_and_give_way_to_later_ones(address: str) -> None:
+    registry = begun(address, "older")  # its champions are under the plain key
+    assert registry.history() == [1, 2]
+    registry.register("file:///nowhere", None, {**TAGS, "features": "[]", "files_digest": "0"})
+    registry.roll_back("worse")
+    assert registry.history() == [1]
+    shown = {key for key in registry.client.get_registered_model("older").tags if not key.startswith("mlflow.")}
+    assert shown == {"champions", "since"}
+    seen = registry.client.get_model_version("older", "3").tags
+    assert not {"features", "files_digest"} & seen.keys()
+    assert (registry.get(3).features, registry.get(3).tags["files_digest"]) == ([], "0")
+
+
+def test_a_rollback_whose_bad_version_was_deleted_goes_back_once(address: str) -> None:
+    registry = begun(address, "deleted")
+    with pytest.raises(KeyboardInterrupt), killed_at(3, registry.client):
+        registry.roll_back("worse")
+    registry.delete(2)
+    assert registry.roll_back("worse") == (2, 1)
+    assert champion(registry) == 1
+
+
+def test_a_change_of_a_process_that_is_alive_is_left_to_it(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = begun(address, "alive")
+    with pytest.raises(KeyboardInterrupt), killed_at(2, registry.client):
+        registry.roll_back("worse")
+    registry.finish_abandoned()
+    assert champion(registry) == 2
+    monkeypatch.setattr("experiments.tracking.change.is_gone", lambda owner: True)
+    registry.finish_abandoned()
+    assert champion(registry) == 1
+
+
+def alias(registry: Registry, number: int) -> None:
+    registry.client.set_registered_model_alias(registry.name, "champion", str(number))
+
+
+@contextmanager
+def killed_at(write: int, client: MlflowClient) -> Iterator[None]:
+    """Interrupt a client before one of its writes."""
+    numbers = count(1)
+
+    def counted(*arguments: object, method: Callable[..., object], **named: object) -> None:
+        if next(numbers) == write:
+            raise KeyboardInterrupt
+        method(*arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patched:
+        for name in WRITING:
+            patched.setattr(client, name, partial(counted, method=getattr(client, name)))
+        yield
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_that_is_cut_off_at_any_write_is_made_once(address: str, name: str) -> None:
+    """Finish it by the next command that changes the model, or by the same command."""
+    change, undisturbed = CHANGES[name], begun(address, f"{name} undisturbed")
+    answer = change(undisturbed)
+    for write in count(1, 2):
+        registry = begun(address, f"{name} {write}")
+        before = state_of(registry)
+        try:
+            with killed_at(write, registry.client):
+                change(registry)
+            break
+        except KeyboardInterrupt:
+            pass
+        if write % 4 == 1:
+            registry.finish()
+        if write % 4 == 3 or state_of(registry) == before:  # it was not written down yet
+            assert change(registry) == answer
+        assert state_of(registry) == state_of(undisturbed)
+    assert write > 5
+
+
+def test_of_two_that_were_registered_at_once_the_first_stays_wherever_a_process_is_killed(
+    address: str, tmp_path: Path
+) -> None:
+    (tmp_path / "MLmodel").touch()
+    for write in count(1):
+        client, name = connect(address), f"at once {write}"
+        session = MagicMock(registry=Registry(client, name), runs=Runs(client, name))
+        for _ in range(2):  # the second on another machine, which was killed before it looked for the first
+            of_run = {"kind": "refit", "model": "bg_nbd"}
+            run_id = session.runs.start("refit bg_nbd", of_run)
+            session.registry.register(tmp_path.as_uri(), run_id, {**of_run, "candidate_digest": "same"})
+        try:
+            with killed_at(write, client):
+                registered(session, "same")
+            break
+        except KeyboardInterrupt:
+            found = registered(session, "same")
+        assert found is not None
+        (only,) = session.registry.versions()
+        assert (found.number, only.number, REGISTERING in only.tags) == (1, 1, False)
+        runs = [run.info for run in session.runs._search("")]
+        assert {(run.run_name, run.status) for run in runs} == {
+            ("bg_nbd, version 1", "FINISHED"),
+            ("bg_nbd, as version 1", "FINISHED"),
+        }
+    assert write > 6
+
+
+def test_of_versions_of_one_candidate_those_that_were_confirmed_or_in_use_stay(registry: Registry) -> None:
+    session = MagicMock(registry=registry, runs=MagicMock())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Version, "has_files", True)
+        for number in (1, 2, 3):
+            registry.tag(number, {"candidate_digest": "same"})
+        registry.confirm(2)  # registered while the files of 1 were gone
+        registry.crown(3, "by hand")
+        assert [version.number for version in registry.same("same")] == [1, 2, 3]
+        first = registered(session, "same")
+    assert first is not None
+    assert (first.number, len(registry.versions())) == (1, 3)
+
+
 def test_a_retired_version_may_be_judged_again_and_rolling_back_restores_the_one_before(registry: Registry) -> None:
     assert look(registry, 1, promote=True).fresh
     assert registry.retire("another question") == 1
@@ -375,6 +576,7 @@ def test_a_task_without_a_champion_whose_candidate_is_not_judged_gets_a_baseline
     ]
 
 
+@pytest.mark.slow
 def test_a_version_predicts_with_its_own_code(finished_run: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     folder, _ = finished_run
     registry = Registry(connect(f"sqlite:///{folder}/mlflow.db"), "cdnow-clv")
@@ -390,7 +592,8 @@ def test_a_version_predicts_with_its_own_code(finished_run: tuple[Path, str], mo
 
 
 @pytest.mark.parametrize(
-    "file", ["artifacts/model.json", "served.py", "code/experiments/models/base.py", "code/new.py"]
+    "file",
+    ["artifacts/model.json", "artifacts/config.json", "served.py", "code/experiments/models/base.py", "code/new.py"],
 )
 @pytest.mark.parametrize("models_digest", ["current", "another"])
 def test_nothing_of_a_version_runs_whose_files_were_changed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -26,11 +27,12 @@ from experiments.description.hypotheses.weekday import Weekday
 from experiments.description.purchasing.associations import pairs
 from experiments.description.purchasing.behaviour import BehaviourOptions, daily_rates, observe
 from experiments.description.purchasing.section import behaviour_parts
-from experiments.description.purchasing.window import Window
+from experiments.description.purchasing.window import Window, open_days
 from experiments.evaluation.bootstrap import Distribution
 from experiments.evaluation.spend_metrics import spearman
 from experiments.reports.fonts import use_in_pictures
 from experiments.reports.section import Part, Picture, Table, Text
+from features.assortment import PRODUCT
 from features.engines import open_engine
 from features.errors import InputError
 from features.shop import Shop
@@ -187,6 +189,7 @@ def test_months_run_in_the_order_of_time_within_a_year(monkeypatch, start, end, 
     window = Window(None, TIERS, start, end, 20, 0, 10)
     days = pd.date_range(start, end, inclusive="left")
     counts = pd.DataFrame(1.0, index=days, columns=pd.CategoricalIndex(NAMES, dtype=KIND)).mul(days.month, axis=0)
+    monkeypatch.setattr(Window, "days", days)
     monkeypatch.setattr(Window, "counts", {"orders": counts})
     rates = daily_rates(window, "orders", "month", 0.95)
     assert rates["group"].unique().tolist() == NAMES
@@ -251,6 +254,16 @@ def test_each_mistake_is_reported_and_the_others_are_tested(simulated, caplog):
         assert "Left out, because fewer than 10 customers bought: At Risk (0)." in finding.notes
 
 
+def test_a_holiday_is_no_day_on_which_customers_stay_away() -> None:
+    days = pd.date_range("2019-11-01", "2020-03-01", inclusive="left")
+    closed = (days == "2019-12-25") | (days.day_of_week == 6)
+    orders = pd.Series(np.where(closed, 0, 40), days)
+    left_out = days.difference(open_days(orders))
+    assert list(left_out.strftime("%Y-%m-%d")) == ["2019-12-25"], "Sundays are never open"
+    few = pd.Series(np.random.default_rng(0).poisson(2.6, len(days)), days)
+    assert open_days(few).equals(days), "a small shop has days without an order"
+
+
 def test_sections_hold_what_is_known_and_say_what_is_missing(simulated):
     options = BehaviourOptions(min_support=0.0, min_baskets=1, n_pairs=4, confidence=0.95)
     marked = named_times(the_four() | {"mistaken": {"test": "?"}})
@@ -272,6 +285,10 @@ def test_sections_hold_what_is_known_and_say_what_is_missing(simulated):
     narrow = parts_of(simulated.shop(0, without=("products",)), TIERS)
     assert [part.name for part in narrow if isinstance(part, Picture)] == ["coupons", "months", "weekdays"]
     assert any(isinstance(part, Text) and part.text.startswith("Categories are left out:") for part in narrow)
+    options = replace(options, level=PRODUCT)  # which needs no table of products
+    parts = parts_of(simulated.shop(0, without=("products",)), TIERS)
+    assert [part.name for part in parts if isinstance(part, Picture)][:2] == ["categories", "associations"]
+    assert "Choose goods by tier from the products and pairs" in parts[0].text
 
     found = list(assessed(shop, the_four() | {"mistaken": {"test": "?"}}).values())
     window = Window(shop, TIERS, AS_OF, END, **OPTIONS)

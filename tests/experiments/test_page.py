@@ -44,6 +44,22 @@ def test_the_page_needs_no_network_and_escapes() -> None:
     assert '<p class="plain" lang="ko">고객님</p>' in html
 
 
+def test_details_are_folded_behind_the_finding_and_languages_take_turns() -> None:
+    frame = pd.DataFrame({"x": [1]})
+    parts = [Text("finding", "lead"), Table("t", frame), Heading("More"), Text("en", lang="en"), Text("한", lang="ko")]
+    html = page("Title", "about", [Section("s", parts)])
+    shown, folded = html.split("<details>")
+    assert "finding" in shown
+    assert "<table>" in shown
+    assert "More" in folded
+    assert re.findall(r'<input type=radio name=lang value="(\w+)"( checked)?>', html) == [
+        ("en", " checked"),
+        ("ko", ""),
+    ]
+    assert "<details>" not in page("Title", "about", [Section("s", parts[:3])])
+    assert "type=radio" not in page("Title", "about", [Section("s", parts[:4])])
+
+
 def test_every_table_and_picture_has_a_file_of_its_own_in_its_section() -> None:
     names = ["At Risk", "at_risk", "../../VIP", "VIP/A", "골드"]
     tables = [Table(name, pd.DataFrame({"x": [place]})) for place, name in enumerate(names)]

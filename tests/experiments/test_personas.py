@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
+import ibis
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,11 +18,12 @@ from scipy.stats import norm
 from experiments.commands.compose import CONF
 from experiments.description.personas.over_index import over_index
 from experiments.description.personas.personas import Persona, Personas, habits, make_personas
-from experiments.description.personas.section import PERSONAS, persona_parts
+from experiments.description.personas.section import PERSONAS, comparison, persona_parts
 from experiments.description.personas.wording import Wording
 from experiments.reports.material import InUse
 from experiments.reports.section import Heading, Table, Text
 from features.errors import InputError
+from features.group_totals import by_value
 from features.occasions import OTHER
 from features.shop import Shop
 from merchandise_store import Store
@@ -167,7 +170,7 @@ def test_personas_are_written_in_the_chosen_languages(wordings: dict[str, Wordin
     parts = persona_parts(found, wordings, ["en", "ko"], strategy, "EUR", "tier")
     texts = {(part.lang, i): part.text for i, part in enumerate(parts) if isinstance(part, Text)}
     said = {
-        language: " ".join(text for (lang, _), text in texts.items() if lang == language) for language in (None, "ko")
+        language: " ".join(text for (lang, _), text in texts.items() if lang == language) for language in ("en", "ko")
     }
     assert parts[0] == Heading("Gold")
     assert parts[1].text == (
@@ -175,7 +178,7 @@ def test_personas_are_written_in_the_chosen_languages(wordings: dict[str, Wordin
         "bought more than by others: Tea & co. Months with a higher share of purchases: June. Days with a higher share "
         "of purchases: Fridays. Gender: more often F."
     )
-    assert parts[2] == Text("→ Give tea.")
+    assert parts[2] == Text("→ Give tea.", lang="en")
     assert parts[-1].text.endswith("could be identified: Silver."), "of nobody there is nothing to hide"
     for word in ("1,234명", "6월", "금요일", "성별", "차 증정"):
         assert word in said["ko"]
@@ -183,11 +186,27 @@ def test_personas_are_written_in_the_chosen_languages(wordings: dict[str, Wordin
     assert list(table.frame) == ["aspect", "value", "index", "interval", "share", "share of all", "customers"]
     assert list(table.frame.iloc[0, -3:]) == ["30.0%", "1.2%", 20]
     english = persona_parts(found, wordings, ["en"], strategy, "EUR", "tier")
-    assert [part for part in english if isinstance(part, Text)] == [
-        part for part in parts if isinstance(part, Text) and part.lang is None
+    assert [part.text for part in english if isinstance(part, Text)] == [
+        part.text for part in parts if isinstance(part, Text) and part.lang != "ko"
     ]
+    assert not [part for part in english if isinstance(part, Text) and part.lang]
     nothing = wordings["en"].sentences(persona("Gold", []), "EUR")
     assert len(nothing) == 2
+
+
+def test_groups_are_compared_by_the_surest_habit_of_each_aspect(wordings: dict[str, Wording]) -> None:
+    gold = persona(
+        "Gold", [("category", "tea"), ("category", "salt"), ("month", "6"), ("weekday", "4"), ("coupon", "used")]
+    )
+    gold.stands_out["low"] = [150.0, 140.0, 130.0, 120.0, 110.0]
+    table = comparison(Personas([gold, persona("Silver", [])], {}), wordings["en"], "EUR")
+    assert table is not None
+    assert [*table.index] == ["Gold", "Silver"]
+    assert [*table["sets it apart (index)"]] == [
+        "category tea (150); weekday Fridays (150); coupon used (150)",
+        "nothing that is sure",
+    ]
+    assert comparison(Personas([], {"Gold": 3}), wordings["en"], "EUR") is None
 
 
 def test_a_wrong_sentence_gets_the_names_of_placeholders(wordings: dict[str, Wording]) -> None:
@@ -255,6 +274,29 @@ def test_habits_by_hand(shop: Shop) -> None:
     assert sums["gender"] == {"F": 20, "M": 21}
     own = found["coupon"].set_index(["customer_id", "value"])["n"]
     assert own["20"].to_dict() == {"used": 1, "not used": 3}
+
+
+def test_products_stand_in_where_they_have_no_category(shop: Shop) -> None:
+    known = shop.tables.products
+    bare = known.mutate(category=ibis.null("string"), name=(known.product_id + "!").nullif("Office!"))
+    narrow = replace(shop, tables=shop.tables.with_tables(products=bare))
+    assert (shop.level, narrow.level) == ("category", "product")
+    found = habits(narrow, *DAYS, largest=2)
+    assert found.keys() == {"product", "price", "month", "weekday", "coupon", "gender"}
+    assert set(found["product"]["value"]) == {"Bags!", "Office", OTHER}, "names, and an id without one"
+    by_id = habits(replace(shop, tables=shop.tables.with_tables(products=None)), *DAYS, largest=9)["product"]
+    assert set(by_id["value"]) == {"Office", "Bags", "Drinkware", "Lifestyle"}, "their ids"
+
+
+def test_categories_that_are_no_goods_are_left_out_of_descriptions_and_kept_in_features(shop: Shop) -> None:
+    marked = replace(shop, no_goods=("Bags",))
+    assert set(habits(marked, *DAYS, largest=9)["category"]["value"]) == {"Office", "Drinkware", "Lifestyle"}
+    sold = marked.behaviour(by_value, pd.Series("all", index=TIERS.index), *DAYS)
+    assert set(sold["value"]) == {"Office", "Drinkware", "Lifestyle"}
+    assert sum(habits(marked, *DAYS, largest=9)["month"]["n"]) == sum(habits(shop, *DAYS, largest=9)["month"]["n"])
+    assert marked.features(["total_spend"], [DAYS[1]]).equals(shop.features(["total_spend"], [DAYS[1]]))
+    with pytest.raises(InputError, match=r"no category 'bag'(.|\n)*did you mean 'Bags'"):
+        habits(replace(shop, no_goods=("bag",)), *DAYS, largest=9)
 
 
 def tiers_of(sizes: dict[str, int]) -> pd.Series:
@@ -326,7 +368,7 @@ def test_a_strategy_for_an_unknown_group_is_logged_and_the_day_of_groups_is_stat
 
 
 def test_the_case_studys_advice_names_its_source() -> None:
-    strategy = OmegaConf.to_object(OmegaConf.load(CONF / "personas" / "default.yaml"))["strategy"]
+    strategy = OmegaConf.to_object(OmegaConf.load(CONF / "personas" / "default.yaml"))["proposals"]
     assert strategy
     for told in strategy.values():
         assert "case study" in told["en"]

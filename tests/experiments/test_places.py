@@ -10,10 +10,10 @@ from experiments.tracking.packaging import synthetic_rows
 from workplace import QUICK
 
 
-@pytest.mark.parametrize("name", ["my shop", "50% off", "ü#1 [x]"])
 def test_a_command_keeps_its_files_in_the_folder_it_was_started_in(
-    tmp_path, finished_run, monkeypatch, name, quick_composition
+    tmp_path, finished_run, monkeypatch, quick_composition
 ):
+    name = "my shop, 50% off, ü#1 [x]"
     here = tmp_path / "parent" / name
     here.mkdir(parents=True)
     shutil.copytree(finished_run[0] / ".cache", here / ".cache")

@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 
 import experiments
 from experiments import open_session
+from experiments.workflow.features import catalogue, catalogue_text
 from features.errors import InputError
 from workplace import ROOT, environment
 
@@ -74,6 +75,23 @@ def test_a_session_has_the_defaults_of_conf_and_paths_of_its_folder(tmp_path: Pa
     assert session.config.tuning.storage == str(tmp_path / "optuna.journal")
     assert session.config.engine["temp_directory"] == str(tmp_path / ".cache" / "duckdb")
     assert session.hypotheses
+
+
+def test_a_feature_set_is_changed_by_add_and_drop_and_the_catalogue_shows_all(tmp_path: Path) -> None:
+    changes = ["features=rfm", "features.add=[orders, weekend_share]", "features.drop=[recency]"]
+    session = open_session(data="cdnow", folder=tmp_path, overrides=changes)
+    rfm = open_session(data="cdnow", folder=tmp_path, overrides=["features=rfm"]).config.features.names
+    assert session.config.features.names == [*(name for name in rfm if name != "recency"), "orders", "weekend_share"]
+    for wrong, words in (("drop=[recencie]", "did you mean 'recency'"), ("add=[T]", "the set has 'T' already")):
+        with pytest.raises(InputError, match=words):
+            open_session(data="cdnow", folder=tmp_path, overrides=["features=rfm", f"features.{wrong}"])
+
+    found = catalogue(session)
+    assert set(rfm) < set(found.index)
+    assert found.loc["frequency", ["min", "median"]].tolist() == [0, 0]
+    assert found.loc["distinct_categories", "needs"] == "transactions, products"
+    assert found.loc["distinct_categories"].isna().sum() == 3  # CDNOW has no products
+    assert "purchase days - 1" in catalogue_text(found)
 
 
 def test_sessions_of_two_folders_keep_their_stores_apart(tmp_path: Path) -> None:

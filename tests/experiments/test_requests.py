@@ -95,6 +95,19 @@ def test_every_form_gives_the_same_rows() -> None:
         pd.testing.assert_frame_equal(each, expected)
 
 
+def test_the_key_of_a_row_is_read_as_it_was_written() -> None:
+    line = ",".join(map(str, ROW))
+    bodies = [(split(["customer_id", *FEATURES], ["0042", *ROW], [7, *ROW]), JSON, ["0042", 7])]
+    bodies += [(f"\ufeffcustomer_id,{','.join(FEATURES)}\n0042,{line}\n7,{line}", CSV, ["0042", "7"])]
+    for body, kind, names in bodies:
+        read = read_rows(body, kind, FEATURES, LIMITS, ["customer_id", "product_id"])
+        assert list(read.index.to_frame().columns) == ["customer_id"]
+        assert list(read.index.get_level_values("customer_id")) == names
+        assert (read == ROW).all(axis=None)
+    with pytest.raises(RequestError, match="customer_id must be a text or a whole number, but is a list in row 0"):
+        read_rows(split(["customer_id", *FEATURES], [[1], *ROW]), JSON, FEATURES, LIMITS, ["customer_id"])
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_what_is_read_of_random_requests_is_what_was_sent(seed: int) -> None:
     """50 requests with one or two odd parts each: the rows are those that were sent, or the refusal has words alone."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from experiments.tracking.packaging import PREDICTING
 from experiments.tracking.requirements import SOURCE, imports_of, libraries_of, requirements_of
-from workplace import environment
+from workplace import environment, experiments
 
 AS_IN_AN_EMPTY_ENVIRONMENT = """
 import importlib, importlib.metadata as metadata, pkgutil, re, sys
@@ -61,6 +65,7 @@ def in_an_empty_environment(requirements: list[str]) -> str:
     return done.stderr.strip().splitlines()[-1] if done.returncode else ""
 
 
+@pytest.mark.slow
 def test_the_requirements_suffice_for_the_code_that_a_model_carries() -> None:
     requirements = requirements_of(*PREDICTING)
     assert in_an_empty_environment(requirements) == ""
@@ -84,3 +89,39 @@ def test_a_model_of_a_tasks_own_file_needs_what_the_task_imports() -> None:
     assert not {"optuna", "hydra", "matplotlib", "duckdb"} & models
     assert "matplotlib" in libraries_of(*PREDICTING, "experiments.tasks.clv")
     assert not [each for each in requirements_of("experiments.tasks.clv") if each.startswith("pyspark")]
+
+
+MODELS = {
+    "clv": ["model=mbg_nbd", "features=transactions"],
+    "segmentation": ["features=segment_value"],
+    "repurchase": ["model=logistic", "features=transactions"],
+}
+
+
+@pytest.mark.install
+def test_a_model_of_each_task_predicts_where_only_its_requirements_are_installed(tmp_path: Path) -> None:
+    """Install them from the package index, as a machine does that serves the model and has nothing else."""
+    few = ["data=cdnow", "evaluation.n_controls=1", "evaluation.step_days=400"]
+    for task, chosen in MODELS.items():
+        experiments(tmp_path, "train", *few, f"task={task}", *chosen)
+    models = sorted(file.parent for file in tmp_path.glob("mlruns/*/models/*/artifacts/MLmodel"))
+    assert len(models) == len(MODELS)
+    (requirements,) = {(folder / "requirements.txt").read_text() for folder in models}
+    (tmp_path / "requirements.txt").write_text(requirements)
+    binaries = tmp_path / "empty" / "bin"
+    subprocess.run([sys.executable, "-m", "venv", str(binaries.parent)], check=True)
+    install = [str(binaries / "pip"), "install", "--quiet", "-r", str(tmp_path / "requirements.txt")]
+    installed = subprocess.run(install, capture_output=True, text=True, timeout=600)
+    assert installed.returncode == 0, installed.stderr
+    for folder in models:
+        request = ["-i", str(folder / "serving_input_example.json"), "-t", "json", "--env-manager", "local"]
+        answer = subprocess.run(
+            [str(binaries / "mlflow"), "models", "predict", "-m", str(folder), *request],
+            cwd=tmp_path,
+            env={"PATH": f"{binaries}:/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert answer.returncode == 0, answer.stderr
+        assert json.loads(answer.stdout.splitlines()[-1])["predictions"]

@@ -27,7 +27,8 @@ from experiments.evaluation.cluster_metrics import (
     surrogate,
 )
 from experiments.models import CANDIDATES, QuantileBins, Segmentation, dump, load
-from experiments.models.segmentation import ALGORITHMS, SCALINGS
+from experiments.models.scaling import SCALINGS
+from experiments.models.segmentation import ALGORITHMS
 from experiments.models.segments import match_labels
 from experiments.reports.cluster_charts import elbow_figure, pca_figure, profile_figure, sizes_figure
 from features.errors import InputError

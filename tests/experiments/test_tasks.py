@@ -52,7 +52,7 @@ def fitted(session: Session) -> tuple[Model, Dataset, Dataset]:
     return session.task.build(session.config.model.name, {}).fit(train.X, train.target), train, dataset.at(*held_out)
 
 
-VALUES = (None, 1, 28, 56, 0.1, 0.3, "purchase", "inactivity")
+VALUES = (True, None, 1, 28, 56, 0.1, 0.3, "purchase", "inactivity")
 
 
 def test_questions_have_one_name_exactly_if_outcome_and_population_are_the_same(session: Session) -> None:

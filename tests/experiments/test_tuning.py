@@ -1,7 +1,4 @@
-"""Studies: the same seed gives the same trials, an interrupt loses nothing, and a failure is stored.
-
-Functions that workers run are at the top level of the module, because a spawned process imports it.
-"""
+"""Studies: the same seed gives the same trials, an interrupt loses nothing, and a failure is stored."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import multiprocessing
 import os
 import signal
 import sqlite3
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,44 +19,40 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
 
+from experiments.reports.study_charts import study_figures
 from experiments.tuning import storage, workers
 from experiments.tuning import study as studies
 from experiments.tuning.space import Space, tuned
 from experiments.tuning.storage import answering, fail, fail_stale_trials, heartbeats, new_trial
-from experiments.tuning.study import StudyOptions, best, finished, is_surplus, lacks_writer, open_study, optimize
+from experiments.tuning.study import (
+    StudyOptions,
+    best,
+    failures,
+    finished,
+    is_surplus,
+    lacks_writer,
+    open_study,
+    optimize,
+)
+from experiments.tuning.trials import param_importances, trial_table
 from experiments.tuning.workers import check_memory_of_workers, optimize_with_workers
 from features import memory
 from features.errors import InputError, InsufficientDataError, UnsuitableDataError
 from features.owners import is_gone, mark
-
-SAMPLER = {
-    "n_startup_trials": 4,
-    "n_ei_candidates": 24,
-    "multivariate": True,
-    "group": True,
-    "constant_liar": True,
-}
-SPACE = Space(
-    models=["a", "b"],
-    space={"a": {"x": {"low": 0.0, "high": 1.0}}, "b": {"k": {"low": 1, "high": 64, "log": True, "type": "int"}}},
+from objectives import (
+    PATIENCE,
+    SPACE,
+    drop_table,
+    join_here_only,
+    options,
+    out_of_memory,
+    owners,
+    value,
+    value_after_the_replacement,
+    value_beside,
+    value_while_supervised,
+    wait_until,
 )
-
-
-def options(folder: Path, n_trials: int = 12, seed: int = 1) -> StudyOptions:
-    return StudyOptions(
-        n_trials=n_trials,
-        storage=str(folder / "optuna.journal"),
-        heartbeat_interval=1,
-        grace_period=3,
-        seed=seed,
-        sampler=SAMPLER,
-        pruner={"n_startup_trials": 2, "n_warmup_steps": 0},
-    )
-
-
-def value(trial: optuna.Trial) -> float:
-    model, params = SPACE.suggest(trial)
-    return params["x"] if model == "a" else params["k"] / 100
 
 
 def params_of(study: optuna.Study) -> list[dict[str, object]]:
@@ -100,6 +92,42 @@ def test_a_failing_trial_keeps_its_traceback_and_the_study_continues(tmp_path: P
     assert [trial.number for trial in failed] == [1, 3]
     assert all("ZeroDivisionError: the third customer" in trial.user_attrs["traceback"] for trial in failed)
     assert best(study).state.name == "COMPLETE"
+    said = "2 of 6 trials failed, 2 of them, such as trial 1, with: ZeroDivisionError: the third customer"
+    assert failures(study) == said
+
+
+def test_a_log_file_gets_a_line_for_each_tenth(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "features.progress")
+    study = run_study(tmp_path, n_trials=25)
+    lines = [record.message for record in caplog.records if record.name == "features.progress"]
+    assert len(lines) == 10
+    assert lines[0].startswith("study: 3 of 25 trials, best ")
+    assert lines[-1] == f"study: 25 of 25 trials, best {best(study).value:.4f}"
+
+
+def test_the_parameter_that_decides_is_found_and_drawn(tmp_path: Path) -> None:
+    space = Space(["a", "b"], {"a": {"x": {"low": 0.0, "high": 1.0}, "idle": {"low": 0.001, "high": 1.0, "log": True}}})
+
+    def decided_by_x(trial: optuna.Trial) -> float:
+        _, params = space.suggest(trial)
+        if trial.number == 3:
+            raise ZeroDivisionError
+        trial.set_constraint("guard", 1.0 if trial.number == 5 else -1.0)
+        return params.get("x", -1.0) + (2 if trial.number == 5 else 0)
+
+    study = run_study(tmp_path, n_trials=30, objective=decided_by_x)
+    table = trial_table(study)
+    assert table["state"].value_counts().to_dict() == {"complete": 28, "failed": 1, "outside the guards": 1}
+    assert table["best"].max() == best(study).value < table["value"].max()
+    shares = param_importances(study, "a")
+    assert shares.index[0] == "a.x"
+    assert shares["a.x"] > 2 * shares["a.idle"]
+    assert param_importances(study, "b").empty  # it has none
+    drawn = study_figures(table, shares, metric="gini", model="a")
+    assert list(drawn) == ["history", "importance", "slice"]
+    assert [axes.get_title(loc="left") for axes in drawn["slice"].axes] == ["x", "idle"]
+    assert drawn["slice"].axes[1].get_xscale() == "log"
+    assert drawn["history"].axes[0].get_title(loc="left") == f"29 complete trials: best {best(study).value:.4f}"
 
 
 def test_if_all_trials_fail_the_study_says_why(tmp_path: Path) -> None:
@@ -171,24 +199,21 @@ def test_a_study_made_for_something_else_is_not_joined(tmp_path: Path) -> None:
         open_study("study", options(tmp_path), "another")
 
 
-def _slow_study(folder: Path) -> None:
-    run_study(folder, n_trials=50, objective=lambda trial: time.sleep(0.15) or value(trial))
+def _study_that_stands_still(folder: Path) -> None:
+    run_study(folder, objective=lambda trial: value(trial) if trial.number < 3 else time.sleep(PATIENCE))
 
 
 def test_sigkill_loses_no_finished_trial_and_leaves_none_running(tmp_path: Path) -> None:
-    worker = multiprocessing.get_context("fork").Process(target=_slow_study, args=(tmp_path,))
+    worker = multiprocessing.get_context("fork").Process(target=_study_that_stands_still, args=(tmp_path,))
     worker.start()
-    journal, deadline = tmp_path / "optuna.journal", time.monotonic() + 60
-    while not (journal.exists() and journal.read_text().count('"state":1') >= 3) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    study = open_study("study", options(tmp_path), "same")
+    wait_until(lambda: len(study.get_trials(deepcopy=False)) == 4)
     os.kill(worker.pid, signal.SIGKILL)
     worker.join()
     before = open_study("study", options(tmp_path), "same")
-    kept = {trial.number for trial in finished(before)}
-    assert len(kept) >= 3
-    after = run_study(tmp_path, n_trials=len(kept) + 2)
-    assert kept <= {trial.number for trial in finished(after)}
-    assert len(finished(after)) == len(kept) + 2
+    assert [trial.number for trial in finished(before)] == [0, 1, 2]
+    after = run_study(tmp_path, n_trials=5)
+    assert [trial.number for trial in finished(after)] == [0, 1, 2, 4, 5]
     assert not after.get_trials(states=(optuna.trial.TrialState.RUNNING,))
 
 
@@ -206,11 +231,24 @@ def test_a_trial_of_another_machine_is_not_awaited_without_heartbeats(tmp_path: 
     assert len(finished(run_study(tmp_path, n_trials=2))) == 2
 
 
-def test_a_partial_line_of_a_killed_process_is_cut_off_the_journal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [b'{"op_code":4,"worker_', b"\0" * 64, b'{"op_code":4' + b"\0" * 64])
+def test_a_partial_line_is_cut_off_the_journal(tmp_path: Path, left: bytes) -> None:
+    """Of a killed process; or zeros, which a file system may leave where the power failed."""
     kept = params_of(run_study(tmp_path, n_trials=2))
-    with (tmp_path / "optuna.journal").open("a") as journal:
-        journal.write('{"op_code":4,"worker_')
+    with (tmp_path / "optuna.journal").open("ab") as journal:
+        journal.write(left)
     assert params_of(run_study(tmp_path, n_trials=3))[:2] == kept
+
+
+@pytest.mark.parametrize("line", [b"garbage", b"[]", b"\xff\xfe", b"\0" * 64])
+def test_a_whole_line_that_is_not_of_a_journal_is_refused_and_stays(tmp_path: Path, line: bytes) -> None:
+    run_study(tmp_path, n_trials=2)
+    with (tmp_path / "optuna.journal").open("ab") as journal:
+        journal.write(line + b"\n")
+    before = (tmp_path / "optuna.journal").read_bytes()
+    with pytest.raises(InputError, match=f"line {len(before.splitlines())} of the file"):
+        run_study(tmp_path, n_trials=3)
+    assert (tmp_path / "optuna.journal").read_bytes() == before
 
 
 def test_a_journal_that_is_deleted_during_a_study_is_named(tmp_path: Path) -> None:
@@ -246,14 +284,8 @@ def test_a_trial_that_was_taken_for_dead_does_not_count(tmp_path: Path) -> None:
 # Several processes
 
 
-def slow_value(trial: optuna.Trial) -> float:
-    assert "mlflow" not in sys.modules  # its import takes longer than all others that a worker needs
-    time.sleep(0.05)
-    return value(trial)
-
-
 def run_workers(
-    folder: Path, n_trials: int, objective=slow_value, on_finished: Callable[[FrozenTrial], None] = lambda trial: None
+    folder: Path, n_trials: int, objective=value_beside, on_finished: Callable[[FrozenTrial], None] = lambda trial: None
 ) -> optuna.Study:
     join = partial(open_study, "study", options(folder, n_trials), "same")
     optimize_with_workers(join, objective, n_trials, 2, on_finished)
@@ -267,7 +299,7 @@ def test_two_workers_share_a_study_and_run_exactly_the_requested_trials_once_eac
     told: list[int] = []
     study = run_workers(tmp_path, 25, on_finished=lambda trial: told.append(trial.number))
     assert sorted(told) == [trial.number for trial in finished(study)]
-    assert len({trial.user_attrs["owner"]["pid"] for trial in finished(study)}) == 2
+    assert len(owners(study)) == 2
     assert {trial.state for trial in finished(study)} == {TrialState.COMPLETE}
     run_workers(tmp_path, 25, on_finished=lambda trial: told.append(trial.number))
     assert len(told) == 25
@@ -281,15 +313,10 @@ def test_a_worker_that_is_killed_is_replaced_and_its_trial_does_not_count(tmp_pa
             killed.append(trial.user_attrs["owner"]["pid"])
             os.kill(killed[0], signal.SIGKILL)
 
-    study = run_workers(tmp_path, 40, on_finished=kill_the_first)
-    assert len({trial.user_attrs["owner"]["pid"] for trial in study.trials}) == 3
+    study = run_workers(tmp_path, 10, value_after_the_replacement, kill_the_first)
+    assert len(owners(study)) == 3
     begun = [trial for trial in study.trials if trial.params]  # two workers may ask for the last place; one gets none
     assert all(trial in finished(study) for trial in begun if trial.user_attrs["owner"]["pid"] not in killed)
-
-
-def out_of_memory(trial: optuna.Trial) -> float:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return 0.0
 
 
 def test_workers_that_are_killed_again_and_again_end_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,12 +324,6 @@ def test_workers_that_are_killed_again_and_again_end_the_study(tmp_path: Path, m
     with pytest.raises(InputError, match=r"2 workers were killed(.|\n)*signal 9(.|\n)*use fewer workers"):
         run_workers(tmp_path, 3, out_of_memory)
     assert {trial.state for trial in open_study("study", options(tmp_path), "same").trials} == {TrialState.FAIL}
-
-
-def join_here_only(folder: Path, error: type[Exception]) -> optuna.Study:
-    if multiprocessing.parent_process() is not None:
-        raise error("the network is down")
-    return open_study("study", options(folder), "same")
 
 
 @pytest.mark.parametrize(("error", "raised"), [(InputError, InputError), (OSError, RuntimeError)])
@@ -314,7 +335,7 @@ def test_the_reason_why_a_worker_cannot_start_is_reported(
 
 
 def _supervise(folder: Path) -> None:
-    run_workers(folder, 500)
+    run_workers(folder, 500, value_while_supervised)
 
 
 def test_workers_end_without_loss_or_leftovers_if_the_main_process_is_killed(
@@ -325,25 +346,15 @@ def test_workers_end_without_loss_or_leftovers_if_the_main_process_is_killed(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     supervisor = multiprocessing.get_context("fork").Process(target=_supervise, args=(tmp_path,))
     supervisor.start()
-    study, deadline = open_study("study", options(tmp_path), "same"), time.monotonic() + 60
-    while len({trial.user_attrs["owner"]["pid"] for trial in finished(study)}) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    study = open_study("study", options(tmp_path), "same")
+    wait_until(lambda: len(finished(study)) == 10)
     os.kill(supervisor.pid, signal.SIGKILL)
     supervisor.join()
-    owners = [trial.user_attrs["owner"] for trial in finished(study)]
-    while not all(is_gone(owner) for owner in owners) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert time.monotonic() < deadline
+    wait_until(lambda: all(is_gone(trial.user_attrs["owner"]) for trial in study.trials))
     assert not list(temporary.iterdir())
     kept = {trial.number: trial.params for trial in finished(study)}
     resumed = run_workers(tmp_path, len(kept) + 3)
     assert kept.items() <= {trial.number: trial.params for trial in finished(resumed)}.items()
-
-
-def drop_table(database: Path, trial: optuna.Trial) -> float:
-    with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute("DROP TABLE trial_params")
-    return value(trial)
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
@@ -399,13 +410,17 @@ def test_exactly_the_requested_number_finishes_in_any_order_of_processes(
 
 
 def test_a_database_knows_live_trials_of_other_machines_by_heartbeats(tmp_path: Path) -> None:
-    on_database = StudyOptions(**{**vars(options(tmp_path)), "storage": f"sqlite:///{tmp_path}/optuna.db"})
+    address = f"sqlite:///{tmp_path}/optuna.db"
+    on_database = StudyOptions(**{**vars(options(tmp_path)), "storage": address, "grace_period": 60})
     study = open_study("study", on_database, "same")
     elsewhere = {"host": "elsewhere", "pid": 1, "started": "0"}
     alive, dead = new_trial(study, elsewhere), new_trial(study, elsewhere)
-    with heartbeats(study, alive):
-        assert fail_stale_trials(study) == []
-        time.sleep(on_database.grace_period + 1.2)  # SQLite's clock counts whole seconds
+    assert fail_stale_trials(study) == []
+    with closing(sqlite3.connect(tmp_path / "optuna.db")) as database, heartbeats(study, alive):
+        with database:
+            database.execute("UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, '-1 hour')")
+        recent = "SELECT trial_id FROM trial_heartbeats WHERE heartbeat > datetime('now', '-1 minute')"
+        wait_until(lambda: database.execute(recent).fetchall() == [(alive._trial_id,)])
         assert fail_stale_trials(study) == [dead.number]
 
 

@@ -57,6 +57,24 @@ def test_what_another_process_has_open_stays(tmp_path):
     assert old in [each.path for each in leftovers(tmp_path)]
 
 
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_what_a_cleaning_that_was_killed_left_is_found_again(tmp_path, at):
+    for digest, age in ("0", 9), ("1", 1):
+        staged(tmp_path, "a", digest * 16, age)
+    script = (
+        "import itertools, os, sys; from pathlib import Path; from features.cleaning import leftovers\n"
+        "removals = itertools.count(1)\n"
+        "def kill(event, _):\n"
+        "    if event in ('os.remove', 'os.rmdir') and next(removals) == int(sys.argv[2]): os.kill(os.getpid(), 9)\n"
+        "sys.addaudithook(kill)\n"
+        "for each in leftovers(Path(sys.argv[1])): each.remove()"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(tmp_path), str(at)], check=False).returncode == -9
+    assert all(each.remove() for each in leftovers(tmp_path))
+    left = {path.relative_to(tmp_path).parts[:2] for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {(folder, "1" * 16) for folder in ("a", "features", "outcomes")}
+
+
 def test_partial_files_go_when_their_process_is_gone(tmp_path):
     alive = partial_of(tmp_path / "x.parquet")
     ended = subprocess.Popen([sys.executable, "-c", ""])

@@ -12,6 +12,7 @@ import pytest
 from features.definitions import feature_hashes
 from features.families import FAMILIES, PARAMETRISED, Family
 from features.grains import CUSTOMER
+from features.snapshot import definition_hash
 from features.tables import Tables
 from workplace import printed_by_processes
 
@@ -103,10 +104,12 @@ def test_of_each_family_other_rows_change_every_feature(name: str, monkeypatch: 
     assert not [other for other in names if after[other] == before[other]]
 
 
+@pytest.mark.slow
 def test_fingerprints_are_the_same_in_every_process_and_beside_other_features() -> None:
-    """Ibis numbers the tables of a join, and keeps some columns in sets: both differ from process to process."""
+    """Ibis numbers the tables of a join, and keeps words and columns in sets: both differ from process to process."""
     names = [*ALL, *VALUED]
-    script = f"from features.definitions import feature_hashes; print(feature_hashes({names}))"
-    assert printed_by_processes(script) == {f"{feature_hashes(names)}\n"}
+    script = "from features.definitions import feature_hashes; from features.snapshot import definition_hash; "
+    script += f"print(definition_hash({names}), feature_hashes({names}))"
+    assert printed_by_processes(script) == {f"{definition_hash(names)} {feature_hashes(names)}\n"}
     assert list(feature_hashes(names[::-1]).items()) == list(feature_hashes(names).items())[::-1]
     assert all(feature_hashes([name])[name] == feature_hashes(names)[name] for name in VALUED)

@@ -295,7 +295,14 @@ def test_a_series_has_a_row_per_step_that_begins_at_its_cutoff(grain, days, shop
     assert (happened > 0).any(axis=None)
 
 
+def only(shop, *names):
+    """The shop without its other tables, which the audit would change too."""
+    return shop.with_tables(**{name: None for name in shop if name not in names})
+
+
 def test_a_grain_whose_rows_read_the_future_is_found_by_the_audit(shop, on, tmp_path, monkeypatch):
+    shop = only(shop, "transactions", "contacts")
+
     def ever_bought(past):
         return shop.transactions.select("customer_id", "store_id").filter(lambda t: t.store_id.notnull()).distinct()
 
@@ -321,6 +328,7 @@ def test_a_grain_whose_rows_read_the_future_is_found_by_the_audit(shop, on, tmp_
 
 def test_a_leak_through_a_value_that_became_known_later_than_its_row_is_found(shop, on, tmp_path, monkeypatch):
     """At the cutoff nobody knows whether a message sent before it will ever be opened."""
+    shop = only(shop, "transactions", "messages")
     whole = shop["messages"]
 
     def ever_opened(past):

@@ -38,9 +38,9 @@ def compute(tmp_path):
     on = engine(tmp_path)
     shop = open_shop({"transactions": frame}, tmp_path, on)
 
-    def values(expression):
+    def values(expression, column="y"):
         table = expression(shop.between(CUTOFF, CUTOFF + HORIZON), CUSTOMER.rows(shop.as_of(CUTOFF)))
-        return on.frame(table).set_index("customer_id")["y"].to_dict()
+        return on.frame(table).set_index("customer_id")[column].to_dict()
 
     return values
 
@@ -62,6 +62,29 @@ def test_purchase_days_count_days_not_orders(compute):
 def test_inactivity_is_the_exact_complement_of_a_purchase(compute):
     assert compute(outcomes.purchased) == {"ann": 1.0, "bob": 0.0}
     assert compute(outcomes.inactive) == {"ann": 0.0, "bob": 1.0}
+
+
+def test_the_cutoffs_date_is_day_1_of_the_wait_and_who_does_not_buy_is_censored_at_the_windows_end(compute):
+    assert compute(outcomes.next_purchase, "days") == {"ann": 1.0, "bob": 90.0}
+    assert compute(outcomes.next_purchase, "observed") == {"ann": 1.0, "bob": 0.0}
+
+
+@pytest.mark.parametrize(("horizon_days", "observed"), [(91, 1.0), (90, 0.0)])
+def test_a_purchase_on_the_windows_last_day_is_observed_and_one_a_day_later_is_not(tmp_path, horizon_days, observed):
+    frame = pd.DataFrame(
+        {
+            "customer_id": "ann",
+            "timestamp": pd.to_datetime(["2020-03-01 10:00", "2020-08-30 23:59"]),
+            "amount": Decimal(1),
+            "order_id": ["a", "b"],
+            "line_number": 0,
+        }
+    )
+    on = engine(tmp_path)
+    shop = open_shop({"transactions": frame}, tmp_path, on)
+    window = shop.between(CUTOFF, CUTOFF + timedelta(days=horizon_days))
+    found = on.frame(outcomes.next_purchase(window, CUSTOMER.rows(shop.as_of(CUTOFF))))
+    assert found[["days", "observed"]].to_numpy().tolist() == [[float(horizon_days), observed]]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from features.snapshot import feature_rows
 from features.tables import GROSS, NET
 
 
-@pytest.mark.parametrize("spend", [GROSS, NET])
+@pytest.mark.parametrize("spend", [pytest.param(GROSS, marks=pytest.mark.slow), NET])
 def test_features_lie_in_their_ranges(tmp_path, spend):
     on = engine(tmp_path)
     past = open_shop(simulate(seed=4), tmp_path, on, spend).as_of(CUTOFF)

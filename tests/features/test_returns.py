@@ -31,7 +31,7 @@ def on(tmp_path_factory):
     return engine(tmp_path_factory.mktemp("spill"))
 
 
-@pytest.fixture(scope="module", params=range(3))
+@pytest.fixture(scope="module", params=range(2))
 def frames(request):
     return simulate(request.param)
 
@@ -149,8 +149,8 @@ def test_a_family_that_reads_returns_of_tomorrow_is_found(shops, monkeypatch):
     assert "by another way than as_of" in descriptive(["planted_spend"])["planted_spend"]
 
 
-@pytest.fixture
-def ledger(tmp_path):
+@pytest.fixture(scope="module")
+def ledger():
     """Sales, returns below zero, and orders whose status and day of return stand on their first line."""
     rng = np.random.default_rng(5)
     orders = pd.DataFrame(
@@ -192,16 +192,22 @@ def staged(lines, folder, *, status=PAID, rules=None, product=True, refunds=None
     return stage(config, folder / "cache")
 
 
-@pytest.mark.parametrize("cutoff", [date(2020, 2, 1), date(2020, 5, 1)])
-def test_files_that_end_at_the_cutoff_give_the_features_of_files_that_go_on(cutoff, ledger, tmp_path):
+@pytest.fixture(scope="module")
+def whole(ledger, tmp_path_factory):
+    """The tables of the whole ledger."""
+    folder = tmp_path_factory.mktemp("whole")
+    return staged(ledger, folder / "shop").open(engine(folder))
+
+
+@pytest.mark.parametrize("cutoff", [pytest.param(date(2020, 2, 1), marks=pytest.mark.slow), date(2020, 5, 1)])
+def test_files_that_end_at_the_cutoff_give_the_features_of_files_that_go_on(cutoff, ledger, whole, tmp_path):
     """Nothing that a file says of later days, of a return or of a status, is known before them."""
     names = [name for family in ("rfm", "value", "returns") for name in FAMILIES[family].features]
     early = ledger[ledger["time"] < pd.Timestamp(cutoff)]
     is_later = early["back"] >= pd.Timestamp(cutoff)
     early = early.assign(back=early["back"].mask(is_later), status=early["status"].mask(is_later, "paid"))
     found = []
-    for name, lines in (("early", early), ("whole", ledger)):
-        tables = staged(lines, tmp_path / f"{name}{cutoff}").open(engine(tmp_path / name))
+    for tables in (staged(early, tmp_path / "early").open(engine(tmp_path)), whole):
         shop = Tables(start=tables.start, end=END, burn_in_days=tables.burn_in_days, spend=NET, **tables.present())
         found.append(on_its_own(shop, names, cutoff))
     assert (found[0]["returned_value_share"] > 0).any()
@@ -215,9 +221,8 @@ def on_its_own(shop, names, cutoff):
     return rows.to_pandas().set_index("customer_id")
 
 
-def test_no_more_of_a_line_is_taken_back_than_was_sold(ledger, tmp_path):
-    tables = staged(ledger, tmp_path / "shop").open(engine(tmp_path))
-    lines, back = tables.transactions.to_pandas(), tables["returns"].to_pandas()
+def test_no_more_of_a_line_is_taken_back_than_was_sold(ledger, whole):
+    lines, back = whole.transactions.to_pandas(), whole["returns"].to_pandas()
     assert back["sold_at"].notna().mean() > 0.5
     assert back["sold_at"].isna().any()
     assert (back["returned_at"] >= back["sold_at"].fillna(back["returned_at"])).all()

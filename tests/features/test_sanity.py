@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import yaml
 from features.engines import open_engine
 from features.errors import InputError
 from features.sanity import CHECKS, Facts, Finding, run_checks
+from features.sanity.days import _jump
 from features.sources import stage
 from online_retail import data_config
 from seasonal_shops import shop as seasonal_shop
@@ -145,13 +147,13 @@ def merged(config: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]
     return both
 
 
-FIRST = {check: name for name, (check, *_) in reversed(ODDITIES.items())}.values()  # of each check
+QUICK = ("a word for nobody", "postage by its code", "a last day that is cut", "a shop that was half as large")
 
 
 @pytest.mark.parametrize(
     ("check", "plant", "words"),
     [
-        pytest.param(*oddity, id=name, marks=() if name in FIRST else pytest.mark.slow)
+        pytest.param(*oddity, id=name, marks=() if name in QUICK else pytest.mark.slow)
         for name, oddity in ODDITIES.items()
     ],
 )
@@ -171,6 +173,7 @@ def test_every_check_has_an_oddity() -> None:
     assert {check for check, _, _ in ODDITIES.values()} == CHECKS.keys()
 
 
+@pytest.mark.slow
 def test_several_oddities_are_mended_together(looked: Looked) -> None:
     lines = with_rows(with_rows(sound(), 9, customer="Guest", product="POST"), 60, total=0.0)
     looked.write(at_work(lines.assign(order=[f"C{n}" for n in range(len(lines))])))
@@ -189,10 +192,22 @@ def test_a_sound_shop_is_quiet(looked: Looked) -> None:
     assert looked.found(looked.config) == ()
 
 
-@pytest.mark.parametrize("seeds", [range(4), pytest.param(range(4, 16), marks=pytest.mark.slow)], ids=["few", "many"])
-def test_seasonal_shops_that_are_sound_are_quiet(looked: Looked, seeds: range) -> None:
+def test_the_end_of_a_season_is_no_jump_of_level_and_a_new_level_is_one() -> None:
+    """Two years of 140 orders a week: one with two busy months before Christmas, one with half as many from May on."""
+    weeks = pd.date_range("2023-01-02", periods=104, freq="7D")
+    noise = np.random.default_rng(0).normal(1, 0.03, 104)
+    busy = pd.Series(140.0 * noise, weeks).where(weeks.month < 11, lambda level: 2.6 * level)
+    assert _jump(busy, busy) is None
+    lower = pd.Series(140.0 * noise, weeks).where(weeks < "2024-05-01", lambda level: 0.5 * level)
+    found = _jump(lower, lower)
+    assert found is not None
+    assert found[0] == date(2024, 5, 6)
+
+
+@pytest.mark.slow
+def test_seasonal_shops_that_are_sound_are_quiet(looked: Looked) -> None:
     found = []
-    for seed in seeds:
+    for seed in range(16):
         simulated = seasonal_shop(seed)
         simulated.write(looked.folder)
         found += looked.found(simulated.config(looked.folder))

@@ -13,11 +13,10 @@ from simulated import CUTOFF, END, START, engine, open_shop, simulate
 
 from features import outcomes
 from features.errors import InputError
-from features.families import FAMILIES, PARAMETRISED, feature_families
+from features.families import FAMILIES, feature_families
 from features.grains import CUSTOMER
 from features.outcomes import Outcome
 from features.snapshot import definition_hash, outcome, snapshot
-from workplace import printed_by_processes
 
 ALL = [name for name, family in feature_families().items() if family.grain == CUSTOMER]
 CUTOFFS = [date(2020, 4, 1), CUTOFF]
@@ -158,13 +157,6 @@ def test_a_cutoff_before_the_first_purchase_is_refused(shop, tmp_path):
     tables = open_shop({"transactions": late}, tmp_path / "late", shop.engine)
     with pytest.raises(InputError, match="no customer bought before 2020-01-15"):
         snapshot(tables, ["T"], [date(2020, 1, 15)], shop.engine, **shop.kept)
-
-
-def test_definition_hash_is_the_same_in_every_process():
-    """Sets of words, in Ibis' isin and drop, have another order under another hash seed."""
-    names = [*ALL, *(f"{name}.{value}" for name in PARAMETRISED for value in ("B", "A_.26_O.27C", "음료/차"))]
-    script = f"from features.snapshot import definition_hash; print(definition_hash({names}))"
-    assert printed_by_processes(script) == {definition_hash(names) + "\n"}
 
 
 def test_definition_hash_follows_expressions_and_nothing_else(monkeypatch):

@@ -13,8 +13,8 @@ from simulated import CUTOFF, END, engine, open_shop, simulate
 
 from features.families import FAMILIES, PARAMETRISED, Family, feature_families
 from features.grains import CUSTOMER
-from features.leakage import all_features, contradictions, descriptive, moving_features
-from features.tables import SPECS, midnight
+from features.leakage import ALL_TABLES, all_features, contradictions, descriptive, moving_features
+from features.tables import SPECS, Tables, midnight
 from features.tampering import TAMPERINGS, Tamperer
 
 ALL = [name for name, family in feature_families().items() if family.grain == CUSTOMER]
@@ -77,7 +77,8 @@ def test_no_feature_of_the_registry_moves_with_the_future_or_is_descriptive(tamp
 
 
 def test_every_tampering_names_a_feature_that_reads_the_whole_tables_and_no_other(tamperer, cheats):
-    movements = [m for _, found in moving_features(tamperer, [*ALL, *cheats], [CUTOFF]) for m in found]
+    honest = [*FAMILIES["rfm"].features, *FAMILIES["profile"].features, *FAMILIES["campaigns"].features]
+    movements = [m for _, found in moving_features(tamperer, [*honest, *cheats], [CUTOFF]) for m in found]
     ways = {(m.what, m.table, m.how) for m in movements}
     assert ways == {
         *(("all_time_spend", "transactions", how) for how in TAMPERINGS),
@@ -87,6 +88,24 @@ def test_every_tampering_names_a_feature_that_reads_the_whole_tables_and_no_othe
     worst = next(m for m in movements if m.what == "all_time_spend" and m.how == "poison")
     assert 0 < worst.moved <= worst.customers
     assert "became" in worst.example
+
+
+def test_a_feature_that_moves_with_no_table_alone_is_found(shop, on, tmp_path, monkeypatch):
+    """It knows if anything is written down later: while one of two tables says so, nothing moves."""
+    read = {name: shop[name] for name in ("transactions", "contacts", "responses")}
+    tamperer = Tamperer(Tables(start=shop.start, end=shop.end, **read), on, tmp_path)
+
+    def later(table):
+        return table.filter(table[SPECS[table.get_name().rpartition("_")[2]].known_at] >= midnight(CUTOFF)).count()
+
+    def anything_later(past):
+        found = later(shop.contacts).as_scalar() + later(shop.responses).as_scalar() > 0
+        return past.transactions.select("customer_id").distinct().mutate(anything_later=found)
+
+    cheat = Family("anything_later", ("transactions",), {"anything_later": "a cheat"}, anything_later)
+    monkeypatch.setitem(FAMILIES, "anything_later", cheat)
+    movements = [m for _, found in moving_features(tamperer, ["anything_later"], [CUTOFF]) for m in found]
+    assert [(m.table, m.how) for m in movements] == [(ALL_TABLES, "delete")]
 
 
 def test_what_a_feature_reads_is_told_without_data(cheats):

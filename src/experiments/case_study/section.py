@@ -15,7 +15,7 @@ from experiments.case_study.options import CaseStudyOptions
 from experiments.case_study.result import COLUMNS, Figure, Result, Skipped
 from experiments.case_study.study import run_parts
 from experiments.reports.cluster_charts import elbow_figure
-from experiments.reports.figures import BLUE, GREY, ORANGE, dress, require
+from experiments.reports.figures import BLUE, GREY, ORANGE, WIDTH, dress, require
 from experiments.reports.material import Material
 from experiments.reports.section import Heading, Part, Picture, Record, Table, Text, Topic, number, percent
 
@@ -149,7 +149,7 @@ def surrogate_figure(taught: pd.DataFrame) -> Canvas:
         accuracy and null_accuracy.
     """
     require(taught, ("accuracy", "null_accuracy"))
-    figure = Canvas(figsize=(6.8, 2.6), dpi=120, layout="constrained")
+    figure = Canvas(figsize=(WIDTH, 2.6), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     rows = {"clusters of customers": ("accuracy", BLUE), "clusters of permuted columns": ("null_accuracy", GREY)}
     for at, (column, color) in enumerate(rows.values()):
@@ -188,7 +188,7 @@ def weights_figure(taught: pd.DataFrame, reported: Mapping[str, float]) -> Canva
     reported : mapping of variable to weight
     """
     weights = taught.drop(columns=["accuracy", "null_accuracy"])
-    figure = Canvas(figsize=(6.8, 1.8 + 0.4 * weights.shape[1]), dpi=120, layout="constrained")
+    figure = Canvas(figsize=(WIDTH, 1.8 + 0.4 * weights.shape[1]), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     names = list(weights)
     for at, name in enumerate(names):
@@ -223,7 +223,7 @@ def interval_figure(predictions: pd.DataFrame) -> Canvas:
         actual, predicted, predicted_without_formula, in days.
     """
     require(predictions, ("actual", "predicted", "predicted_without_formula"))
-    figure = Canvas(figsize=(9.6, 4.6), dpi=120, layout="constrained")
+    figure = Canvas(figsize=(WIDTH, 3.6), dpi=120, layout="constrained")
     high = float(predictions.to_numpy().max()) * 1.04
     low = min(0.0, float(predictions.to_numpy().min()))
     panels = {
@@ -254,7 +254,7 @@ def hit_rates_figure(table: pd.DataFrame) -> Canvas:
         hit_rate and mean_support; the last list is the honest one.
     """
     require(table, ("hit_rate", "mean_support"))
-    figure = Canvas(figsize=(6.8, 1.5 + 0.5 * len(table)), dpi=120, layout="constrained")
+    figure = Canvas(figsize=(WIDTH, 1.5 + 0.5 * len(table)), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     colors = [BLUE] * (len(table) - 1) + [ORANGE]
     named = [f"{name}\n(on {support:.0%} of customer-days)" for name, support in table["mean_support"].items()]

@@ -39,7 +39,8 @@ def typed(config: DictConfig) -> Config:
         _check_mappings(config, HydraConfig.get().runtime)
     try:
         OmegaConf.resolve(config)
-        checked = cast(Config, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), config)))
+        # not `merge`, which copies both first: the schema is new, and nobody uses the configuration afterwards
+        checked = cast(Config, OmegaConf.to_object(OmegaConf.unsafe_merge(OmegaConf.structured(Config), config)))
     except OmegaConfBaseException as error:
         raise explain(error, config) from error
     if checked.model.params:
@@ -69,7 +70,7 @@ def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
     tasks = list(TASKS) if config.tasks is None else config.tasks
     if not tasks:  # the report alone
         return []
-    if any(text.startswith(("task=", "experiment=")) for text in given):
+    if names_a_task():
         return [(config, given)]
     own = [text for text in given if text.lstrip("+~").startswith(OF_ONE_TASK)]
     if own and len(tasks) > 1:
@@ -90,6 +91,11 @@ def typed_overrides() -> list[str]:
     return cast(list[str], raw)
 
 
+def names_a_task() -> bool:
+    """Return True if the command's overrides pick a task, or a saved combination, which is of one task."""
+    return any(text.startswith(("task=", "experiment=")) for text in typed_overrides())
+
+
 def config_folders() -> list[str]:
     """Return the configuration folders given by `--config-dir`."""
     if not HydraConfig.initialized():
@@ -100,7 +106,8 @@ def config_folders() -> list[str]:
 
 def session_of(config: Config, overrides: Sequence[str] | None = None) -> Session:
     """Return the session of a configuration, with the overrides that give it where they are not the command's own."""
-    return Session(config, typed_overrides() if overrides is None else overrides, config_folders())
+    given = typed_overrides() if overrides is None else overrides
+    return Session(config, given, config_folders(), declared=every)
 
 
 def open_session(
@@ -147,10 +154,10 @@ def open_session(
         with explained([*given, *(f"--config-dir={path}" for path in folders)]):
             config = compose("config", [*search, *given])
         config = typed(config)
-    hypotheses = partial(_hypotheses_beside, folders)
+    declared = partial(_every_beside, folders)
     if there == Path().resolve():
-        return Session(config, given, folders, hypotheses=hypotheses)
-    return Session(in_folder(config, there), given, folders, there, hypotheses)
+        return Session(config, given, folders, declared=declared)
+    return Session(in_folder(config, there), given, folders, there, declared)
 
 
 def _search(folders: Sequence[str]) -> list[str]:
@@ -158,16 +165,11 @@ def _search(folders: Sequence[str]) -> list[str]:
     return [f"hydra.searchpath=[{', '.join(f'file://{path}' for path in folders)}]"] if folders else []
 
 
-def _hypotheses_beside(folders: Sequence[str]) -> dict[str, object]:
-    """Return the hypotheses of conf/ and of the folders, where no command has composed them."""
+def _every_beside(folders: Sequence[str], group: str) -> dict[str, object]:
+    """Return all files of a group of conf/ and of the folders, where no command has composed them."""
     with _composing():
         compose("config", _search(folders))  # from here on Hydra searches them
-        return every("hypotheses")
-
-
-def reporting(config: Config) -> Session:
-    """Return the session of the command's configuration, with the hypotheses that a report tests."""
-    return Session(config, typed_overrides(), config_folders(), hypotheses=partial(every, "hypotheses"))
+        return every(group)
 
 
 def sessions_of_each_task(config: Config) -> list[Session]:

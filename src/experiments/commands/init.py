@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import yaml
@@ -15,15 +15,21 @@ from experiments.workflow.data import first_rows_text, profile, profile_text
 from experiments.workflow.init import check_known, naming_lines, write_mapping
 from features.errors import InputError, did_you_mean
 from features.sources.guess import Draft
+from features.sources.guess.given import GIVEN, IN_YAML
 from features.sources.shop_config import shell_value
 
 USAGE = "experiments init my_shop path=sales.csv"
-KEYS = ("path", "currency", "timezone")
+KEYS = ("path", "currency", "timezone", *GIVEN)
+
+NOTHING = ("none", "null", "")  # in place of a column
 
 
 def main(arguments: Sequence[str]) -> None:
-    shop, given, folder = _read(arguments)
-    written = write_mapping(shop, folder=folder, answer=_asked if sys.stdin.isatty() else None, **given)
+    shop, words, folder = _read(arguments)
+    given = read_given({key: word for key, word in words.items() if key in GIVEN})
+    of_shop = {key: word for key, word in words.items() if key not in GIVEN and word}
+    answer = _asked if sys.stdin.isatty() else None
+    written = write_mapping(shop, folder=folder, answer=answer, given=given, **of_shop)
     print(f"{written.file} is written: read it, as each line is a guess\n")
     print(written.draft.text(written.header))
     check_known(written)
@@ -54,7 +60,29 @@ def _read(arguments: Sequence[str]) -> tuple[str, dict[str, str], str]:
             expected=USAGE,
             found=shlex.join(arguments) or "nothing",
         )
-    return names[0], {key: value for key, value in given.items() if value}, flags.config_dir
+    return names[0], given, flags.config_dir
+
+
+def read_given(words: Mapping[str, str]) -> dict[str, object]:
+    """Read what is typed: columns as they are called, none where there is no such column; other keys as YAML.
+
+    >>> read_given({"amount": "Total", "line_discount": "none", "order_key": "[receipt, day]"})
+    {'amount': 'Total', 'line_discount': None, 'order_key': ['receipt', 'day']}
+    """
+    found: dict[str, object] = {}
+    for key, word in words.items():
+        found[key] = None if word.lower() in NOTHING else word
+        if key in IN_YAML and found[key] is not None:
+            try:
+                found[key] = yaml.safe_load(word)
+            except yaml.YAMLError:
+                raise InputError(
+                    f"{key} cannot be read", where=f"{key}=", expected="a list or a mapping in YAML", found=word
+                ) from None
+    cents = found.get("cents")
+    if cents is not None and not isinstance(cents, bool):
+        raise InputError("cents has no such value", where="cents=", expected="true or false", found=words["cents"])
+    return found
 
 
 def _guesses(draft: Draft) -> list[str]:

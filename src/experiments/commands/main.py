@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import select
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -27,17 +28,36 @@ COMMANDS = {
     "train": "fit one model with given parameters and register it: model=lightgbm model.params.num_leaves=31",
     "tune": "search models and parameters, refit the best and register it: tuning.n_trials=50",
     "promote": "gate the newest version, or version=3; dry=true does not look; reason='…' is by hand; or rollback=true",
+    "show": "print what is in use for each task; task=clv: its leaderboard, importances, decision, looks and champions",
     "score": "score every customer with the champions: as_of=2018-01-01 output=x.parquet",
+    "request": "print the request that the served champion answers: customer=12347 task=clv",
     "report": "write one page for the marketer: verdicts, tiers, personas, hypotheses: output=x.html",
     "clean": "remove what nothing needs any more from the cache; dry=true only shows it, with sizes",
-    "ui": "open the MLflow UI on the store in use",
+    "ui": "open the MLflow UI on the store in use: port=5001",
 }
+
+READER_GONE = 141  # as of a program that SIGPIPE ends
 
 
 def main() -> None:
     """Run the console script."""
     collect_rarely()
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # as in `experiments data | head -1`, whose reader has left
+        if not _reader_is_gone():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        code = READER_GONE
+    sys.exit(code)
+
+
+def _reader_is_gone() -> bool:
+    """Return True if nobody reads standard output any more."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in output.poll(0))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -52,7 +72,10 @@ def _run(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
+    from experiments.commands.overrides import check_kept
+
     command, *rest = arguments
+    check_kept(rest)
     if command not in COMMANDS:
         raise InputError(f"there is no command {command!r}", where="experiments", hint=did_you_mean(command, COMMANDS))
     if command == "init":
@@ -103,6 +126,20 @@ def _masked(dump: str) -> str:
     return title + OmegaConf.to_yaml(OmegaConf.create(without_secrets(OmegaConf.to_container(config))))
 
 
+@contextmanager
+def _composed_once(arguments: Sequence[str]) -> Iterator[None]:
+    """Keep Hydra from composing all twice: it would look for `hydra.mode`, which no file of conf/ gives."""
+    from hydra._internal.hydra import Hydra
+
+    get_mode = Hydra.get_mode
+    if not any("hydra" in text for text in arguments):
+        Hydra.get_mode = lambda *_, **__: None  # the flags say whether it is a sweep
+    try:
+        yield
+    finally:
+        Hydra.get_mode = get_mode
+
+
 def _run_with_hydra(command: str, given: Sequence[str]) -> int:
     import hydra
 
@@ -121,7 +158,7 @@ def _run_with_hydra(command: str, given: Sequence[str]) -> int:
 
     words, sys.argv = sys.argv, [f"experiments {command}", *arguments]
     try:
-        with explained(arguments), _masked_dump(arguments):
+        with explained(arguments), _masked_dump(arguments), _composed_once(arguments):
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     finally:
         sys.argv = words

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
 
+from experiments.addresses import has_secret, masked_lines
 from experiments.workflow.shipped import CONF
 from features.errors import InputError, did_you_mean
 
 
 def hydra_arguments(arguments: Sequence[str]) -> list[str]:
     """Return what is typed after a command as arguments of Hydra."""
-    return [_of_model(text) for text in one_task(expand(arguments))]
+    return [_adding(text) for text in one_task(expand(arguments))]
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
@@ -34,6 +36,27 @@ def expand(arguments: Sequence[str]) -> list[str]:
     return [text for text in expanded if text not in overrides] + overrides
 
 
+def check_kept(arguments: Sequence[str]) -> None:
+    """Refuse a secret in a parameter of `mlflow run`, which MLflow has kept in the run by then.
+
+    Raises
+    ------
+    InputError
+    """
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if run_id is None:
+        return
+    secrets = [text for text in expand(arguments) if has_secret(*text.partition("=")[::2])]
+    if secrets:
+        raise InputError(
+            "a parameter of `mlflow run` has a secret, which MLflow keeps as a parameter of the run",
+            where="overrides",
+            found=masked_lines(secrets[0]),
+            hint="change the secret, and let it come from the environment: ${oc.env:NAME}. To remove it, delete run "
+            f"{run_id} and type mlflow gc",
+        )
+
+
 def one_task(arguments: Sequence[str]) -> list[str]:
     """Write `tasks=[x]` as `task=x`, so that overrides of that task go with it."""
     named = [re.fullmatch(r"tasks=\[\s*([\w-]+)\s*\]", argument) for argument in arguments]
@@ -48,9 +71,10 @@ def _quoted(argument: str) -> str:
     return f"{key}=" + "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _of_model(argument: str) -> str:
-    """Let `model.params.x=…` add a key: defaults stand in the model's signature, not in conf/model/."""
-    return re.sub(r"^(?=model\.params(\.\w+)?=)", "++", argument)
+def _adding(argument: str) -> str:
+    """Let `model.params.x=…`, `features.add=…` and the like add a key: defaults stand in signatures, not in conf/."""
+    of_model = r"model\.(path|scaling|log_target|trusted|params(\.\w+)?)"
+    return re.sub(rf"^(?=({of_model}|features\.(add|drop))=)", "++", argument)
 
 
 def check_choices(arguments: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from experiments.commands.compose import session_of
 from experiments.workflow.config import Config
+from experiments.workflow.lists import lists_text
 from experiments.workflow.score import score
 
 
@@ -11,6 +12,7 @@ def main(config: Config) -> None:
     session = session_of(config)
     written = score(session, output=config.output)
     print(f"{written.rows:,} customers as of {written.cutoff} in {written.path}")
+    print(lists_text(written.lists), end="")
     name = session.registered_name
     serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"
     print(f"next: {serve if session.registry.champion() is not None else session.again('tune')}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from experiments.commands.compose import session_of
 from experiments.workflow.config import Config
+from experiments.workflow.leaderboard import leaderboard_text
 from experiments.workflow.train import train
 
 
@@ -11,4 +12,5 @@ def main(config: Config) -> None:
     session = session_of(config)
     version = train(session)
     print(f"{version.name} version {version.number} ({config.model.name})")
+    print(leaderboard_text(session, version))
     print(f"next: {session.again('promote')}")

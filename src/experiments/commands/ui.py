@@ -13,4 +13,5 @@ def main(config: Config) -> None:
     from experiments.tracking.store import address
 
     client = session_of(config).client  # made where there is none yet, so that the UI opens on it
-    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", address(client)])
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", address(client)]
+    os.execv(sys.executable, [*command, *(["--port", str(config.port)] if config.port is not None else [])])

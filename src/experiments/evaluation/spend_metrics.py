@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from experiments.evaluation.weighted import (
 )
 
 TOP_SHARE = 0.1
+CAPTURED = (0.1, 0.2, 0.3)  # shares of the customers, whose spend is a metric
 
 
 def gini(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
@@ -82,14 +84,33 @@ def top_decile_lift(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike 
     float in [0, 10]
         1 for equal predictions, also for a single row. NaN if nobody spent anything.
     """
+    return value(np.atleast_1d(captured_spend(y_true, y_pred, weights=weights, share=TOP_SHARE)) / TOP_SHARE)
+
+
+def captured_spend(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None, share: float) -> Values:
+    """Compute the share of all spend made by a share of the customers, those with the highest predictions.
+
+    This is the gain curve at `share`. A customer across the border, or a group of equal predictions, counts by the part
+    within.
+
+    Parameters
+    ----------
+    share : float in (0, 1]
+        Of the customers.
+
+    Returns
+    -------
+    float in [0, 1]
+        `share` for equal predictions, also for a single row. NaN if nobody spent anything.
+    """
     y, p, w = checked(y_true, y_pred, weights)
     customers, spend = cumulative(y, p, w)
-    border = TOP_SHARE * customers[:, -1:]
+    border = share * customers[:, -1:]
     after = np.argmax(customers >= border, axis=1)[:, None]
     x0, x1 = (np.take_along_axis(customers, at, axis=1) for at in (after - 1, after))
     y0, y1 = (np.take_along_axis(spend, at, axis=1) for at in (after - 1, after))
     within = (y0 + (y1 - y0) * (border - x0) / (x1 - x0))[:, 0]
-    return value(ratio(within, spend[:, -1]) / TOP_SHARE)
+    return value(ratio(within, spend[:, -1]))
 
 
 def total_ratio(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
@@ -131,6 +152,16 @@ SPEND_METRICS: Mapping[str, Metric] = {
             top_decile_lift,
             gain="finds the best customers",
             undefined=NOBODY_SPENT,
+        ),
+        *(
+            Metric(
+                f"captured_spend_{share:.0%}".removesuffix("%"),
+                f"share of spend made by the {share:.0%} of customers predicted highest",
+                partial(captured_spend, share=share),
+                gain="finds the best customers",
+                undefined=NOBODY_SPENT,
+            )
+            for share in CAPTURED
         ),
         Metric("total_ratio", "total predicted / total actual", total_ratio, undefined=NOBODY_SPENT),
     )

@@ -9,7 +9,6 @@ from itertools import count
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from experiments.evaluation.cluster_metrics import surrogate
 from experiments.evaluation.identities import MOST_NAMED, best_fit, identities
@@ -19,7 +18,8 @@ from experiments.models.base import Model
 from experiments.tasks.base import Task
 from features.errors import InputError, InsufficientDataError, listing
 from features.families import resolve
-from features.leakage import Finding, Movement, differences, leak
+from features.leakage import ALL_TABLES, Finding, Movement, differences, leak
+from features.progress import steps
 from features.shop import Shop
 from features.tampering import TAMPERINGS, Tamperer, splice, tampered_shop
 
@@ -62,7 +62,7 @@ def audit_task(
     Finding
     """
     dataset = task.dataset(shop, features, cutoffs)
-    moved, comparisons, silent = _movements(task, shop, features, tamperer, dataset, cutoffs)
+    moved, comparisons = _movements(task, shop, features, tamperer, dataset, cutoffs)
     for what, movements in moved.items():
         yield leak(f"task {task.name}: {what}", movements)
     if not moved:
@@ -74,14 +74,7 @@ def audit_task(
             "outside its window changed",
             comparisons,
         )
-    if silent:
-        yield Finding(
-            "read from",
-            f"task {task.name}: {task.target}",
-            "descriptive",
-            f"stays the same if its window is emptied ({listing(silent)}): it is not an outcome, never promote it",
-            fails=True,
-        )
+    yield from audit_emptied(task, shop, features, tamperer, dataset, cutoffs)
     units = dataset.X.index.get_level_values(task.grain.resampled)
     for target, y in _named(task, dataset.y).items():
         yield audit_formula(f"task {task.name}: {target}", dataset.X, y, limits, units=units, fails=True)
@@ -94,7 +87,7 @@ def _movements(
     tamperer: Tamperer,
     dataset: Dataset,
     cutoffs: Sequence[date],
-) -> tuple[dict[str, list[Movement]], int, list[date]]:
+) -> tuple[dict[str, list[Movement]], int]:
     """Find the features and targets of a task that change with data that they must not read.
 
     All tables are changed at once. If a value changes, each table is changed in turn to name the cause.
@@ -104,22 +97,19 @@ def _movements(
     moved : dict of feature or target to its movements
     comparisons : int
         Number of compared columns.
-    silent : list of date
-        Cutoffs at which emptying the window leaves the target the same.
     """
     horizon = timedelta(days=task.horizon_days)
     number = count()
     moved: dict[str, list[Movement]] = {}
-    silent = []
     comparisons = 0
 
     def changed(cutoff: date, tables: Sequence[str], how: str, part: str) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-        """Compute features (part X) or target (y, or y with its window emptied) before and after a change.
+        """Compute features (part X) or target (y) before and after a change.
 
         The third value is the number of changed rows.
         """
         end = cutoff + horizon
-        periods = {"X": [(cutoff, None)], "y": [(None, cutoff), (end, None)], "window": [(cutoff, end)]}[part]
+        periods = {"X": [(cutoff, None)], "y": [(None, cutoff), (end, None)]}[part]
         engine, rows = tamperer.change(tables, how, *periods)
         other = tampered_shop(shop, engine, tamperer.folder / f"{task.name}-{next(number)}")
         spliced = splice(other, shop) if part == "X" else splice(shop, other)
@@ -130,21 +120,65 @@ def _movements(
         return _named(task, then.y.loc[same]), _named(task, now.y.loc[same]), rows
 
     for cutoff in cutoffs:
-        for how in tqdm(TAMPERINGS, f"{task.name} at {cutoff}", unit=" tamperings"):
+        for how in steps(TAMPERINGS, f"{task.name} at {cutoff}", len(TAMPERINGS), "tamperings"):
             for part in ("X", "y"):
-                before, after, _ = changed(cutoff, tamperer.names, how, part)
+                before, after, all_rows = changed(cutoff, tamperer.names, how, part)
                 comparisons += before.shape[1]
-                if not any(differences(before, after)):
+                together = {what: change for what, *change in differences(before, after)}
+                if not together:
                     continue
                 for table in tamperer.names:
                     before, after, rows = changed(cutoff, [table], how, part)
                     for what, customers, example in differences(before, after):
                         movement = Movement(what, cutoff, table, how, rows, customers, len(before), example)
                         moved.setdefault(what, []).append(movement)
-        before, after, _ = changed(cutoff, tamperer.names, "delete", "window")
+                        together.pop(what, None)
+                for what, (customers, example) in together.items():  # no table alone moves it
+                    movement = Movement(what, cutoff, ALL_TABLES, how, all_rows, customers, len(before), example)
+                    moved.setdefault(what, []).append(movement)
+    return moved, comparisons
+
+
+def audit_emptied(
+    task: Task, shop: Shop, features: Sequence[str], tamperer: Tamperer, dataset: Dataset, cutoffs: Sequence[date]
+) -> Iterator[Finding]:
+    """Empty the window: the target must change, be the same for all rows, and the rows must be those of before.
+
+    Features and rows depend on the past alone. A target that differs between rows although nothing happened holds
+    something else than its window; one that stays as it was is no outcome.
+    """
+    subject = f"task {task.name}: {task.target}"
+    silent: list[date] = []
+    for number, cutoff in enumerate(cutoffs):
+        engine, _ = tamperer.change(tamperer.names, "delete", (cutoff, cutoff + timedelta(days=task.horizon_days)))
+        emptied = tampered_shop(shop, engine, tamperer.folder / f"{task.name}-emptied-{number}")
+        then, now = dataset.at(cutoff), task.dataset(splice(shop, emptied), features, [cutoff])
+        rows, left = (task.judged_rows(each).X.index for each in (then, now))
+        if not rows.equals(left):
+            gone = len(rows.symmetric_difference(left))
+            figures = f"{gone:,} of {len(rows):,} rows at {cutoff} are there, or not, because of their window"
+            yield Finding("future changed", f"task {task.name}: rows", "leaks", figures, fails=True)
+            continue
+        same = then.y.index.intersection(now.y.index)
+        before, after = (_named(task, each.y.loc[same]) for each in (then, now))
         if before.nunique().max() > 1 and not any(differences(before, after)):
             silent.append(cutoff)
-    return moved, comparisons, silent
+            continue
+        for target, y in after.items():
+            if y.nunique() > 1:
+                yield Finding(
+                    "read from", f"task {task.name}: {target}", "circular", _held(y, now.X, cutoff), fails=True
+                )
+    if silent:
+        figures = f"stays the same if its window is emptied ({listing(silent)}): it is not an outcome, never promote it"
+        yield Finding("read from", subject, "descriptive", figures, fails=True)
+
+
+def _held(y: pd.Series, X: pd.DataFrame, cutoff: date) -> str:
+    """Say what a target holds that differs between rows although its window is empty."""
+    alike = X.loc[y.index].rank().corrwith(y.rank()).abs().sort_values(ascending=False)
+    said = f"differs between rows at {cutoff} although its window is emptied: it holds more than the outcome"
+    return f"{said}, such as {alike.index[0]} (rank correlation {alike.iloc[0]:.3f})" if alike.notna().any() else said
 
 
 def _named(task: Task, y: pd.DataFrame) -> pd.DataFrame:

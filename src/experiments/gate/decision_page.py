@@ -48,7 +48,7 @@ def statement(ability: str, decision: Decision, outcome: Outcome) -> str:
             said = f"{does} better than {rival}, {by}, more than the required {effect}"
         case "weak":
             said = f"{does} better than {rival}, {by}; a gain above the required {effect} is not shown"
-        case "none" if nearest.upper < 0:
+        case "none" if nearest.p_values["loss"] < decision.alpha:
             worse = f"{nearest.confidence:.0%} confidence interval {figure(-high)} to {figure(-low)}"
             said = f"{does} worse than {rival}, by {figure(-nearest.gain)} ({worse})"
         case "none":

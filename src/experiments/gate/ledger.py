@@ -91,6 +91,11 @@ class Look:
         return Outcome(**{**recorded, "reasons": alone + added})
 
     @property
+    def promotes(self) -> bool:
+        """True if the look ended with the candidate in use."""
+        return self.outcome is not None and self.outcome.promote
+
+    @property
     def use(self) -> Use | None:
         """The model that is used after the look, with its figure; None in older ledgers."""
         decision, outcome = self.decision, self.outcome
@@ -98,6 +103,13 @@ class Look:
         return next(
             (use for use in (decision.use, decision.stay) if use is not None and use.model == outcome.use), None
         )
+
+    def use_of(self, version: Version) -> Use | None:
+        """Return the figure of a version in use; None if it was put in use by hand, against the look."""
+        use = self.use
+        if use is None or self.decision.is_candidate(use.model):
+            return use if version.number == self.version else None
+        return use if version.is_baseline and use.model == version.tags["model"] else None
 
     @property
     def changes_use(self) -> bool:
@@ -117,6 +129,22 @@ class Look:
         number = champion.number if champion is not None else None
         stands_in = champion is not None and champion.tags.get("instead_of") == str(self.version)
         return number in (self.entry["champion"], self.version) or stands_in
+
+
+def judged_number(version: Version) -> int:
+    """Return the number of the version that was evaluated: a baseline stands for the candidate that lost."""
+    return int(version.tags.get("instead_of", version.number))
+
+
+def decided_looks(registry: Registry) -> list[Look]:
+    """Return all looks whose outcome is recorded, in order of time."""
+    looks = [Look(entry, fresh=False) for entry in registry.ledger()]
+    return [look for look in looks if look.is_decided and look.outcome is not None]
+
+
+def look_at(registry: Registry, version: Version) -> Look | None:
+    """Return the last look in which a version was judged, or the candidate that it stands for; None without one."""
+    return next((look for look in reversed(decided_looks(registry)) if look.version == judged_number(version)), None)
 
 
 @dataclass(frozen=True)

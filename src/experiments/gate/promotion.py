@@ -37,15 +37,14 @@ def carry_out(registry: Registry, candidate: Version, look: Look, statement: str
             where="registry",
             hint="experiments promote compares it with the new champion",
         )
+    tags = {
+        "gate": "promoted" if look.outcome.promote else "refused",
+        "verdict": look.outcome.verdict,
+        "statement": statement,
+        "reasons": listing(look.outcome.reasons) or "none",
+    }
     if look.outcome.promote:
         use = look.decision.use
-        registry.crown(candidate.number, f"gate: {use.reason if use is not None else 'promoted'}")
-    registry.tag(
-        candidate.number,
-        {
-            "gate": "promoted" if look.outcome.promote else "refused",
-            "verdict": look.outcome.verdict,
-            "statement": statement,
-            "reasons": listing(look.outcome.reasons) or "none",
-        },
-    )
+        registry.crown(candidate.number, f"gate: {use.reason if use is not None else 'promoted'}", tags)
+    else:
+        registry.tag(candidate.number, tags)

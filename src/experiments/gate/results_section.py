@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.gate.decision_page import figure as short
-from experiments.gate.ledger import Look
-from experiments.gate.rule import Decision, Use, counted
+from experiments.gate.ledger import judged_number, look_at
+from experiments.gate.rule import UNJUDGED, Decision, Use, counted
 from experiments.reports.figures import BLUE, GREEN, GREY, dress
 from experiments.reports.material import InUse, Material
 from experiments.reports.section import Part, Picture, Table, Text, Topic, enumerated
@@ -52,7 +52,7 @@ class Answer:
     @property
     def verdict(self) -> str:
         """The verdict, corrected for the tasks that were judged together."""
-        return self.tags.get("verdict", "not judged")
+        return self.tags.get("verdict", UNJUDGED)
 
     @property
     def is_baseline(self) -> bool:
@@ -153,7 +153,7 @@ def _rows(answers: Sequence[Answer]) -> pd.DataFrame:
 
 def in_use(version: Version, client: MlflowClient) -> InUse:
     """Return a version as the report describes it, with its total in the sealed window where it was evaluated."""
-    evaluated = Registry(client, version.name).get(_judged(version))
+    evaluated = Registry(client, version.name).get(judged_number(version))
     logged = client.get_run(evaluated.run_id).data.metrics
     evaluated_as = "sealed/total_ratio"
     if version.is_baseline:  # the gate evaluates baselines as they are, and one in use is calibrated
@@ -168,32 +168,16 @@ def in_use(version: Version, client: MlflowClient) -> InUse:
     )
 
 
-def _judged(version: Version) -> int:
-    """Return the number of the version that was evaluated: a baseline stands for the candidate that lost."""
-    return int(version.tags.get("instead_of", version.number))
-
-
-def _own_use(look: Look, version: Version) -> Use | None:
-    """Return the figure of the version in use; None if it was put in use by hand, against the look."""
-    use = look.use
-    if use is None or look.decision.is_candidate(use.model):
-        return use if version.number == look.version else None
-    return use if version.is_baseline and use.model == version.tags["model"] else None
-
-
 def _write(material: ResultsMaterial) -> list[Part]:
     answers = []
     for task, version in material.champions.items():
-        own, registry = _judged(version), Registry(material.client, version.name)
-        looks = [Look(entry, fresh=False) for entry in registry.ledger()]
-        judged = [look for look in looks if look.version == own and look.entry["decision"] and look.outcome]
-        last = judged[-1] if judged else None
+        last = look_at(Registry(material.client, version.name), version)
         answers.append(
             Answer(
                 task=task,
                 tags=version.tags,
                 said=material.verdicts[task],
-                use=_own_use(last, version) if last else None,
+                use=last.use_of(version) if last else None,
                 in_use=version.label,
                 decision=last.decision if last else None,
             )

@@ -15,6 +15,7 @@ from experiments.evaluation.bootstrap import PooledDraws
 from experiments.gate.clues import Clues
 
 POWER = 0.8
+UNJUDGED = "not judged"  # verdict on a version that no look compared with baselines
 RECORDED = {"baseline": "naive", "n_baselines": "n_naive"}  # keys of ledgers that are older than the attributes
 STAYS = "it stays: no other model is shown to be better"
 UNBEATEN = "it measured best of those that no other is shown to beat"
@@ -47,7 +48,7 @@ class Comparison:
     p_values : mapping of claim to float
         One-sided, of the opposite of each claim about the true gain: `gain`, it is above 0; `effect`, above
         min_effect; `loss`, below 0; `absence`, below min_effect. A p-value is below alpha where the bound at level
-        alpha shows the claim.
+        alpha shows the claim. Over the nearest of several baselines, the last two are corrected for their number.
     label : str
         What people read in place of the rival's name; empty in older ledgers.
     windows : tuple of str
@@ -354,10 +355,10 @@ def decide(
         if not low <= value <= high
     ]
     rivals = [name for name in measured.models if name != candidate]
-    comparisons = tuple(measured.comparison(candidate, rival) for rival in rivals)
     reference = measured.nearest_baseline
     own = draws.figure(candidate)
-    over_best = measured.comparison(candidate, reference)
+    over_best = measured.over_nearest()
+    comparisons = tuple(over_best if rival == reference else measured.comparison(candidate, rival) for rival in rivals)
     chosen, reason = _chosen(measured, is_eligible=not outside)
     replaces = in_use is not None and chosen != in_use
     return Decision(
@@ -417,6 +418,17 @@ class Measured:
             alpha=self.alpha,
             confidence=self.confidence,
         )
+
+    def over_nearest(self) -> Comparison:
+        """Return the comparison with the nearest baseline; what is said against the candidate is corrected.
+
+        The nearest is the one that chance favours: of several baselines as good as the candidate, one measures better
+        than it more often than one alone does. So p-values of a loss and of an absent gain are multiplied by their
+        number (Bonferroni). A gain needs none: it must be shown over the best of all.
+        """
+        found = self.comparison(self.candidate, self.nearest_baseline)
+        against = {claim: min(1.0, len(self.baselines) * found.p_values[claim]) for claim in ("loss", "absence")}
+        return dataclasses.replace(found, p_values={**found.p_values, **against})
 
     def p_of_replacing(self, challenger: str, model: str) -> float:
         """Return the p-value of a challenger's gain over a model, corrected for the number of challengers.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -38,6 +38,24 @@ class Model(RegressorMixin, BaseEstimator):
         """Features that `predict` reads beside those that the model was trained on."""
         return ()
 
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Top-level names of modules that the parameters name, which the model needs beside the project's code."""
+        return ()
+
+    @property
+    def foreign(self) -> tuple[str, ...]:
+        """Full names of classes and functions, of neither the project nor its libraries, that the parameters name."""
+        return ()
+
+    def check(self) -> None:
+        """Check the parameters as far as that is possible without data; `fit` checks the rest.
+
+        Raises
+        ------
+        InputError
+        """
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         Model._classes[cls.__name__] = cls
@@ -45,6 +63,14 @@ class Model(RegressorMixin, BaseEstimator):
     def outputs(self, X: pd.DataFrame) -> np.ndarray:
         """Return all outputs of each row, in the order of the task's `outputs`: shape (n_rows, n_outputs)."""
         return np.asarray(self.predict(X)).reshape(len(X), -1)
+
+    def contributions(self, X: pd.DataFrame) -> pd.DataFrame | None:
+        """Return the contribution of each feature to each prediction, as SHAP values; None where a model has none.
+
+        Rows are those of X, columns the features that the model's trees were grown on. A row adds up to what the trees
+        predict for it above the mean, on their own scale (log of spend, log odds), which is not that of `predict`.
+        """
+        return None
 
     def get_state(self) -> dict[str, Any]:
         """Return the fitted attributes as values that JSON can hold."""
@@ -64,13 +90,23 @@ def dump(model: Model) -> str:
     return json.dumps({**_described(model), "state": model.get_state()}, allow_nan=False)
 
 
-def load(text: str) -> Model:
-    """Read a model that `dump` wrote. No code in the text is executed.
+def load(text: str, allowed: Collection[str] = ()) -> Model:
+    """Read a model that `dump` wrote.
+
+    The text alone can name the project's models and the classes of scikit-learn, LightGBM, CatBoost and XGBoost.
+    Whatever else it names is refused before it is imported, unless the caller allows it.
+
+    Parameters
+    ----------
+    text : str
+    allowed : collection of str
+        Full names of further classes and functions that may be imported and run: `foreign_code` of the model that
+        was written, kept apart from the text.
 
     Raises
     ------
     InputError
-        If the text is not JSON of that form, or if its class is unknown.
+        If the text is not JSON of that form, its class is unknown, or it names code that is not allowed.
     """
     try:
         content = json.loads(text)
@@ -81,13 +117,43 @@ def load(text: str) -> Model:
             expected="JSON as written by dump(model)",
             found=f"{text[:60]!r} ({error})",
         ) from None
+    if refused := sorted({*foreign_code(model)} - {*allowed}):
+        raise InputError(
+            f"the stored model names {listing(refused)}, which is not allowed",
+            where="path and trusted of a stored model",
+            expected="classes of scikit-learn, LightGBM, CatBoost and XGBoost, and what `allowed` names",
+            found=listing(refused),
+            hint=f"if you trust this code and the text: load(text, allowed={refused})",
+        )
     return model.set_state(state)
 
 
+def foreign_code(model: Model) -> tuple[str, ...]:
+    """Return `Model.foreign` of a model and of the models among its parameters, sorted."""
+    values = model.get_params(deep=False).values()
+    parts = [part for value in values for part in (value if isinstance(value, list | tuple) else [value])]
+    of_parts = (name for part in parts if isinstance(part, Model) for name in foreign_code(part))
+    return tuple(sorted({*model.foreign, *of_parts}))
+
+
 def _described(model: Model) -> dict[str, Any]:
-    params = model.get_params(deep=False)
-    params = {name: _described(value) if isinstance(value, Model) else value for name, value in params.items()}
+    params = {name: _plain(value) for name, value in model.get_params(deep=False).items()}
     return {"class": type(model).__name__, "module": type(model).__module__, "params": params}
+
+
+def _plain(value: Any) -> Any:
+    """Return a parameter as JSON holds it; it may be a model, or a list of models."""
+    if isinstance(value, Model):
+        return _described(value)
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _restored(value: Any) -> Any:
+    """Return the parameter that `_plain` made plain."""
+    if isinstance(value, list):
+        return [_restored(each) for each in value]
+    is_model = isinstance(value, dict) and value.keys() == {"class", "module", "params"}
+    return _constructed(value) if is_model else value
 
 
 def _constructed(content: Mapping[str, Any]) -> Model:
@@ -96,10 +162,7 @@ def _constructed(content: Mapping[str, Any]) -> Model:
         importlib.import_module(module)  # a task's file may define its own model
     if name not in Model._classes:
         raise InputError(f"unknown model class {name!r}", hint=did_you_mean(name, Model._classes))
-    params = {
-        key: _constructed(value) if isinstance(value, dict) else value for key, value in content["params"].items()
-    }
-    return Model._classes[name](**params)
+    return Model._classes[name](**{key: _restored(value) for key, value in content["params"].items()})
 
 
 def require_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
@@ -191,6 +254,21 @@ def check_events(y: object) -> None:
             expected="0 and 1, each at least once",
             found=listing(found),
             hint="use another horizon_days, or more cutoffs",
+        )
+
+
+def check_spend(y: np.ndarray) -> None:
+    """Check that a target holds amounts >= 0, and at least one above 0.
+
+    Raises
+    ------
+    UnsuitableDataError
+    """
+    if y.min() < 0:
+        raise UnsuitableDataError("y has negative spend", expected="y >= 0", found=listing(y[y < 0]))
+    if not y.any():
+        raise UnsuitableDataError(
+            "nobody spent anything", where="y", expected="y > 0 in some rows", hint="use earlier cutoffs"
         )
 
 

@@ -11,9 +11,10 @@ from sklearn.base import clone
 
 from experiments.models.base import DISCOUNT_RATE, HORIZON_DAYS, MARGIN, Model, check_terms
 from experiments.models.boosting import LightGBM, LightGBMProbability, LightGBMSpend
-from experiments.models.buy_till_you_die import PROBABILISTIC, BuyTillYouDie
+from experiments.models.buy_till_you_die import BuyTillYouDie
+from experiments.models.buy_till_you_die import probabilistic as named
 from experiments.models.probabilities import EVENT, PurchaseProbability
-from features.errors import InputError, did_you_mean
+from features.errors import InputError
 
 
 class WeightedMean(Model):
@@ -57,6 +58,10 @@ class WeightedMean(Model):
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Predict the weighted mean of both parts: array of shape (n_rows,)."""
         return self.weight * self.boosting_.predict(X) + (1 - self.weight) * self.probabilistic_.predict(X)
+
+    def contributions(self, X: pd.DataFrame) -> pd.DataFrame | None:
+        """Return those of the trees: the probabilistic part reads the history of purchases alone."""
+        return self.boosting_.contributions(X)
 
     def _probabilistic(self) -> Model:
         return clone(self.probabilistic).set_params(**{term: getattr(self, term) for term in self.terms})
@@ -108,13 +113,7 @@ class Blend(WeightedMean):
     def set_params(self, **params: Any) -> Self:
         name = params.get("probabilistic")
         if name is not None and not isinstance(name, BuyTillYouDie):
-            if not isinstance(name, str) or name not in PROBABILISTIC:
-                raise InputError(
-                    f"unknown probabilistic model {name!r}",
-                    where="probabilistic",
-                    hint=did_you_mean(str(name), PROBABILISTIC),
-                )
-            params["probabilistic"] = PROBABILISTIC[name]()
+            params["probabilistic"] = named(name, "probabilistic")()
         return super().set_params(**params)
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from lightgbm import Booster
 
 from features.errors import InputError
 
@@ -13,6 +16,20 @@ SPLITS = ("split_feature", "split_gain", "threshold", "decision_type", "left_chi
 SPLITS += ("internal_weight", "internal_count")
 LEAVES = ("leaf_value", "leaf_weight", "leaf_count")
 COUNTS = ("num_leaves", "num_cat", "is_linear")
+
+
+class CheckedBooster(Booster):
+    """Booster whose text is checked before LightGBM reads it; it becomes a plain `Booster` then."""
+
+    def __init__(self, *_: Any) -> None:
+        raise ValueError("a booster that is not restored from its state")  # but from a file or a text of its own
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        text = state.get("_handle", state.get("handle"))
+        found = re.search(r"^max_feature_idx=([0-9]{1,9})$", str(text), re.MULTILINE)
+        check_booster(text, int(found[1]) + 1 if found else 0)
+        super().__setstate__(state)
+        self.__class__ = Booster
 
 
 def check_booster(text: object, n_features: int) -> None:
@@ -36,11 +53,11 @@ def check_booster(text: object, n_features: int) -> None:
         _check(text, n_features)
     except ValueError as error:
         raise InputError(
-            "the text of LightGBM's trees is damaged",
+            "the text of LightGBM's trees is damaged, or of trees that cannot be stored",
             where="booster of a stored model",
-            expected="the text that a fit wrote",
+            expected="the text that a fit wrote, of splits by numbers and one value for each leaf",
             found=str(error),
-            hint="restore the model's files, or train it again",
+            hint="restore the model's files, or train it again; without linear_tree or categorical_feature",
         ) from None
 
 

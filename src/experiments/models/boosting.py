@@ -14,7 +14,7 @@ from joblib import cpu_count
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from experiments.models.base import Model, canonical, check_events, require_columns
+from experiments.models.base import Model, canonical, check_events, check_spend, require_columns
 from experiments.models.booster_text import check_booster
 from features.errors import InputError, UnsuitableDataError, did_you_mean, listing
 from features.seasons import CUTOFF_DAY
@@ -96,7 +96,7 @@ class LightGBM(Model):
         y = y.astype(float)
         self._check_target(y)
         # The text is stored. Predicting from it makes a reloaded model identical to this one.
-        self.booster_ = _read(self._trained(X, y).model_to_string())
+        self.booster_ = read_booster(self._trained(X, y).model_to_string())
         return X, y
 
     @abstractmethod
@@ -121,6 +121,18 @@ class LightGBM(Model):
                 )
         return validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
 
+    def contributions(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return the SHAP values of LightGBM itself: see `Model.contributions`.
+
+        References
+        ----------
+        Lundberg, Erion & Lee (2018), Consistent individualized feature attribution for tree ensembles.
+        """
+        rows = self._rows(X)
+        values = np.asarray(self.booster_.predict(rows, pred_contrib=True, num_threads=1))[:, :-1]  # without the mean
+        names = list(getattr(self, "feature_names_in_", range(values.shape[1])))
+        return pd.DataFrame(values, index=X.index if isinstance(X, pd.DataFrame) else None, columns=names)
+
     def _raw(self, X: np.ndarray) -> np.ndarray:
         return self.booster_.predict(X, num_threads=1)
 
@@ -130,7 +142,7 @@ class LightGBM(Model):
         told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
         return min(cpu_count(), int(told)) if told.isdecimal() and int(told) else cpu_count()
 
-    def _trained(self, X: np.ndarray, y: np.ndarray) -> lgb.Booster:
+    def _trained(self, X: np.ndarray | lgb.Sequence, y: np.ndarray) -> lgb.Booster:
         try:
             return lgb.train({**self._objective_options(), **self._options()}, lgb.Dataset(X, y), self.n_estimators)
         except lgb.basic.LightGBMError as error:
@@ -167,7 +179,7 @@ class LightGBM(Model):
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         check_booster(state["booster"], state["n_features"])
-        self.booster_ = _read(state["booster"])
+        self.booster_ = read_booster(state["booster"])
         self.n_features_in_ = state["n_features"]
         if state["feature_names"]:
             self.feature_names_in_ = np.array(state["feature_names"], dtype=object)
@@ -271,12 +283,7 @@ class LightGBMSpend(LightGBM):
         return np.maximum(self._raw(X), 0.0)
 
     def _check_target(self, y: np.ndarray) -> None:
-        if y.min() < 0:
-            raise UnsuitableDataError("y has negative spend", expected="y >= 0", found=listing(y[y < 0]))
-        if not y.any():
-            raise UnsuitableDataError(
-                "nobody spent anything", where="y", expected="y > 0 in some rows", hint="use earlier cutoffs"
-            )
+        check_spend(y)
 
     def _objective_options(self) -> dict[str, Any]:
         return {"objective": OBJECTIVES[self.objective], "tweedie_variance_power": self.tweedie_variance_power}
@@ -318,7 +325,7 @@ class LightGBMProbability(LightGBM):
         return {"objective": "binary"}
 
 
-def _read(text: str) -> lgb.Booster:
+def read_booster(text: str) -> lgb.Booster:
     """Read trees.
 
     Raises

@@ -40,7 +40,7 @@ from experiments.models.base import (
     finite_columns,
     latest_cutoff,
 )
-from features.errors import InputError, UnsuitableDataError
+from features.errors import InputError, UnsuitableDataError, did_you_mean
 
 DAYS_PER_WEEK = 7
 LONGEST_T = 10.0  # longest T in the optimiser's unit of time, as in lifetimes
@@ -402,6 +402,21 @@ class ParetoNBD(BuyTillYouDie):
 
 
 PROBABILISTIC: Mapping[str, type[BuyTillYouDie]] = {"bg_nbd": BGNBD, "mbg_nbd": MBGNBD, "pareto_nbd": ParetoNBD}
+
+
+def probabilistic(name: object, where: str) -> type[BuyTillYouDie]:
+    """Return the class of a registered name.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    if not isinstance(name, str) or name not in PROBABILISTIC:
+        raise InputError(
+            f"unknown probabilistic model {name!r}", where=where, hint=did_you_mean(str(name), PROBABILISTIC)
+        )
+    return PROBABILISTIC[name]
 
 
 def _pareto_nbd_terms(

@@ -78,6 +78,11 @@ class Calibrated(Model):
         """The day of the cutoff, where the season is known."""
         return (CUTOFF_DAY,) if len(self.days) else ()
 
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Those of the model."""
+        return self.model.libraries
+
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
         """Fit the model; the calibration is given."""
         self.model_ = clone(self.model).fit(X, y)
@@ -88,11 +93,17 @@ class Calibrated(Model):
         check_is_fitted(self)
         if self.link not in LINKS:
             raise InputError(f"unknown link {self.link!r}", where="link", hint=did_you_mean(self.link, LINKS))
-        inner = X.drop(columns=list(self.context)) if self.context else X
-        p, shift = np.asarray(self.model_.predict(inner)), self._shift(X)
+        p, shift = np.asarray(self.model_.predict(self._inner(X))), self._shift(X)
         if self.link == "log":
             return p * np.exp(shift)
         return expit(self.slope * logit(p) + self.stretch * shift)
+
+    def contributions(self, X: pd.DataFrame) -> pd.DataFrame | None:
+        """Return those of the model: a shift is the same for all rows of a cutoff."""
+        return self.model_.contributions(self._inner(X))
+
+    def _inner(self, X: pd.DataFrame) -> pd.DataFrame:
+        return X.drop(columns=list(self.context)) if self.context else X
 
     def _shift(self, X: pd.DataFrame) -> np.ndarray | float:
         if not self.context:

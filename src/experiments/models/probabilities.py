@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
 from experiments.models.base import HORIZON_DAYS, Model, canonical, check_events, finite_columns
-from experiments.models.buy_till_you_die import PROBABILISTIC, BuyTillYouDie
+from experiments.models.buy_till_you_die import BuyTillYouDie, probabilistic
 from features.errors import InputError, did_you_mean
 
 EVENTS = ("purchase", "inactivity")
@@ -161,13 +161,9 @@ class PurchaseProbability(Model):
         return p if self.event == "purchase" else 1 - p
 
     def _untrained(self) -> BuyTillYouDie:
-        if self.purchases not in PROBABILISTIC:
-            raise InputError(
-                f"unknown probabilistic model {self.purchases!r}",
-                where="purchases",
-                hint=did_you_mean(self.purchases, PROBABILISTIC),
-            )
-        return PROBABILISTIC[self.purchases](horizon_days=self.horizon_days, penalizer_coef=self.penalizer_coef)
+        return probabilistic(self.purchases, "purchases")(
+            horizon_days=self.horizon_days, penalizer_coef=self.penalizer_coef
+        )
 
     def get_state(self) -> dict[str, Any]:
         return self.purchases_.get_state()

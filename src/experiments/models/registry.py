@@ -71,6 +71,11 @@ CANDIDATES: Mapping[str, Candidate] = {
     "mbg_nbd": Candidate(_model("buy_till_you_die", "MBGNBD"), "MBG/NBD"),
     "pareto_nbd": Candidate(_model("buy_till_you_die", "ParetoNBD"), "Pareto/NBD"),
     "lightgbm": Candidate(_model("boosting", "LightGBMSpend"), "LightGBM"),
+    "hist_gradient_boosting": Candidate(
+        _model("estimator", "HistGradientBoosting"), "histogram gradient boosting of scikit-learn"
+    ),
+    "ensemble": Candidate(_model("ensemble", "Ensemble"), "ensemble of models"),
+    "estimator": Candidate(_model("estimator", "Estimator"), "custom estimator"),
     "blend": Candidate(_model("blend", "blend"), "LightGBM blended with a buy-till-you-die model"),
     # probabilities
     "naive_recency": Candidate(
@@ -95,6 +100,27 @@ CANDIDATES: Mapping[str, Candidate] = {
     "probability_blend": Candidate(
         _model("blend", "probability_blend"), "LightGBM blended with a buy-till-you-die model"
     ),
+    # waits until the next purchase
+    "naive_same_wait": Candidate(
+        _model("waits", "SameWait"), "the same distribution for all customers", is_baseline=True
+    ),
+    "naive_recency_wait": Candidate(
+        _model("waits", "WaitByFeature", feature="days_since_last_purchase"),
+        "waits by days since the last purchase",
+        is_baseline=True,
+    ),
+    "naive_visits_wait": Candidate(
+        _model("waits", "WaitByFeature", feature="purchase_days_last_91_days"),
+        "waits by purchase days in the last 91 days",
+        is_baseline=True,
+    ),
+    "naive_own_gap": Candidate(_model("waits", "OwnGapWait"), "the customer's own median gap", is_baseline=True),
+    "purchase_wait": Candidate(_model("waits", "PurchaseWait"), "waits of a buy-till-you-die model"),
+    "cox": Candidate(_model("survival", "CoxWait"), "Cox regression"),
+    "weibull_aft": Candidate(_model("survival", "WeibullWait"), "Weibull accelerated failure"),
+    "lightgbm_hazard": Candidate(_model("hazards", "HazardTrees"), "LightGBM hazards"),
+    "study_regressor": Candidate(_model("study_wait", "StudyWait"), "gradient boosting as in the case study"),
+    "wait_blend": Candidate(_model("waits", "wait_blend"), "LightGBM hazards blended with a buy-till-you-die model"),
     # segments
     "segmentation": Candidate(_model("segmentation", "Segmentation"), "clusters"),
     "quantile_bins": Candidate(
@@ -134,7 +160,8 @@ def build(candidates: Mapping[str, Candidate], name: str, params: Mapping[str, A
     candidates : mapping of name to Candidate
     name : str
     params : mapping of parameter to value
-        `part__parameter` sets a parameter of a part of a blend.
+        `part__parameter` sets a parameter of a part of a blend; `members` of an ensemble is a mapping of each
+        candidate's name to its parameters.
     task : str
         Name of the task, for the message.
 
@@ -148,13 +175,22 @@ def build(candidates: Mapping[str, Candidate], name: str, params: Mapping[str, A
     model = candidates[name].build()
     known = candidates[name].parameters()
     for param, value in params.items():
-        if param not in known:
+        is_of_mapping = isinstance(known.get(param.partition("__")[0]), Mapping)  # its owner knows what it takes
+        if param not in known and not is_of_mapping:
             raise InputError(
                 f"{name} has no parameter {param!r}", where="model.params", hint=did_you_mean(param, known)
             )
+        if is_of_mapping and param not in known:
+            continue
+        if param == "members":
+            check_type(value, "Mapping", f"model.params.{param}")
+            continue
         part, _, own = param.rpartition("__")
         stated = inspect.signature(type(known[part] if part else model)).parameters[own].annotation
         check_type(value, stated, f"model.params.{param}")
+    if isinstance(params.get("members"), Mapping):
+        of = {member: build(candidates, member, own or {}, task) for member, own in params["members"].items()}
+        params = {**params, "members": list(of.values())}
     return model.set_params(**params)
 
 

@@ -16,11 +16,11 @@ from threadpoolctl import ThreadpoolController
 
 from experiments.models.base import HORIZON_DAYS, finite_columns, require_columns
 from experiments.models.buy_till_you_die import MBGNBD
+from experiments.models.scaling import check_scaling, location_and_scale, unrolled
 from experiments.models.segments import Segments, check_at_least, latest_spend
 from features.errors import InputError, UnsuitableDataError, did_you_mean, listing
 
 ALGORITHMS = ("kmeans", "gaussian_mixture", "agglomerative", "hdbscan")
-SCALINGS = ("none", "standard", "minmax", "log_standard")
 DERIVED = ("clv", "p_alive")
 OUTLIER_COLUMNS = ("frequency", "monetary_value", "total_spend")
 MOST_ROWS = 10_000  # training rows of algorithms that compare all pairs of rows
@@ -162,7 +162,7 @@ class Segmentation(Segments):
         values = self.values(X)
         self.outlier_thresholds_ = self._outlier_thresholds(X)
         usual = ~self.is_outlier(X)
-        self.offset_, self.scale_ = _location_and_scale(self._unrolled(values[usual]), self.scaling)
+        self.offset_, self.scale_ = location_and_scale(self._unrolled(values[usual]), self.scaling)
         Z = self.transform(X)
         partition = self._partition(Z[usual], self.n_clusters)
         cells = partition.assign(Z.to_numpy())
@@ -230,10 +230,13 @@ class Segmentation(Segments):
         return self.partition_.assign(self.transform(X).to_numpy())
 
     def _check_parameters(self) -> None:
-        for name, known in (("algorithm", ALGORITHMS), ("scaling", SCALINGS)):
-            value = getattr(self, name)
-            if value not in known:
-                raise InputError(f"unknown {name} {value!r}", where=name, hint=did_you_mean(str(value), known))
+        if self.algorithm not in ALGORITHMS:
+            raise InputError(
+                f"unknown algorithm {self.algorithm!r}",
+                where="algorithm",
+                hint=did_you_mean(str(self.algorithm), ALGORITHMS),
+            )
+        check_scaling(self.scaling)
         for name, lowest in (("n_clusters", 2), ("min_cluster_size", 2), ("n_init", 1)):
             check_at_least(name, getattr(self, name), lowest)
         if self.outlier_quantile is not None and not 0 < self.outlier_quantile < 1:
@@ -275,9 +278,7 @@ class Segmentation(Segments):
         }
 
     def _unrolled(self, values: pd.DataFrame) -> np.ndarray:
-        """Apply the logarithm, if the scaling has one."""
-        x = values.to_numpy()
-        return np.sign(x) * np.log1p(np.abs(x)) if self.scaling == "log_standard" else x
+        return unrolled(values.to_numpy(), self.scaling)
 
     def _partition(self, Z: ArrayLike, n_clusters: int) -> Partition:
         """Cluster rows in any order; every cell of the partition holds at least one row."""
@@ -347,15 +348,6 @@ class Segmentation(Segments):
 @cache
 def _threads() -> ThreadpoolController:
     return ThreadpoolController()  # inspects all loaded libraries, which takes as long as a k-means
-
-
-def _location_and_scale(x: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:
-    x = np.sort(x, axis=0)  # a sum of doubles depends on its order
-    low, high = x[0], x[-1]
-    if scaling == "none":
-        return np.zeros_like(low), np.ones_like(low)
-    offset, scale = (low, high - low) if scaling == "minmax" else (x.mean(axis=0), x.std(axis=0))
-    return offset, np.where(high > low, scale, 1.0)
 
 
 def _means(Z: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentF
 from features.errors import InputError, listing
 
 BLUE, ORANGE, GREEN, GREY = "#2563a8", "#d9822b", "#3a8f5c", "#8a8f98"
+WIDTH = 7.2  # inches at 120 dots each, of pictures of a page: readable where it is 700 pixels wide
 LONGEST_NAME, LONGEST_TEXT = 40, 160  # characters: of a name beside a picture, and of any other text on it
 KINDS = {"model": BLUE, "baseline": ORANGE, "control": GREY}  # of what is compared
 DARK = "#20242b"  # text on light cells

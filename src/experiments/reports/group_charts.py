@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from experiments.evaluation.shares import row_shares
-from experiments.reports.figures import BLUE, DARK, GREY, ORANGE, dress, require
+from experiments.reports.figures import BLUE, DARK, GREY, ORANGE, WIDTH, dress, require
 from experiments.reports.section import percent
 
 SHADES = (GREY, BLUE, ORANGE)
@@ -25,7 +25,7 @@ def customers_figure(table: pd.DataFrame, *, title: str, subtitle: str) -> Figur
         customers and customers_share.
     """
     require(table, ("customers", "customers_share"))
-    figure = Figure(figsize=(6.8, 1.5 + 0.5 * len(table)), dpi=120, layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.5 + 0.5 * len(table)), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     at = np.arange(len(table))
     bars = axes.barh(at, table["customers"], color=BLUE, height=0.68)
@@ -50,7 +50,7 @@ def shares_figure(table: pd.DataFrame, columns: Mapping[str, str], *, title: str
         Shares, up to three.
     """
     require(table, tuple(columns))
-    figure = Figure(figsize=(max(6.4, 2.4 + 1.15 * len(table)), 4.6), dpi=120, layout="constrained")
+    figure = Figure(figsize=(max(WIDTH, 2.4 + 1.15 * len(table)), 4.6), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     at, width = np.arange(len(table)), 0.8 / len(columns)
     for number, ((column, label), color) in enumerate(zip(columns.items(), SHADES, strict=False)):
@@ -76,7 +76,9 @@ def movements_figure(counts: pd.DataFrame, *, title: str, subtitle: str, xlabel:
     """
     require(counts, ())
     shares = row_shares(counts)
-    figure = Figure(figsize=(3.2 + 0.95 * counts.shape[1], 1.9 + 0.56 * len(counts)), dpi=120, layout="constrained")
+    figure = Figure(
+        figsize=(max(WIDTH, 3.2 + 0.95 * counts.shape[1]), 1.9 + 0.56 * len(counts)), dpi=120, layout="constrained"
+    )
     axes = figure.add_subplot()
     axes.imshow(shares.fillna(0.0), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), share in np.ndenumerate(shares.to_numpy()):
@@ -89,3 +91,17 @@ def movements_figure(counts: pd.DataFrame, *, title: str, subtitle: str, xlabel:
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     return figure
+
+
+def staying(counts: pd.DataFrame, group: str) -> str:
+    """Return how many customers stay in their group, as a title.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        Customers by group before and after, both in the same order.
+    group : str
+        What groups are called: "tier".
+    """
+    held = counts.to_numpy(dtype=float)
+    return f"{percent(np.trace(held) / held.sum() if held.sum() else np.nan)} stay in their {group}"

@@ -99,5 +99,8 @@ class Material(Protocol):
     def in_use(self, question: str) -> InUse:
         """Return the model in use for a question, by its name."""
 
+    def drivers(self, question: str) -> pd.DataFrame | None:
+        """Return what moves a question's predictions: see `evaluation.importances.drivers`; None if unknown."""
+
     def again(self, command: str) -> str:
         """Return a command to type, with the choices of this one."""

@@ -14,6 +14,7 @@ from experiments.reports.figures import (
     cumulative_gain_figure,
     reliability_figure,
 )
+from experiments.reports.wait_charts import wait_calibration_figure
 
 
 def draw(
@@ -49,6 +50,8 @@ def draw(
         figures["reliability"] = reliability_figure(
             {model: named["reliability"] for model, named in tables.items()}, horizon_days=horizon_days
         )
+    if "wait_calibration" in own:
+        figures["wait_calibration"] = wait_calibration_figure(own["wait_calibration"], horizon_days=horizon_days)
     if "elbow" in own:
         figures["elbow"] = elbow_figure(own["elbow"], chosen=len(own["sizes"]))
         figures["map"] = pca_figure(own["map"])

@@ -11,6 +11,9 @@ import pandas as pd
 from experiments.reports.html import document, table
 from experiments.reports.section import Heading, Part, Picture, Record, Section, Table, Text, number
 
+LANGUAGES = {"en": "English", "ko": "한국어"}
+FEW = 2  # parts that are not worth a fold
+
 
 def page(title: str, about: str, sections: Sequence[Section]) -> str:
     """Return the page as HTML.
@@ -25,11 +28,39 @@ def page(title: str, about: str, sections: Sequence[Section]) -> str:
     """
     contents = "".join(f'<li><a href="#{escape(s.name)}">{escape(s.title)}</a></li>' for s in sections)
     body = "\n".join(
-        f'<section id="{escape(s.name)}"><h2>{escape(s.title)}</h2>\n{"".join(map(_part, s.parts))}</section>'
-        for s in sections
+        f'<section id="{escape(s.name)}"><h2>{escape(s.title)}</h2>\n{_parts(s.parts)}</section>' for s in sections
     )
-    head = f"<p class=eyebrow>{escape(about)}</p><h1>{escape(title)}</h1><nav><ol>{contents}</ol></nav>"
+    languages = dict.fromkeys(part.lang for s in sections for part in s.parts if isinstance(part, Text) and part.lang)
+    head = f"<p class=eyebrow>{escape(about)}</p><h1>{escape(title)}</h1>{_switch(list(languages))}"
+    head += f"<nav><ol>{contents}</ol></nav>"
     return document(title, f"{head}\n{body}", STYLE)
+
+
+def _switch(languages: Sequence[str]) -> str:
+    """Return buttons that show the texts of one language; none where there is one language alone."""
+    if len(languages) < 2:
+        return ""
+    buttons = "".join(
+        f'<label><input type=radio name=lang value="{escape(each)}"{" checked" if n == 0 else ""}> '
+        f"{escape(LANGUAGES.get(each, each))}</label> "
+        for n, each in enumerate(languages)
+    )
+    hidden = "".join(
+        f'body:has(input[value="{escape(each)}"]:checked) p[lang]:not([lang="{escape(each)}"]) {{ display: none }}\n'
+        for each in languages
+    )
+    return f"<p class=switch>{buttons}</p><style>{hidden}</style>"
+
+
+def _parts(parts: Sequence[Part]) -> str:
+    """Return a section's parts: its finding with the first picture or table is shown, and the rest is folded."""
+    shown = next((n + 1 for n, part in enumerate(parts) if isinstance(part, Picture | Table)), len(parts))
+    shown = min([shown, *(n for n, part in enumerate(parts) if isinstance(part, Heading))])
+    rest = [part for part in parts[shown:] if not isinstance(part, Record)]
+    if len(rest) < FEW or not shown:
+        return "".join(map(_part, parts))
+    folded = "".join(map(_part, rest))
+    return f"{''.join(map(_part, parts[:shown]))}<details><summary>Details</summary>\n{folded}</details>\n"
 
 
 def _part(part: Part) -> str:
@@ -69,5 +100,8 @@ table { font-size: .875rem; line-height: 1.4 } td:not(.number) { min-width: 5rem
 /* On a phone a picture keeps a size at which its words can be read, and is moved sideways. */
 @media (max-width: 38rem) { nav ol { columns: 1 } figure { overflow-x: auto } img { max-width: none; width: 36rem }
   figcaption { position: sticky; left: 0 } }
-@media print { nav { display: none } figure, table { break-inside: avoid } }
+details { margin: .8rem 0 } summary { cursor: pointer; color: #1d5a9e; font-size: .9375rem }
+.switch { font-size: .9375rem } .switch label { margin-right: .8rem }
+@media print { nav, .switch, summary { display: none } figure, table { break-inside: avoid }
+  details::details-content { content-visibility: visible; block-size: auto } }
 """

@@ -34,7 +34,7 @@ class Text:
     kind : str
         "lead" (finding and advice), "plain", or "note" (method, and what was left out).
     lang : str, optional
-        BCP 47, where it is not the page's English: "ko".
+        BCP 47, where a text is there in several languages or not in English: "ko".
     """
 
     text: str

@@ -69,6 +69,8 @@ class Task(ABC):
     """Features that the customer view shows beside the scores."""
     section_name: ClassVar[str] = ""
     """Name of the task's section, as report.sections has it; the name of the task's file when empty."""
+    plain_metric: ClassVar[str] = ""
+    """Metric that says a difference in the primary one in plain words, beside it in decisions."""
 
     def __post_init__(self) -> None:
         if self.horizon_days < 1:
@@ -239,8 +241,10 @@ class Task(ABC):
         """Return the models that may be trained, by name; at least one of them is a baseline."""
 
     def build(self, name: str, params: Mapping[str, Any]) -> Model:
-        """Build one of the candidates without training it: see `models.registry.build`."""
-        return registry.build(self.candidates(), name, params, self.name)
+        """Build one of the candidates without training it, and check it: see `models.registry.build`."""
+        model = registry.build(self.candidates(), name, params, self.name)
+        model.check()
+        return model
 
     def baselines(self, params: Mapping[str, Any]) -> dict[str, Callable[[], Model]]:
         """Return the baselines for a comparison with a model of these parameters: see `models.registry.baselines`.
@@ -355,6 +359,28 @@ class Task(ABC):
             None keeps them out of customer_360.
         """
         return None
+
+    @classmethod
+    def customer_columns(cls, scores: pd.DataFrame, as_of: date, horizon_days: int) -> pd.DataFrame:
+        """Return the columns of customer_360 that the scores of a task of customers become; by default the scores.
+
+        Not called for a task of another grain, which has `customer_view`.
+
+        Parameters
+        ----------
+        scores : DataFrame of `outputs`, indexed customer_id
+            Some of the customers: rows are scored in batches.
+        as_of : date
+            Day of the scores, which is not included.
+        horizon_days : int
+            Of the model that made them.
+
+        Returns
+        -------
+        DataFrame, same index
+            Numbers and texts; each column of one type in every batch.
+        """
+        return scores
 
     @classmethod
     def groups(cls, scores: pd.DataFrame) -> pd.Series | None:

@@ -15,6 +15,7 @@ from experiments.evaluation.metrics import Metric
 from experiments.evaluation.shares import shares
 from experiments.evaluation.spend_metrics import SPEND_METRICS, calibration_table, cumulative_gain
 from experiments.models.registry import Candidate, choose
+from experiments.reports.drivers import drivers_parts
 from experiments.reports.material import InUse, Material
 from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, Topic, joined, number, percent
 from experiments.tasks.base import AmountTask
@@ -47,6 +48,7 @@ class CustomerValue(AmountTask):
     name: ClassVar[str] = "clv"
     grain: ClassVar[Grain] = CUSTOMER
     section_name: ClassVar[str] = "value"
+    plain_metric: ClassVar[str] = "captured_spend_20"
     link: ClassVar[str] = "log"
     outputs: ClassVar[Mapping[str, str]] = {"clv": "predicted spend over the horizon, times the margin, in currency"}
     shown_features: ClassVar[tuple[str, ...]] = (
@@ -108,8 +110,16 @@ class CustomerValue(AmountTask):
             "mbg_nbd",
             "pareto_nbd",
             "lightgbm",
+            "hist_gradient_boosting",
             "blend",
-            terms={"horizon_days": self.horizon_days, "discount_rate": self.discount_rate, "margin": self.margin},
+            "ensemble",
+            "estimator",
+            terms={
+                "horizon_days": self.horizon_days,
+                "discount_rate": self.discount_rate,
+                "margin": self.margin,
+                "predicts": "amount",
+            },
         )
 
     def metrics(self) -> Mapping[str, Metric]:
@@ -131,7 +141,14 @@ class CustomerValue(AmountTask):
 
 
 def value_parts(
-    clv: pd.Series, groups: pd.Series, *, horizon_days: int, currency: str, model: InUse, about: str
+    clv: pd.Series,
+    groups: pd.Series,
+    *,
+    horizon_days: int,
+    currency: str,
+    model: InUse,
+    about: str,
+    moved: pd.DataFrame | None = None,
 ) -> list[Part]:
     """Write the predicted value by group.
 
@@ -144,6 +161,8 @@ def value_parts(
     model : InUse
     about : str
         Sentence that states the day of the groups.
+    moved : DataFrame or None
+        What moves the predictions: see `evaluation.importances.drivers`.
     """
     from experiments.reports.group_charts import shares_figure  # matplotlib: not every command draws
 
@@ -175,11 +194,12 @@ def value_parts(
             shares_figure(
                 drawn,
                 {"customers": "customers", "expected": "expected spend"},
-                title="Customers and expected spend",
+                title=f"{drawn.index[0]}: {percent(drawn['expected'].iloc[0])} of the expected spend",
                 subtitle=f"in {horizon_days} days",
             ),
             "Each tier's share of customers and of expected spend.",
         ),
+        *drivers_parts(moved),
     ]
 
 
@@ -194,6 +214,7 @@ def _write(material: Material) -> list[Part]:
         currency=material.shop.staged.currency,
         model=material.in_use(question),
         about=material.about_groups,
+        moved=material.drivers(question),
     )
     return [Heading("Predicted spend"), *parts]
 

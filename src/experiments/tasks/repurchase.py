@@ -20,13 +20,14 @@ from experiments.evaluation.probability_metrics import (
 )
 from experiments.evaluation.validation import Dataset, Evaluation
 from experiments.models.registry import Candidate, choose
+from experiments.reports.drivers import drivers_parts
 from experiments.reports.material import InUse, Material
 from experiments.reports.section import Part, Picture, Section, Table, Text, Topic, enumerated, joined, number, percent
 from experiments.tasks.base import AmountTask
 from features import outcomes
 from features.errors import InputError, did_you_mean
 from features.grains import CUSTOMER, Grain
-from features.outcomes import Outcome
+from features.outcomes import SINCE, Outcome
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +40,6 @@ OF_ACTIVE = "_of_active"
 ABILITIES = {"purchase": "predicts who will come back", "inactivity": "predicts who will stay away"}
 MEANINGS = {"purchase": "buys", "inactivity": "does not buy"}
 BY_GROUP = {"roc_auc": roc_auc, "expected_calibration_error": expected_calibration_error}
-SINCE = "days_since_last_purchase"
 AT_STAKE = 0.25  # share of the best customers that is least likely to come back
 LIKELY = 0.5  # mean probability from which a purchase is more likely than none
 ACTIVE_DAYS = 28  # who is active, where `active_within_days` does not say: in `_of_active`, and in separate metrics
@@ -147,8 +147,11 @@ class Repurchase(AmountTask):
             "purchase_probability",
             "logistic",
             "lightgbm_probability",
+            "hist_gradient_boosting",
             "probability_blend",
-            terms={"horizon_days": self.horizon_days, "event": self.event},
+            "ensemble",
+            "estimator",
+            terms={"horizon_days": self.horizon_days, "event": self.event, "predicts": "probability"},
         )
 
     def metrics(self) -> Mapping[str, Metric]:
@@ -208,6 +211,7 @@ def return_parts(
     horizon_days: int,
     model: InUse,
     about: str,
+    moved: pd.DataFrame | None = None,
     most_at_stake: int = 2,
 ) -> list[Part]:
     """Write the probability of a purchase by group, and the revenue at stake.
@@ -222,6 +226,8 @@ def return_parts(
     model : InUse
     about : str
         Sentence that states the day of the groups.
+    moved : DataFrame or None
+        What moves the predictions: see `evaluation.importances.drivers`.
     most_at_stake : int
         Number of best groups whose customers the shop wants to keep.
     """
@@ -252,6 +258,7 @@ def return_parts(
             "Probability of a purchase by tier. Dots: median; thick lines: middle 50% of customers; "
             "thin lines: middle 90%.",
         ),
+        *drivers_parts(moved),
         Text(
             "The section on the lifecycle predicts buyers in another way: from what customers of each stage did in "
             "earlier periods, new customers included. The two may differ.",
@@ -284,7 +291,7 @@ def _lately(history: pd.DataFrame, horizon_days: int) -> str:
     known = history[history["T"] >= horizon_days]  # T counts from the first purchase to the day before this one
     if known.empty:
         return ""
-    bought = known["days_since_last_purchase"] < horizon_days
+    bought = known[SINCE] < horizon_days
     return (
         f"In the {horizon_days} days before, {number(int(bought.sum()))} of the {len(known):,} customers known at "
         f"their start bought ({percent(bought.mean())})."
@@ -296,10 +303,11 @@ def probabilities_figure(p: pd.Series, groups: pd.Series, *, horizon_days: int) 
     from matplotlib.figure import Figure  # not every command draws
     from matplotlib.ticker import PercentFormatter
 
-    from experiments.reports.figures import BLUE, dress
+    from experiments.reports.figures import BLUE, WIDTH, dress
 
     names = [name for name in groups.cat.categories if (groups == name).any()]
-    figure = Figure(figsize=(6.8, 1.6 + 0.42 * len(names)), dpi=120, layout="constrained")
+    medians = [f"{name} {percent(p[groups == name].median(), 0)}" for name in dict.fromkeys((names[0], names[-1]))]
+    figure = Figure(figsize=(WIDTH, 1.6 + 0.42 * len(names)), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     for row, name in enumerate(names):
         low, quarter, middle, three, high = p[groups == name].quantile([0.05, 0.25, 0.5, 0.75, 0.95])
@@ -311,7 +319,7 @@ def probabilities_figure(p: pd.Series, groups: pd.Series, *, horizon_days: int) 
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     dress(
         axes,
-        title="Return probability",
+        title=f"Median probability: {', '.join(medians)}",
         subtitle="dots: median; thick lines: middle 50% of a tier's customers; thin lines: middle 90%",
         xlabel=f"probability of a purchase within {horizon_days} days (%)",
         ylabel="",
@@ -323,14 +331,17 @@ def _write(material: Material) -> list[Part]:
     scores, question = material.scores, material.question(Repurchase.names())
     if question is None:
         raise InputError("the task repurchase has no model in use that can score", hint=material.again("run"))
-    p = scores[f"p_{question}"]
+    p, moved = scores[f"p_{question}"], material.drivers(question)
+    if not question.startswith("repurchase"):
+        p, moved = 1 - p, None if moved is None else moved.assign(direction=-moved["direction"])
     return return_parts(
-        p if question.startswith("repurchase") else 1 - p,
+        p,
         material.groups,
         scores,
         horizon_days=int(scores[f"{question}_horizon_days"].iloc[0]),
         model=material.in_use(question),
         about=material.about_groups,
+        moved=moved,
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from mlflow.models import ModelSignature
 from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
 from mlflow.types import ColSpec, DataType, Schema
 
-from experiments.models.base import Model, dump
-from experiments.tracking.requirements import SOURCE, requirements_of
+from experiments.models.base import Model, dump, foreign_code
+from experiments.tracking.requirements import SOURCE, own_code, requirements_of
 from features.checksums import checksum
 from features.errors import InputError
 from features.families.registry import FAMILIES, feature_ranges
@@ -37,19 +38,32 @@ def code_digest(*folders: Path) -> str:
 
 
 @cache
-def models_digest(module: str = "") -> str:
+def models_digest(module: str = "", libraries: tuple[str, ...] = ()) -> str:
     """Compute a hash of the code that predicts.
 
     Parameters
     ----------
     module : str
         Module of the model's class: its file counts too where it is not one of the models', as in a task's own file.
+    libraries : tuple of str
+        `Model.libraries`: those of the user's own count too.
     """
-    models = code_digest(SOURCE / "experiments" / "models")
+    digests = [code_digest(SOURCE / "experiments" / "models")]
     file = SOURCE.joinpath(*module.split(".")).with_suffix(".py")
-    if not module or module.startswith("experiments.models.") or not file.is_file():
-        return models
-    return hashlib.sha256(models.encode() + file.read_bytes()).hexdigest()
+    if module and not module.startswith("experiments.models.") and file.is_file():
+        digests.append(checksum(file))
+    if own := own_code_digest(libraries):
+        digests.append(own)
+    return hashlib.sha256("".join(digests).encode()).hexdigest() if digests[1:] else digests[0]
+
+
+def own_code_digest(libraries: Collection[str]) -> str:
+    """Compute a hash of the user's own modules among these libraries; "" if there are none."""
+    digest, paths = hashlib.sha256(), own_code(libraries)
+    for path in paths:
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.relative_to(path.parent).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest() if paths else ""
 
 
 def files_digest(folder: Path) -> str:
@@ -112,8 +126,8 @@ def predict_apart(store: str, uri: str, folder: Path, rows: pd.DataFrame) -> pd.
         return pd.read_parquet(made)
 
 
-def log_model(run_id: str, model: Model, features: Sequence[str], outputs: Sequence[str]) -> str:
-    """Log a fitted model on a run and return its URI.
+def log_model(model: Model, features: Sequence[str], outputs: Sequence[str], key: Sequence[str]) -> str:
+    """Log a fitted model on the active run and return its URI.
 
     Inputs and outputs are doubles: MLflow silently drops the signature of nullable integers and truncates floats that
     are sent to integer columns. The input example is synthetic, so the model contains no customer's row.
@@ -122,23 +136,30 @@ def log_model(run_id: str, model: Model, features: Sequence[str], outputs: Seque
         inputs=Schema([ColSpec(DataType.double, name) for name in features]),
         outputs=Schema([ColSpec(DataType.double, name) for name in outputs]),
     )
-    with tempfile.TemporaryDirectory() as folder, mlflow.start_run(run_id=run_id, nested=True):
+    with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "model.json"
         text.write_text(dump(model))
+        config = Path(folder) / "config.json"  # MLflow logs a `model_config` as params: 6,000 characters of features
+        config.write_text(
+            json.dumps(
+                {
+                    "features": list(features),
+                    "outputs": list(outputs),
+                    "key": list(key),
+                    "limits": limits_of(features),
+                    "model_digest": checksum(text),
+                    "allowed": foreign_code(model),
+                }
+            )
+        )
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("served.py")),
-            artifacts={"model": str(text)},
-            model_config={
-                "features": list(features),
-                "outputs": list(outputs),
-                "limits": limits_of(features),
-                "model_digest": checksum(text),
-            },
-            code_paths=[str(path) for path in CODE],
+            artifacts={"model": str(text), "config": str(config)},
+            code_paths=[str(path) for path in (*CODE, *own_code(model.libraries))],
             signature=signature,
             input_example=synthetic_rows(features),
-            pip_requirements=requirements_of(*PREDICTING, type(model).__module__),
+            pip_requirements=requirements_of(*PREDICTING, type(model).__module__, libraries=model.libraries),
         )
     if info.signature != signature:
         raise RuntimeError(f"MLflow changed the model's signature to {info.signature}")

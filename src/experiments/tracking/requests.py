@@ -43,7 +43,9 @@ class Limits:
     zero_with: Sequence[Sequence[str]] = ()
 
 
-def read_rows(data: bytes | str, content_type: str, features: Sequence[str], limits: Limits) -> pd.DataFrame:
+def read_rows(
+    data: bytes | str, content_type: str, features: Sequence[str], limits: Limits, key: Sequence[str] = ()
+) -> pd.DataFrame:
     """Read the rows of a request and check every value.
 
     Parameters
@@ -55,31 +57,36 @@ def read_rows(data: bytes | str, content_type: str, features: Sequence[str], lim
     features : sequence of str
         Features of the model. Other columns are left out.
     limits : Limits
+    key : sequence of str
+        Columns that name a row, such as customer_id. A request may have them.
 
     Returns
     -------
     DataFrame
-        Doubles, in the order of `features`.
+        Doubles, in the order of `features`; indexed by the columns of `key` that were sent, as they were written.
 
     Raises
     ------
     RequestError
         If the body cannot be read, has no rows, rows of unequal length or a column twice, or if a value is missing, is
-        not a finite number, or is one that the feature cannot have.
+        not a finite number, or is one that the feature cannot have; if a name of a row is not a text or a whole number.
     """
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
     except UnicodeDecodeError:
         raise RequestError("the request is not encoded in UTF-8") from None
-    columns, rows = _of_csv(text) if content_type.startswith("text/csv") else _of_json(text)
+    columns, rows = _of_csv(text, key) if content_type.startswith("text/csv") else _of_json(text)
     _check_columns(columns, features)
     if not rows:
         raise RequestError("the request has no rows: send at least one")
     position = {name: columns.index(name) for name in features}
     values = {name: [_number(name, row[at], n) for n, row in enumerate(rows)] for name, at in position.items()}
+    sent = [name for name in key if name in columns]
+    names = [[_name(name, row[columns.index(name)], n) for name in sent] for n, row in enumerate(rows)]
+    index = pd.MultiIndex.from_frame(pd.DataFrame(names, columns=sent, dtype=object)) if sent else None
     frame = pd.DataFrame(values, columns=list(features), dtype="float64")
     check_limits(frame, limits)
-    return frame
+    return frame if index is None else frame.set_axis(index)
 
 
 def check_limits(rows: pd.DataFrame, limits: Limits) -> None:
@@ -120,16 +127,20 @@ def _bounds(low: float | None, high: float | None) -> str:
     return f"at least {low:g}" if high is None else f"at most {high:g}"
 
 
-def _of_csv(text: str) -> tuple[list[str], list[list[Any]]]:
+def _of_csv(text: str, key: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
     try:
         lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
     except csv.Error as error:
         raise RequestError(f"the request is not valid CSV: {error}") from None
     if not lines:
         raise RequestError("the request is empty: the first line names the columns")
-    columns, *rows = lines
-    cells = [[float(cell) if NUMBER.fullmatch(cell.strip()) else cell for cell in row] for row in rows]
-    return [name.removeprefix("\ufeff").strip() for name in columns], _as_long(columns, cells)
+    columns, *rows = [[lines[0][0].removeprefix("\ufeff"), *lines[0][1:]], *lines[1:]]
+    columns = [name.strip() for name in columns]
+
+    def read(name: str, cell: str) -> Any:
+        return float(cell) if name not in key and NUMBER.fullmatch(cell.strip()) else cell
+
+    return columns, [[read(*each) for each in zip(columns, row, strict=True)] for row in _as_long(columns, rows)]
 
 
 def _of_json(text: str) -> tuple[list[str], list[list[Any]]]:
@@ -219,6 +230,12 @@ def _number(name: str, value: Any, row: int) -> float:
         shown = "null or missing" if value is None or value == "" else _shown(value)
         raise RequestError(f"{name} must be a finite number, but is {shown} in row {row}")
     return float(value)
+
+
+def _name(name: str, value: Any, row: int) -> str | int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise RequestError(f"{name} must be a text or a whole number, but is {_shown(value)} in row {row}")
+    return value
 
 
 def _shown(value: object) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -15,7 +16,7 @@ FINDER = "pkgutil"  # who imports it finds the modules of its package by itself
 OPTIONAL = {"pyspark"}  # an engine of the data, which no model needs
 
 
-def requirements_of(*modules: str) -> list[str]:
+def requirements_of(*modules: str, libraries: Collection[str] = ()) -> list[str]:
     """Return what `pip install` needs so that these modules import and run.
 
     Imports inside of functions count, those for the type checker do not. The modules' own imports within the project
@@ -25,6 +26,8 @@ def requirements_of(*modules: str) -> list[str]:
     ----------
     *modules : str
         Modules or packages of the project. A package counts with all that it contains.
+    libraries : collection of str
+        Top-level names of further libraries (`Model.libraries`).
 
     Returns
     -------
@@ -32,8 +35,26 @@ def requirements_of(*modules: str) -> list[str]:
         `name==version`, sorted. A library that is not installed is left out: the model was fitted without it.
     """
     named = _distributions()
-    needed = {named[library] for library in libraries_of(*modules) - OPTIONAL if library in named}
+    needed = {named[library] for library in (libraries_of(*modules) - OPTIONAL) | {*libraries} if library in named}
     return sorted(f"{name}=={version(name)}" for name in needed)
+
+
+def own_code(libraries: Collection[str]) -> list[Path]:
+    """Return the files or folders of the libraries that no installed distribution has: modules of the user's own.
+
+    Parameters
+    ----------
+    libraries : collection of str
+        Top-level names. One that cannot be imported is left out.
+    """
+    found = []
+    for name in sorted({*libraries} - _distributions().keys() - sys.stdlib_module_names):
+        spec = importlib.util.find_spec(name)
+        if spec is None:
+            continue
+        folders = list(spec.submodule_search_locations or ())
+        found.append(Path(folders[0] if folders else str(spec.origin)))
+    return found
 
 
 def libraries_of(*modules: str) -> set[str]:

@@ -12,13 +12,14 @@ import os
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import (
@@ -36,11 +37,15 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
+from experiments.tracking.hidden import plain, stored, stored_key
 from features.csv_files import write_csv
-from features.owners import is_gone, mark
+from features.owners import is_gone, is_here, mark, read_mark
 
 MAX_PARAM_LENGTH = 6000
-STUDY, TRIAL = "study", "trial"
+STUDY, TRIAL, REPORT = "study", "trial", "report"
+TABLES = "tables"  # folder of the artifacts
+BY_CUTOFF = "_by_cutoff"  # after a part: `valid_by_cutoff/gini` stands apart from the means
+OWNER = stored_key("owner")
 MLFLOW_EXPERIMENT_KIND, UI_MODE = "mlflow.experimentKind", "custom_model_development"
 
 
@@ -73,17 +78,42 @@ class TrialRecord:
 
     @property
     def name(self) -> str:
-        return f"trial-{self.number:03d}"
+        return f"{self.params.get('model', TRIAL)} #{self.number:03d}"
+
+
+@dataclass(frozen=True)
+class Validated:
+    """Model of a run: its name, its params and the means of its metrics over the validation cutoffs."""
+
+    run_id: str
+    model: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    trial: int | None = None
+
+    @classmethod
+    def of(cls, run: Run) -> Validated:
+        """Read a finished run."""
+        prefix, tags = "valid/", run.data.tags
+        metrics = {name: value for name, value in run.data.metrics.items() if name.startswith(prefix)}
+        return cls(
+            run.info.run_id,
+            run.data.params["model"],
+            run.data.params,
+            {name.removeprefix(prefix): value for name, value in metrics.items()},
+            int(tags["trial"]) if "trial" in tags else None,
+        )
 
 
 @dataclass(frozen=True)
 class DataInput:
-    """Data of a run: name, digest, source and profile of the staged tables."""
+    """Data of a run: name, digest, source, profile of the staged tables, and their columns with MLflow's types."""
 
     name: str
     digest: str
     source: str
     profile: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 class Runs:
@@ -94,11 +124,13 @@ class Runs:
     client : MlflowClient
     experiment : str
         Created if it does not exist, restored if it was deleted.
+    about : str
+        Description of the experiment where it is created.
     """
 
-    def __init__(self, client: MlflowClient, experiment: str) -> None:
-        self.client = client
-        found = client.get_experiment_by_name(experiment) or _create_experiment(client, experiment)
+    def __init__(self, client: MlflowClient, experiment: str, about: str = "") -> None:
+        self.client, self.experiment = client, experiment
+        found = client.get_experiment_by_name(experiment) or _create_experiment(client, experiment, about)
         self.experiment_id = found.experiment_id
         if found.lifecycle_stage == "deleted":
             client.restore_experiment(found.experiment_id)
@@ -110,17 +142,14 @@ class Runs:
             self.experiment_id,
             run_name=name,
             tags={
-                **tags,
+                **stored(tags),
                 **_origin(),
                 **({MLFLOW_PARENT_RUN_ID: parent} if parent else {}),
                 **({"mlflow_project_run": injected} if injected else {}),
             },
         ).info.run_id
 
-    def rename(self, run_id: str, name: str) -> None:
-        self.client.update_run(run_id, name=name)
-
-    def finish(self, run_id: str, status: str = "FINISHED") -> None:
+    def end(self, run_id: str, status: str = "FINISHED") -> None:
         self.client.set_terminated(run_id, status)
 
     def resume_study(self, study: str, begun: str, tags: Mapping[str, str]) -> str:
@@ -132,24 +161,83 @@ class Runs:
         if runs:
             run_id = runs[0].info.run_id
             self.client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
-            self.client.set_tag(run_id, "owner", json.dumps(mark()))
+            self.client.set_tag(run_id, OWNER, json.dumps(mark()))
             return run_id
         return self.start(study, {"kind": STUDY, "study": study, "begun": begun, **tags})
 
     def end_orphans(self) -> None:
-        """End the runs that a killed process left running; remove runs of trials, which are written again."""
+        """End the runs of studies that killed processes left running, and clear the others: see `_clear`."""
         for run in self._search("attributes.status = 'RUNNING'"):
-            owner = run.data.tags.get("owner")
-            if owner and is_gone(json.loads(owner)):
-                if run.data.tags.get("kind") == TRIAL:
-                    self.client.delete_run(run.info.run_id)
+            owner = read_mark(plain(run.data.tags).get("owner"))
+            if owner and is_gone(owner):
+                if run.data.tags.get("kind") == STUDY:
+                    self.end(run.info.run_id, "KILLED")
                 else:
-                    self.finish(run.info.run_id, "KILLED")
+                    self._clear(run)
 
     def end_refits(self, parent: str) -> None:
-        """End the running refits of a study, whose machine is gone. Call it only as the process that may refit."""
+        """End the running refits of a study, whose process is gone. Call it only as the process that may refit."""
         for run in self._search(f"{_children(parent)} and tags.kind = 'refit' and attributes.status = 'RUNNING'"):
-            self.finish(run.info.run_id, "KILLED")
+            owner = read_mark(plain(run.data.tags).get("owner"))
+            if owner is None or not is_here(owner):  # what it wrote may be needed: nothing of it is removed
+                self.end(run.info.run_id, "KILLED")
+            elif is_gone(owner):
+                self._clear(run)
+
+    def end_of_version(self, run_id: str, number: int, *, twin: bool = False) -> None:
+        """Give the run of a registered version its name and end it, unless that is done, or the run is gone.
+
+        A twin is the run of another version of the same candidate, which is removed.
+        """
+        try:
+            run = self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return
+        if run.info.lifecycle_stage == LifecycleStage.DELETED:
+            return
+        model = run.data.tags["model"]
+        if twin or run.info.run_name == f"{run.data.tags['kind']} {model}":  # nobody renamed it
+            self.client.update_run(run_id, name=f"{model}, {'as ' if twin else ''}version {number}")
+        if run.info.status != "FINISHED":
+            self.end(run_id)
+
+    @contextmanager
+    def active(self, run_id: str) -> Iterator[None]:
+        """Make a run the one that MLflow logs models to, and end it; as failed or killed if an error is raised."""
+        try:
+            with mlflow.start_run(run_id=run_id, nested=True):
+                yield
+        except BaseException as error:
+            self.end(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            raise
+
+    def _clear(self, run: Run) -> None:
+        """End the run of a registered version; remove any other with all that it has, as it is written again."""
+        run_id = run.info.run_id
+        if self._is_of_version(run):
+            return
+        for child in self._search(_children(run_id)):
+            self.client.delete_run(child.info.run_id)
+        if not self._is_deleted(run_id):  # with its parent
+            self.client.delete_run(run_id)
+        if self.client.search_model_versions(f"run_id = '{run_id}'"):  # registered meanwhile
+            self.client.restore_run(run_id)
+            return
+        for model in self.client.search_logged_models([self.experiment_id], f"source_run_id = '{run_id}'"):
+            self.client.delete_logged_model(model.model_id)
+
+    def _is_of_version(self, run: Run) -> bool:
+        """Check whether a run's model is registered; a version of these runs' own model gets its run ended."""
+        versions = self.client.search_model_versions(f"run_id = '{run.info.run_id}'")
+        for version in versions:
+            if version.name == self.experiment:
+                self.end_of_version(run.info.run_id, int(version.version))
+                return True
+        if versions:  # somebody registered it under another name
+            self.end(run.info.run_id, "KILLED")
+        return bool(versions)
 
     def settle_trials(self, parent: str, unwritten: Sequence[TrialRecord]) -> set[int]:
         """Make sure that each trial has exactly one run.
@@ -206,7 +294,7 @@ class Runs:
         metrics = [Metric(f"{part}/{name}", value, stamp, 0) for name, value in trial.metrics.items()]
         if len(trial.fold_metrics) > 1:
             metrics += [
-                Metric(f"{part}/{name}_by_cutoff", value, stamp, step)
+                Metric(f"{part}{BY_CUTOFF}/{name}", value, stamp, step)
                 for step, fold in enumerate(trial.fold_metrics)
                 for name, value in fold.items()
             ]
@@ -253,11 +341,38 @@ class Runs:
         """Return the latest value of each metric of a run."""
         return self.client.get_run(run_id).data.metrics
 
+    def params(self, run_id: str) -> dict[str, str]:
+        """Return the params of a run."""
+        return self.client.get_run(run_id).data.params
+
+    def refits_beside(self, run_id: str) -> list[Validated]:
+        """Return the refits that were validated at the same cutoffs of the same data as a run's model, itself too."""
+        return [Validated.of(run) for run in self._search(f"tags.kind = 'refit' and {self._same_folds(run_id)}")]
+
+    def trials_beside(self, run_id: str) -> dict[str, list[Validated]]:
+        """Return the complete trials of each study at the same cutoffs of the same data as a run's model."""
+        studies = self._search(f"tags.kind = '{STUDY}' and {self._same_folds(run_id)}")
+        return {
+            study.data.tags["study"]: [Validated.of(run) for run in self._trials(study.info.run_id)]
+            for study in studies
+        }
+
+    def _same_folds(self, run_id: str) -> str:
+        """Return the search for runs whose figures can be compared with those of a run."""
+        run = self.client.get_run(run_id)
+        digest, target = (_quoted(plain(run.data.tags)[key]) for key in ("data_digest", "target"))
+        cutoffs = _quoted(run.data.params["validation_cutoffs"])
+        data = f"tags.`{stored_key('data_digest')}` = {digest}"
+        return f"{data} and tags.target = {target} and params.validation_cutoffs = {cutoffs}"
+
+    def _trials(self, parent: str) -> list[Run]:
+        """Return the runs of a study's complete trials, in their order."""
+        trials = self._search(f"{_children(parent)} and tags.kind = '{TRIAL}' and tags.state = 'complete'")
+        return sorted(trials, key=lambda run: int(run.data.tags["trial"]))
+
     def trial_values(self, parent: str, metric: str) -> list[float]:
         """Return a metric of a study's complete trials, in their order."""
-        trials = self._search(f"{_children(parent)} and tags.kind = '{TRIAL}' and tags.state = 'complete'")
-        ordered = sorted(trials, key=lambda run: int(run.data.tags["trial"]))
-        return [run.data.metrics[metric] for run in ordered if metric in run.data.metrics]
+        return [run.data.metrics[metric] for run in self._trials(parent) if metric in run.data.metrics]
 
     def parent(self, run_id: str) -> str | None:
         """Return the id of a run's parent run, or None."""
@@ -270,6 +385,9 @@ class Runs:
             digest=data.digest[:36],
             source_type="staged",
             source=json.dumps({"source": data.source}),
+            schema=json.dumps(
+                {"mlflow_colspec": [{"name": n, "type": kind, "required": False} for n, kind in data.columns.items()]}
+            ),
             profile=json.dumps(dict(data.profile), default=str),
         )
         self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
@@ -288,10 +406,23 @@ class Runs:
             for name, text in (texts or {}).items():
                 _below(root, name).write_text(text)
             for name, table in (tables or {}).items():
-                write_csv(table, root / f"tables/{name}.csv", index=table.index.name is not None)
+                write_csv(table, root / f"{TABLES}/{name}.csv", index=table.index.name is not None)
             for name, figure in (figures or {}).items():
                 _below(root, f"figures/{name}.png").write_bytes(figure)
             self.client.log_artifacts(run_id, folder)
+
+    def last_report(self, before: str, table: str) -> tuple[dict[str, str], pd.DataFrame] | None:
+        """Return params and a table of the report with the latest `as_of` before a day; None where none has it.
+
+        Of several reports of one day the one that was written last counts.
+        """
+        runs = self._search(f"tags.kind = '{REPORT}' and attributes.status = 'FINISHED'")
+        for run in sorted(reversed(runs), key=lambda run: run.data.params.get("as_of", before), reverse=True):
+            if run.data.params.get("as_of", before) < before:
+                with tempfile.TemporaryDirectory() as folder, suppress(MlflowException, OSError):
+                    path = self.client.download_artifacts(run.info.run_id, f"{TABLES}/{table}.csv", folder)
+                    return run.data.params, pd.read_csv(path)
+        return None
 
     def _search(self, query: str) -> list[Run]:
         found: list[Run] = []
@@ -306,9 +437,9 @@ class Runs:
                 return found
 
 
-def _create_experiment(client: MlflowClient, name: str) -> Experiment:
+def _create_experiment(client: MlflowClient, name: str, about: str) -> Experiment:
     try:
-        client.create_experiment(name, tags={MLFLOW_EXPERIMENT_KIND: UI_MODE})
+        client.create_experiment(name, tags={MLFLOW_EXPERIMENT_KIND: UI_MODE, MLFLOW_RUN_NOTE: about})
     except MlflowException as error:  # another process created it first
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -327,7 +458,7 @@ def _quoted(text: str) -> str:
 
 def _origin() -> dict[str, str]:
     """Return the tags of every run: its user, its source and its process."""
-    return {MLFLOW_USER: getpass.getuser(), MLFLOW_SOURCE_NAME: "experiments", "owner": json.dumps(mark())}
+    return {MLFLOW_USER: getpass.getuser(), MLFLOW_SOURCE_NAME: "experiments", OWNER: json.dumps(mark())}
 
 
 def _below(root: Path, name: str) -> Path:

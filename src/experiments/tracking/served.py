@@ -32,14 +32,15 @@ logger = logging.getLogger(__name__)
 class ServedModel(PythonModel):
     """MLflow model that predicts with the model stored as text under the artifact `model`.
 
-    The names of the features and of the predictions come from `model_config`.
+    The artifact `config` has the names of the features, of the predictions and of the code that the text may import.
     """
 
     def load_context(self, context: Any) -> None:
-        self.features: list[str] = list(context.model_config["features"])
-        self.outputs: list[str] = list(context.model_config["outputs"])
-        self.model = load(unchanged(Path(context.artifacts["model"]), context.model_config.get("model_digest")))
-        read_strictly(self.features, Limits(**context.model_config.get("limits", {"ranges": {}})))
+        config = json.loads(Path(context.artifacts["config"]).read_text())
+        self.features: list[str] = config["features"]
+        self.outputs: list[str] = config["outputs"]
+        self.model = load(unchanged(Path(context.artifacts["model"]), config["model_digest"]), config["allowed"])
+        read_strictly(self.features, Limits(**config["limits"]), config["key"])
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         X = model_input[self.features]
@@ -53,10 +54,10 @@ class ServedModel(PythonModel):
         return scores
 
 
-def unchanged(path: Path, digest: str | None) -> str:
-    """Return the text of the model, if it has the digest that it was logged with; older models have none."""
+def unchanged(path: Path, digest: str) -> str:
+    """Return the text of the model, if it has the digest that it was logged with."""
     content = path.read_bytes()
-    if digest and hashlib.sha256(content).hexdigest() != digest:
+    if hashlib.sha256(content).hexdigest() != digest:
         raise invalid(f"{path.name} is not the file that was logged: restore it, or train the model again")
     return content.decode()
 
@@ -66,19 +67,23 @@ def invalid(message: str) -> MlflowException:
     return MlflowException(message, error_code=INVALID_PARAMETER_VALUE)
 
 
-def read_strictly(features: Sequence[str], limits: Limits) -> None:
+def read_strictly(features: Sequence[str], limits: Limits, key: Sequence[str]) -> None:
     """Make the scoring server read the rows of these features by `requests.read_rows`, before its own reader.
 
     MLflow casts to the signature's types before a model sees a request: "3" becomes 3.0, true 1.0, and a value too many
     in a CSV row moves all columns. There is no hook before that, so this wraps the function that answers all requests,
     for models of these features only. Outside the scoring server it does nothing. Parquet is refused: MLflow reads it
-    without these checks. An error of the model is logged, and is not sent with its stack.
+    without these checks. An error of the model is logged, and is not sent with its stack. Columns of `key` that a
+    request has, such as customer_id, are in the answer.
     """
     server = sys.modules.get("mlflow.pyfunc.scoring_server")
     if server is None:
         return
     answer = getattr(server.invocations, "__wrapped__", server.invocations)
-    largest = int(os.environ.get(LARGEST, LARGEST_BYTES))
+    given = os.environ.get(LARGEST, str(LARGEST_BYTES))
+    if not given.isdecimal():
+        raise invalid(f"{LARGEST} must be a number of bytes, such as {LARGEST_BYTES}, but is {given!r}")
+    largest = int(given)
 
     @functools.wraps(answer)
     def checked(data: bytes, content_type: str | None, model: Any, schema: Any) -> Any:
@@ -91,17 +96,27 @@ def read_strictly(features: Sequence[str], limits: Limits) -> None:
             words = f"the request has {len(data):,} bytes, and {largest:,} are read at most: send fewer rows at a time"
             return server.InvocationsResponse(words, 413, "text/plain")
         try:
-            rows = read_rows(data, kind, features, limits)
+            rows = read_rows(data, kind, features, limits, key)
         except RequestError as error:
             raise invalid(str(error)) from None
         body = json.dumps({"dataframe_split": rows.to_dict("split", index=False)})
         try:
-            return answer(body, JSON, model, schema)
+            return named(answer(body, JSON, model, schema), rows.index)
         except Exception:
             logger.exception("The model has no answer for a request")
             raise invalid("the model has no answer for these rows; the server's log says why") from None
 
     server.invocations = checked
+
+
+def named(response: Any, index: pd.Index) -> Any:
+    """Return the server's response with the names of its rows in the predictions, where a request had them."""
+    if index.names == [None]:
+        return response
+    content = json.loads(response.response)
+    names = index.to_frame().to_dict("records")
+    content["predictions"] = [{**row, **scores} for row, scores in zip(names, content["predictions"], strict=True)]
+    return response._replace(response=json.dumps(content))
 
 
 set_model(ServedModel())

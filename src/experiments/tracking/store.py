@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils as db
 from requests.exceptions import RequestException
 from sqlalchemy import URL, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from experiments import addresses
 from experiments.addresses import masked
@@ -67,9 +67,18 @@ def connect(uri: str | None, folder: Path = Path()) -> MlflowClient:
             "the MLflow store does not answer",
             where=f"tracking.uri={masked(uri or mlflow.get_tracking_uri())}",
             found=masked(f"{type(error).__name__}: {first_line(error)}"),
-            hint="start the server, or leave tracking.uri null for a store in this folder",
+            hint=_repair(uri or mlflow.get_tracking_uri(), error),
         ) from error
     return client
+
+
+def _repair(uri: str, error: Exception) -> str:
+    if uri.startswith("sqlite:") and isinstance(error, DatabaseError):
+        return (
+            "end the process that locks it, free space or make it writable. If it is damaged, restore it from a copy, "
+            "or move it away: the next command makes an empty one"
+        )
+    return "start the server, or leave tracking.uri null for a store in this folder"
 
 
 def _check_folder(uri: str, folder: Path) -> None:

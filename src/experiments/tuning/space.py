@@ -49,10 +49,10 @@ class Space:
             check_type(ranges, "Mapping", f"search.space.{model}")
             for name, bounds in ranges.items():
                 where = f"search.space.{model}.{name}"
-                if name not in parameters[model]:
-                    raise InputError(
-                        f"{model} has no parameter {name!r}", where=where, hint=did_you_mean(name, parameters[model])
-                    )
+                known = parameters[model]
+                is_of_mapping = isinstance(known.get(name.partition("__")[0]), Mapping)  # its owner knows what it takes
+                if name not in known and not is_of_mapping:
+                    raise InputError(f"{model} has no parameter {name!r}", where=where, hint=did_you_mean(name, known))
                 _check_range(bounds, where)
 
     def suggest(self, trial: optuna.Trial) -> tuple[str, dict[str, Any]]:

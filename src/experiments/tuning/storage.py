@@ -106,10 +106,12 @@ class Journal(JournalFileBackend):
         self._journal, self._own_lock = Path(path), JournalLock(path)
         super().__init__(path, lock_obj=self._own_lock)
         self._cut_half_a_line()
-        with self._journal.open("rb") as file:
-            first = file.readline()
-        if first and not (first.endswith(b"\n") and isinstance(json.loads(first), dict)):
+        *lines, rest = self._journal.read_bytes().split(b"\n")
+        if rest and not lines:
             raise ValueError("the file is not a journal of Optuna")
+        for number in sorted({1, len(lines)} if lines else ()):  # Optuna overlooks the last one until it writes more
+            if not _is_record(lines[number - 1]):
+                raise ValueError(f"line {number} of the file is not one of a journal of Optuna")
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         for number, log in enumerate(super().read_logs(log_number_from), start=log_number_from + 1):
@@ -163,11 +165,19 @@ class JournalLock:
 
 
 def _cut_last_line(file: BinaryIO) -> None:
+    """Cut off a line without end; where the power failed, a file system may leave zeros in its place."""
     file.seek(0)
     text = file.read()
     begin = text.rfind(b"\n") + 1
-    if text[begin:].startswith(b"{"):  # other files are left unchanged
+    if text.startswith(b"{") and text[begin:].strip(b"\0")[:1] in (b"{", b""):  # other files are left unchanged
         file.truncate(begin)
+
+
+def _is_record(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def new_trial(study: optuna.Study, owner: Mapping[str, Any]) -> optuna.Trial:

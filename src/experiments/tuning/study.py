@@ -13,6 +13,7 @@ import time
 import traceback
 import uuid
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +25,12 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateF
 from optuna.pruners import MedianPruner
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
-from tqdm import tqdm
 
 from experiments.addresses import exclusive
 from experiments.tuning.storage import ended, fail, fail_stale_trials, heartbeats, may_finish, new_trial, open_storage
 from features.errors import InputError, UnsuitableDataError, check_type, listing
 from features.owners import is_gone, is_here, mark
+from features.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -201,6 +202,12 @@ def feasible(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
     ]
 
 
+def worth(trial: FrozenTrial) -> tuple[float, int]:
+    """Return the key by which complete trials are ranked: of equal ones the earlier is better."""
+    assert trial.value is not None
+    return trial.value, -trial.number
+
+
 def best(study: optuna.Study) -> FrozenTrial:
     """Return the best complete trial within all constraints.
 
@@ -215,7 +222,7 @@ def best(study: optuna.Study) -> FrozenTrial:
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     within = feasible(trials)
     if within:
-        return max(within, key=lambda trial: (trial.value, -trial.number))
+        return max(within, key=worth)
     if complete:
         nearest = min(complete, key=lambda trial: max(trial.constraints.values()))
         outside = [f"{name} by {excess:.3g}" for name, excess in nearest.constraints.items() if excess > 0]
@@ -239,6 +246,18 @@ def best(study: optuna.Study) -> FrozenTrial:
         found=trials[-1].user_attrs["error"] if trials else "no trial",
         hint=hint,
     )
+
+
+def failures(study: optuna.Study) -> str:
+    """Count the trials that failed, and quote the error that most of them share; "" if none failed."""
+    trials = finished(study)
+    failed = [trial for trial in trials if trial.state is TrialState.FAIL]
+    if not failed:
+        return ""
+    errors = Counter(trial.user_attrs["error"] for trial in failed)
+    error, count = errors.most_common(1)[0]
+    first = next(trial.number for trial in failed if trial.user_attrs["error"] == error)
+    return f"{len(failed)} of {len(trials)} trials failed, {count} of them, such as trial {first}, with: {error}"
 
 
 def optimize(
@@ -268,10 +287,10 @@ def optimize(
     go_on : callable
         Called before each trial; False stops.
     quiet : bool
-        True shows no progress bar.
+        True shows no progress.
     """
     owner = {**mark(), "writer": dict(writer or mark())}
-    with Progress(study, n_trials, quiet) as progress:
+    with StudyProgress(study, n_trials, quiet) as progress:
         while len(progress.update()) < n_trials and go_on():
             trial = _ask(study, n_trials, owner)
             if trial is None:
@@ -286,8 +305,8 @@ def optimize(
                 logger.warning("trial %d sent no heartbeat for too long and does not count", trial.number)
 
 
-class Progress:
-    """Progress bar of a study's finished trials in all processes, with the best value so far.
+class StudyProgress:
+    """Progress of a study's finished trials in all processes, with the best value so far.
 
     Parameters
     ----------
@@ -298,34 +317,24 @@ class Progress:
     """
 
     def __init__(self, study: optuna.Study, n_trials: int, quiet: bool = False) -> None:
-        trials = finished(study)
-        self._study, self._shown = study, len(trials)
-        self._bar = None  # a disabled bar creates semaphores, which a terminated worker would leave behind
-        if not quiet:
-            done = min(len(trials), n_trials)
-            self._bar = tqdm(total=n_trials, initial=done, desc=study.study_name, unit="trial")
-        self._show_best(trials)
+        self._study, self._shown = study, len(finished(study))
+        self._progress = None if quiet else Progress(study.study_name, n_trials, "trials", min(self._shown, n_trials))
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> StudyProgress:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        if self._progress is not None:
+            self._progress.__exit__()
 
     def update(self) -> list[FrozenTrial]:
         """Show the finished trials, and return them."""
         trials = finished(self._study)
-        if self._bar is not None and len(trials) > self._shown:
-            self._show_best(trials)
-            self._bar.update(len(trials) - self._shown)
+        if self._progress is not None and len(trials) > self._shown:
             self._shown = len(trials)
+            values = [trial.value for trial in feasible(trials)]
+            self._progress.to(self._shown, f"best {max(values):.4f}" if values else "")
         return trials
-
-    def _show_best(self, trials: Iterable[FrozenTrial]) -> None:
-        values = [trial.value for trial in feasible(trials)]
-        if values and self._bar is not None:
-            self._bar.set_postfix(best=f"{max(values):.4f}", refresh=False)
 
 
 def _ask(study: optuna.Study, n_trials: int, owner: Mapping[str, Any]) -> optuna.Trial | None:
@@ -377,7 +386,8 @@ def _tell(study: optuna.Study, trial: optuna.Trial, objective: Objective) -> Fro
         trial.set_user_attr("traceback", traceback.format_exc())
         if isinstance(error, UnsuitableDataError):
             trial.set_user_attr("refused_data", error.problem)
-        trial.set_user_attr("error", traceback.format_exception_only(error)[0].splitlines()[0])
+        named = error.cause if isinstance(error, InputError) else traceback.format_exception_only(error)[0]
+        trial.set_user_attr("error", named.splitlines()[0])
         return study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
     except BaseException:
         fail(study, trial.number)

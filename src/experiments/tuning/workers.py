@@ -31,7 +31,7 @@ from optuna.trial import FrozenTrial
 
 from experiments.processes import sharing_cores
 from experiments.tuning.storage import fail_stale_trials
-from experiments.tuning.study import POLL_SECONDS, Objective, Progress, finished, optimize, writer_of
+from experiments.tuning.study import POLL_SECONDS, Objective, StudyProgress, finished, optimize, writer_of
 from features.errors import InputError, first_line
 from features.memory import check_memory
 from features.owners import mark
@@ -91,7 +91,7 @@ def optimize_with_workers(
         try:
             for _ in range(min(n_workers, n_trials - len(before))):
                 workers.append(start())
-            with Progress(study, n_trials) as progress:
+            with StudyProgress(study, n_trials) as progress:
                 for trial in _finishing(study, n_trials, progress, workers, start):
                     if trial.number not in before and writer_of(trial) == me:
                         on_finished(trial)
@@ -124,7 +124,7 @@ def check_memory_of_workers(n_workers: int, rows: int, columns: int) -> None:
 
 
 def _finishing(
-    study: optuna.Study, n_trials: int, progress: Progress, workers: list[Worker], start: Callable[[], Worker]
+    study: optuna.Study, n_trials: int, progress: StudyProgress, workers: list[Worker], start: Callable[[], Worker]
 ) -> Iterator[FrozenTrial]:
     """Yield the study's finished trials as they come, and replace workers that are killed."""
     seen: set[int] = set()

@@ -23,6 +23,7 @@ from experiments.tasks import TASKS
 from experiments.workflow.config import AuditConfig, SuspectConfig
 from experiments.workflow.output import WRITERS, check_output
 from experiments.workflow.session import Session
+from features.attrition import audit_attrition
 from features.errors import InputError, InsufficientDataError, did_you_mean, listing
 from features.families import resolve
 from features.leakage import Finding, audit_facts, audit_features
@@ -30,7 +31,7 @@ from features.tables import parse_day
 from features.tampering import Tamperer
 from features.writing import replacing
 
-DEFAULT_OUTPUT = "outputs/audit.csv"
+DEFAULT_OUTPUT = "audit.csv"
 
 
 def audit(
@@ -49,7 +50,7 @@ def audit(
     output : path, optional
         File that ends in .csv or .parquet, in the session's folder.
     """
-    path = session.path(output or DEFAULT_OUTPUT)
+    path = session.path(output) if output else session.outputs / DEFAULT_OUTPUT
     check_output(path)
     check_suspects(session.config.audit.suspects)
     cutoffs_of(session)  # stages the tables, or refuses before anything is written
@@ -120,6 +121,7 @@ def _findings(session: Session, tasks: Mapping[str, Session | InputError], folde
         except InsufficientDataError as error:
             yield Finding("formula", f"suspect {name}", "not checked", error.problem, checks=0)
     yield from audit_facts(shop.tables, shop.engine)
+    yield from audit_attrition(shop.tables, shop.engine, session.features, session.splits.sealed)
 
 
 def limits_of(config: AuditConfig) -> Limits:

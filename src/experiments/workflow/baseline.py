@@ -10,9 +10,11 @@ from experiments.evaluation.validation import validate
 from experiments.gate.admission import retire_outdated
 from experiments.gate.decision_page import statement
 from experiments.gate.ledger import Look
+from experiments.gate.rule import UNJUDGED
 from experiments.gate.standing import baseline_metrics
 from experiments.workflow.calibration import calibrated, observe_sealed
-from experiments.workflow.candidate import Made, made_from, one_writer, register
+from experiments.workflow.candidate import Made, made_from, one_writer, register, registered
+from experiments.workflow.describe import describe
 from experiments.workflow.session import Session
 from features.errors import InputError
 
@@ -60,6 +62,7 @@ def use_baseline_unjudged(session: Session, refusal: InputError) -> None:
     from experiments.tracking.store import answering, exclusive
 
     with answering(session.client), exclusive(session.client, session.registered_name):
+        session.registry.finish()
         retire_outdated(session.registry, session.shop.tables.spend)
         if session.registry.champion() is not None:
             return
@@ -69,19 +72,16 @@ def use_baseline_unjudged(session: Session, refusal: InputError) -> None:
             for name, build in session.task.baselines({}).items()
         }
         name = max(validated, key=lambda name: defined(session.task.primary_metric, validated[name], {}))
-        reason = f"there was no candidate and no champion: {_why(refusal)}"
-        tags = {"verdict": "none", "reason": reason, "statement": unjudged(refusal)}
+        reason = f"there was no candidate and no champion: {refusal.cause}"
+        tags = {"verdict": UNJUDGED, "reason": reason, "statement": unjudged(refusal)}
         version = make_baseline(session, name, {}, validated[name], tags)
         session.registry.crown(version.number, f"without a look: {reason}")
+        describe(session)
 
 
 def unjudged(refusal: InputError) -> str:
     """Return the verdict in words where there is no candidate."""
-    return f"none: no model was found to be judged: {_why(refusal)}"
-
-
-def _why(refusal: InputError) -> str:
-    return f"{refusal.problem} ({refusal.found})" if refusal.found else refusal.problem
+    return f"none: no model was found to be judged: {refusal.cause}"
 
 
 def make_baseline(
@@ -117,8 +117,8 @@ def make_baseline(
     baseline = build()
     own = baseline.get_params(deep=False)
     with one_writer(session):
-        digest = made_from(session, "naive", name, own)
-        existing = session.registry.find(digest)
+        digest = made_from(session, "naive", name, own, baseline.libraries)
+        existing = registered(session, digest)
         if existing is not None:
             session.registry.tag(existing.number, tags)
             return existing

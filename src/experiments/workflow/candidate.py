@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -22,12 +22,12 @@ from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
 from experiments.tasks.base import AmountTask
 from experiments.workflow.calibration import Fitted, calibrated
+from experiments.workflow.describe import describe
 from experiments.workflow.session import Session, digest
 from features.families import feature_meanings
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
-    from experiments.tracking.runs import Runs
 
 logger = logging.getLogger(__name__)
 
@@ -89,19 +89,23 @@ def make_candidate(session: Session, name: str, params: Mapping[str, Any], paren
     """
     from experiments.tracking.store import answering
 
-    session.task.build(name, params)  # reports a wrong name or parameter before the features are built
+    libraries = session.task.build(name, params).libraries  # a wrong name or parameter is reported before all work
+    session.registry.finish_abandoned()
     with answering(session.client), one_writer(session):
         check_comparable_champion(session)
-        own = made_from(session, "refit", name, params)
-        existing = session.registry.find(own)
+        own = made_from(session, "refit", name, params, libraries)
+        existing = registered(session, own)
         if existing is not None:
             logger.info("the same candidate is already registered: %s version %d", existing.name, existing.number)
+            describe(session)
             return existing
         standing = _validated(session, name, params)
         fitted = {fold.training: fold.model for fold in standing.validation.folds}
         model, amounts = _refitted(session, name, params, fitted)
         diagnosis = session.task.diagnose(model, session.training.at(max(session.splits.refit())))
-        return register(session, _described(session, model, params, own, standing, diagnosis, amounts), parent)
+        made = register(session, _described(session, model, params, own, standing, diagnosis, amounts), parent)
+        describe(session)
+        return made
 
 
 def check_comparable_champion(session: Session) -> None:
@@ -204,8 +208,19 @@ def one_writer(session: Session) -> AbstractContextManager[None]:
     return exclusive(session.client, f"{session.registered_name} candidates")
 
 
-def made_from(session: Session, kind: str, name: str, params: Mapping[str, Any]) -> str:
-    """Hash all that makes a version differ from another: two of the same hash are registered once."""
+def made_from(session: Session, kind: str, name: str, params: Mapping[str, Any], libraries: Collection[str]) -> str:
+    """Hash all that makes a version differ from another: two of the same hash are registered once.
+
+    Parameters
+    ----------
+    session : Session
+    kind, name : str
+        As in `Made`.
+    params : mapping
+        Parameters of the model; of a baseline also those that the task has set.
+    libraries : collection of str
+        See `Model.libraries`.
+    """
     from experiments.tracking import packaging
 
     return digest(
@@ -221,8 +236,32 @@ def made_from(session: Session, kind: str, name: str, params: Mapping[str, Any])
             session.splits.refit(),
             session.splits.folds(),
             packaging.code_digest(),
+            packaging.own_code_digest(libraries),
         ]
     )
+
+
+def registered(session: Session, digest: str) -> Version | None:
+    """Return the version of a candidate, with its run ended; None before there is one. See `made_from` for the digest.
+
+    Locks do not reach another machine: of several that were registered at once, the first stays. Any command removes
+    the others, as the one that registered them may have been killed.
+    """
+    from experiments.tracking.registry import REGISTERING
+
+    registry, runs = session.registry, session.runs
+    first, *later = registry.same(digest) or [None]
+    if first is None:
+        return None
+    for twin in later:
+        if REGISTERING in twin.tags:
+            logger.info("version %d is removed: another machine registered it first, as %d", twin.number, first.number)
+            runs.end_of_version(twin.run_id, first.number, twin=True)
+            registry.delete(twin.number)
+    runs.end_of_version(first.run_id, first.number)
+    if REGISTERING in first.tags:
+        registry.confirm(first.number)
+    return first
 
 
 def register(session: Session, made: Made, parent: str | None) -> Version:
@@ -239,7 +278,7 @@ def register(session: Session, made: Made, parent: str | None) -> Version:
 
     runs, tags = session.runs, {**_lineage_of(session, made), **made.tags}
     run_id = runs.start(f"{made.kind} {made.name}", tags, parent)
-    with _ended(runs, run_id):
+    with runs.active(run_id):  # up to the version: a killed run without one is removed
         runs.log(
             run_id,
             params={
@@ -253,9 +292,13 @@ def register(session: Session, made: Made, parent: str | None) -> Version:
         runs.log_data(run_id, session.data_input, context="training")
         runs.log_artifacts(run_id, texts=session.texts, tables=made.tables, figures=made.figures)
         features = json.loads(tags["features"])
-        uri = packaging.log_model(run_id, made.model, features, list(session.task.outputs))
+        uri = packaging.log_model(made.model, features, list(session.task.outputs), session.task.grain.key)
         version = session.registry.register(uri, run_id, {**tags, **packaging.digest_tag(uri)})
-    return _first_of(session, version)
+    first = registered(session, made.digest)
+    assert first is not None
+    if first.number == version.number:
+        logger.info("registered %s version %d", version.name, version.number)
+    return first
 
 
 def _lineage_of(session: Session, made: Made) -> dict[str, str]:
@@ -273,7 +316,8 @@ def _lineage_of(session: Session, made: Made) -> dict[str, str]:
         "judged": ",".join(task.judged),
         "label": task.candidates()[made.name].label,
         "module": type(made.model).__module__,
-        "models_digest": packaging.models_digest(type(made.model).__module__),
+        **({"libraries": " ".join(made.model.libraries)} if made.model.libraries else {}),
+        "models_digest": packaging.models_digest(type(made.model).__module__, made.model.libraries),
         "trained_through": str(max(splits.refit()) + timedelta(days=task.horizon_days)),
         "validated_from": str(splits.validation[0]),
         "sealed_from": str(splits.sealed),
@@ -285,30 +329,3 @@ def _features_of(session: Session, model: Model) -> dict[str, str]:
     """Return the tags of what the model reads: the features that it was trained on, and those of its calibration."""
     further = [name for name in model.context if name not in session.features]
     return session.feature_tags([*session.features, *further]) if further else {}
-
-
-@contextmanager
-def _ended(runs: Runs, run_id: str) -> Iterator[None]:
-    """End a run whose content cannot be made."""
-    try:
-        yield
-    except BaseException as error:
-        runs.finish(run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-        raise
-
-
-def _first_of(session: Session, version: Version) -> Version:
-    """End the run of a version, and return the version; of two that were registered at once, the first."""
-    runs, name = session.runs, version.tags["model"]
-    first = session.registry.find(version.tags["candidate_digest"])
-    assert first is not None
-    if first.number < version.number:  # locks do not reach another machine: its version stays
-        session.registry.delete(version.number)
-        runs.rename(version.run_id, f"{name}, as version {first.number}")
-        runs.finish(version.run_id)
-        logger.info("another machine registered the same candidate first: %s version %d", first.name, first.number)
-        return first
-    runs.rename(version.run_id, f"{name}, version {version.number}")
-    runs.finish(version.run_id)
-    logger.info("registered %s version %d", version.name, version.number)
-    return version

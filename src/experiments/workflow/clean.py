@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from experiments.workflow.session import Session
+from experiments.workflow.session import OUTPUTS, Session
 from features.cleaning import Leftover, leftovers
 
 logger = logging.getLogger(__name__)
@@ -27,8 +27,9 @@ def clean(session: Session, *, dry: bool = False) -> list[Leftover]:
     list of Leftover
         What was removed, or would be.
     """
-    outputs = session.path(session.config.report.output).parent
-    found = leftovers(session.cache, session.folder, outputs)
+    outputs = session.path(OUTPUTS)
+    below = (path for path in outputs.rglob("*") if path.is_dir())
+    found = leftovers(session.cache, session.folder, outputs, *below)
     if dry:
         return found
     removed = [each for each in found if each.remove()]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from experiments.campaigns.options import CampaignOptions
 from experiments.case_study.options import PARTS, CaseStudyOptions
 from experiments.description.lifecycle.options import LifecycleOptions
 from experiments.description.personas.options import PersonaOptions
@@ -22,12 +23,43 @@ def _in_range(key: str, value: object, expected: str, right: bool) -> None:
 class FeaturesConfig:
     names: list[str]
     variables: list[str] | None = None  # only some sets have them
+    add: list[str] = field(default_factory=list)  # of a set that extends another
+    drop: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in self.drop:
+            if name not in self.names:
+                raise InputError(
+                    f"the set has no feature {name!r} to drop",
+                    where="features.drop",
+                    hint=did_you_mean(name, self.names),
+                )
+        kept = [name for name in self.names if name not in self.drop]
+        for name in self.add:
+            if name in kept:
+                raise InputError(f"the set has {name!r} already", where="features.add", hint="leave it out of add")
+        self.names, self.add, self.drop = [*kept, *self.add], [], []
 
 
 @dataclass
 class ModelConfig:
     name: str
     params: dict[str, Any] = field(default_factory=dict)  # those that differ from the model's defaults
+    path: str | None = None  # of an estimator, as are the next: `params` are then parameters of its class
+    scaling: str | None = None
+    log_target: bool | None = None
+    trusted: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.path is None:
+            self.params = {**self.params, **self._given()}
+        else:
+            self.params = {**self._given(), "params": self.params}
+        self.path = self.scaling = self.log_target = self.trusted = None
+
+    def _given(self) -> dict[str, Any]:
+        own = ("path", "scaling", "log_target", "trusted")
+        return {name: value for name in own if (value := getattr(self, name)) is not None}
 
 
 @dataclass
@@ -74,6 +106,7 @@ class EvaluationConfig:
 @dataclass
 class TuningConfig:
     n_trials: int
+    ensemble: bool
     study_name: str | None
     seed: int
     storage: str
@@ -147,10 +180,10 @@ class AuditConfig:
 
 @dataclass
 class ReportConfig:
-    output: str
-    customers: str | None
+    output: str | None
     sections: list[str] | None
-    languages: list[str]
+    languages: list[str] | None
+    case_study: bool | None
     hypotheses: list[str] | None
     min_support: float
     min_baskets: int
@@ -163,6 +196,13 @@ class ReportConfig:
         _in_range("report.min_support", self.min_support, "between 0 and 1", 0 <= self.min_support <= 1)
         _in_range("report.min_baskets", self.min_baskets, "at least 1", self.min_baskets >= 1)
         _in_range("report.n_pairs", self.n_pairs, "at least 1", self.n_pairs >= 1)
+
+
+@dataclass
+class CampaignConfig(CampaignOptions):
+    def __post_init__(self) -> None:
+        share = self.control_share
+        _in_range("campaign.control_share", share, "at least 0 and below 1, or null", share is None or 0 <= share < 1)
 
 
 @dataclass
@@ -217,6 +257,7 @@ class Config:
     report: ReportConfig
     personas: PersonasConfig
     tiers: TierOptions
+    campaign: CampaignConfig
     lifecycle: LifecycleOptions
     as_reported: AsReportedConfig
     tuning: TuningConfig
@@ -227,15 +268,19 @@ class Config:
     cache: str
     cutoff: str | None
     as_of: str | None
+    customer: str | None
+    catalogue: bool
     output: str | None
     version: int | None
     reason: str | None
     rollback: bool
     retire: bool
     dry: bool
+    port: int | None
 
     def __post_init__(self) -> None:
         _in_range("processes", self.processes, "at least 1, or null", self.processes is None or self.processes >= 1)
+        _in_range("port", self.port, "1 to 65535, or null", self.port is None or 1 <= self.port <= 65535)
 
 
 def in_folder(config: Config, folder: Path) -> Config:

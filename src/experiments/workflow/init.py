@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,10 +17,13 @@ import yaml
 
 from experiments.workflow.shipped import CONF
 from features.errors import InputError
-from features.sources.guess import Answer, Draft, guess
+from features.sources.guess import Answer, Draft, Given, guess
 from features.sources.guess.databases import is_url
+from features.sources.guess.given import COLUMNS
 from features.sources.shop_config import check_shop_name
 from features.writing import replacing
+
+UNTOUCHED = "# init may write over this file as long as nobody changes it: "
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ def write_mapping(
     currency: str | None = None,
     timezone: str | None = None,
     answer: Answer | None = None,
+    given: Given | None = None,
 ) -> Written:
     """Guess how a shop's tables are mapped, and write it to <folder>/data/<shop>.yaml.
 
@@ -71,18 +76,21 @@ def write_mapping(
         Those of the shop, where they are known.
     answer : callable, optional
         Of the draft and its open keys: fills in what no table says, such as by asking.
+    given : mapping, optional
+        What the user settles: canonical columns, such as {"amount": "Total", "line_discount": None}, `date_format`,
+        `status`, `only`, `order_key`.
 
     Raises
     ------
     InputError
-        If the file is there already, or the path has no lines of orders.
+        If the file is there already and was changed since it was guessed, or the path has no lines of orders.
     """
     check_shop_name(shop, "the name of the shop")
     file = Path(folder) / "data" / f"{shop}.yaml"
     taken = file if file.exists() else CONF / "data" / f"{shop}.yaml"
-    if taken.exists():
+    if taken.exists() and not (taken == file and is_untouched(file)):
         raise InputError(
-            f"there is a mapping of {shop} already, and init does not write over it",
+            f"there is a mapping of {shop} already, and init writes over none that was changed",
             where=str(taken),
             hint=f"choose another name, or take it away first: mv {file} {file}.old"
             if taken == file
@@ -90,14 +98,27 @@ def write_mapping(
         )
     template = _template("files") | (_template("database") if is_url(path) else {})
     with TemporaryDirectory() as scratch:
-        draft = guess(shop, path, template, Path(scratch), currency, timezone, answer)
+        draft = guess(shop, path, template, Path(scratch), currency, timezone, answer, given)
     config_dir = None if Path(os.path.abspath(folder)) == CONF else folder
     command = f"experiments data {f'--config-dir {shlex.quote(str(config_dir))} ' if config_dir else ''}data={shop}"
     written = Written(file, draft, _header(shop, path, draft.begins_from, command), config_dir, command)
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as partial:
-        partial.write_text(written.draft.text(written.header), encoding="utf-8")
+        partial.write_text(_sealed(written.draft.text(written.header)), encoding="utf-8")
     return written
+
+
+def is_untouched(file: Path) -> bool:
+    """Check whether a mapping is as `write_mapping` left it: its last line says so."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return text == _sealed(text[: text.rfind(UNTOUCHED)])
+
+
+def _sealed(text: str) -> str:
+    return f"{text}{UNTOUCHED}{sha256(text.encode()).hexdigest()[:16]}\n"
 
 
 def check_known(written: Written) -> None:
@@ -108,16 +129,17 @@ def check_known(written: Written) -> None:
     InputError
         It names the lines to edit.
     """
-    unknown, problem, file = written.draft.unknown(), written.draft.problem, written.file
+    unknown, problem = written.draft.unknown(), written.draft.problem
     if unknown:
         raise InputError(
             f"these tables do not say all that a mapping needs: {', '.join(key.rpartition('.')[2] for key in unknown)}",
             where=written.place(unknown[0]),
-            expected="a column for each ???",
+            expected="a value for each ???",
             found="\n            ".join(
-                f"line {written.draft.line_of(key, written.header)}: {written.draft[key].evidence}" for key in unknown
+                f"line {written.draft.line_of(key, written.header)}: {written.draft[key].comment}" for key in unknown
             ),
-            hint=f"fill in these lines; or begin anew with further files: mv {file} {file}.old, then path=FOLDER",
+            hint="fill in these lines; or type the command again with what they lack, such as "
+            f"{_example(unknown[0], written)}, or path=FOLDER where other files say it",
         )
     if problem is not None:
         raise _of_mapping(problem, written)
@@ -148,6 +170,13 @@ def _of_mapping(problem: InputError, written: Written) -> InputError:
         found=problem.found,
         hint=f"edit the mapping, where data. is its top: {problem.hint}" if problem.hint else None,
     )
+
+
+def _example(key: str, written: Written) -> str:
+    """Return the argument of `init` that settles a key."""
+    ways = [way.partition("=")[0] for way in written.draft[key].others if re.match(r"\w+=", way)]
+    name = ways[0] if ways else key.rpartition(".")[2]
+    return f"{name}=COLUMN" if name in COLUMNS else f"{name}=..."
 
 
 def _template(name: str) -> dict[str, Any]:

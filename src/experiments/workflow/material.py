@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from experiments.case_study.options import CaseStudyOptions
-from experiments.description.lifecycle.options import LifecycleOptions
-from experiments.description.material import TiersInTime
-from experiments.description.personas.options import PersonaOptions
-from experiments.description.purchasing.behaviour import BehaviourOptions
-from experiments.evaluation.splits import Splits
+from experiments.campaigns.lists import ContactList
+from experiments.description.changes.figures import Report, count, joined, of_list, read
+from experiments.description.changes.section import CHANGES, FIGURES
+from experiments.evaluation.importances import MOST_ROWS, drivers
 from experiments.reports.material import InUse
-from experiments.workflow.score import find_champions, kind_of, own_columns, scored, scoring_day, verdicts
+from experiments.workflow.description import CustomerMaterial
+from experiments.workflow.lists import find_members, list_file, read_lists
+from experiments.workflow.score import (
+    find_champions,
+    kind_of,
+    output_path,
+    own_columns,
+    scored,
+    scoring_day,
+    verdicts,
+)
 from experiments.workflow.session import Session
 from features.errors import InputError
-from features.shop import Shop
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
@@ -28,8 +36,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+OWN_PARAMS = ("as_of", "sections")  # of the run of a report; its others are the versions in use
 
-class ReportMaterial:
+
+def _without(hypothesis: object) -> object:
+    """Return a declared hypothesis without what the case study reported of its own shop."""
+    if not isinstance(hypothesis, Mapping):
+        return hypothesis
+    return {key: value for key, value in hypothesis.items() if key != "reported"}
+
+
+def report_experiment(shop: str) -> str:
+    """Return the name of the experiment of MLflow that keeps the reports of a shop."""
+    return f"{shop}-report"
+
+
+class ReportMaterial(CustomerMaterial):
     """Material of the sections of one report: see `reports.material.Material`, and what rooms add to it.
 
     Parameters
@@ -40,22 +62,8 @@ class ReportMaterial:
     """
 
     def __init__(self, session: Session, hypotheses: Mapping[str, object]) -> None:
-        self.session = session
-        self.hypotheses = hypotheses
-
-    @property
-    def shop(self) -> Shop:
-        return self.session.shop
-
-    @cached_property
-    def as_of(self) -> date:
-        return scoring_day(self.session)
-
-    @cached_property
-    def splits(self) -> Splits:
-        """Cutoffs for outcomes over the longer of the tiers' and the task's horizon; the sealed window stays shut."""
-        tiers, task = self.session.config.tiers.horizon_days, self.session.task.horizon_days
-        return self.session.splits_over(max(tiers, task))
+        super().__init__(session, scoring_day(session))
+        self.hypotheses = hypotheses if session.shows_case_study else {n: _without(h) for n, h in hypotheses.items()}
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -90,56 +98,53 @@ class ReportMaterial:
 
         return in_use(self.champions[question], self.client)
 
-    def again(self, command: str) -> str:
-        return self.session.again(command)
-
-    @property
-    def languages(self) -> Sequence[str]:
-        return self.session.config.report.languages
+    def drivers(self, question: str) -> pd.DataFrame | None:
+        version = self.champions[question]
+        if not version.has_current_code:
+            return None
+        X = self.shop.features(version.features, [self.as_of])
+        if len(X) > MOST_ROWS:
+            X = X.sample(MOST_ROWS, random_state=self.session.config.evaluation.seed)
+        contributions = version.estimator.contributions(X)
+        return None if contributions is None else drivers(contributions, X)
 
     @cached_property
-    def tiers(self) -> TiersInTime:
-        config = self.session.config
-        return TiersInTime(
-            self.shop,
-            self.as_of,
-            self.splits,
-            config.tiers,
-            n_resamples=config.evaluation.n_resamples,
-            confidence=config.evaluation.confidence,
-            seed=config.evaluation.seed,
-            min_customers=config.personas.min_cell,
-        )
+    def contact_lists(self) -> tuple[Sequence[tuple[ContactList, pd.DataFrame, str]], Sequence[str]]:
+        """The lists of customers to contact with their members and files, and why others are left out."""
+        found, left_out = find_members(read_lists(self.session), self.scores.join(self.described))
+        customers = output_path(self.session)
+        return [(each, members, str(list_file(customers, each))) for each, members in found], left_out
 
     @property
-    def groups(self) -> pd.Series:
-        return self.tiers.today.tier
+    def models(self) -> dict[str, str]:
+        """The version in use of each question, by its name and number; none where nothing is in use yet."""
+        try:
+            return {task: f"{version.name} version {version.number}" for task, version in self.champions.items()}
+        except InputError:
+            return {}
 
-    @property
-    def about_groups(self) -> str:
-        return self.tiers.about_today
+    @cached_property
+    def this_report(self) -> Report:
+        """Lists, tiers and stages, as far as they are known, and the versions in use."""
+        figures = []
+        with suppress(InputError):  # nothing is in use yet
+            for each, members, _ in self.contact_lists[0]:
+                stake = each.stake(members)
+                figures.append(of_list(each.title, stake.customers, stake.value, self.shop.staged.currency))
+        figures += [count(kind, self.described[kind].dropna()) for kind in ("tier", "stage") if kind in self.described]
+        return Report(self.as_of, joined(figures), self.models)
 
-    @property
-    def persona_options(self) -> PersonaOptions:
-        return self.session.config.personas
+    @cached_property
+    def last_report(self) -> Report | None:
+        from experiments.tracking.runs import Runs
 
-    @property
-    def lifecycle_options(self) -> LifecycleOptions:
-        return self.session.config.lifecycle
-
-    @property
-    def behaviour_options(self) -> BehaviourOptions:
-        config = self.session.config
-        return BehaviourOptions(
-            min_support=config.report.min_support,
-            min_baskets=config.report.min_baskets,
-            n_pairs=config.report.n_pairs,
-            confidence=config.evaluation.confidence,
-        )
-
-    @property
-    def case_study_options(self) -> CaseStudyOptions:
-        return self.session.config.as_reported
+        runs = Runs(self.client, report_experiment(self.shop.staged.shop))
+        found = runs.last_report(str(self.as_of), f"{CHANGES.name}/{FIGURES}")
+        if found is None:
+            return None
+        params, table = found
+        models = {name: value for name, value in params.items() if name not in OWN_PARAMS}
+        return Report(date.fromisoformat(params["as_of"]), read(table), models)
 
     @cached_property
     def task_groups(self) -> Mapping[str, pd.Series]:

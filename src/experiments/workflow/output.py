@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from features.csv_files import CsvWriter
 from features.engines import Engine, RowFunction, batches, count_rows
 from features.errors import InputError, listing
+from features.progress import Progress
 from features.writing import replacing
 
 WRITERS = {".parquet": pq.ParquetWriter, ".csv": CsvWriter}
@@ -88,11 +88,13 @@ def write(
     with (
         replacing(path) as partial,
         WRITERS[path.suffix](partial, schema.with_metadata(metadata)) as writer,
-        tqdm(total=count, desc=str(path), unit=" rows") as bar,
+        Progress(str(path), count, "rows") as progress,
     ):
+        done = 0
         for batch in engine.map(function, rows, schema):
             writer.write(
                 batch.cast(schema.with_metadata(metadata))
             )  # an engine may name a type differently and add metadata
-            bar.update(batch.num_rows)
+            done += batch.num_rows
+            progress.to(done)
     return count

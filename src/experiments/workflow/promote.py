@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from experiments.gate.admission import changed_features, check_descriptive, check_judgeable, retire_outdated
 from experiments.gate.clues import Clues, Part, parts_of, rise
-from experiments.gate.decision_page import decision_page, figure, statement
+from experiments.gate.decision_page import decision_page, figure, in_words, statement
 from experiments.gate.ledger import Look, NextLook, Window, close_look, next_look, open_look, record_decision
 from experiments.gate.next_steps import advise
 from experiments.gate.promotion import carry_out
@@ -20,6 +20,7 @@ from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
 from experiments.workflow.baseline import use_baseline
 from experiments.workflow.calibration import observe_sealed
+from experiments.workflow.describe import describe
 from experiments.workflow.session import Session, digest
 from features.errors import InputError, UnsuitableDataError, listing
 from features.grains import CUSTOMER
@@ -49,7 +50,7 @@ def promote(session: Session, version: int | None = None) -> Look:
     InputError
         If the version cannot be judged.
     """
-    candidate = session.registry.get(version) if version is not None else _newest(session)
+    candidate = session.registry.get(version) if version is not None else newest(session)
     (look,) = promote_together([session], [candidate])
     if isinstance(look, InputError):
         raise look
@@ -78,13 +79,15 @@ def promote_by_hand(session: Session, version: int, reason: str) -> bool:
     """
     registry = session.registry
     with _one_at_a_time([session]):
+        registry.finish()
         chosen, champion = registry.get(version), registry.champion()
         if champion is not None and champion.number == version:
+            describe(session)
             return False
         check_descriptive(chosen)
         chosen.check_loads()
-        registry.crown(version, f"by hand: {reason}")
-        registry.tag(version, {"gate": "bypassed", "override_reason": reason})
+        registry.crown(version, f"by hand: {reason}", {"gate": "bypassed", "override_reason": reason})
+        describe(session)
         return True
 
 
@@ -101,8 +104,10 @@ def roll_back(session: Session, reason: str | None = None) -> tuple[int, int]:
     InputError
         If there was none before.
     """
-    with _one_at_a_time([session]):
-        return session.registry.roll_back(reason or "rolled back by hand")
+    with _one_at_a_time([session]), session.registry.one_change():
+        moved = session.registry.roll_back(reason or "rolled back by hand")
+        describe(session)
+    return moved
 
 
 def retire(session: Session, reason: str | None = None) -> int:
@@ -118,8 +123,10 @@ def retire(session: Session, reason: str | None = None) -> int:
     InputError
         If there is no champion.
     """
-    with _one_at_a_time([session]):
-        return session.registry.retire(reason or "retired by hand")
+    with _one_at_a_time([session]), session.registry.one_change():
+        number = session.registry.retire(reason or "retired by hand")
+        describe(session)
+    return number
 
 
 def promote_together(sessions: Sequence[Session], candidates: Sequence[Version]) -> list[Look | InputError]:
@@ -148,6 +155,7 @@ def promote_together(sessions: Sequence[Session], candidates: Sequence[Version])
     refusals: dict[Session, InputError] = {}
     with _one_at_a_time(sessions):
         for session, candidate in candidate_of.items():
+            session.registry.finish()
             try:
                 rivals[session] = checked_rival(session, candidate)
             except InputError as error:
@@ -221,6 +229,7 @@ def conclude(session: Session, candidate: Version, look: Look, outcome: Outcome)
         observe_sealed(session, champion)
     if look.changes_use and not outcome.promote:
         use_baseline(session, candidate, look)
+    describe(session)
     _log_outcome(session, candidate, look)
     return look
 
@@ -237,7 +246,14 @@ def _one_at_a_time(sessions: Iterable[Session]) -> Iterator[None]:
         yield
 
 
-def _newest(session: Session) -> Version:
+def newest(session: Session) -> Version:
+    """Return the newest version of the task that is not a baseline.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
     target = session.target  # older stores have several under one name
     versions = [v for v in session.registry.versions() if not v.is_baseline and v.tags.get("target") == target]
     if not versions:
@@ -371,7 +387,7 @@ def _said(session: Session, look: Look) -> str:
 def in_use(session: Session) -> str:
     """Return version and model of the champion in words."""
     champion = session.registry.champion()
-    return f"version {champion.number}, {champion.tags['model']}" if champion is not None else "nothing"
+    return champion.title if champion is not None else "nothing"
 
 
 def preview(session: Session, version: int | None = None) -> str:
@@ -388,7 +404,8 @@ def preview(session: Session, version: int | None = None) -> str:
     InputError
         If the version cannot be judged.
     """
-    candidate = session.registry.get(version) if version is not None else _newest(session)
+    session.registry.finish_abandoned()
+    candidate = session.registry.get(version) if version is not None else newest(session)
     checked_rival(session, candidate)
     window, champion = _window(session), session.registry.champion()
     coming = next_look(session.registry, candidate, champion, window)
@@ -397,7 +414,7 @@ def preview(session: Session, version: int | None = None) -> str:
 
 def _plan(session: Session, candidate: Version, champion: Version | None, coming: NextLook, days: str) -> str:
     """Describe a look before it is taken."""
-    name = f"{session.registry.name} version {candidate.number}, {candidate.tags['model']}"
+    name = f"{session.registry.name} {candidate.title}"
     if coming.recorded is not None and coming.recorded.is_decided:
         return f"{name}: decided in look {coming.recorded.number} at the window {days}; no further look is needed"
     task, n_baselines = session.task, len(session.task.baselines(candidate.params))
@@ -407,7 +424,7 @@ def _plan(session: Session, candidate: Version, champion: Version | None, coming
     elif champion.number == candidate.number:
         rule = "it is in use, and stays unless the gain of a baseline over it is shown"
     else:
-        beside.append(f"version {champion.number}, {champion.tags['model']}, which is in use")
+        beside.append(f"{champion.title}, which is in use")
         rule = f"it is used if its gain over version {champion.number} is shown and at least {task.min_effect:g}"
     return "\n".join(
         [
@@ -420,8 +437,9 @@ def _plan(session: Session, candidate: Version, champion: Version | None, coming
 
 
 def _in_use_now(session: Session, look: Look) -> str:
-    """Return version, model and figure of the champion in words."""
-    use = look.use
+    """Return version, model and figure of the champion in words; without a figure if it came by hand."""
+    champion = session.registry.champion()
+    use = look.use_of(champion) if champion is not None else None
     return f"{in_use(session)}, {use_text(look.decision, use)}" if use is not None else in_use(session)
 
 
@@ -432,13 +450,44 @@ def _amounts(session: Session) -> list[str]:
     return [f"  {said[0].lower()}{said[1:]}"] if said else []
 
 
+def _in_plain_words(session: Session, look: Look) -> list[str]:
+    """Return a line with the metric that says the gain in plain words; none where it was not measured."""
+    name, rival = session.task.plain_metric, look.decision.baseline
+    if not name:
+        return []
+    try:
+        metrics = session.runs.metrics(session.registry.get(look.version).run_id)
+    except InputError:  # the version was deleted
+        return []
+    own, others = (metrics.get(f"sealed/{key}") for key in (name, f"{rival}/{name}"))
+    if own is None or others is None:
+        return []
+    return [
+        f"  in plain words: {session.task.metrics()[name].means}, in the sealed window: {own:.1%}; "
+        f"{in_words(look.decision.nearest)}: {others:.1%}"
+    ]
+
+
 def decision_text(session: Session, look: Look) -> str:
     """Return the decision in a few lines, and the next command."""
-    decision, outcome, name = look.decision, look.outcome, session.registry.name
+    outcome, name = look.outcome, session.registry.name
     assert outcome is not None
     again = "" if look.fresh else " (decided before; no further look was taken)"
+    lines = [f"{name} version {look.version}: {'promoted' if outcome.promote else 'not used'}{again}"]
+    lines += found(session, look)
+    if outcome.promote:
+        serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"
+        lines.append(f"next: {session.again('score')}, or {serve}")
+    else:
+        lines.append(f"next: {session.again('score')}")
+    return "\n".join(lines)
+
+
+def found(session: Session, look: Look) -> list[str]:
+    """Return what a look found, in lines: verdict, use, reasons, level, gain over each rival, what would help."""
+    decision, outcome = look.decision, look.outcome
+    assert outcome is not None
     lines = [
-        f"{name} version {look.version}: {'promoted' if outcome.promote else 'not used'}{again}",
         f"  verdict: {_said(session, look)}",
         f"  in use: {_in_use_now(session, look)}",
         *_amounts(session),
@@ -451,15 +500,11 @@ def decision_text(session: Session, look: Look) -> str:
     if len(decision.backtest) > 1:
         origins = ", ".join(f"{gain:+.4f} from {day}" for day, gain in decision.backtest.items())
         lines.append(f"  gain over {decision.baseline} by window: {origins}")
+    lines += _in_plain_words(session, look)
     advice = advise(decision, outcome.verdict, session.task.horizon_days)
     if advice:
         lines += ["  what would help:", *(f"    {said}" for said in advice)]
-    if outcome.promote:
-        serve = f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"
-        lines.append(f"next: {session.again('score')}, or {serve}")
-    else:
-        lines.append(f"next: {session.again('score')}")
-    return "\n".join(lines)
+    return lines
 
 
 def use_text(decision: Decision, use: Use) -> str:

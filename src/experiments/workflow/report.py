@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
+import pandas as pd
+
+from experiments.case_study.section import CASE_STUDY
 from experiments.reports.fonts import use_in_pictures
 from experiments.reports.page import page
 from experiments.reports.section import Picture, Record, Section, Table
-from experiments.workflow.material import ReportMaterial
+from experiments.workflow.material import OWN_PARAMS, ReportMaterial, report_experiment
 from experiments.workflow.output import check_writable
-from experiments.workflow.sections import Writer, choose, customer_columns, find_writers, joined, written
-from experiments.workflow.session import Session
-from features.csv_files import write_csv
+from experiments.workflow.sections import Writer, choose, find_writers, joined, written
+from experiments.workflow.session import Session, chosen
 from features.errors import InputError, did_you_mean
 from features.writing import replacing
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".html", ".htm")
+DEFAULT_OUTPUT = "report.html"
 
 
 def report(session: Session, output: str | Path | None = None) -> Path:
@@ -32,7 +35,8 @@ def report(session: Session, output: str | Path | None = None) -> Path:
     ----------
     session : Session
     output : path, optional
-        File that ends in .html, in the session's folder; as configured (report.output) when left out.
+        File that ends in .html, in the session's folder; as configured (report.output) when left out, else
+        outputs/<shop>/report.html.
 
     Returns
     -------
@@ -63,23 +67,29 @@ class Draft:
 
     def __init__(self, session: Session, output: str | Path | None = None) -> None:
         options = session.config.report
-        self._path = session.path(output or options.output)
-        self._customers = session.path(options.customers) if options.customers else None
         self._writers = choose(find_writers(), options.sections)
-        _check_languages(options.languages, session.config.personas.wording)
+        if options.sections is None and not session.shows_case_study:
+            self._writers = [writer for writer in self._writers if writer.name != CASE_STUDY.name]
+        _check_languages(options.languages or (), session.config.personas.wording)
+        given = output or options.output
+        self._path = session.path(given) if given else session.outputs / DEFAULT_OUTPUT
         _check_output(self._path, SUFFIXES, "report.output")
-        if self._customers is not None:
-            _check_output(self._customers, (".csv",), "report.customers")
-        self._material = ReportMaterial(session, _chosen(session.hypotheses, options.hypotheses))
-        _check_as_of(self._material)
+        hypotheses = chosen(session.hypotheses, options.hypotheses, "hypothesis", "report.hypotheses")
+        self._material = ReportMaterial(session, hypotheses)
+        self._material.check_as_of()
         self.written: dict[Writer, Section | None] = {}
+
+    @property
+    def described(self) -> pd.DataFrame:
+        """The columns that sections give of each customer: see `score`."""
+        return self._material.described
 
     def write_ahead(self) -> None:
         """Write the sections that read no model in use."""
         self._write([writer for writer in self._writers if not writer.reads_models])
 
     def finish(self) -> Path:
-        """Write the other sections, the page and the list of customers, and keep them in MLflow; return the page."""
+        """Write the other sections and the page, and keep them in MLflow; return the page."""
         self._write(self._writers)
         sections = joined(self.written[writer] for writer in self._writers)
         if self._material.session.config.report.sections is None:
@@ -89,8 +99,6 @@ class Draft:
         with replacing(self._path) as partial:
             partial.write_text(html, encoding="utf-8")
         _keep(self._material, self._path.name, html, sections)
-        if self._customers is not None:
-            self._list_customers(self._customers)
         return self._path
 
     def _write(self, writers: Sequence[Writer]) -> None:
@@ -101,13 +109,8 @@ class Draft:
 
     def _about(self) -> str:
         staged, as_of = self._material.shop.staged, self._material.as_of
-        return f"{staged.shop.replace('_', ' ')}, {staged.start} to {as_of}, {staged.customers:,} customers"
-
-    def _list_customers(self, path: Path) -> None:
-        columns = customer_columns(self._writers, self._material)
-        if len(columns.columns):
-            write_csv(columns, path)
-            logger.info("tier and stage of each customer: %s", path)
+        last = as_of - timedelta(days=1)
+        return f"{staged.shop.replace('_', ' ')}, {staged.start} to {last}, {staged.customers:,} customers"
 
 
 def _check_languages(languages: Sequence[str], wording: Mapping[str, object]) -> None:
@@ -126,55 +129,19 @@ def _check_output(path: Path, suffixes: Sequence[str], where: str) -> None:
     check_writable(path, where)
 
 
-def _chosen(hypotheses: Mapping[str, object], names: Sequence[str] | None) -> Mapping[str, object]:
-    """Return the hypotheses that the configuration names, or all.
-
-    Raises
-    ------
-    InputError
-        If there is none of a name.
-    """
-    for name in names or ():
-        if name not in hypotheses:
-            raise InputError(
-                f"there is no hypothesis {name!r}", where="report.hypotheses", hint=did_you_mean(name, hypotheses)
-            )
-    return hypotheses if names is None else {name: hypotheses[name] for name in names}
-
-
-def _check_as_of(material: ReportMaterial) -> None:
-    """Refuse a day before the tiers' weights were tested.
-
-    Raises
-    ------
-    InputError
-    """
-    try:
-        tested = material.splits.sealed
-    except InputError:  # too short for any window: each section that needs one says so
-        return
-    if material.as_of < tested:
-        raise InputError(
-            "as_of is too early: the tiers were validated later",
-            where="as_of",
-            expected=f"{tested} or later",
-            found=str(material.as_of),
-        )
-
-
 def _keep(material: ReportMaterial, name: str, html: str, sections: Sequence[Section]) -> None:
     """Keep a run with the page, its pictures and its tables, and below it one for each record of a section."""
-    from experiments.tracking.runs import Runs
+    from experiments.tracking.runs import REPORT, Runs
     from experiments.tracking.store import answering
 
     session = material.session
     with answering(session.client):
-        params = {"as_of": str(material.as_of), "sections": ",".join(section.name for section in sections)}
-        with suppress(InputError):  # nothing is in use yet
-            champions = material.champions.items()
-            params |= {task: f"{version.name} version {version.number}" for task, version in champions}
-        runs = Runs(session.client, f"{session.shop.staged.shop}-report")
-        run_id = runs.start(f"report as of {material.as_of}", {"kind": "report"})
+        own = (str(material.as_of), ",".join(section.name for section in sections))
+        params = dict(zip(OWN_PARAMS, own, strict=True)) | material.models
+        shop = session.shop.staged.shop
+        runs = Runs(session.client, report_experiment(shop), f"Reports on {shop}")
+        runs.end_orphans()
+        run_id = runs.start(f"report as of {material.as_of}", {"kind": REPORT})
         runs.log(run_id, params=params)
         runs.log_artifacts(
             run_id,
@@ -186,5 +153,5 @@ def _keep(material: ReportMaterial, name: str, html: str, sections: Sequence[Sec
         for record in (part for section in sections for part in section.files(Record).values()):
             child = runs.start(record.name, record.tags, run_id)
             runs.log(child, params=record.params, metrics=record.metrics, note=record.note)
-            runs.finish(child)
-        runs.finish(run_id)
+            runs.end(child)
+        runs.end(run_id)

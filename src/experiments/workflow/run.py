@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from experiments.gate.admission import NotComparableError
 from experiments.gate.decision_page import figure, statement
+from experiments.gate.rule import UNJUDGED
 from experiments.processes import cpu_count
+from experiments.reports.text import aligned
 from experiments.workflow.baseline import unjudged, use_baseline_unjudged
 from experiments.workflow.config import Config
-from experiments.workflow.promote import decision_text, in_use, promote_together
+from experiments.workflow.in_use import OwnFigure, own_figure
+from experiments.workflow.promote import in_use, promote_together
 from experiments.workflow.session import Session
 from experiments.workflow.side_by_side import side_by_side
 from experiments.workflow.tune import tune
@@ -118,12 +123,6 @@ def n_processes(config: Config) -> int:
     return 1 if config.engine["name"] == "spark" else max(1, cpu_count() // config.tuning.workers)
 
 
-def answers_text(answers: Sequence[Answer]) -> str:
-    """Return the decisions, and below them a table of all tasks."""
-    decisions = [decision_text(answer.session, answer.look) for answer in answers if answer.look is not None]
-    return "\n\n".join([*decisions, summary(answers)])
-
-
 def check_names(sessions: Sequence[Session]) -> None:
     """Refuse two configurations of one task: they would share its models, ledger and champion.
 
@@ -199,41 +198,35 @@ def leave_unjudged(answer: Answer, candidate: Version) -> None:
     answer.refusal, answer.is_unjudged = refusal, True
 
 
-COLUMNS = ("task", "verdict", "metric", "candidate", "best baseline", "in use", "best not in use", "amounts")
+COLUMNS = ("task", "candidate", "its figure", "best baseline", "verdict", "in use", "its own figure", "amounts")
 
 
 def summary(answers: Sequence[Answer]) -> str:
-    """Return a line for each task, then text: verdict, candidate, best baseline, what is used."""
-    lines = [dict(zip(COLUMNS, COLUMNS, strict=True)), *map(_row, answers)]
-    widths = {column: max(len(line[column]) for line in lines) for column in COLUMNS}
-    drawn = ["  ".join(line[column].ljust(width) for column, width in widths.items()).rstrip() for line in lines]
-    return "\n".join([*drawn, "", *(f"{answer.name}: {_words(answer)}" for answer in answers)])
+    """Return a line for each task, then text: candidate, best baseline, verdict, what is used."""
+    table = pd.DataFrame([_row(answer) for answer in answers], columns=COLUMNS)
+    return "\n".join([aligned(table), "", *(f"{answer.name}: {_words(answer)}" for answer in answers)])
 
 
 def _row(answer: Answer) -> dict[str, str]:
     row = {**dict.fromkeys(COLUMNS, "-"), "task": answer.name}
     if answer.candidate is not None or answer.is_unjudged:
         row["in use"] = in_use(answer.session)
-        champion = answer.session.registry.champion()
-        row["amounts"] = champion.tags.get("amounts", "-") if champion is not None else "-"
+        registry = answer.session.registry
+        champion = registry.champion()
+        if champion is not None:
+            row["its own figure"] = str(own_figure(registry, champion))
+            row["amounts"] = champion.tags.get("amounts", "-")
     if answer.candidate is not None:
-        row["candidate"] = answer.candidate.tags["model"]
+        row["candidate"] = answer.candidate.title
     if answer.look is None:
-        return row | {"verdict": "none" if answer.is_unjudged else "skipped" if answer.is_skipped else "rolled back"}
-    decision, outcome, use = answer.look.decision, answer.look.outcome, answer.look.use
+        return row | {"verdict": UNJUDGED if answer.is_unjudged else "skipped" if answer.is_skipped else "rolled back"}
+    decision, outcome = answer.look.decision, answer.look.outcome
     assert outcome is not None
-    low, high = map(figure, decision.interval)
-    row |= {
-        "verdict": outcome.verdict,
-        "metric": decision.metric,
-        "candidate": f"{figure(decision.estimate)} [{low}, {high}] {row['candidate']}",
+    return row | {
+        "its figure": str(OwnFigure(decision.metric, decision.estimate, decision.interval)),
         "best baseline": f"{figure(decision.nearest.estimate)} {decision.baseline}",
+        "verdict": outcome.verdict,
     }
-    if use is not None:
-        low, high = map(figure, use.interval)
-        row["in use"] = f"{figure(use.estimate)} [{low}, {high}] {row['in use']}"
-        row["best not in use"] = f"{figure(use.other_estimate)} {use.other_label}" if use.other else "-"
-    return row
 
 
 def _words(answer: Answer) -> str:

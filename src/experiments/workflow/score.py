@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from experiments.campaigns.lists import ContactList, columns_of, first_actions
+from experiments.gate.rule import UNJUDGED
 from experiments.models.buy_till_you_die import DAYS_PER_WEEK, BuyTillYouDie
 from experiments.models.registry import CANDIDATES
 from experiments.tasks import TASKS, questions
-from experiments.workflow.output import Written, check_output, write
+from experiments.workflow.description import CustomerMaterial
+from experiments.workflow.lists import WrittenList, find_members, list_file, read_lists, tell, write_list
+from experiments.workflow.output import check_output, write
 from experiments.workflow.session import Session
 from features.engines import Engine, batches, count_rows
 from features.errors import InputError, UnsuitableDataError, listing
@@ -32,9 +36,17 @@ logger = logging.getLogger(__name__)
 
 HISTORY = ("frequency", "recency", "T")
 PURCHASING_MODEL = "mbg_nbd"
-UNJUDGED = "not judged"
 OF_A_TASK = ("task", "features", "experiment", "evaluation")  # overrides that another task need not suit
-DEFAULT_OUTPUT = "outputs/customer_360.parquet"
+DEFAULT_OUTPUT = "customer_360.parquet"
+
+
+class Scored(NamedTuple):
+    """File of customer_360, its number of customers and their day, and the lists beside it."""
+
+    path: Path
+    rows: int
+    cutoff: date
+    lists: list[WrittenList]
 
 
 def scoring_day(session: Session, as_of: date | str | None = None) -> date:
@@ -42,16 +54,27 @@ def scoring_day(session: Session, as_of: date | str | None = None) -> date:
     return parse_day(as_of or session.config.as_of or session.shop.tables.end, "as_of")
 
 
-def score(session: Session, as_of: date | str | None = None, output: str | Path | None = None) -> Written:
-    """Write customer_360, what the champions predict of every customer; and a file of each other grain beside it.
+def output_path(session: Session, output: str | Path | None = None) -> Path:
+    """Return the file of customer_360: as given, else that of the shop."""
+    return session.path(output) if output else session.outputs / DEFAULT_OUTPUT
+
+
+def score(
+    session: Session,
+    as_of: date | str | None = None,
+    output: str | Path | None = None,
+    described: pd.DataFrame | None = None,
+) -> Scored:
+    """Write customer_360, what the champions predict of every customer; beside it other grains, and lists to contact.
 
     One row per customer who bought before `as_of`: customer_id, the features that tasks show, the outputs of every
     question about customers that has a champion in this shop, each with its horizon, model version, verdict and how far
     its amounts can be trusted (Parquet also keeps both in words, as the file's metadata), what tasks of other grains
     say of a customer (`Task.customer_view`), p_alive and expected_purchases over the horizon of the configured task
-    (MBG/NBD fitted on the same snapshot; null where its fit is refused), currency and as_of. Columns of a question with
-    other options than the task's default ones end as its name does: `clv_180d`. Rows are computed in batches, on the
-    engine. The file of another grain is named by it: `customer_product.parquet`.
+    (MBG/NBD fitted on the same snapshot; null where its fit is refused), tier, value tier and stage, the action that
+    the lists of conf/lists/ suggest with its reason, currency and as_of. Columns of a question with other options than
+    the task's default ones end as its name does: `clv_180d`. Rows are computed in batches, on the engine. The file of
+    another grain is named by it: `customer_product.parquet`. Lists are in the folder lists/ beside these files.
 
     Parameters
     ----------
@@ -59,24 +82,36 @@ def score(session: Session, as_of: date | str | None = None, output: str | Path 
     as_of : date or str, optional
         First day that is not included; as configured when left out, else the end of the data.
     output : path, optional
-        File that ends in .parquet or .csv, in the session's folder.
+        File that ends in .parquet or .csv, in the session's folder; outputs/<shop>/customer_360.parquet when left out.
+    described : DataFrame indexed by customer_id, optional
+        Tier, stage and what else the report's sections say of each customer that day; computed when left out.
 
     Returns
     -------
-    Written
-        The file, its number of customers and the day.
+    Scored
+        The file, its number of customers, the day and the lists.
     """
-    path = session.path(output or DEFAULT_OUTPUT)
-    check_output(path)
     check_reach(session)
+    path = output_path(session, output)
+    check_output(path)
+    lists = read_lists(session)
     day, champions = scoring_day(session, as_of), find_champions(session)
+    if described is None:
+        described = CustomerMaterial(session, day).described
     for grain, rows, scorer in prepare_other_grains(session, day, champions):
         beside = path.with_name(f"{grain.name}{path.suffix}")
         write(scorer, rows, session.shop.engine, beside, verdict_texts(scorer.champions))
         logger.info("rows of %s in %s", grain.name, beside)
-    rows, customers = prepare(session, day, champions)
+    rows, customers = prepare(session, day, champions, described)
+    found: list[tuple[ContactList, pd.DataFrame]] = []
+    if lists:  # they read what is predicted of all customers
+        known = gathered(session, rows, customers, columns_of(lists)).set_index("customer_id")
+        found, left_out = find_members(lists, known)
+        tell(found, left_out, known)
+    customers = replace(customers, actions=first_actions(found))
     written = write(customers, rows, session.shop.engine, path, verdict_texts(champions))
-    return Written(path, written, day)
+    currency = session.shop.staged.currency
+    return Scored(path, written, day, [write_list(*each, list_file(path, each[0]), currency, day) for each in found])
 
 
 def scored(session: Session, champions: Mapping[str, Version]) -> pd.DataFrame:
@@ -86,10 +121,13 @@ def scored(session: Session, champions: Mapping[str, Version]) -> pd.DataFrame:
     return gathered(session, rows, scorer).set_index("customer_id")
 
 
-def gathered(session: Session, rows: Path, scorer: Scorer) -> pd.DataFrame:
-    """Return the scored rows in memory."""
+def gathered(session: Session, rows: Path, scorer: Scorer, columns: Collection[str] | None = None) -> pd.DataFrame:
+    """Return the scored rows in memory, or those of their columns that are named here."""
     schema = scorer(next(batches(rows)).slice(0, 1)).schema
-    return pa.Table.from_batches(session.shop.engine.map(scorer, rows, schema), schema).to_pandas()
+    kept = [name for name in schema.names if columns is None or name in columns]
+    read = pa.schema([schema.field(name) for name in kept])
+    found = (batch.select(kept).cast(read) for batch in session.shop.engine.map(scorer, rows, schema))
+    return pa.Table.from_batches(found, read).to_pandas()  # an engine may name a type differently: string, large_string
 
 
 def prepare_other_grains(
@@ -111,8 +149,10 @@ def prepare_other_grains(
         yield grain, rows, Scorer(grain.key, own, session.shop.staged.currency, str(day))
 
 
-def prepare(session: Session, day: date, champions: Mapping[str, Version]) -> tuple[Path, CustomerScorer]:
-    """Return the snapshot of the customers to score, and what scores them."""
+def prepare(
+    session: Session, day: date, champions: Mapping[str, Version], described: pd.DataFrame | None = None
+) -> tuple[Path, CustomerScorer]:
+    """Return the snapshot of the customers to score, and what scores them; with what is known of each otherwise."""
     shop = session.shop
     own = {name: version for name, version in champions.items() if kind_of(version).grain == CUSTOMER}
     shown = list(dict.fromkeys([*HISTORY, *(name for kind in TASKS.values() for name in kind.shown_features)]))
@@ -125,6 +165,7 @@ def prepare(session: Session, day: date, champions: Mapping[str, Version]) -> tu
         as_of=str(day),
         shown=shown,
         views=customer_views(session, day, champions),
+        described=described,
         purchasing=purchasing(rows, shop.engine, session.task.horizon_days),
         horizon_days=session.task.horizon_days,
     )
@@ -229,7 +270,7 @@ class Scorer:
         X = batch.to_pandas().set_index(list(self.key))
         parts = self.before(X)
         parts += [
-            version.scores(X).add_suffix(version.suffix).assign(**about(name, version))
+            self.columns(version, version.scores(X)).add_suffix(version.suffix).assign(**about(name, version))
             for name, version in self.champions.items()
         ]
         parts.append(pd.DataFrame({**self.after(X), "currency": self.currency, "as_of": self.as_of}, index=X.index))
@@ -238,6 +279,10 @@ class Scorer:
     def before(self, X: pd.DataFrame) -> list[pd.DataFrame]:
         """Return the columns that stand before the scores."""
         return []
+
+    def columns(self, version: Version, scores: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns that a version's scores become."""
+        return scores
 
     def after(self, X: pd.DataFrame) -> dict[str, object]:
         """Return the columns that stand behind the scores."""
@@ -254,6 +299,10 @@ class CustomerScorer(Scorer):
         Features that tasks show beside the scores.
     views : list of DataFrame, indexed customer_id
         What tasks of other grains say of a customer.
+    described : DataFrame or None, indexed customer_id
+        Tier, stage and the like.
+    actions : DataFrame or None, indexed customer_id
+        What to do with each customer, and why.
     purchasing : BuyTillYouDie or None
         Predicts p_alive and expected_purchases.
     horizon_days : int
@@ -264,17 +313,29 @@ class CustomerScorer(Scorer):
     views: list[pd.DataFrame]
     purchasing: BuyTillYouDie | None
     horizon_days: int
+    described: pd.DataFrame | None = None
+    actions: pd.DataFrame | None = None
 
     def before(self, X: pd.DataFrame) -> list[pd.DataFrame]:
         return [X[self.shown], *(view.reindex(X.index) for view in self.views)]
 
+    def columns(self, version: Version, scores: pd.DataFrame) -> pd.DataFrame:
+        return kind_of(version).customer_columns(scores, parse_day(self.as_of), int(version.tags["horizon_days"]))
+
     def after(self, X: pd.DataFrame) -> dict[str, object]:
-        known = self.purchasing is not None
+        is_fitted = self.purchasing is not None
+        known = [part for part in (self.described, self.actions) if part is not None]
         return {
-            "p_alive": self.purchasing.p_alive(X) if known else np.nan,
-            "expected_purchases": self.purchasing.expected_purchases(X) if known else np.nan,
+            "p_alive": self.purchasing.p_alive(X) if is_fitted else np.nan,
+            "expected_purchases": self.purchasing.expected_purchases(X) if is_fitted else np.nan,
             "purchases_horizon_days": self.horizon_days,
+            **{name: _in_words(values) for part in known for name, values in part.reindex(X.index).items()},
         }
+
+
+def _in_words(values: pd.Series) -> pd.Series:
+    """Return categories as texts, which every format and engine writes alike; a batch without any is of texts too."""
+    return values if pd.api.types.is_numeric_dtype(values) else values.astype("string")
 
 
 def find_champions(session: Session, check: bool = True) -> dict[str, Version]:

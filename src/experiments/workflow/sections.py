@@ -8,7 +8,6 @@ import pkgutil
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments import case_study, description, gate
+from experiments import campaigns, case_study, description, gate
 from experiments.reports.section import Section, Topic, left_out
 from experiments.tasks import TASKS
 from experiments.tasks.base import Task
@@ -24,7 +23,7 @@ from features.errors import InputError, did_you_mean
 
 logger = logging.getLogger(__name__)
 
-ROOMS = (gate, description, case_study)
+ROOMS = (campaigns, gate, description, case_study)
 SUFFIX = "section"  # of the modules that declare sections
 
 
@@ -101,12 +100,14 @@ def joined(written: Iterable[Section | None]) -> list[Section]:
 
 
 def customer_columns(writers: Sequence[Writer], material: object) -> pd.DataFrame:
-    """Return what the sections know of each customer, indexed customer_id; without those that could not be written."""
+    """Return what the sections know of each customer, indexed customer_id, without what the data do not allow."""
     columns: dict[str, pd.Series] = {}
     for writer in writers:
         if writer.columns is not None:
-            with suppress(InputError):  # its section says why
+            try:
                 columns |= writer.columns(material)
+            except InputError as error:
+                logger.warning("%s of each customer is left out: %s", writer.name, error.sentence)
     return pd.DataFrame(columns).rename_axis("customer_id")
 
 

@@ -37,8 +37,40 @@ if TYPE_CHECKING:  # MLflow takes seconds to import, and not every command needs
     from experiments.tracking.store import MlflowClient
 
 
+TYPES_OF_MLFLOW = {"int64": "long", "float64": "double", "decimal": "double", "boolean": "boolean", "date": "datetime"}
+TYPES_OF_MLFLOW |= {"timestamp": "datetime"}
+OUTPUTS = "outputs"  # folder with one for each shop
+OWN_TABLES = ("files", "database")  # sources of tables that a user maps
 ONCE = ("tasks=", "data.read_since=")  # what was read or run is there
 LASTING = ("data", "task", "features", "experiment", "evaluation", "tracking", "engine", "cache")
+
+
+def chosen(declared: Mapping[str, object], names: Sequence[str] | None, kind: str, where: str) -> Mapping[str, object]:
+    """Return the declared files that the configuration names, or all.
+
+    Parameters
+    ----------
+    declared : mapping
+    names : sequence of str, optional
+    kind : str
+        Of the files, for the message: "hypothesis".
+    where : str
+        Configuration key of the names.
+
+    Raises
+    ------
+    InputError
+        If there is none of a name.
+    """
+    for name in names or ():
+        if name not in declared:
+            raise InputError(f"there is no {kind} {name!r}", where=where, hint=did_you_mean(name, declared))
+    return declared if names is None else {name: declared[name] for name in names}
+
+
+def declare_nothing(group: str) -> Mapping[str, object]:
+    """Return no files of a group of the configuration."""
+    return {}
 
 
 class Session:
@@ -53,8 +85,9 @@ class Session:
         Configuration folders beside conf/.
     folder : Path
         Where the cache, studies, MLflow's store and outputs are, unless their paths are absolute.
-    hypotheses : callable
-        Gives the hypotheses that a report can test, by name; an InputError in place of one that cannot be read.
+    declared : callable
+        Gives the files of a group of the configuration by name, such as "lists"; an InputError in place of one that
+        cannot be read.
     """
 
     def __init__(
@@ -63,24 +96,45 @@ class Session:
         overrides: Sequence[str] = (),
         config_dirs: Sequence[str] = (),
         folder: Path = Path(),
-        hypotheses: Callable[[], Mapping[str, object]] = dict,
+        declared: Callable[[str], Mapping[str, object]] = declare_nothing,
     ) -> None:
         self.config = config
         self.overrides = list(overrides)
         self.config_dirs = list(config_dirs)
         self.folder = folder
-        self._hypotheses = hypotheses
+        self._declared = declared
         self.cache = self.path(config.cache)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the configuration alone: another process opens its own tables and stores."""
-        given = (self.config, self.overrides, self.config_dirs, self.folder, self._hypotheses)
+        given = (self.config, self.overrides, self.config_dirs, self.folder, self._declared)
         return type(self), given
 
     @cached_property
     def hypotheses(self) -> Mapping[str, object]:
         """The hypotheses that a report can test, by name; their files are read when it is first asked for."""
-        return self._hypotheses()
+        return self._declared("hypotheses")
+
+    @cached_property
+    def lists(self) -> Mapping[str, object]:
+        """The lists of customers to contact, by name, as their files declare them."""
+        return self._declared("lists")
+
+    @property
+    def has_own_tables(self) -> bool:
+        """True where the shop is not one of those that come with the project."""
+        return self.config.data.get("source") in OWN_TABLES
+
+    @property
+    def shows_case_study(self) -> bool:
+        """True where reports speak of the case study: in shops that come with the project, unless configured."""
+        asked = self.config.report.case_study
+        return asked if asked is not None else not self.has_own_tables
+
+    @property
+    def outputs(self) -> Path:
+        """The folder of this shop's outputs."""
+        return self.path(OUTPUTS) / self.shop.staged.shop
 
     def path(self, given: str | Path) -> Path:
         """Return a path; a relative one starts from the session's folder."""
@@ -213,7 +267,8 @@ class Session:
     def runs(self) -> Runs:
         from experiments.tracking.runs import Runs
 
-        runs = Runs(self.client, self.registered_name)
+        about = f"Studies, trials and models of the task {self.question} on {self.shop.staged.shop}"
+        runs = Runs(self.client, self.registered_name, about)
         runs.end_orphans()
         return runs
 
@@ -237,6 +292,11 @@ class Session:
                 "end": staged.end,
                 "customers": staged.customers,
                 **{f"{table}_rows": rows for table, rows in staged.rows.items()},
+            },
+            columns={
+                f"{table}.{column}": TYPES_OF_MLFLOW.get(str(kind).partition("(")[0], "string")
+                for table, content in self.shop.tables.present().items()
+                for column, kind in content.schema().items()
             },
         )
 

@@ -19,8 +19,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from io import TextIOWrapper
 from threading import Event, Thread
 
-from tqdm import tqdm
-
 from experiments.processes import (
     INTERRUPTED,
     USAGE_ERROR,
@@ -34,8 +32,6 @@ from experiments.workflow.session import Session
 from experiments.workflow.tune import tune
 
 logger = logging.getLogger(__name__)
-
-BAR_SECONDS = "15"  # between two states of a progress bar: each is a line of this log
 
 
 @contextmanager
@@ -112,7 +108,6 @@ class _Helpers:
             stdin=subprocess.PIPE,  # see `main`
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={"TQDM_MININTERVAL": BAR_SECONDS, **os.environ},
             start_new_session=True,  # an interrupt from the keyboard is this process's to answer
         ) as process:
             self._running.add(process)
@@ -125,8 +120,7 @@ class _Helpers:
                 _close_input(process)
             for line in TextIOWrapper(process.stderr, errors="replace"):
                 if line.strip():
-                    with tqdm.external_write_mode(file=sys.stderr):
-                        logger.info("%s | %s", name, line.rstrip())
+                    logger.info("%s | %s", name, line.rstrip())
         self._running.discard(process)
         if process.returncode not in (0, USAGE_ERROR, INTERRUPTED):
             logger.warning("the search of %s ended with code %d and continues here", name, process.returncode)

@@ -5,14 +5,21 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from experiments.addresses import exclusive, masked
 from experiments.evaluation.metrics import mean_metrics
+from experiments.evaluation.validation import Dataset, Folds
 from experiments.processes import to_the_end
+from experiments.reports.figures import png
+from experiments.reports.study_charts import study_figures
 from experiments.tuning import storage
+from experiments.tuning.ensemble import NAME as ENSEMBLE
+from experiments.tuning.ensemble import best_ensemble, labels
 from experiments.tuning.objective import ValidationObjective
 from experiments.tuning.space import Space, tuned
 from experiments.tuning.storage import begun, ended, fail_stale_trials
@@ -20,17 +27,21 @@ from experiments.tuning.study import (
     WRITING_TIME,
     StudyOptions,
     best,
+    failures,
     finished,
     lacks_writer,
     open_study,
     optimize,
 )
+from experiments.tuning.trials import param_importances, trial_table
 from experiments.tuning.workers import check_memory_of_workers, optimize_with_workers
 from experiments.workflow.candidate import check_comparable_champion, make_candidate
 from experiments.workflow.config import TuningConfig
 from experiments.workflow.session import Session, digest
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from experiments.tracking.registry import Version
     from experiments.tracking.runs import Runs, TrialRecord
 
@@ -73,6 +84,7 @@ def _tune(session: Session) -> Version:
     space = Space(session.config.search.models, session.config.search.space)
     space.check({name: candidate.build().get_params() for name, candidate in task.candidates().items()})
 
+    session.registry.finish_abandoned()
     check_comparable_champion(session)
     folds = session.splits.folds()
     dataset = session.training
@@ -122,22 +134,86 @@ def _tune(session: Session) -> Version:
         with alone():  # of several machines one refits, and the others find that it has
             settle_all(study, runs, parent, options.seed)
             runs.end_refits(parent)
-            chosen = best(study)
-            model, params = tuned(chosen.params)
-            logger.info("best of %d trials: trial %d, %s", len(finished(study)), chosen.number, model)
-            version = make_candidate(session, model, params, parent)
+            best_trial = best(study)
+            if failed := failures(study):
+                logger.warning("%s. The trial's run in MLflow has the traceback", failed)
+            chosen = choose(session, study, dataset, folds)
+            version = make_candidate(session, chosen.model, chosen.params, parent)
+        table = trial_table(study)
         runs.log(
             parent,
             metrics={f"valid/{task.objective_metric}": chosen.value},
-            tags={"best_trial": str(chosen.number), "model": model, "version": str(version.number)},
+            tags={"best_trial": str(best_trial.number), "model": chosen.model, "version": str(version.number)},
+            note=study_note(session, table, chosen, version),
+        )
+        of_trial = best_trial.params["model"]
+        importances = param_importances(study, of_trial)
+        pictures = study_figures(table, importances, metric=task.objective_metric, model=of_trial)
+        runs.log_artifacts(
+            parent, tables={"trials": table}, figures={name: png(figure) for name, figure in pictures.items()}
         )
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
         raise
     finally:
-        runs.finish(parent, status)
+        runs.end(parent, status)
     return version
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Model and parameters of a study's candidate.
+
+    Attributes
+    ----------
+    model : str
+        Candidate of the task.
+    params : mapping
+    value : float
+        Mean of the objective over the validation cutoffs.
+    said : str
+        Trial or trials that it comes from, in words.
+    """
+
+    model: str
+    params: Mapping[str, Any]
+    value: float
+    said: str
+
+
+def choose(session: Session, study: Any, dataset: Dataset, folds: Folds) -> Chosen:
+    """Choose the best trial, or with tuning.ensemble the mean of several where it validates better."""
+    trial, n_trials = best(study), len(finished(study))
+    model, params = tuned(trial.params)
+    alone = Chosen(model, params, trial.value, labels([trial]))
+    logger.info("best of %d trials: trial %d, %s", n_trials, trial.number, model)
+    if not session.config.tuning.ensemble:
+        return alone
+    joined = best_ensemble(study, session.task, dataset, folds)
+    if joined is None:
+        logger.info("no ensemble: the task has none, or fewer than two models have a valid trial")
+        return alone
+    is_better = joined.value > alone.value
+    metric, verb = session.task.objective_metric, "is better" if is_better else "is not better"
+    logger.info("%s %s: %s %.4f, the best trial alone %.4f", joined, verb, metric, joined.value, alone.value)
+    return Chosen(ENSEMBLE, joined.params, joined.value, str(joined)) if is_better else alone
+
+
+def study_note(session: Session, trials: pd.DataFrame, chosen: Chosen, version: Version) -> str:
+    """Return the description of a study's run, in Markdown."""
+    states = ", ".join(f"{count} {state}" for state, count in trials["state"].value_counts().items())
+    cutoffs = ", ".join(map(str, session.splits.validation))
+    metric = session.task.objective_metric
+    return (
+        f"**Best** {metric} {chosen.value:.4f}: {chosen.said}, refitted as version "
+        f"{version.number}.\n\n"
+        f"{len(trials)} trials for {session.question} ({states}), each trained on cutoffs before the one that it is "
+        f"validated at: {cutoffs}. `valid/{metric}` is the mean over these, which the search maximises. Trials never "
+        f"see the sealed window.\n\n"
+        f"Pictures of the search are below `figures/`. More trials: "
+        f"`{session.again('tune')} tuning.n_trials={2 * len(trials)}`."
+    )
 
 
 def study_options(options: TuningConfig) -> StudyOptions:

@@ -19,6 +19,9 @@ NO_NUMBER = r"^(?:0+|9{4,}|x+)$"
 NEGATIVE = r"^-[0-9]+$"
 TEST = r"(?:^|[^a-z])(?:test|tests|testing|tester|dummy|demo)(?:[^a-z]|$)|@example\.(?:com|org|net)$"
 TILL = r"^(?:store|shop|till|pos|register|kasse|filiale|branch|caja|tienda|caisse|magasin)(?:[^a-z]|$)"
+CALLED = (NOBODY, NEGATIVE, TEST, TILL)
+MOST_ORDERS = "most orders"
+BUSIEST = 50
 TWICE = 2  # as many orders as the busiest customer has
 MOST = 5  # customers far above all others
 FAR = 5  # times as many orders as the next customer has
@@ -51,16 +54,11 @@ def tills(facts: Facts) -> Iterator[Finding]:
 @check
 def test_orders(facts: Facts) -> Iterator[Finding]:
     """Find customers and orders that are tests by their ids."""
-    lines = facts.tables.transactions
-    found = _called_customers(facts, TEST)
+    found = _those(facts, TEST)
     if len(found):
         yield _finding(facts, "test_orders", found, "are tests by their ids")
-    orders = _called(lines, lines.order_id, TEST).group_by("order_id")
-    sums = facts.engine.frame(
-        orders.aggregate(lines=lambda t: t.count(), amount=lambda t: t.amount.sum().cast("float64"))
-        .order_by("order_id")
-        .limit(FETCHED)
-    )
+    orders = _called(facts.orders, facts.orders.order_id, TEST).limit(FETCHED)
+    sums = facts.engine.frame(orders.mutate(amount=orders.amount.cast("float64")).order_by("order_id"))
     if len(sums):
         amount = float(sums.amount.sum())
         yield Finding(
@@ -80,7 +78,7 @@ def lines_without_customer(facts: Facts) -> Iterator[Finding]:
     drop = next((d for d in facts.staged.drops if d.table == "transactions" and d.rule == rule and d.rows), None)
     if drop is None or (facts.config.get("confirmed_drops") or {}).get(rule):
         return
-    lines, amount = facts.totals.lines + drop.rows, facts.totals.amount + (drop.amount or 0)
+    lines, amount = facts.lines + drop.rows, facts.totals.amount + (drop.amount or 0)
     shares = drop.rows / lines, (drop.amount or 0) / amount if amount else 0.0
     if max(shares) >= WITHOUT_CUSTOMER:
         line = f"confirmed_drops: {{{rule}: {max(shares) + 0.005:.2f}}}" if facts.can("confirmed_drops") else None
@@ -92,30 +90,48 @@ def lines_without_customer(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _remarkable(facts: Facts) -> pd.DataFrame:
+    """Return the customers with most orders, the first one first, and those of telling ids; `why` says which."""
+    people = facts.customers
+    busiest = people.order_by(people.orders.desc(), people.customer_id).limit(BUSIEST)
+    called = {pattern: _called(people, people.customer_id, pattern).limit(FETCHED) for pattern in CALLED}
+    parts = [part.mutate(why=ibis.literal(why)) for why, part in {MOST_ORDERS: busiest, **called}.items()]
+    found = facts.engine.frame(ibis.union(*parts).mutate(amount=lambda t: t.amount.cast("float64")))
+    order = found.orders.where(found.why == MOST_ORDERS, 0)
+    return found.assign(order=-order).sort_values(["order", "customer_id"], ignore_index=True)
+
+
+def _those(facts: Facts, why: str) -> pd.DataFrame:
+    """Return the remarkable customers of one kind."""
+    found = facts.once(_remarkable)
+    return found[found.why == why].reset_index(drop=True)
+
+
 def _nobody(facts: Facts) -> pd.DataFrame:
     """Return the customers whose ids stand for nobody."""
-    negative = _called_customers(facts, NEGATIVE)
-    busiest = facts.busiest
+    negative = _those(facts, NEGATIVE)
+    busiest = _those(facts, MOST_ORDERS)
     numbers = busiest.customer_id.str.lower().str.contains(NO_NUMBER, regex=True)
     others = busiest[~numbers].orders
     more = numbers & (busiest.orders > max(2, TWICE * others.max() if len(others) else 0))
-    found = [_called_customers(facts, NOBODY), negative.iloc[: len(negative) if len(negative) <= FEW else 0]]
+    found = [_those(facts, NOBODY), negative.iloc[: len(negative) if len(negative) <= FEW else 0]]
     return pd.concat([*found, busiest[more]]).drop_duplicates("customer_id")
 
 
 def _tills(facts: Facts, nobody: pd.DataFrame) -> pd.DataFrame:
     """Return the customers who order many times a day on many days, or who are called a shop; none of `nobody`."""
-    busiest = facts.busiest
+    busiest = _those(facts, MOST_ORDERS)
     busy = (busiest.orders >= ORDERS_A_DAY * busiest.days) & (busiest.days >= DAYS)
     if busy.any() and _usual_orders_a_day(facts) > USUAL:
         busy[:] = False
-    found = pd.concat([busiest[busy], _called_customers(facts, TILL)]).drop_duplicates("customer_id")
+    found = pd.concat([busiest[busy], _those(facts, TILL)]).drop_duplicates("customer_id")
     return found[~found.customer_id.isin(nobody.customer_id)]
 
 
 def _far_above(facts: Facts, known: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return the few customers with several times the orders of the next one; none of those that are known."""
-    busiest = facts.busiest[~facts.busiest.customer_id.isin(pd.concat(known).customer_id)]
+    busiest = _those(facts, MOST_ORDERS)
+    busiest = busiest[~busiest.customer_id.isin(pd.concat(known).customer_id)]
     orders = busiest.orders.to_numpy()
     for n in range(min(MOST, len(orders) - 1), 0, -1):
         if orders[n - 1] >= max(FAR * orders[n], OFTEN, SHARE * facts.totals.orders):
@@ -124,14 +140,9 @@ def _far_above(facts: Facts, known: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _usual_orders_a_day(facts: Facts) -> float:
-    people = facts.customers()
+    people = facts.customers
     figures = facts.engine.frame(people.aggregate(usual=(people.orders / people.days).quantile(0.99)))
     return float(figures["usual"].iloc[0])
-
-
-def _called_customers(facts: Facts, pattern: str) -> pd.DataFrame:
-    people = facts.customers()
-    return facts.engine.frame(_called(people, people.customer_id, pattern).limit(FETCHED))
 
 
 def _called(table: ir.Table, ids: ir.StringColumn, pattern: str) -> ir.Table:

@@ -15,7 +15,8 @@ LIKE = 8  # the nearest days of the same weekday, which say how many orders to e
 CHANCE = 1e-3  # of a day with so few orders
 LEVEL = 0.7  # of the expected orders: weeks differ by more than chance
 RUN, EXPECTED = 3, 20.0  # days without sales in a row, and orders expected in them
-WEEKS = 6  # on either side of a jump
+WEEKS, LONG, YEAR = 6, 26, 52  # weeks on either side of a jump, those that show if it lasts, and of a year
+SAME = 0.5  # of the logarithm of a jump, from which that of the year before is the same season
 APART = 1.5  # times: each week on one side, compared with each on the other
 ENOUGH = 20.0  # orders a week, below which weeks differ by chance
 
@@ -77,15 +78,16 @@ def cut_days(facts: Facts) -> Iterator[Finding]:
 
 def _expected(orders: pd.Series) -> pd.Series:
     """Return the median orders of the nearest days of the same weekday, the day itself left out."""
-    expected = pd.Series(0.0, index=orders.index)
-    weekdays = pd.DatetimeIndex(orders.index).dayofweek
-    for weekday in range(7):
-        like = orders[weekdays == weekday]
-        for n, day in enumerate(like.index):
-            first = max(0, min(n - LIKE // 2, len(like) - LIKE - 1))
-            near = like.iloc[first : first + LIKE + 1].drop(day)
-            expected[day] = near.median() if len(near) >= LIKE // 2 else 0.0
-    return expected
+    expected = np.zeros(len(orders))
+    for weekday in range(min(7, len(orders))):  # days are without gaps
+        like = orders.to_numpy()[weekday::7]
+        own = np.arange(len(like))[:, None]
+        first = np.clip(own - LIKE // 2, 0, max(0, len(like) - LIKE - 1))
+        near = first + np.arange(min(LIKE + 1, len(like)))
+        others = like[near[near != own]].reshape(len(like), -1)
+        if others.shape[1] >= LIKE // 2:
+            expected[weekday::7] = np.median(others, axis=1)
+    return pd.Series(expected, index=orders.index)
 
 
 def _chance(orders: float, expected: float) -> float:
@@ -103,9 +105,32 @@ def _jump(series: pd.Series, orders: pd.Series) -> tuple[date, float, float] | N
         if min(orders.iloc[n - WEEKS : n].median(), orders.iloc[n : n + WEEKS].median()) < ENOUGH:
             continue
         apart = max(after.min() / max(before.max(), 1e-9), before.min() / max(after.max(), 1e-9))
-        if apart >= best:
+        if apart >= best and _stays(series, n):
             best, found = apart, (series.index[n].date(), float(before.mean()), float(after.mean()))
     return found
+
+
+def _stays(series: pd.Series, n: int) -> bool:
+    """Check that a level is left for good.
+
+    A season's peak is left for the level that was there before it, and begins about as it began a year before.
+    """
+    before, after = _levels(series, n, WEEKS)
+    middle = (before * after) ** 0.5
+    long_before, long_after = _levels(series, n, LONG)
+    if (long_before > middle) != (before > middle) or (long_after > middle) != (after > middle):
+        return False
+    if n - YEAR < WEEKS:
+        return True
+    then = np.subtract(*np.log(_levels(series, n - YEAR, WEEKS)))
+    now = np.subtract(*np.log((before, after)))
+    return bool(then / now < SAME)
+
+
+def _levels(series: pd.Series, n: int, weeks: int) -> tuple[float, float]:
+    """Return the median of the weeks before a week, and of those from it on."""
+    before, after = series.iloc[max(n - weeks, 0) : n].median(), series.iloc[n : n + weeks].median()
+    return max(float(before), 1e-9), max(float(after), 1e-9)
 
 
 def _money(facts: Facts, run: pd.Series) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
@@ -17,8 +19,6 @@ from features.sources.rules import confirmed_share, shares_of
 from features.sources.shop_config import ACCEPTED
 from features.sources.staged import Staged
 from features.tables import Tables
-
-BUSIEST = 50
 
 
 @dataclass(frozen=True)
@@ -58,21 +58,52 @@ class Facts:
     tables: Tables
     engine: Engine
     config: Mapping[str, Any]
+    _found: dict[Callable[[Facts], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, find: Callable[[Facts], pd.DataFrame]) -> pd.DataFrame:
+        """Return what a function finds in these facts; it runs once, for all checks that ask."""
+        if find not in self._found:
+            self._found[find] = find(self)
+        return self._found[find]
+
+    @cached_property
+    def customers(self) -> ir.Table:
+        """Orders, purchase days, the first of them and money of each customer: counted once, for all that reads it."""
+        lines = self.tables.transactions
+        return self.engine.keep(
+            lines.group_by("customer_id").aggregate(
+                orders=lines.order_id.nunique(),  # an order is of one customer, so that these add up
+                days=lines.timestamp.date().nunique(),
+                first_day=lines.timestamp.min().date(),
+                amount=lines.amount.sum(),
+            )
+        )
+
+    @cached_property
+    def orders(self) -> ir.Table:
+        """Lines and money of each order: counted once."""
+        lines = self.tables.transactions
+        return self.engine.keep(lines.group_by("order_id").aggregate(lines=lines.count(), amount=lines.amount.sum()))
 
     @cached_property
     def totals(self) -> pd.Series:
-        """Lines, orders and money of the shop."""
-        lines = self.tables.transactions
-        figures = lines.aggregate(
-            lines=lines.count(), orders=lines.order_id.nunique(), amount=lines.amount.sum().cast("float64")
-        )
-        return self.engine.frame(figures).iloc[0]
+        """Customers, those who came again, those seen in the first days already; orders and money of the shop."""
+        people = self.customers
+        settled = ibis.literal(self.staged.start + timedelta(days=self.staged.burn_in_days))
+        return self.engine.frame(
+            people.aggregate(
+                customers=people.count(),
+                repeat_customers=(people.days > 1).sum(),
+                left_truncated_customers=(people.first_day < settled).sum(),
+                orders=people.orders.sum(),
+                amount=people.amount.sum().cast("float64"),
+            )
+        ).iloc[0]
 
-    @cached_property
-    def busiest(self) -> pd.DataFrame:
-        """Orders, purchase days and money of the customers with most orders, the first one first."""
-        people = self.customers()
-        return self.engine.frame(people.order_by(people.orders.desc(), people.customer_id).limit(BUSIEST))
+    @property
+    def lines(self) -> int:
+        """Lines of the shop."""
+        return self.staged.rows["transactions"]
 
     @cached_property
     def days(self) -> pd.DataFrame:
@@ -84,15 +115,6 @@ class Facts:
         frame = self.engine.frame(by_day).set_index("day").sort_index()
         frame.index = pd.to_datetime(frame.index)
         return frame.reindex(pd.date_range(frame.index[0], frame.index[-1]), fill_value=0)
-
-    def customers(self) -> ir.Table:
-        """Return orders, purchase days and money of each customer."""
-        lines = self.tables.transactions
-        return lines.group_by("customer_id").aggregate(
-            orders=lines.order_id.nunique(),
-            days=lines.timestamp.date().nunique(),
-            amount=lines.amount.sum().cast("float64"),
-        )
 
     def can(self, key: str) -> bool:
         """Return True if the shop's source takes a key; of a source that is built in, only findings can be accepted."""
@@ -122,7 +144,7 @@ class Facts:
         """Write the share that a rule may drop, where it is above that of the config."""
         totals = self.totals
         dropped = {drop.rule: drop for drop in self.staged.drops if drop.table == "transactions"}.get(rule)
-        all_rows = totals.lines + sum(drop.rows for drop in self.staged.drops if drop.table == "transactions")
+        all_rows = self.lines + sum(drop.rows for drop in self.staged.drops if drop.table == "transactions")
         shares = shares_of(
             {
                 "rows": rows + (dropped.rows if dropped else 0),

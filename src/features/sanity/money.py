@@ -44,9 +44,7 @@ def currencies(facts: Facts) -> Iterator[Finding]:
 @check
 def orders_of_value_0(facts: Facts) -> Iterator[Finding]:
     """Find orders that cost nothing."""
-    lines = facts.tables.transactions
-    orders = lines.group_by("order_id").aggregate(lines=lambda t: t.count(), amount=lambda t: t.amount.sum())
-    free = orders.filter(orders.amount == 0)
+    free = facts.orders.filter(facts.orders.amount == 0)
     figures = facts.engine.frame(free.aggregate(orders=free.count(), lines=free.lines.sum())).iloc[0]
     if figures.orders and figures.orders >= FREE * facts.totals.orders:
         rule = "zero_price"

@@ -13,7 +13,7 @@ from features.sources.database import Database
 from features.sources.files import Files
 from features.sources.merchandise_store import MerchandiseStore
 from features.sources.raw import Source
-from features.sources.shop_config import ACCEPTED, SHARED, check_keys, shop_config
+from features.sources.shop_config import ACCEPTED, NO_GOODS, SHARED, check_keys, shop_config
 from features.sources.staged import Staged
 from features.sources.staging import stage_source
 
@@ -25,7 +25,7 @@ SOURCES: Mapping[str, type[Source]] = {
     "database": Database,
 }
 # where the data lie and when they are read changes nothing: their content is in the digest; nor does what was looked at
-PASSING = ("path", "url", "password", "read_since", ACCEPTED)
+PASSING = ("path", "url", "password", "read_since", ACCEPTED, NO_GOODS)
 
 
 def stage(config: Mapping[str, Any], cache: Path) -> Staged:
@@ -50,9 +50,8 @@ def stage(config: Mapping[str, Any], cache: Path) -> Staged:
     if name not in SOURCES:
         raise InputError(f"there is no source {name!r}", where="data.source", hint=did_you_mean(name, SOURCES))
     kind = SOURCES[name]
-    check_keys(
-        config, [*SHARED, ACCEPTED, *kind.required, *kind.optional], required=[*SHARED, *kind.required], where="data"
-    )
+    known = [*SHARED, ACCEPTED, NO_GOODS, *kind.required, *kind.optional]
+    check_keys(config, known, required=[*SHARED, *kind.required], where="data")
     shop = shop_config(config)
     source = kind(shop, {key: config.get(key) for key in (*kind.required, *kind.optional)})
     lasting = {key: value for key, value in config.items() if key not in PASSING}

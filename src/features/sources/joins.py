@@ -115,9 +115,21 @@ def _advice(join: Join, left: ir.Table, right: ir.Table, raw: Mapping[str, Raw])
         where=" and ".join(dict.fromkeys(raw[table].where for table, _ in sides)),
         expected=f"the same {join.column} in both tables",
         found="; ".join(f"{table}: {_examples(keys)}" for table, keys in sides),
-        hint=advice
-        or f"see whether both columns hold the {join.column}; where they are of different customers or products, "
-        f"leave {join.left.table} out of the mapping",
+        hint=advice or _without_spelling(join, raw),
+    )
+
+
+def _without_spelling(join: Join, raw: Mapping[str, Raw]) -> str:
+    """Return what to look at; returns that are rows of transactions have the column that is mapped there."""
+    left, right = join.left.table, join.right.table
+    if left != right and raw[left].where == raw[right].where:
+        return (
+            f"see whether {join.column} of transactions is the right column: {left} are lines of the same file, and "
+            f"none of their values is on a sale. The number of a receipt is not a {join.column}"
+        )
+    return (
+        f"see whether both columns hold the {join.column}; where they are of different customers or products, "
+        f"leave {left} out of the mapping"
     )
 
 
@@ -125,11 +137,13 @@ def _spelling(left: ir.Table, right: ir.Table, matched: int) -> tuple[tuple[str,
     """Return the simplest spelling that makes most keys meet and joins none of one side, and how many meet."""
     best = None
     for spelling in (*((each,) for each in SPELLINGS), *combinations(SPELLINGS, 2)):
-        sides = [keys.select(key=spelled(keys.key, spelling), written=keys.key) for keys in (left, right)]
-        if any(int((side.key.nunique() - side.written.nunique()).execute()) for side in sides):
-            continue
-        count = int(sides[0].key.isin(sides[1].key).sum().execute() or 0)
-        if count > matched:
+        own, other = (keys.select(key=spelled(keys.key, spelling), written=keys.key) for keys in (left, right))
+        figures = own.aggregate(
+            count=own.key.isin(other.key).sum(), joined=own.written.nunique() - own.key.nunique()
+        ).cross_join(other.aggregate(joined_there=other.written.nunique() - other.key.nunique()))
+        found = figures.to_pyarrow().to_pylist()[0]
+        count = int(found["count"] or 0)
+        if count > matched and not found["joined"] and not found["joined_there"]:
             best, matched = (spelling, count), count
     return best
 

@@ -1,4 +1,4 @@
-"""Names that people use for time zones, currencies, marks and encodings, and what they mean."""
+"""Names that people use for time zones, currencies, marks, encodings and postage, and what they mean."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from datetime import datetime, timedelta
 
 from features.errors import did_you_mean
 
+POSTAGE = (
+    "shipping, shipping fee, shipping charge, shipping cost, shipping costs, freight, delivery, delivery fee, delivery "
+    "charge, postage, carriage, handling, versand, versandkosten, versandkostenpauschale, porto, fracht, lieferung, "
+    "livraison, frais de port, frais de livraison, envío, gastos de envío, frete, spedizione, spese di spedizione, "
+    "verzending, verzendkosten, dostawa, wysyłka, koszt dostawy, doprava, poštovné, kargo, kargo ücreti, teslimat, "
+    "frakt, toimituskulut, toimitusmaksu, postikulut, rahti, fragt, forsendelse, leveringsgebyr, szállítási költség, "
+    "szállítás, cost livrare, livrare, μεταφορικά, έξοδα αποστολής, доставка, 送料, 运费, 邮费, 배송비"
+)
+FEES = (
+    "fee, fees, service fee, commission, surcharge, käsittelymaksu, palvelumaksu, gebyr, díj, comision, προμήθεια, "
+    "gebühr, gebühren, prowizja, opłata, poplatek, komisyon, комиссия, "
+    "手数料, 手续费, 수수료"
+)
 ZONES: Mapping[str, tuple[str, ...]] = {
     "CST": ("America/Chicago", "Asia/Shanghai"),
     "CDT": ("America/Chicago",),

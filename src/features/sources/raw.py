@@ -152,6 +152,8 @@ class Raw:
         Configuration key that sets how texts are spelled in all tables, where the source has one.
     currency : str, optional
         Column of `table` with the currency of a row, where the raw files have one.
+    counts : mapping, optional
+        What `rules.counted` found in the rows, where it was asked before.
     """
 
     table: ir.Table
@@ -168,6 +170,7 @@ class Raw:
     drops: tuple[Drop, ...] = ()
     spelling: str | None = None
     currency: str | None = None
+    counts: Mapping[str, Mapping[str, Any]] | None = None
 
 
 class Source(Protocol):

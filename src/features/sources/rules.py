@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
@@ -55,8 +55,7 @@ def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> Written:
     InputError
     """
     rows_of_rules = ruled(raw)
-    with engine.progress(f"counting {name}"), engine.enough_memory():
-        counts = _count(rows_of_rules, raw)
+    counts = counted(name, raw, engine) if raw.counts is None else raw.counts
     rows_in = sum(counts[rule]["rows"] for rule in counts)
     _check_records(name, raw, rows_in)
     for declared in raw.rules:
@@ -73,9 +72,7 @@ def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> Written:
     for declared in raw.rules:
         if declared.limit is not None and declared.name in counts:
             _check_share(name, declared, counts[declared.name], _total(counts), raw.where)
-    for declared in raw.rules:
-        if declared.halving and declared.name in counts:
-            _check_halves(declared, rows_of_rules, raw)
+    _check_halves([rule for rule in raw.rules if rule.halving and rule.name in counts], rows_of_rules, raw)
     if "" not in counts:
         raise InputError(
             f"no row of {name} is left after its rules",
@@ -103,8 +100,13 @@ def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> Written:
     )
 
 
-def _count(ruled: ir.Table, raw: Raw) -> dict[str, dict[str, Any]]:
+def counted(name: str, raw: Raw, engine: DuckDB) -> Mapping[str, Mapping[str, Any]]:
     """Count rows, money and what is wrong with them per rule; the rows that meet none are under the empty name."""
+    with engine.progress(f"counting {name}"), engine.enough_memory():
+        return _count(ruled(raw), raw)
+
+
+def _count(ruled: ir.Table, raw: Raw) -> dict[str, dict[str, Any]]:
     figures = {
         f"unread_{column}": (ruled[text].notnull() & ruled[column].isnull()).cast("int64").sum()
         for column, text in raw.texts.items()
@@ -159,20 +161,30 @@ def _check_share(name: str, rule: Rule, count: Mapping[str, Any], total: Mapping
     )
 
 
-def _check_halves(rule: Rule, table: ir.Table, raw: Raw) -> None:
+def _check_halves(rules: Sequence[Rule], table: ir.Table, raw: Raw) -> None:
     """Refuse a rule that leaves out some lines of an order and keeps its others: what is left is no order any more."""
-    left = table.staging_rule == rule.name
-    orders = table.filter(table.order_id.notnull()).group_by("order_id")
-    orders = orders.aggregate(
-        kept=(table.staging_rule == "").sum(), left=left.sum(), amount=table.amount.sum(where=left)
-    )
-    halves = orders.filter((orders.kept > 0) & (orders.left > 0))
-    counted = halves.aggregate(orders=halves.count(), lines=halves.left.sum(), amount=halves.amount.sum())
-    found = counted.to_pyarrow().to_pylist()[0]
-    if not found["orders"]:
+    if not rules:
         return
+    lines = table.filter(table.order_id.notnull())
+    figures = {"kept": (lines.staging_rule == "").sum()}
+    for rule in rules:
+        left = lines.staging_rule == rule.name
+        figures |= {f"lines.{rule.name}": left.sum(), f"amount.{rule.name}": lines.amount.sum(where=left)}
+    orders = lines.group_by("order_id").aggregate(**figures)
+    half = {rule.name: (orders.kept > 0) & (orders[f"lines.{rule.name}"] > 0) for rule in rules}
+    totals = {f"orders.{name}": orders.count(where=is_half) for name, is_half in half.items()}
+    for name, is_half in half.items():
+        totals |= {key: orders[key].sum(where=is_half) for key in (f"lines.{name}", f"amount.{name}")}
+    found = orders.aggregate(**totals).to_pyarrow().to_pylist()[0]
+    for rule in rules:
+        of_rule = {key: found[f"{key}.{rule.name}"] for key in ("orders", "lines", "amount")}
+        if of_rule["orders"]:
+            raise _halved(rule, orders.filter(half[rule.name]), of_rule, raw)
+
+
+def _halved(rule: Rule, halves: ir.Table, found: Mapping[str, Any], raw: Raw) -> HalvedOrdersError:
     examples = halves.order_by("order_id").limit(SHOWN_VALUES).to_pyarrow()["order_id"].to_pylist()
-    raise HalvedOrdersError(
+    return HalvedOrdersError(
         rule.name,
         f"the rule {rule.name} leaves {found['orders']:,} orders half: {rule.meaning}",
         where=raw.where,

@@ -15,6 +15,7 @@ from features.tables import GROSS, NET
 
 SHARED = ("source", "shop", "currency", "timezone", "burn_in_days")
 ACCEPTED = "accepted"  # checks whose findings were looked at
+NO_GOODS = "no_goods"  # categories of products that are no goods
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,25 @@ def shop_config(config: Mapping[str, Any]) -> ShopConfig:
             found=repr(spend),
         )
     return ShopConfig(name=str(name), currency=str(currency), timezone=str(timezone), burn_in_days=burn_in, spend=spend)
+
+
+def no_goods(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the categories that are no goods, such as coupons or deposits.
+
+    Raises
+    ------
+    InputError
+        If they are not a list of texts.
+    """
+    found = config.get(NO_GOODS) or ()
+    if isinstance(found, str) or not isinstance(found, Sequence) or not all(isinstance(each, str) for each in found):
+        raise InputError(
+            f"data.{NO_GOODS} is not a list of categories",
+            where=f"data.{NO_GOODS}",
+            expected="such as [DEPOSITS]; what could be read as a number or as true is quoted",
+            found=repr(found),
+        )
+    return tuple(found)
 
 
 def check_shop_name(name: object, where: str) -> None:

@@ -19,7 +19,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import ibis.expr.types as ir
+
 from features import tables as canonical
+from features.checks import check
 from features.checksums import checksum, short_digest
 from features.engines import staging_engine
 from features.sources.extent import check_orders, extent, lonely_days
@@ -118,8 +121,6 @@ def _own_code(kind: type) -> Iterator[Path]:
 
 def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Staged:
     """Write all that a staged folder holds, the manifest last."""
-    from features.checks import check  # takes half a second, which a shop staged before need not wait for
-
     scratch = folder / "scratch"
     scratch.mkdir()
     engine = staging_engine(scratch)
@@ -127,6 +128,7 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
     drops: list[Drop] = []
     notes: list[str] = []
     currencies: list[Currency] = []
+    tables: dict[str, ir.Table] = {}
     try:
         with readable(f"the raw files of {shop.name}"):
             raw_tables = source.tables(engine, scratch)
@@ -138,18 +140,17 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
             drops += written.drops
             notes += written.notes
             currencies += written.currencies
+            tables[name] = engine.read(path, table=name)
             with engine.progress(f"checking {name}"):
-                check(name, engine.read(path, table=name), raw.where)
-        transactions = engine.read(folder / "transactions.parquet", table="transactions")
+                check(name, tables[name], raw.where)
+        transactions = tables["transactions"]
         with engine.progress("checking orders"):
             of_transactions = raw_tables["transactions"]
             check_orders(transactions, of_transactions.where, of_transactions.order)
             start, end, customers = extent(transactions, of_transactions.where)
             notes += lonely_days(transactions)
         with engine.progress("counting keys that match"):
-            found = list(
-                count_joins({name: engine.read(folder / f"{name}.parquet", name) for name in rows}, raw_tables, engine)
-            )
+            found = list(count_joins(tables, raw_tables, engine))
             notes += [f"few keys match: {join}; {advice}" for join, advice in found if advice]
     finally:
         engine.connection.disconnect()

@@ -16,7 +16,7 @@ from experiments.description.hypotheses.season import Season
 from experiments.description.hypotheses.trend import Trend
 from experiments.description.hypotheses.weekday import Weekday
 from experiments.description.purchasing.window import COUNTED
-from features import group_totals
+from features import assortment, group_totals
 from features.errors import InputError, listing
 from features.families import resolve
 from features.shop import Shop
@@ -186,7 +186,7 @@ def _test(config: Mapping[str, Any]) -> Trend | Season | Weekday:
     values = {
         "measure": ("units", "spend"),
         "compare": COMPARED,
-        "level": group_totals.LEVELS,
+        "level": assortment.LEVELS,
         "of": group_totals.COUNTS,
     }
     check_keys(given, known, values, list(known), "parameters.")

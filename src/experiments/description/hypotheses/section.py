@@ -66,7 +66,7 @@ def _advice(counts: Mapping[str, int]) -> str:
 
 
 def _verdicts(findings: Sequence[Finding]) -> pd.DataFrame:
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "statement": [finding.statement["en"] for finding in findings],
             "verdict": [finding.verdict for finding in findings],
@@ -77,6 +77,7 @@ def _verdicts(findings: Sequence[Finding]) -> pd.DataFrame:
             ],
         }
     ).set_index("statement")
+    return table if (table["case study"] != "-").any() else table.drop(columns="case study")
 
 
 def _paragraphs(finding: Finding, languages: Sequence[str]) -> list[Part]:

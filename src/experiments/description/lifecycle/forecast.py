@@ -14,6 +14,8 @@ from experiments.description.lifecycle.options import ARRIVALS
 from experiments.description.lifecycle.stages import LAST_BOUGHT, SPENT
 from experiments.evaluation.shares import row_shares
 
+BASELINE = "_baseline"  # in names of the back-test's columns: of "as in the last period"
+
 
 @dataclass(frozen=True)
 class Period:
@@ -169,6 +171,23 @@ def backtest(periods: Sequence[Period], n_periods: int) -> pd.DataFrame:
             }
         rows.append(row)
     return pd.DataFrame(rows, columns=["start", *BACKTEST_COLUMNS]).set_index("start")
+
+
+def is_better(backtest: pd.DataFrame, what: str) -> bool:
+    """Check that forecasts were off by less than "as in the last period", on average; False where none was tested.
+
+    Parameters
+    ----------
+    backtest : DataFrame
+        As `backtest` returns it.
+    what : {"revenue", "active"}
+    """
+    return mean_error(backtest, what) < mean_error(backtest, what, BASELINE)
+
+
+def mean_error(backtest: pd.DataFrame, what: str, kind: str = "") -> float:
+    """Return the mean absolute error of forecasts, or of the baseline with kind=BASELINE; NaN where none was tested."""
+    return float(backtest[f"{what}{kind}_error"].abs().mean())
 
 
 BACKTEST_COLUMNS = [

@@ -9,14 +9,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from experiments.description.lifecycle.forecast import BASELINE, is_better, mean_error
 from experiments.description.lifecycle.lifecycle import Lifecycle, lifecycle
 from experiments.description.lifecycle.options import ARRIVALS, LifecycleOptions
 from experiments.description.lifecycle.stages import in_stages
 from experiments.description.material import DescriptionMaterial
 from experiments.reports.cluster_charts import PALETTE
-from experiments.reports.figures import BLUE, GREY, ORANGE, dress, require
-from experiments.reports.group_charts import movements_figure
+from experiments.reports.figures import BLUE, GREY, ORANGE, WIDTH, dress, require
+from experiments.reports.group_charts import movements_figure, staying
 from experiments.reports.section import Heading, Part, Picture, Table, Text, Topic, number, percent
+
+TOO_WRONG = 0.25  # mean absolute error of a forecast, above which no number is given
+MEASURES = {"active": "buyers", "revenue": "revenue"}  # forecast, in words
 
 
 def lifecycle_parts(found: Lifecycle, options: LifecycleOptions, *, currency: str) -> list[Part]:
@@ -28,20 +32,15 @@ def lifecycle_parts(found: Lifecycle, options: LifecycleOptions, *, currency: st
     options : LifecycleOptions
     currency : str
     """
-    days, expected = options.period_days, found.forecast
-    n, last = min(options.n_periods, len(found.periods)), found.periods[-1]
+    days = options.period_days
+    n = min(options.n_periods, len(found.periods))
     present = ", ".join(
         f"{_worded(stage)} {customers:,} ({percent(customers / max(int(found.present.sum()), 1))})"
         for stage, customers in found.present.items()
     )
     parts: list[Part] = [
         Text(f"On {found.now} the shop's {found.present.sum():,} customers are {present}. {_advice(found)}", "lead"),
-        Text(
-            f"If customers behave as in the {n} periods of {days} days before {found.now}, the next {days} days bring "
-            f"{number(round(expected.active))} buyers, {number(round(float(expected.buyers[ARRIVALS])))} of them new, "
-            f"and {number(round(expected.revenue))} {currency}. The last of those periods, from {last.start}, brought "
-            f"{number(round(float(last.buyers.sum())))} buyers and {number(round(float(last.spend.sum())))} {currency}."
-        ),
+        Text(_outlook(found, n, days, currency)),
         Text(_verdict(found.backtest)),
         Picture(
             "stages",
@@ -49,15 +48,17 @@ def lifecycle_parts(found: Lifecycle, options: LifecycleOptions, *, currency: st
             f"Customers in each stage, every {days} days until {found.now}.",
         ),
         Table(
-            "next_period", _next(found), f"Stages on {found.now}, and the forecast of the next {days} days, {currency}."
+            "next_period",
+            _next(found),
+            f"Stages on {found.now}, and the next {days} days ({currency}) if customers of a stage behave as before.",
         ),
         Heading("Moves between stages"),
         Picture(
             "transitions",
             movements_figure(
                 found.averages.counts.rename(index=_worded, columns=_worded),
-                title="Moves between stages",
-                subtitle=f"share of each row, and customers, over {n} periods of {days} days until {found.now}",
+                title=staying(found.averages.counts.drop(index=ARRIVALS), "stage"),
+                subtitle=f"share of each row, and customers; {n} periods of {days} days until {found.now}",
                 xlabel=f"stage {days} days later",
                 ylabel="stage",
             ),
@@ -105,7 +106,7 @@ def stages_figure(stages: pd.DataFrame) -> Figure:
         A row for each cutoff, a column for each stage.
     """
     require(stages, ())
-    figure = Figure(figsize=(max(6.4, 2.6 + 0.55 * len(stages)), 4.6), dpi=120, layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.6), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     at, below = np.arange(len(stages)), np.zeros(len(stages))
     for color, stage in zip(cycle(PALETTE), stages.columns, strict=False):
@@ -113,7 +114,9 @@ def stages_figure(stages: pd.DataFrame) -> Figure:
         below += stages[stage].to_numpy(dtype=float)
     axes.set_xticks(at, [str(day) for day in stages.index], rotation=45, ha="right", fontsize=8.5)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    dress(axes, title="Customers in each stage", subtitle="at the start of each period", xlabel="", ylabel="customers")
+    last = stages.iloc[-1]
+    title = f"{_worded(last.idxmax()).capitalize()}: {last.max():,} of {last.sum():,} customers"
+    dress(axes, title=title, subtitle="at the start of each period", xlabel="", ylabel="customers")
     axes.grid(False, axis="x")
     figure.legend(*axes.get_legend_handles_labels(), frameon=False, loc="outside right upper", reverse=True)
     return figure
@@ -128,7 +131,7 @@ def backtest_figure(backtest: pd.DataFrame, *, currency: str, period_days: int) 
         As `lifecycle.forecast.backtest` returns it.
     """
     require(backtest, ("revenue", "active"))
-    figure = Figure(figsize=(9.6, 3.9), dpi=120, layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.9), dpi=120, layout="constrained")
     panels = figure.subplots(1, 2)
     at = np.arange(len(backtest))
     for axes, what, title, unit in zip(
@@ -143,7 +146,14 @@ def backtest_figure(backtest: pd.DataFrame, *, currency: str, period_days: int) 
         axes.set_xticks(at, [str(day) for day in backtest.index], rotation=45, ha="right", fontsize=8.5)
         axes.set_ylim(0, 1.25 * float(np.nanmax(backtest[[what, f"{what}_forecast", f"{what}_baseline"]].to_numpy())))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        dress(axes, title=title, subtitle=f"in the {period_days} days from each date", xlabel="", ylabel=unit)
+        off = percent(mean_error(backtest, what))
+        dress(
+            axes,
+            title=f"{title}: off by {off}",
+            subtitle=f"in the {period_days} days from each date",
+            xlabel="",
+            ylabel=unit,
+        )
     panels[0].legend(frameon=False, loc="lower left", fontsize=9)
     return figure
 
@@ -158,36 +168,80 @@ def _advice(found: Lifecycle) -> str:
     return f"{who} first: the forecast expects {percent(spend.max() / spend.sum())} of revenue from them."
 
 
-def _verdict(backtest: pd.DataFrame) -> str:
-    """Return the errors of such forecasts, and those of the baseline."""
-    if backtest.empty:
-        return "The error of this forecast is unknown: the history is too short for a back-test."
-    own, baseline = (
-        " and ".join(
-            f"{percent(float(backtest[f'{what}{kind}'].abs().mean()))} of the {label}"
-            for what, label in (("revenue", "revenue"), ("active", "buyers"))
+def _outlook(found: Lifecycle, n: int, days: int, currency: str) -> str:
+    """Return buyers and revenue of the next period: by stages where the back-test shows that this is better."""
+    by_stages = {what: is_better(found.backtest, what) for what in MEASURES}
+    last, expected = found.periods[-1], found.forecast
+    buyers = expected.buyers if by_stages["active"] else last.buyers
+    spend = expected.spend if by_stages["revenue"] else last.spend
+    said = (
+        f"The next {days} days are expected to bring {_whole(float(buyers.sum()))} buyers, {_whole(buyers[ARRIVALS])} "
+        f"of them new, and {_whole(float(spend.sum()))} {currency}"
+    )
+    stages = f"customers of each stage behave as in the {n} periods of {days} days before {found.now}"
+    brought = (
+        f"The last period, from {last.start}, brought {_whole(float(last.buyers.sum()))} buyers and "
+        f"{_whole(float(last.spend.sum()))} {currency}."
+    )
+    errors = {what: _least_error(found.backtest, what) for what in MEASURES}
+    if max(errors.values()) > TOO_WRONG:
+        off = " and ".join(f"{MEASURES[what]} by {percent(error)}" for what, error in errors.items())
+        return (
+            f"No number is given for the next {days} days: in the back-test the better of both ways was off in {off} "
+            f"on average. {brought} See what the models in use predict."
         )
-        for kind in ("_error", "_baseline_error")
+    if all(by_stages.values()):
+        return f"{said}, if {stages}. {brought}"
+    if not any(by_stages.values()):
+        return f"{said}, as in the last period, from {last.start}: {_reason(found.backtest, list(MEASURES))}."
+    kept, replaced = sorted(MEASURES, key=lambda what: not by_stages[what])
+    return (
+        f"{said}: {MEASURES[kept]} if {stages}, {MEASURES[replaced]} as in the last period, because "
+        f"{_reason(found.backtest, [replaced])}. {brought}"
+    )
+
+
+def _least_error(backtest: pd.DataFrame, what: str) -> float:
+    """Return the mean absolute error of the better of forecast and baseline; 0 where none was tested."""
+    errors = [mean_error(backtest, what, kind) for kind in ("", BASELINE)]
+    return min(errors) if np.isfinite(errors).all() else 0.0
+
+
+def _reason(backtest: pd.DataFrame, measures: list[str]) -> str:
+    """Return why the last period stands in for the forecast by stages."""
+    if backtest.empty:
+        return "whether a forecast by stages is better is unknown"
+    return f"forecasts of {' and '.join(MEASURES[what] for what in measures)} by stages were no better in the back-test"
+
+
+def _verdict(backtest: pd.DataFrame) -> str:
+    """Return the errors of forecasts by stages, and those of the baseline."""
+    if backtest.empty:
+        return "The history is too short for a back-test."
+    own, baseline = (
+        " and ".join(f"{percent(mean_error(backtest, what, kind))} of {MEASURES[what]}" for what in MEASURES)
+        for kind in ("", BASELINE)
     )
     periods = f"{len(backtest)} periods" if len(backtest) > 1 else "one period"
     return (
-        f"In the back-test over {periods} such forecasts were off by {own} on average; the baseline, the figures of "
-        f"the period before, was off by {baseline}. Use the stages to see where revenue comes from."
+        f"In the back-test over {periods} forecasts by stages were off by {own} on average; the baseline, the figures "
+        f"of the period before, was off by {baseline}. Use the stages to see where revenue comes from."
     )
 
 
 def _next(found: Lifecycle) -> pd.DataFrame:
+    """Return each stage's customers, and what they are expected to do where the forecast by stages is used."""
     expected = found.forecast
-    rows = pd.DataFrame(
-        {
-            "customers now": found.present.reindex(expected.spend.index).map(_whole),
-            "customers after": expected.customers.reindex(expected.spend.index).map(_whole),
-            "who buy": expected.buyers.map(_whole),
-            "revenue": expected.spend.map(_whole),
-            "share of revenue": (expected.spend / (expected.revenue or np.nan)).map(percent),
-        }
-    )
-    return rows.rename(index=_worded).rename_axis("stage")
+    columns = {
+        "customers now": found.present.reindex(expected.spend.index).map(_whole),
+        "customers after": expected.customers.reindex(expected.spend.index).map(_whole),
+    }
+    if is_better(found.backtest, "active"):
+        columns["who buy"] = expected.buyers.map(_whole)
+    if is_better(found.backtest, "revenue"):
+        columns["revenue"] = expected.spend.map(_whole)
+    columns["share of revenue"] = (expected.spend / (expected.revenue or np.nan)).map(percent)
+    return pd.DataFrame(columns).rename(index=_worded).rename_axis("stage")
 
 
 def _whole(value: float) -> str:

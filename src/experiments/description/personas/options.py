@@ -24,6 +24,8 @@ class PersonaOptions:
         Values of a habit that count on their own: the most common ones.
     strategy : dict of group to language to str
         What to do about each group.
+    proposals : dict of group to language to str
+        What the case study proposed to its own shop, where there is no strategy.
     wording : dict of language to sentences
         See `wording.Wording`.
     """
@@ -34,4 +36,5 @@ class PersonaOptions:
     most: int
     largest: int
     strategy: dict[str, dict[str, str]]
+    proposals: dict[str, dict[str, str]]
     wording: dict[str, dict[str, Any]]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from experiments.description.personas.over_index import over_index
 from features.errors import InputError
-from features.occasions import ASPECTS, facts, occasions, orders
+from features.occasions import ASPECTS, OF_LEVEL, facts, occasions, orders
 from features.shop import Shop
 from features.tables import SPECS
 
@@ -27,12 +27,16 @@ DEMOGRAPHICS = tuple(
 def habits(shop: Shop, start: date, end: date, largest: int) -> dict[str, pd.DataFrame]:
     """Count what customers did in [start, end): counts of each aspect, as `over_index` takes them.
 
-    Values of an aspect beyond the `largest` ones are OTHER. What needs a table that the shop does not have is left out,
+    Values of an aspect beyond the `largest` ones are OTHER. Where products have no category, the products that are
+    bought most stand in. What needs a table that the shop does not have is left out,
     with a line that says so. Demographics are of unknown date; they are described where they are known.
     """
-    window = shop.tables.between(start, end)
+    window = shop.goods.between(start, end)
     found = {}
+    others = {aspect for level, aspects in OF_LEVEL.items() if level != shop.level for aspect in aspects}
     for aspect in ASPECTS:
+        if aspect in others:
+            continue
         try:
             found[aspect] = shop.engine.frame(occasions(window, aspect, largest))
         except InputError as error:

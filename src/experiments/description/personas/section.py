@@ -6,12 +6,16 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from experiments.description.material import DescriptionMaterial
 from experiments.description.personas.personas import Persona, Personas, habits, make_personas
 from experiments.description.personas.wording import Wording
 from experiments.reports.section import Heading, Part, Table, Text, Topic, between, enumerated, number, percent
 
 logger = logging.getLogger(__name__)
+
+TRAITS = 3  # habits of a group in the comparison
 
 
 def persona_parts(
@@ -42,7 +46,7 @@ def persona_parts(
         for language in languages:
             text = " ".join(wordings[language].sentences(persona, currency))
             todo = strategy.get(persona.group, {}).get(language)
-            lang = None if language == "en" else language
+            lang = language if len(languages) > 1 or language != "en" else None
             parts.append(Text(text, lang=lang))
             if todo:
                 parts.append(Text(f"→ {todo}", lang=lang))
@@ -59,6 +63,37 @@ def persona_parts(
         named = ", ".join(small)
         parts.append(Text(f"Not shown, because so few customers could be identified: {named}.", "note"))
     return parts
+
+
+def comparison(personas: Personas, wording: Wording, currency: str) -> pd.DataFrame | None:
+    """Return one row a group: its size, revenue, orders, and the `TRAITS` habits that set it apart most.
+
+    Habits are those whose index is surely highest, by the lower end of its interval; of each aspect only one. Months
+    are left out: they show when a group was active.
+    """
+    rows = []
+    for persona in personas.personas:
+        apart = (
+            persona.stands_out.query("aspect != 'month'")
+            .sort_values("low", ascending=False, kind="stable")
+            .drop_duplicates("aspect")
+        )
+        traits = [
+            f"{row.aspect.replace('_', ' ')} {wording.name(row.aspect, row.value)} ({row.index_:.0f})"
+            for row in apart.head(TRAITS).rename(columns={"index": "index_"}).itertuples()
+        ]
+        facts = persona.facts
+        rows.append(
+            {
+                "group": persona.group,
+                "customers": persona.customers,
+                "share of revenue": percent(facts["revenue_share"]),
+                "orders each": number(facts["orders_per_customer"]),
+                f"order value, {currency}": number(facts["average_order_value"]),
+                "sets it apart (index)": "; ".join(traits) or "nothing that is sure",
+            }
+        )
+    return pd.DataFrame(rows).set_index("group") if rows else None
 
 
 def _index_table(persona: Persona, wording: Wording) -> Any:
@@ -103,15 +138,21 @@ def _write(material: DescriptionMaterial) -> list[Part]:
         for kind, groups in grouped.items()
     }
     made_by = {str(groups.name): material.in_use(task) for task, groups in material.task_groups.items()}
+    currency = shop.staged.currency
     parts: list[Part] = [
         Text(_lead(found["tier"]), "lead"),
         Text(" ".join([material.about_groups, *tiers.notes])),
     ]
     for kind, personas in found.items():
+        compared = comparison(personas, wordings["en"], currency)
+        if compared is not None:
+            about = f"Each {kind} beside the others. Index: 100 is as often as all customers."
+            parts.append(Table(f"{kind}_comparison", compared, about))
+    for kind, personas in found.items():
         if kind in made_by:
             parts.append(Heading(f"Personas by {kind}"))
             parts.append(Text(f"Made by {made_by[kind]}; sizes have changed since it was trained.", "note"))
-        parts += persona_parts(personas, wordings, material.languages, options.strategy, shop.staged.currency, kind)
+        parts += persona_parts(personas, wordings, material.languages, options.strategy, currency, kind)
     parts.append(
         Text(
             f"Personas describe all days before {end}, those that made the tiers too; they are not a forecast. An "

@@ -72,7 +72,7 @@ class BehaviourOptions:
     confidence : float
         Of the bands.
     level : str
-        Column of the products.
+        Of the goods: see `features.assortment.values`.
     """
 
     min_support: float

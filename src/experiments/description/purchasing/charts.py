@@ -13,11 +13,10 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.reports.figures import BLUE, DARK, GREEN, GREY, ORANGE, cut, dress, require
+from experiments.reports.figures import BLUE, DARK, GREEN, GREY, ORANGE, WIDTH, cut, dress, require
 from experiments.reports.section import enumerated, percent
 from features import group_totals
 
-WIDTH = 7.2  # inches at 120 dots each: readable where a page is 700 pixels wide
 MOST_CATEGORIES = 16
 LONGEST_NAME = 22
 STATUS_COLORS = {group_totals.USED: BLUE, group_totals.NOT_USED: "#c9cdd3"}
@@ -57,8 +56,8 @@ def categories_figure(values: pd.DataFrame, *, min_customers: int) -> Figure:
     )
     dress(
         axes,
-        title="What each tier buys",
-        subtitle="share of units; mean prices, the dearest on top",
+        title=f"{cut(str(overall.idxmax()), LONGEST_NAME)}: {percent(overall.max())} of all units",
+        subtitle="share of each tier's units; mean prices, the dearest on top",
         xlabel="",
         ylabel="",
     )
@@ -70,7 +69,7 @@ def categories_figure(values: pd.DataFrame, *, min_customers: int) -> Figure:
     return figure
 
 
-def associations_figure(table: pd.DataFrame, values: pd.DataFrame, *, seed: int) -> Figure:
+def associations_figure(table: pd.DataFrame, values: pd.DataFrame, *, seed: int, goods: str = "categories") -> Figure:
     """Draw pairs bought on one day, a network for each tier; the wider an edge, the higher the lift.
 
     Parameters
@@ -81,6 +80,8 @@ def associations_figure(table: pd.DataFrame, values: pd.DataFrame, *, seed: int)
         As `group_totals.by_value` gives them: the dearest third of the categories is coloured.
     seed : int
         Of the layout.
+    goods : str
+        What values are called.
     """
     require(values, ("group", "value", "units"))
     _, price, _, _ = unit_shares(values)
@@ -94,8 +95,8 @@ def associations_figure(table: pd.DataFrame, values: pd.DataFrame, *, seed: int)
         least = f", lift {own['lift'].min():.2f} to {own['lift'].max():.2f}" if len(own) else ""
         axes.set_title(f"{tier}{least}", loc="left", fontsize=10, fontweight="bold", color=DARK)
     handles = [
-        Line2D([], [], marker="o", linestyle="", color=ORANGE, label="dearest third of categories"),
-        Line2D([], [], marker="o", linestyle="", color=BLUE, label="other categories"),
+        Line2D([], [], marker="o", linestyle="", color=ORANGE, label=f"dearest third of {goods}"),
+        Line2D([], [], marker="o", linestyle="", color=BLUE, label=f"other {goods}"),
         *(
             Line2D([], [], color=GREY, linewidth=_width(lift, highest), label=f"lift {lift:.2f}")
             for lift in np.unique(np.round(np.linspace(1.0, highest, 3)[1:] if len(table) else [], 2))
@@ -152,12 +153,20 @@ def coupons_figure(statuses: pd.DataFrame) -> Figure:
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
     axes.set_xticks([])
-    dress(axes, title="Coupons", subtitle="share of each tier's lines", xlabel="", ylabel="")
+    dress(axes, title=_most_coupons(shares), subtitle="share of each tier's lines", xlabel="", ylabel="")
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(4, len(order)), fontsize=9)
     return figure
+
+
+def _most_coupons(shares: pd.DataFrame) -> str:
+    """Return which tier uses coupons most."""
+    if group_totals.USED not in shares or not shares[group_totals.USED].any():
+        return "No tier used a coupon"
+    used = shares[group_totals.USED]
+    return f"{used.idxmax()} uses coupons most: {percent(used.max())} of lines"
 
 
 def rates_figure(rates: pd.DataFrame, *, by: str, marked: Collection[int], confidence: float) -> Figure:
@@ -195,7 +204,7 @@ def rates_figure(rates: pd.DataFrame, *, by: str, marked: Collection[int], confi
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(str(tier), loc="left", fontsize=10, fontweight="bold", color=DARK)
     figure.suptitle(
-        f"Orders per day by {'month' if by == 'month' else 'day of the week'}",
+        f"Orders per day: {_peak(rates, by)}",
         x=0.01,
         ha="left",
         fontsize=13,
@@ -206,6 +215,17 @@ def rates_figure(rates: pd.DataFrame, *, by: str, marked: Collection[int], confi
         note += f"; shaded: a hypothesis is about {enumerated(shaded)}"
     figure.supxlabel(note, fontsize=8.5, color="#555b66")
     return figure
+
+
+def _peak(rates: pd.DataFrame, by: str) -> str:
+    """Return the month, or day, in which most tiers buy most; that there is none where they disagree."""
+    full = {"month": calendar.month_name, "day_of_week": calendar.day_name}[by]
+    bought = rates[rates.groupby("group", observed=True)["rate"].transform("max") > 0]
+    peaks = bought.loc[bought.groupby("group", observed=True)["rate"].idxmax(), "key"]
+    counts = peaks.value_counts()
+    if counts.empty or counts.iloc[0] <= len(peaks) / 2:
+        return "tiers peak at different times"
+    return f"{full[int(counts.index[0])]} is the peak of {counts.iloc[0]} of {len(peaks)} tiers"
 
 
 def unit_shares(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame, pd.Series]:

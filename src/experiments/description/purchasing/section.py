@@ -20,7 +20,10 @@ from experiments.description.purchasing.charts import (
 from experiments.description.purchasing.window import LEAST_DAYS_OF_A_MONTH, Window
 from experiments.reports.section import Part, Picture, Table, Text, Topic, enumerated, number, percent
 from features import group_totals
+from features.assortment import CATEGORY, PRODUCT
 from features.errors import InputError
+
+MANY = {CATEGORY: "categories", PRODUCT: "products"}  # goods of a level, in words
 
 
 def behaviour_parts(found: Behaviour, marked: Mapping[str, Collection[int]], *, seed: int) -> list[Part]:
@@ -37,7 +40,9 @@ def behaviour_parts(found: Behaviour, marked: Mapping[str, Collection[int]], *, 
     window = found.window
     parts: list[Part] = [Text(f"{_lead(found)} {_advice(found)}", "lead"), Text(who(window))]
     if isinstance(found.assortment, InputError):
-        parts.append(Text(f"Categories are left out: {found.assortment.sentence}", "note"))
+        parts.append(
+            Text(f"{MANY[found.options.level].capitalize()} are left out: {found.assortment.sentence}", "note")
+        )
     else:
         parts += _assortment(found.assortment, found.options, window.min_customers, seed)
     if isinstance(found.coupons, InputError):
@@ -61,19 +66,21 @@ def behaviour_parts(found: Behaviour, marked: Mapping[str, Collection[int]], *, 
 
 def _assortment(known: Assortment, options: BehaviourOptions, few: int, seed: int) -> list[Part]:
     without = [tier for tier in known.values["group"].cat.categories if not (known.pairs["group"] == tier).any()]
+    goods = MANY[options.level]
     none = f" {enumerated(without)}: no pair is frequent enough with a lift above 1." if without else ""
     return [
         Picture(
             "categories",
             categories_figure(known.values, min_customers=few),
-            f"{_caption_of_categories(known.values, few)} Cells with fewer than {few} customers are not shown.",
+            f"{_caption_of_categories(known.values, few, options.level)} Cells with fewer than {few} customers are not "
+            "shown.",
         ),
         Picture(
             "associations",
-            associations_figure(known.pairs, known.values, seed=seed),
-            f"Categories bought on the same day: for each tier the {options.n_pairs} pairs with the highest lift above "
-            "1. Lift is how many times as often as by chance a pair is bought together. It is highest and least "
-            f"certain for rare pairs, and lower where baskets are large: do not compare tiers by it.{none}",
+            associations_figure(known.pairs, known.values, seed=seed, goods=goods),
+            f"{goods.capitalize()} bought on the same day: for each tier the {options.n_pairs} pairs with the highest "
+            "lift above 1. Lift is how many times as often as by chance a pair is bought together. It is highest and "
+            f"least certain for rare pairs, and lower where baskets are large: do not compare tiers by it.{none}",
         ),
         Table(
             "pairs",
@@ -97,12 +104,12 @@ def _pairs_as_read(table: pd.DataFrame) -> pd.DataFrame:
     ).set_axis(pd.Index(table["group"].astype(str), name="tier"))
 
 
-def _caption_of_categories(values: pd.DataFrame, min_customers: int) -> str:
+def _caption_of_categories(values: pd.DataFrame, min_customers: int, level: str) -> str:
     shares, _, customers, overall = unit_shares(values)
     shown = shares.where(customers >= min_customers).dropna(axis="columns", how="all")
     first = [f"{tier}: {shown[tier].idxmax()} ({percent(shown[tier].max())})" for tier in shown]
     return (
-        "Share of each tier's units by category; colours compare it with the share of all tiers. "
+        f"Share of each tier's units by {level}; colours compare it with the share of all tiers. "
         f"Largest: {', '.join([*first, f'all tiers: {overall.idxmax()} ({percent(overall.max())})'])}."
     )
 
@@ -129,7 +136,8 @@ def _advice(found: Behaviour) -> str:
     """Return what the section is good for: its data name the goods and the times of a campaign."""
     if isinstance(found.assortment, InputError):
         return "Time campaigns by the months and days of the week below."
-    return "Choose goods by tier from the categories and pairs below, and time campaigns by month and day of the week."
+    goods = MANY[found.options.level]
+    return f"Choose goods by tier from the {goods} and pairs below, and time campaigns by month and day of the week."
 
 
 def who(window: Window) -> str:

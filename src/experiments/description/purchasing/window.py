@@ -16,6 +16,7 @@ from features.errors import InputError
 from features.shop import Shop
 
 COUNTED = ("orders", "units", "spend", "customers")
+NO_CHANCE = 0.001  # probability of a day without an order, below which the shop was closed
 LEAST_DAYS_OF_A_MONTH = 14  # of a month that the window cuts: fewer say nothing of its rate
 
 
@@ -56,20 +57,30 @@ class Window:
 
     @cached_property
     def counts(self) -> Mapping[str, pd.DataFrame]:
-        """Orders, units, spend and customers, each a frame of days by tiers, 0 where nothing was bought."""
-        rows = self.shop.behaviour(group_totals.by_day, self.tiers, self.start, self.end)
-        rows["day"] = pd.to_datetime(rows["day"])
-        days = pd.date_range(self.start, self.end, inclusive="left", name="day")
+        """Orders, units, spend and customers, each a frame of open days by tiers, 0 where nothing was bought."""
+        rows = self._sold
         wide = {of: rows.pivot(index="day", columns="group", values=of) for of in COUNTED}
         return {
-            of: frame.reindex(index=days, columns=self.tiers.cat.categories).astype(float).fillna(0.0)
+            of: frame.reindex(index=self.days, columns=self.tiers.cat.categories).astype(float).fillna(0.0)
             for of, frame in wide.items()
         }
 
     @cached_property
+    def days(self) -> pd.DatetimeIndex:
+        """The days of the window, without those on which the shop was closed: see `open_days`."""
+        days = pd.date_range(self.start, self.end, inclusive="left", name="day")
+        orders = self._sold.groupby("day")["orders"].sum().reindex(days, fill_value=0)
+        return open_days(orders)
+
+    @cached_property
+    def _sold(self) -> pd.DataFrame:
+        rows = self.shop.behaviour(group_totals.by_day, self.tiers, self.start, self.end)
+        return rows.assign(day=pd.to_datetime(rows["day"]))
+
+    @cached_property
     def week_weights(self) -> np.ndarray:
-        """Times that each day is in each resample: calendar weeks, Monday to Sunday, drawn with replacement."""
-        days = pd.date_range(self.start, self.end, inclusive="left")
+        """Times that each open day is in each resample: calendar weeks, Monday to Sunday, drawn with replacement."""
+        days = self.days
         weeks = (days - pd.to_timedelta(days.day_of_week, unit="D")).strftime("%Y-%m-%d")
         return np.concatenate(list(resample_weights(weeks.to_numpy(str), self.n_resamples, self.seed))).astype(float)
 
@@ -95,3 +106,19 @@ class Window:
                 found=f"{len(self.tiers):,} customers with a tier",
             )
         return bought
+
+
+def open_days(orders: pd.Series) -> pd.DatetimeIndex:
+    """Leave out the days on which a shop was closed: those without an order that chance does not explain.
+
+    A holiday would count as a day on which customers stayed away. Of orders that are Poisson with the mean of their day
+    of the week, a day has none with the probability exp(-mean); below 0.001 the shop was closed. A small shop, and one
+    that closes on every Sunday, keeps its zeros.
+
+    Parameters
+    ----------
+    orders : Series
+        Number of orders of each day, indexed by day.
+    """
+    mean = orders.groupby(orders.index.day_of_week).transform("mean")
+    return pd.DatetimeIndex(orders.index[(orders > 0) | (np.exp(-mean) >= NO_CHANCE)])

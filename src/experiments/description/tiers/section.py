@@ -13,8 +13,8 @@ from experiments.description.tiers.scores import restricted
 from experiments.description.tiers.weights import Weighing
 from experiments.description.value.section import SHARES, held_back, readable_shares
 from experiments.evaluation.shares import row_shares
-from experiments.reports.figures import BLUE, GREY, ORANGE, dress, require
-from experiments.reports.group_charts import customers_figure, movements_figure, shares_figure
+from experiments.reports.figures import BLUE, GREY, ORANGE, WIDTH, dress, require
+from experiments.reports.group_charts import customers_figure, movements_figure, shares_figure, staying
 from experiments.reports.section import Heading, Part, Picture, Table, Text, Topic, number, percent
 
 FEW_IN_TOP = 2  # tiers whose share of revenue comes first
@@ -43,7 +43,11 @@ def tier_parts(
         Text(_staying(moved, before, tiers)),
         Picture(
             "sizes",
-            customers_figure(table, title="Customers in each tier", subtitle=f"{len(tiers.tier):,} on {tiers.cutoff}"),
+            customers_figure(
+                table,
+                title=f"{table['customers'].idxmax()} is the largest tier",
+                subtitle=f"{len(tiers.tier):,} customers on {tiers.cutoff}",
+            ),
             "Customers in each tier: "
             + ", ".join(f"{name} {customers:,}" for name, customers in zip(names, table["customers"], strict=True))
             + ".",
@@ -53,7 +57,7 @@ def tier_parts(
             shares_figure(
                 table,
                 SHARES,
-                title="Revenue of each tier",
+                title=f"{names[0]}: {percent(table['next_share'].iloc[0])} of the revenue after",
                 subtitle=f"before: until {tiers.cutoff}; after: the {window}",
             ),
             "Each tier's share of customers, of revenue before the cutoff, and of revenue after it. Scores use only "
@@ -65,7 +69,7 @@ def tier_parts(
             "migration",
             movements_figure(
                 moved,
-                title="Moves between tiers",
+                title=staying(moved.loc[names, names], "tier"),
                 subtitle="share of each row, and customers",
                 xlabel=f"tier on {tiers.cutoff}",
                 ylabel=f"tier on {before.cutoff}",
@@ -117,7 +121,7 @@ def weightings_figure(comparison: pd.DataFrame, *, used: str, horizon_days: int)
     horizon_days : int
     """
     require(comparison, ("gini", "low", "high"))
-    figure = Figure(figsize=(6.8, 1.7 + 0.42 * len(comparison)), dpi=120, layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.7 + 0.42 * len(comparison)), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     for place, (name, row) in enumerate(comparison.iterrows()):
         color = BLUE if name == used else ORANGE if name == CLV_ALONE else GREY
@@ -136,12 +140,17 @@ def weightings_figure(comparison: pd.DataFrame, *, used: str, horizon_days: int)
     axes.margins(x=0.08, y=0.16)
     dress(
         axes,
-        title="Ranking by each weighting",
+        title=_best(comparison["gini"]),
         subtitle="lines: confidence intervals over customers",
         xlabel=f"Gini of the spend in {horizon_days} days",
         ylabel="",
     )
     return figure
+
+
+def _best(gini: pd.Series) -> str:
+    """Return which weighting ranks best, as a title."""
+    return f"Ranks best: {gini.idxmax()}" if gini.notna().any() else "No weighting can be ranked"
 
 
 def _lead(table: pd.DataFrame, cutoff: object, horizon_days: int) -> str:

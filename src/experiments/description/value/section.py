@@ -54,7 +54,7 @@ def value_tier_parts(tiers: Tiers, following: pd.Series, options: ValueOptions, 
             shares_figure(
                 table,
                 SHARES,
-                title="Value tiers",
+                title=f"{best}: {percent(kept)} of the revenue after",
                 subtitle=f"by spend until {tiers.cutoff}; after: the {horizon_days} days from then on",
             ),
             "Each value tier's share of customers, of revenue before the cutoff, and of revenue after it.",

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as kinds
-from tqdm import tqdm
+
+from features.progress import Progress
 
 BATCH_ROWS = 50_000
 DECIMAL = pa.decimal128(38, 9)  # one type for all batches: what is inferred depends on the values of each
@@ -91,10 +92,10 @@ class Parts:
     def write(self, given: Iterable[pa.RecordBatch], what: str) -> None:
         """Write all batches, with a bar that counts rows where it takes long."""
         try:
-            with tqdm(desc=what, unit=" rows", leave=False, delay=SHOWN_AFTER_SECONDS) as bar:
+            with Progress(what, None, "rows", leave=False, delay=SHOWN_AFTER_SECONDS) as progress:
                 for each in given:
                     self._write(each)
-                    bar.update(each.num_rows)
+                    progress.to(self.rows)
         finally:
             self._close()
 

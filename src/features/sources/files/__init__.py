@@ -24,7 +24,9 @@ from features.errors import InputError, did_you_mean, listing
 from features.sources.files import config as checked
 from features.sources.files.config import (
     DAY,
-    LINE_DISCOUNT,
+    LINE_DISCOUNT_PERCENT,
+    LINE_DISCOUNT_RATE,
+    OF_LINES,
     ORDER_DISCOUNT,
     RETURNED_AT,
     RETURNS,
@@ -33,6 +35,7 @@ from features.sources.files.config import (
     UNIT_PRICE,
     TableConfig,
     column_type,
+    is_money,
     table_config,
 )
 from features.sources.files.identities import (
@@ -45,7 +48,8 @@ from features.sources.files.identities import (
     linked,
     with_customers,
 )
-from features.sources.files.orders import carried, discounted, joined, kinds, less, of_order
+from features.sources.files.name_groups import with_name_groups
+from features.sources.files.orders import carried, discounted, joined, kinds, of_order, reduced
 from features.sources.files.records import Read, converted_query, read_records, with_joined, without_totals
 from features.sources.files.returns import RETURNED, matched, of_lines, of_refunds, of_status, with_orders
 from features.sources.files.times import has_zone, moments, outside
@@ -63,7 +67,7 @@ from features.sources.files.values import (
 from features.sources.meanings import ZONES
 from features.sources.raw import RAW_PREFIX, Doubt, Drop, OrderKey, Raw, Rule
 from features.sources.reading import hash_files, literal_path, query, readable, rows_digest, sql_literal
-from features.sources.rules import conform, ruled, write_canonical
+from features.sources.rules import conform, counted, ruled, write_canonical
 from features.sources.shop_config import ShopConfig, check_keys, shell_value
 from features.sources.spelling import SPELLINGS, spelled
 from features.tables import SPECS
@@ -75,6 +79,8 @@ CURRENCY_NAME = r"(?i)curren[ct]|^(ccy|cur)$|w[äa]e?hrung|moneda|moeda|devise|v
 UNLIMITED = ("outside_period", "empty_return")  # rules that may drop any share
 ISO_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S")
 PLANNED = ("starts_at", "ends_at")  # moments that may lie in the future
+
+LARGEST = {LINE_DISCOUNT_RATE: 1, LINE_DISCOUNT_PERCENT: 100}
 
 
 class Files:
@@ -108,6 +114,7 @@ class Files:
         "non_customer_ids",
         "test_orders",
         "period",
+        "category_from_name",
     )
 
     def __init__(self, shop: ShopConfig, options: Mapping[str, Any]) -> None:
@@ -124,10 +131,18 @@ class Files:
         self.missing = checked.missing_words(options["missing"])
         self.first_day, self.last_day = checked.days(options["dates"])
         self.may_span_days = checked.flag(options["order_spans_days"], "data.order_spans_days")
+        self.has_name_groups = checked.flag(options["category_from_name"], "data.category_from_name")
         self.spelling = checked.spellings(options["spelling"] or {})
         declared = options["tables"]
         check_keys(declared, SPECS, required=["transactions"], where="data.tables")
         self.configs = [table_config(name, entry, self.root) for name, entry in declared.items() if entry is not None]
+        if self.has_name_groups and not any(c.name == "products" and "name" in c.columns for c in self.configs):
+            raise InputError(
+                "products have no names to be grouped by",
+                where="data.category_from_name",
+                expected="tables.products, with the column name",
+                hint="map data.tables.products.columns.name, or leave category_from_name at false",
+            )
 
     def content(self, cache: Path) -> str:
         """Hash the bytes of files; of queries the rows, as the files behind them are not known."""
@@ -144,6 +159,10 @@ class Files:
             if name == IDENTITIES and self.actions["undated_identity"] != "drop":
                 customers = customers_of(found[name].table)
         raws = {name: found[name] for name in configs}
+        lines = raws["transactions"]
+        if any(rule.kept_in for rule in lines.rules):
+            with readable(lines.where):
+                raws["transactions"] = replace(lines, counts=counted("transactions", lines, engine))
         returns = self._returns(configs["transactions"], raws["transactions"], refunds, customers, engine, scratch)
         return raws | ({RETURNED: returns} if returns else {})
 
@@ -193,6 +212,8 @@ class Files:
             table = self._with_repeats(config, self._stored(typed, config.name, engine, scratch))
             if lines is not None:
                 table = with_orders(table, lines)
+            if config.name == "products" and self.has_name_groups:
+                table = with_name_groups(table)
         counted = {what: table[_change(number)] for number, what in enumerate(changed)}
         if config.name == "transactions":
             table, of_lines = self._lines(config, table)
@@ -222,7 +243,7 @@ class Files:
 
     def _typed_table(self, config: TableConfig, read: Read) -> tuple[ir.Table, list[str]]:
         """Return canonical columns beside raw ones, and what was changed, of which each row has a flag."""
-        further = (*config.order_key, *config.only, *_currency_columns(config, read.names))
+        further = (*config.order_key, *config.only, *config.credits, *_currency_columns(config, read.names))
         wanted = {**config.columns, **{part: part for part in further if part != DAY}}
         table, sources = self._texts(read, config, wanted)
         typed = {
@@ -318,9 +339,12 @@ class Files:
         if wanted.is_string():
             texts = normal_id(values) if _is_id(column) else values.cast("string")
             return spelled(texts, self.spelling.get(column, ()))
+        style = config.numbers if is_money(config.name, column) else replace(config.numbers, cents=False)
         if config.name == "transactions" and UNIT_PRICE in config.columns and column in ("quantity", UNIT_PRICE):
-            return factor(values, config.numbers)
-        return number(values, wanted, config.numbers)
+            return factor(values, style)
+        if column == LINE_DISCOUNT_PERCENT and kind.is_string():
+            values = values.re_replace(r"\s*%$", "")
+        return number(values, wanted, style)
 
     def _changed(
         self, config: TableConfig, table: ir.Table, sources: Mapping[str, ir.StringColumn]
@@ -357,9 +381,16 @@ class Files:
         columns = _with_gaps(table, columns)
         table = carried(table, columns)
         changed = {_as_others(column): table[f"{column}_carried"] for column in columns}
-        if LINE_DISCOUNT in config.columns:
-            table = table.mutate(amount=less(table.amount, table[LINE_DISCOUNT]))
-            changed["amount is reduced by the line's discount"] = table[LINE_DISCOUNT] != 0
+        if config.credits:
+            marks = (table[RAW_PREFIX + name].isin(words) for name, words in config.credits.items())
+            is_credit = _any(mark.fill_null(False) for mark in marks)
+            taken = [name for name in ("amount", "quantity") if name in table.columns]
+            table = table.mutate(**{name: ibis.ifelse(is_credit, -table[name].abs(), table[name]) for name in taken})
+            changed["amount is read with a minus (credits)"] = is_credit
+        for discount in OF_LINES:
+            if discount in config.columns:
+                table = table.mutate(amount=reduced(table, discount))
+                changed["amount is reduced by the line's discount"] = table[discount] != 0
         if ORDER_DISCOUNT in config.columns:
             table = discounted(table)
             changed["amount is reduced by a share of the order's discount"] = table[ORDER_DISCOUNT] != 0
@@ -394,7 +425,7 @@ class Files:
         parts: list[ir.Table] = []
         notes: tuple[str, ...] = ()
         drops: tuple[Drop, ...] = ()
-        moved = [rule.name for rule in lines.rules if rule.kept_in]
+        moved = [rule.name for rule in lines.rules if rule.kept_in and rule.name in (lines.counts or ())]
         if moved:
             parts.append(of_lines(table.filter(table.staging_rule.isin(moved))))
         if RETURNED_AT in config.columns:
@@ -508,8 +539,11 @@ class Files:
         return f"data.may_halve_orders={shell_value([*self.may_halve, name])}"
 
     def _doubts(self, config: TableConfig, table: ir.Table) -> Iterator[Doubt]:
-        """Yield the moments that no past of a shop has."""
+        """Yield the moments that no past of a shop has, and discounts that leave less than nothing."""
         for column in config.columns:
+            if column in LARGEST:
+                problem = f"{config.name}.{column} is more than the whole amount"
+                yield Doubt(column, table[column].abs() > LARGEST[column], problem, f"0 to {LARGEST[column]}")
             if not column_type(config.name, column).is_timestamp():
                 continue
             last = None if column in PLANNED else self.last_day

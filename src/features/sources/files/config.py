@@ -59,21 +59,30 @@ TABLE_KEYS = (
     "currency_sign",
     "accounting",
     "rounded",
+    "cents",
     "timezone",
     "order_key",
     "only",
     "status",
+    "credits",
     "totals",
 )
 UNIT_PRICE = "unit_price"  # may be mapped in place of amount: amount = quantity x unit_price
 LINE_DISCOUNT = "line_discount"  # of one line, where its amount does not have it yet
+UNIT_DISCOUNT = "unit_discount"  # likewise, of one unit
+LINE_DISCOUNT_RATE = "line_discount_rate"  # likewise, as a share: 0.1 is 10%
+LINE_DISCOUNT_PERCENT = "line_discount_percent"  # likewise: 10 is 10%, and so is 10%
 ORDER_DISCOUNT = "order_discount"  # of all lines of an order together
 RETURNED_AT = "returned_at"  # of transactions: the time at which an order came back, where a status says that it did
 STATUS = "status"
+OF_LINES = (LINE_DISCOUNT, UNIT_DISCOUNT, LINE_DISCOUNT_RATE, LINE_DISCOUNT_PERCENT)
 # columns of transactions from which others are made -> type
 BESIDE = {
     UNIT_PRICE: "decimal(28, 9)",
     LINE_DISCOUNT: MONEY,
+    UNIT_DISCOUNT: "decimal(28, 9)",
+    LINE_DISCOUNT_RATE: "decimal(18, 9)",
+    LINE_DISCOUNT_PERCENT: "decimal(18, 9)",
     ORDER_DISCOUNT: MONEY,
     RETURNED_AT: MOMENT,
     STATUS: "string",
@@ -119,6 +128,7 @@ class NumberStyle:
     currency_sign: str | None = None
     accounting: bool = False
     rounded: bool = False
+    cents: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,6 +165,7 @@ class TableConfig:
     timezone: str | None = None
     order_key: tuple[str, ...] = ()
     status: Statuses | None = None
+    credits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     totals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     joined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -164,9 +175,8 @@ class TableConfig:
     def raw_columns(self) -> list[str]:
         """Return the columns of the files that the config names."""
         mapped = [part for source in self.columns.values() for part in self.joined.get(source, (source,))]
-        return list(
-            dict.fromkeys([*mapped, *self.totals, *self.only, *(part for part in self.order_key if part != DAY)])
-        )
+        parts = [part for part in self.order_key if part != DAY]
+        return list(dict.fromkeys([*mapped, *self.totals, *self.only, *self.credits, *parts]))
 
     @property
     def key(self) -> str:
@@ -179,6 +189,11 @@ class TableConfig:
         if self.origin is not None:
             return self.origin
         return listing(self.paths, limit=2) if self.paths else f"{self.key}.sql"
+
+
+def is_money(table: str, column: str) -> bool:
+    """Check whether a column that may be mapped has money."""
+    return column in (UNIT_PRICE, UNIT_DISCOUNT) or column_type(table, column) == ibis.dtype(MONEY)
 
 
 def column_type(table: str, column: str) -> dt.DataType:
@@ -217,7 +232,7 @@ def table_config(name: str, entry: Any, root: Path) -> TableConfig:
         header=_flag(given.get("header", True), f"{where}.header"),
         skip=_lines(given.get("skip", 0), f"{where}.skip"),
         footer=_lines(given.get("footer", 0), f"{where}.footer"),
-        encoding=_encoding(given.get("encoding"), f"{where}.encoding"),
+        encoding=encoding(given.get("encoding"), f"{where}.encoding"),
         date_format=_text(given.get("date_format"), f"{where}.date_format"),
         numbers=NumberStyle(
             decimal=_decimal(given.get("decimal", "."), f"{where}.decimal"),
@@ -225,11 +240,13 @@ def table_config(name: str, entry: Any, root: Path) -> TableConfig:
             currency_sign=_text(given.get("currency_sign"), f"{where}.currency_sign"),
             accounting=_flag(given.get("accounting", False), f"{where}.accounting"),
             rounded=_flag(given.get("rounded", False), f"{where}.rounded"),
+            cents=_flag(given.get("cents", False), f"{where}.cents"),
         ),
         timezone=given.get("timezone"),
         order_key=order_key,
         status=status,
         only=_values(given.get("only", {}), f"{where}.only", "{Currency: [EUR]}"),
+        credits=_values(given.get("credits", {}), f"{where}.credits", "{Type: [CN]}"),
         totals=_values(given.get("totals", {}), f"{where}.totals", "{Bon: [Summe]}"),
         joined=joined,
     )
@@ -442,7 +459,22 @@ def _columns(
                 hint=f"write {UNIT_PRICE}: null (a config that begins from another may have it) or leave out amount",
             )
     check_keys(mapped, known, required, where)
+    _check_discounts(mapped, where)
     return mapped, {mapped[column]: parts for column, parts in sources.items() if column in mapped and len(parts) > 1}
+
+
+def _check_discounts(mapped: Mapping[str, str], where: str) -> None:
+    found = [column for column in OF_LINES if column in mapped]
+    if len(found) > 1:
+        raise InputError(
+            f"{where} maps several discounts of a line",
+            where=where,
+            expected="one of them",
+            found=listing(found),
+            hint="take the others off in a query: sql",
+        )
+    if UNIT_DISCOUNT in mapped and "quantity" not in mapped:
+        raise InputError(f"{where} maps {UNIT_DISCOUNT} and no quantity", where=where, expected="quantity, too")
 
 
 def _sources(table: str, column: str, entry: Any, where: str) -> tuple[str, ...]:
@@ -573,7 +605,8 @@ def _format(declared: Any, paths: Sequence[Path], where: str) -> str:
     return str(declared)
 
 
-def _encoding(name: Any, where: str) -> str | None:
+def encoding(name: Any, where: str) -> str | None:
+    """Return the codec's own name of an encoding."""
     text = _text(name, where)
     if text is None:
         return None

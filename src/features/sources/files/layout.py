@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from features.sources.files.config import TableConfig
+from features.sources.files.encodings import Encoding, encodings_of
 from features.sources.files.records import (
     DELIMITERS,
     STANDARD,
@@ -54,30 +55,35 @@ class Layout:
         With `encoding`, `header`, `skip` and `footer`.
     header : tuple of str
         Names of the columns; empty where there is no table.
+    encodings : tuple of Encoding
+        Those that may be right, the likeliest first; none for UTF-8 and for one that is declared.
     """
 
     config: TableConfig
     header: tuple[str, ...]
+    encodings: tuple[Encoding, ...] = ()
 
 
 def layout_of(config: TableConfig, scratch: Path) -> Layout:
     """Find the encoding of text files, and the lines above the header and below the last record."""
     csv.field_size_limit(UNLIMITED)
+    encodings: list[Encoding] = []
     if config.format == "excel":
         parts = list(sheets(config, scratch))
         marks: Sequence[str] = (STANDARD.delimiter,)
     else:
-        config = replace(config, encoding=_encoding(texts(config)))
+        encodings = [] if config.encoding else encodings_of(texts(config), _encoding(texts(config)))
+        config = replace(config, encoding=encodings[0].name if encodings else config.encoding)
         parts, marks = texts(config), DELIMITERS
     heads = [_head(parts[0], Dialect(mark, '"', '"'), config.format == "excel") for mark in marks]
     best = max(heads, key=_likelihood)
     if len(best.names) < 2 or best.agreeing < 2:
-        return Layout(config, ())
+        return Layout(config, (), tuple(encodings))
     config = replace(config, skip=best.skip, header=best.is_named)
     if config.format == "excel" and config.skip:
         parts = list(sheets(config, scratch))
     names = best.names if best.is_named else tuple(str(n + 1) for n in range(len(best.names)))
-    return Layout(replace(config, footer=_footer(config, parts)), names)
+    return Layout(replace(config, footer=_footer(config, parts)), names, tuple(encodings))
 
 
 def header_of(part: Part) -> tuple[str, ...]:

@@ -7,7 +7,15 @@ from collections.abc import Collection, Sequence
 import ibis
 import ibis.expr.types as ir
 
-from features.sources.files.config import RETURNED_AT, STATUS, Statuses
+from features.sources.files.config import (
+    LINE_DISCOUNT,
+    LINE_DISCOUNT_PERCENT,
+    RETURNED_AT,
+    STATUS,
+    UNIT_DISCOUNT,
+    Statuses,
+)
+from features.sources.files.values import product
 from features.tables import MONEY
 from features.tables.returns import CANCELLATION, RETURN, SALE
 
@@ -40,6 +48,18 @@ def carried(lines: ir.Table, columns: Sequence[str], among: ir.BooleanColumn | b
 def less(amount: ir.DecimalColumn, discount: ir.DecimalColumn) -> ir.DecimalColumn:
     """Take a discount from the size of an amount, which is below 0 where something comes back."""
     return (amount - amount.sign() * discount.abs().fill_null(0)).cast(MONEY)
+
+
+def reduced(lines: ir.Table, discount: str) -> ir.DecimalColumn:
+    """Return the amounts of lines less a discount of `OF_LINES`; shares above 1, refused in staging, take nothing."""
+    off = lines[discount]
+    if discount == UNIT_DISCOUNT:
+        off = product(lines.quantity.abs(), off.abs())
+    if discount in (LINE_DISCOUNT, UNIT_DISCOUNT):
+        return less(lines.amount, off)
+    share = off / 100 if discount == LINE_DISCOUNT_PERCENT else off
+    share = ibis.ifelse(share.abs() > 1, 0, share)
+    return less(lines.amount, (lines.amount.cast("float64") * share.cast("float64")).round(4).cast(MONEY))
 
 
 def discounted(lines: ir.Table) -> ir.Table:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
+from glob import glob
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
@@ -42,6 +43,7 @@ MOST_SKIPPED = 20  # lines above a header that are tried
 TRIED_LINES = 5_000  # on which they are tried, before all lines confirm them
 MIDNIGHT = r"[ T]00:00:00$"
 UNLIMITED = 1 << 30  # of a field; one that a lost quote makes is found by the number of columns
+READING = r"\bread_csv(_auto)?\s*\(\s*$"  # what stands before the files that a query reads
 DAMAGED = (OSError, EOFError, BadZipFile, lzma.LZMAError)
 
 
@@ -195,17 +197,34 @@ def converted_query(config: TableConfig, sql: str, scratch: Path, root: Path) ->
     check_query(sql, config.where)
 
     def convert(match: re.Match[str]) -> str:
-        path = root / match[1].replace("''", "'")
-        if not path.is_file() or FORMATS.get(path.suffix.lower()) != "csv":
+        named = match[1].replace("''", "'")
+        paths = _matched(root / named) if FORMATS.get(Path(named).suffix.lower()) == "csv" else []
+        if not paths:
             return match[0]
-        copy = scratch / f"{config.name}-{match.start()}{Path(path.stem).suffix or '.csv'}"
+        copies = [sql_literal(literal_path(copied(path, f"{match.start()}-{n}"))) for n, path in enumerate(paths)]
+        if len(copies) == 1:
+            return copies[0]
+        listed = f"[{', '.join(copies)}]"
+        return listed if re.search(READING, sql[: match.start()], re.IGNORECASE) else f"read_csv({listed})"
+
+    def copied(path: Path, number: str) -> Path:
+        copy = scratch / f"{config.name}-{number}{Path(path.stem).suffix or '.csv'}"
         (part,) = _parts(path, config)
         with _decoded(config, [part]), part.lines() as raw, copy.open("w", encoding="utf-8", newline="") as text:
             for piece in iter(lambda: raw.read(1 << 20), ""):
                 text.write(piece)
-        return sql_literal(literal_path(copy))
+        return copy
 
     return re.sub(r"'((?:[^']|'')+)'", convert, sql) if config.encoding else sql
+
+
+def _matched(path: Path) -> list[Path]:
+    """Return the file of a path, or the files that match it where it is a pattern."""
+    if path.is_file():
+        return [path]
+    if not any(mark in str(path) for mark in "*?["):
+        return []
+    return [Path(each) for each in sorted(glob(str(path), recursive=True)) if Path(each).is_file()]
 
 
 def texts(config: TableConfig) -> list[Part]:

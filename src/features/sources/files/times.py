@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from functools import cache
 from itertools import product
 
 import ibis
@@ -17,7 +19,8 @@ ISO = (
     r"^[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}([ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?)?"
     r"(\s*([zZ]|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?))?$"
 )
-ZONE = r"(:[0-9]{2}(?:\.[0-9]+)?)\s*([zZ]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)$"
+# Groups: what stands before the zone, its sign, its hours, its minutes; a zone without a sign is UTC
+ZONE = r"(:[0-9]{2}(?:\.[0-9]+)?)\s*(?:[zZ]|UTC|GMT|([+-])([0-9]{2})(?::?([0-9]{2}))?)$"
 
 # name of a date_format -> seconds of its unit, and the number that stands for 1970-01-01
 NUMBERED = {
@@ -26,9 +29,16 @@ NUMBERED = {
     "excel_days": (86_400.0, 25_569),
 }
 DATES = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%Y{0}%m{0}%d", "%y{0}%m{0}%d", "%Y{0}%d{0}%m")
-WORDED = ("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%d-%b-%Y", "%d-%b-%y", "%a, %d %b %Y")
-TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S", "T%H:%M:%S")
+WORDED = (
+    *("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%d-%b-%Y", "%d-%b-%y", "%b-%d-%y", "%b-%d-%Y"),
+    *("%d/%b/%Y", "%d.%b.%Y", "%a, %d %b %Y", "%a, %b %d, %Y", "%a %b %d %Y"),
+)
+TIMES = (
+    *("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S", ", %I:%M %p", ", %I:%M:%S %p"),
+    *("T%H:%M:%S", " %I:%M%p", " %I:%M:%S%p", " at %I:%M %p", " at %H:%M", " - %H:%M"),
+)
 ZONES = ("", " %z", "%z")
+DISTANCES = ("Z", *(sign + each for sign in "+-" for each in ("0", "0:0", "0:0:0", "0.0", "0:0:0.0")))  # that %z reads
 
 
 @ibis.udf.scalar.builtin(name="timezone")  # type: ignore[untyped-decorator]
@@ -98,11 +108,33 @@ def may_fit(text: str, date_format: str) -> bool:
     """Check whether a format is worth trying on a whole column, by one of its values."""
     if date_format in NUMBERED:
         return text.replace(".", "", 1).isdecimal()
+    if _shape(text) not in _shapes(date_format):
+        return False
     try:
         datetime.strptime(text, date_format)
     except ValueError:
         return False
     return True
+
+
+def _shape(text: str) -> str:
+    """Return 0 for each run of digits, A for each run of letters, and the marks between; without blanks.
+
+    >>> _shape("5 Mar 2021, 08:30 AM")
+    '0A0,0:0A'
+    """
+    return re.sub(r"[^\W\d_]+", "A", re.sub(r"\d+", "0", re.sub(r"\s+", "", text)))
+
+
+@cache
+def _shapes(date_format: str) -> frozenset[str]:
+    """Return the shapes of the texts that a format may read: strptime takes a millisecond to find out.
+
+    >>> sorted(_shapes("%b %d, %Y"))
+    ['A0,0']
+    """
+    example = re.sub("%[bBap]", "A", re.sub("%[dmyYHIMS]", "0", date_format))
+    return frozenset(_shape(example.replace("%z", distance)) for distance in DISTANCES)
 
 
 def has_zone(texts: ir.StringColumn) -> ir.BooleanColumn:
@@ -117,12 +149,15 @@ def _between(raw_zone: str, shop_zone: str, naive: ir.Column) -> ir.Column:
 def _iso(texts: ir.StringColumn, raw_zone: str, shop_zone: str) -> ir.Column:
     """Read ISO 8601, with a blank in place of the T, and UTC and GMT as zones."""
     naive = ibis.ifelse(texts.re_search(ISO), texts.re_replace(ZONE, r"\1").try_cast(MOMENT), ibis.null(MOMENT))
-    zone = texts.re_extract(ZONE, 2)
-    digits = zone.re_replace("[^0-9]", "").rpad(4, "0")
-    minutes = digits.substr(0, 2).try_cast("int64") * 60 + digits.substr(2, 2).try_cast("int64")
-    minutes = ibis.ifelse(zone.startswith("-"), -minutes, minutes)
-    instant = (naive - minutes.as_interval("m")).cast(dt.Timestamp("UTC"))
+    sign, hours, minutes = (texts.re_extract(ZONE, group) for group in (2, 3, 4))
+    east = ibis.ifelse(sign == "-", -1, 1) * (_whole(hours) * 60 + _whole(minutes))
+    instant = (naive - east.as_interval("m")).cast(dt.Timestamp("UTC"))
     return ibis.ifelse(has_zone(texts), _to_local(shop_zone, instant), _between(raw_zone, shop_zone, naive))
+
+
+def _whole(digits: ir.StringColumn) -> ir.IntegerColumn:
+    """Read digits as a number; 0 where there are none."""
+    return digits.try_cast("int64").fill_null(0)
 
 
 def _numbered(texts: ir.StringColumn, unit: str) -> ir.Column:

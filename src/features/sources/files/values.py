@@ -63,7 +63,10 @@ def number(values: ir.Column, wanted: dt.DataType, style: NumberStyle) -> ir.Col
 
     Decimals beyond the ninth are the noise of doubles.
     """
-    if not values.type().is_string():
+    if style.cents and wanted.is_decimal():
+        texts = values if values.type().is_string() else values.try_cast(FAST).cast("string")
+        wide = (_plain(texts, style) + "e-2").try_cast(WIDE)
+    elif not values.type().is_string():
         if not wanted.is_decimal():
             return values.try_cast(wanted)
         wide = values.try_cast(WIDE)

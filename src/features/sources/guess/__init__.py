@@ -1,10 +1,11 @@
 """A mapping of a shop's own tables, guessed from the names and values of their columns.
 
-Each module here is one question: which files hold which tables (`opened`, `databases`), which rows are none (`totals`),
-what columns are called (`words`) and look like (`facts`), when an order was (`times`), whose it is and what tells it
-from others (`orders`), what became of it (`statuses`, `documents`, `refunds`), what it costs (`money`), which tables
-belong together (`joins`), where the shop is (`places`), and which rules its rows call for (`rules`). `mapping` writes
-the file.
+Each module here is one question: which files hold which tables (`opened`, `databases`), which rows are none (`totals`)
+or no goods (`others`), what columns are called (`words`) and look like (`facts`), what the user says of them (`given`),
+when an order was (`times`), whose it is and what tells it from others (`orders`), what became of it (`statuses`,
+`documents`, `refunds`), what it costs (`money`), which tables belong together (`joins`), what lines say of products
+(`products`), where the shop is (`places`), which rules its rows call for (`rules`), and which columns are left
+(`unused`). `mapping` writes the file.
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ from features.engines import staging_engine
 from features.errors import InputError, listing
 from features.sources.files import config as checked
 from features.sources.guess.databases import is_url, open_database
+from features.sources.guess.given import Given, check_columns
 from features.sources.guess.joins import joined_tables
 from features.sources.guess.lines import Lines, lines_of
 from features.sources.guess.mapping import Draft, Guess
 from features.sources.guess.opened import Opened, open_path
-from features.sources.guess.places import codes_of, country_of, currency_of, one_currency, timezone_of
-from features.sources.guess.refunds import in_one_way, refunds_of
+from features.sources.guess.places import both_only, codes_of, country_of, currency_of, one_currency, timezone_of
+from features.sources.guess.products import products_of
+from features.sources.guess.refunds import in_one_way, refunds_beside, refunds_of
 from features.sources.guess.rules import add_rules
+from features.sources.guess.unused import unused_note
 
-__all__ = ["Answer", "Draft", "Guess", "guess"]
+__all__ = ["Answer", "Draft", "Given", "Guess", "guess"]
 
 TABLE = "tables.transactions"
 Answer = Callable[[Draft, Sequence[str]], None]
@@ -39,6 +43,7 @@ def guess(
     currency: str | None,
     timezone: str | None,
     answer: Answer | None = None,
+    given: Given | None = None,
 ) -> Draft:
     """Guess how the tables of a path are mapped.
 
@@ -56,12 +61,15 @@ def guess(
         Those of the shop, where they are known.
     answer : callable, optional
         Of the draft and its open keys: fills in what no table says, such as by asking.
+    given : mapping, optional
+        Keys of the lines that the user settles: see `given.GIVEN`.
 
     Raises
     ------
     InputError
-        If nothing can be read, or the tables have no lines of orders.
+        If nothing can be read, the tables have no lines of orders, or no column is called as is given.
     """
+    given = given or {}
     engine = staging_engine(scratch)
     try:
         missing = checked.missing_words(template["missing"])
@@ -69,7 +77,7 @@ def guess(
         if is_url(path):
             tables, of_database = open_database(path, engine, scratch, missing)
         else:
-            tables = open_path(path, engine, scratch, missing)
+            tables = open_path(path, engine, scratch, missing, checked.encoding(given.get("encoding"), "encoding"))
         if not tables:
             raise InputError(
                 f"there is no table in {path}",
@@ -79,7 +87,8 @@ def guess(
             )
         opened, others = joined_tables(tables, engine)
         days = checked.days(template["dates"])
-        lines = lines_of(opened, engine, days)
+        check_columns(given, opened.columns, opened.name)
+        lines = lines_of(opened, engine, days, given)
         refunds, keys = refunds_of(lines, others, engine, days)
         told: list[str] = []
         if refunds:
@@ -87,10 +96,16 @@ def guess(
         draft = _draft(shop, lines, of_database, currency, timezone)
         for key, each in keys.items():
             draft.add(f"tables.returns.{key}", each)
+        for key, each in ({} if refunds else refunds_beside(lines, given)).items():
+            draft.add(f"tables.{key}", each)
+        for key, each in products_of(lines).items():
+            draft.add(f"tables.products.{key}", each)
         unused = [table.name for table in others if table is not refunds]
         further = [f"not read: {listing(unused)}: map what they say by hand, see docs/own-tables.md"] if unused else []
         draft.notes += [*(note for table in tables for note in table.notes), *further, *told, *lines.notes]
         _finish(draft, lines, template, scratch, answer)
+        unused_columns = unused_note(draft, lines)
+        draft.notes[:0] = [unused_columns] if unused_columns else []
     finally:
         engine.connection.disconnect()
     return draft
@@ -123,7 +138,7 @@ def _draft(
         draft.add(f"{TABLE}.{key}", each)
     of_currency = one_currency(codes, currency)
     if of_currency:
-        draft.add(f"{TABLE}.only", of_currency)
+        draft.add(f"{TABLE}.only", both_only(lines.guesses.get("only"), of_currency))
     if lines.order_spans_days:
         draft.add("order_spans_days", lines.order_spans_days)
     return draft

@@ -15,12 +15,15 @@ SIGN = f"({'|'.join([re.escape(sign) for sign in CURRENCY_SIGNS])})?"
 NUMBER = rf"^[(]?[-+]?[\s\p{{Z}}]*{SIGN}[\s\p{{Z}}]*[-+]?[0-9][0-9.,'\s\p{{Z}}]*{SIGN}[)]?-?$"
 WHOLE = r"^-?[0-9]+(\.0+)?$"
 CLOCK = r"^[0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(\s?[AaPp][Mm])?$"
+PERCENT = r"^[-+]?[0-9]+([.,][0-9]+)?\s*%$"
 LETTER = r"[^0-9\s.,:;/()-]"  # a class of all letters is so large that patterns with it are slow
 DATED = (
     r"^([0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}(\b|T).*|(19|20)[0-9]{2}(0[1-9]|1[0-2])([0-2][0-9]|3[01])([0-9]{6})?"
     rf"|[0-9]{{1,2}}[- ]{LETTER}{{3,9}}\.?[- ][0-9]{{2,4}}\b.*"
     rf"|({LETTER}{{3}},? )?({LETTER}{{3,9}} [0-9]{{1,2}}|[0-9]{{1,2}} {LETTER}{{3,9}}),? [0-9]{{4}}\b.*)$"
 )
+MAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+PATTERNS = {"number": NUMBER, "whole": WHOLE, "clock": CLOCK, "dated": DATED, "percent": PERCENT, "mail": MAIL}
 MOST = 0.98  # of the values, as a few may be dirt
 
 
@@ -32,8 +35,9 @@ class Facts:
     ----------
     filled, distinct : int
         Rows with a value, and different values.
-    number, whole, clock, dated : float
-        Share of the values that look like a number of any style, a whole number, a time of day, a date.
+    number, whole, clock, dated, percent, mail : float
+        Share of the values that look like a number of any style, a whole number, a time of day, a date, 10%, an e-mail
+        address.
     """
 
     name: str
@@ -43,10 +47,17 @@ class Facts:
     whole: float
     clock: float
     dated: float
+    percent: float = 0.0
+    mail: float = 0.0
 
     @property
     def is_number(self) -> bool:
         return self.filled > 0 and self.number >= MOST
+
+    @property
+    def is_share(self) -> bool:
+        """Check for numbers of which some have a sign of percent."""
+        return self.percent > 0 and self.number + self.percent >= MOST
 
 
 def facts_of(opened: Opened) -> dict[str, Facts]:
@@ -59,9 +70,7 @@ def facts_of(opened: Opened) -> dict[str, Facts]:
     found = {}
     for number, name in enumerate(opened.columns):
         filled = row[f"filled.{number}"] or 0
-        shares = {
-            what: (row[f"{what}.{number}"] or 0) / max(filled, 1) for what in ("number", "whole", "clock", "dated")
-        }
+        shares = {what: (row[f"{what}.{number}"] or 0) / max(filled, 1) for what in PATTERNS}
         found[name] = Facts(name, filled, row[f"distinct.{number}"] or 0, **shares)
     return found
 
@@ -71,7 +80,7 @@ def _figures(opened: Opened) -> Iterator[tuple[str, ir.Value]]:
         values = opened.table[name]
         yield f"filled.{number}", values.count()
         yield f"distinct.{number}", values.nunique()
-        for what, pattern in (("number", NUMBER), ("whole", WHOLE), ("clock", CLOCK), ("dated", DATED)):
+        for what, pattern in PATTERNS.items():
             yield f"{what}.{number}", values.re_search(pattern).cast("int64").sum()
 
 

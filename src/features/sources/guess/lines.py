@@ -5,21 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import ibis.expr.types as ir
 
 from features.engines import DuckDB
 from features.errors import InputError, listing
+from features.sources.files.config import OF_LINES, ORDER_DISCOUNT
 from features.sources.files.layout import MONTH
 from features.sources.files.orders import carried
 from features.sources.files.values import factor, normal_id
-from features.sources.guess.documents import documents_of
-from features.sources.guess.facts import Facts, facts_of
+from features.sources.guess.cents import cents_of
+from features.sources.guess.counts import counts_among, unexplained
+from features.sources.guess.discounts import is_on_top
+from features.sources.guess.documents import Sold, documents_of
+from features.sources.guess.facts import MOST, Facts, facts_of
+from features.sources.guess.given import SAID, STATUS, Given, column_of, left_for, written
 from features.sources.guess.mapping import Guess
 from features.sources.guess.money import NAMED, ROLES, Style, money_of, style_of
 from features.sources.guess.opened import ROW, Opened
 from features.sources.guess.orders import Numbered, identity_of, pick_customer, pick_order, ranked
-from features.sources.guess.statuses import status_of
+from features.sources.guess.others import kept_rows, of_goods, without_sums
+from features.sources.guess.places import codes_of
+from features.sources.guess.statuses import Status, asked_by_words, status_of
 from features.sources.guess.times import Days, Time, time_of
 from features.sources.guess.totals import without_totals
 from features.sources.guess.words import score, tokens
@@ -27,6 +35,9 @@ from features.sources.reading import sql_name
 
 MONTHS = 3  # columns called after months, from which a table counts as wide
 CANDIDATES = 4
+PERCENT = r"\s*%$"
+OTHERS = ("product_id", "amount", "unit_price", "discount", "quantity", "status", "store_id", "till", "country")
+FEW = 0.02  # of the rows
 MOST_DISTINCT = 0.9  # values per row of a column of customers, or of products: both come back
 CLEARLY = 0.9  # of a name that is a product's and nothing else
 ORDERED = (
@@ -36,8 +47,8 @@ ORDERED = (
     "amount",
     "quantity",
     "unit_price",
-    "line_discount",
-    "order_discount",
+    *OF_LINES,
+    ORDER_DISCOUNT,
     "product_id",
     "returned_at",
 )
@@ -67,6 +78,7 @@ class Lines:
     rules: Mapping[str, Guess]  # what happens to rows of a rule
     order_spans_days: Guess | None = None
     notes: list[str] = field(default_factory=list)
+    refund: str | None = None
 
     def column(self, name: str) -> str | None:
         """Return the column of the file that a canonical column is mapped to, where it is one."""
@@ -74,32 +86,47 @@ class Lines:
         return found.value if found and isinstance(found.value, str) else None
 
 
-def lines_of(opened: Opened, engine: DuckDB, days: Days) -> Lines:
-    """Decide the roles of a table's columns."""
+def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
+    """Decide the roles of a table's columns, but for those that are given."""
     facts = facts_of(opened)
     check_long(opened)
-    whole, totals = without_totals(opened, facts, engine)
-    if totals:
-        opened, facts = whole, facts_of(whole)
-    time = time_of(opened, facts, engine, days)
+    opened, marks = without_totals(opened, facts, engine)
+    facts = facts_of(opened) if marks else facts
     style = style_of(opened, facts, engine)
+    opened, sums = without_sums(opened, facts, style, engine)
+    goods = None if "only" in given else of_goods(opened, facts, given)
+    only = given.get("only") or (goods.value if goods else None)
+    if isinstance(only, Mapping):
+        opened = kept_rows(opened, only, engine)
+    if sums or only:
+        facts = facts_of(opened)
+    time = time_of(opened, facts, engine, days, given)
     taken = list(time.columns)
-    numbered = pick_order(opened, facts, time)
+    numbered = _numbered(opened, facts, time, given)
     order = numbered.column
     taken += [order] if order else []
-    named = ranked(facts, "customer_id", taken)[:CANDIDATES]
-    customers = named or _coming_back(facts, taken)[:CANDIDATES]
+    left = left_for(facts, given, "customer_id")
+    named = list(left) if "customer_id" in given else ranked(left, "customer_id", taken)[:CANDIDATES]
+    customers = named or _coming_back(opened, left, order, taken)[:CANDIDATES]
     tills = [*ranked(facts, "till", taken)[:1], *ranked(facts, "store_id", taken)[:1]]
-    products = [name for name in ranked(facts, "product_id", [*taken, *customers]) if name not in tills]
-    product = _product(facts, products)
-    numbers = _numbers(facts, [*taken, *customers[:1], *([product] if product else [])])
+    left = left_for(facts, given, "product_id")
+    products = [name for name in ranked(left, "product_id", [*taken, *customers]) if name not in tills]
+    product = next(iter(left), None) if "product_id" in given else _product(facts, products)
+    used = [*taken, *customers[:1], *([product] if product else [])]
+    numbers = _numbers(facts, given, used)
+    counts = {name: f"count.{n}" for n, name in enumerate(unexplained(facts, given, numbers)) if name not in used}
     names = {name: f"customer.{n}" for n, name in enumerate(customers)}
-    typed = _typed(opened, engine, time, style, order, names, product, tills, numbers)
+    typed = _typed(opened, engine, time, style, order, names, product, tills, numbers | counts)
     customer, why = pick_customer(typed, names, customers)
-    money = money_of(typed, numbers, facts, engine)
+    counts = dict(counts_among(typed, counts))
+    numbers |= counts
+    money = money_of(typed, numbers, facts, given, list(counts))
     guesses = dict(money.columns)
-    if money.repeated and order:
+    if money.repeated and order and "amount" not in given:
         guesses["amount"] = _once(opened, order, money.repeated)
+    of_money = [each.value for each in guesses.values() if not each.is_open]
+    mapped = [name for name in of_money if isinstance(name, str) and score(name, "quantity") < CLEARLY]
+    cents = cents_of(opened, facts, mapped, codes_of(opened, facts), given)
     guesses["timestamp"] = time.column
     if product and product not in [each.value for each in money.columns.values()]:
         others = tuple(name for name in products if name != product)[:2]
@@ -107,15 +134,58 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days) -> Lines:
     placed, spans = _identity(typed, numbered, customer, names, time, tills)
     guesses["customer_id"] = _customer_guess(customer, why, customers, is_named=bool(named))
     placed |= {f"columns.{name}": each for name, each in guesses.items()}
-    placed |= {"totals": totals} if totals else {}
-    status, notes = status_of(opened, facts, typed, engine, days)
-    placed |= status.guesses
-    if "status" not in placed:
-        priced = next((guesses[each].value for each in ("amount", "unit_price") if each in guesses), None)
-        placed |= dict(documents_of(opened, facts, typed, numbers.get(str(priced))))
+    placed |= {key: each for key, each in (("totals", _together(marks, sums)), ("only", goods)) if each}
+    status, notes = Status({}, {}), list[str]()
+    named_status = column_of(given, STATUS)
+    if STATUS not in given or named_status:
+        status, notes = status_of(opened, facts, typed, engine, days, time.form, named_status)
+        placed |= status.guesses
+    priced = next((guesses[each].value for each in ("amount", "unit_price") if each in guesses), None)
+    amount = numbers.get(str(priced))
+    refund = _refund(typed, numbers, [each.value for each in guesses.values()])
+    if amount is not None and not {STATUS, "credits"} & given.keys() and not _asks(placed.get("status")):
+        same = (*([names[customer]] if customer else []), *(["product"] if product else []))
+        used = [*taken, *customers[:1], *numbers, *([product] if product else [])]
+        settled = placed["status"].value if "status" in placed else None
+        asked = dict(
+            documents_of(opened, facts, Sold(typed, amount, same, used, numbers.get(refund or "")), cast(Any, settled))
+        )
+        placed |= asked
+        notes = [] if asked else notes
+    if not {STATUS, "credits", "columns.returned_at"} & {*placed, *given}:
+        by_words = asked_by_words(opened, {name: each for name, each in facts.items() if name not in taken}, typed)
+        placed |= {STATUS: by_words} if by_words else {}
+    placed |= {"cents": cents} if cents else {}
     if time.date_format.value is not None:
         placed["date_format"] = time.date_format
-    return Lines(opened, facts, typed, style, _in_order(placed), numbers, status.rules, spans, notes)
+    placed |= written(given)
+    return Lines(opened, facts, typed, style, _in_order(placed), numbers, status.rules, spans, notes, refund)
+
+
+def _refund(typed: ir.Table, numbers: Mapping[str, str], used: Sequence[object]) -> str | None:
+    """Return the column of money that was given back, beside that of the orders."""
+    for name, column in numbers.items():
+        is_named = name not in used and score(name, "refund") >= CLEARLY
+        if is_named and int(typed.filter(typed[column] != 0).limit(1).count().execute()):
+            return name
+    return None
+
+
+def _together(*marks: Guess | None) -> Guess | None:
+    """Return the marks of several kinds of totals as one."""
+    found = [each for each in marks if each]
+    both = {name: words for each in found if isinstance(each.value, Mapping) for name, words in each.value.items()}
+    return Guess(both, "; ".join(each.evidence for each in found)) if found else None
+
+
+def _asks(guess: Guess | None) -> bool:
+    return guess is not None and guess.is_open
+
+
+def _numbered(opened: Opened, facts: Mapping[str, Facts], time: Time, given: Given) -> Numbered:
+    if "order_id" in given:
+        return Numbered(column_of(given, "order_id"), is_given=True)
+    return pick_order(opened, left_for(facts, given, "order_id"), time)
 
 
 def _identity(
@@ -140,6 +210,7 @@ def _identity(
         }
         return {**identity.guesses, **doubted}, identity.order_spans_days
     evidence = doubt or ("by its name" if order else "no column is called an order, an invoice or a receipt")
+    evidence = SAID if numbered.is_given else evidence
     return {"columns.order_id": Guess(order, evidence, is_open=order is None or bool(doubt))}, None
 
 
@@ -156,13 +227,34 @@ def _once(opened: Opened, order: str, amount: str) -> Guess:
     )
 
 
-def _coming_back(facts: Mapping[str, Facts], taken: Sequence[str]) -> list[str]:
-    """Return ids that no name explains and whose values come back, as customers do."""
-    return [
-        name
-        for name, each in facts.items()
-        if name not in taken and "id" in tokens(name) and 1 < each.distinct < MOST_DISTINCT * each.filled
+def _coming_back(opened: Opened, facts: Mapping[str, Facts], order: str | None, taken: Sequence[str]) -> list[str]:
+    """Return columns that no name explains and whose values come back, as customers do: e-mail addresses, ids, others.
+
+    Others have one value on all lines of an order, and mean nothing else by their names.
+    """
+    left = [
+        name for name, each in facts.items() if name not in taken and 1 < each.distinct < MOST_DISTINCT * each.filled
     ]
+    mails = [name for name in left if facts[name].mail >= MOST]
+    ids = [name for name in left if "id" in tokens(name)]
+    others = [name for name in left if _may_be_anyone(facts[name], opened.rows) and _is_of_orders(opened, order, name)]
+    return list(dict.fromkeys([*mails, *ids, *sorted(others, key=lambda name: -facts[name].distinct)]))
+
+
+def _may_be_anyone(facts: Facts, rows: int) -> bool:
+    """Check that values are neither times nor money, nor few, and that the name says nothing else."""
+    is_other = any(score(facts.name, role) >= NAMED for role in OTHERS)
+    is_money = facts.is_number and facts.whole < MOST
+    return not (is_other or is_money or facts.dated > FEW or facts.clock > FEW) and facts.distinct >= FEW * rows
+
+
+def _is_of_orders(opened: Opened, order: str | None, name: str) -> bool:
+    """Check whether the lines of an order have one value."""
+    if order is None:
+        return True
+    rows = opened.table.select(order=opened.table[order], value=opened.table[name])
+    different = rows.filter(rows.order.notnull()).group_by("order").aggregate(values=rows.value.nunique())
+    return float(different.aggregate(one=(different["values"] <= 1).mean()).to_pyarrow()["one"][0].as_py() or 0) >= MOST
 
 
 def _product(facts: Mapping[str, Facts], named: Sequence[str]) -> str | None:
@@ -204,12 +296,14 @@ def check_long(opened: Opened) -> None:
     )
 
 
-def _numbers(facts: Mapping[str, Facts], taken: Sequence[str]) -> dict[str, str]:
+def _numbers(facts: Mapping[str, Facts], given: Given, taken: Sequence[str]) -> dict[str, str]:
     """Return the columns of numbers that may be money or quantities, and their names among typed lines."""
     named = [
         name
         for name, each in facts.items()
-        if each.is_number and name not in taken and max(score(name, role) for role in ROLES) >= NAMED / 2
+        if (each.is_number or (each.is_share and score(name, "discount") >= NAMED))
+        and name not in taken
+        and (name in given.values() or is_on_top(name) or max(score(name, role) for role in ROLES) >= NAMED / 2)
     ]
     return {name: f"number.{n}" for n, name in enumerate(named)}
 
@@ -233,7 +327,7 @@ def _typed(
     columns |= {typed: normal_id(table[name]) for name, typed in customers.items()}
     columns |= {name: normal_id(table[name]) for name in tills}
     columns |= {"time": time.read(table)} if time.columns else {}
-    columns |= {typed: factor(table[name], style.numbers) for name, typed in numbers.items()}
+    columns |= {typed: factor(table[name].re_replace(PERCENT, ""), style.numbers) for name, typed in numbers.items()}
     lines = table.select(**columns)
     if order:
         of_order = [*customers.values(), *(["time"] if time.columns else [])]

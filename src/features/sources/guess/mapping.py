@@ -81,6 +81,12 @@ class Draft:
     def add(self, key: str, guess: Guess) -> None:
         self.guesses[tuple(key.split("."))] = guess
 
+    def remove(self, above: str) -> dict[Key, Guess]:
+        """Remove the keys below another, and return them."""
+        keys = tuple(above.split("."))
+        found = [key for key in self.guesses if key[: len(keys)] == keys]
+        return {key: self.guesses.pop(key) for key in found}
+
     @property
     def open_keys(self) -> list[str]:
         """Return the keys that the user fills in."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -10,20 +11,29 @@ import ibis
 import ibis.expr.types as ir
 
 from features.engines import DuckDB
-from features.sources.files.config import NumberStyle
-from features.sources.files.trials import distinct_texts, fitting_styles, reads_all
+from features.sources.files.config import (
+    LINE_DISCOUNT,
+    LINE_DISCOUNT_PERCENT,
+    LINE_DISCOUNT_RATE,
+    UNIT_DISCOUNT,
+    NumberStyle,
+)
+from features.sources.files.trials import distinct_texts, fitting_styles
 from features.sources.files.values import FACTOR, factor
-from features.sources.guess.facts import Facts
+from features.sources.guess.counts import CENT, adds_up_to, products_at_one_price
+from features.sources.guess.discounts import Priced, candidates, discount_of, given_discounts, less
+from features.sources.guess.facts import MOST, Facts
+from features.sources.guess.given import COLUMNS, SAID, Given, column_of
 from features.sources.guess.mapping import Guess, flow
 from features.sources.guess.opened import Opened
 from features.sources.guess.words import score
 
 ROLES = ("quantity", "unit_price", "amount", "discount", "refund")
+MONEY_OF_LINES = ("amount", "quantity", "unit_price")
 NAMED = 0.3  # least score of a name
 ADDS_UP = 0.95  # of the rows
-REDUCED = 0.9  # of the orders with a discount
 CLEARLY = 0.8  # of a name
-CENT = 0.011
+FILLED = 0.95  # of the rows that another column of money has, from which one is that of lines
 OF_ORDERS = 0.9  # of several lines, from which a value is that of the order
 ONCE, REPEATED = "once", "on each line"
 EQUAL = 0.05  # of the rows: orders of one line, whose total is that of the line
@@ -44,17 +54,24 @@ def style_of(opened: Opened, facts: Mapping[str, Facts], engine: DuckDB) -> Styl
     """Find the one way to write numbers that reads all values of all columns that are money or quantities."""
     named = {name: max(score(name, role) for role in ROLES) for name, each in facts.items() if each.is_number}
     for least in (NAMED, CLEARLY, 1.0):
-        columns = [distinct_texts(opened.table[name], engine) for name, best in named.items() if best >= least]
-        if all(reads_all(texts, _plain) for texts in columns):
+        names = [name for name, best in named.items() if best >= least]
+        if _are_plain(opened, names):
             return Style(NumberStyle(), {})
+        columns = [distinct_texts(opened.table[name], engine) for name in names]
         fitting = list(fitting_styles(columns, NumberStyle(), ibis.dtype(FACTOR)))
         if fitting:
             return _style(fitting)
     return Style(NumberStyle(), {})
 
 
-def _plain(values: ir.Column) -> ir.Column:
-    return factor(values, NumberStyle())
+def _are_plain(opened: Opened, names: Sequence[str]) -> bool:
+    """Check whether all texts of some columns are read as numbers without a declaration, in one pass."""
+    texts = [opened.table[name].cast("string") for name in names]
+    unread = [(each.notnull() & factor(each, NumberStyle()).isnull()).any() for each in texts]
+    if not unread:
+        return True
+    found = opened.table.aggregate(**{str(n): each for n, each in enumerate(unread)})
+    return not any(found.to_pyarrow().to_pylist()[0].values())
 
 
 def _style(fitting: Sequence[Mapping[str, object]]) -> Style:
@@ -94,11 +111,18 @@ class _Reading:
     weight: float
     columns: Mapping[str, str]
     evidence: str
-    is_before_discounts: bool = False
+    is_before_discounts: bool = True
     is_repeated: bool = False
+    price: str | None = None  # that is known to give the amount
 
 
-def money_of(lines: ir.Table, names: Mapping[str, str], facts: Mapping[str, Facts], engine: DuckDB) -> Money:
+def money_of(
+    lines: ir.Table,
+    names: Mapping[str, str],
+    facts: Mapping[str, Facts],
+    given: Given,
+    counts: Sequence[str] = (),
+) -> Money:
     """Find the columns of money.
 
     Parameters
@@ -108,23 +132,34 @@ def money_of(lines: ir.Table, names: Mapping[str, str], facts: Mapping[str, Fact
     names : mapping of str to str
         Column of the file -> column of `lines`.
     facts : mapping
-    engine : DuckDB
+    given : mapping
+    counts : sequence of str
+        Columns of the file that may be the quantity although no name says it.
     """
-    ranked = {
-        role: {name: score(name, role) for name in names if score(name, role) >= NAMED * (role != "amount") + 0.05}
-        for role in ROLES
-    }
+    ranked = {role: _ranked(names, role, given) for role in ROLES}
     quantities = [
         name
         for name, said in ranked["quantity"].items()
         if said >= CLEARLY or _may_count(lines, names[name], facts[name])
     ]
-    readings = sorted(_readings(lines, names, ranked, quantities), key=lambda reading: -reading.weight)
+    ranked = {
+        role: {name: said for name, said in named.items() if name not in counts} for role, named in ranked.items()
+    }
+    ranked["quantity"] |= dict.fromkeys(counts, 0.0)
+    quantities += counts
+    readings = sorted(_readings(lines, names, facts, ranked, quantities), key=lambda reading: -reading.weight)
+    readings = _as_given(readings, given)
+    if not readings and isinstance(given.get("unit_price"), str):
+        return Money(_priced_alone(str(given["unit_price"]), ranked["quantity"]))
     if not readings:
         return Money(
             {"amount": Guess(None, "no column is called an amount or a price", tuple(names)[:3], is_open=True)}
         )
     best = readings[0]
+    counted = _counted(lines, names, ranked, counts, best) if counts else best
+    if isinstance(counted, Guess):
+        return Money({"amount": counted})
+    best = counted
     others = [
         " x ".join(f"{column}: {name}" for column, name in other.columns.items())
         for other in readings[1:]
@@ -135,37 +170,130 @@ def money_of(lines: ir.Table, names: Mapping[str, str], facts: Mapping[str, Fact
     columns[said] = Guess(best.columns[said], best.evidence, tuple(dict.fromkeys(others))[:2])
     if "quantity" in columns and said == "amount":
         columns["quantity"] = Guess(best.columns["quantity"], "units")
-    if best.is_before_discounts:
-        columns |= _discount(lines, names, ranked, best.columns)
+    discounts = given_discounts(given)
+    if best.is_before_discounts and not best.is_repeated and discounts is None:
+        discounts = discount_of(_priced(lines, names, facts, best))
+    columns |= discounts or {}
     return Money(columns, best.columns["amount"] if best.is_repeated else None)
+
+
+def _priced_alone(price: str, quantities: Mapping[str, float]) -> dict[str, Guess]:
+    """Return a price that is given with the quantity of the best name; asked for where no name says one."""
+    guesses = {"unit_price": Guess(price, SAID)}
+    named = sorted((name for name in quantities if quantities[name]), key=lambda name: -quantities[name])
+    if named:
+        return guesses | {"quantity": Guess(named[0], "by its name", tuple(named[1:3]))}
+    said, counts = shlex.quote(price), [shlex.quote(name) for name in quantities] or ["..."]
+    ways = (*(f"quantity={count} unit_price={said}" for count in counts), f"amount={said} (each line is one piece)")
+    return guesses | {"quantity": Guess(None, "no column is called a quantity", ways, is_open=True)}
+
+
+def _priced(lines: ir.Table, names: Mapping[str, str], facts: Mapping[str, Facts], reading: _Reading) -> Priced:
+    """Return the lines with their amounts as a reading has them."""
+    columns = reading.columns
+    count = lines[names[columns["quantity"]]] if "quantity" in columns else ibis.literal(1)
+    price = lines[names[columns["unit_price"]]] if "unit_price" in columns else None
+    value = lines[names[columns["amount"]]] if price is None else count * price
+    used = [*columns.values(), *([reading.price] if reading.price else [])]
+    percents = [name for name in names if facts[name].is_share]
+    return Priced(lines.mutate(value=value, count=count), names, used, percents, "quantity" in columns)
+
+
+def _ranked(names: Mapping[str, str], role: str, given: Given) -> dict[str, float]:
+    """Return the columns that may have a role of money, and how well their names say so."""
+    if role in given:
+        column = column_of(given, role)
+        return {column: 1.0} if column in names and column is not None else {}
+    taken = {given[other] for other in COLUMNS if given.get(other) is not None}
+    least = NAMED * (role != "amount") + 0.05
+    return {name: score(name, role) for name in names if name not in taken and score(name, role) >= least}
+
+
+def _as_given(readings: Sequence[_Reading], given: Given) -> list[_Reading]:
+    """Return the readings that have each column that is given; they alone, where none of these has."""
+    said = {role: given[role] for role in MONEY_OF_LINES if role in given}
+    found = [each for each in readings if all(each.columns.get(role) == name for role, name in said.items())]
+    columns = {role: name for role, name in said.items() if isinstance(name, str)}
+    if not found and (columns.keys() >= {"amount"} or columns.keys() >= {"quantity", "unit_price"}):
+        return [_Reading(0, columns, SAID)]
+    return found
+
+
+def _counted(
+    lines: ir.Table,
+    names: Mapping[str, str],
+    ranked: Mapping[str, Mapping[str, float]],
+    counts: Sequence[str],
+    best: _Reading,
+) -> _Reading | Guess:
+    """Settle by totals of orders if a price is to be multiplied by a column that no name explains, or ask."""
+    if best.is_repeated or ("amount" in best.columns and best.columns.get("quantity") in counts):
+        return best
+    price = best.columns.get("unit_price") or best.columns["amount"]
+    totals = [name for name in ranked["amount"] if name not in (price, *counts) and stands(lines, names[name])]
+    is_price = ranked["unit_price"].get(price, 0) > ranked["amount"].get(price, 0)
+    for count in counts:
+        products = products_at_one_price(lines, names[count], names[price])
+        if not products and not is_price:
+            continue
+        for total in totals:
+            way = adds_up_to(lines, names[count], names[price], names[total])
+            if way == "times":
+                columns = {"quantity": count, "unit_price": price}
+                return _Reading(0, columns, f"amount = {count} x {price}: orders add up to {total}")
+            if way == "alone":
+                return _Reading(0, {"amount": price}, f"total of the line: orders add up to {total}")
+        said = (
+            f"{price} is the same for each of {products:,} products" if products else f"{price} may be that of a piece"
+        )
+        return Guess(
+            None,
+            f"{said}, and {count}, which no name explains, has small whole numbers as quantities have: "
+            "no total says whether they are multiplied",
+            (
+                f"amount={shlex.quote(price)} (total of the line)",
+                f"quantity={shlex.quote(count)} unit_price={shlex.quote(price)} (multiplied)",
+            ),
+            is_open=True,
+        )
+    return best
 
 
 def _may_count(lines: ir.Table, column: str, facts: Facts) -> bool:
     median = lines[column].abs().cast("float64").median().execute()
-    return facts.filled > 0 and median is not None and median <= LARGEST_QUANTITY
+    return facts.whole >= MOST and median is not None and median <= LARGEST_QUANTITY
 
 
 def _readings(
-    lines: ir.Table, names: Mapping[str, str], ranked: Mapping[str, Mapping[str, float]], quantities: Sequence[str]
+    lines: ir.Table,
+    names: Mapping[str, str],
+    facts: Mapping[str, Facts],
+    ranked: Mapping[str, Mapping[str, float]],
+    quantities: Sequence[str],
 ) -> Iterator[_Reading]:
     priced = {**ranked["amount"], **ranked["unit_price"]}
-    stands = {name: _stands(lines, names[name]) for name in priced}
-    of_orders = {name for name in priced if stands[name] or _is_more(lines, names, ranked, quantities, name)}
+    most = max((facts[name].filled for name in priced), default=0)
+    gaps = {name for name in priced if facts[name].filled < FILLED * most}
+    placed = {name: stands(lines, names[name]) for name in priced}
+    of_orders = {name for name in priced if placed[name] or _is_more(lines, names, ranked, quantities, name)}
     for quantity, price, amount in product(quantities, priced, ranked["amount"]):
         if len({quantity, price, amount}) == 3 and ranked["amount"][amount] >= NAMED and amount not in of_orders:
             yield from _sums(lines, names, ranked, quantity, price, amount)
     for quantity, price in product(quantities, priced):
-        if quantity != price and price not in of_orders:
+        is_known = ranked["quantity"][quantity] > 0 or "product" in lines.columns
+        if quantity != price and price not in of_orders and is_known:
             yield from _pair(lines, names, ranked, quantity, price)
     for amount, said in priced.items():
-        is_price = bool(quantities) and ranked["unit_price"].get(amount, 0) > ranked["amount"].get(amount, 0)
-        weight = (2.0 if amount in of_orders or is_price else 4.6) + ranked["amount"].get(amount, 0.6 * said)
+        is_price = any(ranked["quantity"][name] > 0 for name in quantities) and ranked["unit_price"].get(
+            amount, 0
+        ) > ranked["amount"].get(amount, 0)
+        weight = (2.0 if amount in of_orders | gaps or is_price else 4.6) + ranked["amount"].get(amount, 0.6 * said)
         where = (
             "of the order, on its lines once or again and again" if amount in of_orders else "of the line, by its name"
         )
         counted = [name for name in quantities if name != amount and ranked["quantity"][name] >= CLEARLY]
         columns = {"amount": amount} | ({"quantity": counted[0]} if counted else {})
-        yield _Reading(weight, columns, f"total {where}", is_repeated=stands[amount] == REPEATED)
+        yield _Reading(weight, columns, f"total {where}", is_repeated=placed[amount] == REPEATED)
 
 
 def _sums(
@@ -174,24 +302,30 @@ def _sums(
     """Yield the amount where it is quantity x price, less a discount where there is one."""
     quantity, price, amount = (lines[names[name]].cast("float64") for name in (q, u, a))
     named = ranked["quantity"][q] + ranked["unit_price"].get(u, 0) + ranked["amount"][a]
-    ways = {f"{q} x {u}": quantity * price}
-    for d, said in ranked["discount"].items():
-        if d not in (q, u, a) and said > ranked["amount"].get(d, 0):
-            off = lines[names[d]].cast("float64").fill_null(0).abs()
-            ways[f"{q} x {u} - {d}"] = quantity * price - off
-            ways[f"{q} x {u} x (1 - {d})"] = quantity * price * (1 - off)
-            ways[f"{q} x {u} x (1 - {d}%)"] = quantity * price * (1 - off / 100)
+    ways: list[tuple[str, ir.Value]] = [(f"{q} x {u}", quantity * price)]
+    offs = {d: lines[names[d]].cast("float64").fill_null(0).abs() for d in candidates(names) if d not in (q, u, a)}
+    for d, off in offs.items():
+        said = {
+            LINE_DISCOUNT: f"{q} x {u} - {d}",
+            UNIT_DISCOUNT: f"{q} x ({u} - {d})",
+            LINE_DISCOUNT_RATE: f"{q} x {u} x (1 - {d})",
+            LINE_DISCOUNT_PERCENT: f"{q} x {u} x (1 - {d} / 100)",
+        }
+        ways += [(said[form], way) for form, way in less(quantity * price, quantity, off).items()]
+    if len(offs) > 1:
+        together = sum(offs.values(), start=quantity * 0)
+        ways.append((f"{q} x {u} - {' - '.join(offs)}", quantity * price - together))
     shares = {
-        f"way.{n}": ((way - amount).abs() <= CENT + 1e-4 * amount.abs()).mean() for n, way in enumerate(ways.values())
+        f"way.{n}": ((way - amount).abs() <= CENT + 1e-4 * amount.abs()).mean() for n, (_, way) in enumerate(ways)
     }
-    figures = lines.aggregate(**shares, varied=(quantity != 1).mean()).to_pyarrow().to_pylist()[0]
-    for number, way in enumerate(ways):
-        share = figures[f"way.{number}"]
-        if share is not None and share >= ADDS_UP and (figures["varied"] or 0) > 0:
-            evidence = f"total of the line: {way} gives it in {share:.1%} of the rows"
-            columns = {"amount": a, "quantity": q}
-            yield _Reading(10 + named + (number > 0), columns, evidence, is_before_discounts=number == 0)
-            return
+    varied = ibis.or_(quantity != 1, *(off != 0 for off in offs.values()))
+    figures = lines.aggregate(**shares, varied=varied.mean()).to_pyarrow().to_pylist()[0]
+    best = max(range(len(ways)), key=lambda number: figures[f"way.{number}"] or 0)
+    share = figures[f"way.{best}"] or 0
+    if share >= ADDS_UP and (figures["varied"] or 0) > 0:
+        evidence = f"total of the line: {ways[best][0]} gives it in {share:.1%} of the rows"
+        columns = {"amount": a, "quantity": q}
+        yield _Reading(10 + named + (best > 0), columns, evidence, is_before_discounts=best == 0, price=u)
 
 
 def _pair(
@@ -214,11 +348,11 @@ def _pair(
             f"total of the line: it grows with {q} in {share:.0%} of {number} comparisons of a product with itself"
         )
         yield _Reading(5 + as_total, {"amount": u, "quantity": q}, evidence)
-    elif share <= 0.4:
+    elif share <= 0.4 and ranked["quantity"][q] > 0:
         evidence = (
             f"amount = {q} x {u}: the price stays where {q} is larger, in {1 - share:.0%} of {number} comparisons"
         )
-        yield _Reading(5 + as_price, pair, evidence, is_before_discounts=True)
+        yield _Reading(5 + as_price, pair, evidence)
 
 
 def _votes(lines: ir.Table, q: str, u: str) -> tuple[float, int] | None:
@@ -242,7 +376,7 @@ def _votes(lines: ir.Table, q: str, u: str) -> tuple[float, int] | None:
     return (row["share"], row["number"]) if row["number"] >= PAIRS else None
 
 
-def _stands(lines: ir.Table, column: str) -> str | None:
+def stands(lines: ir.Table, column: str) -> str | None:
     """Return how a value of the order stands there: on one line of it only, or the same on all; None for others."""
     if "order" not in lines.columns:
         return None
@@ -278,57 +412,3 @@ def _is_more(
         if (row["less"] or 0) <= 1 - ADDS_UP and EQUAL <= (row["equal"] or 0) < ADDS_UP:
             return True
     return False
-
-
-def _discount(
-    lines: ir.Table, names: Mapping[str, str], ranked: Mapping[str, Mapping[str, float]], used: Mapping[str, str]
-) -> dict[str, Guess]:
-    """Return the discount of a line, or of a whole order, that amounts do not have yet."""
-    factors = [lines[names[used[each]]] for each in ("quantity", "unit_price") if "unit_price" in used]
-    of_line = factors[0] * factors[1] if factors else lines[names[used["amount"]]]
-    priced = lines.mutate(total=of_line)
-    amounts = [name for name in ranked["amount"] if name not in used.values() and _stands(lines, names[name])]
-    for name, said in sorted(ranked["discount"].items(), key=lambda item: -item[1]):
-        reduced = _reduced_orders(priced, names[name])
-        if name in used.values() or not int(reduced.count().execute()):
-            continue
-        stands = _stands(reduced, names[name])
-        shares = {amount: _reduced(priced, names[name], names[amount]) for amount in amounts if stands}
-        best = max(shares, key=lambda amount: shares[amount], default=None)
-        if best is not None and shares[best] >= REDUCED:
-            evidence = f"of the whole order: {best} is the lines' total less it, in {shares[best]:.0%} of such orders"
-            return {"order_discount": Guess(name, evidence)}
-        if said >= CLEARLY and (stands or _fits(priced, names[name])):
-            what = "order_discount" if stands else "line_discount"
-            of_what = "of the whole order: those that have it have one" if stands else "of the line"
-            evidence = (
-                f"{of_what}, by its name; null if amounts are after it already: no column has the total to compare"
-            )
-            return {what: Guess(name, evidence, is_open=True)}
-    return {}
-
-
-def _fits(lines: ir.Table, discount: str) -> bool:
-    """Check whether a discount is money, and not more than the lines cost."""
-    off = lines[discount].abs()
-    fits = (off.fill_null(0) <= lines.total.abs()).mean()
-    row = lines.aggregate(fits=fits, largest=off.max().cast("float64")).to_pyarrow().to_pylist()[0]
-    return bool(row["largest"] > 1 and row["fits"] >= ADDS_UP)
-
-
-def _reduced_orders(lines: ir.Table, discount: str) -> ir.Table:
-    """Return the lines of orders with a discount; those with one, where nothing tells orders apart."""
-    reduced = lines.filter(lines[discount] != 0)
-    return lines.semi_join(reduced, "order") if "order" in lines.columns else reduced
-
-
-def _reduced(lines: ir.Table, discount: str, amount: str) -> float:
-    """Return the share of the orders with a discount whose amount is the lines' total less it."""
-    orders = lines.group_by("order").aggregate(
-        total=lines.total.sum().cast("float64"),
-        off=lines[discount].abs().max().cast("float64").fill_null(0),
-        said=lines[amount].max().cast("float64"),
-    )
-    reduced = orders.filter(orders.off > 0)
-    share = reduced.aggregate(share=((reduced.total - reduced.off - reduced.said).abs() < CENT).mean())
-    return float(share.to_pyarrow().to_pylist()[0]["share"] or 0)

@@ -17,13 +17,14 @@ import pyarrow.parquet as pq
 from features.engines import DuckDB
 from features.errors import InputError, listing
 from features.sources.files.config import FORMATS, TableConfig
-from features.sources.files.layout import header_of, layout_of
+from features.sources.files.layout import Layout, header_of, layout_of
 from features.sources.files.records import Dialect, Read, read_records, sheet_names, texts
 from features.sources.files.values import is_missing, trimmed
 from features.sources.guess.mapping import Guess
 from features.sources.reading import literal_path, query, readable, sql_literal
 
 IGNORED = (".", "_", "~$")  # names that hidden, temporary and lock files begin with
+MOST_ENCODINGS = 5  # that are named
 LISTED = 4  # files that are named one by one
 ROW = "row number"  # of the rows as they are read
 
@@ -57,7 +58,9 @@ class Opened:
     is_of_database: bool = False
 
 
-def open_path(path: str, engine: DuckDB, scratch: Path, missing: Sequence[str]) -> list[Opened]:
+def open_path(
+    path: str, engine: DuckDB, scratch: Path, missing: Sequence[str], encoding: str | None = None
+) -> list[Opened]:
     """Open all tables of a path: a file, several with commas between them, a pattern or a folder.
 
     Raises
@@ -67,8 +70,8 @@ def open_path(path: str, engine: DuckDB, scratch: Path, missing: Sequence[str]) 
     """
     files, ignored = _files(path)
     found: list[Opened] = []
-    for number, (files_of_table, sheet_of_table) in enumerate(_tables(files, scratch)):
-        opened = _open(number, path, files_of_table, sheet_of_table, engine, scratch, missing)
+    for number, (files_of_table, sheet_of_table) in enumerate(_tables(files, scratch, encoding)):
+        opened = _open(number, path, files_of_table, sheet_of_table, engine, scratch, missing, encoding)
         found.append(opened if found else replace(opened, notes=tuple(ignored)))
     return found
 
@@ -99,17 +102,17 @@ def _files(path: str) -> tuple[list[Path], list[str]]:
     )
 
 
-def _tables(files: Sequence[Path], scratch: Path) -> Iterator[tuple[list[Path], list[str]]]:
+def _tables(files: Sequence[Path], scratch: Path, encoding: str | None) -> Iterator[tuple[list[Path], list[str]]]:
     """Yield files with the same columns together; of workbooks also the sheets."""
     groups: dict[tuple[str, frozenset[str]], list[tuple[Path, str]]] = defaultdict(list)
     for file in files:
-        for sheet, names in _headers(file, scratch):
+        for sheet, names in _headers(file, scratch, encoding):
             groups[FORMATS[file.suffix.lower()], frozenset(names)].append((file, sheet))
     for members in groups.values():
         yield list(dict.fromkeys(file for file, _ in members)), list(dict.fromkeys(sheet for _, sheet in members))
 
 
-def _headers(file: Path, scratch: Path) -> Iterator[tuple[str, list[str]]]:
+def _headers(file: Path, scratch: Path, encoding: str | None) -> Iterator[tuple[str, list[str]]]:
     """Yield the columns of a file, by sheet where it has sheets."""
     kind = FORMATS[file.suffix.lower()]
     if kind == "parquet":
@@ -118,7 +121,7 @@ def _headers(file: Path, scratch: Path) -> Iterator[tuple[str, list[str]]]:
         return
     _check_archive(file)
     for sheet in sheet_names(file) if kind == "excel" else [""]:
-        header = layout_of(_unmapped([file], [sheet]), scratch).header
+        header = layout_of(_unmapped([file], [sheet], encoding), scratch).header
         if header:
             yield sheet, list(header)
 
@@ -145,10 +148,12 @@ def _check_archive(file: Path) -> None:
         )
 
 
-def _unmapped(files: Sequence[Path], names: Sequence[str]) -> TableConfig:
+def _unmapped(files: Sequence[Path], names: Sequence[str], encoding: str | None = None) -> TableConfig:
     """Return the config of a table of which nothing is mapped yet."""
     kind = FORMATS[files[0].suffix.lower()]
-    return TableConfig(name="transactions", paths=tuple(files), format=kind, sheets=tuple(filter(None, names)))
+    said = encoding if kind == "csv" else None
+    sheets_of = tuple(filter(None, names))
+    return TableConfig(name="transactions", paths=tuple(files), format=kind, sheets=sheets_of, encoding=said)
 
 
 def _open(
@@ -159,9 +164,10 @@ def _open(
     engine: DuckDB,
     scratch: Path,
     missing: Sequence[str],
+    encoding: str | None,
 ) -> Opened:
     """Read the rows of one table as texts."""
-    config = replace(_unmapped(files, names), name=f"guess_{number}")
+    config = replace(_unmapped(files, names, encoding), name=f"guess_{number}")
     reading = {"path": _path_guess(path, files)}
     if config.format == "parquet":
         literals = ", ".join(sql_literal(literal_path(file)) for file in files)
@@ -171,8 +177,9 @@ def _open(
         source = f"({source})"
         read = Read(raw, tuple(raw.columns))
     else:
-        config = layout_of(config, scratch).config
-        reading |= _layout_guesses(config, files)
+        layout = layout_of(config, scratch)
+        config = layout.config
+        reading |= _layout_guesses(layout, files, encoding)
         read = read_records(config, engine, scratch)
     names_of = list(dict.fromkeys(name.strip() for name in read.names))
     columns = {name.strip(): column for name, column in zip(read.names, read.table.columns, strict=True)}
@@ -205,16 +212,22 @@ def _path_guess(path: str, files: Sequence[Path]) -> Guess:
     return Guess([str(file) for file in files], f"{len(files):,} files with the same columns")
 
 
-def _layout_guesses(config: TableConfig, files: Sequence[Path]) -> dict[str, Guess]:
+def _layout_guesses(layout: Layout, files: Sequence[Path], encoding: str | None) -> dict[str, Guess]:
     """Return the keys that say where the table stands in its files."""
+    config = layout.config
     found: dict[str, Guess] = {}
     if config.sheets and len(sheet_names(files[0])) > 1:
         found["sheet"] = Guess(
             config.sheets[0] if len(config.sheets) == 1 else list(config.sheets),
             f"of {len(sheet_names(files[0]))} sheets" + (" with the same columns" if len(config.sheets) > 1 else ""),
         )
-    if config.encoding:
-        found["encoding"] = Guess(config.encoding, "not UTF-8; this one gives words", ("utf-8", "cp1252", "cp949"))
+    if encoding:
+        found["encoding"] = Guess(config.encoding, "as given")
+    elif len(layout.encodings) > 1:
+        ways = tuple(f"encoding={each.name} ({each.sample})" for each in layout.encodings[:MOST_ENCODINGS])
+        found["encoding"] = Guess(None, "not UTF-8, and several encodings give words that differ", ways, is_open=True)
+    elif config.encoding:
+        found["encoding"] = Guess(config.encoding, f"not UTF-8; this one gives words: {layout.encodings[0].sample}")
     if not config.header:
         found["header"] = Guess(False, "the first line has values, not names: columns are called 1, 2, ...")
     if config.skip:

@@ -22,7 +22,9 @@ ONE_EACH = 0.98  # customers per order: an id that is given anew with each order
 FEW = 0.2  # share of orders over several days that are still orders
 FEW_LACK = 0.05  # share of the rows that may lack the number of their order
 TRIED = 4  # columns
-BARE = (("id",), ("no",), ("nr",), ("number",), ("key",))  # names of a number that do not say of what
+BARE = tuple(
+    (word,) for word in ("id", "no", "nr", "number", "key", "code", "kod", "codigo", "codice", "код")
+)  # of what?
 LONGEST = 60  # days that an order may span
 
 
@@ -54,6 +56,7 @@ class Numbered:
 
     column: str | None
     doubt: str = ""
+    is_given: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 import re
 import zoneinfo
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from features.sources.guess.facts import Facts, frequencies
@@ -47,6 +47,14 @@ COUNTRIES: Mapping[str, Place] = {
         ("italy,italia,it", "EUR", "Europe/Rome"),
         ("netherlands,nederland,nl", "EUR", "Europe/Amsterdam"),
         ("poland,polska,pl", "PLN", "Europe/Warsaw"),
+        ("czech republic,czechia,cesko,cz", "CZK", "Europe/Prague"),
+        ("turkey,turkiye,tr", "TRY", "Europe/Istanbul"),
+        ("sweden,sverige,se", "SEK", "Europe/Stockholm"),
+        ("denmark,danmark,dk", "DKK", "Europe/Copenhagen"),
+        ("norway,norge,no", "NOK", "Europe/Oslo"),
+        ("portugal,pt", "EUR", "Europe/Lisbon"),
+        ("ireland,ie", "EUR", "Europe/Dublin"),
+        ("belgium,belgie,belgique,be", "EUR", "Europe/Brussels"),
         ("russia,россия,ru", "RUB", "Europe/Moscow"),
         ("united states,usa,us,united states of america", "USD", "America/New_York"),
         ("canada,ca", "CAD", "America/Toronto"),
@@ -61,16 +69,20 @@ COUNTRIES: Mapping[str, Place] = {
     )
     for name in names.split(",")
 }
+KNOWN_CODES = {place.currency for place in COUNTRIES.values()}
 # words of column names that one language has -> country
 LANGUAGES = {
     "germany": "kunde kundennr kundennummer menge datum betrag umsatz preis einzelpreis artikel beleg bon uhrzeit "
     "rechnung anzahl summe",
     "brazil": "pedido quantidade preco valor produto compra situacao qtd",
     "spain": "fecha cantidad precio importe cliente producto descuento",
-    "france": "commande quantite prix montant article client facture",
+    "france": "commande quantite prix montant facture",
     "italy": "ordine quantita prezzo importo prodotto scontrino fattura",
     "netherlands": "bestelnummer aantal prijs bedrag klant",
-    "poland": "zamowienie ilosc cena kwota klient",
+    "poland": "zamowienie zamowienia ilosc kwota klient wartosc sztuk",
+    "czechia": "objednavka objednavky mnozstvi castka celkem zakaznik sleva",
+    "turkey": "siparis tarih adet tutar fiyat musteri toplam",
+    "sweden": "ordernummer antal belopp kund kundnummer summa pris",
     "russia": "заказ количество цена сумма дата клиент",
     "japan": "注文番号 数量 金額 単価 顧客番号 注文日 日付 購入日",
     "south korea": "주문번호 주문일 수량 금액 단가 고객번호 상품코드 구매일",
@@ -86,8 +98,8 @@ def currency_of(
         return Guess(given, "as given")
     for name, shares in codes.items():
         if len(shares) == 1:
-            return Guess(next(iter(shares)), f"the only value of {name}")
-        return Guess(next(iter(shares)), f"the most frequent value of {name}: see only", is_open=True)
+            return Guess(next(iter(shares)).upper(), f"the only value of {name}")
+        return Guess(next(iter(shares)).upper(), f"the most frequent value of {name}: see only", is_open=True)
     if sign and (sign in SIGNS or (sign.isalpha() and sign.isupper())):
         return Guess(SIGNS.get(sign, sign), f"amounts have the sign {sign}", is_open=True)
     if country:
@@ -109,6 +121,16 @@ def one_currency(codes: Mapping[str, Mapping[str, float]], given: str | None) ->
     return None
 
 
+def both_only(of_goods: Guess | None, of_currency: Guess) -> Guess:
+    """Return which rows are used, by what they are and by their currency."""
+    if of_goods is None or not isinstance(of_goods.value, Mapping):
+        return of_currency
+    if not isinstance(of_currency.value, Mapping):
+        return replace(of_currency, evidence=f"{of_currency.evidence}; beside {flow(of_goods.value)}")
+    evidence = f"{of_goods.evidence}; {of_currency.evidence}"
+    return replace(of_goods, value={**of_goods.value, **of_currency.value}, evidence=evidence)
+
+
 def codes_of(opened: Opened, facts: Mapping[str, Facts]) -> dict[str, dict[str, float]]:
     """Return the columns of which each value is the code of a currency, and the shares of these, most first."""
     named = [name for name in facts if score(name, "currency") >= NAMED and 0 < facts[name].distinct <= MOST_CODES]
@@ -116,7 +138,7 @@ def codes_of(opened: Opened, facts: Mapping[str, Facts]) -> dict[str, dict[str, 
     return {
         name: {code: rows / facts[name].filled for code, rows in found.items()}
         for name, found in values.items()
-        if all(re.fullmatch("[A-Z]{3}", code) for code in found)
+        if all(re.fullmatch("[A-Z]{3}", code) or code.upper() in KNOWN_CODES for code in found)
     }
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from features.engines import DuckDB
 from features.sources.guess.facts import facts_of, share_met
+from features.sources.guess.given import REFUND, SAID, Given, column_of
 from features.sources.guess.lines import Lines
 from features.sources.guess.mapping import Guess
-from features.sources.guess.money import style_of
+from features.sources.guess.money import REPEATED, stands, style_of
 from features.sources.guess.opened import Opened
 from features.sources.guess.statuses import undated
 from features.sources.guess.times import Days, time_of
@@ -35,6 +37,37 @@ def refunds_of(
         if found:
             return table, found
     return None, {}
+
+
+def refunds_beside(lines: Lines, given: Given) -> dict[str, Guess]:
+    """Return the keys of data.tables for money given back that stands in a column beside that of the orders."""
+    name = column_of(given, REFUND) or lines.refund
+    if name is None or (REFUND in given and given[REFUND] is None) or lines.column("returned_at"):
+        return {}
+    typed = lines.numbers.get(name)
+    rows = int(lines.typed.filter(lines.typed[typed] != 0).count().execute()) if typed else 0
+    if REFUND not in given:
+        evidence = f"{name} is not 0 in {rows:,} rows: money that was given back, on a day that no column has"
+        ways = [f"refund={shlex.quote(name)} (taken off on the day of the order)", "refund=none (not taken off)"]
+        if typed and stands(lines.typed, typed) == REPEATED:
+            evidence += "; it stands on each line of an order, so that a query has to count it once"
+            ways = ways[1:]
+        return {"returns": Guess(None, evidence, tuple(ways), is_open=True)}
+    order = "order_id" if lines.column("order_id") else "customer_id"
+    copied = ("only", "totals", "date_format")
+    found = {key: lines.guesses[key] for key in copied if key in lines.guesses}
+    found |= {"cents": lines.guesses["cents"]} if "cents" in lines.guesses else {}
+    keys = {
+        **lines.opened.reading,
+        **lines.style.guesses,
+        **found,
+        f"columns.{order}": lines.guesses[f"columns.{order}"],
+    }
+    keys["columns.returned_at"] = replace(
+        lines.guesses["columns.timestamp"], evidence="the day of the order", others=()
+    )
+    keys["columns.amount"] = Guess(name, SAID)
+    return {f"returns.{key}": each for key, each in keys.items()}
 
 
 def in_one_way(lines: Lines, table: Opened, keys: Mapping[str, Guess]) -> tuple[Lines, dict[str, Guess], list[str]]:

@@ -14,10 +14,14 @@ import pyarrow.parquet as pq
 
 from features.errors import InputError
 from features.sources import stage
+from features.sources.files import UNLIMITED
 from features.sources.files.config import RETURNS, RULES
 from features.sources.guess.lines import Lines
 from features.sources.guess.mapping import Draft, Guess
 from features.sources.guess.opened import ROW
+from features.sources.guess.orders import ranked
+from features.sources.guess.words import phrases, tokens
+from features.sources.meanings import POSTAGE
 from features.sources.raw import Drop
 from features.sources.rules import HalvedOrdersError, confirmed_share, shares_of
 from features.sources.staged import Staged
@@ -39,6 +43,13 @@ def add_rules(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: 
         for key, found in [*_met(staged, template["max_dropped"]), *_keyed(rules)]:
             draft.add(key, found)
     except InputError as problem:
+        removed = draft.remove("tables.products")  # orders can be read without
+        if not removed:
+            return problem
+        if add_rules(draft, lines, template, scratch) is None:
+            draft.notes.append(f"what lines say of products is not mapped: {problem.sentence}")
+            return None
+        draft.guesses |= removed  # they are not what stops it
         return problem
     return None
 
@@ -99,7 +110,7 @@ def _met(staged: Staged, largest: float) -> Iterator[tuple[str, Guess]]:
         actions = ("return", "drop", "error") if is_return else ("drop", "error")
         yield f"rules.{name}", Guess(actions[0], f"{said}: {MEANINGS[name]}", actions[1:])
         share = max(confirmed_share(each) for each in shares.values())
-        if max(max(each.values()) for each in shares.values()) > largest and not is_return:
+        if max(max(each.values()) for each in shares.values()) > largest and not is_return and name not in UNLIMITED:
             evidence = f"{said}; see whether that is right before you confirm it"
             confirmed.append((f"confirmed_drops.{name}", Guess(share, evidence, is_open=True)))
     yield from confirmed
@@ -205,16 +216,37 @@ def _codes(lines: Lines) -> Iterator[tuple[str, Guess]]:
     """Yield the codes of products that are no goods: words among numbers, and what their names say."""
     if "product" not in lines.typed.columns or not lines.column("product_id"):
         return
+    found = [each for each in (_words_among_numbers(lines), _called_postage(lines)) if each]
+    if found:
+        codes = list(dict.fromkeys(code for listed, _ in found for code in listed))
+        yield "non_product_codes", Guess(codes, "; ".join(evidence for _, evidence in found))
+
+
+def _words_among_numbers(lines: Lines) -> tuple[list[str], str] | None:
+    """Return the codes without a number, where nearly all rows have one with a number, and what speaks for them."""
     rows = lines.typed.filter(lines.typed["product"].notnull())
     counted = rows.select(code=rows["product"]).group_by("code").aggregate(rows=lambda each: each.count())
     has_number = counted.code.re_search("[0-9]")
     with_number = counted.aggregate(share=ibis.ifelse(has_number, counted.rows, 0).sum() / counted.rows.sum())
     coded = with_number.to_pyarrow().to_pylist()[0]["share"] or 0
     if coded < CODED:
-        return
+        return None
     words = counted.filter(~counted.code.re_search("[0-9]")).order_by(counted.rows.desc()).to_pyarrow().to_pylist()
-    codes = [str(row["code"]) for row in words]
-    if not codes:
-        return
     evidence = f"{coded:.1%} of the rows have a product with a number in its code; these have none: no goods"
-    yield "non_product_codes", Guess(codes, evidence)
+    return ([str(row["code"]) for row in words], evidence) if words else None
+
+
+def _called_postage(lines: Lines) -> tuple[list[str], str] | None:
+    """Return the codes of products that each of their names calls postage, and what speaks for them."""
+    table = lines.opened.table
+    for name in dict.fromkeys([*ranked(lines.facts, "name"), str(lines.column("product_id"))]):
+        different = table.select(name=table[name]).distinct().to_pyarrow()["name"].to_pylist()
+        postage = [each for each in different if each and tokens(each) in phrases(POSTAGE)]
+        if not postage:
+            continue
+        named = lines.typed.select(ROW, code=lines.typed["product"]).join(table.select(ROW, name=table[name]), ROW)
+        codes = named.group_by("code").aggregate(is_postage=named.name.isin(postage).fill_null(False).all())
+        found = codes.filter(codes.is_postage & codes.code.notnull()).order_by("code").to_pyarrow()["code"].to_pylist()
+        if found:
+            return [str(code) for code in found], f"{name} calls them {', '.join(sorted(postage)[:3])}: no goods"
+    return None

@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
 from features.engines import DuckDB
+from features.errors import InputError, listing
 from features.sources.files.trials import distinct_texts, gives_days
 from features.sources.guess.facts import Facts, frequencies
-from features.sources.guess.mapping import Guess
+from features.sources.guess.mapping import Guess, flow
 from features.sources.guess.opened import ROW, Opened
 from features.sources.guess.times import ISO, ZONE, Days
-from features.sources.guess.words import phrases, score, tokens
+from features.sources.guess.words import OF_PRODUCTS, ROLES, phrases, score, tokens
 from features.tables.returns import CANCELLATION, EXCLUDE, RETURN, SALE
 
 NAMED = 0.5
+CLEARLY = 0.9  # of a name, from which words that are not known are asked for
 MOST_WORDS = 20  # of a column that are still statuses
+FEW_WORDS = 12  # likewise, where no name says that they are
+AS_SALES = "status=none (they are sales)"
 KINDS: Mapping[str, str] = {
     SALE: "paid, complete, completed, processing, delivered, shipped, invoiced, closed, fulfilled, approved, success, "
     "successful, settled, captured, sent, dispatched, partially refunded, partially paid, authorized, confirmed, "
-    "received, finished, done, ok, open, bezahlt, versendet, versandt, abgeschlossen, geliefert, zugestellt, erledigt, "
-    "pago, aprovado, entregue, enviado, concluido, faturado, pagado, entregado, completado, paye, payee, livre, "
-    "livree, expedie, terminee, pagato, spedito, consegnato, betaald, verzonden, оплачен, доставлен, выполнен, "
-    "결제완료, 배송완료, 구매확정, 支払済み, 発送済み, 已完成, 已付款, 已发货",
+    "received, finished, done, ok, open, bezahlt, versendet, versandt, abgeschlossen, geliefert, zugestellt, "
+    "erledigt, pago, aprovado, entregue, enviado, concluido, faturado, pagado, entregado, completado, paye, payee, "
+    "livre, livree, expedie, terminee, pagato, spedito, consegnato, betaald, verzonden, оплачен, доставлен, выполнен, "
+    "결제완료, 배송완료, 구매확정, 支払済み, 発送済み, 入金済み, 完了, 出荷済み, 配送完了, 已完成, 已付款, 已发货, "
+    "已签收, 已收货, 待发货, succeeded, complete payment, zrealizowane, zrealizowany, wysłane, wysłano, opłacone, "
+    "zakończone, dostarczone, zapłacone, vyřízená, vyřízeno, odesláno, odeslaná, doručeno, zaplaceno, expedováno, "
+    "tamamlandı, teslim edildi, kargoya verildi, kargolandı, ödendi, onaylandı, concluída, enviada, "
+    "entregue ao cliente, pago confirmado, pagamento aprovado, afgerond, geleverd, betald, skickad, levererad, "
+    "slutförd, завершен, выполнено, доставлено, отправлен, оплачено, получен, "
+    "maksettu, toimitettu, valmis, lähetetty, noudettu, käsitelty, vahvistettu, betalt, leveret, levert, "
+    "sendt, afsluttet, fullført, gennemført, fizetve, kifizetve, teljesítve, kiszállítva, kézbesítve, "
+    "feladva, plătit, plătită, livrat, livrată, finalizat, finalizată, expediat, expediată, πληρωμένη, "
+    "πληρωμένο, ολοκληρωμένη, ολοκληρώθηκε, παραδόθηκε, απεστάλη",
     CANCELLATION: "cancelled, canceled, voided, void, storniert, abgebrochen, cancelado, cancelada, anulado, annule, "
-    "annulee, annullato, geannuleerd, anulowane, отменен, 취소, 주문취소, キャンセル, 已取消",
+    "annulee, annullato, geannuleerd, anulowane, anulowano, anulowany, stornována, stornováno, zrušena, zrušeno, "
+    "zrušená, iptal, iptal edildi, cancelado pelo cliente, avbruten, makulerad, отменен, отменено, отменён, "
+    "аннулирован, 취소, 주문취소, キャンセル, キャンセル済み, 注文取消し, 取消, 已取消, "
+    "peruttu, peruutettu, mitätöity, annulleret, annullert, kansellert, avbestilt, afbestilt, törölve, "
+    "törölt, lemondva, visszavonva, sztornózva, anulat, anulată, ακυρώθηκε, ακυρωμένη, ακυρωμένο",
     EXCLUDE: "failed, pending, on hold, unpaid, draft, expired, declined, rejected, unavailable, test, abandoned, "
     "trash, error, created, checkout draft, pending payment, offen, unbezahlt, pendente, pendiente, en attente, "
-    "결제대기, 待付款",
+    "결제대기, 待付款, 未付款, 未入金, 入金待ち, pagamento pendente, aguardando pagamento, boleto emitido, "
+    "nieopłacone, oczekuje na płatność, nezaplaceno, čeká na platbu, ödeme bekliyor, ödenmedi, onbetaald, obetald, "
+    "не оплачен, ожидает оплаты, черновик, "
+    "odottaa maksua, maksamatta, maksu odottaa, kesken, luonnos, hylätty, afventer betaling, "
+    "venter på betaling, ubetalt, ikke betalt, fizetésre vár, kifizetetlen, nincs fizetve, "
+    "în așteptarea plății, neplătit, neplătită, αναμονή πληρωμής, σε αναμονή πληρωμής, απλήρωτη",
     RETURN: "refunded, returned, return, refund, credit, gutschrift, ruckgabe, storno, devolucion, devolucao, retour, "
-    "chargeback, charged back, erstattet, retourniert, retoure, devolvido, reembolsado, "
-    "devuelto, rembourse, retournee, reso, rimborsato, возврат, 환불, 반품, 返品, 已退款, 退货",
+    "chargeback, charged back, erstattet, retourniert, retoure, devolvido, reembolsado, devuelto, rembourse, "
+    "retournee, reso, rimborsato, возврат, возвращен, возвращено, zwrot, zwrócone, zwrócono, vráceno, vrácená, iade, "
+    "iade edildi, estornado, reembolsada, devolvida, geretourneerd, terugbetaald, returnerad, återbetald, 환불, 반품, "
+    "返品, 返品済み, 返金済み, 已退款, 退货, 退款成功, "
+    "palautettu, hyvitetty, refunderet, refundert, returneret, returnert, visszaküldve, visszatérítve, "
+    "visszáru, returnat, returnată, rambursat, rambursată, επιστράφηκε, επιστροφή",
 }
 EVENTS = {
     SALE: "purchase, purchased, buy, sale, order, transaction, checkout completed, sold, kauf, compra, achat",
@@ -41,6 +68,8 @@ EVENTS = {
 }
 OF_EVENTS = {phrase: kind for kind, words in EVENTS.items() for phrase in phrases(words)}
 WORDS = {phrase: kind for kind, words in KINDS.items() for phrase in phrases(words)}
+MAY_BE_OTHERS = set(phrases("credit, retour, test, error, created, draft, trash, unavailable, pending, open, offen"))
+OF_OTHERS = {"payment", "method", "shipping", "delivery", "customer", "card", "group", "device", "campaign", "variant"}
 OF_ROWS = {
     "type",
     "event",
@@ -52,7 +81,15 @@ OF_ROWS = {
     "tipo",
     "art",
 }  # words of a name
-BACK = phrases("refunded at, returned at, cancelled at, canceled at, refund date, return date, cancel date")
+BACK = phrases(
+    "refunded at, returned at, cancelled at, canceled at, refund date, return date, cancel date, refunded on, "
+    "returned on, cancelled on, canceled on, date returned, returned date, retourniert am, ruckgabedatum, retourdatum, "
+    "storniert am, stornodatum, erstattet am, devuelto el, fecha devolucion, fecha de devolucion, anulado el, "
+    "reembolsado el, devolvido em, data devolucao, data da devolucao, cancelado em, retourne le, date retour, "
+    "date de retour, rembourse le, annule le, reso il, data reso, rimborsato il, annullato il, zwrocono, data zwrotu, "
+    "anulowano, дата возврата, возвращен, дата отмены, 返品日, 返金日, キャンセル日, 반품일, 반품일자, 환불일, 취소일, "
+    "취소일자, 退货日期, 退款日期"
+)
 
 
 @dataclass(frozen=True)
@@ -82,24 +119,120 @@ def kind_of(word: str) -> str | None:
 
 
 def status_of(
-    opened: Opened, facts: Mapping[str, Facts], typed: ir.Table, engine: DuckDB, days: Days
+    opened: Opened,
+    facts: Mapping[str, Facts],
+    typed: ir.Table,
+    engine: DuckDB,
+    days: Days,
+    form: str | None = ISO,
+    given: str | None = None,
 ) -> tuple[Status, list[str]]:
-    """Find the column that says what became of orders, if some of its words are no sales; and notes on others."""
+    """Find the column that says what became of orders, if some of its words are no sales; and notes on others.
+
+    Of the column that is given, all words are sorted, and those that are not known are asked for.
+
+    Raises
+    ------
+    InputError
+        If the column that is given has too many words.
+    """
     notes: list[str] = []
+    if given is not None:
+        words = _words_given(opened, facts[given])
+        kinds = {word: kind_of(word) for word in words}
+        kinds |= (
+            {"": SALE} if facts[given].filled < opened.rows and _is_missing_from_orders(opened, given, typed) else {}
+        )
+        return _status(opened, facts, given, words, kinds, engine, days, form), notes
     named = sorted((name for name in facts if score(name, "status") >= NAMED), key=lambda name: -score(name, "status"))
     for name in named:
         if not 1 < facts[name].distinct <= MOST_WORDS:
             continue
         words = frequencies(opened, name, MOST_WORDS)
         kinds = {word: kind_of(word) for word in words}
+        if OF_ROWS & set(tokens(name)):  # documents of their own: see `documents`
+            kinds = {word: SALE if kind == RETURN else kind for word, kind in kinds.items()}
         if SALE in kinds.values() and {EXCLUDE, RETURN, CANCELLATION} & set(kinds.values()):
             if facts[name].filled < opened.rows and _is_missing_from_orders(opened, name, typed):
                 kinds[""] = SALE
-            return _status(opened, facts, name, words, kinds, engine, days), notes
+            return _status(opened, facts, name, words, kinds, engine, days, form), notes
+        if None in kinds.values() and score(name, "status") >= CLEARLY:
+            return _asked(name, words, kinds, facts[name].filled < opened.rows), notes
         if None in kinds.values():
             said = ", ".join(f"{word} ({rows:,} rows)" for word, rows in list(words.items())[:5])
             notes.append(f"{name} may say that some orders are no sales: {said}. If so, write status: see data=files")
-    return Status({}, {}), notes
+    return Status(dict(_day_alone(opened, facts, engine, days, form)), {}), notes
+
+
+def _words_given(opened: Opened, facts: Facts) -> dict[str, int]:
+    """Return the words of the column that is given, with their rows."""
+    if facts.distinct > MOST_WORDS:
+        raise InputError(
+            f"{facts.name} has too many words for a status",
+            where="status=",
+            expected=f"a column of at most {MOST_WORDS} words",
+            found=f"{facts.distinct:,}, such as {listing(frequencies(opened, facts.name, 3))}",
+            hint="status={column: …, sale: […], cancellation: […]} lists them; or name another column",
+        )
+    return frequencies(opened, facts.name, MOST_WORDS)
+
+
+def asked_by_words(opened: Opened, facts: Mapping[str, Facts], typed: ir.Table) -> Guess | None:
+    """Ask for a column that no name explains, that has one word on all lines of an order, one of them of no sale."""
+    for name, each in facts.items():
+        if not 1 < each.distinct <= FEW_WORDS or each.is_number or _is_explained(name):
+            continue
+        words = frequencies(opened, name, FEW_WORDS)
+        if not any(WORDS.get(tokens(word), SALE) != SALE and tokens(word) not in MAY_BE_OTHERS for word in words):
+            continue
+        if not _is_of_orders(opened, name, typed):
+            continue
+        kinds = {word: kind_of(word) for word in words}
+        kinds |= {"": SALE} if each.filled < opened.rows and _is_missing_from_orders(opened, name, typed) else {}
+        said = f"{name} may be a status; rows: {_counted(words)}"
+        unknown = [word for word, kind in kinds.items() if kind is None]
+        said += f"; not known, taken for sales: {', '.join(unknown)}" if unknown else ""
+        ways = (f"status={shlex.quote(flow(_listed(name, kinds)))}", AS_SALES)
+        return Guess(None, said, ways, is_open=True)
+    return None
+
+
+def _is_explained(name: str) -> bool:
+    is_other = OF_OTHERS & set(tokens(name))
+    return bool(is_other) or max(score(name, role) for role in (*ROLES, *OF_PRODUCTS)) >= NAMED
+
+
+def _is_of_orders(opened: Opened, name: str, typed: ir.Table) -> bool:
+    """Check whether the lines of an order have one word."""
+    if "order" not in typed.columns:
+        return True
+    lines = typed.select(ROW, "order").join(opened.table.select(ROW, status=opened.table[name]), ROW)
+    orders = lines.group_by("order").aggregate(words=lines.status.nunique())
+    return not int(orders.filter(orders.words > 1).limit(1).count().execute())
+
+
+def _counted(words: Mapping[str, int]) -> str:
+    return ", ".join(f"{word} {rows:,}" for word, rows in words.items())
+
+
+def _listed(name: str, kinds: Mapping[str, str | None]) -> dict[str, str | list[str]]:
+    """Return the key status, with the words that are not known among the sales."""
+    by_kind = {
+        kind: [word for word in kinds if (kinds[word] or SALE) == kind]
+        for kind in (SALE, RETURN, CANCELLATION, EXCLUDE)
+    }
+    return {"column": name} | {kind: listed for kind, listed in by_kind.items() if listed}
+
+
+def _asked(name: str, words: Mapping[str, int], kinds: Mapping[str, str | None], has_gaps: bool) -> Status:
+    """Leave open what became of orders by words that are not known: some may be no sales."""
+    unknown = ", ".join(word for word, kind in kinds.items() if kind is None)
+    value = {"column": name, SALE: [*words, *([""] if has_gaps else [])]}
+    evidence = (
+        f"rows: {_counted(words)}; not known: {unknown}; name those that are no sales in return, cancellation, exclude"
+    )
+    ways = (f"status={shlex.quote(flow(value))}", AS_SALES)
+    return Status({"status": Guess(None, evidence, ways, is_open=True)}, {})
 
 
 def _status(
@@ -110,26 +243,22 @@ def _status(
     kinds: Mapping[str, str | None],
     engine: DuckDB,
     days: Days,
+    form: str | None,
 ) -> Status:
-    by_kind = {
-        kind: [word for word in kinds if (kinds[word] or SALE) == kind]
-        for kind in (SALE, RETURN, CANCELLATION, EXCLUDE)
-    }
     unknown = [word for word, kind in kinds.items() if kind is None]
-    evidence = f"rows: {', '.join(f'{word} {rows:,}' for word, rows in words.items())}"
-    evidence += f"; not known, and taken for sales: {', '.join(unknown)}" if unknown else ""
-    if OF_ROWS & set(tokens(name)) and by_kind[RETURN]:
-        evidence += f"; {', '.join(by_kind[RETURN])} are rows of their own, which take others back: left out, so that "
-        evidence += "amounts are gross; a query may give them a minus, and rules.negative_amount keeps them as returns"
-        by_kind |= {EXCLUDE: [*by_kind[EXCLUDE], *by_kind[RETURN]], RETURN: []}
-    value = {"column": name} | {kind: listed for kind, listed in by_kind.items() if listed}
+    evidence = f"rows: {_counted(words)}"
+    value = _listed(name, kinds)
+    if unknown:
+        said = f"{evidence}; not known: {', '.join(unknown)}; or in return, cancellation, exclude, each in one list"
+        asked = Guess(None, said, (f"status={shlex.quote(flow(value))}",), is_open=True)
+        return Status({"status": asked}, {})
     guesses = {"status": Guess(value, evidence)}
     rules: dict[str, Guess] = {}
-    if {tokens(word) for word in by_kind[EXCLUDE]} & OF_EVENTS.keys():
+    if {tokens(word) for word, kind in kinds.items() if kind == EXCLUDE} & OF_EVENTS.keys():
         rules["mixed_status"] = Guess("keep", "events: each row has its own")
-    came_back = [*by_kind[RETURN], *by_kind[CANCELLATION]]
+    came_back = [word for kind in (RETURN, CANCELLATION) for word in kinds if kinds[word] == kind]
     if came_back:
-        back = _returned_at(opened, facts, name, came_back, engine, days)
+        back = _returned_at(opened, facts, name, came_back, engine, days, form)
         if back:
             guesses["columns.returned_at"] = Guess(back, "filled wherever the status says that the order came back")
         else:
@@ -142,7 +271,8 @@ def undated(status: Mapping[str, Sequence[str]]) -> Guess:
     words = [*status.get(RETURN, ()), *status.get(CANCELLATION, ())]
     said = f"no column has the day on which orders came back ({', '.join(words)})"
     if CANCELLATION not in status:
-        return Guess("keep", f"{said}: they count as sold", ("drop",))
+        evidence = f"{said}: keep counts them as sold; drop leaves them out, also before a day on which nobody knew"
+        return Guess("keep", evidence, ("drop",), is_open=True)
     evidence = f"{said}: drop leaves them out, also before a day on which nobody knew; keep counts them as sold"
     return Guess("drop", evidence, ("keep",), is_open=True)
 
@@ -158,13 +288,31 @@ def _is_missing_from_orders(opened: Opened, name: str, typed: ir.Table) -> bool:
 
 
 def _returned_at(
-    opened: Opened, facts: Mapping[str, Facts], status: str, words: list[str], engine: DuckDB, days: Days
+    opened: Opened,
+    facts: Mapping[str, Facts],
+    status: str,
+    words: list[str],
+    engine: DuckDB,
+    days: Days,
+    form: str | None,
 ) -> str | None:
     """Return the column with the day on which orders came back, where all of them have one."""
     rows: ir.Table = opened.table.filter(opened.table[status].isin(words))
     for name in facts:
         if tokens(name) in BACK and facts[name].filled:
             texts = distinct_texts(opened.table[name], engine)
-            if not int(rows.filter(rows[name].isnull()).count().execute()) and gives_days(texts, ISO, *days, ZONE):
+            if not int(rows.filter(rows[name].isnull()).count().execute()) and gives_days(texts, form, *days, ZONE):
                 return name
     return None
+
+
+def _day_alone(
+    opened: Opened, facts: Mapping[str, Facts], engine: DuckDB, days: Days, form: str | None
+) -> Iterator[tuple[str, Guess]]:
+    """Yield the column with the day on which some rows came back, where no status says more."""
+    for name, each in facts.items():
+        if not (tokens(name) in BACK and 0 < each.filled < opened.rows):
+            continue
+        if gives_days(distinct_texts(opened.table[name], engine), form, *days, ZONE):
+            yield "columns.returned_at", Guess(name, f"{each.filled:,} rows have such a day: they came back on it")
+            return

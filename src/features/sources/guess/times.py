@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
+from types import MappingProxyType
 
 import ibis.expr.types as ir
 
@@ -15,6 +16,7 @@ from features.sources.files.records import joined_text
 from features.sources.files.times import NUMBERED, moments
 from features.sources.files.trials import distinct_texts, fitting_formats, gives_days
 from features.sources.guess.facts import MOST, Facts, examples
+from features.sources.guess.given import Given, left_for
 from features.sources.guess.mapping import Guess
 from features.sources.guess.opened import ROW, Opened
 from features.sources.guess.words import score
@@ -56,10 +58,14 @@ class Time:
         return moments(self.texts(table), self.form, ZONE, ZONE)
 
 
-def time_of(opened: Opened, facts: Mapping[str, Facts], engine: DuckDB, days: Days) -> Time:
-    """Find the column of times, by its name and by what reads all of its values."""
+def time_of(
+    opened: Opened, facts: Mapping[str, Facts], engine: DuckDB, days: Days, given: Given = MappingProxyType({})
+) -> Time:
+    """Find the column of times, by its name and by what reads all of its values; unless it is given."""
+    is_given = "timestamp" in given
+    facts = left_for(facts, given, "timestamp")
     ranked = sorted(
-        (name for name, each in facts.items() if each.filled and _rank(name, each) > 0.3),
+        (name for name, each in facts.items() if each.filled and (is_given or _rank(name, each) > 0.3)),
         key=lambda name: -_rank(name, facts[name]),
     )
     for name in ranked[:TRIED]:
@@ -67,12 +73,20 @@ def time_of(opened: Opened, facts: Mapping[str, Facts], engine: DuckDB, days: Da
         columns = (name, clock) if clock else (name,)
         texts = Time(columns, Guess(None), Guess(None)).texts(opened.table)
         distinct = distinct_texts(texts, engine)
-        forms: list[str | None] = [ISO] if gives_days(distinct, ISO, *days, ZONE) else []
-        forms += [] if forms else list(islice(fitting_formats(distinct, *days, ZONE), FORMATS))
-        if forms and _is_believed(name, facts[name], forms[0]):
+        forms = _forms(distinct, days, given.get("date_format"))
+        if forms and (is_given or _is_believed(name, facts[name], forms[0])):
             others = tuple(other for other in ranked if other not in columns)[:2]
             return _time(opened, columns, forms, others, facts)
     return _unknown(opened, ranked)
+
+
+def _forms(distinct: ir.Table, days: Days, given: object) -> list[str | None]:
+    """Return the ways to write times that read all of them."""
+    if isinstance(given, str):
+        return [given] if gives_days(distinct, given, *days, ZONE) else []
+    if gives_days(distinct, ISO, *days, ZONE):
+        return [ISO]
+    return list(islice(fitting_formats(distinct, *days, ZONE), FORMATS))
 
 
 def _rank(name: str, facts: Facts) -> float:

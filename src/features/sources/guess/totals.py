@@ -14,8 +14,11 @@ from features.sources.guess.mapping import Guess
 from features.sources.guess.opened import Opened
 
 WORDS = (
-    r"(?i)^\W*(grand |sub ?-?|zwischen|gesamt|tages|wochen|monats|monthly |daily )?"
-    r"(totals?|summe|sum|gesamt|gesamtsumme|somme|suma|totale|totaal|итого|всего|합계|총계|総計|合計|合计|总计)\b"
+    r"(?i)^\W*(grand |sub ?-?|zwischen|gesamt|tages|wochen|monats|monthly |daily |genel |ara |celkov[yý] |del|slut|"
+    r"eind|tussen)?(totals?|totais|subtotais|summe|sum|gesamt|gesamtsumme|somme|suma|razem|ogółem|łącznie|podsumowanie|celkem|"
+    r"součet|mezisoučet|toplam|totale|totaal|totaalbedrag|summa|totalt|soma|итого|итог|всего|합계|총계|소계|総計|合計|小計|"
+    r"総合計|累計|合计|总计|小计|共计)"
+    r"([^\p{L}\p{N}]|$)"  # \b knows letters of English alone
 )
 MOST_ROWS = 0.2  # of a table
 MOST_WORDS = 5
@@ -25,13 +28,16 @@ FEW_CELLS = 3  # that a total without a word has
 
 def without_totals(opened: Opened, facts: Mapping[str, Facts], engine: DuckDB) -> tuple[Opened, Guess | None]:
     """Return a table without rows of totals, and what marks them; those that a word marks lack another column."""
+    if not facts:  # no column
+        return opened, None
     full = [name for name, each in facts.items() if each.filled >= FULL * (1 - MOST_ROWS) * opened.rows]
-    for name in opened.columns:
-        is_total = opened.table[name].re_search(WORDS).fill_null(False)
-        found = opened.table.filter(is_total)
-        rows = int(found.count().execute())
-        if not 0 < rows <= MOST_ROWS * opened.rows:
+    totals = {name: opened.table[name].re_search(WORDS).fill_null(False) for name in opened.columns}
+    counted = opened.table.aggregate(**{str(n): each.cast("int64").sum() for n, each in enumerate(totals.values())})
+    counts = counted.to_pyarrow().to_pylist()[0].values()
+    for (name, is_total), rows in zip(totals.items(), counts, strict=True):
+        if not 0 < (rows or 0) <= MOST_ROWS * opened.rows:
             continue
+        found = opened.table.filter(is_total)
         lacking = [each for each in full if each != name and not int(found[each].count().execute())]
         if not lacking:
             continue

@@ -1,0 +1,1 @@
+"""Work that predictions are put to: lists of customers to contact."""

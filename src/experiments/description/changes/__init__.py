@@ -1,0 +1,1 @@
+"""Changes: what differs from the last report."""

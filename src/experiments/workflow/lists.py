@@ -1,0 +1,125 @@
+"""Lists of customers to contact, written beside customer_360."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from experiments.campaigns.lists import ContactList, Stake, parse
+from experiments.workflow.session import Session, chosen
+from features.csv_files import write_csv
+from features.errors import InputError, listing
+
+logger = logging.getLogger(__name__)
+
+FOLDER, CUSTOMERS = "lists", "customer_360"
+MONEY_DECIMALS, SHARE_DECIMALS = 2, 3
+
+
+class WrittenList(NamedTuple):
+    """A list of customers as a file.
+
+    Attributes
+    ----------
+    title : str
+    path : Path
+    stake : Stake
+    currency : str
+    """
+
+    title: str
+    path: Path
+    stake: Stake
+    currency: str
+
+
+def read_lists(session: Session) -> list[ContactList]:
+    """Return the lists that the configuration declares and names, in the order of their priority.
+
+    Raises
+    ------
+    InputError
+        If there is no list of a name, or one cannot be read.
+    """
+    options, declared = session.config.campaign, session.lists
+    picked = chosen(declared, options.lists, "list", "campaign.lists")
+    found = [parse(name, content, options.control_share) for name, content in picked.items()]
+    titles = [each.title for each in found]
+    for each in found:
+        if titles.count(each.title) > 1:
+            raise InputError(
+                f"two lists are called {each.title!r}", where=f"conf/lists/{each.name}.yaml", hint="change one title"
+            )
+    return sorted(found, key=lambda each: (each.priority, each.name))
+
+
+def find_members(
+    lists: Sequence[ContactList], customers: pd.DataFrame
+) -> tuple[list[tuple[ContactList, pd.DataFrame]], list[str]]:
+    """Return each list with its members; and why the others, which these customers' columns do not allow, have none."""
+    found, left_out = [], []
+    for each in lists:
+        try:
+            found.append((each, each.members(customers)))
+        except InputError as error:
+            left_out.append(error.sentence)
+    return found, left_out
+
+
+def tell(found: Sequence[tuple[ContactList, pd.DataFrame]], left_out: Sequence[str], customers: pd.DataFrame) -> None:
+    """Log which lists are left out or empty."""
+    for sentence in left_out:
+        logger.warning("a list is left out: %s", sentence)
+    for each, members in found:
+        if members.empty:
+            logger.info("the list %s has no customers: %s", each.name, "; ".join(_values(each, customers)))
+
+
+def _values(contact_list: ContactList, customers: pd.DataFrame) -> list[str]:
+    """Return the conditions of a list, those on words with the values of the column: a word may be mistyped."""
+    said = []
+    for condition in contact_list.ordered:
+        values = sorted(map(str, customers[condition.column].dropna().unique())) if condition.words else []
+        said.append(f"{condition.text(contact_list.among)}{f', of {listing(values)}' if values else ''}")
+    return said
+
+
+def list_file(customer_360: Path, contact_list: ContactList) -> Path:
+    """Return the file of a list: in lists/ beside customer_360, in autumn_lists/ beside autumn.parquet."""
+    folder = FOLDER if customer_360.stem == CUSTOMERS else f"{customer_360.stem}_{FOLDER}"
+    return customer_360.parent / folder / f"{contact_list.name}.csv"
+
+
+def write_list(contact_list: ContactList, members: pd.DataFrame, path: Path, currency: str, as_of: date) -> WrittenList:
+    """Write a list: a row for each customer, the most valuable first, with numbers rounded for people."""
+    stake = contact_list.stake(members)
+    about = {"action": contact_list.action, "currency": currency, "as_of": str(as_of)}
+    rows = members.assign(**{**{name: _rounded(members[name]) for name in members}, **about})
+    write_csv(rows.rename(columns={stake.column: f"{stake.column} ({currency} at stake)"}), path)
+    return WrittenList(contact_list.title, path, stake, currency)
+
+
+def _rounded(values: pd.Series) -> pd.Series:
+    """Return whole numbers as such, probabilities and shares with three decimals, and other numbers with two."""
+    if not pd.api.types.is_numeric_dtype(values):
+        return values
+    is_share = str(values.name).startswith("p_") or str(values.name).endswith(("_share", "_rate"))
+    rounded = values.round(SHARE_DECIMALS if is_share else MONEY_DECIMALS)
+    is_whole = not is_share and (rounded.dropna() % 1 == 0).all()
+    return rounded.astype("Int64") if is_whole else rounded
+
+
+def lists_text(lists: Sequence[WrittenList]) -> str:
+    """Return a line for each list: its customers, what is at stake and its file."""
+    lines = []
+    for each in lists:
+        customers, held_back, value, column = each.stake
+        control = f", {held_back:,} held back" if held_back else ""
+        worth = f"{each.currency} {value:,.0f} of {column}"
+        lines.append(f"  {each.title}: {customers:,} customers{control}, {worth}, in {each.path}\n")
+    return "".join(lines)

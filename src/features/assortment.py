@@ -1,0 +1,51 @@
+"""The level of the assortment at which goods are described: categories, and products where they have none."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+
+from features.errors import InputError, did_you_mean
+from features.tables import SPECS, Tables
+
+CATEGORY, PRODUCT = "category", "product"
+LEVELS = (*SPECS["products"].columns, PRODUCT)
+
+
+def values(window: Tables, level: str) -> ir.Table:
+    """Return what each product is at a level: product_id, value; products of which that is unknown are left out.
+
+    Parameters
+    ----------
+    window : Tables
+    level : str
+        Column of the table products; or "product", its name, and its id where no name is known.
+
+    Raises
+    ------
+    InputError
+        If the shop knows no products, or products have no such column.
+    """
+    if level == PRODUCT:
+        return _named(window)
+    if window.products is None:
+        raise InputError(
+            f"nothing is known of the {level} of products",
+            expected="the table products",
+            found=f"the tables {', '.join(window)}",
+            hint="add the table to the source",
+        )
+    if level not in LEVELS:
+        raise InputError(f"products have no level {level!r}", where="level", hint=did_you_mean(level, LEVELS))
+    known = window.products.filter(window.products[level].notnull())
+    return known.select("product_id", value=known[level])
+
+
+def _named(window: Tables) -> ir.Table:
+    lines = window.transactions
+    sold = lines.filter(lines.product_id.notnull()).select("product_id").distinct()
+    if window.products is None:
+        return sold.mutate(value=sold.product_id)
+    known = window.products.select(known_id="product_id", name="name")
+    both = sold.left_join(known, sold.product_id == known.known_id)
+    return both.select("product_id", value=ibis.coalesce(both.name, both.product_id))

@@ -1,0 +1,96 @@
+"""Facts of products that stand on the lines of orders: their names, categories and brands, one row a product."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import ibis
+
+from features.sources.guess.facts import Facts
+from features.sources.guess.lines import Lines
+from features.sources.guess.mapping import Guess
+from features.sources.guess.opened import ROW
+from features.sources.guess.words import OF_PRODUCTS, score
+from features.sources.reading import sql_name
+
+NAMED = 0.5
+ALIKE = 0.9  # of the products have one value on all of their lines, from which it is theirs
+FEW = 0.5  # values per product, from which they say no more than the product: of all but its name
+NAME = "name"
+
+
+def products_of(lines: Lines) -> dict[str, Guess]:
+    """Return the keys of data.tables.products; none where lines say no more of a product than its id.
+
+    Where a product has several values, the first by the alphabet counts.
+    """
+    product, source = lines.column("product_id"), _source(lines)
+    if not product or not source:
+        return {}
+    found = dict(_columns(lines, product))
+    if not found:
+        return {}
+    key = f"trim(CAST({sql_name(product)} AS VARCHAR))"
+    if _has_decimals(lines, product):
+        key = f"regexp_replace({key}, '[.]0+$', '')"
+    facts = ", ".join(f"min({sql_name(name)}) AS {sql_name(name)}" for name in dict.fromkeys(found.values()))
+    sql = "\n".join(
+        [
+            f"SELECT {key} AS {sql_name(product)}, {facts}",
+            f"FROM {source}",
+            f"WHERE {sql_name(product)} IS NOT NULL",
+            "GROUP BY 1",
+        ]
+    )
+    number = lines.facts[product].distinct
+    keys = {"sql": Guess(sql, f"{', '.join(found)} of {number:,} products, from the lines of orders")}
+    return keys | {f"columns.{role}": Guess(name) for role, name in {"product_id": product, **found}.items()}
+
+
+def _source(lines: Lines) -> str:
+    """Return what the query reads from; nothing where DuckDB cannot read the file by itself."""
+    joined = lines.opened.reading.get("sql")
+    return f"({joined.value}) AS lines" if joined else lines.opened.source
+
+
+def _has_decimals(lines: Lines, product: str) -> bool:
+    """Check whether ids are written as 12345.0, too: staging reads them as 12345."""
+    raw = lines.opened.table
+    both = lines.typed.select(ROW, read=lines.typed["product"]).join(raw.select(ROW, written=raw[product]), ROW)
+    return bool(both.filter(both.read != both.written).limit(1).count().execute())
+
+
+def _columns(lines: Lines, product: str) -> Mapping[str, str]:
+    """Return the column of the file for each fact of a product that its name calls so and whose values are its own."""
+    taken = [each.value for key, each in lines.guesses.items() if key.startswith("columns.")]
+    found: dict[str, str] = {}
+    for role in OF_PRODUCTS:
+        named = {
+            name: score(name, role)
+            for name, each in lines.facts.items()
+            if _may_be(each, name, [*taken, *found.values()])
+        }
+        best = sorted((name for name in named if named[name] >= NAMED), key=lambda name: -named[name])
+        column = next((name for name in best if _is_of_products(lines, product, name, role)), None)
+        if column:
+            found[role] = column
+    return found
+
+
+def _may_be(facts: Facts, name: str, taken: list[object]) -> bool:
+    return name not in taken and not facts.is_number and facts.distinct > 1
+
+
+def _is_of_products(lines: Lines, product: str, name: str, role: str) -> bool:
+    """Check that products have one value each, and that a group holds several of them."""
+    facts = lines.facts
+    if role != NAME and facts[name].distinct > FEW * facts[product].distinct:
+        return False
+    rows = lines.typed.select(ROW, product=lines.typed["product"]).join(
+        lines.opened.table.select(ROW, value=lines.opened.table[name]), ROW
+    )
+    each = rows.filter(rows["product"].notnull() & rows["value"].notnull()).group_by("product")
+    counted = each.aggregate(values=lambda found: found["value"].nunique())
+    row = counted.aggregate(products=counted.count(), one=(counted["values"] == ibis.literal(1)).mean())
+    told = row.to_pyarrow().to_pylist()[0]
+    return bool(told["products"]) and told["one"] >= ALIKE
