@@ -121,6 +121,29 @@ CANDIDATES: Mapping[str, Candidate] = {
     "lightgbm_hazard": Candidate(_model("hazards", "HazardTrees"), "LightGBM hazards"),
     "study_regressor": Candidate(_model("study_wait", "StudyWait"), "gradient boosting as in the case study"),
     "wait_blend": Candidate(_model("waits", "wait_blend"), "LightGBM hazards blended with a buy-till-you-die model"),
+    # recommendations
+    "naive_best_sellers": Candidate(
+        _model("recommenders", "ByScore", score="product_buyer_share"), "best-sellers of all time", is_baseline=True
+    ),
+    "naive_recent_best_sellers": Candidate(
+        _model("recommenders", "ByScore", score="product_recent_buyer_share"),
+        "best-sellers of the last 28 days",
+        is_baseline=True,
+    ),
+    "naive_own_purchases": Candidate(
+        _model("recommenders", "ByScore", score="own_frequency"),
+        "what the customer bought most often, lately above all",
+        is_baseline=True,
+    ),
+    "rules_confidence": Candidate(
+        _model("recommenders", "ByScore", score="rule_confidence"), "association rules by confidence"
+    ),
+    "rules_lift": Candidate(_model("recommenders", "ByScore", score="rule_lift"), "association rules by lift"),
+    "item_neighbours": Candidate(_model("recommenders", "ByScore", score="item_neighbours"), "item neighbours"),
+    "ease": Candidate(_model("recommenders", "ByScore", score="ease"), "EASE"),
+    "factors": Candidate(_model("recommenders", "ByScore", score="factors"), "matrix factorisation"),
+    "hybrid": Candidate(_model("recommenders", "Hybrid"), "own purchases, neighbours and similarity together"),
+    "lightgbm_ranker": Candidate(_model("recommenders", "Ranker"), "LightGBM ranker"),
     # segments
     "segmentation": Candidate(_model("segmentation", "Segmentation"), "clusters"),
     "quantile_bins": Candidate(

@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.csv_files import CsvWriter
@@ -98,3 +100,12 @@ def write(
             done += batch.num_rows
             progress.to(done)
     return count
+
+
+def write_frame(frame: pd.DataFrame, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a frame with its index as columns, in the format of the path's suffix, whole or not at all."""
+    table = pa.Table.from_pandas(frame.reset_index(), preserve_index=False).replace_schema_metadata(metadata)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial, WRITERS[path.suffix](partial, table.schema) as writer:
+        for batch in table.to_batches():
+            writer.write(batch)
