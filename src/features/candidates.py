@@ -29,7 +29,11 @@ CORE = 1500  # products that are compared with each other: those of most buyers
 OWN, LISTED, PER_SCORER = 40, 10, 10  # candidates: own past products, recent best-sellers, new products of each scorer
 RECENT_DAYS, BASKET_DAYS, HALF_LIFE_DAYS = 28, 56, 120.0
 SILENT_SALES, SILENT_DAYS = 5.0, 28  # sales that were to be expected since the last one: discontinued without any
-FEWEST_REBUYERS, JUST_DAYS = 0.05, 28  # share of buyers who bought on a second day; days since the purchase
+JUST_DAYS = 28  # days since a purchase that was just made
+FEWEST_REBUYERS, FEWEST_KNOWN = (
+    0.05,
+    10,
+)  # share of buyers who bought on a second day, of so many from before those days
 PRIOR_BUYERS = 10.0  # at the mean of all products, added to each product's rebuyers and buyers
 FEWEST_ORDERS = 5  # that bear out a rule
 NEVER_DAYS = 3650.0  # days since the last purchase of a product that the customer never bought
@@ -194,8 +198,10 @@ class _Products:
         n = max(past.n_customers, 1)
         recent = past.last(RECENT_DAYS).buyers
         days = np.unique(np.column_stack([past.customers, past.products, past.days]), axis=0)
-        pairs_of, on_days = np.unique(days[:, :2], axis=0, return_counts=True)
+        pairs_of, at, on_days = np.unique(days[:, :2], axis=0, return_index=True, return_counts=True)
+        first_days = days[at + on_days - 1, 2]
         again = np.bincount(pairs_of[on_days > 1, 1], minlength=past.n_products)
+        known = np.bincount(pairs_of[first_days > JUST_DAYS, 1], minlength=past.n_products)
         overall = again.sum() / max(past.buyers.sum(), 1)
         rebuyers = (again + PRIOR_BUYERS * overall) / (past.buyers + PRIOR_BUYERS)
         facts = {
@@ -205,7 +211,8 @@ class _Products:
         }
         sold = _still_sold(past)
         order = np.lexsort((np.arange(past.n_products), -past.popularity, -recent))
-        return cls(facts, sold, rebuyers >= FEWEST_REBUYERS, order[sold[order]][:LISTED])
+        is_rebought = (known < FEWEST_KNOWN) | (again >= FEWEST_REBUYERS * known)
+        return cls(facts, sold, is_rebought, order[sold[order]][:LISTED])
 
 
 def _still_sold(past: Purchases) -> NDArray[np.bool_]:

@@ -310,9 +310,7 @@ def _write(material: Material) -> list[Part]:
     question = material.question(Recommendation.names())
     assert question is not None
     model = material.in_use(question)
-    return recommendation_parts(
-        material.scores, question.removeprefix(Recommendation.name), str(model), model.standing
-    )
+    return recommendation_parts(material.scores, question.removeprefix(Recommendation.name), str(model), model.standing)
 
 
 def recommendation_parts(scores: pd.DataFrame, suffix: str, model: str, standing: str) -> list[Part]:
