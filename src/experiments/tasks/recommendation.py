@@ -224,13 +224,18 @@ class Recommendation(Task):
         of_list, customers = lists_of(scores.index)
         place = places(of_list, scores[SCORE].to_numpy(dtype=float))
         view = pd.DataFrame(index=customers)
-        columns = {"": scores.index.get_level_values("product_id").astype("string"), "_score": scores[SCORE].to_numpy()}
-        columns |= {f"_{name}": scores[name].astype("string") for name in (PRODUCT, REASON) if name in scores}
+        texts = {"": scores.index.get_level_values("product_id")}
+        texts |= {ending: scores[name] for ending, name in (("_name", PRODUCT), ("_reason", REASON)) if name in scores}
+        columns = {
+            "": pd.array(texts[""], dtype="string"),
+            "_score": scores[SCORE].to_numpy(),
+            **{ending: pd.array(values, dtype="string") for ending, values in texts.items() if ending},
+        }
         for n in range(SHORT):
             at = place == n
-            for suffix, values in columns.items():
+            for ending, values in columns.items():
                 own = pd.Series(values[at], index=customers[of_list[at]])
-                view[f"product_{n + 1}{suffix.replace('_product', '_name')}"] = own.reindex(customers)
+                view[f"product_{n + 1}{ending}"] = own.reindex(customers)
         return view
 
     @classmethod
