@@ -18,7 +18,18 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 import features.affinity as affinity
-from features.affinity import Ease, Factors, ItemNeighbours, ItemScorer, Purchases, Rules, best, pair_counts
+from features.affinity import (
+    Content,
+    DecayedNeighbours,
+    Ease,
+    Factors,
+    ItemNeighbours,
+    Purchases,
+    Rules,
+    Scorer,
+    best,
+    pair_counts,
+)
 from features.grains import Grain, customers
 from features.learnt import learnt
 from features.tables import Tables
@@ -37,6 +48,7 @@ FEWEST_REBUYERS, FEWEST_KNOWN = (
 PRIOR_BUYERS = 10.0  # at the mean of all products, added to each product's rebuyers and buyers
 FEWEST_ORDERS = 5  # that bear out a rule
 NEVER_DAYS = 3650.0  # days since the last purchase of a product that the customer never bought
+MOST_COMPARED = 10_000  # customers: the time to compare all with each other grows with the square of their number
 BLOCK = 1024  # customers whose scores are in memory at a time
 
 Floats = NDArray[np.float64]
@@ -81,7 +93,11 @@ SCORES: Mapping[str, str] = {
     "item_neighbours": "sum of the cosine similarity to the products that the customer bought; 0 for none",
     "ease": "score of the linear autoencoder EASE over who bought what; 0 for none",
     "factors": "score of a truncated singular value decomposition of who bought what; 0 for none",
+    "decayed_neighbours": "decayed share of the customer's and of similar customers' orders with the product "
+    "(TIFU-KNN); 0 for none, and in shops of more than 10,000 customers",
+    "content": "weighted share of the customer's purchases of the same category, brand and price band; 0 for none",
 }
+SOURCES = ("rule_confidence", "item_neighbours", "ease", "factors", "decayed_neighbours")  # of new products
 OWN_FACTS: Mapping[str, str] = {
     "own_orders": "orders of the customer with the product",
     "own_frequency": "the same, an order 120 days older counts half",
@@ -94,9 +110,8 @@ OF_PRODUCTS: Mapping[str, str] = {
     "product_recent_buyer_share": "share of customers who bought it in the last 28 days",
     "product_rebuyer_share": "share of its buyers who bought it on a second day, drawn to that of all products",
 }
-RULE = {"antecedent": "string", "rule_orders": "float64", "antecedent_lift": "float64"}
 NUMBERED = ("customer", "product")  # codes in place of ids
-SCHEMA = {name: "string" for name in KEY} | {name: "float64" for name in (*OWN_FACTS, *OF_PRODUCTS, *SCORES)} | RULE
+SCHEMA = {name: "string" for name in KEY} | {name: "float64" for name in (*OWN_FACTS, *OF_PRODUCTS, *SCORES)}
 
 
 def candidates(past: Tables) -> ir.Table:
@@ -111,10 +126,27 @@ def candidates(past: Tables) -> ir.Table:
     ibis table
         The columns of `SCHEMA`.
     """
+    tables = {"lines": bought_lines(past), "people": customers(past), "goods": goods(past)}
+    return learnt(scored_pairs, tables, SCHEMA, (affinity,))
+
+
+def bought_lines(past: Tables) -> ir.Table:
+    """Return what was bought of the catalogue: customer_id, product_id, order_id, and days before the cutoff."""
     lines = past.transactions.semi_join(catalogue(past), "product_id")
     day = ibis.literal(past.end).delta(lines.timestamp.date(), unit="day").cast("int64")
-    bought = lines.select(*KEY, "order_id", day=day).distinct()
-    return learnt(scored_pairs, {"lines": bought, "people": customers(past)}, SCHEMA, (affinity,))
+    return lines.select(*KEY, "order_id", day=day).distinct()
+
+
+def goods(past: Tables) -> ir.Table:
+    """Return the products of the catalogue: product_id, category, brand, and price per unit; null where unknown."""
+    lines = past.transactions.semi_join(catalogue(past), "product_id")
+    counted = lines.quantity > 0
+    units = lines.quantity.sum(where=counted).cast("float64")
+    prices = lines.group_by("product_id").agg(price=lines.amount.sum(where=counted).cast("float64") / units.nullif(0.0))
+    if past.products is None:
+        return prices.mutate(category=ibis.null("string"), brand=ibis.null("string"))
+    known = prices.left_join(past.products.select("product_id", "category", "brand"), "product_id")
+    return known.select("product_id", "category", "brand", "price")
 
 
 CANDIDATES = Grain("recommendations", KEY, lambda past: candidates(past).select(*KEY), "customer_id")
@@ -150,7 +182,7 @@ def products_bought(future: Tables, rows: ir.Table, past: Tables) -> ir.Table:
     )
 
 
-def scored_pairs(lines: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
+def scored_pairs(lines: pd.DataFrame, people: pd.DataFrame, goods: pd.DataFrame) -> pd.DataFrame:
     """Choose the candidate pairs and score them.
 
     Parameters
@@ -159,6 +191,8 @@ def scored_pairs(lines: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
         customer_id, product_id, order_id, day (days before the cutoff, at least 1), of the catalogue.
     people : DataFrame
         customer_id of all who bought before the cutoff, also of what is not in the catalogue.
+    goods : DataFrame
+        product_id, category, brand, price. They change scores alone, not which pairs are candidates.
 
     Returns
     -------
@@ -169,7 +203,7 @@ def scored_pairs(lines: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
     strangers = np.setdiff1d(people["customer_id"].to_numpy(dtype=object), past.customer_ids)
     past = replace(past, customer_ids=np.concatenate([past.customer_ids, strangers]))
     products, own = _Products.of(past), _Own.of(past)
-    core = _Core.of(past, products)
+    core = _Core.of(past, products, goods)
     blocks = [
         _block(np.arange(first, min(first + BLOCK, past.n_customers)), past, products, own, core)
         for first in range(0, past.n_customers, BLOCK)
@@ -178,9 +212,7 @@ def scored_pairs(lines: pd.DataFrame, people: pd.DataFrame) -> pd.DataFrame:
         name: np.concatenate([block[name] for block in blocks] or [np.empty(0)]) for name in (*NUMBERED, *SCHEMA)
     }
     customers_of, products_of = (columns.pop(name).astype(np.int64) for name in NUMBERED)
-    ids = np.append(past.product_ids, None)  # at -1, which stands for no rule
-    columns["customer_id"], columns["product_id"] = past.customer_ids[customers_of], ids[products_of]
-    columns["antecedent"] = ids[columns["antecedent"].astype(np.int64)]
+    columns["customer_id"], columns["product_id"] = past.customer_ids[customers_of], past.product_ids[products_of]
     return pd.DataFrame(columns)
 
 
@@ -272,14 +304,14 @@ class _Core:
     position: Codes  # of each product in the core, -1 for the others
     bought: sparse.csr_matrix  # customers x core: 0 and 1
     lately: sparse.csr_matrix  # the same in the days of a basket
-    scorers: Mapping[str, ItemScorer]
+    scorers: Mapping[str, Scorer]
     confidence: Floats
     lift: Floats
     counts: Floats
     n_orders: int
 
     @classmethod
-    def of(cls, past: Purchases, products: _Products) -> _Core:
+    def of(cls, past: Purchases, products: _Products, goods: pd.DataFrame) -> _Core:
         order = np.lexsort((np.arange(past.n_products), -past.buyers))
         chosen = np.sort(order[products.sold[order]][:CORE])
         position = np.full(past.n_products, -1)
@@ -287,18 +319,24 @@ class _Core:
         held = position[past.products] >= 0
         rows = past.where(held)
         own = replace(rows, product_ids=past.product_ids[chosen], products=position[rows.products])
-        scorers: dict[str, ItemScorer] = {
-            "item_neighbours": ItemNeighbours(k=100, shrinkage=10.0),
-            "ease": Ease(l2=1000.0),
-            "factors": Factors(n=32),
+        scorers: dict[str, Scorer] = {
+            "item_neighbours": ItemNeighbours(k=100, shrinkage=10.0).fit(own),
+            "ease": Ease(l2=1000.0).fit(own),
+            "factors": Factors(n=32).fit(own),
         }
+        if past.n_customers <= MOST_COMPARED:
+            scorers["decayed_neighbours"] = DecayedNeighbours().fit(own)
+        known = goods.set_index("product_id").reindex(own.product_ids)
+        attributes = {name: known[name].to_numpy(dtype=object) for name in known if known[name].notna().any()}
+        if attributes:
+            scorers["content"] = Content().fit(own, **attributes)
         confidence, lift = (Rules(by, minimum_count=FEWEST_ORDERS).fit(own).weights_ for by in ("confidence", "lift"))
         return cls(
             chosen,
             position,
             own.baskets("customer"),
             own.last(BASKET_DAYS).baskets("customer"),
-            {name: scorer.fit(own) for name, scorer in scorers.items()},
+            scorers,
             confidence.toarray(),
             lift.toarray(),
             pair_counts(own).toarray(),
@@ -322,7 +360,7 @@ class _Core:
 def _block(of: Codes, past: Purchases, products: _Products, own: _Own, core: _Core) -> dict[str, NDArray[Any]]:
     """Choose and score the candidates of some customers: columns of `SCHEMA`, ids as codes."""
     n_core, bought = len(core.products), core.bought[of]
-    dense = {name: scorer.basket_scores(bought) for name, scorer in core.scorers.items()}
+    dense = {name: scorer.scores(of) for name, scorer in core.scorers.items()}
     rules = [core.rules(customer) for customer in of]
     antecedents = np.array([rule[0] for rule in rules]).reshape(len(of), n_core)
     dense["rule_confidence"], dense["rule_lift"] = (
@@ -330,7 +368,7 @@ def _block(of: Codes, past: Purchases, products: _Products, own: _Own, core: _Co
     )
     popularity = past.buyers[core.products]
     chosen = []
-    for scores in dense.values():
+    for scores in (dense[name] for name in SOURCES if name in dense):
         positions, values = best(scores, PER_SCORER, without=bought, popularity=popularity)
         rows, columns = np.nonzero((positions >= 0) & (values > 0))
         chosen.append(of[rows] * past.n_products + core.products[positions[rows, columns]])
@@ -351,24 +389,17 @@ def _block(of: Codes, past: Purchases, products: _Products, own: _Own, core: _Co
 
     antecedent = looked_up(antecedents, -1)
     has_rule = antecedent >= 0
-
-    def of_rule(values: NDArray[Any]) -> Floats:
-        found = np.zeros(len(codes))
-        found[has_rule] = values[antecedent[has_rule], at[has_rule]]
-        return found
-
-    orders = of_rule(core.counts)
+    support = np.zeros(len(codes))
+    support[has_rule] = core.counts[antecedent[has_rule], at[has_rule]] / max(core.n_orders, 1)
     return {
         "customer": row + of[0],
         "product": products_of,
         **{name: np.empty(len(codes)) for name in KEY},
         **{name: values[is_left] for name, values in facts.items()},
         **{name: values[products_of] for name, values in products.facts.items()},
+        **dict.fromkeys(SCORES, np.zeros(len(codes))),
         **{name: looked_up(scores, 0.0) for name, scores in dense.items()},
-        "rule_support": orders / max(core.n_orders, 1),
-        "rule_orders": orders,
-        "antecedent_lift": of_rule(core.lift),
-        "antecedent": np.where(has_rule, core.products[antecedent], -1) if n_core else antecedent,
+        "rule_support": support,
     }
 
 

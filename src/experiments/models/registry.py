@@ -142,6 +142,10 @@ CANDIDATES: Mapping[str, Candidate] = {
     "item_neighbours": Candidate(_model("recommenders", "ByScore", score="item_neighbours"), "item neighbours"),
     "ease": Candidate(_model("recommenders", "ByScore", score="ease"), "EASE"),
     "factors": Candidate(_model("recommenders", "ByScore", score="factors"), "matrix factorisation"),
+    "decayed_neighbours": Candidate(
+        _model("recommenders", "ByScore", score="decayed_neighbours"), "decayed purchases of similar customers"
+    ),
+    "content": Candidate(_model("recommenders", "ByScore", score="content"), "similar products"),
     "hybrid": Candidate(_model("recommenders", "Hybrid"), "own purchases, neighbours and similarity together"),
     "lightgbm_ranker": Candidate(_model("recommenders", "Ranker"), "LightGBM ranker"),
     # segments

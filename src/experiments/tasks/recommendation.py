@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,11 +28,11 @@ from experiments.models.registry import Candidate, choose
 from experiments.reports.material import Material
 from experiments.reports.section import Part, Section, Table, Text, Topic, joined, number, percent
 from experiments.tasks.base import Task
+from features.affinity import Purchases, Reasons
 from features.candidates import (
     CANDIDATES,
-    KEY,
-    RECENT_DAYS,
-    candidates,
+    FEWEST_ORDERS,
+    bought_lines,
     product_names,
     products_bought,
     scored_pairs,
@@ -130,7 +130,9 @@ class Recommendation(Task):
         known = past[past["product_id"].isin(sold)]
         day = (start - known["timestamp"].dt.normalize()).dt.days
         rows = scored_pairs(
-            known[["customer_id", "product_id", "order_id"]].assign(day=day), past[["customer_id"]].drop_duplicates()
+            known[["customer_id", "product_id", "order_id"]].assign(day=day),
+            past[["customer_id"]].drop_duplicates(),
+            pd.DataFrame({"product_id": []}),
         )
         bought = {pair for pair in after if pair[1] in sold}
         total = Counter(customer for customer, _ in bought)
@@ -161,6 +163,8 @@ class Recommendation(Task):
             "item_neighbours",
             "ease",
             "factors",
+            "decayed_neighbours",
+            "content",
             "hybrid",
             "lightgbm_ranker",
             terms={"new_alone": self.new_alone},
@@ -202,17 +206,16 @@ class Recommendation(Task):
     def lists(cls, question: str, scores: pd.DataFrame, shop: Shop, as_of: date) -> pd.DataFrame:
         """Return the list of each customer: the best products, each with its place, its name and a reason in words."""
         past = shop.tables.as_of(as_of)
-        facts = shop.engine.frame(candidates(past)).set_index(list(KEY)).reindex(scores.index)
+        bought = Purchases.of(shop.engine.frame(bought_lines(past)))
         if question.removeprefix(cls.name).startswith(NEW):
-            scores, facts = (rows[(facts[OWN_ORDERS] == 0).to_numpy()] for rows in (scores, facts))
+            scores = scores[~_is_bought(scores.index, bought)]
         place = places(lists_of(scores.index)[0], scores[SCORE].to_numpy(dtype=float))
-        shown, facts = scores.assign(**{PLACE: place + 1})[place < LONG], facts[place < LONG]
+        shown = scores.assign(**{PLACE: place + 1})[place < LONG]
         names = shop.engine.frame(product_names(past)).set_index("product_id")["name"]
-        products = shown.index.get_level_values("product_id")
         told = shown.assign(
             **{
-                PRODUCT: names.reindex(products).to_numpy(),
-                REASON: reasons(facts, facts["antecedent"].map(names), as_of).to_numpy(),
+                PRODUCT: names.reindex(shown.index.get_level_values("product_id")).to_numpy(),
+                REASON: _reasons(shown.index, bought, names, as_of),
             }
         )
         order = told[PLACE].to_numpy().argsort(kind="stable")
@@ -280,35 +283,26 @@ def look_of(X: pd.DataFrame, prediction: pd.Series) -> dict[str, float]:
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
-def reasons(facts: pd.DataFrame, antecedents: pd.Series, as_of: date) -> pd.Series:
-    """Return why each pair is recommended, in words.
+def _codes(index: pd.MultiIndex, bought: Purchases) -> tuple[np.ndarray, np.ndarray]:
+    """Return the codes of each pair's customer and product among the purchases; -1 for a customer without any."""
+    customers, products = (index.get_level_values(name) for name in ("customer_id", "product_id"))
+    return pd.Index(bought.customer_ids).get_indexer(customers), pd.Index(bought.product_ids).get_indexer(products)
 
-    The first that holds: the customer's own rhythm, the rule of highest confidence from a recent product, people with
-    similar purchases, best-sellers.
 
-    Parameters
-    ----------
-    facts : DataFrame
-        Columns of `features.candidates.SCHEMA`.
-    antecedents : Series, same rows
-        Name of the product that the rule comes from, null for none.
-    as_of : date
-        Day of the scores, which is not included.
-    """
-    said = []
-    for row, antecedent in zip(facts.itertuples(), antecedents, strict=True):
-        if row.own_orders > 0:
-            last = as_of - timedelta(days=1 + int(row.own_since_days))
-            how = f"every {row.own_gap_days:.0f} days" if row.own_gap_days >= 1 else "bought once"
-            said.append(f"{how}, last on {last}")
-        elif isinstance(antecedent, str) and row.antecedent_lift > 1:
-            orders = f"{row.rule_orders:,.0f} orders"
-            said.append(f"bought with {antecedent} on {orders}, {row.antecedent_lift:.1f} times as often as chance")
-        elif max(row.ease, row.item_neighbours) > 0:
-            said.append("bought by customers with similar purchases")
-        else:
-            said.append(f"{row.product_recent_buyer_share:.1%} of customers bought it in the last {RECENT_DAYS} days")
-    return pd.Series(said, index=facts.index, dtype="string")
+def _is_bought(index: pd.MultiIndex, bought: Purchases) -> np.ndarray:
+    """Return which pairs are of a product that the customer bought."""
+    customers, products = _codes(index, bought)
+    held = bought.customers * bought.n_products + bought.products
+    return np.isin(customers * bought.n_products + products, held) & (customers >= 0)
+
+
+def _reasons(index: pd.MultiIndex, bought: Purchases, names: pd.Series, as_of: date) -> pd.Series:
+    """Return why each pair is recommended, in words: see `features.affinity.Reasons`."""
+    customers, products = _codes(index, bought)
+    strangers = replace(bought, customer_ids=np.append(bought.customer_ids, None))  # the last one bought nothing
+    of = Reasons(strangers, as_of, names.reindex(bought.product_ids).to_numpy(), minimum_count=FEWEST_ORDERS)
+    said = of.of_customers(np.where(customers >= 0, customers, bought.n_customers), products)
+    return pd.Series(said, index=index, dtype="string")
 
 
 def _write(material: Material) -> list[Part]:
@@ -342,7 +336,7 @@ def recommendation_parts(scores: pd.DataFrame, suffix: str, model: str, standing
         raise InputError("no customer has a recommendation", hint="see the section on candidates in the guide")
     first = shown["product"].value_counts()
     with_list = int(scores[f"product_1{suffix}"].notna().sum())
-    is_own = shown["reason"].str.contains("last on", regex=False).fillna(False)
+    is_own = shown["reason"].str.startswith(("every ", "bought once")).fillna(False)
     lead = joined(
         f"{number(with_list)} of {len(scores):,} customers have a list of products to offer next ({model}).",
         f"{percent(float(is_own.mean()))} of the places are products that the customer bought before; "
