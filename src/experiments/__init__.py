@@ -23,6 +23,7 @@ _PLACES = {  # imported when first asked for: a served model imports this packag
             "overview": "in_use",
             "score": "score",
             "request": "request",
+            "rules": "rules",
             "report": "report",
             "run": "run",
         }.items()

@@ -31,6 +31,7 @@ COMMANDS = {
     "show": "print what is in use for each task; task=clv: its leaderboard, importances, decision, looks and champions",
     "score": "score every customer with the champions: as_of=2018-01-01 output=x.parquet",
     "request": "print the request that the served champion answers: customer=12347 task=clv",
+    "rules": "write what is bought together, as a table and a picture: rules.min_count=50 rules.level=category",
     "report": "write one page for the marketer: verdicts, tiers, personas, hypotheses: output=x.html",
     "clean": "remove what nothing needs any more from the cache; dry=true only shows it, with sizes",
     "ui": "open the MLflow UI on the store in use: port=5001",
