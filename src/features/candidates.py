@@ -327,7 +327,7 @@ class _Core:
         if past.n_customers <= MOST_COMPARED:
             scorers["decayed_neighbours"] = DecayedNeighbours().fit(own)
         known = goods.set_index("product_id").reindex(own.product_ids)
-        attributes = {name: known[name].to_numpy(dtype=object) for name in known if known[name].notna().any()}
+        attributes = {str(name): known[name].to_numpy(dtype=object) for name in known if known[name].notna().any()}
         if attributes:
             scorers["content"] = Content().fit(own, **attributes)
         confidence, lift = (Rules(by, minimum_count=FEWEST_ORDERS).fit(own).weights_ for by in ("confidence", "lift"))

@@ -30,7 +30,7 @@ KEPT_BYTES = 2**28  # results that an engine keeps for further expressions, such
 Learner = Callable[..., pd.DataFrame]
 
 
-class Learnt(ops.Relation):
+class Learnt(ops.Relation):  # type: ignore[misc]
     """Relation whose rows a function computes from the rows of other relations.
 
     Attributes
@@ -50,7 +50,7 @@ class Learnt(ops.Relation):
     tables: FrozenOrderedDict[str, ops.Relation]
     schema: Schema
 
-    values = FrozenOrderedDict()  # type: ignore[assignment]
+    values = FrozenOrderedDict()
 
 
 def learnt(
