@@ -87,7 +87,7 @@ FIGURES: Mapping[str, tuple[Figure, str]] = {
 }
 
 
-def ranking_metrics(ks: Sequence[int], gain: str) -> dict[str, Metric]:
+def ranking_metrics(ks: Sequence[int], gain: str, *, hit: str = BOUGHT, total: str = TOTAL) -> dict[str, Metric]:
     """Return the metrics of lists of each length, by name: `ndcg_5`.
 
     Parameters
@@ -95,12 +95,14 @@ def ranking_metrics(ks: Sequence[int], gain: str) -> dict[str, Metric]:
     ks : sequence of int
     gain : str
         Meaning of a higher value to a marketer.
+    hit, total : str
+        Columns of the outcome.
     """
     return {
         f"{name}_{k}": Metric(
             f"{name}_{k}",
             means.format(k=k),
-            partial(by_customer, figure=figure, k=k),
+            partial(by_customer, figure=figure, k=k, hit=hit, total=total),
             per_unit=True,
             gain=gain,
             undefined=NOBODY,
@@ -110,15 +112,17 @@ def ranking_metrics(ks: Sequence[int], gain: str) -> dict[str, Metric]:
     }
 
 
-def by_customer(y: pd.DataFrame, prediction: pd.Series, *, figure: Figure, k: int) -> pd.Series:
-    """Compute a figure for each customer who bought something, indexed customer_id: the mean over cutoffs."""
+def by_customer(
+    y: pd.DataFrame, prediction: pd.Series, *, figure: Figure, k: int, hit: str = BOUGHT, total: str = TOTAL
+) -> pd.Series:
+    """Compute a figure for each customer who bought something, indexed customer_id: the mean over the lists."""
     of_list, customers = lists_of(y.index)
     shown = places(of_list, prediction.to_numpy(dtype=float))
     relevant = np.zeros(len(customers))
-    np.maximum.at(relevant, of_list, y[TOTAL].to_numpy(dtype=float))
+    np.maximum.at(relevant, of_list, y[total].to_numpy(dtype=float))
     is_shown = shown < k
     hits = np.zeros((len(customers), k))
-    hits[of_list[is_shown], shown[is_shown]] = y[BOUGHT].to_numpy(dtype=float)[is_shown]
+    hits[of_list[is_shown], shown[is_shown]] = y[hit].to_numpy(dtype=float)[is_shown]
     relevant = np.maximum(relevant, hits.sum(axis=1))  # of permuted outcomes
     buys = relevant > 0
     values = pd.Series(figure(hits[buys], relevant[buys]), index=customers[buys], dtype=float)
@@ -126,8 +130,8 @@ def by_customer(y: pd.DataFrame, prediction: pd.Series, *, figure: Figure, k: in
 
 
 def lists_of(index: pd.MultiIndex) -> tuple[np.ndarray, pd.Index]:
-    """Return the number of each row's list, of one customer at one cutoff, and the customer of each list."""
-    levels = [name for name in ("cutoff", "customer_id") if name in index.names]
+    """Return the number of each row's list, of what the index names beside products, and the customer of each list."""
+    levels = [name for name in index.names if name != "product_id"]
     code = np.zeros(len(index), dtype=np.int64)
     for name in levels:
         at = index.names.index(name)

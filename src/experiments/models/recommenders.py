@@ -19,18 +19,20 @@ from features.seasons import CUTOFF_DAY
 
 POPULARITY = "product_recent_buyer_share"
 TIES = 1e-6  # weight of the popularity, which orders pairs of equal score
-BOUGHT, OWN_ORDERS = "bought", "own_orders"
+OWN_ORDERS = "own_orders"
 
 
 class ByScore(Model):
     """Order by one feature; of equal values, the product that more customers bought lately comes first.
 
-    prediction = score + 1e-6 x product_recent_buyer_share. Nothing is learnt from `y`.
+    prediction = score + 1e-6 x ties. Nothing is learnt from `y`.
 
     Parameters
     ----------
     score : str
         Feature.
+    ties : str
+        Feature that orders rows of equal score: a share of customers or orders.
 
     Examples
     --------
@@ -39,18 +41,19 @@ class ByScore(Model):
     [1, 2, 0]
     """
 
-    def __init__(self, score: str = "own_frequency") -> None:
+    def __init__(self, score: str = "own_frequency", ties: str = POPULARITY) -> None:
         self.score = score
+        self.ties = ties
 
     def fit(self, X: pd.DataFrame, y: pd.DataFrame | None) -> Self:
         """Check that the feature is there."""
-        require_columns(X, [self.score, POPULARITY])
+        require_columns(X, dict.fromkeys([self.score, self.ties]))
         return self.set_state({})
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Return the score of each row: array of shape (n_rows,)."""
-        found = require_columns(X, dict.fromkeys([self.score, POPULARITY]))
-        return (found[self.score] + TIES * found[POPULARITY]).to_numpy(dtype=float)
+        found = require_columns(X, dict.fromkeys([self.score, self.ties]))
+        return (found[self.score] + TIES * found[self.ties]).to_numpy(dtype=float)
 
     def get_state(self) -> dict[str, Any]:
         return {}
@@ -156,7 +159,7 @@ class Hybrid(Model):
 class Ranker(LightGBM):
     """LightGBM that orders each customer's candidates, on all columns of `X`: LambdaMART.
 
-    Trees are grown on the gradient of NDCG within each list, the candidates of one customer at one cutoff. A list
+    Trees are grown on the gradient of NDCG within each list, the rows that differ in their product alone. A list
     without a purchase says nothing of order and is left out. See `LightGBM` for the other parameters.
 
     Parameters
@@ -208,20 +211,23 @@ class Ranker(LightGBM):
 
         Parameters
         ----------
-        X : DataFrame indexed (customer_id, product_id, cutoff)
+        X : DataFrame indexed (customer_id, product_id, cutoff), or with further levels such as order_id
         y : DataFrame or Series
-            bought, 1 or 0.
+            Its first column is 1 for a product that was bought, else 0.
 
         Raises
         ------
         UnsuitableDataError
             If no list has both a product that was bought and one that was not.
         """
-        bought = (y[BOUGHT] if isinstance(y, pd.DataFrame) else y).to_numpy(dtype=float)
+        bought = (y.iloc[:, 0] if isinstance(y, pd.DataFrame) else y).to_numpy(dtype=float)
         X = X.drop(columns=CUTOFF_DAY, errors="ignore")
         X = X[sorted(X.columns)]
-        days, customers, products = (_positions(X.index, level) for level in ("cutoff", "customer_id", "product_id"))
-        of_list = np.unique(days * (customers.max() + 1) + customers, return_inverse=True)[1]
+        days, products = (_positions(X.index, level) for level in ("cutoff", "product_id"))
+        of_list = np.zeros(len(X), dtype=np.int64)
+        for level in ("cutoff", *(name for name in X.index.names if name not in ("cutoff", "product_id"))):
+            position = _positions(X.index, level)
+            of_list = np.unique(of_list * (position.max() + 1) + position, return_inverse=True)[1]
         kept = days >= np.unique(days)[-self.latest_cutoffs :][0]
         if self.new_alone:
             kept &= require_columns(X, [OWN_ORDERS])[OWN_ORDERS].to_numpy() == 0
@@ -230,7 +236,7 @@ class Ranker(LightGBM):
         if not len(rows):
             raise UnsuitableDataError(
                 "no list can teach an order",
-                where="y, bought",
+                where="y",
                 expected="customers who buy some of their candidates, and not all of them",
                 found=f"{len(X):,} candidates, {int(bought.sum()):,} of them bought",
                 hint="use a longer horizon_days",

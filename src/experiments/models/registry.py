@@ -56,6 +56,11 @@ def _build(module: str, name: str, /, **params: Any) -> Model:
     return getattr(importlib.import_module(f"experiments.models.{module}"), name)(**params)
 
 
+def _basket(score: str) -> Callable[..., Model]:
+    """Return a callable that builds the order of a basket's candidates by one score."""
+    return _model("recommenders", "ByScore", score=score, ties="basket_product_recent_share")
+
+
 CANDIDATES: Mapping[str, Candidate] = {
     # spend
     "naive_lifetime_rate": Candidate(
@@ -148,6 +153,19 @@ CANDIDATES: Mapping[str, Candidate] = {
     "content": Candidate(_model("recommenders", "ByScore", score="content"), "similar products"),
     "hybrid": Candidate(_model("recommenders", "Hybrid"), "own purchases, neighbours and similarity together"),
     "lightgbm_ranker": Candidate(_model("recommenders", "Ranker"), "LightGBM ranker"),
+    # completions of baskets
+    "naive_basket_best_sellers": Candidate(
+        _basket("basket_product_share"), "products on most orders of all time", is_baseline=True
+    ),
+    "naive_basket_recent_best_sellers": Candidate(
+        _basket("basket_product_recent_share"), "products on most orders of the last 28 days", is_baseline=True
+    ),
+    "basket_rules_confidence": Candidate(_basket("basket_rule_confidence"), "association rules by confidence"),
+    "basket_rules_lift": Candidate(_basket("basket_rule_lift"), "association rules by lift"),
+    "basket_item_neighbours": Candidate(_basket("basket_item_neighbours"), "item neighbours"),
+    "basket_ease": Candidate(_basket("basket_ease"), "EASE"),
+    "basket_factors": Candidate(_basket("basket_factors"), "matrix factorisation"),
+    "basket_ranker": Candidate(_model("recommenders", "Ranker", latest_cutoffs=8), "LightGBM ranker"),
     # segments
     "segmentation": Candidate(_model("segmentation", "Segmentation"), "clusters"),
     "quantile_bins": Candidate(

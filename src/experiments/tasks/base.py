@@ -182,6 +182,14 @@ class Task(ABC):
         DataFrame of the outcome's columns, indexed by the grain's key
         """
 
+    def opened(self, shop: Shop) -> Shop:
+        """Return the shop that models are trained and judged on; by default as it is.
+
+        A task overrides this if what it predicts is recorded together with what is known: the parts of an order. Scores
+        are made of the shop as it is.
+        """
+        return shop
+
     def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
         """Compute the features before, and the outcome after, each cutoff."""
         return Dataset(
