@@ -121,7 +121,9 @@ def scored_baskets(lines: pd.DataFrame, goods: pd.DataFrame) -> pd.DataFrame:
     names = names[
         np.lexsort((names[:, 1].astype(str), names[:, 0].astype(str)))
     ]  # by code, as `Purchases` numbers them
-    core = _Core.of(past, goods)
+    placed = lines.astype({"order_id": str, "customer_id": str}).groupby(["order_id", "customer_id"])["day"].max()
+    opened = placed.reindex(pd.MultiIndex.from_arrays(names.T)).to_numpy()
+    core = _Core.of(past, goods, opened)
     blocks = [_block(core.open_orders[first : first + BLOCK], core) for first in range(0, len(core.open_orders), BLOCK)]
     columns = {name: np.concatenate([block[name] for block in blocks] or [np.empty(0)]) for name in (*CODES, *SCHEMA)}
     orders, products = (columns.pop(name).astype(np.int64) for name in CODES)
@@ -144,7 +146,8 @@ class _Core:
     listed: NDArray[Any]
 
     @classmethod
-    def of(cls, past: Purchases, goods: pd.DataFrame) -> _Core:
+    def of(cls, past: Purchases, goods: pd.DataFrame, opened: NDArray[Any]) -> _Core:
+        """Learn about the products; `opened` is the day of each order's first line, in days before the cutoff."""
         order = np.lexsort((np.arange(past.n_products), -past.buyers))
         chosen = np.sort(order[:CORE])
         position = np.full(past.n_products, -1)
@@ -166,12 +169,11 @@ class _Core:
             fitted["basket_content"] = Content().fit(rows, **attributes)
         recent = rows.last(RECENT_DAYS)
         recently = np.bincount(recent.products, minlength=rows.n_products) / max(recent.n_orders, 1)
-        day = np.full(rows.n_orders, np.iinfo(np.int64).max)
-        np.minimum.at(day, rows.orders, rows.days)
+        order_of = np.unique(past.orders[held])
         return cls(
             rows,
-            np.unique(past.orders[held]),
-            np.flatnonzero(day <= OPEN_DAYS),
+            order_of,
+            np.flatnonzero(opened[order_of] <= OPEN_DAYS),
             fitted,
             rows.popularity / max(rows.n_orders, 1),
             recently,

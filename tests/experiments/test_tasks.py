@@ -39,8 +39,11 @@ from workplace import ROOT
 DAY = timedelta(days=1)
 
 
-FEW_CUTOFFS = ["evaluation.min_history_days=240", "evaluation.part_cutoffs=1", "evaluation.training_step_days=60"]
-OF_PRODUCTS = {"basket_completion": FEW_CUTOFFS, "recommendation": ["evaluation.min_history_days=240"]}  # tasks that CDNOW, whose lines name no products, does not allow
+FEW = "evaluation.min_history_days=240"
+OF_PRODUCTS = {  # tasks that CDNOW, whose lines name no products, does not allow
+    "basket_completion": [FEW, "evaluation.part_cutoffs=1", "evaluation.training_step_days=60"],
+    "recommendation": [FEW],
+}
 
 
 @pytest.fixture(scope="module")
