@@ -13,6 +13,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[2]
 OWN = ("experiments", "features")
 FINDER = "pkgutil"  # who imports it finds the modules of its package by itself
+HOLDS_IMPORTS = (ast.stmt, ast.ExceptHandler, ast.match_case)  # expressions hold none
 OPTIONAL = {"pyspark"}  # an engine of the data, which no model needs
 
 
@@ -57,7 +58,8 @@ def own_code(libraries: Collection[str]) -> list[Path]:
     return found
 
 
-def libraries_of(*modules: str) -> set[str]:
+@cache
+def libraries_of(*modules: str) -> frozenset[str]:
     """Return the top-level names of the libraries that these modules import, directly or through the project's code."""
     libraries: set[str] = set()
     waiting = [path for module in modules for path in _files(module, whole=True)]
@@ -75,7 +77,7 @@ def libraries_of(*modules: str) -> set[str]:
                 waiting += path.parent.glob("*.py")
             elif top not in sys.stdlib_module_names:
                 libraries.add(top)
-    return libraries
+    return frozenset(libraries)
 
 
 def imports_of(source: str) -> Iterator[str]:
@@ -91,7 +93,7 @@ def imports_of(source: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        waiting += ast.iter_child_nodes(node)
+        waiting += (child for child in ast.iter_child_nodes(node) if isinstance(child, HOLDS_IMPORTS))
 
 
 def _files(module: str, whole: bool = False) -> list[Path]:
