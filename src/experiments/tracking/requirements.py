@@ -58,8 +58,7 @@ def own_code(libraries: Collection[str]) -> list[Path]:
     return found
 
 
-@cache
-def libraries_of(*modules: str) -> frozenset[str]:
+def libraries_of(*modules: str) -> set[str]:
     """Return the top-level names of the libraries that these modules import, directly or through the project's code."""
     libraries: set[str] = set()
     waiting = [path for module in modules for path in _files(module, whole=True)]
@@ -69,7 +68,7 @@ def libraries_of(*modules: str) -> frozenset[str]:
         if path in seen:
             continue
         seen.add(path)
-        for name in imports_of(path.read_text()):
+        for name in _imported_by(path):
             top = name.partition(".")[0]
             if top in OWN:
                 waiting += _files(name)
@@ -77,7 +76,12 @@ def libraries_of(*modules: str) -> frozenset[str]:
                 waiting += path.parent.glob("*.py")
             elif top not in sys.stdlib_module_names:
                 libraries.add(top)
-    return frozenset(libraries)
+    return libraries
+
+
+@cache  # models of several tasks carry the same code
+def _imported_by(path: Path) -> tuple[str, ...]:
+    return tuple(imports_of(path.read_text()))
 
 
 def imports_of(source: str) -> Iterator[str]:
