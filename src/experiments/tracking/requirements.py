@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -38,6 +38,20 @@ def requirements_of(*modules: str, libraries: Collection[str] = ()) -> list[str]
     named = _distributions()
     needed = {named[library] for library in (libraries_of(*modules) - OPTIONAL) | {*libraries} if library in named}
     return sorted(f"{name}=={version(name)}" for name in needed)
+
+
+def unmet(requirements: Iterable[str]) -> list[str]:
+    """Return the requirements, as `requirements_of` gives them, that are not met here, each with what is installed."""
+    found = []
+    for requirement in requirements:
+        name, _, wanted = requirement.partition("==")
+        try:
+            installed = version(name)
+        except PackageNotFoundError:
+            installed = "none"
+        if installed != wanted:
+            found.append(f"{requirement} (installed: {installed})")
+    return found
 
 
 def own_code(libraries: Collection[str]) -> list[Path]:
