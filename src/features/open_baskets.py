@@ -122,7 +122,7 @@ def scored_baskets(lines: pd.DataFrame, goods: pd.DataFrame) -> pd.DataFrame:
         np.lexsort((names[:, 1].astype(str), names[:, 0].astype(str)))
     ]  # by code, as `Purchases` numbers them
     placed = lines.astype({"order_id": str, "customer_id": str}).groupby(["order_id", "customer_id"])["day"].max()
-    opened = placed.reindex(pd.MultiIndex.from_arrays(names.T)).to_numpy()
+    opened = placed.reindex(pd.MultiIndex.from_arrays([names[:, 0], names[:, 1]])).to_numpy()
     core = _Core.of(past, goods, opened)
     blocks = [_block(core.open_orders[first : first + BLOCK], core) for first in range(0, len(core.open_orders), BLOCK)]
     columns = {name: np.concatenate([block[name] for block in blocks] or [np.empty(0)]) for name in (*CODES, *SCHEMA)}
