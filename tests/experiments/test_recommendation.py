@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -197,3 +199,73 @@ def test_the_section_counts_products_and_shows_why() -> None:
     ]
     with pytest.raises(InputError, match="no customer has a recommendation"):
         recommendation_parts(view.assign(product_1_new=None, product_2_new=None), "_new", "m", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("asked", "score", "file", "length"),
+    [
+        ("task=recommendation", SCORE, "recommendations", 10),
+        ("experiment=new_products", f"{SCORE}_new", "recommendations", 10),
+        ("experiment=basket_completion", "completion_score", "basket_completions", 5),
+    ],
+)
+def test_every_command_takes_a_task_of_lists(
+    asked: str,
+    score: str,
+    file: str,
+    length: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Tuned, judged, scored, served and audited on a simulated store; what is served is what is scored."""
+    import mlflow
+    from mlflow.pyfunc import scoring_server
+
+    from experiments import open_session
+    from experiments.commands import main
+    from experiments.gate.circularity import audit_task
+    from experiments.workflow.audit import cutoffs_of, limits_of
+    from features.tampering import Tamperer
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "raw").mkdir()
+    Store(tmp_path / "raw").sell(sales_of_baskets(customers=130))
+    given = [
+        "data.path=raw",
+        asked,
+        "tuning.n_trials=2",
+        "evaluation.n_resamples=100",
+        "evaluation.min_history_days=200",
+    ]
+    given += ["evaluation.part_cutoffs=2", "evaluation.training_step_days=28"] if "basket" in asked else []
+    for command in (["tune"], ["promote"], ["score"], ["report", "report.sections=[recommendation]"]):
+        assert main.run([*command, "data=merchandise_store", *given]) == 0, capfd.readouterr().err
+    session = open_session(data="merchandise_store", overrides=given)
+    lists = pd.read_parquet(session.outputs / f"{file}.parquet")
+    key = list(session.task.grain.key)
+    assert not lists.duplicated(key).any()
+    assert lists.groupby(key[:-1]).size().max() == length
+    assert lists["reason" if score == SCORE or "basket" in asked else "reason_new"].notna().all()
+
+    customer = str(lists["customer_id"].iloc[0])
+    capfd.readouterr()
+    assert main.run(["request", "data=merchandise_store", *given, f"customer={customer}"]) == 0
+    body = capfd.readouterr().out
+    mlflow.set_tracking_uri("sqlite:///mlflow.db")
+    model = mlflow.pyfunc.load_model(f"models:/{session.registered_name}@champion")
+    answer = scoring_server.invocations(body, "application/json", model, model.metadata.get_input_schema())
+    assert answer.status == 200, answer.response
+    rows = json.loads(body)["dataframe_split"]
+    served = pd.DataFrame(rows["data"], columns=rows["columns"])[key]
+    served["served"] = [each[score.removesuffix("_new")] for each in json.loads(answer.response)["predictions"]]
+    both = lists[lists["customer_id"] == customer].merge(served, on=key)
+    assert len(both) == (lists["customer_id"] == customer).sum()
+    np.testing.assert_allclose(both["served"], both[score], rtol=1e-9)
+
+    shop, limits = session.judged_shop, limits_of(session.config.audit)
+    tamperer = Tamperer(shop.tables, shop.engine, tmp_path)
+    findings = list(audit_task(session.task, shop, session.features, tamperer, cutoffs_of(session)[-1:], limits))
+    assert not [finding for finding in findings if finding.fails]
+    assert "clean" in {finding.finding for finding in findings}
