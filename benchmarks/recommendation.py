@@ -1,6 +1,7 @@
 """Counts of pairs, rules, EASE and lists beside alternatives, in recommendation.md: ratios from one run.
 
-    python benchmarks/recommendation.py
+    python benchmarks/recommendation.py               # all sections
+    python benchmarks/recommendation.py pairs lists   # some of them; the others keep their figures
     IMPLICIT_PYTHON=venv/bin/python python benchmarks/recommendation.py   # beside `implicit` too, which is not locked
 
 Times are seconds of the process's CPU, so that a busy machine changes them little. Results are compared before times.
@@ -13,10 +14,12 @@ import os
 import platform
 import resource
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -29,7 +32,7 @@ import yaml
 
 from features import assortment
 from features.affinity import Ease, ItemNeighbours, Purchases, Reasons, pair_counts, rule_table
-from features.affinity.ease import inverse
+from features.affinity.ease import inverse, most_bought
 from features.engines import open_engine
 from features.shop import Shop
 from features.writing import replacing
@@ -144,7 +147,7 @@ def rules_beside_mlxtend(what: str, past: Purchases, support: float, modes: dict
         differ = largest_difference(past, table, found[0])
         lines.append(
             f"| {what}: {len(table):,} rules, equal to {differ:.0e} | {ours:.2f} s | mlxtend {name}: {theirs:.2f} s "
-            f"| {theirs / ours:.1f}x as fast | {{target}} |"
+            f"| {theirs / ours:.1f}x as fast | >= 18 |"
         )
     return lines
 
@@ -206,70 +209,88 @@ def beside_implicit(python: str) -> list[str]:
     ]
 
 
-def main() -> None:
-    lines = []
-    rows, pairs, took, most, before = in_own_process(pairs_at_scale)
-    lines.append(
-        f"| counts of pairs, {ORDERS:,} orders x {PRODUCTS:,} products ({rows:,.0f} lines, {pairs:,.0f} entries) "
+def pairs() -> list[str]:
+    rows, entries, took, most, before = in_own_process(pairs_at_scale)
+    return [
+        f"| counts of pairs, {ORDERS:,} orders x {PRODUCTS:,} products ({rows:,.0f} lines, {entries:,.0f} entries) "
         f"| {took:.1f} s, {most:.2f} GiB at the most, {before:.2f} of them before | | | <= 4 GiB |"
-    )
-    print(lines[-1], flush=True)
-    fit, lists, reasons, most = in_own_process(lists_at_scale)
-    lines.append(
-        f"| lists of {K} for {CUSTOMERS:,} customers by item neighbours, of the same orders "
-        f"| {lists:.1f} s, after a fit of {fit:.1f} s; {most:.2f} GiB at the most | | | <= 60 s |"
-    )
-    lines.append(f"| 10,000 reasons in words, of the same orders | {reasons:.1f} s | | | |")
-    print(*lines[-2:], sep="\n", flush=True)
+    ]
+
+
+def lists() -> list[str]:
+    fit, took, reasons, most = in_own_process(lists_at_scale)
+    return [
+        f"| lists of {K} for {CUSTOMERS:,} customers by item neighbours, {ORDERS:,} orders x {PRODUCTS:,} products "
+        f"| {took:.1f} s, after a fit of {fit:.1f} s; {most:.2f} GiB at the most | | | <= 60 s |",
+        f"| 10,000 reasons in words, of the same orders | {reasons:.1f} s | | | |",
+    ]
+
+
+def rules() -> list[str]:
     categories = complete_journey("category")
-    of = rules_beside_mlxtend(
+    found = rules_beside_mlxtend(
         f"rules of {categories.n_products} categories, {categories.n_orders:,} orders, support 0.001",
         categories,
         0.001,
-        {"apriori, its quicker mode here": apriori, "fpgrowth": fpgrowth},
+        {"apriori": apriori, "fpgrowth": fpgrowth},
     )
-    lines += [line.format(target=">= 18") for line in of]
-    products = complete_journey("product")
-    order = np.argsort(-products.popularity, kind="stable")[:2_000]
-    products = products.where(np.isin(products.products, order))
-    chosen = np.sort(order)
-    position = np.full(products.n_products, -1)
-    position[chosen] = np.arange(len(chosen))
-    products = Purchases(
-        products.customer_ids,
-        products.product_ids[chosen],
-        products.customers,
-        position[products.products],
-        products.orders,
-        products.days,
-    )
-    of = rules_beside_mlxtend(
+    products = of_most_bought(complete_journey("product"), 2_000)
+    return found + rules_beside_mlxtend(
         f"rules of 2,000 products, {products.n_orders:,} orders, support 0.001", products, 0.001, {"fpgrowth": fpgrowth}
     )
-    lines += [line.format(target=">= 18") for line in of]
-    print(*lines[3:], sep="\n", flush=True)
-    lines.append(ease_beside_inverse())
-    print(lines[-1], flush=True)
-    if python := os.environ.get("IMPLICIT_PYTHON"):
-        lines += beside_implicit(python)
-        print(*lines[-2:], sep="\n", flush=True)
+
+
+def of_most_bought(past: Purchases, n: int) -> Purchases:
+    """Return the purchases of the n products on most orders, with codes of their own."""
+    chosen = most_bought(past, n)
+    kept = past.where(np.isin(past.products, chosen))
+    return replace(kept, product_ids=past.product_ids[chosen], products=np.searchsorted(chosen, kept.products))
+
+
+def ease() -> list[str]:
+    return [ease_beside_inverse()]
+
+
+def implicit() -> list[str]:
+    python = os.environ.get("IMPLICIT_PYTHON")
+    return beside_implicit(python) if python else []
+
+
+SECTIONS: dict[str, tuple[str, Callable[[], list[str]]]] = {
+    "pairs": ("Counts of pairs", pairs),
+    "lists": ("Lists", lists),
+    "rules": ("Rules beside mlxtend", rules),
+    "ease": ("EASE", ease),
+    "implicit": ("Item neighbours beside implicit", implicit),
+}
+
+
+def main() -> None:
+    path = Path(__file__).with_suffix(".md")
     libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "pandas", "mlxtend"))
     machine = f"{date.today()}, {platform.machine()}, one thread, Python {platform.python_version()}, {libraries}."
-    with replacing(Path(__file__).with_suffix(".md")) as partial:
-        partial.write_text(HEADING.format(machine=machine) + "\n".join(lines) + "\n")
+    for name in sys.argv[1:] or SECTIONS:
+        title, measure = SECTIONS[name]
+        lines = measure()
+        print(*lines, sep="\n", flush=True)
+        if not lines:
+            continue
+        # each section is written when it is done, beside what the others have
+        blocks = path.read_text().split("\n## ")[1:] if path.exists() else []
+        known = {block.partition("\n")[0]: block.partition("\n\n")[2].rstrip() for block in blocks}
+        known[title] = "\n".join([machine, "", TABLE, *lines])
+        text = "".join(f"\n## {each}\n\n{known[each]}\n" for each, _ in SECTIONS.values() if each in known)
+        with replacing(path) as partial:
+            partial.write_text(HEADING + text)
 
 
 HEADING = """# Recommendation: how fast it is
 
 Written by `make bench-recommendation`. Times are CPU seconds of one run; only ratios carry over to another machine.
-Orders are simulated, with popularity that falls as rank^-0.9, but for those of Complete Journey. `implicit` is not
-locked: it is measured where `IMPLICIT_PYTHON` names a Python that has it.
-
-{machine}
-
-| what | this project | beside it | ratio | target |
-|---|---|---|---|---|
+Orders are simulated, with popularity that falls as rank^-0.9; rules are of Complete Journey. `implicit` is not locked:
+it is measured where `IMPLICIT_PYTHON` names a Python that has it.
 """
+TABLE = "| what | this project | beside it | ratio | target |\n|---|---|---|---|---|"
 
 
 if __name__ == "__main__":
