@@ -10,7 +10,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from features.attrition import Attrition, attrition
+from features.attrition import Attrition, attrition, contact_attrition
 from features.engines import DuckDB
 from features.tables import Tables
 
@@ -22,7 +22,14 @@ SCENARIOS = {
     "region that matters": "likewise, and customers of one region drop out 1.5 times as often",
     "state of the account": "closed for 70% of those who dropped out, open for all others",
 }
+LISTS = {
+    "list of later": "half of those who were still there 60 days after the contact",
+    "list by chance": "three in ten of all customers who had come by then",
+    "list of the best": "the third of customers with most orders by then",
+    "campaign that works": "three in ten by chance, a third of whom it keeps from dropping out in the next 60 days",
+}
 LEAKS = ("survey of those who stayed", "state of the account")
+LEAKING_LISTS = ("list of later",)
 
 
 def customers(rng: np.random.Generator, days: int, hazard_of: np.ndarray | None = None) -> pd.DataFrame:
@@ -84,6 +91,44 @@ def compared_in(scenario: str, seed: int, folder: Path) -> list[Attrition]:
     frames = {"transactions": lines_of(rng, drawn, days), "customers": facts_of(scenario, rng, drawn, days, region)}
     on = DuckDB(threads=1, memory_limit="1GiB", temp_directory=str(folder))
     compared = attrition(opened(frames, days, on), on)
+    on.connection.disconnect()
+    return compared
+
+
+def lists_in(scenario: str, seed: int, folder: Path) -> list[Attrition]:
+    """Simulate a shop with three campaigns, whose lists were made as the scenario says, and compare attrition."""
+    rng = np.random.default_rng([seed, 50 + list(LISTS).index(scenario)])
+    days = int(rng.choice([365, 365, 730]))
+    drawn = customers(rng, days)
+    lines = lines_of(rng, drawn, days) if scenario == "list of the best" else None
+    parts = []
+    for number, share in enumerate((0.35, 0.5, 0.65)):
+        day = round(share * days)
+        here = ((drawn["arrived"] < day) & (drawn["left"] > day)).to_numpy()
+        known = (drawn["arrived"] < day).to_numpy()
+        chosen = known & (rng.random(len(drawn)) < 0.3)
+        if scenario == "list of later":
+            chosen = known & (drawn["left"] > day + 60).to_numpy() & (rng.random(len(drawn)) < 0.5)
+        elif scenario == "list of the best":
+            before = lines["timestamp"] < pd.Timestamp(START) + pd.Timedelta(days=day)
+            orders = lines["customer_id"][before].value_counts().reindex([f"c{n}" for n in drawn.index], fill_value=0)
+            chosen = (orders > orders[orders > 0].quantile(2 / 3)).to_numpy()
+        elif scenario == "campaign that works":
+            kept = chosen & here & (drawn["left"] < day + 60).to_numpy() & (rng.random(len(drawn)) < 1 / 3)
+            drawn.loc[kept, "left"] += 180
+        moment = pd.Timestamp(START) + pd.Timedelta(days=day)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "customer_id": [f"c{n}" for n in np.flatnonzero(chosen)],
+                    "campaign_id": f"k{number}",
+                    "contacted_at": moment,
+                }
+            )
+        )
+    frames = {"transactions": lines_of(rng, drawn, days) if lines is None else lines, "contacts": pd.concat(parts)}
+    on = DuckDB(threads=1, memory_limit="1GiB", temp_directory=str(folder))
+    compared = contact_attrition(opened(frames, days, on), on)
     on.connection.disconnect()
     return compared
 
