@@ -1,0 +1,24 @@
+"""Affinity of customers and products: counts, rules and scorers that recommend. Arrays in, arrays out; no tables."""
+
+from features.affinity.ease import Ease
+from features.affinity.factors import Factors
+from features.affinity.pairs import pair_counts
+from features.affinity.popularity import BestSellers, OwnFrequency
+from features.affinity.purchases import Purchases
+from features.affinity.ranking import best
+from features.affinity.scorer import ItemScorer, Scorer
+from features.affinity.similarity import ItemNeighbours, Rules
+
+__all__ = [
+    "BestSellers",
+    "Ease",
+    "Factors",
+    "ItemNeighbours",
+    "ItemScorer",
+    "OwnFrequency",
+    "Purchases",
+    "Rules",
+    "Scorer",
+    "best",
+    "pair_counts",
+]
