@@ -20,6 +20,7 @@ SCENARIOS = {
     "survey on the first day": "filled in by half of all customers who were there, whatever they do later",
     "region": "one of three from the start, for all customers",
     "region that matters": "likewise, and customers of one region drop out 1.5 times as often",
+    "band of later orders": "one of four by the orders of the second half of the days",
     "state of the account": "closed for 70% of those who dropped out, open for all others",
 }
 LISTS = {
@@ -28,7 +29,7 @@ LISTS = {
     "list of the best": "the third of customers with most orders by then",
     "campaign that works": "three in ten by chance, a third of whom it keeps from dropping out in the next 60 days",
 }
-LEAKS = ("survey of those who stayed", "state of the account")
+LEAKS = ("survey of those who stayed", "band of later orders", "state of the account")
 LEAKING_LISTS = ("list of later",)
 
 
@@ -80,6 +81,14 @@ def facts_of(
     return pd.DataFrame({"customer_id": ids, "region": np.array(["North", "South", "West"])[region]})
 
 
+def bands(lines: pd.DataFrame, days: int, n: int) -> pd.DataFrame:
+    """Return a band of each customer by the orders of the second half of the days."""
+    later = lines["customer_id"][lines["timestamp"] >= pd.Timestamp(START) + pd.Timedelta(days=days / 2)].value_counts()
+    orders = later.reindex([f"c{number}" for number in range(n)], fill_value=0)
+    band = np.searchsorted([1, *later.quantile([1 / 3, 2 / 3])], orders, side="right")
+    return pd.DataFrame({"customer_id": orders.index, "income_band": band.astype(str)})
+
+
 def compared_in(scenario: str, seed: int, folder: Path) -> list[Attrition]:
     """Simulate a shop and compare attrition."""
     rng = np.random.default_rng([seed, list(SCENARIOS).index(scenario)])
@@ -88,7 +97,11 @@ def compared_in(scenario: str, seed: int, folder: Path) -> list[Attrition]:
     region = rng.integers(0, 3, len(drawn))
     if scenario == "region that matters":
         drawn = customers(rng, days, np.where(region == 0, 1.5, 1.0))
-    frames = {"transactions": lines_of(rng, drawn, days), "customers": facts_of(scenario, rng, drawn, days, region)}
+    lines = lines_of(rng, drawn, days)
+    facts = facts_of(scenario, rng, drawn, days, region)
+    if scenario == "band of later orders":
+        facts = bands(lines, days, len(drawn))
+    frames = {"transactions": lines, "customers": facts}
     on = DuckDB(threads=1, memory_limit="1GiB", temp_directory=str(folder))
     compared = attrition(opened(frames, days, on), on)
     on.connection.disconnect()

@@ -74,11 +74,11 @@ def audit_restaged(
         except InputError as error:
             yield Finding(CHECK, f"raw files before {cutoff}", "not checked", error.problem, checks=0)
     undated = _undated(moved)
-    for what, figures in moved.items():
+    for what, moves in moved.items():
         declared = what in undated
-        said = f"{figures[0]}; its family declares facts of unknown date" if declared else figures[0]
+        said = f"{moves[0]}; its family declares facts of unknown date" if declared else moves[0]
         fails = not declared or what in trained
-        yield Finding(CHECK, _subject(what), "differs" if declared else "leaks", said, len(figures), fails)
+        yield Finding(CHECK, _subject(what), "differs" if declared else "leaks", said, len(moves), fails)
     if done:
         also = f"; whole, as nothing dates their rows: {listing(whole, limit=len(whole))}" if whole else ""
         said = f"raw files cut at {' and '.join(map(str, done))} and staged anew{also}"

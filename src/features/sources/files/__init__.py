@@ -193,7 +193,7 @@ class Files:
         read = without_totals(with_joined(self._read_raw(config, engine, scratch), config), config)
         if self.cutoff is None or config.sql is not None:
             return read
-        return rows_before(self.cutoff, read, config, self.shop.timezone, self.missing)
+        return rows_before(self.cutoff, read, config, self.shop.timezone, self.missing, self.recorded_by_hour)
 
     def _read_raw(self, config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
         if config.sql is not None:

@@ -27,30 +27,41 @@ from features.sources.files.times import moments
 from features.sources.files.values import is_missing, trimmed
 from features.sources.reading import sql_name
 from features.tables import SPECS, midnight
+from features.tables.base import RECORDED_AT
 
 KNOWN_AT = "known.at"  # beside a file's own columns
 OF_ONE_ROW = (exp.Min, exp.Max, exp.AnyValue, exp.First, exp.Last)  # aggregates that return a value of some row
 
 
-def rows_before(cutoff: date, read: Read, config: TableConfig, zone: str, missing: Sequence[str]) -> Read:
+def rows_before(
+    cutoff: date, read: Read, config: TableConfig, zone: str, missing: Sequence[str], recorded_by_hour: int
+) -> Read:
     """Leave out the rows of a file that became known at the cutoff's midnight or later; those without a time stay.
 
-    A line of an order without a time has the latest one of its order.
+    A line of an order without a time has the latest one of its order. A row that was recorded later became known then.
     """
-    moment, columns = SPECS[config.name].moment(config.columns), read.columns
-    source = config.columns.get(moment or "", "")
-    if source not in columns:
-        return read
-    values = columns[source]
-    if values.type().is_string():
-        values = trimmed(values)
-        values = ibis.ifelse(is_missing(values, missing), ibis.null("string"), values)
-    table = read.table.mutate(known_at=moments(values, config.date_format, config.timezone or zone, zone))
+    columns, table = read.columns, read.table
+    hours = {RECORDED_AT: recorded_by_hour}
+    for column in (SPECS[config.name].moment(config.columns), RECORDED_AT):
+        source = config.columns.get(column or "")
+        if column is None or source is None or source not in columns:
+            continue
+        values = columns[source]
+        if values.type().is_string():
+            values = trimmed(values)
+            values = ibis.ifelse(is_missing(values, missing), ibis.null("string"), values)
+        known = moments(values, config.date_format, config.timezone or zone, zone)
+        known -= ibis.interval(hours=hours.get(column, 0))
+        table = table.mutate(**{f"{KNOWN_AT}.{len(table.columns)}": known})
+    added = [name for name in table.columns if name.startswith(KNOWN_AT)]
     order = config.columns.get("order_id", "")
-    if config.name == "transactions" and order in columns:
+    if config.name == "transactions" and order in columns and added:
         name = read.table.columns[[each.strip() for each in read.names].index(order)]
-        table = table.mutate(known_at=table.known_at.fill_null(table.known_at.max().over(group_by=name)))
-    return Read(_before(table, "known_at", cutoff).drop("known_at"), read.names, None, read.notes, read.dialect)
+        filled = table[added[0]].fill_null(table[added[0]].max().over(group_by=name))
+        table = table.mutate(**{added[0]: filled})
+    for name in added:
+        table = _before(table, name, cutoff)
+    return Read(table.drop(*added), read.names, None, read.notes, read.dialect) if added else read
 
 
 def _before(table: ir.Table, moment: str, cutoff: date) -> ir.Table:
@@ -186,11 +197,12 @@ def _traced(node: Node) -> Iterator[tuple[str, exp.Expression]]:
     if isinstance(node.source, exp.Table) and not node.downstream:
         yield node.source.name, exp.column(exp.to_identifier(node.name.rpartition(".")[2], quoted=True))
         return
-    expression = node.expression.unalias().copy()
-    for found in list(expression.find_all(exp.AggFunc)):
-        if not isinstance(found, OF_ONE_ROW):
+    found = node.expression
+    expression = (found.this if isinstance(found, exp.Alias) else found).copy()
+    for total in list(expression.find_all(exp.AggFunc)):
+        if not isinstance(total, OF_ONE_ROW):
             return
-        expression = _with(expression, found, found.this)
+        expression = _with(expression, total, total.this)
     if expression.find(exp.Window, exp.Query):
         return
     columns = list(expression.find_all(exp.Column))
@@ -213,7 +225,7 @@ def _traced(node: Node) -> Iterator[tuple[str, exp.Expression]]:
 def _with(expression: exp.Expression, old: exp.Expression | None, new: exp.Expression) -> exp.Expression:
     """Put an expression in place of a part of another; of its only column where no part is named."""
     part = expression.find(exp.Column) if old is None else old
-    if part is expression:
+    if part is None or part is expression:
         return new.copy()
     part.replace(new.copy())
     return expression
