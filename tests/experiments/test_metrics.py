@@ -95,6 +95,18 @@ def test_top_decile_lift_by_hand():
     assert top_decile_lift([10, 4, *[0] * 13], range(15, 0, -1)) == pytest.approx(12 / 14 / 0.1)
 
 
+def test_a_right_total_hides_tenths_that_are_not_right():
+    y = np.array([1.0] * 10 + [10.0] * 10)
+    p = np.array([3.0] * 10 + [8.0] * 10)
+    found = {name: SPEND_METRICS[name](y, p) for name in SPEND_METRICS if name.startswith("total_ratio")}
+    assert found == {
+        "total_ratio": 1.0,
+        "total_ratio_lowest_tenth": pytest.approx(3.0),
+        "total_ratio_highest_tenth": pytest.approx(0.8),
+    }
+    assert np.isnan(SPEND_METRICS["total_ratio_lowest_tenth"]([0.0, *[1.0] * 9], range(10)))
+
+
 AMOUNTS = st.sampled_from([0.0, 0.0, 1.0, 2.5, 40.0]), st.sampled_from([0.0, 0.001, 3.0, 7.0])
 EVENTS = st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 0.05, 0.3, 0.7, 1.0])
 EVERY_METRIC = [
@@ -123,10 +135,11 @@ def test_weights_equal_repeated_rows_and_order_does_not_matter(metric, outcomes,
 def test_degenerate_data_give_the_documented_value(name):
     metric = SPEND_METRICS[name]
     captured = {"captured_spend_10": 0.1, "captured_spend_20": 0.2, "captured_spend_30": 0.3}
-    undefined = {"gini", "spearman", "top_decile_lift", "total_ratio", *captured}
+    totals = {"total_ratio", "total_ratio_lowest_tenth", "total_ratio_highest_tenth"}
+    undefined = {"gini", "spearman", "top_decile_lift", *totals, *captured}
     assert np.isnan(metric([0, 0, 0], [1, 2, 3])) == (name in undefined)
-    single = {"gini": np.nan, "spearman": np.nan, "rmse": 1, "mae": 1, "top_decile_lift": 1, "total_ratio": 1.25}
-    single |= captured
+    single = {"gini": np.nan, "spearman": np.nan, "rmse": 1, "mae": 1, "top_decile_lift": 1}
+    single |= captured | dict.fromkeys(totals, 1.25)
     np.testing.assert_allclose(metric([4], [5]), single[name])
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from math import inf
+from math import inf, nan
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -327,6 +327,10 @@ class Task(ABC):
         prediction = self.predict(model, judged.X)
         metrics, undefined = measure(self.metrics().values(), judged.target, prediction)
         return Evaluation(judged.target, prediction, metrics, undefined, self.tables(judged.target, prediction))
+
+    def worth(self, y: pd.Series | pd.DataFrame) -> float:
+        """Return what a gain of 1 in the primary metric is worth on these rows, in currency; NaN if unknown."""
+        return nan
 
     def tables(self, y: pd.Series | pd.DataFrame, prediction: pd.Series | pd.DataFrame) -> Mapping[str, pd.DataFrame]:
         """Return the tables for the charts of an evaluation, by name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -28,6 +29,8 @@ from features.grains import CUSTOMER
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
 
+WORTH = "sealed/worth_of_gain"  # metric: money that a gain of 1 in the primary metric is worth
+PROFIT = "profit_20"
 RULE = "what is used is the best that was measured, pooled over windows"  # a look by another rule is taken again
 
 
@@ -334,7 +337,9 @@ def _corrected(looks: Sequence[Look], together: Sequence[str]) -> list[Outcome]:
 
 def _log_look(session: Session, candidate: Version, evidence: Evidence, decision: Decision) -> None:
     """Log metrics, tables and pictures of a look to the candidate's run."""
-    session.runs.log(candidate.run_id, metrics={**evidence.metrics(), **decision.metrics()})
+    worth = session.task.worth(evidence.candidate.y)
+    of_money = {WORTH: worth} if math.isfinite(worth) else {}
+    session.runs.log(candidate.run_id, metrics={**evidence.metrics(), **decision.metrics(), **of_money})
     figures = draw(
         {
             candidate.tags["model"]: evidence.candidate.tables,
@@ -451,21 +456,42 @@ def _amounts(session: Session) -> list[str]:
 
 
 def _in_plain_words(session: Session, look: Look) -> list[str]:
-    """Return a line with the metric that says the gain in plain words; none where it was not measured."""
-    name, rival = session.task.plain_metric, look.decision.baseline
-    if not name:
-        return []
+    """Return lines that say the gain in plain words and in money, and whether totals are right; as far as measured."""
     try:
         metrics = session.runs.metrics(session.registry.get(look.version).run_id)
     except InputError:  # the version was deleted
         return []
-    own, others = (metrics.get(f"sealed/{key}") for key in (name, f"{rival}/{name}"))
-    if own is None or others is None:
-        return []
-    return [
-        f"  in plain words: {session.task.metrics()[name].means}, in the sealed window: {own:.1%}; "
-        f"{in_words(look.decision.nearest)}: {others:.1%}"
-    ]
+    task, decision, rival = session.task, look.decision, in_words(look.decision.nearest)
+    currency = session.shop.staged.currency
+    lines = []
+
+    def measured(*names: str) -> list[float] | None:
+        found = [metrics.get(f"sealed/{name}") for name in names]
+        return None if None in found else [float(value) for value in found if value is not None]
+
+    name = task.plain_metric
+    both = measured(name, f"{decision.baseline}/{name}") if name else None
+    if both:
+        means = task.metrics()[name].means
+        lines.append(f"  in plain words: {means}, in the sealed window: {both[0]:.1%}; {rival}: {both[1]:.1%}")
+    if WORTH in metrics:
+        worth, nearest = metrics[WORTH], decision.nearest
+        low, high = (f"{worth * bound:,.0f}" for bound in nearest.interval)
+        lines.append(
+            f"  in money: min_effect {decision.min_effect:g} is {worth * decision.min_effect:,.0f} {currency} more "
+            "from those addressed, on average over lists of all lengths; the gain found is "
+            f"{worth * nearest.gain:,.0f} ({nearest.confidence:.0%} interval {low} to {high})"
+        )
+    profits = measured(PROFIT, f"{decision.baseline}/{PROFIT}")
+    if profits:
+        lines.append(f"  {task.metrics()[PROFIT].means}: {profits[0]:,.0f} {currency}; {rival}: {profits[1]:,.0f}")
+    totals = measured("total_ratio", "total_ratio_lowest_tenth", "total_ratio_highest_tenth")
+    if totals:
+        lines.append(
+            f"  total predicted / actual: {totals[0]:.2f}; of the tenth predicted lowest {totals[1]:.2f}, of the tenth "
+            f"predicted highest {totals[2]:.2f}"
+        )
+    return lines
 
 
 def decision_text(session: Session, look: Look) -> str:
