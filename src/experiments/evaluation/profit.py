@@ -8,12 +8,13 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import t
 
 from experiments.evaluation.metrics import Metric
+from experiments.evaluation.skewed import skewed_interval
 from experiments.evaluation.spend_metrics import CAPTURED, gain_area, sum_within
 from experiments.evaluation.weighted import Values, checked, cumulative, value
 
+WORTH = "worth_of_gain"  # figure: money that a gain of 1 in the primary metric is worth
 SHARES = tuple(round(0.05 * step, 2) for step in range(1, 21))
 NEAR = 0.05  # share of the customers on either side of the border that tell the mean spend there
 
@@ -32,10 +33,8 @@ def profit_curve(
     border, or a group of equal predictions, counts by the part within. It is what the addressed spend, whether the
     contact moved them or not: it compares rankings and lengths of lists, and says nothing of an effect.
 
-    The interval is about n customers like these. A resample's profit is that of its own share s, so a customer moves it
-    by y x inside - mean - (mean spend at the border) x (inside - s). With that influence's standard deviation sd, the
-    interval is profit +- t x sqrt(n) x sd. t has (sum of influence^2)^2 / (sum of influence^4) - 1 degrees of freedom,
-    the number of customers that sd is made of, which widens it where a few make most of the spend.
+    The interval is that of `skewed_interval`, about n customers like these. Other customers have their own share s, so
+    one of them moves the profit by y x inside - (mean spend at the border) x (inside - s).
 
     Parameters
     ----------
@@ -53,10 +52,6 @@ def profit_curve(
     -------
     DataFrame indexed by `customers_share`
         customers, profit, low, high. low and high are NaN for a single customer.
-
-    References
-    ----------
-    Hampel (1974), The influence curve and its role in robust estimation, JASA 69.
     """
     y, p, w = checked(y_true, y_pred, None)
     n = len(y)
@@ -70,10 +65,11 @@ def profit_curve(
         inside = np.zeros(n)
         inside[order[: round(share * n)]] = 1.0
         influence = y * inside - at_border * (inside - share)
-        rows.append((share, round(share * n), reached - contact_cost * share * n, _half(influence, confidence)))
-    table = pd.DataFrame(rows, columns=["customers_share", "customers", "profit", "half"]).set_index("customers_share")
-    half = table.pop("half")
-    return table.assign(low=table["profit"] - half, high=table["profit"] + half)
+        cost = contact_cost * share * n
+        ends = (n * end - cost for end in skewed_interval(reached / n, influence, confidence))
+        rows.append((share, round(share * n), reached - cost, *ends))
+    columns = ["customers_share", "customers", "profit", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).set_index("customers_share")
 
 
 def profit(
@@ -97,18 +93,6 @@ def profit_metrics(contact_cost: float) -> dict[str, Metric]:
         )
         for share in CAPTURED
     }
-
-
-def _half(influence: np.ndarray, confidence: float) -> float:
-    """Return half the width of the interval of a sum, by the influence of each row on its mean."""
-    n = len(influence)
-    pulls = influence - influence.mean()
-    if n < 2:
-        return float("nan")
-    if not pulls.any():
-        return 0.0
-    effective = np.square(pulls).sum() ** 2 / np.power(pulls, 4).sum()
-    return float(t.ppf((1 + confidence) / 2, max(effective - 1, 1.0)) * np.sqrt(n) * pulls.std(ddof=1))
 
 
 def worth_of_gini(y_true: ArrayLike) -> float:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from experiments.evaluation.metrics import Metric
+from experiments.evaluation.skewed import skewed_interval
 from experiments.evaluation.weighted import (
     Values,
     area_above_diagonal,
@@ -105,6 +106,18 @@ def captured_spend(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike |
     """
     y, p, w = checked(y_true, y_pred, weights)
     return value(ratio(sum_within(y, p, w, share), w @ y))
+
+
+def total_ratio_interval(y_true: ArrayLike, y_pred: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
+    """Compute the interval of `total_ratio` over customers like these, by the logarithm: see `skewed_interval`.
+
+    A row moves the logarithm by p / mean p - y / mean y. NaN if a total is 0.
+    """
+    y, p, _ = checked(y_true, y_pred, None)
+    if not (y.sum() > 0 and p.sum() > 0):
+        return float("nan"), float("nan")
+    low, high = skewed_interval(np.log(p.sum() / y.sum()), p / p.mean() - y / y.mean(), confidence)
+    return float(np.exp(low)), float(np.exp(high))
 
 
 def tenth_ratio(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None, lowest: bool) -> Values:

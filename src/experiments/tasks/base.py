@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from math import inf, nan
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -328,9 +328,9 @@ class Task(ABC):
         metrics, undefined = measure(self.metrics().values(), judged.target, prediction)
         return Evaluation(judged.target, prediction, metrics, undefined, self.tables(judged.target, prediction))
 
-    def worth(self, y: pd.Series | pd.DataFrame) -> float:
-        """Return what a gain of 1 in the primary metric is worth on these rows, in currency; NaN if unknown."""
-        return nan
+    def sealed_figures(self, y: pd.Series | pd.DataFrame, prediction: pd.Series | pd.DataFrame) -> Mapping[str, float]:
+        """Return further figures of the candidate in the sealed window, logged beside its metrics."""
+        return {}
 
     def tables(self, y: pd.Series | pd.DataFrame, prediction: pd.Series | pd.DataFrame) -> Mapping[str, pd.DataFrame]:
         """Return the tables for the charts of an evaluation, by name."""

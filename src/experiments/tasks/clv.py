@@ -6,16 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
-from math import inf, nan
+from math import inf
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from experiments.evaluation.metrics import Metric
-from experiments.evaluation.profit import profit_curve, profit_metrics, worth_of_gini
+from experiments.evaluation.profit import WORTH, profit_curve, profit_metrics, worth_of_gini
 from experiments.evaluation.shares import shares
-from experiments.evaluation.spend_metrics import SPEND_METRICS, calibration_table, cumulative_gain
+from experiments.evaluation.spend_metrics import (
+    SPEND_METRICS,
+    calibration_table,
+    cumulative_gain,
+    total_ratio_interval,
+)
 from experiments.models.registry import Candidate, choose
 from experiments.reports.drivers import drivers_parts
 from experiments.reports.material import InUse, Material
@@ -138,8 +143,11 @@ class CustomerValue(AmountTask):
         """Return metrics of spend. Errors in currency cannot choose models, because a prediction of 0 often wins."""
         return {**SPEND_METRICS, **profit_metrics(self.contact_cost)}
 
-    def worth(self, y: pd.Series | pd.DataFrame) -> float:
-        return worth_of_gini(y) if self.primary_metric == "gini" else nan
+    def sealed_figures(self, y: pd.Series | pd.DataFrame, prediction: pd.Series | pd.DataFrame) -> Mapping[str, float]:
+        """Return the interval of the total ratio, and the money that a gain of 1 in Gini is worth."""
+        low, high = total_ratio_interval(y, prediction)
+        worth = {WORTH: worth_of_gini(y)} if self.primary_metric == "gini" else {}
+        return {"total_ratio_low": low, "total_ratio_high": high, **worth}
 
     def tables(self, y: pd.Series, prediction: pd.Series) -> Mapping[str, pd.DataFrame]:
         """Return the calibration by decile, the gain curves and the profit curve."""

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from experiments.evaluation.profit import WORTH
 from experiments.gate.admission import changed_features, check_descriptive, check_judgeable, retire_outdated
 from experiments.gate.clues import Clues, Part, parts_of, rise
 from experiments.gate.decision_page import decision_page, figure, in_words, statement
@@ -29,8 +30,8 @@ from features.grains import CUSTOMER
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
 
-WORTH = "sealed/worth_of_gain"  # metric: money that a gain of 1 in the primary metric is worth
 PROFIT = "profit_20"
+TENTHS = ("total_ratio_lowest_tenth", "total_ratio_highest_tenth")
 RULE = "what is used is the best that was measured, pooled over windows"  # a look by another rule is taken again
 
 
@@ -337,9 +338,9 @@ def _corrected(looks: Sequence[Look], together: Sequence[str]) -> list[Outcome]:
 
 def _log_look(session: Session, candidate: Version, evidence: Evidence, decision: Decision) -> None:
     """Log metrics, tables and pictures of a look to the candidate's run."""
-    worth = session.task.worth(evidence.candidate.y)
-    of_money = {WORTH: worth} if math.isfinite(worth) else {}
-    session.runs.log(candidate.run_id, metrics={**evidence.metrics(), **decision.metrics(), **of_money})
+    own = session.task.sealed_figures(evidence.candidate.y, evidence.candidate.prediction)
+    further = {f"sealed/{name}": value for name, value in own.items() if math.isfinite(value)}
+    session.runs.log(candidate.run_id, metrics={**evidence.metrics(), **decision.metrics(), **further})
     figures = draw(
         {
             candidate.tags["model"]: evidence.candidate.tables,
@@ -474,8 +475,9 @@ def _in_plain_words(session: Session, look: Look) -> list[str]:
     if both:
         means = task.metrics()[name].means
         lines.append(f"  in plain words: {means}, in the sealed window: {both[0]:.1%}; {rival}: {both[1]:.1%}")
-    if WORTH in metrics:
-        worth, nearest = metrics[WORTH], decision.nearest
+    money = measured(WORTH)
+    if money:
+        (worth,), nearest = money, decision.nearest
         low, high = (f"{worth * bound:,.0f}" for bound in nearest.interval)
         lines.append(
             f"  in money: min_effect {decision.min_effect:g} is {worth * decision.min_effect:,.0f} {currency} more "
@@ -485,11 +487,11 @@ def _in_plain_words(session: Session, look: Look) -> list[str]:
     profits = measured(PROFIT, f"{decision.baseline}/{PROFIT}")
     if profits:
         lines.append(f"  {task.metrics()[PROFIT].means}: {profits[0]:,.0f} {currency}; {rival}: {profits[1]:,.0f}")
-    totals = measured("total_ratio", "total_ratio_lowest_tenth", "total_ratio_highest_tenth")
-    if totals:
+    total, tenths = measured("total_ratio", "total_ratio_low", "total_ratio_high"), measured(*TENTHS)
+    if total:
+        parts = f"; of the tenth predicted lowest {tenths[0]:.2f}, highest {tenths[1]:.2f}" if tenths else ""
         lines.append(
-            f"  total predicted / actual: {totals[0]:.2f}; of the tenth predicted lowest {totals[1]:.2f}, of the tenth "
-            f"predicted highest {totals[2]:.2f}"
+            f"  total predicted / actual: {total[0]:.2f} (95% interval {total[1]:.2f} to {total[2]:.2f}){parts}"
         )
     return lines
 
