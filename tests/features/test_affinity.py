@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse
+from simulated_baskets import COMPLEMENTS, DEGENERATE, frame_of, simulate
 from sklearn.metrics.pairwise import cosine_similarity
 
 from features.affinity import (
+    Autoencoder,
     BestSellers,
+    Content,
+    DecayedNeighbours,
     Ease,
     Factors,
     ItemNeighbours,
@@ -23,8 +26,6 @@ from features.affinity import (
 from features.affinity.ease import inverse
 from features.errors import InputError
 
-COLUMNS = ["customer_id", "product_id", "order_id", "day"]
-COMPLEMENTS = (("p000", "p090"), ("p010", "p091"), ("p020", "p092"))
 SCORERS: dict[str, Scorer] = {
     "best_sellers": BestSellers(),
     "recent_best_sellers": BestSellers(days=28, per="customer"),
@@ -34,26 +35,20 @@ SCORERS: dict[str, Scorer] = {
     "item_neighbours": ItemNeighbours(k=20, shrinkage=2.0),
     "ease": Ease(l2=20.0),
     "factors": Factors(n=8),
+    "decayed_neighbours": DecayedNeighbours(k=10, group_size=3),
+    "content": Content(),
+    "autoencoder": Autoencoder(units=4, epochs=2),
 }
 
 
-def frame_of(rows: list[tuple[str, str, str, int]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def simulate(seed: int, customers: int = 200, orders: int = 1_500, products: int = 100) -> pd.DataFrame:
-    """Lines of orders of unlike popular products; with a product of COMPLEMENTS its partner is bought half the time."""
-    rng = np.random.default_rng(seed)
-    popularity = 1 / np.arange(3, products + 3)
-    popularity[-10:] = 0.0005  # the partners sell seldom without
-    popularity /= popularity.sum()
-    rows = []
-    for order in range(orders):
-        customer, day = int(rng.integers(customers)), int(rng.integers(1, 200))
-        held = {f"p{product:03d}" for product in rng.choice(products, rng.integers(1, 9), p=popularity)}
-        held |= {partner for product, partner in COMPLEMENTS if product in held and rng.random() < 0.5}
-        rows += [(f"c{customer:03d}", product, f"o{order:04d}", day) for product in sorted(held)]
-    return frame_of(rows)
+def attributes(past: Purchases, name: str) -> dict[str, list]:
+    """Attributes of products for the scorer that needs them, some of them unknown."""
+    if name != "content":
+        return {}
+    return {
+        "category": [None if at % 7 == 0 else f"category {at % 4}" for at in range(past.n_products)],
+        "price": [None if at % 5 == 0 else float(at) for at in range(past.n_products)],
+    }
 
 
 @pytest.fixture(scope="module")
@@ -104,11 +99,11 @@ def test_pair_counts_equal_the_dense_product(past: Purchases, per: str, block: i
 def test_order_of_rows_and_blocks_do_not_change_scores(name: str, past: Purchases) -> None:
     shuffled = Purchases.of(simulate(1).sample(frac=1, random_state=5).reset_index(drop=True))
     scorer, everyone = SCORERS[name], np.arange(past.n_customers)
-    expected = scorer.fit(past).scores(everyone)
+    expected = scorer.fit(past, **attributes(past, name)).scores(everyone)
     lists = scorer.lists(everyone, 5)
     assert expected.shape == (past.n_customers, past.n_products)
     assert np.isfinite(expected).all()
-    np.testing.assert_array_equal(scorer.fit(shuffled).scores(everyone), expected)
+    np.testing.assert_array_equal(scorer.fit(shuffled, **attributes(past, name)).scores(everyone), expected)
     for whole, blocks in zip(lists, scorer.lists(everyone, 5, most=past.n_products * 7), strict=True):
         np.testing.assert_allclose(blocks, whole, rtol=1e-12)
 
@@ -201,6 +196,62 @@ def test_own_frequency_halves_with_age(past: Purchases) -> None:
     np.testing.assert_allclose(scores, [expected])
 
 
+def test_decayed_neighbours_by_hand_as_hu_et_al_2020() -> None:
+    orders = [("ann", "1", 40, "ab"), ("ann", "2", 30, "a"), ("ann", "3", 20, "b"), ("ann", "4", 20, "ac")]
+    orders += [("bob", "5", 9, "a"), ("bob", "6", 8, "d"), ("cem", "7", 3, "e")]
+    past = Purchases.of(frame_of([(who, item, order, day) for who, order, day, items in orders for item in items]))
+    scorer = DecayedNeighbours(k=1, group_size=3, order_decay=0.5, group_decay=0.2, own_share=0.6).fit(past)
+    # ann: order 1 alone is the older group; 2, 3, 4 (of one day, by id) weigh 1/4, 1/2, 1, divided by 3
+    ann = np.array([0.2 + (1 / 4 + 1) / 3, 0.2 + (1 / 2) / 3, 1 / 3, 0, 0]) / 2
+    bob, cem = np.array([0.5 / 2, 0, 0, 1 / 2, 0]), np.array([0, 0, 0, 0, 1.0])
+    np.testing.assert_allclose(scorer.vectors_.toarray(), [ann, bob, cem])
+    assert np.linalg.norm(cem - ann) < np.linalg.norm(cem - bob)
+    expected = [0.6 * ann + 0.4 * bob, 0.6 * bob + 0.4 * ann, 0.6 * cem + 0.4 * ann]
+    np.testing.assert_allclose(scorer.scores(np.arange(3)), expected)
+
+
+def test_decayed_neighbours_equal_the_definition_with_dense_distances(past: Purchases) -> None:
+    scorer = DecayedNeighbours(k=7, own_share=0.3).fit(past)
+    vectors = scorer.vectors_.toarray()
+    distance = np.linalg.norm(vectors[:, None, :] - vectors[None, :, :], axis=2)
+    np.fill_diagonal(distance, np.inf)
+    near = np.argsort(distance, axis=1, kind="stable")[:, :7]
+    expected = 0.3 * vectors + 0.7 * vectors[near].mean(axis=1)
+    np.testing.assert_allclose(scorer.scores(np.arange(past.n_customers)), expected, atol=1e-12)
+
+
+def test_content_is_the_share_of_purchases_with_the_same_attributes() -> None:
+    lines = [
+        ("ann", "a", "1", 5),
+        ("ann", "b", "1", 5),
+        ("ann", "a", "2", 3),
+        ("bob", "d", "3", 2),
+        ("bob", "c", "4", 2),
+    ]
+    past = Purchases.of(frame_of(lines))
+    category, price = ["x", "x", "y", None], [1.0, 9.0, 5.0, 5.0]
+    scorer = Content(category=2.0, price=1.0, bands=2).fit(past, category=category, price=price)
+    # a is in the cheap half of x, b in the dear one; c is alone in y; of d nothing is known
+    np.testing.assert_allclose(scorer.scores(np.array([0, 1])), [[2 + 2 / 3, 2 + 1 / 3, 0, 0], [0, 0, 3 / 2, 0]])
+    with pytest.raises(InputError, match="one value per product"):
+        Content().fit(past, brand=["x"])
+    with pytest.raises(InputError, match="no attribute"):
+        Content().fit(past)
+
+
+def test_autoencoder_recovers_groups_of_customers() -> None:
+    rng = np.random.default_rng(5)
+    rows = [
+        (f"c{customer:02d}", f"p{item:02d}", f"o{customer}", 1)
+        for customer in range(80)
+        for item in 10 * (customer % 3) + rng.choice(10, 6, replace=False)
+    ]
+    past = Purchases.of(frame_of(rows))
+    scorer = Autoencoder(units=8, epochs=60, learning_rate=0.01).fit(past)
+    positions, _ = scorer.lists(np.arange(80), 4, without=past.baskets("customer"))
+    assert (positions // 10 == (np.arange(80) % 3)[:, None]).mean() > 0.95
+
+
 @pytest.mark.parametrize("seed", [11, 12, 13])
 @pytest.mark.parametrize(
     "scorer",
@@ -238,22 +289,11 @@ def test_best_sorts_by_score_then_popularity_then_id() -> None:
             assert np.isnan(values[row, len(expected) :]).all()
 
 
-ONE = [("a", 'tea, "green" 🍵', "1", 1)]
-DEGENERATE = {
-    "none": [],
-    "one purchase": ONE,
-    "one product": [("a", "tea", "1", 4), ("b", "tea", "2", 3)],
-    "catalogue of three": [("a", "x", "1", 4), ("a", "y", "1", 4), ("b", "z", "2", 3)],
-    "baskets of one": [(f"c{i % 4}", f"p{i % 5}", f"o{i}", i + 1) for i in range(20)],
-    "2,000 lines in one order": [("a", f"p{i:04d}", "1", 2) for i in range(2_000)],
-}
-
-
 @pytest.mark.parametrize("case", DEGENERATE)
 @pytest.mark.parametrize("name", SCORERS)
 def test_degenerate_purchases_give_finite_scores_and_lists(name: str, case: str) -> None:
     past = Purchases.of(frame_of(DEGENERATE[case]))
-    scorer = SCORERS[name].fit(past)
+    scorer = SCORERS[name].fit(past, **attributes(past, name))
     everyone = np.arange(past.n_customers)
     scores = scorer.scores(everyone)
     assert scores.shape == (past.n_customers, past.n_products)
@@ -272,6 +312,8 @@ def test_degenerate_purchases_give_finite_scores_and_lists(name: str, case: str)
         (ItemNeighbours(per="basket"), "per"),  # type: ignore[arg-type]
         (OwnFrequency(half_life_days=0), "half_life_days"),
         (BestSellers(days=0), "days"),
+        (DecayedNeighbours(group_decay=1.5), "group_decay"),
+        (Autoencoder(hidden_share=1.0), "hidden_share"),
     ],
 )
 def test_parameters_out_of_range_are_refused_by_name(scorer: Scorer, named: str, past: Purchases) -> None:
