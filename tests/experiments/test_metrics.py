@@ -288,6 +288,8 @@ class TestBootstrap:
         assert drawn.degrees == pytest.approx(behind - 1, rel=0.25)  # groups of three customers each
         exact = Distribution(drawn.estimate, drawn.draws, without=(sample.sum() - sample) / 2999, n_units=3000)
         assert exact.degrees == pytest.approx(behind - 1)
+        absent = np.append(exact.without, np.full(500, exact.without.mean()))  # groups of customers of other windows
+        assert Distribution(0.0, drawn.draws, without=absent, n_units=3000).degrees == pytest.approx(behind - 1)
         plain = Distribution(drawn.estimate, drawn.draws)
         assert drawn.bound(0.025) == plain.bound(0.025)
         assert drawn.bound(0.975) == np.quantile(drawn.draws, norm.cdf(student.ppf(0.975, drawn.degrees)))

@@ -114,7 +114,7 @@ class Distribution:
         size = max(self.n_units / len(pulls), 1.0)
         if size > 1:
             kurtosis = 3 + size * max(kurtosis - 3, 0.0)
-        return float(max(self.n_units / kurtosis - 1, 1.0))
+        return float(max(max(self.n_units, len(pulls)) / kurtosis - 1, 1.0))
 
     def _widened(self, level: float) -> float:
         """Return the normal quantile of a level; above the middle, that of Student's t."""
