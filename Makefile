@@ -20,8 +20,8 @@ POOL := -n 2 --dist loadgroup --no-loadscope-reorder  # the longest first; see t
 run: $(INSTALLED)
 	$(BIN)/experiments run
 
-test: lint
-	$(BIN)/pytest $(POOL)
+test: $(INSTALLED)
+	$(call with_lint,$(BIN)/pytest $(POOL))
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow $(POOL)
@@ -35,8 +35,8 @@ test-spark: java $(SPARK)
 test-install: $(INSTALLED)
 	$(BIN)/pytest -m install
 
-test-all: java postgresql lint $(SPARK)
-	$(BIN)/pytest -m "not install" $(POOL)
+test-all: java postgresql $(SPARK)
+	$(call with_lint,$(BIN)/pytest -m "not install" $(POOL))
 
 install: $(INSTALLED)
 
@@ -78,6 +78,13 @@ bench-recipes: $(INSTALLED)
 bench-faults: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/writes.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/faults.py
+
+# Ruff first, which takes a second; mypy, which takes one core, beside the tests. What fails of both fails all.
+define with_lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@$(BIN)/mypy & types=$$!; $(1); tests=$$?; wait $$types && exit $$tests
+endef
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
