@@ -17,7 +17,7 @@ from experiments.models.base import Model, dump
 
 QUICK = ["data=cdnow", "experiment=clv_quick", "tuning.n_trials=4"]
 QUICK += ["evaluation.n_origins=1"]  # earlier on, no model ranks this cohort better than its spend a day
-QUICK += ["evaluation.n_controls=1", "evaluation.training_step_days=60"]
+QUICK += ["evaluation.n_controls=1"]
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 
