@@ -15,7 +15,7 @@ SPARK := .venv/installed-spark
 POOL := -n 2 --dist loadgroup --no-loadscope-reorder  # the longest first; see tests/conftest.py for what stays together
 
 .PHONY: run test test-slow test-fleet test-spark test-install test-all install install-spark java postgresql docs
-.PHONY: bench bench-amounts bench-attrition bench-coverage bench-decisions bench-faults bench-recipes lint format lock clean
+.PHONY: bench bench-amounts bench-attrition bench-coverage bench-decisions bench-faults bench-monitoring bench-recipes lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -61,6 +61,10 @@ bench-amounts: $(INSTALLED)
 # Some five minutes: how often facts that know who stayed are found, into benchmarks/attrition.md.
 bench-attrition: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/attrition.py
+
+# Some five minutes: alarms of monitoring in simulated shops, into benchmarks/monitoring.md.
+bench-monitoring: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/monitoring.py
 
 # Some ten minutes: how often intervals hold the truth, into benchmarks/coverage.md.
 bench-coverage: $(INSTALLED)

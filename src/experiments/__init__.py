@@ -25,6 +25,7 @@ _PLACES = {  # imported when first asked for: a served model imports this packag
             "ask": "ask",
             "request": "request",
             "report": "report",
+            "monitor": "monitor",
             "run": "run",
         }.items()
     },
