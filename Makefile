@@ -15,7 +15,8 @@ SPARK := .venv/installed-spark
 POOL := -n 2 --dist loadgroup --no-loadscope-reorder  # the longest first; see tests/conftest.py for what stays together
 
 .PHONY: run test test-slow test-fleet test-spark test-install test-all install install-spark java postgresql docs
-.PHONY: bench bench-amounts bench-attrition bench-coverage bench-decisions bench-faults bench-monitoring bench-recipes lint format lock clean
+.PHONY: bench bench-amounts bench-attrition bench-coverage bench-decisions bench-faults bench-monitoring bench-recipes
+.PHONY: bench-recommendation lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -77,6 +78,10 @@ bench-decisions: $(INSTALLED)
 # Some ten minutes: the search beside recipes by hand, into benchmarks/recipes.md.
 bench-recipes: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/recipes.py
+
+# Some five minutes: counts of pairs, rules, EASE and lists, into benchmarks/recommendation.md.
+bench-recommendation: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/recommendation.py
 
 # Some forty minutes; PostgreSQL as above.
 bench-faults: $(INSTALLED)
