@@ -15,7 +15,8 @@ SPARK := .venv/installed-spark
 POOL := -n 2 --dist loadgroup --no-loadscope-reorder  # the longest first; see tests/conftest.py for what stays together
 
 .PHONY: run test test-slow test-fleet test-spark test-install test-all install install-spark java postgresql docs
-.PHONY: bench bench-amounts bench-attrition bench-coverage bench-decisions bench-faults bench-recipes lint format lock clean
+.PHONY: bench bench-amounts bench-attrition bench-coverage bench-decisions bench-faults bench-monitoring bench-recipes
+.PHONY: bench-recommendation lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -62,6 +63,10 @@ bench-amounts: $(INSTALLED)
 bench-attrition: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/attrition.py
 
+# Some five minutes: alarms of monitoring in simulated shops, into benchmarks/monitoring.md.
+bench-monitoring: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/monitoring.py
+
 # Some ten minutes: how often intervals hold the truth, into benchmarks/coverage.md.
 bench-coverage: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/coverage.py
@@ -73,6 +78,10 @@ bench-decisions: $(INSTALLED)
 # Some ten minutes: the search beside recipes by hand, into benchmarks/recipes.md.
 bench-recipes: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/recipes.py
+
+# Some five minutes: counts of pairs, rules, EASE and lists, into benchmarks/recommendation.md.
+bench-recommendation: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/recommendation.py
 
 # Some forty minutes; PostgreSQL as above.
 bench-faults: $(INSTALLED)
@@ -98,8 +107,9 @@ format: $(INSTALLED)
 $(INSTALLED): requirements.lock pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.version_info[:2] == (3, 11) or sys.exit("Python 3.11 is needed, $(PYTHON) is %d.%d: make PYTHON=python3.11 …" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	-$(BIN)/python -m compileall -qq -j 0 -x /tests/ .venv/lib  # on all cores, where pip uses one; templates fail
 	$(BIN)/python -m compileall -q src  # where Python may not write it later, each command would take a second more
 	@touch $(INSTALLED)
 

@@ -194,6 +194,8 @@ def test_of_a_mistyped_key_to_every_command(refused: Refused, command: str) -> N
         case("tune tuning.n_trials", "cannot be read", "tuning.n_trials"),
         case("tune tuning.n_trials=many", "tuning.n_trials has a value of the wrong type", "Integer"),
         case("tune tuning.n_trials=???", "tuning.n_trials has no value"),
+        case("rules rules.per=week", "rules.per is out of range", "order or customer"),
+        case("rules data=cdnow", "nothing is known to be sold", "rules.level"),
         case("run evaluation.confidence=1.5", "evaluation.confidence is out of range", "between 0 and 1"),
         case("promote rollback=maybe", "rollback", "bool"),
         case("train data=3", "data=3 does not name a configuration file", "conf/data/", "cdnow"),
