@@ -39,12 +39,13 @@ LONGEST_FIRST = (
     "test_readme.py",
     "test_spark.py",
     "test_fleet.py",
-    "test_guess.py",
-    "test_own_files.py",
-    "test_bad_input_matrix.py",
-    "test_commands.py",
-    "test_audit.py",
     "test_new_task.py",
+    "test_bad_input_matrix.py",
+    "test_own_files.py",
+    "test_guess.py",
+    "test_commands.py",
+    "test_doubts.py",
+    "test_audit.py",
 )
 
 IN_MEMORY = Path("/dev/shm")

@@ -321,18 +321,15 @@ def test_the_sealed_window_stays_closed(audited: Audit, capsys) -> None:
     assert "would open the sealed window" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("suspect", "said"),
-    [
+def test_a_suspect_that_says_nothing_is_refused(audited: Audit, capsys) -> None:
+    for suspect, said in (
         ("{meaning: m, target: total_spent, features: [T]}", "did you mean 'total_spend'"),
         ("{meaning: m, labels: segmentatio}", "did you mean 'segmentation'"),
         ("{meaning: m}", "target: or labels:"),
         ("{meaning: m, target: total_spend}", "features: […]"),
-    ],
-)
-def test_a_suspect_that_says_nothing_is_refused(suspect: str, said: str, audited: Audit, capsys) -> None:
-    assert main.run(["audit", "data=merchandise_store", "data.path=raw", f"+audit.suspects.x={suspect}"]) == 2
-    assert said in capsys.readouterr().err
+    ):
+        assert main.run(["audit", "data=merchandise_store", "data.path=raw", f"+audit.suspects.x={suspect}"]) == 2
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -73,7 +73,7 @@ def rows(staged, order="order_id, line_number"):
     return duckdb.sql(f"FROM '{staged.folder}/transactions.parquet' ORDER BY {order}").fetchall()
 
 
-@pytest.fixture(params=["sqlite", "duckdb"])
+@pytest.fixture(params=["sqlite", pytest.param("duckdb", marks=pytest.mark.slow)])
 def shop(request, tmp_path):
     return Shop(request.param, tmp_path)
 

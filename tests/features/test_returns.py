@@ -265,7 +265,7 @@ BACK = {"column": "status", "sale": ["ok"], "return": ["back"]}
         (None, {}, 10),
         (BACK, {}, 30),
         (BACK | {"sale": ["", "ok"]}, {"mixed_status": "keep"}, 10),
-        ({"column": "status", "sale": ["ok"], "return": ["back", ""]}, {}, 30),
+        pytest.param({"column": "status", "sale": ["ok"], "return": ["back", ""]}, {}, 30, marks=pytest.mark.slow),
     ],
     ids=["no status", "of the order", "of the line", "both lines came back"],
 )
@@ -279,7 +279,7 @@ def test_a_status_of_nothing_beside_another_stops(tmp_path):
         staged(ORDERS, tmp_path / "shop", status=BACK | {"sale": ["", "ok"]}, product=False)
 
 
-@pytest.mark.parametrize("status", ["exclude", "return"])
+@pytest.mark.parametrize("status", [pytest.param("exclude", marks=pytest.mark.slow), "return"])
 def test_a_refund_of_an_order_that_is_no_sale_is_left_out_and_counted(status, tmp_path):
     """The order is left out, or came back by its status: its refund would take money off that is not there."""
     folder = tmp_path / "shop"
