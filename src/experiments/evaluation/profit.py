@@ -14,6 +14,7 @@ from experiments.evaluation.skewed import skewed_interval
 from experiments.evaluation.spend_metrics import CAPTURED, gain_area, sum_within
 from experiments.evaluation.weighted import Values, checked, cumulative, value
 
+COST = "contact_cost"  # figure: of addressing a customer
 WORTH = "worth_of_gain"  # figure: money that a gain of 1 in the primary metric is worth
 SHARES = tuple(round(0.05 * step, 2) for step in range(1, 21))
 NEAR = 0.05  # share of the customers on either side of the border that tell the mean spend there

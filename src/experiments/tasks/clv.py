@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.evaluation.metrics import Metric
-from experiments.evaluation.profit import WORTH, profit_curve, profit_metrics, worth_of_gini
+from experiments.evaluation.profit import COST, WORTH, profit_curve, profit_metrics, worth_of_gini
 from experiments.evaluation.shares import shares
 from experiments.evaluation.spend_metrics import (
     SPEND_METRICS,
@@ -144,10 +144,10 @@ class CustomerValue(AmountTask):
         return {**SPEND_METRICS, **profit_metrics(self.contact_cost)}
 
     def sealed_figures(self, y: pd.Series | pd.DataFrame, prediction: pd.Series | pd.DataFrame) -> Mapping[str, float]:
-        """Return the interval of the total ratio, and the money that a gain of 1 in Gini is worth."""
+        """Return the interval of the total ratio, the cost of a contact, and what a gain of 1 in Gini is worth."""
         low, high = total_ratio_interval(y, prediction)
         worth = {WORTH: worth_of_gini(y)} if self.primary_metric == "gini" else {}
-        return {"total_ratio_low": low, "total_ratio_high": high, **worth}
+        return {"total_ratio_low": low, "total_ratio_high": high, COST: self.contact_cost, **worth}
 
     def tables(self, y: pd.Series, prediction: pd.Series) -> Mapping[str, pd.DataFrame]:
         """Return the calibration by decile, the gain curves and the profit curve."""
