@@ -757,6 +757,7 @@ def test_of_a_study_of_something_else(refused: Refused, workspace: Path) -> None
 
 
 @pytest.mark.parametrize("text", ["no journal\n", "7\n", '{"op_code": 0\n', "PAR1\0\xff"])
+@pytest.mark.quick(2)
 def test_of_a_journal_that_is_none(refused: Refused, staged: Path, text: str) -> None:
     (staged / "optuna.journal").write_text(text, encoding="latin-1")
     refused(f"tune {CDNOW}", "storage cannot be opened", "optuna.journal", "another tuning.storage")
@@ -912,6 +913,7 @@ def test_of_a_database_of_another_mlflow(refused: Refused, staged: Path) -> None
 
 
 @pytest.mark.parametrize("command", ["score", "promote version=1", "promote version=1 reason=because"])
+@pytest.mark.quick(1)
 def test_of_a_champion_whose_files_are_gone(refused: Refused, workspace: Path, command: str) -> None:
     with closing(sqlite3.connect("mlflow.db")) as database, database:
         for table, column in (("logged_models", "artifact_location"), ("model_versions", "storage_location")):

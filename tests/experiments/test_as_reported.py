@@ -231,6 +231,7 @@ def test_saved_combinations_choose_parts_and_their_section(name, parts):
         ("+as_reported.reported.shop={interval: {rmse: low}}", "rmse"),
     ],
 )
+@pytest.mark.quick(3)
 def test_a_value_out_of_range_is_refused(override, problem):
     with pytest.raises(InputError, match=problem):
         options(override)

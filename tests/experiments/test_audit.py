@@ -123,6 +123,7 @@ def test_a_few_rows_or_values_that_agree_are_coincidence():
         (lambda X: 100.0 * (X["days_0"] > 150) + 40 * (X["amount_0"] > 30), "trees", {"days_0", "amount_0"}),
     ],
 )
+@pytest.mark.quick(1)
 def test_a_fit_that_is_too_good_names_what_carries_it(target, model, guilty):
     X = decoys(0)
     fit = best_fit(X, target(X), np.arange(len(X)), explained_above=0.98, n_folds=5, seed=0)
@@ -287,6 +288,7 @@ class SpendInAll(SmallTask):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, SmallTask) else "",
 )
+@pytest.mark.quick(2)
 def test_rows_and_targets_depend_on_nothing_but_what_they_should(
     task: SmallTask, finding: str | None, said: str, store: Store, tmp_path: Path
 ) -> None:

@@ -191,6 +191,7 @@ def changes(draw, step, next_id):
 
 class TestNewerRows:
     @pytest.mark.parametrize("seed", range(2))
+    @pytest.mark.quick(1)
     def test_and_rows_that_changed_came_late_or_went_give_what_reading_all_gives(
         self, shop, seed, caplog, small_batches
     ):

@@ -260,6 +260,7 @@ def test_rates_shorten_their_window_to_the_days_of_data(tmp_path, on):
 
 
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.quick(1)
 def test_properties_of_every_row(seed, of_seed):
     found = of_seed(seed)
     assert found.index.is_unique

@@ -196,6 +196,7 @@ def counting(monkeypatch):
 
 
 @pytest.mark.parametrize("grain", WITH_CUSTOMERS, ids=lambda grain: grain.name)
+@pytest.mark.quick(3)
 def test_a_finer_grain_gets_the_customers_own_features_and_fallbacks_where_there_is_none(grain, shop, on):
     past = shop.as_of(CUTOFF)
     own = on.frame(feature_rows(past, OF_CUSTOMERS)).set_index("customer_id")

@@ -151,6 +151,7 @@ def test_dates_that_can_be_read_in_two_ways_are_asked_for(folder: Path, capsys: 
         (lambda n: f"2023-01-{1 + n % 28:02} 08:00:00 UTC", None),
     ],
 )
+@pytest.mark.quick(2)
 def test_dates_of_any_kind_are_recognised(date: Callable[[int], object], date_format: str | None, folder: Path) -> None:
     table = written(rows(date=date))["tables"]["transactions"]
     assert table.get("date_format") == date_format
@@ -317,6 +318,7 @@ def test_what_is_given_is_written(folder: Path) -> None:
         ),
     ],
 )
+@pytest.mark.quick(4)
 def test_the_money_is_what_adds_up(columns: dict[str, Any], mapped: dict[str, str], folder: Path) -> None:
     found = written(rows(**columns))["tables"]["transactions"]["columns"]
     assert {name: found.get(name) for name in MONEY if name in found} == mapped
@@ -466,6 +468,7 @@ def test_tables_of_a_database_are_chosen_and_joined(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["duckdb:///shop.db", "sqlite:///shop.db"])
+@pytest.mark.quick(1)
 def test_a_table_that_cannot_be_read_is_named_and_others_are_mapped_with_their_schema(url: str, folder: Path) -> None:
     (folder / "x.csv").write_text(rows())
     frame = pd.read_csv("x.csv", dtype={"customer": str})
@@ -575,6 +578,7 @@ def test_a_total_of_the_order_on_each_line_is_asked_for_with_the_query_that_coun
     [(lambda n: (1 + n) * (n in (10, 11)) / 4, "line_discount"), (lambda n: n // 2 % 4, "order_discount")],
     ids=["of the line", "of the order"],
 )
+@pytest.mark.quick(1)
 def test_a_discount_by_its_name_is_asked_for(off: Callable[[int], float], asked: str, folder: Path) -> None:
     """No total shows whether prices are before it; of orders without one, nothing is to be learnt."""
     columns: dict[str, Any] = {"sku": lambda n: n % 5, "qty": lambda n: 1 + n % 3, "unit_price": lambda n: 5 + n % 5}
@@ -610,6 +614,7 @@ def test_a_drop_is_confirmed_by_the_user_where_it_is_large(free: int, asked: dic
 
 
 @pytest.mark.parametrize("sku", [lambda n: f"S{n % 10 or 99}", None], ids=["with a code", "by its name alone"])
+@pytest.mark.quick(1)
 def test_postage_is_known_by_the_name_of_a_product(sku: Callable[[int], str] | None, folder: Path) -> None:
     article = {"article": lambda n: f"Lámpara {n % 10}" if n % 10 else "Gastos de envío"}
     found = written(rows(**TWO_LINES, sku=sku, **article))

@@ -384,6 +384,7 @@ class TestFiles:
             ([[], []], 0),
         ],
     )
+    @pytest.mark.quick(2)
     def test_in_workbooks_with_lines_above_the_header(self, door, above, skip):
         records = [["1", "A", "2021-01-05", 10], ["2", None, "2021-02-05", 5], [], ["2", "B", "2021-02-05", 20, "x"]]
         rows = [*above, [*COLUMNS.values(), "note"], *records]
@@ -567,6 +568,7 @@ class TestMoney:
             ("line_discount_percent", "12.5 %", "8.75"),
         ],
     )
+    @pytest.mark.quick(2)
     def test_of_a_line_is_less_its_discount(self, door, discount, off, amount):
         door.write(f"1,A,2021-03-01,10,4,{off}", "2,B,2021-03-02,7,1,", header="order,customer,date,total,qty,off")
         door.table["columns"] |= {discount: "off", "quantity": "qty"}
@@ -757,6 +759,7 @@ class TestReturns:
             ([3, 6], ["1", "1"]),
         ],
     )
+    @pytest.mark.quick(2)
     def test_take_back_no_more_than_was_sold(self, cancellations, quantities, orders):
         back = [f"C{n},A,2021-03-09,-{quantity},1.00,x" for n, quantity in enumerate(quantities)]
         cancellations.write(self.SALE, *back, *self.OTHERS, header="order,customer,date,qty,price,sku")
@@ -776,6 +779,7 @@ class TestReturns:
             [SALE],  # the same row again
         ],
     )
+    @pytest.mark.quick(2)
     def test_take_back_the_sale_and_no_row_that_another_rule_leaves_out(self, cancellations, between):
         cancellations.config["may_halve_orders"] = list(RULES)
         back = "C1,A,2021-03-09,-10,1.00,x"
