@@ -57,9 +57,10 @@ def baskets(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module", params=sorted(TASKS))
 def session(request: pytest.FixtureRequest, shared_cache: Path, baskets: str) -> Session:
     few = OF_PRODUCTS.get(request.param)
-    data = ["data=merchandise_store", baskets, *few] if few else ["data=cdnow"]
+    of_shop = ["data=merchandise_store", baskets, *few] if few else ["data=cdnow", "evaluation.training_step_days=90"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return Session(typed(compose("config", [*data, f"task={request.param}", f"cache={shared_cache}"])))
+        asked = [*of_shop, f"task={request.param}", f"cache={shared_cache}"]
+        return Session(typed(compose("config", asked)))
 
 
 @pytest.fixture(scope="module")
