@@ -67,7 +67,7 @@ bench-attrition: $(INSTALLED)
 bench-monitoring: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/monitoring.py
 
-# Some ten minutes: how often intervals hold the truth, into benchmarks/coverage.md.
+# Some fifteen minutes: how often intervals hold the truth, into benchmarks/coverage.md.
 bench-coverage: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/coverage.py
 
