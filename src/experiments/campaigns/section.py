@@ -34,7 +34,7 @@ def _write(material: CampaignMaterial) -> list[Part]:
                 "list": each.title,
                 "customers": stake.customers,
                 f"at stake, {currency}": stake.value,
-                "measured by": stake.column,
+                "measured by": stake.label if stake.column else "not known: amounts are unreliable",
                 "what to do": each.action,
                 "who": each.rule,
                 "held back": stake.held_back,
@@ -66,11 +66,12 @@ def _lead(rows: Sequence[Mapping[str, Any]], customers: int, currency: str) -> s
     if not filled:
         return "No list has customers today."
     first, empty = filled[0], len(rows) - len(filled)
-    stake = f"{currency} {number(first[f'at stake, {currency}'])} of {first['measured by']} at stake"
+    value = first[f"at stake, {currency}"]
+    stake = f", {currency} {number(value)} of {first['measured by']} at stake" if value > 0 else ""
     others = f"; {_many(empty, 'other list')} without customers" if empty else ""
     return (
         f"{_many(customers, 'customer')} on {_many(len(filled), 'list')}{others}. Begin with {first['list']}, first by "
-        f"its priority: {_many(first['customers'], 'customer')}, {stake}. {first['what to do']}"
+        f"its priority: {_many(first['customers'], 'customer')}{stake}. {first['what to do']}"
     )
 
 

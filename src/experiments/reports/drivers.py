@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from experiments.reports.section import Part, Table, Text, enumerated, percent
+from experiments.reports.words import worded
 
 CLEAR = 0.5  # rank correlation from which a feature moves predictions in one direction
 NAMED, LISTED = 4, 10  # features
@@ -23,7 +24,7 @@ def drivers_parts(moved: pd.DataFrame | None) -> list[Part]:
     listed = moved[moved["share"] > 0].head(LISTED)
     table = pd.DataFrame(
         {
-            "feature": [_worded(name) for name in listed.index],
+            "feature": [worded(str(name)) for name in listed.index],
             "share": listed["share"].map(percent).to_numpy(),
             "more of it": [_direction(each) for each in listed["direction"]],
         }
@@ -39,14 +40,10 @@ def drivers_text(moved: pd.DataFrame) -> str:
     "In the model's trees, predictions move most with gap days (100%; more of it lowers them)."
     """
     named = [
-        f"{_worded(name)} ({percent(row.share, 0)}; more of it {_direction(row.direction)})"
+        f"{worded(str(name))} ({percent(row.share, 0)}; more of it {_direction(row.direction)})"
         for name, row in zip(moved.index, moved.itertuples(), strict=True)
     ][:NAMED]
     return f"In the model's trees, predictions move most with {enumerated(named)}."
-
-
-def _worded(feature: object) -> str:
-    return str(feature).replace("_", " ")
 
 
 def _direction(correlation: float) -> str:

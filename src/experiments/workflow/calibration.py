@@ -23,6 +23,7 @@ from experiments.evaluation.amounts import (
 )
 from experiments.evaluation.splits import Splits
 from experiments.evaluation.validation import Dataset
+from experiments.gate.sealed import SEALED
 from experiments.tasks.base import AmountTask
 from features.errors import UnsuitableDataError
 from features.seasons import days_since_epoch
@@ -105,21 +106,27 @@ def calibrated(
     refit = session.splits.refit()
     today = _hindcast(task, model, session.training.at(*refit), session.training.at(max(refit)), session.splits.sealed)
     final, amounts = calibrate(task, model, hindcasts, today)
-    logger.info("%s: %s", name, amounts.said)
+    logger.debug("%s: %s", name, amounts.said)
     return final, amounts
 
 
 def observe_sealed(session: Session, version: Version) -> None:
-    """Add what the sealed window shows of a version's amounts to its tags; only after a look, which has been counted.
+    """Add what the sealed window shows of a version to it; only after a look, which has been counted.
 
-    Repeating it changes nothing, and a version without amounts stays as it is.
+    Its tags get what the window shows of its amounts, and its run the tables that the report draws; those of a
+    candidate are there from the look. Repeating it changes nothing.
     """
     task, splits = session.task, session.splits
-    if not isinstance(task, AmountTask) or Amounts.recorded(version.tags) is None:
+    has_amounts = isinstance(task, AmountTask) and Amounts.recorded(version.tags) is not None
+    if not (has_amounts or version.is_baseline):
         return
     rows = task.judged_rows(task.dataset(session.shop, version.features, splits.sealed_cutoffs))
-    prediction = pd.Series(version.predict(rows.X), index=rows.X.index)
-    session.registry.tag(version.number, after_look(version.tags, rows.target, prediction, splits.sealed))
+    prediction = task.predict(version, rows.X)
+    if has_amounts:
+        session.registry.tag(version.number, after_look(version.tags, rows.target, prediction, splits.sealed))
+    if version.is_baseline:
+        tables = task.tables(rows.target, prediction)
+        session.runs.log_artifacts(version.run_id, tables={f"{SEALED}{name}": own for name, own in tables.items()})
 
 
 def look_back(
@@ -184,7 +191,7 @@ def calibrate(task: AmountTask, model: Model, hindcasts: Sequence[Hindcast], tod
     level = total_shift(own.trained_y, own.trained_p)
     if not windows or level is None:
         nothing = Calibration(0.0, 0.0, 0.0, Season({}))
-        return model, Amounts(nothing, (), task.horizon_days, task.amounts)
+        return model, Amounts(nothing, (), task.horizon_days, task.amounts, task.total)
     season = season_of(own, level)
     expected = forecast(windows, own.cutoff, season.at(own.cutoff), task.horizon_days)
     calibration = Calibration(level, expected.drift, expected.weight, season)
@@ -200,7 +207,7 @@ def calibrate(task: AmountTask, model: Model, hindcasts: Sequence[Hindcast], tod
         stretch=1 / _elasticity(own.p) if task.link == "logit" else 1.0,
     )
     return wrapped.set_state({"model": model.get_state()}), Amounts(
-        calibration, windows, task.horizon_days, task.amounts
+        calibration, windows, task.horizon_days, task.amounts, task.total
     )
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from features.csv_files import CsvWriter
 from features.engines import Engine, RowFunction, batches, count_rows
 from features.errors import InputError, listing
-from features.progress import Progress
+from features.progress import SELDOM, Progress
 from features.writing import replacing
 
 WRITERS = {".parquet": pq.ParquetWriter, ".csv": CsvWriter}
@@ -88,7 +88,7 @@ def write(
     with (
         replacing(path) as partial,
         WRITERS[path.suffix](partial, schema.with_metadata(metadata)) as writer,
-        Progress(str(path), count, "rows") as progress,
+        Progress(str(path), count, "rows", every=SELDOM) as progress,
     ):
         done = 0
         for batch in engine.map(function, rows, schema):

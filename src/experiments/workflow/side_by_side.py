@@ -15,7 +15,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from io import TextIOWrapper
 from threading import Event, Thread
 
@@ -27,9 +27,11 @@ from experiments.processes import (
     log_to_stderr,
     settle_environment,
     sharing_cores,
+    warnings_alone,
 )
 from experiments.workflow.session import Session
 from experiments.workflow.tune import tune
+from features.progress import Relay, about, hand_on
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +76,8 @@ def side_by_side(
             shared.close()  # whoever failed left its work to this process alone
             for session in sessions:
                 if session not in own:
-                    logger.info("%s was searched by another process, whose study is read", session.question)
-                    yield session
+                    with warnings_alone() if session in helpers.ended else nullcontext():  # it logged all else
+                        yield session
 
         try:
             yield of_this_process(), of_others()
@@ -91,6 +93,7 @@ class _Helpers:
         self._given = {session: pickle.dumps(session) for session in sessions}  # before they have opened anything
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = Event()
+        self.ended: set[Session] = set()  # searched to the end
 
     def search(self) -> None:
         """Search the last waiting session, until none waits."""
@@ -118,10 +121,13 @@ class _Helpers:
                 process.stdin.flush()
             if self._stopped.is_set():
                 _close_input(process)
-            for line in TextIOWrapper(process.stderr, errors="replace"):
-                if line.strip():
-                    logger.info("%s | %s", name, line.rstrip())
+            with about(name), Relay() as relay:
+                for line in TextIOWrapper(process.stderr, errors="replace"):
+                    if line.strip() and not relay.show(line):
+                        logger.info("%s", line.rstrip())
         self._running.discard(process)
+        if process.returncode == 0:
+            self.ended.add(session)
         if process.returncode not in (0, USAGE_ERROR, INTERRUPTED):
             logger.warning("the search of %s ended with code %d and continues here", name, process.returncode)
 
@@ -146,6 +152,7 @@ def main() -> None:
     collect_rarely()
     settle_environment()
     log_to_stderr()
+    hand_on(sys.stderr)
     with open(0, "rb", closefd=False) as given:
         session = pickle.load(given)
 
@@ -155,7 +162,23 @@ def main() -> None:
         _thread.interrupt_main()
 
     Thread(target=watch, daemon=True).start()
-    sys.exit(exit_code(lambda: tune(session)))
+    sys.exit(exit_code(lambda: _search(session)))
+
+
+def _search(session: Session) -> None:
+    log_windows(session)
+    tune(session)
+
+
+def log_windows(session: Session) -> None:
+    """Log the cutoffs of a task: how many there are, and the first and the last of each part."""
+    splits = session.splits
+    parts = {"training": splits.training, "validation": splits.validation, "sealed": splits.sealed_cutoffs}
+    said = (
+        f"{part} {days[0]}" if len(days) == 1 else f"{part} {len(days)} cutoffs from {days[0]} to {days[-1]}"
+        for part, days in parts.items()
+    )
+    logger.info("%s", "; ".join(said))
 
 
 if __name__ == "__main__":
