@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from lifetimes import datasets
 
 from experiments.campaigns.lists import CONTROL, Condition, ContactList, first_actions, parse
 from experiments.campaigns.section import LISTS
 from experiments.reports.section import Text
 from experiments.workflow.lists import find_members, lists_text, write_list
 from features.errors import InputError
-from workplace import ROOT
+from workplace import ROOT, experiments
 
 CUSTOMERS = pd.DataFrame(
     {
@@ -181,6 +183,49 @@ def test_contact_details_stand_in_a_list_but_not_for_those_who_are_held_back(tmp
         assert head.startswith("customer_id,name,phone,spend (USD at stake),tier,")
         assert first.startswith(told)
         assert second.startswith("b,,,4,VIP,")  # nobody knows the number
+
+
+@pytest.mark.slow
+def test_names_and_phone_numbers_are_in_the_files_of_lists_and_nowhere_else(tmp_path) -> None:
+    file = Path(datasets.__file__).with_name("CDNOW_sample.txt")
+    orders = pd.read_csv(file, sep=r"\s+", names=["of_master", "customer", "day", "units", "amount"], dtype=str)
+    orders = orders.assign(order=np.arange(len(orders)), day=pd.to_datetime(orders["day"]).dt.strftime("%Y-%m-%d"))
+    orders.to_csv(tmp_path / "orders.csv", index=False)
+    people = pd.DataFrame({"id": orders["customer"].unique()})
+    people.assign(name="Zoë Quux", tel=[f"0171 {n:07}" for n in people.index]).to_csv(
+        tmp_path / "people.csv", index=False
+    )
+    columns = {name: name for name in ("amount",)} | {
+        "order_id": "order",
+        "customer_id": "customer",
+        "timestamp": "day",
+    }
+    config = {
+        "defaults": ["files", "_self_"],
+        **{"shop": "own", "currency": "USD", "timezone": "America/New_York", "burn_in_days": 0},
+        "tables": {"transactions": {"path": "orders.csv", "columns": columns}},
+        "rules": {"zero_price": "keep", "duplicate_rows": "keep"},
+        "order_spans_days": False,
+        "contact_details": {"path": "people.csv", "customer_id": "id", "columns": {"name": "name", "phone": "tel"}},
+    }
+    (tmp_path / "conf/data").mkdir(parents=True)
+    (tmp_path / "conf/data/own.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    chosen = ["--config-dir", "conf", "data=own", "task=clv", "features=rfm"]
+    said = [experiments(tmp_path, "train", *chosen, "model=bg_nbd")]
+    said.append(experiments(tmp_path, "promote", *chosen, "version=1", "reason=test"))
+    said.append(experiments(tmp_path, "score", *chosen, "campaign.control_share=0.5"))
+    said.append(experiments(tmp_path, "report", *chosen, "report.sections=[lists, verdicts]"))
+    listed = pd.read_csv(tmp_path / "outputs/own/lists/dormant_high_value.csv", dtype=str)
+    is_called = listed["group"] == "contact"
+    assert 0 < is_called.sum() < len(listed)
+    assert listed.loc[is_called, "phone"].str.startswith("0171 ").all()
+    assert listed.loc[~is_called, ["name", "phone"]].isna().all(axis=None)
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in kept if path.name == "mlflow.db"]
+    for path in kept:
+        if path.name != "people.csv" and path.parent.name != "lists":
+            assert not any(told in path.read_bytes() for told in ("Zoë Quux".encode(), b"0171 000")), path
+    assert not any("Quux" in done.stdout + done.stderr for done in said)
 
 
 def test_the_control_group_is_a_share_by_chance_that_stays_the_same() -> None:
