@@ -22,6 +22,7 @@ _PLACES = {  # imported when first asked for: a served model imports this packag
             "show": "show",
             "overview": "in_use",
             "score": "score",
+            "ask": "ask",
             "request": "request",
             "report": "report",
             "run": "run",

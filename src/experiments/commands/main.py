@@ -30,6 +30,7 @@ COMMANDS = {
     "promote": "gate the newest version, or version=3; dry=true does not look; reason='…' is by hand; or rollback=true",
     "show": "print what is in use for each task; task=clv: its leaderboard, importances, decision, looks and champions",
     "score": "score every customer with the champions: as_of=2018-01-01 output=x.parquet",
+    "ask": "print what is known and predicted of one customer, and why: customer=12347",
     "request": "print the request that the served champion answers: customer=12347 task=clv",
     "report": "write one page for the marketer: verdicts, tiers, personas, hypotheses: output=x.html",
     "clean": "remove what nothing needs any more from the cache; dry=true only shows it, with sizes",
