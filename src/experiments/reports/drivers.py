@@ -25,7 +25,7 @@ class Reason:
 
     def __str__(self) -> str:
         does = "raised" if self.raises else "lowered"
-        return f"{does} by {_worded(self.feature)}: {shown(self.value)} (median {shown(self.median)})"
+        return f"{does} by {worded(self.feature)}: {shown(self.value)} (median {shown(self.median)})"
 
 
 def reasons(contributions: pd.Series, row: pd.Series, medians: pd.Series) -> tuple[Reason, ...]:
