@@ -6,11 +6,11 @@ from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
+import lifetimes
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from lifetimes import datasets
 
 from experiments.campaigns.lists import CONTROL, Condition, ContactList, first_actions, parse
 from experiments.campaigns.section import LISTS
@@ -187,7 +187,7 @@ def test_contact_details_stand_in_a_list_but_not_for_those_who_are_held_back(tmp
 
 @pytest.mark.slow
 def test_names_and_phone_numbers_are_in_the_files_of_lists_and_nowhere_else(tmp_path) -> None:
-    file = Path(datasets.__file__).with_name("CDNOW_sample.txt")
+    file = Path(lifetimes.__file__).parent / "datasets" / "CDNOW_sample.txt"
     orders = pd.read_csv(file, sep=r"\s+", names=["of_master", "customer", "day", "units", "amount"], dtype=str)
     orders = orders.assign(order=np.arange(len(orders)), day=pd.to_datetime(orders["day"]).dt.strftime("%Y-%m-%d"))
     orders.to_csv(tmp_path / "orders.csv", index=False)
