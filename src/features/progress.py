@@ -113,8 +113,8 @@ class Progress:
         print(f"{MARK}{json.dumps({'number': self._number, **content})}", file=_handed_to, flush=True)
 
 
-def hand_on(to: TextIO) -> None:
-    """Write the progress of this process to a stream, whose reader shows it by a `Relay`."""
+def hand_on(to: TextIO | None) -> None:
+    """Write the progress of this process to a stream, whose reader shows it by a `Relay`; None shows it here again."""
     global _handed_to
     _handed_to = to
 
