@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 Step = TypeVar("Step")
 
 SELDOM = 10.0  # seconds between lines about work that is short as a rule
-MARK = "\x1e"  # begins the lines in which progress is handed on
+MARK = "\x01"  # begins the lines in which progress is handed on
 
 _bars: list[tqdm[Any]] = []  # those that are shown
 _numbers = count()
