@@ -53,7 +53,7 @@ def test_a_report_has_every_section_and_is_kept_in_mlflow(run: Run, workspace: P
     for said in (
         "VIP",
         "At Risk",
-        "Expected spend: strong",
+        "Expected spend, strong",
         "of the revenue before",
         "in the sealed window its total was",
     ):

@@ -15,7 +15,7 @@ from experiments.gate.chance import Knowledge, knowledge
 from experiments.gate.decision_page import figure as short
 from experiments.gate.ledger import judged_number, look_at
 from experiments.gate.rule import UNJUDGED, Decision, Use, counted
-from experiments.reports.figures import BLUE, GREEN, GREY, WIDTH, cut, dress
+from experiments.reports.figures import BLUE, GREEN, GREY, WIDTH, dress
 from experiments.reports.material import InUse, Material
 from experiments.reports.section import Part, Picture, Table, Text, Topic, enumerated
 from experiments.reports.words import worded
@@ -23,10 +23,8 @@ from experiments.tasks import in_words
 from experiments.tracking.registry import Registry, Version
 from experiments.tracking.store import MlflowClient
 
-CAPTION = (
-    "What is in use, with its figure, and the best of the models that are not, in the same windows. Amounts: how far "
-    "the actual total may be from the predicted one."
-)
+CAPTION = "What is in use, with its figure. Amounts: how far the actual total may be from the predicted one."
+BESIDE = ("best not in use", "its figure", "windows")
 COLORS = {"strong": GREEN, "weak": BLUE}
 
 
@@ -102,8 +100,9 @@ def result_parts(answers: Sequence[Answer]) -> list[Part]:
     parts: list[Part] = [Text(lead, "lead")]
     for answer in answers:
         known = f" {answer.known}" if answer.known is not None else ""
-        parts.append(Text(f"{_capital(answer.task)}: {answer.said}.{known}"))
-    parts.append(Table("verdicts", _rows(answers), CAPTION))
+        parts.append(Text(f"{_capital(answer.task)}, {answer.said}.{known}"))
+    rows = _rows(answers)
+    parts.append(Table("verdicts", rows.drop(columns=list(BESIDE)), CAPTION))
     judged = [answer for answer in answers if answer.decision is not None]
     if judged:
         parts.append(
@@ -114,6 +113,9 @@ def result_parts(answers: Sequence[Answer]) -> list[Part]:
                 "interval. Right of 1 the gain is worth a model; if the interval contains 0, it may be chance.",
             )
         )
+    parts.append(
+        Table("beside", rows[["task", *BESIDE]], "The best of the models that are not in use, in the same windows.")
+    )
     parts.append(
         Text(
             "Each model was compared with every baseline on the same rows, in windows that it was not chosen on, the "
@@ -149,7 +151,7 @@ def gains_figure(answers: Sequence[Answer]) -> Figure:
     dress(
         axes,
         title=_found(answers),
-        subtitle="gain over the best baseline; lines: confidence intervals; dashed: the smallest gain that matters",
+        subtitle="gain over it; lines: confidence intervals; dashed: the smallest gain that matters",
         xlabel="gain / smallest gain that matters",
         ylabel="",
     )
@@ -158,8 +160,8 @@ def gains_figure(answers: Sequence[Answer]) -> Figure:
 
 def _found(answers: Sequence[Answer]) -> str:
     """Return what the picture shows, as its title."""
-    better = [answer.task for answer in answers if answer.verdict in COLORS]
-    return f"Better than every baseline: {cut(enumerated(better), 60) if better else 'none'}"
+    better = sum(answer.verdict in COLORS for answer in answers)
+    return f"{better} of {len(answers)} tasks beat the best baseline"
 
 
 def _rows(answers: Sequence[Answer]) -> pd.DataFrame:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from experiments.reports.section import Part, Table, Text, enumerated, percent
 from experiments.reports.words import worded
+from features.errors import InputError
+from features.families import feature_meanings
 
 CLEAR = 0.5  # rank correlation from which a feature moves predictions in one direction
 NAMED, LISTED = 4, 10  # features
@@ -72,12 +75,21 @@ def drivers_parts(moved: pd.DataFrame | None) -> list[Part]:
     table = pd.DataFrame(
         {
             "feature": [worded(str(name)) for name in listed.index],
+            **_meanings(list(map(str, listed.index))),
             "share": listed["share"].map(percent).to_numpy(),
             "more of it": [_direction(each) for each in listed["direction"]],
         }
     )
     about = "Share of all contributions to predictions (SHAP values of the trees), and what more of a feature does."
     return [Text(drivers_text(moved)), Table("drivers", table, about)]
+
+
+def _meanings(features: Sequence[str]) -> dict[str, list[str]]:
+    """Return a column with the meanings of features; none where one of them is not of a family."""
+    try:
+        return {"what it is": list(feature_meanings(features).values())}
+    except InputError:
+        return {}
 
 
 def drivers_text(moved: pd.DataFrame) -> str:

@@ -48,7 +48,9 @@ def calibration_figure(table: pd.DataFrame, *, currency: str, horizon_days: int)
     logarithmic = bool(means.min() > 0 and means.max() / means.min() > WIDE_RANGE)
     low, high = (means.min() / 1.6, means.max() * 1.6) if logarithmic else (0.0, max(means.max() * 1.08, 1e-9))
     axes.plot([low, high], [low, high], color=GREY, linewidth=1.2, linestyle="--", label="predicted = actual", zorder=1)
-    axes.plot(predicted, actual, color=BLUE, linewidth=1.4, marker="o", markersize=6, label="quantiles", zorder=2)
+    axes.plot(
+        predicted, actual, color=BLUE, linewidth=1.4, marker="o", markersize=6, label="groups of customers", zorder=2
+    )
     for quantile, x, y in zip(table.index, predicted, actual, strict=True):
         axes.annotate(str(quantile), (x, y), xytext=(7, -9), textcoords="offset points", fontsize=8, color=BLUE)
     if logarithmic:
