@@ -47,9 +47,13 @@ def _write(material: CampaignMaterial) -> list[Part]:
     table = pd.DataFrame(rows).set_index("list")
     if not table["held back"].any():
         table = table.drop(columns="held back")
+    about = "A customer can be on several lists; customer_360 has the action of the first of them."
+    measures = table["measured by"].unique()
+    if len(measures) == 1:  # a phone shows few columns
+        table, about = table.drop(columns="measured by"), f"At stake: {measures[0]}. {about}"
     return [
         Text(_lead(rows, len(customers), currency), "lead"),
-        Table("lists", table, "A customer can be on several lists; customer_360 has the action of the first of them."),
+        Table("lists", table, about),
         Text(
             f"The files are in {Path(lists[0][2]).parent}, the most valuable customers first; experiments score writes "
             "them anew. Lists are declared in conf/lists/; campaign.control_share=0.1 holds a tenth of each back, so "

@@ -110,21 +110,27 @@ def calibrated(
     return final, amounts
 
 
-def observe_sealed(session: Session, version: Version) -> None:
+def observe_sealed(session: Session, version: Version, *, keep_tables: bool = False) -> None:
     """Add what the sealed window shows of a version to it; only after a look, which has been counted.
 
-    Its tags get what the window shows of its amounts, and its run the tables that the report draws; those of a
-    candidate are there from the look. Repeating it changes nothing.
+    Its tags get what the window shows of its amounts. Repeating it changes nothing.
+
+    Parameters
+    ----------
+    session : Session
+    version : Version
+    keep_tables : bool
+        Log the tables of its evaluation, which the report draws, to its run; those of a candidate are there by the look.
     """
     task, splits = session.task, session.splits
     has_amounts = isinstance(task, AmountTask) and Amounts.recorded(version.tags) is not None
-    if not (has_amounts or version.is_baseline):
+    if not (has_amounts or keep_tables):
         return
     rows = task.judged_rows(task.dataset(session.shop, version.features, splits.sealed_cutoffs))
     prediction = task.predict(version, rows.X)
     if has_amounts:
         session.registry.tag(version.number, after_look(version.tags, rows.target, prediction, splits.sealed))
-    if version.is_baseline:
+    if keep_tables:
         tables = task.tables(rows.target, prediction)
         session.runs.log_artifacts(version.run_id, tables={f"{SEALED}{name}": own for name, own in tables.items()})
 
