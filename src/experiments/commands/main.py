@@ -32,6 +32,7 @@ COMMANDS = {
     "score": "score every customer with the champions: as_of=2018-01-01 output=x.parquet",
     "ask": "print what is known and predicted of one customer, and why: customer=12347",
     "request": "print the request that the served champion answers: customer=12347 task=clv",
+    "rules": "write what is bought together, as a table and a picture: rules.min_count=50 rules.level=category",
     "report": "write one page for the marketer: verdicts, tiers, personas, hypotheses: output=x.html",
     "clean": "remove what nothing needs any more from the cache; dry=true only shows it, with sizes",
     "ui": "open the MLflow UI on the store in use: port=5001",
