@@ -120,7 +120,7 @@ def observe_sealed(session: Session, version: Version, *, keep_tables: bool = Fa
     session : Session
     version : Version
     keep_tables : bool
-        Log the tables of its evaluation, which the report draws, to its run; those of a candidate are there by the look.
+        Log the tables of its evaluation, which the report draws, to its run; those of a candidate are there already.
     """
     task, splits = session.task, session.splits
     has_amounts = isinstance(task, AmountTask) and Amounts.recorded(version.tags) is not None
