@@ -33,7 +33,7 @@ from experiments.workflow.session import Session
 from experiments.workflow.tune import tune
 from features.progress import Relay, about, hand_on
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("experiments.workflow.side_by_side")  # also where this is the main module
 
 
 @contextmanager
