@@ -26,7 +26,7 @@ Step = TypeVar("Step")
 SELDOM = 10.0  # seconds between lines about work that is short as a rule
 MARK = "\x01"  # begins the lines in which progress is handed on
 
-_bars: list[tqdm[Any]] = []  # those that are shown
+_bars: dict[int, tqdm[Any]] = {}  # those that are shown, by number: bars are equal where their positions are
 _numbers = count()
 _handed_to: TextIO | None = None  # set in a process that shows nothing itself
 _about: ContextVar[str] = ContextVar("about", default="")
@@ -77,11 +77,11 @@ class Progress:
         self._number = next(_numbers)
         if _handed_to is not None:
             self._hand_on(begun={"what": what, "total": total, "unit": unit, "done": done, "every": every, **bar})
-        elif sys.stderr.isatty():
+        elif sys.stderr.isatty() and not (total and done >= total):  # nothing is left to show
             from tqdm import tqdm
 
             self._bar = tqdm(total=total, initial=done, desc=labelled(what), unit=f" {unit}", **bar)
-            _bars.append(self._bar)
+            _bars[self._number] = self._bar
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +91,7 @@ class Progress:
             self._hand_on(ended=True)
         if self._bar is not None:
             self._bar.close()
-            _bars.remove(self._bar)
+            del _bars[self._number]
 
     def to(self, done: int, note: str = "") -> None:
         """Show how many steps are done, with a note such as the best value so far."""
@@ -157,5 +157,5 @@ def steps(of: Iterable[Step], what: str, total: int, unit: str, every: float = 0
 
 def beside_bars() -> AbstractContextManager[None]:
     """Clear the bars while a line is written, or it would be tangled with one."""
-    shown = list(_bars)  # another thread may end one meanwhile
+    shown = list(_bars.values())  # another thread may end one meanwhile
     return shown[0].external_write_mode(file=sys.stderr) if shown else nullcontext()
