@@ -215,7 +215,7 @@ def _apart(y: pd.Series, prediction: pd.Series, groups: Mapping[str, pd.Series])
     for group, members in groups.items():
         inside = members.to_numpy()
         if y[inside].nunique() < 2:
-            logger.info("no separate metrics of %s customers: all %d have the same outcome", group, inside.sum())
+            logger.debug("no separate metrics of %s customers: all %d have the same outcome", group, inside.sum())
             continue
         metrics |= {f"{group}/{name}": metric(y[inside], prediction[inside]) for name, metric in BY_GROUP.items()}
     return metrics
