@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from features.checksums import NAME as CHECKSUM
-from features.checksums import checksum, short_digest
+from features.checksums import checksum, is_whole, short_digest
 from features.engines import Engine, count_rows
 from features.errors import InputError, InsufficientDataError, listing
 from features.families import PARAMETRISED, Family, is_wildcard, resolve, spelling
@@ -356,7 +356,7 @@ def _build(
     """
     digest = short_digest(str(key[0]))
     paths = {day: folder / digest / _hash(*key, day)[:24] / f"{day}.parquet" for day in days}
-    missing = {day: path for day, path in paths.items() if not _is_whole(path)}
+    missing = {day: path for day, path in paths.items() if not is_whole(path)}
     if not missing:
         return paths
     for day, path in steps(missing.items(), folder.name, len(missing), "cutoffs", every=SELDOM):
@@ -373,13 +373,6 @@ def _build(
                 path.parent.parent.rmdir()
         logger.debug("%s at %s built in %.1f s", folder.name, day, perf_counter() - started)
     return paths
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        return (path.parent / CHECKSUM).read_text(encoding="utf-8") == checksum(path)
-    except (OSError, ValueError):
-        return False
 
 
 def gather(paths: Mapping[date, Path], columns: Sequence[str], grain: Grain = CUSTOMER) -> pd.DataFrame:
