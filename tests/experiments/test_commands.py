@@ -334,6 +334,7 @@ def test_a_second_promotion_opens_nothing(workspace: Path, run: Run) -> None:
     assert client(workspace).get_registered_model(NAME).tags == before
 
 
+@pytest.mark.slow
 def test_train_override_and_roll_back(workspace: Path, run: Run) -> None:
     trained = run("train", *QUICK, "model=bg_nbd").stdout
     assert f"{NAME}: 8 models and baselines by gini" in trained

@@ -18,7 +18,7 @@ from experiments.description.lifecycle.stages import stage_of
 from experiments.reports.section import Picture, Table, Text
 from features.errors import InputError, InsufficientDataError
 from features.shop import Shop
-from merchandise_store import sales_of_a_year
+from merchandise_store import sales_of_a_year, shop_that_sold
 
 STAGES = {
     "new": {"frequency": [0, 0], "T": [None, 59], "left_truncated": [0, 0]},
@@ -142,10 +142,9 @@ def test_the_back_test_of_a_steady_shop_is_right():
         np.testing.assert_allclose(average([at]).shares.sum(axis=1), 1)
 
 
-@pytest.fixture
-def shop(store, tmp_path) -> Shop:
-    store.sell(sales_of_a_year())
-    return store.open(tmp_path)
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Shop:
+    return shop_that_sold(tmp_path_factory.mktemp("lifecycle"), sales_of_a_year())
 
 
 def test_a_forecast_uses_all_days_until_now_and_its_back_test_ends_by_the_sealed_cutoff(shop):

@@ -105,7 +105,7 @@ EVERY_METRIC = [
 
 
 @pytest.mark.parametrize(("metric", "outcomes", "predictions"), EVERY_METRIC)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_weights_equal_repeated_rows_and_order_does_not_matter(metric, outcomes, predictions, data):
     y, p = (data.draw(arrays(float, 12, elements=elements)) for elements in (outcomes, predictions))

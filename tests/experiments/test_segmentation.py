@@ -173,6 +173,7 @@ class TestEverySegmentation:
             fitted[name].outputs(broken)
 
 
+@pytest.mark.slow
 def test_models_load_in_a_fresh_process_with_the_same_bits_also_after_renumbering(fitted, tmp_path):
     models = {name: load(dump(model)) for name, model in fitted.items()}
     models["kmeans"].relabel({1: 3, 2: 9, 3: 1, 4: 2})

@@ -28,6 +28,7 @@ def test_the_p_value_is_that_of_fishers_noncentral_hypergeometric_over_all_strat
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.quick(3)
 def test_facts_that_know_who_stayed_are_flagged_and_others_are_not(scenario: str, tmp_path: Path) -> None:
     """`benchmarks/attrition.md` has the shares over 100 shops each."""
     flagged = [any(each.is_flagged for each in compared_in(scenario, seed, tmp_path)) for seed in range(2)]

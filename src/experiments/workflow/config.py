@@ -180,6 +180,25 @@ class AuditConfig:
 
 
 @dataclass
+class MonitorConfig:
+    history_days: int
+    recent_days: int
+    alpha: float
+    min_distance: float
+    max_new: float
+    max_missing: float
+    n_resamples: int
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "min_distance", "max_new", "max_missing"):
+            _in_range(f"monitor.{name}", getattr(self, name), "between 0 and 1", 0 < getattr(self, name) < 1)
+        _in_range("monitor.history_days", self.history_days, "at least 28", self.history_days >= 28)
+        _in_range("monitor.recent_days", self.recent_days, "at least 1", self.recent_days >= 1)
+        least = round(1 / self.alpha)
+        _in_range("monitor.n_resamples", self.n_resamples, f"at least {least}: 1 / alpha", self.n_resamples >= least)
+
+
+@dataclass
 class ReportConfig:
     output: str | None
     sections: list[str] | None
@@ -267,6 +286,7 @@ class Config:
     search: SearchConfig
     evaluation: EvaluationConfig
     audit: AuditConfig
+    monitor: MonitorConfig
     report: ReportConfig
     rules: RulesConfig
     personas: PersonasConfig
