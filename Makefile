@@ -1,6 +1,6 @@
 # All build .venv first.
 # make run: the main job on real data.
-# make test: lint, and every test that is cheap: less than five minutes on two cores.
+# make test: lint, and every test that is cheap: some five minutes on two cores.
 # make test-slow: the rest: the commands of README and guides on real data, simulated coverage, kills of whole searches.
 # make test-fleet: eight workers on one study, and a shop's tables, in PostgreSQL (Debian: apt-get install postgresql).
 # make test-spark: that Spark gives what DuckDB gives (Debian: apt-get install openjdk-17-jre-headless).

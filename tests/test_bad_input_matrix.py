@@ -817,6 +817,7 @@ def test_of_a_full_disk_under_the_journal(refused: Refused, staged: Path, monkey
     refused(f"tune {CDNOW}", "No space left on device", "optuna.journal")
 
 
+@pytest.mark.slow
 def test_of_a_full_disk_under_the_artifacts(refused: Refused, staged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LocalArtifactRepository, "log_artifacts", mlflow_without_space)
     refused(f"train model=bg_nbd {CDNOW}", "No space left on device", "mlruns")

@@ -183,6 +183,8 @@ def test_the_sentences_say_what_was_counted(shop):
     assert coming.endswith(f"buyers and {last.spend.sum():,.0f} USD.")
     assert "over 2 periods forecasts by stages were off by 30.0% of buyers and 10.0% of revenue on average" in off
     assert "the period before, was off by 2.0% of buyers and 11.0% of revenue." in off
+    # 2.92 is the 95% quantile of Student's t with 2 degrees of freedom
+    assert "may be off by 87.6% of buyers and 29.2% of revenue (90% confidence, from 2 periods)" in off
     shown = next(part.frame for part in parts if isinstance(part, Table) and part.name == "next_period")
     assert [*shown] == ["customers now", "customers after", "revenue", "share of revenue"]
     names = ["stages", "transitions", "backtest"]

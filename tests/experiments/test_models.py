@@ -52,7 +52,7 @@ COMMON = {
     "minimum": {},
     "amounts": {"reliable": (0.8, 1.25), "rough": (0.5, 2.0)},
 }
-CLV = CustomerValue(90, "gini", **COMMON, discount_rate=0.0, margin=1.0)
+CLV = CustomerValue(90, "gini", **COMMON, discount_rate=0.0, margin=1.0, contact_cost=1.0)
 REPURCHASE = Repurchase(28, "roc_auc", **COMMON, event="purchase", active_within_days=None, threshold=0.5)
 EXAMPLES = {  # of candidates that have no defaults
     ("clv", "estimator"): {"path": "sklearn.linear_model.Ridge", "scaling": "log_standard", "log_target": True},

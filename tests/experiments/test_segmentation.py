@@ -448,6 +448,7 @@ class TestClusterMetrics:
         assert (principal_components(Z[:, :1], labels, seed=0)["pc2"] == 0).all()
 
 
+@pytest.mark.slow
 def test_figures_draw_the_values_of_the_tables(fitted, tmp_path):
     model = fitted["outliers"]
     Z, segments = model.transform(now), model.segment(now)

@@ -385,6 +385,7 @@ def test_a_tie_that_moves_customers_between_tiers_is_noted(shop):
     assert TIES not in assign(shop, TESTED_AT, {"total_spend": 1}, even).notes
 
 
+@pytest.mark.slow
 def test_sections_draw_empty_tiers_and_names_in_hangul(shop, tmp_path):
     use_in_pictures()
     names = ["최우수", "우수", "일반", "관심", "이탈 위험"]

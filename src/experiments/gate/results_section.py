@@ -196,6 +196,11 @@ def in_use(version: Version, client: MlflowClient) -> InUse:
         is_judged=any(metric.startswith("sealed/") for metric in logged),
         amounts=version.tags.get("amounts_said", ""),
         total_ratio=logged.get(evaluated_as, math.nan),
+        total_interval=(logged.get(f"{evaluated_as}_low", math.nan), logged.get(f"{evaluated_as}_high", math.nan)),
+        tenth_ratios=(
+            logged.get(f"{evaluated_as}_lowest_tenth", math.nan),
+            logged.get(f"{evaluated_as}_highest_tenth", math.nan),
+        ),
         is_unreliable=version.tags.get("amounts") == UNRELIABLE,
         knows=str(known) if known is not None else "",
         is_blind=known is not None and known.is_blind,

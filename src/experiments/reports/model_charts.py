@@ -15,6 +15,7 @@ from experiments.reports.figures import (
     reliability_figure,
 )
 from experiments.reports.material import Evaluated
+from experiments.reports.profit_charts import profit_figure
 from experiments.reports.section import Heading, Part, Picture
 from experiments.reports.wait_charts import wait_calibration_figure
 
@@ -73,6 +74,9 @@ def draw(
         curves = {model: named["cumulative_gain"] for model, named in tables.items() if "cumulative_gain" in named}
         perfect = {"perfect": own["perfect_gain"]} if "perfect_gain" in own else {}
         figures["cumulative_gain"] = cumulative_gain_figure({**curves, **perfect}, horizon_days=horizon_days)
+    if "profit" in own:
+        profits = {model: named["profit"] for model, named in tables.items() if "profit" in named}
+        figures["profit"] = profit_figure(profits, currency=currency, horizon_days=horizon_days)
     if "comparison" in own:
         figures["comparison"] = comparison_figure(own["comparison"])
     if "reliability" in own:

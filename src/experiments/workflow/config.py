@@ -168,6 +168,7 @@ class AuditConfig:
     min_distinct: int
     n_folds: int
     seed: int
+    restage: bool
     suspects: dict[str, SuspectConfig]
 
     def __post_init__(self) -> None:

@@ -78,5 +78,5 @@ def leaderboard_text(session: Session, version: Version, most: int = 3) -> str:
     )
     cutoffs = session.runs.params(version.run_id)["validation_cutoffs"]
     title = f"{session.registered_name}: {len(table)} models and baselines by {primary}, validated at {cutoffs}"
-    said = [version.tags["amounts_said"]] if "amounts_said" in version.tags else []
+    said = ["", version.tags["amounts_said"]] if "amounts_said" in version.tags else []
     return "\n".join([title, aligned(lines), *said])

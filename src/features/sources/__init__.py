@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from features.sources.shop_config import (
     shop_config,
 )
 from features.sources.staged import Staged
-from features.sources.staging import stage_source
+from features.sources.staging import stage_part, stage_source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +57,7 @@ def stage(config: Mapping[str, Any], cache: Path) -> Staged:
     InputError
         If the config or the data are wrong; nothing is changed on disk then.
     """
-    shop, source = _opened(config)
+    shop, source = _source(config)
     lasting = {key: value for key, value in config.items() if key not in PASSING}
     return stage_source(shop, source, lasting, cache)
 
@@ -71,7 +72,7 @@ def contact_details(config: Mapping[str, Any]) -> pd.DataFrame | None:
     """
     if config.get(CONTACT_DETAILS) is None:
         return None
-    _, source = _opened(config)
+    _, source = _source(config)
     if not isinstance(source, Files):
         raise InputError(
             f"{config['source']} has no contact details",
@@ -85,8 +86,37 @@ def contact_details(config: Mapping[str, Any]) -> pd.DataFrame | None:
         raise InputError(error.problem, where=error.where, expected=error.expected, hint=error.hint) from None
 
 
-def _opened(config: Mapping[str, Any]) -> tuple[ShopConfig, Source]:
-    """Check a config, and return the shop and its source."""
+def stage_before(config: Mapping[str, Any], cutoff: date, cache: Path, folder: Path) -> tuple[Staged, tuple[str, ...]]:
+    """Stage what the raw files held before a cutoff, into a folder of its own; a database is not read anew.
+
+    Parameters
+    ----------
+    config : mapping
+        As of `stage`.
+    cutoff : datetime.date
+        Raw rows that became known at its midnight or later are left out.
+    cache : pathlib.Path
+        As of `stage`.
+    folder : pathlib.Path
+        Must not be there yet.
+
+    Returns
+    -------
+    (Staged, tuple of str)
+        The tables, and what could not be cut, with the reason.
+
+    Raises
+    ------
+    InputError
+        If what is left cannot be staged.
+    """
+    shop, source = _source(config)
+    source.content(cache / shop.name)
+    part = source.before(cutoff)
+    return stage_part(shop, part, folder), part.whole
+
+
+def _source(config: Mapping[str, Any]) -> tuple[ShopConfig, Source]:
     check_keys(config, config, required=["source"], where="data")
     name = str(config["source"])
     if name not in SOURCES:
