@@ -319,6 +319,9 @@ def test_failing_trials_are_recorded_and_if_all_fail_so_does_the_command(workspa
     failed = [r for r in kind(workspace, "trial") if r.info.status == "FAILED"]
     assert len(failed) == 2
     assert all("Traceback (most recent call last)" in r.data.tags["mlflow.note.content"] for r in failed)
+    values = Runs(client(workspace), NAME).trial_values(failed[0].data.tags["mlflow.parentRunId"], "valid/gini")
+    assert len(values) == 2, "trials without a value count as trials that were run"
+    assert np.isnan(values).all()
     assert not [r for r in runs(workspace) if r.info.status == "RUNNING"]
 
 
@@ -474,7 +477,11 @@ def test_a_champion_is_skipped_if_a_feature_that_it_reads_changed_and_the_others
     assert "predicted to buy" in page
 
     run("train", *QUICK, "model=bg_nbd")
+    planned = run("promote", *QUICK, "dry=true").stdout
+    assert "it is used if no baseline measures better: nothing is in use" in planned
+    assert "version 1, pareto_nbd, goes out of use first: other definitions by now of max_order_value" in planned
     done = run("promote", *QUICK)
+    assert done.stdout.startswith(planned)
     assert "version 1 is out of use: its features have another definition: max_order_value" in done.stderr
     run(*score)
     assert {"clv", "p_repurchase"} <= set(pd.read_parquet(workspace / "c.parquet"))

@@ -314,6 +314,11 @@ def test_advice_follows_from_the_curve_of_the_study_the_interval_and_the_errors(
     assert feature.startswith("a feature that tells customers with one purchase day apart: among them (60% of the")
     assert advice(undecided, flat)[0].startswith("not more trials: the second half of 8 trials raised")
     assert advice(undecided, [0.8] * 5)[0].startswith("more data")
+    pruned = [math.nan] * 8  # it ran them, so n_trials=16 would add none
+    assert advice(undecided, [*rising[:4], *pruned, *rising[4:]])[0].startswith(
+        "more trials, such as tuning.n_trials=32"
+    )
+    assert advice(undecided, [*pruned, *rising])[0].startswith("more data"), "no complete trial in the first half"
     (nothing,) = advice(decision(-0.001, 0.0005), [])
     assert nothing == "nothing: naive is as good as these data allow; a gain of 0.005 would have been found"
     assert advice(decision(0.004, 0.02), [])[0].startswith("not more data of this kind: these data find a gain of 0.05")

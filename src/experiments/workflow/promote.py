@@ -407,9 +407,15 @@ def preview(session: Session, version: int | None = None) -> str:
     session.registry.finish_abandoned()
     candidate = session.registry.get(version) if version is not None else newest(session)
     checked_rival(session, candidate)
-    window, champion = _window(session), session.registry.champion()
+    window, champion, outdated = _window(session), session.registry.champion(), ""
+    if champion is not None and (changed := changed_features(champion, session.shop.tables.spend)):
+        outdated = (
+            f"  {champion.title}, goes out of use first: its features have another definition: {listing(changed)}"
+        )
+        champion = None
     coming = next_look(session.registry, candidate, champion, window)
-    return _plan(session, candidate, champion, coming, f"{window.start} to {window.end}")
+    plan = _plan(session, candidate, champion, coming, f"{window.start} to {window.end}")
+    return f"{plan}\n{outdated}" if outdated else plan
 
 
 def _plan(session: Session, candidate: Version, champion: Version | None, coming: NextLook, days: str) -> str:
