@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -895,3 +895,27 @@ def test_the_ui_listens_where_it_is_told(run: Run, monkeypatch: pytest.MonkeyPat
     assert typed[0][-2:] == ["--port", "5001"]
     assert "--port" not in typed[1]
     assert "port is out of range" in run("ui", "port=0", code=2).stderr
+
+
+def test_one_customer_is_answered_as_in_customer_360_and_no_reason_is_made_up(
+    run: Callable[..., subprocess.CompletedProcess[str]], workspace: Path
+) -> None:
+    run("score", "data=cdnow")
+    customers = pd.read_parquet(workspace / "outputs/cdnow/customer_360.parquet").set_index("customer_id")
+    best = str(customers["clv"].idxmax())
+    printed = run("ask", "data=cdnow", f"customer={best}").stdout
+    assert printed.startswith(f"cdnow, customer {best} as of 1998-07-01, amounts in USD")
+    row = customers.loc[best]
+    said = dict(re.findall(r"^  (\w+) +(.+)$", printed, flags=re.MULTILINE))
+    assert said["clv"] == f"{row['clv']:,.2f}"
+    assert said["tier"] == row["tier"]
+    assert said["action_reason"] == row["action_reason"]
+    assert set(said) >= set(row.dropna().index) - set(score_columns(row.index))
+    assert "raised by" not in printed  # Pareto/NBD has no trees
+    assert "has no row as of" in run("ask", "data=cdnow", "customer=nobody", code=2).stderr
+
+
+def score_columns(columns: Iterable[str]) -> Iterator[str]:
+    """Yield the columns that say which model a score is of, and of which day."""
+    ends = ("_horizon_days", "_model", "_verdict", "_population", "_amounts")
+    yield from (name for name in columns if name.endswith(ends) or name in ("currency", "as_of"))
