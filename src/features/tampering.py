@@ -77,6 +77,7 @@ class Tamperer:
         self.folder = folder
         self.engine = engine
         self._changed: dict[tuple[str, str, tuple[Period, ...]], tuple[ir.Table, int]] = {}
+        self._caches: dict[tuple[str, ...], Path] = {}
 
     @property
     def names(self) -> list[str]:
@@ -112,6 +113,11 @@ class Tamperer:
             instead[self.tables[name]] = other
             rows += count
         return Tampered(self.engine, instead), rows
+
+    def cache(self, names: Sequence[str], how: str, *periods: Period) -> Path:
+        """Return the folder of what is computed from the tables that `change` gives: one for each change."""
+        key = (*names, how, *map(str, periods))
+        return self._caches.setdefault(key, self.folder / f"cache-{len(self._caches)}")
 
     def _write(self, name: str, how: str, periods: tuple[Period, ...]) -> tuple[ir.Table, int]:
         table, spec = self.tables[name], SPECS[name]

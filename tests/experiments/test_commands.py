@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -29,6 +30,7 @@ from omegaconf import OmegaConf
 
 from experiments.addresses import masked, masked_lines, without_secrets
 from experiments.commands import main
+from experiments.commands.compose import open_session
 from experiments.commands.main import COMMANDS, _masked_dump
 from experiments.commands.overrides import check_kept, expand
 from experiments.models.registry import label_of
@@ -37,7 +39,7 @@ from experiments.tracking.registry import Registry
 from experiments.tracking.runs import Runs, TrialRecord
 from experiments.tuning.storage import open_storage
 from experiments.tuning.study import finished
-from experiments.workflow import promote
+from experiments.workflow import promote, side_by_side
 from features.families import FAMILIES, Family
 from features.tables import Tables
 from features.writing import partial_of
@@ -335,6 +337,7 @@ def test_a_second_promotion_opens_nothing(workspace: Path, run: Run) -> None:
     assert client(workspace).get_registered_model(NAME).tags == before
 
 
+@pytest.mark.slow
 def test_train_override_and_roll_back(workspace: Path, run: Run) -> None:
     trained = run("train", *QUICK, "model=bg_nbd").stdout
     assert f"{NAME}: 8 models and baselines by gini" in trained
@@ -668,6 +671,33 @@ def test_a_question_searched_beside_another_comes_out_as_alone(workspace: Path, 
     beside, alone = (figures_of(there, "cdnow-repurchase") for there in (folder, workspace))
     assert len(alone) == 2
     assert beside == alone
+
+
+@pytest.mark.slow
+def test_another_process_searches_one_question_after_the_other_and_is_replaced_where_it_is_killed(
+    tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["search.models=[nothing]", f"cache={shared_cache}"]  # refused at once
+    tasks = ("clv", "repurchase", "next_purchase", "segmentation")
+    helpers = side_by_side._Helpers([open_session("cdnow", task, tmp_path, asked) for task in tasks])
+    started: list[subprocess.Popen[bytes]] = []
+    said: list[str] = []
+    popen = subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*arguments, **options))
+        if len(started) == 1:
+            started[0].kill()
+            started[0].wait()
+        return started[-1]
+
+    monkeypatch.setattr(side_by_side.subprocess, "Popen", start)
+    for level in ("info", "warning"):
+        monkeypatch.setattr(side_by_side.logger, level, lambda text, *values: said.append(text % values))
+    helpers.search(helpers.waiting.popleft())
+    assert "the search of clv ended with code -9 and continues here" in said
+    assert [line.partition(" | ")[0] for line in said if " | error: " in line] == list(tasks[1:])
+    assert len(started) == 2
 
 
 def is_alive(process: psutil.Process) -> bool:

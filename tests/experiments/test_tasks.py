@@ -40,7 +40,8 @@ DAY = timedelta(days=1)
 @pytest.fixture(scope="module", params=sorted(TASKS))
 def session(request: pytest.FixtureRequest, shared_cache: Path) -> Session:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return Session(typed(compose("config", ["data=cdnow", f"task={request.param}", f"cache={shared_cache}"])))
+        asked = ["data=cdnow", f"task={request.param}", f"cache={shared_cache}", "evaluation.training_step_days=90"]
+        return Session(typed(compose("config", asked)))
 
 
 @pytest.fixture(scope="module")

@@ -124,9 +124,9 @@ def test_reasons_tell_rhythm_rule_or_rank() -> None:
         "on 4 orders, number 2 of best-sellers",
     ]
     baskets = sparse.csr_matrix([[0, 1, 0, 0], [0, 0, 0, 1]])
-    assert reasons.of_baskets(baskets, np.array([0, 0])).tolist() == [
+    assert reasons.of_baskets(baskets, np.array([0, 2])).tolist() == [
         f"bought with {names['cam']} on 3 orders, 2.8 times as often as chance",
-        "on 4 orders, number 2 of best-sellers",
+        "on 1 order, number 4 of best-sellers",
     ]
 
 

@@ -328,6 +328,10 @@ class Task(ABC):
         metrics, undefined = measure(self.metrics().values(), judged.target, prediction)
         return Evaluation(judged.target, prediction, metrics, undefined, self.tables(judged.target, prediction))
 
+    def sealed_figures(self, y: pd.Series | pd.DataFrame, prediction: pd.Series | pd.DataFrame) -> Mapping[str, float]:
+        """Return further figures of the candidate in the sealed window, logged beside its metrics."""
+        return {}
+
     def tables(self, y: pd.Series | pd.DataFrame, prediction: pd.Series | pd.DataFrame) -> Mapping[str, pd.DataFrame]:
         """Return the tables for the charts of an evaluation, by name."""
         return {}

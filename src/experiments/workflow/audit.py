@@ -27,6 +27,7 @@ from features.attrition import audit_attrition
 from features.errors import InputError, InsufficientDataError, did_you_mean, listing
 from features.families import resolve
 from features.leakage import Finding, audit_facts, audit_features
+from features.restaging import audit_restaged
 from features.tables import parse_day
 from features.tampering import Tamperer
 from features.writing import replacing
@@ -106,6 +107,8 @@ def _findings(session: Session, tasks: Mapping[str, Session | InputError], folde
     shop, limits = session.shop, limits_of(session.config.audit)
     tamperer = Tamperer(shop.tables, shop.engine, folder)
     yield from audit_features(tamperer, cutoffs_of(session))
+    if session.config.audit.restage:
+        yield from audit_restaged(shop, session.config.data, cutoffs_of(session), folder, session.features)
     for name in tasks:
         try:
             asked = _of_task(tasks, name)
