@@ -75,6 +75,10 @@ bench-coverage: $(INSTALLED)
 bench-decisions: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/decisions.py
 
+# A minute: when a baseline should be used first, in simulated shops, into benchmarks/first_use.md.
+bench-first-use: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/first_use.py
+
 # Some ten minutes: the search beside recipes by hand, into benchmarks/recipes.md.
 bench-recipes: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/recipes.py
