@@ -15,8 +15,8 @@ SPARK := .venv/installed-spark
 POOL := -n 2 --dist loadgroup --no-loadscope-reorder  # the longest first; see tests/conftest.py for what stays together
 
 .PHONY: run test test-slow test-fleet test-spark test-install test-all install install-spark java postgresql docs
-.PHONY: bench bench-amounts bench-attrition bench-coverage bench-decisions bench-faults bench-monitoring bench-recipes
-.PHONY: bench-recommendation lint format lock clean
+.PHONY: bench bench-amounts bench-attrition bench-coverage bench-decisions bench-faults bench-first-use
+.PHONY: bench-monitoring bench-recipes bench-recommendation lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
