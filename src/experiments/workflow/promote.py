@@ -416,9 +416,7 @@ def preview(session: Session, version: int | None = None) -> str:
     checked_rival(session, candidate)
     window, champion, outdated = _window(session), session.registry.champion(), ""
     if champion is not None and (changed := changed_features(champion, session.shop.tables.spend)):
-        outdated = (
-            f"  {champion.title}, goes out of use first: its features have another definition: {listing(changed)}"
-        )
+        outdated = f"  {champion.title}, goes out of use first: other definitions by now of {listing(changed)}"
         champion = None
     coming = next_look(session.registry, candidate, champion, window)
     plan = _plan(session, candidate, champion, coming, f"{window.start} to {window.end}")
