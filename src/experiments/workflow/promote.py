@@ -210,7 +210,7 @@ def take_look(session: Session, candidate: Version, rival: Version | None, toget
         return look
     evidence = gather(
         session.task,
-        session.shop,
+        session.judged_shop,
         session.splits,
         candidate,
         session.registry.champion(),
@@ -317,7 +317,7 @@ def _clues(session: Session, candidate: Version, evidence: Evidence) -> Clues:
     values = session.runs.trial_values(parent, f"valid/{task.objective_metric}") if parent else []
     parts: list[Part] = []
     if task.grain.takes(CUSTOMER):
-        history = session.shop.features(["frequency"], session.splits.sealed_cutoffs, task.grain)
+        history = session.judged_shop.features(["frequency"], session.splits.sealed_cutoffs, task.grain)
         parts = parts_of(task.metric, own, history["frequency"].reindex(own.y.index))
     return Clues(len(values), rise(values), tuple(parts))
 
