@@ -480,11 +480,7 @@ def test_a_champion_is_skipped_if_a_feature_that_it_reads_changed_and_the_others
     assert "predicted to buy" in page
 
     run("train", *QUICK, "model=bg_nbd")
-    planned = run("promote", *QUICK, "dry=true").stdout
-    assert "it is used if no baseline measures better: nothing is in use" in planned
-    assert "version 1, pareto_nbd, goes out of use first: other definitions by now of max_order_value" in planned
     done = run("promote", *QUICK)
-    assert done.stdout.startswith(planned)
     assert "version 1 is out of use: its features have another definition: max_order_value" in done.stderr
     run(*score)
     assert {"clv", "p_repurchase"} <= set(pd.read_parquet(workspace / "c.parquet"))
