@@ -1,6 +1,6 @@
 """Coverage of 95% intervals on simulated customers, by way of making them; written to coverage.md.
 
-PYTHONPATH=tests python benchmarks/coverage.py [REPEATS]      # some ten minutes
+PYTHONPATH=tests python benchmarks/coverage.py [REPEATS]      # some fifteen minutes
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ def test_facts_that_know_who_stayed_are_flagged_and_others_are_not(scenario: str
     assert flagged == [scenario in LEAKS] * 2
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("scenario", LISTS)
 def test_lists_that_were_put_together_later_are_flagged_and_others_are_not(scenario: str, tmp_path: Path) -> None:
     compared = lists_in(scenario, 0, tmp_path)

@@ -24,7 +24,7 @@ from experiments.evaluation.amounts import (
 from experiments.evaluation.splits import Splits
 from experiments.evaluation.validation import Dataset
 from experiments.gate.sealed import SEALED
-from experiments.tasks.base import AmountTask
+from experiments.tasks.base import AmountTask, Task
 from features.errors import UnsuitableDataError
 from features.seasons import days_since_epoch
 
@@ -124,9 +124,10 @@ def observe_sealed(session: Session, version: Version, *, keep_tables: bool = Fa
     """
     task, splits = session.task, session.splits
     has_amounts = isinstance(task, AmountTask) and Amounts.recorded(version.tags) is not None
+    keep_tables = keep_tables and type(task).tables is not Task.tables  # which has none
     if not (has_amounts or keep_tables):
         return
-    rows = task.judged_rows(task.dataset(session.shop, version.features, splits.sealed_cutoffs))
+    rows = task.judged_rows(task.dataset(session.judged_shop, version.features, splits.sealed_cutoffs))
     prediction = task.predict(version, rows.X)
     if has_amounts:
         session.registry.tag(version.number, after_look(version.tags, rows.target, prediction, splits.sealed))
