@@ -15,8 +15,8 @@ SPARK := .venv/installed-spark
 POOL := -n 2 --dist loadgroup --no-loadscope-reorder  # the longest first; see tests/conftest.py for what stays together
 
 .PHONY: run test test-slow test-fleet test-spark test-install test-all install install-spark java postgresql docs
-.PHONY: bench bench-amounts bench-attrition bench-coverage bench-decisions bench-faults bench-monitoring bench-recipes
-.PHONY: bench-recommendation lint format lock clean
+.PHONY: bench bench-amounts bench-attrition bench-coverage bench-decisions bench-faults bench-first-use
+.PHONY: bench-monitoring bench-recipes bench-recommendation lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -75,6 +75,10 @@ bench-coverage: $(INSTALLED)
 bench-decisions: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/decisions.py
 
+# A minute: when a baseline should be used first, in simulated shops, into benchmarks/first_use.md.
+bench-first-use: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/first_use.py
+
 # Some ten minutes: the search beside recipes by hand, into benchmarks/recipes.md.
 bench-recipes: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/recipes.py
@@ -109,7 +113,7 @@ $(INSTALLED): requirements.lock pyproject.toml setup.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	-$(BIN)/python -m compileall -qq -j 0 -x /tests/ .venv/lib  # on all cores, where pip uses one; templates fail
+	$(BIN)/python -m compileall -qq -j 0 -x /tests/ .venv/lib || true  # on all cores, where pip uses one; templates fail
 	$(BIN)/python -m compileall -q src  # where Python may not write it later, each command would take a second more
 	@touch $(INSTALLED)
 

@@ -339,7 +339,7 @@ def test_a_suspect_that_says_nothing_is_refused(audited: Audit, capsys) -> None:
 @published
 def test_the_three_circular_figures_of_the_case_study_are_found(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main.run(["audit", "data=merchandise_store", f"data.path={DATA}"]) == 0
+    assert main.run(["audit", "data=merchandise_store", f"data.path={DATA}", "audit.cutoffs=[2019-06-01]"]) == 0
     report = pd.read_csv(tmp_path / "outputs" / "merchandise_store" / "audit.csv").set_index("subject")
     found = report[report.finding != "clean"]
     assert dict(found.finding) == {

@@ -109,7 +109,7 @@ def test_show_says_what_stands_behind_the_model_in_use_and_looks_at_nothing(work
     assert len(Registry(client(workspace), NAME).ledger()) == 1
 
     everything = run("show", "data=cdnow").stdout.splitlines()
-    tasks = ["clv", "next_purchase", "repurchase", "segmentation"]
+    tasks = ["clv", "next_purchase", "recommendation", "repurchase", "segmentation"]
     assert [line.split()[0] for line in everything] == ["task", *tasks, "next:"]
     day = datetime.now(UTC).date().isoformat()
     assert re.split(" {2,}", everything[1])[3:] == [day, "strong", everything[1].rpartition("  ")[2]]
@@ -321,6 +321,9 @@ def test_failing_trials_are_recorded_and_if_all_fail_so_does_the_command(workspa
     failed = [r for r in kind(workspace, "trial") if r.info.status == "FAILED"]
     assert len(failed) == 2
     assert all("Traceback (most recent call last)" in r.data.tags["mlflow.note.content"] for r in failed)
+    values = Runs(client(workspace), NAME).trial_values(failed[0].data.tags["mlflow.parentRunId"], "valid/gini")
+    assert len(values) == 2, "trials without a value count as trials that were run"
+    assert np.isnan(values).all()
     assert not [r for r in runs(workspace) if r.info.status == "RUNNING"]
 
 

@@ -11,6 +11,7 @@ import pytest
 from simulated import CUTOFF, END, engine, open_shop, simulate, with_another_future
 
 from features import outcomes
+from features.candidates import CANDIDATES
 from features.errors import InputError, InsufficientDataError
 from features.families import FAMILIES, Family, feature_families
 from features.grains import (
@@ -26,6 +27,7 @@ from features.grains import (
     Grain,
 )
 from features.leakage import audit_features, descriptive, grains_of
+from features.open_baskets import BASKETS
 from features.outcomes import Outcome
 from features.shop import Shop
 from features.snapshot import definition_hash, feature_rows, outcome, snapshot
@@ -223,7 +225,7 @@ def test_features_of_rows_that_a_grain_does_not_know_are_refused(shop, counting)
 
 def test_a_grain_whose_tables_the_shop_lacks_is_refused_by_name(frames, on, tmp_path, kept):
     bare = open_shop({"transactions": frames["transactions"]}, tmp_path, on)
-    assert grains_of(bare) == [CUSTOMER, CUSTOMER_PRODUCT]
+    assert grains_of(bare) == [CUSTOMER, CUSTOMER_PRODUCT, CANDIDATES, BASKETS]
     for grain, tables in ((CONTACT, "contacts"), (SESSION, "events"), (PROSPECT, "events or messages or contacts")):
         with pytest.raises(InputError, match=f"the grain {grain.name} needs tables .*: {tables}"):
             snapshot(bare, ["T"], [CUTOFF], on, grain=grain, **kept)

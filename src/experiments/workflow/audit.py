@@ -114,10 +114,13 @@ def _findings(session: Session, tasks: Mapping[str, Session | InputError], folde
             asked = _of_task(tasks, name)
             check_tables(asked.task, shop.tables.present())
             cutoffs = cutoffs_of(asked)
+            (folder / name).mkdir(exist_ok=True)
         except InputError as error:
             yield Finding("future changed", f"task {name}", "not checked", error.problem, checks=0)
             continue
-        yield from audit_task(asked.task, shop, asked.features, tamperer, cutoffs, limits)
+        judged = asked.judged_shop
+        changer = tamperer if judged is shop else Tamperer(judged.tables, judged.engine, folder / name)
+        yield from audit_task(asked.task, judged, asked.features, changer, cutoffs, limits)
     for name, suspect in session.config.audit.suspects.items():
         try:
             yield _suspect(session, tasks, f"suspect {name}", suspect, limits)

@@ -210,7 +210,7 @@ def take_look(session: Session, candidate: Version, rival: Version | None, toget
         return look
     evidence = gather(
         session.task,
-        session.shop,
+        session.judged_shop,
         session.splits,
         candidate,
         session.registry.champion(),
@@ -317,7 +317,7 @@ def _clues(session: Session, candidate: Version, evidence: Evidence) -> Clues:
     values = session.runs.trial_values(parent, f"valid/{task.objective_metric}") if parent else []
     parts: list[Part] = []
     if task.grain.takes(CUSTOMER):
-        history = session.shop.features(["frequency"], session.splits.sealed_cutoffs, task.grain)
+        history = session.judged_shop.features(["frequency"], session.splits.sealed_cutoffs, task.grain)
         parts = parts_of(task.metric, own, history["frequency"].reindex(own.y.index))
     return Clues(len(values), rise(values), tuple(parts))
 
@@ -414,9 +414,13 @@ def preview(session: Session, version: int | None = None) -> str:
     session.registry.finish_abandoned()
     candidate = session.registry.get(version) if version is not None else newest(session)
     checked_rival(session, candidate)
-    window, champion = _window(session), session.registry.champion()
+    window, champion, outdated = _window(session), session.registry.champion(), ""
+    if champion is not None and (changed := changed_features(champion, session.shop.tables.spend)):
+        outdated = f"  {champion.title}, goes out of use first: other definitions by now of {listing(changed)}"
+        champion = None
     coming = next_look(session.registry, candidate, champion, window)
-    return _plan(session, candidate, champion, coming, f"{window.start} to {window.end}")
+    plan = _plan(session, candidate, champion, coming, f"{window.start} to {window.end}")
+    return f"{plan}\n{outdated}" if outdated else plan
 
 
 def _plan(session: Session, candidate: Version, champion: Version | None, coming: NextLook, days: str) -> str:
