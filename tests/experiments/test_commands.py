@@ -776,7 +776,7 @@ def test_customer_360_has_a_row_per_customer_and_says_what_it_owes_its_figures_t
     assert set(vips["customer_id"]) == set(table["customer_id"][table["action_list"] == "vip_at_risk"])
     assert (
         table.loc[table["action_list"] == "vip_at_risk", "action_reason"]
-        .str.contains(r"tier Gold; p_alive 0\.\d")
+        .str.contains(r"tier Gold; chance to be a customer still \d")
         .any()
     )
     assert f"{len(vips)} customers, USD" in done.stdout

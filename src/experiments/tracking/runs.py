@@ -412,6 +412,17 @@ class Runs:
                 _below(root, f"figures/{name}.png").write_bytes(figure)
             self.client.log_artifacts(run_id, folder)
 
+    def tables(self, run_id: str, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+        """Return those of some tables of a run that it has, by name, with their rows numbered from 0."""
+        with suppress(MlflowException, OSError), tempfile.TemporaryDirectory() as folder:
+            listed = {Path(file.path).stem for file in self.client.list_artifacts(run_id, TABLES)}
+            return {
+                name: pd.read_csv(self.client.download_artifacts(run_id, f"{TABLES}/{name}.csv", folder))
+                for name in names
+                if name in listed
+            }
+        return {}
+
     def last_report(self, before: str, table: str) -> tuple[dict[str, str], pd.DataFrame] | None:
         """Return params and a table of the report with the latest `as_of` before a day; None where none has it.
 
