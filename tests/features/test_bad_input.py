@@ -129,6 +129,7 @@ class TestValues:
             ),
             ({"UnitPrice": ""}, ["transactions.amount lacks values"]),
             ({"Quantity": "two"}, ["transactions.quantity", "'two'"]),
+            ({"CustomerID": "4.00123E+12"}, ["customer_id was shortened by a spreadsheet", "'4.00123E+12'"]),
         ],
     )
     def test_that_cannot_be_read_or_are_out_of_range(self, online_retail, tmp_path, values, words):
