@@ -1,8 +1,9 @@
 """`experiments` in place of its console script: a process that has its imports already, forked for each command.
 
-Half of the time of a short command goes to imports. A command that runs here has a process of its own all the same,
-with its own arguments, folder, environment and standard streams; it is killed and interrupted as any other. What the
-console script itself does is left to `make run` and to tests/test_wheel.py.
+Half of the time of a short command goes to imports, and some of the rest to what is the same in all of them: what the
+configured features mean, and which libraries a model needs. A command that runs here has a process of its own all the
+same, with its own arguments, folder, environment and standard streams; it is killed and interrupted as any other. What
+the console script itself does is left to `make run` and to tests/test_wheel.py.
 """
 
 from __future__ import annotations
@@ -22,10 +23,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from mlflow.utils import requirements_utils
+
 import experiments
 import features
 import kills
 from experiments.commands import main
+from experiments.commands.compose import open_session
+from experiments.tracking.packaging import PREDICTING
+from experiments.tracking.requirements import requirements_of
+from features.definitions import feature_hashes
+from features.snapshot import definition_hash
 
 CLIENT = """#!{python} -IS
 import json, os, signal, socket, sys
@@ -68,6 +76,12 @@ def serve(listening: socket.socket) -> NoReturn:
     for package in (experiments, features):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
+    requirements_of(*PREDICTING)
+    requirements_utils._init_modules_to_packages_map()  # with which MLflow checks each model that it loads
+    for task in ("clv", "repurchase", "next_purchase"):
+        names = open_session(data="complete_journey", task=task).config.features.names
+        definition_hash(names)
+        feature_hashes(names)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # what ended is not waited for
     while True:
         connection, _ = listening.accept()

@@ -97,6 +97,14 @@ def test_the_rule_finds_an_arrow_that_runs_back_up() -> None:
     assert not list(broken_rules("experiments.workflow.tune", "experiments.tuning.study"))
 
 
+def test_affinity_takes_arrays_and_reads_nothing() -> None:
+    for path in (SRC / "features" / "affinity").glob("*.py"):
+        for _, imported in imports(path):
+            parts = imported.split(".")
+            assert parts[0] not in {"ibis", "duckdb", "pyarrow", "pathlib", "os"}, f"{path} imports {imported}"
+            assert parts[0] != "features" or parts[1] in {"affinity", "errors"}, f"{path} imports {imported}"
+
+
 def test_only_engines_opens_a_connection() -> None:
     for path in modules():
         if module_name(path) != "features.engines":

@@ -22,7 +22,9 @@ _PLACES = {  # imported when first asked for: a served model imports this packag
             "show": "show",
             "overview": "in_use",
             "score": "score",
+            "ask": "ask",
             "request": "request",
+            "rules": "rules",
             "report": "report",
             "run": "run",
         }.items()

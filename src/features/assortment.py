@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import ibis
 import ibis.expr.types as ir
 
@@ -39,6 +41,29 @@ def values(window: Tables, level: str) -> ir.Table:
         raise InputError(f"products have no level {level!r}", where="level", hint=did_you_mean(level, LEVELS))
     known = window.products.filter(window.products[level].notnull())
     return known.select("product_id", value=known[level])
+
+
+def sold(past: Tables, level: str, categories: Collection[str] | None = None) -> ir.Table:
+    """Return what each order holds: customer_id, order_id, product_id, day.
+
+    The product_id is that of the good, its value at the level; day counts days before the end, 1 for the last one.
+
+    Parameters
+    ----------
+    past : Tables
+    level : str
+        Of the goods: see `values`. Lines of which it is unknown are left out.
+    categories : collection of str, optional
+        The categories whose products count; all where not given.
+    """
+    lines = past.transactions
+    if categories is not None and past.products is not None:
+        products = past.products
+        lines = lines.semi_join(products.filter(products.category.isin(list(categories))), "product_id")
+    of = values(past, level)
+    both = lines.join(of, lines.product_id == of.product_id)
+    day = ibis.literal(past.end).delta(both["timestamp"].date(), unit="day").cast("int64")
+    return both.select("customer_id", "order_id", product_id=both["value"], day=day).distinct()
 
 
 def _named(window: Tables) -> ir.Table:

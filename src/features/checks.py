@@ -24,7 +24,7 @@ def check(name: str, table: ir.Table, where: str) -> None:
     name : str
         Canonical name, a key of `tables.SPECS`.
     table : ibis table
-        The rows, with all canonical columns, of which the date of facts may be missing, and no other.
+        The rows, with all canonical columns but those that may be missing (`TableSpec.optional`), and no other.
     where : str
         The file that the rows come from, for the message.
 
@@ -55,7 +55,7 @@ def _check_columns(name: str, spec: TableSpec, table: ir.Table, where: str) -> N
             )
     for column, wanted in spec.columns.items():
         if column not in table.columns:
-            if column == spec.facts_known_at:
+            if column in spec.optional:
                 continue
             raise InputError(
                 f"{name} has no column {column}",

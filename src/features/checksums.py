@@ -34,6 +34,14 @@ def _digest(path: Path, *_state: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_whole(path: Path) -> bool:
+    """Return True if a file or folder is there, and as the checksum says that was written beside it."""
+    try:
+        return (path.parent / NAME).read_text(encoding="utf-8") == checksum(path)
+    except (OSError, ValueError):
+        return False
+
+
 def text_checksum(content: Mapping[str, Any]) -> str:
     """Return the digest of what JSON holds of a mapping."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

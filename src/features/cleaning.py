@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from features.analyses import ANALYSES
 from features.checksums import unseal
 from features.snapshot import FEATURES, OUTCOMES
 from features.sources.staged import DAMAGED, MANIFEST
@@ -107,7 +108,7 @@ def _is_readable(manifest: Path) -> bool:
 
 
 def _computed(cache: Path) -> Iterator[Path]:
-    for name in (FEATURES, OUTCOMES):
+    for name in (FEATURES, OUTCOMES, ANALYSES):
         yield from sorted(path for path in (cache / name).glob("*") if not path.name.startswith("."))
 
 

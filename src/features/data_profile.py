@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from features.engines import Engine
+from features.lateness import Lateness, lateness, lateness_lines
 from features.sanity import Facts, Finding, run_checks
 from features.sources.joins import Join
 from features.sources.raw import Drop
@@ -79,6 +80,8 @@ class Profile:
         What was decided and changed in reading.
     joins : tuple of Join
         The tables that meet, and how many of their keys match.
+    lateness : tuple of Lateness
+        Rows that were recorded late, of the tables that say when a row was recorded.
     findings : tuple of Finding
         What does not look like customers, goods and days.
     """
@@ -102,6 +105,7 @@ class Profile:
     drops: tuple[Drop, ...]
     notes: tuple[str, ...]
     joins: tuple[Join, ...]
+    lateness: tuple[Lateness, ...]
     findings: tuple[Finding, ...]
 
 
@@ -141,6 +145,7 @@ def profile(staged: Staged, tables: Tables, engine: Engine, config: Mapping[str,
         drops=staged.drops,
         notes=staged.notes,
         joins=staged.joins,
+        lateness=lateness(tables, engine),
         findings=run_checks(facts),
     )
 
@@ -223,6 +228,7 @@ def profile_text(profile: Profile, needs: Mapping[str, Iterable[str]] | None = N
             lines += [f"  {join.column:<16} {join.left}", f"  {'':<16} {join.right}"]
     if profile.notes:
         lines += ["", "as read", *(f"  {note}" for note in profile.notes)]
+    lines += ["", "rows recorded after their day", *lateness_lines(profile.lateness)]
     lines += ["", "worth a look", *(_finding(finding) for finding in profile.findings)]
     lines += [] if profile.findings else ["  nothing"]
     if needs:

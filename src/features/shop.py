@@ -14,6 +14,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from features import snapshot
+from features.analyses import kept
 from features.assortment import CATEGORY, PRODUCT
 from features.engines import Engine
 from features.errors import InputError, did_you_mean, listing
@@ -160,6 +161,12 @@ class Shop:
         frame = self.engine.frame(expression(self.goods.between(start, end), table))
         frame["group"] = pd.Categorical.from_codes(frame["group"], dtype=kind)
         return frame
+
+    def analysis(
+        self, name: str, depends_on: Sequence[object], compute: Callable[[], pd.DataFrame], *, code: Path
+    ) -> pd.DataFrame:
+        """Return the frame of a slow analysis, computed once for the same data, settings and code: `analyses.kept`."""
+        return kept(name, depends_on, compute, code=code, cache=self.cache, digest=self.staged.digest)
 
     def during(self, names: Sequence[str], start: date, end: date) -> pd.DataFrame:
         """Return the named features of the window [start, end) for those who bought in it, by customer_id.

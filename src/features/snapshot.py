@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from features.checksums import NAME as CHECKSUM
-from features.checksums import checksum, short_digest
+from features.checksums import checksum, is_whole, short_digest
 from features.engines import Engine, count_rows
 from features.errors import InputError, InsufficientDataError, listing
 from features.families import PARAMETRISED, Family, is_wildcard, resolve, spelling
@@ -356,7 +356,7 @@ def _build(
     digest = short_digest(str(key[0]))
     paths = {day: folder / digest / _hash(*key, day)[:24] / f"{day}.parquet" for day in days}
     for day, path in paths.items():
-        if _is_whole(path):
+        if is_whole(path):
             continue
         if path.parent.exists():
             logger.warning("%s: the files in %s are not as they were written; built anew", folder.name, path.parent)
@@ -371,13 +371,6 @@ def _build(
                 path.parent.parent.rmdir()
         logger.info("%s at %s built in %.1f s", folder.name, day, perf_counter() - started)
     return paths
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        return (path.parent / CHECKSUM).read_text(encoding="utf-8") == checksum(path)
-    except (OSError, ValueError):
-        return False
 
 
 def gather(paths: Mapping[date, Path], columns: Sequence[str], grain: Grain = CUSTOMER) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from features.engines import Engine, RowFunction
 from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
 from features.shop import Shop
-from features.tables import SPECS, Tables, TableSpec, midnight
+from features.tables import RECORDED_AT, SPECS, Tables, TableSpec, midnight
 
 TAMPERINGS = ("delete", "poison", "shuffle")
 FACTOR = 1000
@@ -77,6 +77,7 @@ class Tamperer:
         self.folder = folder
         self.engine = engine
         self._changed: dict[tuple[str, str, tuple[Period, ...]], tuple[ir.Table, int]] = {}
+        self._caches: dict[tuple[str, ...], Path] = {}
 
     @property
     def names(self) -> list[str]:
@@ -113,6 +114,11 @@ class Tamperer:
             rows += count
         return Tampered(self.engine, instead), rows
 
+    def cache(self, names: Sequence[str], how: str, *periods: Period) -> Path:
+        """Return the folder of what is computed from the tables that `change` gives: one for each change."""
+        key = (*names, how, *map(str, periods))
+        return self._caches.setdefault(key, self.folder / f"cache-{len(self._caches)}")
+
     def _write(self, name: str, how: str, periods: tuple[Period, ...]) -> tuple[ir.Table, int]:
         table, spec = self.tables[name], SPECS[name]
         parts, count = [], 0
@@ -141,23 +147,23 @@ def _split(table: ir.Table, spec: TableSpec, periods: Sequence[Period]) -> Itera
     (ibis table, list of str, bool)
         Rows, their columns that became known in a period (all, some or none), and whether the period has no start.
     """
-    known_at = spec.moment(table.columns)
-    if not known_at:
+    known = spec.known(table)
+    if known is None:
         yield table, [column for column, about in spec.columns.items() if about.after_the_fact], False
         return
     moments = dict.fromkeys(spec.known_later.values())
 
-    def known_in(moment: str, among: Sequence[Period]) -> ir.BooleanValue:
-        return ibis.or_(*(_within(table[moment], period) for period in among))
+    def known_in(moment: str) -> ir.BooleanValue:
+        return ibis.or_(*(_within(table[moment], period) for period in periods))
 
     # A row of which something became known at another time stays, but for its values that became known in a period.
-    whole = [known_in(moment, periods).fill_null(True) for moment in moments]
+    whole = [known_in(moment).fill_null(True) for moment in moments]
     for period in periods:
-        yield table.filter(_within(table[known_at], period), *whole), [*table.columns], period[0] is None
-    rest = table.filter(~ibis.and_(known_in(known_at, periods), *whole))
+        yield table.filter(_within(known, period), *whole), [*table.columns], period[0] is None
+    rest = table.filter(~ibis.and_(ibis.or_(*(_within(known, period) for period in periods)), *whole))
     for chosen in product((True, False), repeat=len(moments)):
         late = [moment for moment, is_late in zip(moments, chosen, strict=True) if is_late]
-        inside = {moment: known_in(moment, periods).fill_null(False) for moment in moments}
+        inside = {moment: known_in(moment).fill_null(False) for moment in moments}
         those = [is_in if moment in late else ~is_in for moment, is_in in inside.items()]
         changeable = [name for name, moment in spec.known_later.items() if moment in late]
         yield rest.filter(*those) if those else rest, changeable, False
@@ -193,11 +199,14 @@ def _changed(
 
     if how == "shuffle":
         step = max(1, number // (len(columns) + 1))
-        return rows.mutate(**{column: turned(rows[column], step * (n + 1)) for n, column in enumerate(columns)})
+        own = spec.moment(rows.columns)
+        places = {column: n for n, column in enumerate(columns, start=1)}
+        places |= {RECORDED_AT: places[own]} if RECORDED_AT in places and own in places else {}  # they go together
+        return rows.mutate(**{column: turned(rows[column], step * n) for column, n in places.items()})
     poisoned = {}
     for n, column in enumerate(columns):
         values, kind = rows[column], rows[column].type()
-        if column == spec.moment(rows.columns):
+        if column in (spec.moment(rows.columns), RECORDED_AT):
             continue
         if column.endswith("_id"):
             poisoned[column] = turned(values, number // 2 + n)

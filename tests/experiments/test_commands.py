@@ -12,9 +12,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -29,6 +30,7 @@ from omegaconf import OmegaConf
 
 from experiments.addresses import masked, masked_lines, without_secrets
 from experiments.commands import main
+from experiments.commands.compose import open_session
 from experiments.commands.main import COMMANDS, _masked_dump
 from experiments.commands.overrides import check_kept, expand
 from experiments.models.registry import label_of
@@ -37,7 +39,7 @@ from experiments.tracking.registry import Registry
 from experiments.tracking.runs import Runs, TrialRecord
 from experiments.tuning.storage import open_storage
 from experiments.tuning.study import finished
-from experiments.workflow import promote
+from experiments.workflow import promote, side_by_side
 from features.families import FAMILIES, Family
 from features.tables import Tables
 from features.writing import partial_of
@@ -663,6 +665,33 @@ def test_a_question_searched_beside_another_comes_out_as_alone(workspace: Path, 
     assert beside == alone
 
 
+@pytest.mark.slow
+def test_another_process_searches_one_question_after_the_other_and_is_replaced_where_it_is_killed(
+    tmp_path: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["search.models=[nothing]", f"cache={shared_cache}"]  # refused at once
+    tasks = ("clv", "repurchase", "next_purchase", "segmentation")
+    helpers = side_by_side._Helpers([open_session("cdnow", task, tmp_path, asked) for task in tasks])
+    started: list[subprocess.Popen[bytes]] = []
+    said: list[str] = []
+    popen = subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*arguments, **options))
+        if len(started) == 1:
+            started[0].kill()
+            started[0].wait()
+        return started[-1]
+
+    monkeypatch.setattr(side_by_side.subprocess, "Popen", start)
+    for level in ("info", "warning"):
+        monkeypatch.setattr(side_by_side.logger, level, lambda text, *values: said.append(text % values))
+    helpers.search(helpers.waiting.popleft())
+    assert "the search of clv ended with code -9 and continues here" in said
+    assert [line.partition(" | ")[0] for line in said if " | error: " in line] == list(tasks[1:])
+    assert len(started) == 2
+
+
 def is_alive(process: psutil.Process) -> bool:
     try:
         return process.status() != psutil.STATUS_ZOMBIE
@@ -888,3 +917,27 @@ def test_the_ui_listens_where_it_is_told(run: Run, monkeypatch: pytest.MonkeyPat
     assert typed[0][-2:] == ["--port", "5001"]
     assert "--port" not in typed[1]
     assert "port is out of range" in run("ui", "port=0", code=2).stderr
+
+
+def test_one_customer_is_answered_as_in_customer_360_and_no_reason_is_made_up(
+    run: Callable[..., subprocess.CompletedProcess[str]], workspace: Path
+) -> None:
+    run("score", "data=cdnow")
+    customers = pd.read_parquet(workspace / "outputs/cdnow/customer_360.parquet").set_index("customer_id")
+    best = str(customers["clv"].idxmax())
+    printed = run("ask", "data=cdnow", f"customer={best}").stdout
+    assert printed.startswith(f"cdnow, customer {best} as of 1998-07-01, amounts in USD")
+    row = customers.loc[best]
+    said = dict(re.findall(r"^  (\w+) +(.+)$", printed, flags=re.MULTILINE))
+    assert said["clv"] == f"{row['clv']:,.2f}"
+    assert said["tier"] == row["tier"]
+    assert said["action_reason"] == row["action_reason"]
+    assert set(said) >= set(row.dropna().index) - set(score_columns(row.index))
+    assert "raised by" not in printed  # Pareto/NBD has no trees
+    assert "has no row as of" in run("ask", "data=cdnow", "customer=nobody", code=2).stderr
+
+
+def score_columns(columns: Iterable[str]) -> Iterator[str]:
+    """Yield the columns that say which model a score is of, and of which day."""
+    ends = ("_horizon_days", "_model", "_verdict", "_population", "_amounts")
+    yield from (name for name in columns if name.endswith(ends) or name in ("currency", "as_of"))

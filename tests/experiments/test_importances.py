@@ -8,7 +8,7 @@ import pandas as pd
 from experiments.evaluation.importances import MOST_ROWS, drivers, importances, linked
 from experiments.models.boosting import LightGBMSpend
 from experiments.models.calibrated import Calibrated
-from experiments.reports.drivers import drivers_parts
+from experiments.reports.drivers import drivers_parts, reasons
 from experiments.reports.section import Text
 
 
@@ -62,3 +62,16 @@ def test_contributions_add_up_to_what_the_trees_say_and_pass_through_what_holds_
     assert "with more (" in said.text
     assert "more of it raises them) and less (" in said.text
     assert drivers_parts(None) == drivers_parts(moved * 0) == []
+
+
+def test_reasons_are_the_largest_contributions_with_their_sign() -> None:
+    moved = pd.Series({"orders": 0.2, "gap_days": -0.9, "T": 0.01, "spend": 0.5})
+    row, medians = (
+        pd.Series({"orders": 3.0, "gap_days": 40.0, "T": 100.0, "spend": 12.5}),
+        pd.Series(dict.fromkeys(moved.index, 1.0)),
+    )
+    assert [str(each) for each in reasons(moved, row, medians)] == [
+        "lowered by gap days: 40 (median 1)",
+        "raised by spend: 12.50 (median 1)",
+        "raised by orders: 3 (median 1)",
+    ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from experiments.tracking.packaging import PREDICTING
-from experiments.tracking.requirements import SOURCE, imports_of, libraries_of, requirements_of
+from experiments.tracking.requirements import SOURCE, imports_of, libraries_of, requirements_of, unmet
 from workplace import environment, experiments
 
 AS_IN_AN_EMPTY_ENVIRONMENT = """
@@ -89,6 +90,13 @@ def test_a_model_of_a_tasks_own_file_needs_what_the_task_imports() -> None:
     assert not {"optuna", "hydra", "matplotlib", "duckdb"} & models
     assert "matplotlib" in libraries_of(*PREDICTING, "experiments.tasks.clv")
     assert not [each for each in requirements_of("experiments.tasks.clv") if each.startswith("pyspark")]
+
+
+def test_libraries_of_other_versions_are_named() -> None:
+    numpy, pandas = (f"{name}=={version(name)}" for name in ("numpy", "pandas"))
+    assert unmet([numpy, pandas]) == []
+    wrong = [f"{numpy}.1 (installed: {version('numpy')})", "no-such-library==1.0 (installed: none)"]
+    assert unmet([f"{numpy}.1", pandas, "no-such-library==1.0"]) == wrong
 
 
 MODELS = {

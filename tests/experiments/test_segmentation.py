@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from sklearn.base import clone
+from sklearn.cluster import AgglomerativeClustering, ward_tree
 from sklearn.metrics import adjusted_rand_score, d2_tweedie_score, silhouette_score
 
 from experiments.evaluation.bootstrap import paired_bootstrap
@@ -26,7 +27,8 @@ from experiments.evaluation.cluster_metrics import (
     smallest_share,
     surrogate,
 )
-from experiments.models import CANDIDATES, QuantileBins, Segmentation, dump, load
+from experiments.models import CANDIDATES, QuantileBins, Segmentation, dump, load, segmentation
+from experiments.models.memo import kept
 from experiments.models.scaling import SCALINGS
 from experiments.models.segmentation import ALGORITHMS
 from experiments.models.segments import match_labels
@@ -108,6 +110,26 @@ def test_algorithms_that_compare_all_pairs_learn_from_a_sample(algorithm, monkey
     monkeypatch.setattr("experiments.models.segmentation.MOST_ROWS", 200)
     model = Segmentation(algorithm=algorithm, variables=VARIABLES, min_cluster_size=15).fit(now, then)
     assert adjusted_rand_score(group, model.segment(now)) > 0.97
+
+
+def test_one_tree_of_merges_serves_every_number_of_clusters(monkeypatch):
+    grown = []
+
+    def grow(Z, **options):
+        grown.append(Z)
+        return ward_tree(Z, **options)
+
+    monkeypatch.setattr(segmentation, "_ward_tree", kept(grow))
+    Z = np.random.default_rng(0).normal(size=(300, 3))
+    Z = Z[np.lexsort(Z.T)]
+    for k in (3, 5, 8):
+        apart = AgglomerativeClustering(k).fit_predict(Z)
+        centers = np.stack([Z[apart == label].mean(axis=0) for label in range(k)])
+        nearest = ((Z[:, None] - centers) ** 2).sum(axis=2).argmin(axis=1)
+        assert adjusted_rand_score(nearest, Segmentation(algorithm="agglomerative").cluster(Z, k)) == 1
+    assert len(grown) == 1
+    Segmentation(algorithm="agglomerative").cluster(Z[1:], 3)
+    assert len(grown) == 2
 
 
 @pytest.mark.parametrize("name", MADE)

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any, ClassVar
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 
@@ -14,6 +15,8 @@ from experiments.evaluation.controls import permuted_within_cutoff
 from experiments.evaluation.validation import Dataset
 from experiments.gate.standing import control_metrics, permuted_metric, stand
 from experiments.models import CANDIDATES, Candidate, Constant
+from experiments.tuning.objective import ValidationObjective
+from experiments.tuning.space import Space, tuned
 from features.errors import UnsuitableDataError
 from small_task import SmallTask
 
@@ -78,6 +81,21 @@ def test_a_model_beats_controls_without_signal(dataset: Dataset) -> None:
     table = standing.table()
     assert table["kind"].value_counts().to_dict() == {"control": 5, "baseline": 1, "model": 1}
     assert list(table.columns) == ["model", "kind", "gini"]
+
+
+def test_the_best_trial_is_not_validated_again(dataset: Dataset) -> None:
+    space = Space(["lightgbm"], {"lightgbm": {"n_estimators": {"low": 2, "high": 20, "type": "int"}}})
+    objective = ValidationObjective(TASK, space, dataset, FOLDS)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(objective, n_trials=3)
+    best = study.best_trial
+    assert best.number != 0
+    known = objective.validation_of(best.number)
+    assert known is not None
+    assert all(objective.validation_of(number) is None for number in range(3) if number != best.number)
+    given = (TASK, *tuned(best.params), dataset, FOLDS)
+    anew, again = (stand(*given, n_controls=1, seed=0, validation=validation) for validation in (None, known))
+    assert again.metrics() == anew.metrics()
 
 
 def test_equal_predictions_have_no_rank_correlation_and_no_row(dataset: Dataset) -> None:

@@ -11,6 +11,8 @@ from features.checksums import checksum, seal, unseal
 from features.cleaning import OLDER, PARTIAL, UNKNOWN, leftovers
 from features.writing import partial_of
 
+COMPUTED = ("features", "outcomes", "analyses")
+
 
 def staged(cache, shop, digest, age):
     folder = cache / shop / digest
@@ -18,7 +20,7 @@ def staged(cache, shop, digest, age):
     (folder / "transactions.parquet").write_bytes(b"x" * 1000)
     (folder / "manifest.json").write_text(seal({"digest": digest, "checksums": {}}))
     os.utime(folder / "manifest.json", (time.time() - age,) * 2)
-    for kind in ("features", "outcomes"):
+    for kind in COMPUTED:
         (cache / kind / digest / "abc").mkdir(parents=True)
         (cache / kind / digest / "abc" / "2020-01-01.parquet").write_bytes(b"y" * 10)
     return folder
@@ -31,7 +33,7 @@ def test_of_each_shop_the_tables_used_last_stay_with_their_features(tmp_path):
     (reading := tmp_path / "a" / "database" / ("5" * 16)).mkdir(parents=True)
     (reading / "manifest.json").write_text("{}")
     found = leftovers(tmp_path)
-    gone = [tmp_path / kind / (digest * 16) for kind in ("features", "outcomes") for digest in "03"]
+    gone = [tmp_path / kind / (digest * 16) for kind in COMPUTED for digest in "03"]
     assert {each.path: each.why for each in found} == {old: OLDER, damaged: OLDER, **dict.fromkeys(gone, UNKNOWN)}
     assert {each.path: each.size for each in found}[gone[0]] == 10
     assert all(each.remove() for each in found)
@@ -72,7 +74,7 @@ def test_what_a_cleaning_that_was_killed_left_is_found_again(tmp_path, at):
     assert subprocess.run([sys.executable, "-c", script, str(tmp_path), str(at)], check=False).returncode == -9
     assert all(each.remove() for each in leftovers(tmp_path))
     left = {path.relative_to(tmp_path).parts[:2] for path in tmp_path.rglob("*") if path.is_file()}
-    assert left == {(folder, "1" * 16) for folder in ("a", "features", "outcomes")}
+    assert left == {(folder, "1" * 16) for folder in ("a", *COMPUTED)}
 
 
 def test_partial_files_go_when_their_process_is_gone(tmp_path):

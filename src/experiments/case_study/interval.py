@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from features.errors import InputError, listing
 from features.families import purchases
 from features.shop import Shop
 
+CODE = Path(__file__).parents[1]
 DAYS_PER_MONTH = 30
 WORDS = ("gender", "region")
 AFTER_THE_FACT = "tenure"
@@ -51,10 +53,10 @@ def interval(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
     X = X.drop(columns=left_out)
     if y.nunique() < 2:
         raise InputError("all customers have the same average interval", where="transactions")
-    by_split = _by_split(X, y, options)
-    informed, uninformed = (
-        _out_of_fold(part, y, options) for part in (X, X.drop(columns=list(FORMULA), errors="ignore"))
-    )
+    given = [X, y, options.test_share, options.n_splits, options.n_folds, options.seed]
+    by_split = shop.analysis("interval_by_split", given, lambda: _by_split(X, y, options), code=CODE)
+    out_of_fold = shop.analysis("interval_out_of_fold", given, lambda: _out_of_fold(X, y, options), code=CODE)
+    informed, uninformed = (out_of_fold[name].to_numpy() for name in ("informed", "uninformed"))
     constant = float(mae(y, np.full(len(y), y.median())))
     found = identities(
         X.select_dtypes("number"), y, min_rows=options.min_rows, min_distinct=options.min_distinct, seed=options.seed
@@ -202,10 +204,15 @@ def _by_split(X: pd.DataFrame, y: pd.Series, options: CaseStudyOptions) -> pd.Da
     return pd.DataFrame(rows).rename_axis("split")
 
 
-def _out_of_fold(X: pd.DataFrame, y: pd.Series, options: CaseStudyOptions) -> np.ndarray:
+def _out_of_fold(X: pd.DataFrame, y: pd.Series, options: CaseStudyOptions) -> pd.DataFrame:
+    """Predict each row by a model of the other folds: with all variables, and without those of the formula."""
     folds = KFold(options.n_folds, shuffle=True, random_state=options.seed)
+    variables = {"informed": X, "uninformed": X.drop(columns=list(FORMULA), errors="ignore")}
     with parallel_config("threading", n_jobs=-1):  # trees grow without Python's lock
-        return cross_val_predict(_model(X, options.seed), X, y, cv=folds)
+        predicted = {
+            name: cross_val_predict(_model(part, options.seed), part, y, cv=folds) for name, part in variables.items()
+        }
+    return pd.DataFrame(predicted)
 
 
 def _r2(y: pd.Series, predicted: np.ndarray) -> float:

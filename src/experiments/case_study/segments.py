@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from experiments.models.segmentation import Segmentation
 from features.outcomes import SPEND
 from features.shop import Shop
 
+CODE = Path(__file__).parents[1]
 # The case study's names of what is clustered.
 VARIABLES = {
     "recency": "days_since_last_purchase",
@@ -51,7 +53,10 @@ def segments(shop: Shop, splits: Splits, options: CaseStudyOptions) -> Result:
     elbow = cluster_metrics.elbow(
         model.cluster, Z, range(2, min(options.most_clusters, len(Z) - 1) + 1), seed=options.seed
     )
-    taught = taught_by_seed(values, kept["total_spend"], options)
+    given = [values, kept["total_spend"], options.n_clusters, options.test_share, options.n_seeds, options.seed]
+    taught = shop.analysis(
+        "segments_taught", given, lambda: taught_by_seed(values, kept["total_spend"], options), code=CODE
+    )
     weights = taught.loc[options.seed, list(values)]
     score = final_score(values, weights)
     tiers = tier_table(kept, tier_of(score, options.tiers))

@@ -236,7 +236,8 @@ def best_fit(
     seed : int
         Seed of the folds and permutations.
     """
-    y, customers = np.asarray(y, dtype=float), np.asarray(customers)
+    y = np.asarray(y, dtype=float)
+    customers = np.unique(np.asarray(customers), return_inverse=True)[1]  # whole numbers: folds search them faster
     values = X.to_numpy(dtype=float)
     problems = {"trees": (values, y, customers), "linear": (values, y, customers)}
     positive = y > 0

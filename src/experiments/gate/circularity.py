@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import count
 
 import numpy as np
 import pandas as pd
@@ -99,7 +98,6 @@ def _movements(
         Number of compared columns.
     """
     horizon = timedelta(days=task.horizon_days)
-    number = count()
     moved: dict[str, list[Movement]] = {}
     comparisons = 0
 
@@ -111,7 +109,7 @@ def _movements(
         end = cutoff + horizon
         periods = {"X": [(cutoff, None)], "y": [(None, cutoff), (end, None)]}[part]
         engine, rows = tamperer.change(tables, how, *periods)
-        other = tampered_shop(shop, engine, tamperer.folder / f"{task.name}-{next(number)}")
+        other = tampered_shop(shop, engine, tamperer.cache(tables, how, *periods))
         spliced = splice(other, shop) if part == "X" else splice(shop, other)
         then, now = dataset.at(cutoff), task.dataset(spliced, features, [cutoff])
         if part == "X":
@@ -149,9 +147,10 @@ def audit_emptied(
     """
     subject = f"task {task.name}: {task.target}"
     silent: list[date] = []
-    for number, cutoff in enumerate(cutoffs):
-        engine, _ = tamperer.change(tamperer.names, "delete", (cutoff, cutoff + timedelta(days=task.horizon_days)))
-        emptied = tampered_shop(shop, engine, tamperer.folder / f"{task.name}-emptied-{number}")
+    for cutoff in cutoffs:
+        change = (tamperer.names, "delete", (cutoff, cutoff + timedelta(days=task.horizon_days)))
+        engine, _ = tamperer.change(*change)
+        emptied = tampered_shop(shop, engine, tamperer.cache(*change))
         then, now = dataset.at(cutoff), task.dataset(splice(shop, emptied), features, [cutoff])
         rows, left = (task.judged_rows(each).X.index for each in (then, now))
         if not rows.equals(left):

@@ -97,7 +97,15 @@ class Standing:
 
 
 def stand(
-    task: Task, name: str, params: Mapping[str, Any], dataset: Dataset, folds: Folds, *, n_controls: int, seed: int
+    task: Task,
+    name: str,
+    params: Mapping[str, Any],
+    dataset: Dataset,
+    folds: Folds,
+    *,
+    n_controls: int,
+    seed: int,
+    validation: Validation | None = None,
 ) -> Standing:
     """Validate one of the task's candidates, its baselines and its controls.
 
@@ -113,12 +121,14 @@ def stand(
         Number of permutations of the targets.
     seed : int
         Seed of the permutations.
+    validation : Validation, optional
+        Of the candidate, where it is known.
     """
     model = partial(task.build, name, params)
     return Standing(
         name=name,
         primary_metric=task.primary_metric,
-        validation=validate(task.evaluate, model, dataset, folds),
+        validation=validation or validate(task.evaluate, model, dataset, folds),
         baselines={
             rival: validate(task.evaluate, baseline, dataset, folds)
             for rival, baseline in task.baselines(params).items()

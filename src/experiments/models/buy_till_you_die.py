@@ -40,6 +40,7 @@ from experiments.models.base import (
     finite_columns,
     latest_cutoff,
 )
+from experiments.models.memo import kept
 from features.errors import InputError, UnsuitableDataError, did_you_mean
 
 DAYS_PER_WEEK = 7
@@ -180,7 +181,7 @@ class BuyTillYouDie(Model):
         x, m = x[used][order], m[used][order]
         unit = float(m.mean())
         if m.std() <= ALIKE * unit:
-            params = {"p": 1.0, "q": 1.0 + ONE_VALUE, "v": ONE_VALUE}
+            params: Mapping[str, float] = {"p": 1.0, "q": 1.0 + ONE_VALUE, "v": ONE_VALUE}
         else:
             params = _minimised(
                 GammaGammaFitter._negative_log_likelihood,
@@ -188,8 +189,7 @@ class BuyTillYouDie(Model):
                 (x, m / unit, np.ones(len(x))),
                 self.gamma_gamma_penalizer_coef,
             )
-        params["v"] *= unit
-        self.params_ = {**getattr(self, "params_", {}), **params}
+        self.params_ = {**getattr(self, "params_", {}), **params, "v": params["v"] * unit}
         return self
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
@@ -449,12 +449,13 @@ def _log_tail(params: Sequence[float], x: np.ndarray, t: np.ndarray) -> np.ndarr
     return np.log(series) - (r + x) * np.log(alpha + t) - s * np.log(beta + t)
 
 
+@kept
 def _minimised(
     negative_log_likelihood: Callable[..., float],
     names: tuple[str, ...],
     data: tuple[np.ndarray, ...],
     penalizer: float,
-) -> dict[str, float]:
+) -> Mapping[str, float]:
     """Find the parameters that minimise the penalised negative mean log-likelihood, by a search over their logs.
 
     Raises

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self
@@ -10,12 +10,13 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans
+from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans, ward_tree
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import ThreadpoolController
 
 from experiments.models.base import HORIZON_DAYS, finite_columns, require_columns
 from experiments.models.buy_till_you_die import MBGNBD
+from experiments.models.memo import kept
 from experiments.models.scaling import check_scaling, location_and_scale, unrolled
 from experiments.models.segments import Segments, check_at_least, latest_spend
 from features.errors import InputError, UnsuitableDataError, did_you_mean, listing
@@ -318,7 +319,7 @@ class Segmentation(Segments):
         if len(Z) > MOST_ROWS:
             Z = Z[np.sort(np.random.default_rng(self.seed).choice(len(Z), MOST_ROWS, replace=False))]
         if self.algorithm == "agglomerative":
-            return Partition(_means(Z, AgglomerativeClustering(n_clusters).fit_predict(Z)))
+            return Partition(_means(Z, AgglomerativeClustering(n_clusters, memory=_Trees()).fit_predict(Z)))
         labels = HDBSCAN(min_cluster_size=min(self.min_cluster_size, len(Z)), copy=True).fit_predict(Z)
         found = labels >= 0
         return Partition(_means(Z[found], labels[found]) if found.any() else Z.mean(axis=0, keepdims=True))
@@ -343,6 +344,16 @@ class Segmentation(Segments):
         value_model = state["value_model"]
         self.value_model_ = value_model and MBGNBD(horizon_days=self.horizon_days).set_state(value_model)
         return self
+
+
+_ward_tree = kept(ward_tree)
+
+
+class _Trees:
+    """Memory of trees of merges, which are the same for any number of clusters; scikit-learn asks it by `cache`."""
+
+    def cache(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return _ward_tree if function is ward_tree else function
 
 
 @cache

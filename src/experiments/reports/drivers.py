@@ -1,6 +1,8 @@
-"""Features that move a model's predictions, in words and as a table."""
+"""Features that move a model's predictions, of all customers or of one, in words and as a table."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -8,6 +10,51 @@ from experiments.reports.section import Part, Table, Text, enumerated, percent
 
 CLEAR = 0.5  # rank correlation from which a feature moves predictions in one direction
 NAMED, LISTED = 4, 10  # features
+SMALL = 0.05  # share of all contributions to one prediction, below which a feature is not named
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One feature of a row, beside the median of all rows, and whether it raises or lowers the row's prediction."""
+
+    feature: str
+    value: float
+    median: float
+    raises: bool
+
+    def __str__(self) -> str:
+        does = "raised" if self.raises else "lowered"
+        return f"{does} by {_worded(self.feature)}: {shown(self.value)} (median {shown(self.median)})"
+
+
+def reasons(contributions: pd.Series, row: pd.Series, medians: pd.Series) -> tuple[Reason, ...]:
+    """Return the features that moved one prediction most, the largest first.
+
+    Parameters
+    ----------
+    contributions : Series
+        SHAP values of the row by feature: see `Model.contributions`.
+    row, medians : Series
+        Values of the row's features, and their medians over all rows.
+    """
+    sizes = contributions.abs().sort_values(ascending=False, kind="stable").head(NAMED)
+    named = sizes[sizes > SMALL * contributions.abs().sum()]
+    return tuple(Reason(str(name), row[name], medians[name], contributions[name] > 0) for name in named.index)
+
+
+def shown(value: object) -> str:
+    """Write a value for people: whole numbers as such, others with two decimals, small ones with two digits.
+
+    >>> shown(1234.5), shown(3.0), shown(0.01234), shown("Gold")
+    ('1,234.50', '3', '0.012', 'Gold')
+    """
+    if not isinstance(value, int | float):
+        return str(value)
+    if pd.isna(value):
+        return "not known"
+    if float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:,.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
 def drivers_parts(moved: pd.DataFrame | None) -> list[Part]:

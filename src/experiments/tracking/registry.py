@@ -23,8 +23,9 @@ from experiments.models.registry import label_of
 from experiments.tracking.change import Change
 from experiments.tracking.hidden import PREFIX, plain, stored, stored_key
 from experiments.tracking.packaging import FILES_DIGEST, files_digest, models_digest, predict_apart, synthetic_rows
+from experiments.tracking.requirements import unmet
 from experiments.tracking.store import exclusive
-from features.errors import InputError, first_line
+from features.errors import InputError, first_line, listing
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +131,12 @@ class Version:
     @cached_property
     def _loaded(self) -> Any:
         with self._loads():
-            return mlflow.pyfunc.load_model(str(self._folder))
+            # MLflow's own check of libraries lists the files of all that are installed: a third of a second.
+            model = mlflow.pyfunc.load_model(str(self._folder), suppress_warnings=True)
+            needed = (self._folder / "requirements.txt").read_text().split()
+        if found := unmet(needed):
+            logger.warning("%s version %d was trained with other libraries: %s", self.name, self.number, listing(found))
+        return model
 
     @cached_property
     def _folder(self) -> Path:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2]
 OWN = ("experiments", "features")
 FINDER = "pkgutil"  # who imports it finds the modules of its package by itself
+HOLDS_IMPORTS = (ast.stmt, ast.ExceptHandler, ast.match_case)  # expressions hold none
 OPTIONAL = {"pyspark"}  # an engine of the data, which no model needs
 
 
@@ -37,6 +38,20 @@ def requirements_of(*modules: str, libraries: Collection[str] = ()) -> list[str]
     named = _distributions()
     needed = {named[library] for library in (libraries_of(*modules) - OPTIONAL) | {*libraries} if library in named}
     return sorted(f"{name}=={version(name)}" for name in needed)
+
+
+def unmet(requirements: Iterable[str]) -> list[str]:
+    """Return the requirements, as `requirements_of` gives them, that are not met here, each with what is installed."""
+    found = []
+    for requirement in requirements:
+        name, _, wanted = requirement.partition("==")
+        try:
+            installed = version(name)
+        except PackageNotFoundError:
+            installed = "none"
+        if installed != wanted:
+            found.append(f"{requirement} (installed: {installed})")
+    return found
 
 
 def own_code(libraries: Collection[str]) -> list[Path]:
@@ -67,7 +82,7 @@ def libraries_of(*modules: str) -> set[str]:
         if path in seen:
             continue
         seen.add(path)
-        for name in imports_of(path.read_text()):
+        for name in _imported_by(path):
             top = name.partition(".")[0]
             if top in OWN:
                 waiting += _files(name)
@@ -76,6 +91,11 @@ def libraries_of(*modules: str) -> set[str]:
             elif top not in sys.stdlib_module_names:
                 libraries.add(top)
     return libraries
+
+
+@cache  # models of several tasks carry the same code
+def _imported_by(path: Path) -> tuple[str, ...]:
+    return tuple(imports_of(path.read_text()))
 
 
 def imports_of(source: str) -> Iterator[str]:
@@ -91,7 +111,7 @@ def imports_of(source: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        waiting += ast.iter_child_nodes(node)
+        waiting += (child for child in ast.iter_child_nodes(node) if isinstance(child, HOLDS_IMPORTS))
 
 
 def _files(module: str, whole: bool = False) -> list[Path]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import optuna
 
@@ -13,7 +14,15 @@ from experiments.tasks.base import Task
 from experiments.tuning.space import Space
 
 
-@dataclass(frozen=True)
+class Best(NamedTuple):
+    """Number, value and validation of a trial."""
+
+    number: int
+    value: float
+    validation: Validation
+
+
+@dataclass
 class ValidationObjective:
     """Mean of the task's objective over the validation cutoffs, to be maximised.
 
@@ -27,12 +36,15 @@ class ValidationObjective:
     space : Space
     dataset : Dataset
     folds : sequence of (training cutoffs, held-out cutoffs)
+    best : Best or None
+        Best trial within the guards that this process has run; None before the first.
     """
 
     task: Task
     space: Space
     dataset: Dataset
     folds: Folds
+    best: Best | None = field(default=None, init=False)
 
     def __call__(self, trial: optuna.Trial) -> float:
         task = self.task
@@ -47,9 +59,18 @@ class ValidationObjective:
 
         validation = validate(task.evaluate, partial(task.build, name, params), self.dataset, self.folds, report)
         outside = [excess(task.guards, fold.evaluation.metrics) for fold in validation.folds]
-        for metric in task.guards:
-            trial.set_constraint(metric, max(fold[metric] for fold in outside))
-        return self._value(validation)
+        constraints = {metric: max(fold[metric] for fold in outside) for metric in task.guards}
+        for metric, distance in constraints.items():
+            trial.set_constraint(metric, distance)
+        value = self._value(validation)
+        within = all(distance <= 0 for distance in constraints.values())
+        if within and (self.best is None or value > self.best.value):
+            self.best = Best(trial.number, value, validation)
+        return value
+
+    def validation_of(self, number: int) -> Validation | None:
+        """Return the validation of a trial, if it is the best that this process has run: it need not be repeated."""
+        return self.best.validation if self.best is not None and self.best.number == number else None
 
     def _value(self, validation: Validation) -> float:
         return defined(self.task.objective_metric, validation.metrics, validation.undefined)

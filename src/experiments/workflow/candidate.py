@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from experiments.evaluation.amounts import Amounts
-from experiments.evaluation.validation import Evaluation
+from experiments.evaluation.validation import Evaluation, Validation
 from experiments.gate.admission import changed_features, check_champion
 from experiments.gate.standing import Standing, stand
 from experiments.models.base import Model
@@ -70,7 +70,13 @@ class Made:
     figures: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def make_candidate(session: Session, name: str, params: Mapping[str, Any], parent: str | None = None) -> Version:
+def make_candidate(
+    session: Session,
+    name: str,
+    params: Mapping[str, Any],
+    parent: str | None = None,
+    validation: Validation | None = None,
+) -> Version:
     """Validate a model and the baselines, refit the model on all windows before the sealed one, and register it.
 
     Parameters
@@ -81,6 +87,8 @@ def make_candidate(session: Session, name: str, params: Mapping[str, Any], paren
     params : mapping
     parent : str, optional
         Run of the study that chose them.
+    validation : Validation, optional
+        Of the model with these parameters, where a trial has made it; computed when left out.
 
     Returns
     -------
@@ -99,7 +107,7 @@ def make_candidate(session: Session, name: str, params: Mapping[str, Any], paren
             logger.info("the same candidate is already registered: %s version %d", existing.name, existing.number)
             describe(session)
             return existing
-        standing = _validated(session, name, params)
+        standing = _validated(session, name, params, validation)
         fitted = {fold.training: fold.model for fold in standing.validation.folds}
         model, amounts = _refitted(session, name, params, fitted)
         diagnosis = session.task.diagnose(model, session.training.at(max(session.splits.refit())))
@@ -113,7 +121,7 @@ def check_comparable_champion(session: Session) -> None:
     check_champion(session.registry.champion(), session.lineage, session.retire_command)
 
 
-def _validated(session: Session, name: str, params: Mapping[str, Any]) -> Standing:
+def _validated(session: Session, name: str, params: Mapping[str, Any], validation: Validation | None) -> Standing:
     """Validate a candidate, the baselines and the controls."""
     logger.info("validating %s, the baselines and the controls", name)
     options = session.config.evaluation
@@ -125,6 +133,7 @@ def _validated(session: Session, name: str, params: Mapping[str, Any]) -> Standi
         session.splits.folds(),
         n_controls=options.n_controls,
         seed=options.seed,
+        validation=validation,
     )
 
 

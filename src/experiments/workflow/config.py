@@ -10,6 +10,7 @@ from experiments.campaigns.options import CampaignOptions
 from experiments.case_study.options import PARTS, CaseStudyOptions
 from experiments.description.lifecycle.options import LifecycleOptions
 from experiments.description.personas.options import PersonaOptions
+from experiments.description.purchasing.rule_options import BASKETS, RuleOptions
 from experiments.description.tiers.options import TierOptions
 from features.errors import InputError, check_type, did_you_mean
 
@@ -206,6 +207,18 @@ class CampaignConfig(CampaignOptions):
 
 
 @dataclass
+class RulesConfig(RuleOptions):
+    def __post_init__(self) -> None:
+        _in_range("rules.per", self.per, "order or customer", self.per in BASKETS)
+        _in_range("rules.days", self.days, "at least 1, or null", self.days is None or self.days >= 1)
+        for name in ("min_support", "min_confidence"):
+            _in_range(f"rules.{name}", value := getattr(self, name), "between 0 and 1", 0 <= value <= 1)
+        _in_range("rules.min_lift", self.min_lift, "at least 0", self.min_lift >= 0)
+        for name in ("min_count", "longest", "n_drawn"):
+            _in_range(f"rules.{name}", value := getattr(self, name), "at least 1", value >= 1)
+
+
+@dataclass
 class PersonasConfig(PersonaOptions):
     def __post_init__(self) -> None:
         _in_range("personas.q", self.q, "between 0 and 1", 0 < self.q < 1)
@@ -255,6 +268,7 @@ class Config:
     evaluation: EvaluationConfig
     audit: AuditConfig
     report: ReportConfig
+    rules: RulesConfig
     personas: PersonasConfig
     tiers: TierOptions
     campaign: CampaignConfig

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.csv_files import CsvWriter
@@ -82,19 +83,38 @@ def write(
     int
         The number of rows.
     """
-    schema = function(next(batches(rows)).slice(0, 1)).schema.remove_metadata()
-    count = count_rows(rows)
+    schema = schema_of(function, rows)
+    return write_batches(engine.map(function, rows, schema), schema.with_metadata(metadata), count_rows(rows), path)
+
+
+def schema_of(function: RowFunction, rows: Path) -> pa.Schema:
+    """Return the schema of what a function of rows gives, without metadata."""
+    return function(next(batches(rows)).slice(0, 1)).schema.remove_metadata()
+
+
+def write_batches(made: Iterable[pa.RecordBatch], schema: pa.Schema, count: int, path: Path, what: str = "") -> int:
+    """Write so many rows in batches, in the format of the path's suffix, and show how many are done.
+
+    Parameters
+    ----------
+    made : iterable of RecordBatch
+        An engine may name a type differently and add metadata: they are cast.
+    schema : pyarrow schema
+        Of the file, with the metadata to keep.
+    count : int
+    path : Path
+    what : str, optional
+        What is written, in words; the path when left out.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         replacing(path) as partial,
-        WRITERS[path.suffix](partial, schema.with_metadata(metadata)) as writer,
-        Progress(str(path), count, "rows") as progress,
+        WRITERS[path.suffix](partial, schema) as writer,
+        Progress(what or str(path), count, "rows") as progress,
     ):
         done = 0
-        for batch in engine.map(function, rows, schema):
-            writer.write(
-                batch.cast(schema.with_metadata(metadata))
-            )  # an engine may name a type differently and add metadata
+        for batch in made:
+            writer.write(batch.cast(schema))
             done += batch.num_rows
             progress.to(done)
     return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -12,6 +13,7 @@ from experiments.workflow.score import find_champions, scoring_day
 from experiments.workflow.session import Session
 from features.engines import batches
 from features.errors import InputError, listing
+from features.grains import Grain
 
 
 def request(session: Session, customer: str, as_of: date | str | None = None) -> dict[str, Any]:
@@ -51,14 +53,25 @@ def request(session: Session, customer: str, as_of: date | str | None = None) ->
             where="registry",
             hint=f"{session.again('tune')}, then {session.again('promote')}",
         )
-    day = scoring_day(session, as_of)
+    rows = rows_of(session, grain, version.features, scoring_day(session, as_of), customer)
     columns = [*grain.key, *version.features]
+    return {"dataframe_split": {"columns": columns, "data": [[row[name] for name in columns] for row in rows]}}
+
+
+def rows_of(session: Session, grain: Grain, features: Sequence[str], day: date, customer: str) -> list[dict[str, Any]]:
+    """Return the rows of one customer as of a day: the key of the grain and the features.
+
+    Raises
+    ------
+    InputError
+        If the customer has none.
+    """
     examples: list[str] = []
     alike: list[str] = []
     rows: list[dict[str, Any]] = []
-    for batch in batches(session.shop.snapshot(version.features, day, grain)):
+    for batch in batches(session.shop.snapshot(features, day, grain)):
         ids = batch["customer_id"]
-        rows += batch.filter(pc.equal(ids, pa.scalar(customer))).select(columns).to_pylist()
+        rows += batch.filter(pc.equal(ids, pa.scalar(customer))).select([*grain.key, *features]).to_pylist()
         alike += ids.filter(pc.equal(pc.utf8_ltrim(ids, "0"), pa.scalar(customer.lstrip("0")))).to_pylist()
         examples += ids[: 3 - len(examples)].to_pylist()
     if not rows:
@@ -70,4 +83,4 @@ def request(session: Session, customer: str, as_of: date | str | None = None) ->
             if alike
             else "write the id as the shop's tables do, or give a later day by as_of=",
         )
-    return {"dataframe_split": {"columns": columns, "data": [[row[name] for name in columns] for row in rows]}}
+    return rows

@@ -94,7 +94,7 @@ def run(sessions: Sequence[Session], processes: int | None = None, draft: Draft 
     if not sessions:
         return []
     _ = sessions[0].shop  # staged once, before several processes ask for it
-    by_length = sorted(sessions, key=n_fits)  # the other process begins with the longest search
+    by_length = sorted(sessions, key=length, reverse=True)
     with side_by_side(by_length, processes or n_processes(sessions[0].config)) as (own, of_others):
         answers = [search(session) for session in own]
         if draft is not None:
@@ -108,10 +108,10 @@ def run(sessions: Sequence[Session], processes: int | None = None, draft: Draft 
     return answers
 
 
-def n_fits(session: Session) -> int:
-    """Return how many models the search of a task fits; 0 where the data do not allow the task."""
+def length(session: Session) -> int:
+    """Return how many training cutoffs the trials of a task learn from in all; 0 where the data do not allow it."""
     try:
-        return session.config.tuning.n_trials * len(session.splits.folds())
+        return session.config.tuning.n_trials * sum(len(training) for training, _ in session.splits.folds())
     except InputError:
         return 0
 

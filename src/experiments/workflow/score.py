@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from experiments.campaigns.lists import ContactList, columns_of, first_actions
 from experiments.gate.rule import UNJUDGED
@@ -20,13 +23,14 @@ from experiments.models.registry import CANDIDATES
 from experiments.tasks import TASKS, questions
 from experiments.workflow.description import CustomerMaterial
 from experiments.workflow.lists import WrittenList, find_members, list_file, read_lists, tell, write_list
-from experiments.workflow.output import check_output, write
+from experiments.workflow.output import check_output, schema_of, write, write_batches
 from experiments.workflow.session import Session
 from features.engines import Engine, batches, count_rows
 from features.errors import InputError, UnsuitableDataError, listing
 from features.grains import CUSTOMER, Grain
 from features.snapshot import combinations
 from features.tables import GROSS, NET, parse_day
+from features.writing import partial_of, remove
 
 if TYPE_CHECKING:
     from experiments.tasks.base import Task
@@ -103,15 +107,42 @@ def score(
         write(scorer, rows, session.shop.engine, beside, verdict_texts(scorer.champions))
         logger.info("rows of %s in %s", grain.name, beside)
     rows, customers = prepare(session, day, champions, described)
-    found: list[tuple[ContactList, pd.DataFrame]] = []
-    if lists:  # they read what is predicted of all customers
-        known = gathered(session, rows, customers, columns_of(lists)).set_index("customer_id")
-        found, left_out = find_members(lists, known)
-        tell(found, left_out, known)
-    customers = replace(customers, actions=first_actions(found))
-    written = write(customers, rows, session.shop.engine, path, verdict_texts(champions))
+    with _scratch(session) as scored:
+        schema = schema_of(customers, rows)
+        written = write_batches(
+            session.shop.engine.map(customers, rows, schema), schema, count_rows(rows), scored, what=str(path)
+        )
+        found: list[tuple[ContactList, pd.DataFrame]] = []
+        if lists:  # they read what is predicted of all customers
+            columns = [name for name in schema.names if name in columns_of(lists)]
+            known = pq.read_table(scored, columns=columns).to_pandas().set_index("customer_id")
+            found, left_out = find_members(lists, known)
+            tell(found, left_out, known)
+        act = partial(with_actions, actions=first_actions(found))
+        schema = schema_of(act, scored).with_metadata(verdict_texts(champions))
+        write_batches(map(act, batches(scored)), schema, written, path)
     currency = session.shop.staged.currency
     return Scored(path, written, day, [write_list(*each, list_file(path, each[0]), currency, day) for each in found])
+
+
+@contextmanager
+def _scratch(session: Session) -> Iterator[Path]:
+    """Yield the path of a Parquet file in the cache, which is removed in the end."""
+    path = Path(f"{partial_of(session.cache / DEFAULT_OUTPUT)}.parquet")
+    try:
+        yield path
+    finally:
+        remove(path)
+
+
+def with_actions(batch: pa.RecordBatch, actions: pd.DataFrame) -> pa.RecordBatch:
+    """Put what to do with each customer, and why, before the last columns, currency and day."""
+    own = actions.reindex(batch.column("customer_id").to_pandas())
+    words = pd.DataFrame({name: _in_words(values) for name, values in own.items()})
+    added = pa.RecordBatch.from_pandas(words, preserve_index=False)
+    for field, column in zip(added.schema, added.columns, strict=True):
+        batch = batch.add_column(batch.schema.get_field_index("currency"), field, column)
+    return batch
 
 
 def scored(session: Session, champions: Mapping[str, Version]) -> pd.DataFrame:
@@ -301,8 +332,6 @@ class CustomerScorer(Scorer):
         What tasks of other grains say of a customer.
     described : DataFrame or None, indexed customer_id
         Tier, stage and the like.
-    actions : DataFrame or None, indexed customer_id
-        What to do with each customer, and why.
     purchasing : BuyTillYouDie or None
         Predicts p_alive and expected_purchases.
     horizon_days : int
@@ -314,7 +343,6 @@ class CustomerScorer(Scorer):
     purchasing: BuyTillYouDie | None
     horizon_days: int
     described: pd.DataFrame | None = None
-    actions: pd.DataFrame | None = None
 
     def before(self, X: pd.DataFrame) -> list[pd.DataFrame]:
         return [X[self.shown], *(view.reindex(X.index) for view in self.views)]
@@ -324,12 +352,12 @@ class CustomerScorer(Scorer):
 
     def after(self, X: pd.DataFrame) -> dict[str, object]:
         is_fitted = self.purchasing is not None
-        known = [part for part in (self.described, self.actions) if part is not None]
+        known = self.described.reindex(X.index) if self.described is not None else pd.DataFrame(index=X.index)
         return {
             "p_alive": self.purchasing.p_alive(X) if is_fitted else np.nan,
             "expected_purchases": self.purchasing.expected_purchases(X) if is_fitted else np.nan,
             "purchases_horizon_days": self.horizon_days,
-            **{name: _in_words(values) for part in known for name, values in part.reindex(X.index).items()},
+            **{str(name): _in_words(values) for name, values in known.items()},
         }
 
 

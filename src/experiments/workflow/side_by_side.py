@@ -1,4 +1,4 @@
-"""Tasks searched side by side, the later ones in processes of their own.
+"""Tasks searched side by side, the later ones in other processes.
 
 Each task has its own study, draws, runs and models, so the result does not depend on when or where it is searched.
 """
@@ -16,7 +16,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from io import TextIOWrapper
+from queue import SimpleQueue
 from threading import Event, Thread
 
 from experiments.processes import (
@@ -33,6 +35,9 @@ from experiments.workflow.tune import tune
 
 logger = logging.getLogger(__name__)
 
+LENGTH = 8  # bytes
+END = "\0end of a search: "  # in the log of a process, before the exit code of a search
+
 
 @contextmanager
 def side_by_side(
@@ -40,12 +45,14 @@ def side_by_side(
 ) -> Iterator[tuple[Iterator[Session], Iterator[Session]]]:
     """Yield the sessions that this process is to search, and those that others search meanwhile.
 
-    This process begins with the first session, the others with the last. The first of the second iterator waits until
-    all are searched: the search then finds their study and candidate, and continues if a process failed or was killed.
+    The others begin with the first sessions, as they have nothing else to do, this process with the next one; whoever
+    is done takes the next that waits. The first of the second iterator waits until all are searched: the search then
+    finds their study and candidate, and continues if a process failed or was killed.
 
     Parameters
     ----------
     sessions : sequence of Session
+        The longest search first.
     n_processes : int
         Including this one.
     """
@@ -56,7 +63,7 @@ def side_by_side(
     helpers = _Helpers(sessions)
     with ThreadPoolExecutor(n_others) as pool, ExitStack() as shared:
         shared.enter_context(sharing_cores(n_others + 1))
-        ended = [pool.submit(helpers.search) for _ in range(n_others)]
+        ended = [pool.submit(helpers.search, helpers.waiting.popleft()) for _ in range(n_others)]
 
         own: list[Session] = []
 
@@ -84,7 +91,7 @@ def side_by_side(
 
 
 class _Helpers:
-    """Threads, each of which starts one process after the other and relays its log."""
+    """Threads, each of which gives one session after the other to a process of its own and relays its log."""
 
     def __init__(self, sessions: Sequence[Session]) -> None:
         self.waiting = deque(sessions)
@@ -92,17 +99,21 @@ class _Helpers:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = Event()
 
-    def search(self) -> None:
-        """Search the last waiting session, until none waits."""
-        while not self._stopped.is_set():
-            try:
-                session = self.waiting.pop()
-            except IndexError:
-                return
-            self._search(session)
+    def search(self, first: Session) -> None:
+        """Search a session, then those that wait, until none waits."""
+        session: Session | None = first
+        while session is not None and not self._stopped.is_set():
+            self._search_from(session)
+            session = self._next()  # one waits only if the process ended before its time
 
-    def _search(self, session: Session) -> None:
-        name = session.question
+    def _next(self) -> Session | None:
+        try:
+            return self.waiting.popleft()
+        except IndexError:
+            return None
+
+    def _search_from(self, session: Session) -> None:
+        """Start a process and search sessions by it, until none waits or the process ends."""
         with subprocess.Popen(
             [sys.executable, "-P", "-m", __name__, session.registered_name],  # the name is for those who list processes
             stdin=subprocess.PIPE,  # see `main`
@@ -111,19 +122,40 @@ class _Helpers:
             start_new_session=True,  # an interrupt from the keyboard is this process's to answer
         ) as process:
             self._running.add(process)
-            assert process.stdin is not None
             assert process.stderr is not None
-            with suppress(BrokenPipeError):  # it ended: its exit code says how
-                process.stdin.write(self._given[session])
-                process.stdin.flush()
-            if self._stopped.is_set():
-                _close_input(process)
-            for line in TextIOWrapper(process.stderr, errors="replace"):
-                if line.strip():
-                    logger.info("%s | %s", name, line.rstrip())
+            log = TextIOWrapper(process.stderr, errors="replace")
+            while self._give(process, self._given[session]) and self._relay(log, session.question) in (0, USAGE_ERROR):
+                following = self._next()
+                if following is None:
+                    self._give(process, pickle.dumps(None))
+                    break
+                session = following
+            code = process.wait()
         self._running.discard(process)
-        if process.returncode not in (0, USAGE_ERROR, INTERRUPTED):
-            logger.warning("the search of %s ended with code %d and continues here", name, process.returncode)
+        if code not in (0, INTERRUPTED):
+            logger.warning("the search of %s ended with code %d and continues here", session.question, code)
+
+    def _give(self, process: subprocess.Popen[bytes], given: bytes) -> bool:
+        """Write to a process; return False if it has ended, or is to stop."""
+        assert process.stdin is not None
+        try:
+            process.stdin.write(len(given).to_bytes(LENGTH, "big") + given)
+            process.stdin.flush()
+        except (BrokenPipeError, ValueError):  # ValueError: its input is closed
+            _close_input(process)
+            return False
+        if self._stopped.is_set():
+            _close_input(process)
+        return True
+
+    def _relay(self, log: TextIOWrapper, name: str) -> int | None:
+        """Relay the log of a search up to its end; return its exit code, None if the process ended before."""
+        for line in log:
+            if line.startswith(END):
+                return int(line.removeprefix(END))
+            if line.strip():
+                logger.info("%s | %s", name, line.rstrip())
+        return None
 
     def stop(self) -> None:
         """Start no other search, and interrupt running ones: the same command continues them."""
@@ -134,11 +166,12 @@ class _Helpers:
 
 def _close_input(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
-    process.stdin.close()
+    with suppress(BrokenPipeError):  # what is not written yet
+        process.stdin.close()
 
 
 def main() -> None:
-    """Search the session that standard input holds.
+    """Search the sessions that standard input gives, each as its length and its pickle, until it gives None.
 
     The input ends when the process that started this one wants it to stop, or is gone: that interrupts the search.
     """
@@ -146,16 +179,41 @@ def main() -> None:
     collect_rarely()
     settle_environment()
     log_to_stderr()
-    with open(0, "rb", closefd=False) as given:
-        session = pickle.load(given)
+    given: SimpleQueue[bytes] = SimpleQueue()
 
     def watch() -> None:
-        while os.read(0, 1024):  # not by sys.stdin, whose lock this thread would take along into the interpreter's end
-            pass
+        while content := _read(_read_length()):
+            given.put(content)
         _thread.interrupt_main()
+        given.put(pickle.dumps(None))  # to a process that waits
 
     Thread(target=watch, daemon=True).start()
-    sys.exit(exit_code(lambda: tune(session)))
+    sys.exit(exit_code(lambda: _search_each(given)))
+
+
+def _search_each(given: SimpleQueue[bytes]) -> int:
+    while (session := pickle.loads(given.get())) is not None:
+        code = exit_code(partial(tune, session))
+        print(f"{END}{code}", file=sys.stderr, flush=True)
+        if code == INTERRUPTED:
+            return code
+        del session  # with the data that it holds
+    return 0
+
+
+def _read_length() -> int:
+    return int.from_bytes(_read(LENGTH), "big")
+
+
+def _read(n: int) -> bytes:
+    """Read bytes of standard input; none at its end. Not by sys.stdin, whose lock a thread would take along."""
+    content = b""
+    while len(content) < n:
+        part = os.read(0, n - len(content))
+        if not part:
+            return b""
+        content += part
+    return content
 
 
 if __name__ == "__main__":

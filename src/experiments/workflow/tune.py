@@ -138,7 +138,8 @@ def _tune(session: Session) -> Version:
             if failed := failures(study):
                 logger.warning("%s. The trial's run in MLflow has the traceback", failed)
             chosen = choose(session, study, dataset, folds)
-            version = make_candidate(session, chosen.model, chosen.params, parent)
+            known = objective.validation_of(best_trial.number) if chosen.model != ENSEMBLE else None
+            version = make_candidate(session, chosen.model, chosen.params, parent, known)
         table = trial_table(study)
         runs.log(
             parent,

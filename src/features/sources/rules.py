@@ -224,14 +224,14 @@ def _changes(name: str, raw: Raw, counts: Mapping[str, Mapping[str, Any]]) -> li
 def conform(table: ir.Table, spec: TableSpec, **further: ir.Value) -> ir.Table:
     """Select the canonical columns in their order, and further ones; a null of the right type where there is none.
 
-    The date of facts is left out where the source has none: with nulls, no fact would ever be known. A missing required
-    column stays missing, for the check to name.
+    What `TableSpec.optional` names is left out where the source lacks it: without their date, no fact would ever be
+    known. A missing required column stays missing, for the check to name.
     """
     columns = {}
     for name, column in spec.columns.items():
         if name in table.columns:
             columns[name] = table[name].cast(column.type)
-        elif not column.required and name != spec.facts_known_at:
+        elif not column.required and name not in spec.optional:
             columns[name] = ibis.null(column.type)
     return table.select(**columns, **further)
 

@@ -14,7 +14,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.errors import InputError
-from features.tables.base import MOMENT, MONEY, QUANTITY, Column, TableSpec
+from features.tables.base import MOMENT, MONEY, QUANTITY, RECORDED_AT, Column, TableSpec
 
 __all__ = [
     "GROSS",
@@ -22,6 +22,7 @@ __all__ = [
     "MONEY",
     "NET",
     "QUANTITY",
+    "RECORDED_AT",
     "REQUIRED",
     "SPECS",
     "Column",
@@ -152,9 +153,9 @@ class Tables(Mapping[str, ir.Table]):
     def as_of(self, cutoff: date) -> Tables:
         """Return what was known before the midnight that begins `cutoff`.
 
-        Rows dated at or after the cutoff, and columns measured after the fact, are gone. Values that became known
-        later than their row, at or after the cutoff, are null. Tables of undated facts stay whole; facts whose date the
-        source knows go with it.
+        Rows dated or recorded at or after the cutoff, and columns measured after the fact, are gone. Values that became
+        known later than their row, at or after the cutoff, are null. Tables of undated facts stay whole; facts whose
+        date the source knows go with it.
 
         Raises
         ------
@@ -168,13 +169,13 @@ class Tables(Mapping[str, ir.Table]):
             table = table.select(
                 [c for c in table.columns if c not in spec.columns or not spec.columns[c].after_the_fact]
             )
-            if moment := spec.moment(table.columns):
-                table = table.filter(table[moment] < midnight(cutoff))
+            if (known := spec.known(table)) is not None:
+                table = table.filter(known < midnight(cutoff))
             kept[name] = _without(table, spec, lambda moment: moment < midnight(cutoff))
         return self._over(self.start, cutoff, kept)
 
     def between(self, start: date, end: date) -> Tables:
-        """Return what happened in [start, end).
+        """Return what happened in [start, end), whenever it was recorded.
 
         A row stays if it, or a value that became known later than the row, became known in the window; of such values
         those of other days are null. So a message of the day before stays where it was opened in the window: count
@@ -240,7 +241,8 @@ def _without(table: ir.Table, spec: TableSpec, known: Callable[[ir.Value], ir.Bo
 def blank_tables(start: date, end: date, burn_in_days: int = 30, spend: str = GROSS) -> Tables:
     """Return a shop that has every canonical table and no data, for compiling definitions.
 
-    Facts have no date there: a definition is the same for shops that know it and shops that do not.
+    Facts have no date there, and rows no moment of their record: a definition is the same for shops that know them and
+    shops that do not.
     """
     tables = {name: ibis.table(spec.undated_schema, name=name) for name, spec in SPECS.items()}
     return Tables(start=start, end=end, burn_in_days=burn_in_days, spend=spend, **tables)

@@ -10,9 +10,15 @@ import pandas as pd
 from experiments.description.changes.figures import NOW, Report, compare, largest
 from experiments.reports.material import Material
 from experiments.reports.section import Heading, Part, Table, Text, Topic, enumerated, number
+from features.tables import RECORDED_AT
 
 FIGURES = "figures"  # the table
 NAMED = 3  # groups in the first sentence
+NOT_RECORDED = Text(
+    "No table of this shop says when its rows were recorded, so figures of a past day may change with rows that come"
+    " late or are corrected.",
+    "note",
+)
 
 
 class ChangeMaterial(Material, Protocol):
@@ -82,7 +88,9 @@ def _models(now: Mapping[str, str], then: Mapping[str, str]) -> list[str]:
 
 
 def _write(material: ChangeMaterial) -> list[Part]:
-    return change_parts(material.this_report, material.last_report)
+    parts = change_parts(material.this_report, material.last_report)
+    says_when = any(RECORDED_AT in table.columns for table in material.shop.tables.values())
+    return parts if says_when else [*parts, NOT_RECORDED]
 
 
 CHANGES = Topic("changes", "What changed", 6, _write)

@@ -70,7 +70,7 @@ from features.sources.reading import hash_files, literal_path, query, readable, 
 from features.sources.rules import conform, counted, ruled, write_canonical
 from features.sources.shop_config import ShopConfig, check_keys, shell_value
 from features.sources.spelling import SPELLINGS, spelled
-from features.tables import SPECS
+from features.tables import MOMENT, RECORDED_AT, SPECS
 from features.tables.returns import CANCELLATION, EXCLUDE, RETURN
 
 SAME = ("same.1", "same.2")  # rows that agree in both are equal in all columns of the file
@@ -117,6 +117,7 @@ class Files:
         "test_orders",
         "period",
         "category_from_name",
+        "recorded_by_hour",
     )
 
     def __init__(self, shop: ShopConfig, options: Mapping[str, Any]) -> None:
@@ -133,6 +134,7 @@ class Files:
         self.missing = checked.missing_words(options["missing"])
         self.first_day, self.last_day = checked.days(options["dates"])
         self.may_span_days = checked.flag(options["order_spans_days"], "data.order_spans_days")
+        self.recorded_by_hour = checked.hour(options["recorded_by_hour"], "data.recorded_by_hour")
         self.has_name_groups = checked.flag(options["category_from_name"], "data.category_from_name")
         self.spelling = checked.spellings(options["spelling"] or {})
         declared = options["tables"]
@@ -337,7 +339,9 @@ class Files:
         if kind.is_null():
             return values.cast(wanted)
         if wanted.is_timestamp():
-            return moments(values, config.date_format, config.timezone or self.shop.timezone, self.shop.timezone)
+            read = moments(values, config.date_format, config.timezone or self.shop.timezone, self.shop.timezone)
+            hours = self.recorded_by_hour if column == RECORDED_AT else 0
+            return read - ibis.interval(hours=hours) if hours else read
         if wanted.is_string():
             texts = normal_id(values) if _is_id(column) else values.cast("string")
             return spelled(texts, self.spelling.get(column, ()))
@@ -452,6 +456,9 @@ class Files:
 
     def _numbered(self, parts: Sequence[ir.Table], engine: DuckDB, scratch: Path) -> ir.Table:
         """Write all returns with one number each, in the order of the files."""
+        if any(RECORDED_AT in part.columns for part in parts):
+            without = ibis.null(MOMENT)
+            parts = [part if RECORDED_AT in part.columns else part.mutate(**{RECORDED_AT: without}) for part in parts]
         alike = [
             conform(part, SPECS[RETURNED], part=ibis.literal(n), is_paired=part.is_paired)
             for n, part in enumerate(parts)

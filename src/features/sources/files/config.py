@@ -356,6 +356,16 @@ def flag(entry: Any, where: str) -> bool:
     return _flag(False if entry is None else entry, where)
 
 
+def hour(entry: Any, where: str) -> int:
+    """Return an hour of the day; 0 where none is given."""
+    found = 0 if entry is None else entry
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found < 24:
+        raise InputError(
+            f"{where} is not a valid hour", where=where, expected="a whole number, 0 to 23", found=repr(entry)
+        )
+    return found
+
+
 def _pair(entry: Any, where: str, such_as: str) -> Sequence[Any]:
     if isinstance(entry, str) or not isinstance(entry, Sequence) or len(entry) != 2:
         raise InputError(

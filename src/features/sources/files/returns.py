@@ -3,7 +3,8 @@
 A return names its order, or its product, or neither. It takes back the latest sale of the same customer that was not
 later, is of the same order or product where the return names one, and still has what comes back: the quantity where
 both are known, else the amount. A sale of exactly that quantity and amount goes first. What was taken back is not there
-for the next return. Sales and returns are read in the order of time, so that nothing that happens later changes a pair.
+for the next return. Sales and returns are read in the order in which they became known, so that none that comes later
+changes a pair.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import pyarrow.parquet as pq
 
 from features.engines import BATCH_ROWS, DuckDB
 from features.sources.files.config import RETURNED_AT
-from features.tables import MOMENT
+from features.tables import MOMENT, RECORDED_AT, SPECS
 from features.tables.returns import CANCELLATION, RETURN
 
 RETURNED = "returns"  # the canonical table
@@ -77,7 +78,7 @@ class Order:
     lines: list[tuple[str | None, Sale]] = field(default_factory=list)
 
     def add(self, row: Row) -> Sale:
-        line = Sale(row["order_id"], row["number"], row["moment"], row["quantity"], row["amount"])
+        line = Sale(row["order_id"], row["number"], row["sold_at"], row["quantity"], row["amount"])
         self.whole.amount += line.amount
         self.whole.line_number = None if self.lines else line.line_number
         self.lines.append((row["product_id"], line))
@@ -102,7 +103,7 @@ class Customer:
         self.by_product: dict[str, list[Sale]] = defaultdict(list)
 
     def buy(self, row: Row) -> None:
-        whole = Sale(row["order_id"], None, row["moment"], None, 0)
+        whole = Sale(row["order_id"], None, row["sold_at"], None, 0)
         line = self.orders.setdefault(row["order_id"], Order(whole)).add(row)
         if row["product_id"] is not None:
             self.by_product[row["product_id"]].append(line)
@@ -134,6 +135,7 @@ def of_lines(lines: ir.Table) -> ir.Table:
     is_cancelled = lines.staging_rule == "cancelled_order"
     optional = {"product_id": lines.product_id} if "product_id" in lines.columns else {}
     optional |= {"quantity": lines.quantity.abs()} if "quantity" in lines.columns else {}
+    optional |= {RECORDED_AT: lines[RECORDED_AT]} if RECORDED_AT in lines.columns else {}
     return lines.select(
         "customer_id",
         return_number=lines.line_number,
@@ -232,12 +234,15 @@ def matched(returns: ir.Table, sales: ir.Table, engine: DuckDB, path: Path) -> t
 
 
 def _in_time(returns: ir.Table, sales: ir.Table) -> ir.Table:
-    """Return sales of customers who returned something and returns, customer by customer in the order of time."""
+    """Return sales of customers who returned something and returns, customer by customer as they became known."""
     is_day = returns.returned_at == returns.returned_at.truncate("D")
     end_of_day = returns.returned_at + ibis.interval(days=1) - ibis.interval(microseconds=1)
     moment = ibis.ifelse(is_day, end_of_day, returns.returned_at)
-    back = _alike(returns.mutate(number=returns.return_number, moment=moment), is_return=True)
-    sold = _alike(sales.mutate(number=sales.line_number, moment=sales.timestamp), is_return=False)
+    if RECORDED_AT in returns.columns:
+        moment = ibis.greatest(moment, returns[RECORDED_AT].fill_null(moment))
+    back = returns.mutate(number=returns.return_number, moment=moment, sold_at=ibis.null(MOMENT))
+    sold = sales.mutate(number=sales.line_number, moment=SPECS["transactions"].known(sales), sold_at=sales.timestamp)
+    back, sold = _alike(back, is_return=True), _alike(sold, is_return=False)
     rows = sold.semi_join(back, "customer_id").union(back)
     return rows.order_by("customer_id", "moment", "is_return", "number")
 
@@ -251,6 +256,7 @@ def _alike(table: ir.Table, *, is_return: bool) -> ir.Table:
         **{name: table[name] if name in table.columns else ibis.null("string") for name in texts},
         number=table.number.cast("int64"),
         moment=table.moment.cast(MOMENT),
+        sold_at=table.sold_at.cast(MOMENT),
         is_return=ibis.literal(is_return),
         **{
             name: _in_millionths(table[name]) if name in table.columns else ibis.null("int64")
