@@ -186,10 +186,10 @@ def money_of(
     if not readings and isinstance(given.get("unit_price"), str):
         return Money(_priced_alone(str(given["unit_price"]), ranked["quantity"]))
     if not readings:
-        said = [f"{name} is the sum of {added} so far, of each customer; " for name, added in balances.items()]
-        evidence = f"{''.join(said)}no {'other ' if balances else ''}column is called an amount or a price"
-        others = tuple(name for name in names if name not in balances)[:3]
-        return Money({"amount": Guess(None, evidence, others, is_open=True)})
+        sums_of = [f"{name} is the sum of {added} so far, of each customer; " for name, added in balances.items()]
+        evidence = f"{''.join(sums_of)}no {'other ' if balances else ''}column is called an amount or a price"
+        left = tuple(name for name in names if name not in balances)[:3]
+        return Money({"amount": Guess(None, evidence, left, is_open=True)})
     best = readings[0]
     if best.sum and best.sum.doubt:
         return Money({"amount": _which(best.sum, sums)})
