@@ -1,6 +1,6 @@
 # All build .venv first.
 # make run: the main job on real data.
-# make test: lint, and every test that is cheap: some seven minutes on two cores.
+# make test: lint, and every test that is cheap: some five minutes on two cores.
 # make test-slow: the rest: the commands of README and guides on real data, simulated coverage, kills of whole searches.
 # make test-fleet: eight workers on one study, and a shop's tables, in PostgreSQL (Debian: apt-get install postgresql).
 # make test-spark: that Spark gives what DuckDB gives (Debian: apt-get install openjdk-17-jre-headless).
@@ -15,13 +15,14 @@ SPARK := .venv/installed-spark
 POOL := -n 2 --dist loadgroup --no-loadscope-reorder  # the longest first; see tests/conftest.py for what stays together
 
 .PHONY: run test test-slow test-fleet test-spark test-install test-all install install-spark java postgresql docs
-.PHONY: bench bench-amounts bench-attrition bench-coverage bench-decisions bench-faults bench-recipes lint format lock clean
+.PHONY: bench bench-amounts bench-attrition bench-coverage bench-decisions bench-faults bench-monitoring bench-recipes
+.PHONY: bench-recommendation lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
 
-test: lint
-	$(BIN)/pytest $(POOL)
+test: $(INSTALLED)
+	$(call with_lint,$(BIN)/pytest $(POOL))
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow $(POOL)
@@ -35,8 +36,8 @@ test-spark: java $(SPARK)
 test-install: $(INSTALLED)
 	$(BIN)/pytest -m install
 
-test-all: java postgresql lint $(SPARK)
-	$(BIN)/pytest -m "not install" $(POOL)
+test-all: java postgresql $(SPARK)
+	$(call with_lint,$(BIN)/pytest -m "not install" $(POOL))
 
 install: $(INSTALLED)
 
@@ -62,7 +63,11 @@ bench-amounts: $(INSTALLED)
 bench-attrition: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/attrition.py
 
-# Some ten minutes: how often intervals hold the truth, into benchmarks/coverage.md.
+# Some five minutes: alarms of monitoring in simulated shops, into benchmarks/monitoring.md.
+bench-monitoring: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/monitoring.py
+
+# Some fifteen minutes: how often intervals hold the truth, into benchmarks/coverage.md.
 bench-coverage: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/coverage.py
 
@@ -74,10 +79,21 @@ bench-decisions: $(INSTALLED)
 bench-recipes: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/recipes.py
 
+# Some five minutes: counts of pairs, rules, EASE and lists, into benchmarks/recommendation.md.
+bench-recommendation: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/recommendation.py
+
 # Some forty minutes; PostgreSQL as above.
 bench-faults: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/writes.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/faults.py
+
+# Ruff first, which takes a second; mypy, which takes one core, beside the tests. What fails of both fails all.
+define with_lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@$(BIN)/mypy & types=$$!; $(1); tests=$$?; wait $$types && exit $$tests
+endef
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -93,7 +109,7 @@ $(INSTALLED): requirements.lock pyproject.toml setup.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	-$(BIN)/python -m compileall -qq -j 0 -x /tests/ .venv/lib  # on all cores, where pip uses one; templates fail
+	$(BIN)/python -m compileall -qq -j 0 -x /tests/ .venv/lib || true  # on all cores, where pip uses one; templates fail
 	$(BIN)/python -m compileall -q src  # where Python may not write it later, each command would take a second more
 	@touch $(INSTALLED)
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -39,12 +40,13 @@ LONGEST_FIRST = (
     "test_readme.py",
     "test_spark.py",
     "test_fleet.py",
-    "test_guess.py",
-    "test_own_files.py",
-    "test_bad_input_matrix.py",
-    "test_commands.py",
-    "test_audit.py",
     "test_new_task.py",
+    "test_bad_input_matrix.py",
+    "test_own_files.py",
+    "test_guess.py",
+    "test_commands.py",
+    "test_doubts.py",
+    "test_audit.py",
 )
 
 IN_MEMORY = Path("/dev/shm")
@@ -63,11 +65,24 @@ def pytest_configure() -> None:
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files with the longest tests first; keep a file's quick tests, which share fixtures, in one process."""
+    mark_further_cases(items)
     ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
     for item in items:
         if not item.get_closest_marker("slow") and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+def mark_further_cases(items: list[pytest.Item]) -> None:
+    """Mark all but the first n cases of a test with the marker `quick(n)` as slow; of what is asked for by its name."""
+    cases: Counter[str] = Counter()
+    for item in items:
+        quick = item.get_closest_marker("quick")
+        if quick:
+            name = item.nodeid.partition("[")[0]
+            cases[name] += 1
+            if cases[name] > quick.args[0]:
+                item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_finish() -> None:

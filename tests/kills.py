@@ -139,10 +139,15 @@ class Place:
         return state(self.folder)
 
 
-def place_to_kill(base: Path, commands: Path) -> Place:
-    """Make a folder with two versions, both of which were champion in turn, for the commands of `COMMANDS`."""
+def place_to_kill(base: Path, commands: Path, store: Path | None = None) -> Place:
+    """Make a folder with two versions, both of which were champion in turn, for the commands of `COMMANDS`.
+
+    It begins with a copy of an empty store, where one is given.
+    """
     place = Place(base / "work", base / "pristine", commands)
     place.folder.mkdir()
+    if store is not None:
+        shutil.copy(store, place.folder / "mlflow.db")
     for version, model in enumerate(("mbg_nbd", "bg_nbd"), start=1):
         for command in (["train", *SMALL, f"model={model}"], ["promote", *SMALL, f"version={version}", "reason=first"]):
             done = place.run(command)

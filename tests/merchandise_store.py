@@ -71,6 +71,14 @@ def sales_of_a_year(customers=160, seed=0):
     return lines
 
 
+def shop_that_sold(folder, lines):
+    """Stage a store with these sales in an empty folder, and open it as a shop."""
+    (folder / "raw").mkdir()
+    store = Store(folder / "raw")
+    store.sell(lines)
+    return store.open(folder)
+
+
 class Store:
     """The five files in a folder, and the config that stages them."""
 

@@ -19,6 +19,7 @@ import pytest
 from merchandise_store import Store
 from workplace import ROOT, environment
 
+pytestmark = pytest.mark.slow
 TASK = '''
 """Days until a customer buys again from a category, censored at the horizon."""
 

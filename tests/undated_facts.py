@@ -10,7 +10,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from features.attrition import Attrition, attrition
+from features.attrition import Attrition, attrition, contact_attrition
 from features.engines import DuckDB
 from features.tables import Tables
 
@@ -20,9 +20,17 @@ SCENARIOS = {
     "survey on the first day": "filled in by half of all customers who were there, whatever they do later",
     "region": "one of three from the start, for all customers",
     "region that matters": "likewise, and customers of one region drop out 1.5 times as often",
+    "band of later orders": "one of four by the orders of the second half of the days",
     "state of the account": "closed for 70% of those who dropped out, open for all others",
 }
-LEAKS = ("survey of those who stayed", "state of the account")
+LISTS = {
+    "list of later": "half of those who were still there 60 days after the contact",
+    "list by chance": "three in ten of all customers who had come by then",
+    "list of the best": "the third of customers with most orders by then",
+    "campaign that works": "three in ten by chance, a third of whom it keeps from dropping out in the next 60 days",
+}
+LEAKS = ("survey of those who stayed", "band of later orders", "state of the account")
+LEAKING_LISTS = ("list of later",)
 
 
 def customers(rng: np.random.Generator, days: int, hazard_of: np.ndarray | None = None) -> pd.DataFrame:
@@ -73,6 +81,14 @@ def facts_of(
     return pd.DataFrame({"customer_id": ids, "region": np.array(["North", "South", "West"])[region]})
 
 
+def bands(lines: pd.DataFrame, days: int, n: int) -> pd.DataFrame:
+    """Return a band of each customer by the orders of the second half of the days."""
+    later = lines["customer_id"][lines["timestamp"] >= pd.Timestamp(START) + pd.Timedelta(days=days / 2)].value_counts()
+    orders = later.reindex([f"c{number}" for number in range(n)], fill_value=0)
+    band = np.searchsorted([1, *later.quantile([1 / 3, 2 / 3])], orders, side="right")
+    return pd.DataFrame({"customer_id": orders.index, "income_band": band.astype(str)})
+
+
 def compared_in(scenario: str, seed: int, folder: Path) -> list[Attrition]:
     """Simulate a shop and compare attrition."""
     rng = np.random.default_rng([seed, list(SCENARIOS).index(scenario)])
@@ -81,9 +97,51 @@ def compared_in(scenario: str, seed: int, folder: Path) -> list[Attrition]:
     region = rng.integers(0, 3, len(drawn))
     if scenario == "region that matters":
         drawn = customers(rng, days, np.where(region == 0, 1.5, 1.0))
-    frames = {"transactions": lines_of(rng, drawn, days), "customers": facts_of(scenario, rng, drawn, days, region)}
+    lines = lines_of(rng, drawn, days)
+    facts = facts_of(scenario, rng, drawn, days, region)
+    if scenario == "band of later orders":
+        facts = bands(lines, days, len(drawn))
+    frames = {"transactions": lines, "customers": facts}
     on = DuckDB(threads=1, memory_limit="1GiB", temp_directory=str(folder))
     compared = attrition(opened(frames, days, on), on)
+    on.connection.disconnect()
+    return compared
+
+
+def lists_in(scenario: str, seed: int, folder: Path) -> list[Attrition]:
+    """Simulate a shop with three campaigns, whose lists were made as the scenario says, and compare attrition."""
+    rng = np.random.default_rng([seed, 50 + list(LISTS).index(scenario)])
+    days = int(rng.choice([365, 365, 730]))
+    drawn = customers(rng, days)
+    lines = lines_of(rng, drawn, days) if scenario == "list of the best" else None
+    parts = []
+    for number, share in enumerate((0.35, 0.5, 0.65)):
+        day = round(share * days)
+        here = ((drawn["arrived"] < day) & (drawn["left"] > day)).to_numpy()
+        known = (drawn["arrived"] < day).to_numpy()
+        chosen = known & (rng.random(len(drawn)) < 0.3)
+        if scenario == "list of later":
+            chosen = known & (drawn["left"] > day + 60).to_numpy() & (rng.random(len(drawn)) < 0.5)
+        elif scenario == "list of the best":
+            before = lines["timestamp"] < pd.Timestamp(START) + pd.Timedelta(days=day)
+            orders = lines["customer_id"][before].value_counts().reindex([f"c{n}" for n in drawn.index], fill_value=0)
+            chosen = (orders > orders[orders > 0].quantile(2 / 3)).to_numpy()
+        elif scenario == "campaign that works":
+            kept = chosen & here & (drawn["left"] < day + 60).to_numpy() & (rng.random(len(drawn)) < 1 / 3)
+            drawn.loc[kept, "left"] += 180
+        moment = pd.Timestamp(START) + pd.Timedelta(days=day)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "customer_id": [f"c{n}" for n in np.flatnonzero(chosen)],
+                    "campaign_id": f"k{number}",
+                    "contacted_at": moment,
+                }
+            )
+        )
+    frames = {"transactions": lines_of(rng, drawn, days) if lines is None else lines, "contacts": pd.concat(parts)}
+    on = DuckDB(threads=1, memory_limit="1GiB", temp_directory=str(folder))
+    compared = contact_attrition(opened(frames, days, on), on)
     on.connection.disconnect()
     return compared
 

@@ -26,6 +26,7 @@ _PLACES = {  # imported when first asked for: a served model imports this packag
             "request": "request",
             "rules": "rules",
             "report": "report",
+            "monitor": "monitor",
             "run": "run",
         }.items()
     },

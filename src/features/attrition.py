@@ -2,7 +2,9 @@
 
 At an early, a middle and a late cutoff, the customers with a fact are compared with those without it who bought as
 often and as recently. If far fewer of them leave, or far more, the fact was written down with knowledge of who left.
-Products are compared likewise, but there seasons and brands that were given up look the same.
+Products are compared likewise, but there seasons and brands that were given up look the same. So are the lists of
+whom campaigns addressed, each at its own day: a list that was put together later knows who was still there, but a
+campaign that keeps customers looks the same.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ FEWEST = 20  # customers with a value
 RATIO = 2.0  # odds of leaving that differ by no more than this factor may be those of unlike customers
 LEVEL = 0.05
 KNOWN = "known"
+LISTS = "contacts"
+LISTED = "its day"  # position of a list of contacts
+MOST_LISTS = 20  # of contacts, the largest ones
 NO_CHANCE = 1e-20
 
 
@@ -47,7 +52,7 @@ class Attrition:
     ----------
     table, fact : str
         The fact is "known" (there is a row), or a column and its value: "region = North".
-    position : {"early", "middle", "late"}
+    position : {"early", "middle", "late", "its day"}
     cutoff : datetime.date
     subjects : int
         Customers, or products, with the fact, in strata that hold some without it.
@@ -106,18 +111,70 @@ def attrition(tables: Tables, engine: Engine, end: date | None = None) -> list[A
     list of Attrition
         Empty where the shop has no such table, or too few days.
     """
-    end = end or tables.end
-    known = tables if end == tables.end else tables.as_of(end)
+    known, end = _until(tables, end)
     found: list[Attrition] = []
     for name, table in known.items():
         spec = SPECS[name]
         if spec.moment(tables[name].columns) or len(spec.key) != 1 or spec.key[0] not in SUBJECTS:
             continue
-        activity = _activity(known, engine, spec.key[0], end)
-        if activity is not None:
+        silence = _silence_before(known, engine, spec.key[0], end)
+        if silence is not None:
+            open_days = (end - known.start).days - silence
+            cutoffs = {
+                name: known.start + timedelta(days=round(share * open_days)) for name, share in POSITIONS.items()
+            }
+            gone = dict.fromkeys(cutoffs, end - timedelta(days=silence))
+            activity = _activity(known, engine, spec.key[0], cutoffs, gone)
             facts = engine.frame(_texts(table, name)).set_index(spec.key[0])
             found += _compared(name, facts, activity)
     return holm(found)
+
+
+def contact_attrition(tables: Tables, engine: Engine, end: date | None = None) -> list[Attrition]:
+    """Compare attrition of the customers whom a campaign addressed and of others, as of the day of its first contact.
+
+    Those left who bought nothing from that day on. The test is that of `attrition`; as lists are often of those who
+    bought most so far, strata are crossed with quintiles of all purchase days before. Campaigns that begin fewer days
+    before the end than the silence lasts are passed over, and so are all but the 20 with most contacts.
+
+    Parameters
+    ----------
+    tables, engine, end
+        As of `attrition`.
+
+    Returns
+    -------
+    list of Attrition
+        By day; empty where the shop has no contacts, or too few days.
+    """
+    known, end = _until(tables, end)
+    contacts = known.contacts
+    silence = None if contacts is None else _silence_before(known, engine, "customer_id", end)
+    if contacts is None or silence is None:
+        return []
+    lists = contacts.group_by("campaign_id").agg(
+        day=contacts.contacted_at.min().date(), customers=contacts.customer_id.nunique()
+    )
+    latest = end - timedelta(days=silence)
+    usable = lists.filter(lists.day > ibis.literal(known.start), lists.day <= ibis.literal(latest))
+    largest = usable.order_by(ibis.desc("customers"), "campaign_id").limit(MOST_LISTS)
+    rows = engine.frame(largest).sort_values(["day", "campaign_id"])
+    days = {
+        str(campaign): pd.Timestamp(day).date() for campaign, day in zip(rows["campaign_id"], rows["day"], strict=True)
+    }
+    activity = _activity(known, engine, "customer_id", days, days, crossed=True)
+    found: list[Attrition] = []
+    for campaign, frame in activity.frames.items():
+        those = engine.frame(contacts.filter(contacts.campaign_id == campaign).select("customer_id").distinct())
+        is_listed = pd.Series(frame.index.isin(those["customer_id"]), frame.index)
+        found += _test(LISTS, campaign, LISTED, days[campaign], frame, is_listed)
+    return holm(found)
+
+
+def _until(tables: Tables, end: date | None) -> tuple[Tables, date]:
+    """Return what was known by the end, and the end."""
+    end = end or tables.end
+    return (tables if end == tables.end else tables.as_of(end)), end
 
 
 def holm(found: Sequence[Attrition]) -> list[Attrition]:
@@ -150,33 +207,49 @@ class _Activity:
     frames: dict[str, pd.DataFrame]  # stratum, left
 
 
-def _activity(tables: Tables, engine: Engine, subject: str, end: date) -> _Activity | None:
+def _days(tables: Tables, subject: str) -> ir.Table:
+    """Return the days on which each subject was seen."""
     lines = tables.transactions
-    days = lines.filter(lines[subject].notnull()).select(subject, day=lines.timestamp.date()).distinct()
-    days = engine.keep(days)
-    silence = _silence(days, engine, subject)
-    span = (end - tables.start).days
-    if silence is None:
-        return None
-    silence = min(silence, round(MOST_SILENCE * span))
-    open_days = span - silence
-    cutoffs = {
-        position: tables.start + timedelta(days=round(share * open_days)) for position, share in POSITIONS.items()
-    }
-    gone = end - timedelta(days=silence)
+    return lines.filter(lines[subject].notnull()).select(subject, day=lines.timestamp.date()).distinct()
+
+
+def _silence_before(tables: Tables, engine: Engine, subject: str, end: date) -> int | None:
+    """Return the days of silence that count as having left, at most `MOST_SILENCE` of all days."""
+    silence = _silence(_days(tables, subject), engine, subject)
+    return None if silence is None else min(silence, round(MOST_SILENCE * (end - tables.start).days))
+
+
+def _activity(
+    tables: Tables,
+    engine: Engine,
+    subject: str,
+    cutoffs: dict[str, date],
+    gone: dict[str, date],
+    *,
+    crossed: bool = False,
+) -> _Activity:
+    """Return strata as of each cutoff, and who was not seen from a later day, or the same, on.
+
+    `crossed` crosses them with quintiles of all days before.
+    """
+    days = engine.keep(_days(tables, subject))
     frames = {}
     for position, cutoff in cutoffs.items():
         before = days.filter(days.day < ibis.literal(cutoff))
         recent = before.day >= ibis.literal(cutoff - timedelta(days=RECENT_DAYS))
-        measured = before.group_by(subject).aggregate(recent=recent.cast("int64").sum(), last=before.day.max())
+        measured = before.group_by(subject).aggregate(
+            recent=recent.cast("int64").sum(), days=before.count(), last=before.day.max()
+        )
         ever = days.group_by(subject).aggregate(last_ever=days.day.max())
         frame = engine.frame(measured.inner_join(ever, subject)).set_index(subject).sort_index()
         since = (pd.Timestamp(cutoff) - pd.to_datetime(frame["last"])).dt.days
         if frame.empty:
             continue
         stratum = _bins(frame["recent"]) * BINS + _bins(since)
+        if crossed:
+            stratum = stratum * BINS + _bins(frame["days"])
         frames[position] = pd.DataFrame(
-            {"stratum": stratum, "left": pd.to_datetime(frame["last_ever"]) < pd.Timestamp(gone)}
+            {"stratum": stratum, "left": pd.to_datetime(frame["last_ever"]) < pd.Timestamp(gone[position])}
         )
     return _Activity(cutoffs, frames)
 
@@ -272,6 +345,8 @@ def audit_attrition(
     A fact of customers that knows who stayed leaks, and fails if one of the features reads its table. A fact of
     products differs: it may have been written down later, or be that of a season.
 
+    Lists of contacts that differ do not fail either: what a campaign does looks like what its list knows.
+
     Parameters
     ----------
     tables, engine, end
@@ -296,6 +371,23 @@ def audit_attrition(
         clean = len(of_facts) - len(flagged)
         said = f"{checks:,} comparisons of attrition with and without each fact, among {table} of equal activity"
         yield Finding("attrition", f"{table}: {clean} facts", "clean", said, checks)
+    yield from _audit_contacts(tables, engine, end)
+
+
+def _audit_contacts(tables: Tables, engine: Engine, end: date | None) -> Iterator[Finding]:
+    compared = contact_attrition(tables, engine, end)
+    flagged = [each for each in compared if each.is_flagged]
+    for each in flagged:
+        figures = f"{each}; a list that was put together later, or a campaign that works"
+        yield Finding("attrition", f"{LISTS}: {each.fact}", "differs", figures)
+    if compared:
+        furthest = min(compared, key=lambda each: each.left / each.expected if each.expected else 1.0)
+        said = (
+            f"{len(compared):,} lists compared with other customers of equal activity; fewest left of {furthest.fact}: "
+        )
+        yield Finding(
+            "attrition", f"{LISTS}: {len(compared) - len(flagged)} lists", "clean", said + str(furthest), len(compared)
+        )
 
 
 def p_value(with_fact: np.ndarray, without: np.ndarray, left_with: np.ndarray, left_without: np.ndarray) -> float:

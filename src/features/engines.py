@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from features.errors import InputError, check_type, did_you_mean, first_line
+from features.learnt import Results
 from features.progress import Progress
 from features.writing import replacing
 
@@ -108,23 +109,25 @@ class DuckDB:
         )
         for setting in ("enable_progress_bar = true", "enable_progress_bar_print = false"):  # see `progress`
             self.connection.raw_sql(f"SET {setting}")
+        self._learnt = Results(self.connection.to_pandas)
 
     def read(self, path: Path, table: str) -> ir.Table:
+        self._learnt.forget()
         return self.connection.read_parquet(path, table_name=table)
 
     def frame(self, expression: ir.Table) -> pd.DataFrame:
         with self.enough_memory():
-            return self.connection.to_pandas(expression)
+            return self.connection.to_pandas(self._learnt.within(expression))
 
     def keep(self, expression: ir.Table) -> ir.Table:
         with self.enough_memory():
-            return expression.cache()
+            return self._learnt.within(expression).cache()
 
     def write(self, expression: ir.Table, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial, self.progress(path.stem[:24]), self.enough_memory():
             try:
-                self.connection.to_parquet(expression, partial)
+                self.connection.to_parquet(self._learnt.within(expression), partial)
             except duckdb.IOException as error:
                 raise unwritable(path, error) from error
 
@@ -224,15 +227,17 @@ class Spark:
                 hint="read what Java printed above; Spark 4 needs Java 17 or later",
             ) from error
         self.connection = ibis.pyspark.connect(self._session)
+        self._learnt = Results(self.connection.to_pandas)
 
     def read(self, path: Path, table: str) -> ir.Table:
+        self._learnt.forget()
         return self.connection.read_parquet(path.absolute(), table_name=table)
 
     def frame(self, expression: ir.Table) -> pd.DataFrame:
-        return self.connection.to_pandas(expression)
+        return self.connection.to_pandas(self._learnt.within(expression))
 
     def keep(self, expression: ir.Table) -> ir.Table:
-        return expression.cache()
+        return self._learnt.within(expression).cache()
 
     def write(self, expression: ir.Table, path: Path) -> None:
         from pyspark.errors import PySparkException
@@ -240,7 +245,7 @@ class Spark:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path.absolute()) as partial:
             try:
-                self.connection.to_parquet(expression, partial)
+                self.connection.to_parquet(self._learnt.within(expression), partial)
             except PySparkException as error:
                 if "java.io.IOException" not in str(error):
                     raise

@@ -38,12 +38,21 @@ class Outcome:
         Numbers of the outcome: ("y",), ("days", "observed") where it may be censored, ("treated", "y") of a trial.
     build : callable
         `(future: Tables, rows: ibis table of the key) -> ibis table` of the key and the columns, with exactly the given
-        rows and no null. `future` is the window `tables.between(cutoff, cutoff + horizon)`.
+        rows and no null. `future` is the window `tables.between(cutoff, cutoff + horizon)`. With columns `of_past` it
+        takes a third argument: the past, `tables.as_of(cutoff)`.
+    of_past : tuple of str
+        Columns that count what happens among what was there as of the cutoff, such as the products that were sold. They
+        change with the past as the rows do, so the audit does not change it under them.
     """
 
     name: str
     columns: tuple[str, ...]
-    build: Callable[[Tables, ir.Table], ir.Table]
+    build: Callable[..., ir.Table]
+    of_past: tuple[str, ...] = ()
+
+    def rows(self, future: Tables, rows: ir.Table, past: Tables) -> ir.Table:
+        """Return the key and the columns of the rows that the grain has of this past."""
+        return self.build(future, rows, past) if self.of_past else self.build(future, rows)
 
 
 def check_money_terms(margin: float, discount_rate: float) -> None:

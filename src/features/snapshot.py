@@ -27,6 +27,7 @@ from features.engines import Engine, count_rows
 from features.errors import InputError, InsufficientDataError, listing
 from features.families import PARAMETRISED, Family, is_wildcard, resolve, spelling
 from features.grains import CUSTOMER, Grain
+from features.learnt import as_declared
 from features.memory import check_memory
 from features.outcomes import Outcome
 from features.tables import GROSS, NET, Tables, blank_tables, parse_day
@@ -321,7 +322,7 @@ def outcome(
 
 
 def _outcome_rows(asked: Outcome, past: Tables, future: Tables, grain: Grain) -> ir.Table:
-    built = asked.build(future, grain.rows(past))
+    built = asked.rows(future, grain.rows(past), past)
     return built.select(*grain.key, **{column: built[column].cast("float64") for column in asked.columns})
 
 
@@ -426,7 +427,7 @@ def blank_windows(horizon: timedelta = BLANK_HORIZON, spend: str = GROSS) -> tup
 
 
 def _sql_hash(expression: ir.Table) -> str:
-    return _hash(ibis.to_sql(expression, dialect="duckdb"))
+    return _hash(ibis.to_sql(as_declared(expression), dialect="duckdb"))
 
 
 def _hash(*parts: object) -> str:

@@ -159,6 +159,7 @@ def test_honest_figures_do_not_move_with_the_sealed_window(shop, quick, results,
             assert blind[part].metrics[f"honest/{name}"] == by_part(results)[part].metrics[f"honest/{name}"], name
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_left_out_with_a_line_and_the_rest_is_done(shop, quick, tmp_path):
     lines = shop.tables.transactions
     tables = shop.tables.with_tables(
@@ -230,6 +231,7 @@ def test_saved_combinations_choose_parts_and_their_section(name, parts):
         ("+as_reported.reported.shop={interval: {rmse: low}}", "rmse"),
     ],
 )
+@pytest.mark.quick(3)
 def test_a_value_out_of_range_is_refused(override, problem):
     with pytest.raises(InputError, match=problem):
         options(override)

@@ -91,6 +91,7 @@ def test_an_identity_holds_where_it_is_defined_and_is_written_as_one_reads_it():
     assert written == ["amount_0", "0.25 x amount_0", "days_1 - days_0", "2 x (days_0 + days_1)"]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10_000))
 @example(seed=7833)  # its row 7 is 0, which a millionth more leaves as it is
@@ -123,6 +124,7 @@ def test_a_few_rows_or_values_that_agree_are_coincidence():
         (lambda X: 100.0 * (X["days_0"] > 150) + 40 * (X["amount_0"] > 30), "trees", {"days_0", "amount_0"}),
     ],
 )
+@pytest.mark.quick(1)
 def test_a_fit_that_is_too_good_names_what_carries_it(target, model, guilty):
     X = decoys(0)
     fit = best_fit(X, target(X), np.arange(len(X)), explained_above=0.98, n_folds=5, seed=0)
@@ -287,6 +289,7 @@ class SpendInAll(SmallTask):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, SmallTask) else "",
 )
+@pytest.mark.quick(2)
 def test_rows_and_targets_depend_on_nothing_but_what_they_should(
     task: SmallTask, finding: str | None, said: str, store: Store, tmp_path: Path
 ) -> None:
@@ -321,25 +324,22 @@ def test_the_sealed_window_stays_closed(audited: Audit, capsys) -> None:
     assert "would open the sealed window" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("suspect", "said"),
-    [
+def test_a_suspect_that_says_nothing_is_refused(audited: Audit, capsys) -> None:
+    for suspect, said in (
         ("{meaning: m, target: total_spent, features: [T]}", "did you mean 'total_spend'"),
         ("{meaning: m, labels: segmentatio}", "did you mean 'segmentation'"),
         ("{meaning: m}", "target: or labels:"),
         ("{meaning: m, target: total_spend}", "features: […]"),
-    ],
-)
-def test_a_suspect_that_says_nothing_is_refused(suspect: str, said: str, audited: Audit, capsys) -> None:
-    assert main.run(["audit", "data=merchandise_store", "data.path=raw", f"+audit.suspects.x={suspect}"]) == 2
-    assert said in capsys.readouterr().err
+    ):
+        assert main.run(["audit", "data=merchandise_store", "data.path=raw", f"+audit.suspects.x={suspect}"]) == 2
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.slow
 @published
 def test_the_three_circular_figures_of_the_case_study_are_found(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main.run(["audit", "data=merchandise_store", f"data.path={DATA}"]) == 0
+    assert main.run(["audit", "data=merchandise_store", f"data.path={DATA}", "audit.cutoffs=[2019-06-01]"]) == 0
     report = pd.read_csv(tmp_path / "outputs" / "merchandise_store" / "audit.csv").set_index("subject")
     found = report[report.finding != "clean"]
     assert dict(found.finding) == {

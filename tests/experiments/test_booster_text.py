@@ -71,6 +71,7 @@ def test_a_damaged_text_is_refused_before_lightgbm_reads_it(
     assert found in (refused.value.found or "")
 
 
+@pytest.mark.slow
 def test_no_random_damage_ends_the_process_or_loops(fitted: LightGBMSpend) -> None:
     """1,500 texts with characters changed, cut out or repeated: each predicts, or is refused in words."""
     script = (

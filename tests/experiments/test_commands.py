@@ -109,7 +109,7 @@ def test_show_says_what_stands_behind_the_model_in_use_and_looks_at_nothing(work
     assert len(Registry(client(workspace), NAME).ledger()) == 1
 
     everything = run("show", "data=cdnow").stdout.splitlines()
-    tasks = ["clv", "next_purchase", "repurchase", "segmentation"]
+    tasks = ["clv", "next_purchase", "recommendation", "repurchase", "segmentation"]
     assert [line.split()[0] for line in everything] == ["task", *tasks, "next:"]
     day = datetime.now(UTC).date().isoformat()
     assert re.split(" {2,}", everything[1])[3:] == [day, "strong", everything[1].rpartition("  ")[2]]
@@ -334,6 +334,7 @@ def test_a_second_promotion_opens_nothing(workspace: Path, run: Run) -> None:
     assert client(workspace).get_registered_model(NAME).tags == before
 
 
+@pytest.mark.slow
 def test_train_override_and_roll_back(workspace: Path, run: Run) -> None:
     trained = run("train", *QUICK, "model=bg_nbd").stdout
     assert f"{NAME}: 8 models and baselines by gini" in trained

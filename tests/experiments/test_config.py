@@ -49,7 +49,18 @@ def of_task_alone(task: str) -> DictConfig:
 @cache
 def parameters(task: str) -> Mapping[str, object]:
     """Return the parameters of each of a task's candidates."""
-    return {name: candidate.build().get_params() for name, candidate in candidates(typed(of_task_alone(task))).items()}
+    return known_of(typed(of_task_alone(task)))
+
+
+KNOWN: dict[str, Mapping[str, object]] = {}  # parameters of the candidates, by the task's options
+
+
+def known_of(config: Config) -> Mapping[str, object]:
+    """Return the parameters of each candidate of the configured task."""
+    options = repr(config.task)
+    if options not in KNOWN:
+        KNOWN[options] = {name: candidate.build().get_params() for name, candidate in candidates(config).items()}
+    return KNOWN[options]
 
 
 def candidates(config: Config) -> Mapping[str, Candidate]:
@@ -82,7 +93,7 @@ def test_every_option_composes_and_names_only_what_there_is(option: str) -> None
     for rules in (config.tiers, config.tiers.value, config.lifecycle):
         rules.check()
     resolve(config.features.names)
-    known = {name: candidate.build().get_params() for name, candidate in candidates(config).items()}
+    known = known_of(config)
     Space(config.search.models, config.search.space).check(known)
     assert {config.model.name, *config.search.models} <= set(known)
     assert set(config.model.params) <= set(known[config.model.name])

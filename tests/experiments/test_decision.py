@@ -17,7 +17,20 @@ from experiments.gate.clues import Clues, Part, parts_of, rise
 from experiments.gate.decision_page import decision_page, figure, statement
 from experiments.gate.next_steps import advise
 from experiments.gate.rule import Decision, Measured, alpha_of_look, correct, decide, holm
+from experiments.tasks.clv import CustomerValue
+from experiments.workflow.promote import plain_lines
 
+CLV = CustomerValue(
+    90,
+    "gini",
+    min_effect=0.005,
+    guards={},
+    minimum={},
+    amounts={"reliable": (0.8, 1.25), "rough": (0.5, 2.0)},
+    discount_rate=0.0,
+    margin=1.0,
+    contact_cost=1.5,
+)
 RNG = np.random.default_rng(0)
 NOISE = RNG.normal(size=4000)
 
@@ -56,6 +69,22 @@ def decision(gain: float, se: float, *, in_use_gain: float | None = None, **chan
 
 def normal(mean: float, se: float, noise: np.ndarray = NOISE) -> Distribution:
     return Distribution(mean, mean + se * noise)
+
+
+def test_a_gain_is_said_in_plain_words_and_in_money_as_far_as_it_was_measured() -> None:
+    looked = decision(0.010, 0.002)
+    metrics = {"captured_spend_20": 0.517, "naive/captured_spend_20": 0.512, "worth_of_gain": 300_000.0}
+    metrics |= {"profit_20": 601_038.0, "naive/profit_20": 595_528.0, "contact_cost": 1.5}
+    metrics |= {"total_ratio": 1.1, "total_ratio_low": 1.02, "total_ratio_high": 1.19}
+    metrics |= {"total_ratio_lowest_tenth": 1.95, "total_ratio_highest_tenth": 1.0}
+    words, money, profit, total = plain_lines(CLV, looked, {f"sealed/{k}": v for k, v in metrics.items()}, "USD")
+    assert words.endswith("in the sealed window: 51.7%; naive: 51.2%")
+    low, high = (f"{300_000 * bound:,.0f}" for bound in looked.nearest.interval)
+    assert "min_effect 0.005 is 1,500 USD more" in money
+    assert money.endswith(f"the gain found is 3,000 (95% interval {low} to {high})")
+    assert profit.endswith("predicted highest, less 1.5 for each: 601,038 USD; naive: 595,528")
+    assert total.endswith("1.10 (95% interval 1.02 to 1.19); of the tenth predicted lowest 1.95, highest 1.00")
+    assert plain_lines(CLV, looked, {"sealed/total_ratio": 1.1}, "USD") == []
 
 
 def test_levels_of_all_looks_add_up_to_five_percent() -> None:

@@ -239,6 +239,7 @@ def test_a_changed_file_cannot_bring_types_of_its_own(own: ModuleType, monkeypat
             load(json.dumps(content))
 
 
+@pytest.mark.slow
 def test_every_common_estimator_is_stored_without_further_trust() -> None:
     spenders = ["linear_model.TweedieRegressor", "ensemble.GradientBoostingRegressor", "neural_network.MLPRegressor"]
     spenders += [
@@ -255,6 +256,7 @@ def test_every_common_estimator_is_stored_without_further_trust() -> None:
         assert np.array_equal(load(dump(model)).predict(X), model.predict(X)), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("library", "kind", "params"),
     [

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from experiments.evaluation.probability_metrics import reliability_table
+from experiments.evaluation.profit import profit_curve
 from experiments.evaluation.spend_metrics import calibration_table, cumulative_gain
 from experiments.reports.figures import (
     calibration_figure,
@@ -20,6 +21,7 @@ from experiments.reports.figures import (
     png,
     reliability_figure,
 )
+from experiments.reports.profit_charts import profit_figure
 from features.errors import InputError
 
 rng = np.random.default_rng(0)
@@ -69,6 +71,15 @@ def test_cumulative_gain_figure_draws_each_curve_and_the_random_order(tmp_path):
     np.testing.assert_allclose(axes.get_lines()[0].get_xydata(), curves["model"])
     assert "90 days" in axes.texts[0].get_text()
     figure.savefig(tmp_path / "gain.png")
+
+
+def test_profit_figure_draws_each_curve_and_the_band_of_the_model():
+    curves = {"model": profit_curve(y, p, contact_cost=20.0), "naive": profit_curve(y, y[::-1], contact_cost=20.0)}
+    (axes,) = profit_figure(curves, currency="USD", horizon_days=90).axes
+    for line, curve in zip(axes.get_lines(), curves.values(), strict=False):
+        np.testing.assert_allclose(line.get_ydata(), curve["profit"])
+    assert len(axes.collections) == 1
+    assert axes.get_ylabel() == "profit in 90 days (USD)"
 
 
 def test_reliability_figure_draws_shares_with_their_intervals_and_counts(tmp_path):

@@ -156,6 +156,7 @@ def test_the_text_of_a_booster_is_checked_before_lightgbm_reads_it(damage: Calla
     assert found in (refused.value.found or "")
 
 
+@pytest.mark.slow
 def test_no_random_damage_ends_the_process_or_loops() -> None:
     """900 fits with bytes of their nodes changed: each predicts, or is refused in words."""
     script = (

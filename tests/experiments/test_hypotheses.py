@@ -398,6 +398,7 @@ def _tables(findings, window) -> list[pd.DataFrame]:
     return [part.frame for part in hypothesis_parts(findings, [], window) if isinstance(part, Table)]
 
 
+@pytest.mark.slow
 def test_sections_state_whose_tiers_they_describe_and_what_they_leave_out(simulated):
     shop, two = simulated.shop(5), TIERS[TIERS != "Silver"]
     lines = shop.engine.frame(shop.tables.transactions.select("customer_id", "timestamp"))

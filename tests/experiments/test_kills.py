@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil
+from pathlib import Path
 
 import pytest
 
@@ -18,9 +19,9 @@ KILLS = {"promote by the gate": 4, "train": 4}  # spread over the writes; 2 of o
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory, new_store: Path) -> Iterator[Place]:
     with preloaded() as commands:
-        yield place_to_kill(tmp_path_factory.mktemp("kills"), commands)
+        yield place_to_kill(tmp_path_factory.mktemp("kills"), commands, new_store)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -18,7 +18,7 @@ from experiments.description.lifecycle.stages import stage_of
 from experiments.reports.section import Picture, Table, Text
 from features.errors import InputError, InsufficientDataError
 from features.shop import Shop
-from merchandise_store import sales_of_a_year
+from merchandise_store import sales_of_a_year, shop_that_sold
 
 STAGES = {
     "new": {"frequency": [0, 0], "T": [None, 59], "left_truncated": [0, 0]},
@@ -142,10 +142,9 @@ def test_the_back_test_of_a_steady_shop_is_right():
         np.testing.assert_allclose(average([at]).shares.sum(axis=1), 1)
 
 
-@pytest.fixture
-def shop(store, tmp_path) -> Shop:
-    store.sell(sales_of_a_year())
-    return store.open(tmp_path)
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Shop:
+    return shop_that_sold(tmp_path_factory.mktemp("lifecycle"), sales_of_a_year())
 
 
 def test_a_forecast_uses_all_days_until_now_and_its_back_test_ends_by_the_sealed_cutoff(shop):
@@ -184,6 +183,8 @@ def test_the_sentences_say_what_was_counted(shop):
     assert coming.endswith(f"buyers and {last.spend.sum():,.0f} USD.")
     assert "over 2 periods forecasts by stages were off by 30.0% of buyers and 10.0% of revenue on average" in off
     assert "the period before, was off by 2.0% of buyers and 11.0% of revenue." in off
+    # 2.92 is the 95% quantile of Student's t with 2 degrees of freedom
+    assert "may be off by 87.6% of buyers and 29.2% of revenue (90% confidence, from 2 periods)" in off
     shown = next(part.frame for part in parts if isinstance(part, Table) and part.name == "next_period")
     assert [*shown] == ["customers now", "customers after", "revenue", "share of revenue"]
     names = ["stages", "transitions", "backtest"]

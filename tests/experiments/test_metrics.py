@@ -12,7 +12,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import spearmanr
+from scipy.stats import norm, spearmanr
+from scipy.stats import t as student
 from sklearn.metrics import auc, mean_absolute_error, mean_squared_error
 
 from experiments.evaluation.bootstrap import Distribution, paired_bootstrap, resample_weights
@@ -95,6 +96,18 @@ def test_top_decile_lift_by_hand():
     assert top_decile_lift([10, 4, *[0] * 13], range(15, 0, -1)) == pytest.approx(12 / 14 / 0.1)
 
 
+def test_a_right_total_hides_tenths_that_are_not_right():
+    y = np.array([1.0] * 10 + [10.0] * 10)
+    p = np.array([3.0] * 10 + [8.0] * 10)
+    found = {name: SPEND_METRICS[name](y, p) for name in SPEND_METRICS if name.startswith("total_ratio")}
+    assert found == {
+        "total_ratio": 1.0,
+        "total_ratio_lowest_tenth": pytest.approx(3.0),
+        "total_ratio_highest_tenth": pytest.approx(0.8),
+    }
+    assert np.isnan(SPEND_METRICS["total_ratio_lowest_tenth"]([0.0, *[1.0] * 9], range(10)))
+
+
 AMOUNTS = st.sampled_from([0.0, 0.0, 1.0, 2.5, 40.0]), st.sampled_from([0.0, 0.001, 3.0, 7.0])
 EVENTS = st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 0.05, 0.3, 0.7, 1.0])
 EVERY_METRIC = [
@@ -105,7 +118,7 @@ EVERY_METRIC = [
 
 
 @pytest.mark.parametrize(("metric", "outcomes", "predictions"), EVERY_METRIC)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_weights_equal_repeated_rows_and_order_does_not_matter(metric, outcomes, predictions, data):
     y, p = (data.draw(arrays(float, 12, elements=elements)) for elements in (outcomes, predictions))
@@ -123,10 +136,11 @@ def test_weights_equal_repeated_rows_and_order_does_not_matter(metric, outcomes,
 def test_degenerate_data_give_the_documented_value(name):
     metric = SPEND_METRICS[name]
     captured = {"captured_spend_10": 0.1, "captured_spend_20": 0.2, "captured_spend_30": 0.3}
-    undefined = {"gini", "spearman", "top_decile_lift", "total_ratio", *captured}
+    totals = {"total_ratio", "total_ratio_lowest_tenth", "total_ratio_highest_tenth"}
+    undefined = {"gini", "spearman", "top_decile_lift", *totals, *captured}
     assert np.isnan(metric([0, 0, 0], [1, 2, 3])) == (name in undefined)
-    single = {"gini": np.nan, "spearman": np.nan, "rmse": 1, "mae": 1, "top_decile_lift": 1, "total_ratio": 1.25}
-    single |= captured
+    single = {"gini": np.nan, "spearman": np.nan, "rmse": 1, "mae": 1, "top_decile_lift": 1}
+    single |= captured | dict.fromkeys(totals, 1.25)
     np.testing.assert_allclose(metric([4], [5]), single[name])
 
 
@@ -252,11 +266,42 @@ class TestBootstrap:
             "lumpy": rng.integers(0, 4, 500).astype(float),
             "constant": np.ones(500),
         }[skew]
-        distribution = Distribution(draws.mean(), draws, rng.lognormal(0, 1, 50))
+        for distribution in (
+            Distribution(draws.mean(), draws, rng.lognormal(0, 1, 50)),
+            Distribution(draws.mean(), draws, without=rng.lognormal(0, 1, 50), n_units=50),
+        ):
+            self.bounds_and_p_values_agree(distribution, draws)
+
+    def bounds_and_p_values_agree(self, distribution, draws):
         for threshold in np.quantile(draws, [0.01, 0.05, 0.3, 0.5, 0.9, 0.99]) + np.array([0, 1e-3, 0, -1e-3, 0, 0]):
             for alpha in (0.005, 0.03, 0.2, 0.6, 0.97):
                 assert (distribution.p_at_most(threshold) < alpha) == (distribution.lower_bound(alpha) > threshold)
                 assert (distribution.p_at_least(threshold) < alpha) == (distribution.upper_bound(alpha) < threshold)
+
+    def test_upper_bounds_are_wider_by_the_customers_that_a_figure_is_made_of(self):
+        sample = np.random.default_rng(0).lognormal(0, 1, 3000)
+        pulls = sample - sample.mean()
+        behind = np.sum(pulls**2) ** 2 / np.sum(pulls**4)
+        drawn = paired_bootstrap(
+            mae, sample, {"zero": np.zeros(3000)}, np.arange(3000), n_resamples=400, seed=0, widened=True
+        )["zero"]
+        assert drawn.degrees == pytest.approx(behind - 1, rel=0.25)  # groups of three customers each
+        exact = Distribution(drawn.estimate, drawn.draws, without=(sample.sum() - sample) / 2999, n_units=3000)
+        assert exact.degrees == pytest.approx(behind - 1)
+        absent = np.append(exact.without, np.full(500, exact.without.mean()))  # groups of customers of other windows
+        assert Distribution(0.0, drawn.draws, without=absent, n_units=3000).degrees == pytest.approx(behind - 1)
+        plain = Distribution(drawn.estimate, drawn.draws)
+        assert drawn.bound(0.025) == plain.bound(0.025)
+        assert drawn.bound(0.975) == np.quantile(drawn.draws, norm.cdf(student.ppf(0.975, drawn.degrees)))
+        assert drawn.bound(0.975) > plain.bound(0.975)
+        assert plain.degrees == np.inf
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("figure", ["gini gain", "total ratio"])
+    def test_the_intervals_in_use_hold_the_truth_where_percentiles_miss_it(self, figure):
+        held = coverage(figure, customers=200, repeats=300, n_resamples=400, seed=0, tail="heavy")
+        assert held["used"] >= 0.92
+        assert held["used"] > held["percentile"]
 
     @pytest.mark.slow
     def test_bca_covers_more_of_heavy_tailed_means_and_percentiles_more_of_gains_in_gini(self):

@@ -60,6 +60,7 @@ def test_a_question_that_reads_no_money_stays_the_same(folder: Path) -> None:
     assert net.target == gross.target
 
 
+@pytest.mark.slow
 def test_customers_who_get_back_more_than_they_pay_are_counted_in_each_window(sessions: dict[str, Session]) -> None:
     net = sessions["net"]
     assert "overreturned" not in holdings(sessions["gross"])

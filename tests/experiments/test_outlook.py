@@ -62,6 +62,11 @@ def test_a_baseline_is_named_with_its_total_ratio_or_as_never_evaluated():
     parts = valued([10.0] * 20, RULE)
     assert "(the baseline all that was spent so far); the top tenth" in texts(parts, "lead")[0]
     said = "This is a baseline. In the sealed window its total was 1.31 times the actual one."
+    measured = dataclasses.replace(RULE, total_interval=(1.2, 1.452), tenth_ratios=(1.95, 0.981))
+    assert measured.standing == (
+        f"{said[:-1]} (95% interval 1.20 to 1.45). Of the tenth predicted lowest it was 1.95 times, of the tenth "
+        "predicted highest 0.98 times."
+    )
     assert texts(parts, "plain")[0].startswith(said)
     unseen = dataclasses.replace(RULE, is_judged=False)
     assert "never evaluated" in texts(valued([10.0] * 20, unseen), "plain")[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from types import SimpleNamespace
 
 import ibis
@@ -113,7 +112,12 @@ def bundles(rng: np.random.Generator, group: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "drawn"), [((12, 1000), kinds), ((30,) * 5, kinds), ((30,) * 5, months), ((60,) * 5, bundles)]
+    ("sizes", "drawn"),
+    [
+        ((30,) * 5, kinds),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (((12, 1000), kinds), ((30,) * 5, months))),
+        pytest.param((60,) * 5, bundles, marks=pytest.mark.slow),
+    ],
 )
 def test_chance_alone_is_rarely_named_in_small_groups_either(
     sizes: tuple[int, ...], drawn: Callable[[np.random.Generator, np.ndarray], np.ndarray]
@@ -243,8 +247,8 @@ def test_a_sentence_that_is_not_a_text_is_refused(
 DAYS = date(2019, 3, 1), date(2019, 7, 1)
 
 
-@pytest.fixture
-def shop(store: Store, tmp_path: Path) -> Shop:
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """Of 41 customers 20 order twice, for 30, 20 four times, for 10, and one once. Two lines lie outside of the days.
 
     A coupon was used for 10 of the 40 lines of the first and 12 of the 80 of the next: maybe by chance.
@@ -257,12 +261,14 @@ def shop(store: Store, tmp_path: Path) -> Shop:
             used = "Used" if j == 0 and i < 12 else "Not Used"
             lines.append((20 + i, month, "Bags" if j < 3 else "Drinkware", 10, used))
     lines += [(40, 5, "Lifestyle", 500, "Clicked"), (40, 7, "Lifestyle", 900, "Used"), (0, 2, "Office", 900, "Used")]
+    folder = tmp_path_factory.mktemp("personas")
+    store = Store(folder)
     store.write(
         "sales",
         [f"{c},{n},2019{m:02}04,{name},Thing,{name},1,{price},0,{u}" for n, (c, m, name, price, u) in enumerate(lines)],
     )
     store.write("customers", [f"{i},{'F' if i < 20 else 'M'},Chicago,12" for i in range(41)])
-    return store.open(tmp_path)
+    return store.open(folder)
 
 
 def test_habits_by_hand(shop: Shop) -> None:

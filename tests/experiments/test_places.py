@@ -10,6 +10,7 @@ from experiments.tracking.packaging import synthetic_rows
 from workplace import QUICK
 
 
+@pytest.mark.slow
 def test_a_command_keeps_its_files_in_the_folder_it_was_started_in(
     tmp_path, finished_run, monkeypatch, quick_composition
 ):

@@ -94,6 +94,7 @@ def test_a_feature_set_is_changed_by_add_and_drop_and_the_catalogue_shows_all(tm
     assert "purchase days - 1" in catalogue_text(found)
 
 
+@pytest.mark.slow
 def test_sessions_of_two_folders_keep_their_stores_apart(tmp_path: Path) -> None:
     first, second = (open_session(data="cdnow", folder=tmp_path / name) for name in ("first", "second"))
     uris = [session.client.tracking_uri for session in (first, second, first)]

@@ -75,6 +75,7 @@ def test_a_report_has_every_section_and_is_kept_in_mlflow(run: Run, workspace: P
     assert any(name.startswith("tables/tiers/") for name in names)
 
 
+@pytest.mark.slow
 def test_sections_that_read_no_model_are_written_before_there_is_one(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +91,7 @@ def test_sections_that_read_no_model_are_written_before_there_is_one(
     assert early == {"tiers", "behaviour", "hypotheses", "value", "lifecycle", "as_reported"}
 
 
+@pytest.mark.slow
 def test_a_report_says_what_changed_since_the_last_one_of_an_earlier_day(workspace: Path) -> None:
     def written_on(day: str) -> tuple[str, pd.DataFrame]:
         overrides = ["experiment=clv_quick", "report.sections=[changes]", f"as_of={day}"]

@@ -173,6 +173,7 @@ class TestEverySegmentation:
             fitted[name].outputs(broken)
 
 
+@pytest.mark.slow
 def test_models_load_in_a_fresh_process_with_the_same_bits_also_after_renumbering(fitted, tmp_path):
     models = {name: load(dump(model)) for name, model in fitted.items()}
     models["kmeans"].relabel({1: 3, 2: 9, 3: 1, 4: 2})
@@ -447,6 +448,7 @@ class TestClusterMetrics:
         assert (principal_components(Z[:, :1], labels, seed=0)["pc2"] == 0).all()
 
 
+@pytest.mark.slow
 def test_figures_draw_the_values_of_the_tables(fitted, tmp_path):
     model = fitted["outliers"]
     Z, segments = model.transform(now), model.segment(now)

@@ -31,7 +31,7 @@ from experiments.reports.fonts import use_in_pictures
 from experiments.reports.section import Part, Picture, Table, Text
 from features.errors import InputError
 from features.shop import Shop
-from merchandise_store import sales_of_a_year
+from merchandise_store import sales_of_a_year, shop_that_sold
 
 NAMES = ["VIP", "Gold", "Silver", "Bronze", "At Risk"]
 QUINTILES = [0.2, 0.4, 0.6, 0.8]
@@ -63,10 +63,9 @@ def customers(n=2000, seed=0) -> pd.DataFrame:
     ).astype(float)
 
 
-@pytest.fixture
-def shop(store, tmp_path) -> Shop:
-    store.sell(sales_of_a_year(240))
-    return store.open(tmp_path)
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Shop:
+    return shop_that_sold(tmp_path_factory.mktemp("tiers"), sales_of_a_year(240))
 
 
 # Scores
@@ -384,6 +383,7 @@ def test_a_tie_that_moves_customers_between_tiers_is_noted(shop):
     assert TIES not in assign(shop, TESTED_AT, {"total_spend": 1}, even).notes
 
 
+@pytest.mark.slow
 def test_sections_draw_empty_tiers_and_names_in_hangul(shop, tmp_path):
     use_in_pictures()
     names = ["최우수", "우수", "일반", "관심", "이탈 위험"]

@@ -327,6 +327,7 @@ def test_workers_that_are_killed_again_and_again_end_the_study(tmp_path: Path, m
 
 
 @pytest.mark.parametrize(("error", "raised"), [(InputError, InputError), (OSError, RuntimeError)])
+@pytest.mark.quick(1)
 def test_the_reason_why_a_worker_cannot_start_is_reported(
     tmp_path: Path, error: type[Exception], raised: type[Exception]
 ) -> None:

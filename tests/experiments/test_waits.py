@@ -167,6 +167,7 @@ class TestEveryLaw:
         np.testing.assert_allclose(law[H + 1].iloc[0], 1 - Y["observed"].mean(), atol=0.02)
 
 
+@pytest.mark.slow
 def test_models_load_in_a_fresh_process_and_predict_the_same_bits(fitted, tmp_path: Path) -> None:
     for name, outputs in outputs_apart(fitted, X, tmp_path).items():
         assert np.array_equal(outputs, fitted[name].outputs(X)), name

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from scipy.stats import nchypergeom_fisher
 
-from features.attrition import RATIO, attrition, audit_attrition, holm, p_value
+from features.attrition import RATIO, attrition, audit_attrition, contact_attrition, holm, p_value
 from features.engines import DuckDB
-from undated_facts import LEAKS, SCENARIOS, compared_in, opened
+from undated_facts import LEAKING_LISTS, LEAKS, LISTS, SCENARIOS, compared_in, lists_in, opened
 
 
 def test_the_p_value_is_that_of_fishers_noncentral_hypergeometric_over_all_strata() -> None:
@@ -28,10 +28,19 @@ def test_the_p_value_is_that_of_fishers_noncentral_hypergeometric_over_all_strat
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.quick(3)
 def test_facts_that_know_who_stayed_are_flagged_and_others_are_not(scenario: str, tmp_path: Path) -> None:
     """`benchmarks/attrition.md` has the shares over 100 shops each."""
     flagged = [any(each.is_flagged for each in compared_in(scenario, seed, tmp_path)) for seed in range(2)]
     assert flagged == [scenario in LEAKS] * 2
+
+
+@pytest.mark.quick(2)
+@pytest.mark.parametrize("scenario", LISTS)
+def test_lists_that_were_put_together_later_are_flagged_and_others_are_not(scenario: str, tmp_path: Path) -> None:
+    compared = lists_in(scenario, 0, tmp_path)
+    assert [each.fact for each in compared] == ["k0", "k1", "k2"]
+    assert any(each.is_flagged for each in compared) == (scenario in LEAKING_LISTS)
 
 
 def test_by_hand_and_what_cannot_be_compared(tmp_path: Path) -> None:
@@ -51,6 +60,19 @@ def test_by_hand_and_what_cannot_be_compared(tmp_path: Path) -> None:
     assert [finding.subject for finding in read] == ["customers: known"]
     assert "profile_known read the table" in read[0].figures
     assert attrition(tables.with_tables(customers=None), on) == []
+    addressed = pd.DataFrame({"customer_id": [f"c{n}" for n in range(60) if n % 4 < 2], "campaign_id": "k"})
+    listed = addressed.assign(contacted_at=pd.Timestamp(2020, 2, 20))  # all odd ones have left: half of those addressed
+    with_list = opened({"transactions": sold, "contacts": listed}, 100, on)
+    (of_list,) = contact_attrition(with_list, on)
+    assert (of_list.fact, of_list.position, of_list.subjects, of_list.left, of_list.expected) == (
+        "k",
+        "its day",
+        30,
+        15,
+        15,
+    )
+    (said,) = audit_attrition(with_list, on, ["total_spend"])
+    assert (said.subject, said.finding) == ("contacts: 1 lists", "clean")
     assert holm([]) == []
 
 

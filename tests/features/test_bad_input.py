@@ -132,6 +132,7 @@ class TestValues:
             ({"CustomerID": "4.00123E+12"}, ["customer_id was shortened by a spreadsheet", "'4.00123E+12'"]),
         ],
     )
+    @pytest.mark.quick(6)
     def test_that_cannot_be_read_or_are_out_of_range(self, online_retail, tmp_path, values, words):
         with_line(online_retail, **values)
         refused(online_retail.config, tmp_path, *words)
@@ -156,6 +157,7 @@ class TestValues:
             ),
         ],
     )
+    @pytest.mark.quick(3)
     def test_that_no_rule_declares_name_the_rule_and_how_to_declare_it(
         self, online_retail, tmp_path, rule, values, shown
     ):

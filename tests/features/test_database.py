@@ -73,7 +73,7 @@ def rows(staged, order="order_id, line_number"):
     return duckdb.sql(f"FROM '{staged.folder}/transactions.parquet' ORDER BY {order}").fetchall()
 
 
-@pytest.fixture(params=["sqlite", "duckdb"])
+@pytest.fixture(params=["sqlite", pytest.param("duckdb", marks=pytest.mark.slow)])
 def shop(request, tmp_path):
     return Shop(request.param, tmp_path)
 
@@ -191,6 +191,7 @@ def changes(draw, step, next_id):
 
 class TestNewerRows:
     @pytest.mark.parametrize("seed", range(2))
+    @pytest.mark.quick(1)
     def test_and_rows_that_changed_came_late_or_went_give_what_reading_all_gives(
         self, shop, seed, caplog, small_batches
     ):

@@ -68,6 +68,7 @@ def test_a_change_deep_below_reaches_what_reads_it_alone(hashes: Callable[..., d
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.quick(6)
 def test_of_each_family_the_changed_feature_alone_changes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     family, grain = FAMILIES[name], FAMILIES[name].grain
     names = list(family.features)

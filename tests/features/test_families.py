@@ -260,6 +260,7 @@ def test_rates_shorten_their_window_to_the_days_of_data(tmp_path, on):
 
 
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.quick(1)
 def test_properties_of_every_row(seed, of_seed):
     found = of_seed(seed)
     assert found.index.is_unique
@@ -322,7 +323,7 @@ def with_shares(tmp_path_factory):
         pytest.param("drop", GROSS, marks=pytest.mark.slow),
         pytest.param("append", NET, marks=pytest.mark.slow),
         pytest.param("poison", GROSS, marks=pytest.mark.slow),
-        ("poison", NET),
+        pytest.param("poison", NET, marks=pytest.mark.slow),  # tests/features/test_tampering.py does so to each table
     ],
 )
 def test_another_future_changes_no_feature_and_no_value_that_a_wildcard_stands_for(
@@ -361,9 +362,7 @@ def test_mistaken_names_are_refused_with_advice(tmp_path, on):
     assert "leave out top_category_share, is_female" in refused.value.hint
 
 
-@pytest.mark.parametrize(
-    ("dialect", "spend"), [("pyspark", GROSS), ("pyspark", NET), ("bigquery", NET), ("snowflake", GROSS)]
-)
+@pytest.mark.parametrize(("dialect", "spend"), [("pyspark", NET), ("bigquery", NET), ("snowflake", GROSS)])
 def test_every_feature_compiles_for_other_engines(dialect, spend, monkeypatch):
     class SparkOptions(Config):  # ibis registers it when pyspark is installed and imported
         treat_nan_as_null: bool = False

@@ -63,7 +63,7 @@ def column(staged, table, name, order):
     return [value for (value,) in duckdb.sql(query).fetchall()]
 
 
-@pytest.fixture(params=["files", "database"])
+@pytest.fixture(params=["files", pytest.param("database", marks=pytest.mark.slow)])
 def shop(request, tmp_path):
     return Shop(request.param, tmp_path)
 

@@ -210,6 +210,7 @@ class TestLanguagesAndFormats:
     )
 
     @pytest.mark.parametrize("turn", [0, 1, 3])
+    @pytest.mark.quick(1)
     def test_any_mixture_gives_the_same_tables(self, store, usual, tmp_path, turn):
         """Five files, each written in another way, by turns."""
         ways = [*self.WRITTEN[turn:], *self.WRITTEN[:turn]]
@@ -318,6 +319,7 @@ class TestRefusals:
             ("taxes", "Office,0.18", ["1 categories have several tax rates", "Office"]),
         ],
     )
+    @pytest.mark.quick(12)
     def test_lines(self, store, tmp_path, role, line, words):
         store.add(role, line)
         refused(store.config, tmp_path, f"{NAMES[role][0]}.csv", *words)

@@ -133,11 +133,11 @@ class TestDates:
         ("values", "date_format"),
         [
             (("1615000000", "1617000000"), "epoch_seconds"),
-            (("1615000000000", "1617000000000"), "epoch_milliseconds"),
-            (("44260.125", "44283.25"), "excel_days"),
-            (("20210305", "20210407"), "%Y%m%d"),
+            pytest.param(("1615000000000", "1617000000000"), "epoch_milliseconds", marks=pytest.mark.slow),
+            pytest.param(("44260.125", "44283.25"), "excel_days", marks=pytest.mark.slow),
+            pytest.param(("20210305", "20210407"), "%Y%m%d", marks=pytest.mark.slow),
             (("5 Mar 2021", "28 Mar 2021"), "%d %b %Y"),
-            (("3/28/2021 9:01 PM", "3/30/2021 11:01 AM"), "%m/%d/%Y %I:%M %p"),
+            pytest.param(("3/28/2021 9:01 PM", "3/30/2021 11:01 AM"), "%m/%d/%Y %I:%M %p", marks=pytest.mark.slow),
         ],
     )
     def test_of_other_kinds_are_recognised(self, door, values, date_format):
@@ -384,6 +384,7 @@ class TestFiles:
             ([[], []], 0),
         ],
     )
+    @pytest.mark.quick(2)
     def test_in_workbooks_with_lines_above_the_header(self, door, above, skip):
         records = [["1", "A", "2021-01-05", 10], ["2", None, "2021-02-05", 5], [], ["2", "B", "2021-02-05", 20, "x"]]
         rows = [*above, [*COLUMNS.values(), "note"], *records]
@@ -515,10 +516,12 @@ class TestMoney:
         ("totals", "settings", "total"),
         [
             (("10,50", "1234,56"), {"decimal": ","}, "1245.06"),
-            (("$10.50", "$3.00"), {"currency_sign": "$"}, "13.50"),
-            (("1,234.50", "3.00"), {"thousands": ","}, "1237.50"),
+            pytest.param(("$10.50", "$3.00"), {"currency_sign": "$"}, "13.50", marks=pytest.mark.slow),
+            pytest.param(("1,234.50", "3.00"), {"thousands": ","}, "1237.50", marks=pytest.mark.slow),
             (("1.234,50 €", "3,00 €"), {"decimal": ",", "thousands": ".", "currency_sign": "€"}, "1237.50"),
-            (("1 234 567,50", "3,00"), {"decimal": ",", "thousands": " "}, "1234570.50"),
+            pytest.param(
+                ("1 234 567,50", "3,00"), {"decimal": ",", "thousands": " "}, "1234570.50", marks=pytest.mark.slow
+            ),
         ],
     )
     def test_is_refused_with_what_reads_it(self, door, totals, settings, total):
@@ -565,6 +568,7 @@ class TestMoney:
             ("line_discount_percent", "12.5 %", "8.75"),
         ],
     )
+    @pytest.mark.quick(2)
     def test_of_a_line_is_less_its_discount(self, door, discount, off, amount):
         door.write(f"1,A,2021-03-01,10,4,{off}", "2,B,2021-03-02,7,1,", header="order,customer,date,total,qty,off")
         door.table["columns"] |= {discount: "off", "quantity": "qty"}
@@ -755,6 +759,7 @@ class TestReturns:
             ([3, 6], ["1", "1"]),
         ],
     )
+    @pytest.mark.quick(2)
     def test_take_back_no_more_than_was_sold(self, cancellations, quantities, orders):
         back = [f"C{n},A,2021-03-09,-{quantity},1.00,x" for n, quantity in enumerate(quantities)]
         cancellations.write(self.SALE, *back, *self.OTHERS, header="order,customer,date,qty,price,sku")
@@ -774,6 +779,7 @@ class TestReturns:
             [SALE],  # the same row again
         ],
     )
+    @pytest.mark.quick(2)
     def test_take_back_the_sale_and_no_row_that_another_rule_leaves_out(self, cancellations, between):
         cancellations.config["may_halve_orders"] = list(RULES)
         back = "C1,A,2021-03-09,-10,1.00,x"
@@ -1045,9 +1051,9 @@ class TestTablesThatMeet:
         ("buyers", "contacted", "spelling"),
         [
             (["ann", "bob"], ["ANN", "BOB"], "lower_case"),
-            (["00042", "00043"], ["42", "43"], "no_leading_zeros"),
-            (["42-7", "43-7"], ["42 7", "43 7"], "no_marks"),
-            (["C42", "C43"], ["42", "43"], "digits"),
+            pytest.param(["00042", "00043"], ["42", "43"], "no_leading_zeros", marks=pytest.mark.slow),
+            pytest.param(["42-7", "43-7"], ["42 7", "43 7"], "no_marks", marks=pytest.mark.slow),
+            pytest.param(["C42", "C43"], ["42", "43"], "digits", marks=pytest.mark.slow),
             (["C0042", "C0043"], ["42", "43"], '["digits","no_leading_zeros"]'),
         ],
     )

@@ -48,6 +48,7 @@ def money(frame, moment, start, end, by=("customer_id",)):
 
 
 @pytest.mark.parametrize("cutoff", CUTOFFS)
+@pytest.mark.quick(4)
 def test_net_is_gross_less_returns_of_every_customer_at_every_cutoff(cutoff, shops, frames, on):
     names = ["total_spend", "spend_last_28_days", "frequency", "days_since_last_purchase"]
     net, gross = (
@@ -63,6 +64,7 @@ def test_net_is_gross_less_returns_of_every_customer_at_every_cutoff(cutoff, sho
 
 
 @pytest.mark.parametrize("cutoff", CUTOFFS)
+@pytest.mark.quick(4)
 def test_the_value_of_purchases_and_returns_without_a_sale_make_up_the_money(cutoff, shops, frames, on):
     past = shops[NET].as_of(cutoff)
     back = frames["returns"][frames["returns"]["returned_at"] < pd.Timestamp(cutoff)]
@@ -76,6 +78,7 @@ def test_the_value_of_purchases_and_returns_without_a_sale_make_up_the_money(cut
 
 @pytest.mark.parametrize("grain", [CUSTOMER, CUSTOMER_PRODUCT], ids=lambda grain: grain.name)
 @pytest.mark.parametrize("cutoff", [date(2020, 3, 1), date(2020, 5, 15)])
+@pytest.mark.quick(4)
 def test_the_outcome_is_what_is_sold_less_what_is_given_back_in_the_window_and_at_least_0(
     cutoff, grain, shops, frames, on
 ):
@@ -265,7 +268,7 @@ BACK = {"column": "status", "sale": ["ok"], "return": ["back"]}
         (None, {}, 10),
         (BACK, {}, 30),
         (BACK | {"sale": ["", "ok"]}, {"mixed_status": "keep"}, 10),
-        ({"column": "status", "sale": ["ok"], "return": ["back", ""]}, {}, 30),
+        pytest.param({"column": "status", "sale": ["ok"], "return": ["back", ""]}, {}, 30, marks=pytest.mark.slow),
     ],
     ids=["no status", "of the order", "of the line", "both lines came back"],
 )
@@ -279,7 +282,7 @@ def test_a_status_of_nothing_beside_another_stops(tmp_path):
         staged(ORDERS, tmp_path / "shop", status=BACK | {"sale": ["", "ok"]}, product=False)
 
 
-@pytest.mark.parametrize("status", ["exclude", "return"])
+@pytest.mark.parametrize("status", [pytest.param("exclude", marks=pytest.mark.slow), "return"])
 def test_a_refund_of_an_order_that_is_no_sale_is_left_out_and_counted(status, tmp_path):
     """The order is left out, or came back by its status: its refund would take money off that is not there."""
     folder = tmp_path / "shop"

@@ -92,6 +92,16 @@ def test_conviction_is_infinite_where_the_consequent_is_always_there() -> None:
 
 
 @pytest.mark.parametrize("longest", [1, 2])
+def test_rules_are_the_same_beside_a_rare_product_that_comes_first(longest: int) -> None:
+    rows = simulate(21, orders=500, products=30)
+    beside = pd.concat([rows, rows.head(1).assign(product_id="!")])
+    with_it, without = (rule_table(Purchases.of(each), min_count=6, longest=longest) for each in (beside, rows))
+    assert Purchases.of(beside).product_ids[0] == "!"
+    assert len(with_it)
+    pd.testing.assert_frame_equal(with_it, without)
+
+
+@pytest.mark.parametrize("longest", [1, 2])
 @pytest.mark.parametrize("case", ["none", "one purchase", "one product", "catalogue of three", "baskets of one"])
 def test_degenerate_purchases_give_few_rules_or_none(case: str, longest: int) -> None:
     table = rule_table(Purchases.of(frame_of(DEGENERATE[case])), longest=longest)
@@ -124,9 +134,9 @@ def test_reasons_tell_rhythm_rule_or_rank() -> None:
         "on 4 orders, number 2 of best-sellers",
     ]
     baskets = sparse.csr_matrix([[0, 1, 0, 0], [0, 0, 0, 1]])
-    assert reasons.of_baskets(baskets, np.array([0, 0])).tolist() == [
+    assert reasons.of_baskets(baskets, np.array([0, 2])).tolist() == [
         f"bought with {names['cam']} on 3 orders, 2.8 times as often as chance",
-        "on 4 orders, number 2 of best-sellers",
+        "on 1 order, number 4 of best-sellers",
     ]
 
 

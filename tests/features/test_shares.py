@@ -90,6 +90,7 @@ def test_hand_computed_shares_of_spend_on_lines_of_known_value(tmp_path, on):
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.quick(1)
 def test_shares_of_all_values_add_up_to_one_and_the_largest_is_the_top_share(seed, tmp_path, on):
     past = open_shop(simulate(seed), tmp_path, on).as_of(CUTOFF)
     wildcards = ["category_share.*", "department_share.*", "store_share.*"]

@@ -226,7 +226,7 @@ class TestFiles:
         expected = [instant.astimezone(ZoneInfo("America/New_York")).replace(tzinfo=None) for instant in instants]
         assert [row[0] for row in rows(staged, columns='"timestamp"')] == expected
 
-    @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         lines=st.lists(
             st.tuples(
@@ -298,6 +298,7 @@ class TestCache:
         assert not (tmp_path / "cache").exists()
         assert stage(online_retail.config, tmp_path / "cache").rows == {"transactions": 4}
 
+    @pytest.mark.slow
     def test_two_processes_that_stage_at_once_share_one_folder(self, online_retail, tmp_path):
         with multiprocessing.get_context("spawn").Pool(2) as pool:
             one, other = pool.starmap(stage, [(online_retail.config, tmp_path / "cache")] * 2)

@@ -178,7 +178,8 @@ class TestFiles:
         ],
     )
     def test_with_a_wrong_value_are_refused_by_table_and_column(self, with_new_tables, tmp_path, name, line, words):
-        file = with_new_tables.folder / f"{name}.csv"
+        config, file = with_new_tables.config, with_new_tables.folder / f"{name}.csv"
+        config["tables"] = {table: config["tables"][table] for table in ("transactions", name)}
         file.write_text(f"{file.read_text()}{line}\n")
         with pytest.raises(InputError, match=words):
-            stage(with_new_tables.config, tmp_path / "cache")
+            stage(config, tmp_path / "cache")

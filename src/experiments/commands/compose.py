@@ -59,7 +59,7 @@ def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
     """Return the configuration of each task that `run` goes through, with the overrides that give it.
 
     With `task=` or a saved combination (`experiment=`) that is the configuration as composed. Otherwise one is composed
-    for each of `tasks`, from the same overrides.
+    for each of `tasks`, from the same overrides; where `tasks` names none, for each with `Task.in_plain_run`.
 
     Raises
     ------
@@ -67,7 +67,8 @@ def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
         If an override belongs to one of several tasks, or a task does not exist.
     """
     given = typed_overrides()
-    tasks = list(TASKS) if config.tasks is None else config.tasks
+    plain = [name for name, task in TASKS.items() if task.in_plain_run]
+    tasks = plain if config.tasks is None else config.tasks
     if not tasks:  # the report alone
         return []
     if names_a_task():

@@ -34,6 +34,7 @@ COMMANDS = {
     "request": "print the request that the served champion answers: customer=12347 task=clv",
     "rules": "write what is bought together, as a table and a picture: rules.min_count=50 rules.level=category",
     "report": "write one page for the marketer: verdicts, tiers, personas, hypotheses: output=x.html",
+    "monitor": "compare customers with training's, and models with what was promised; exit code 1 on an alarm",
     "clean": "remove what nothing needs any more from the cache; dry=true only shows it, with sizes",
     "ui": "open the MLflow UI on the store in use: port=5001",
 }

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from joblib import cpu_count
 from numpy.typing import ArrayLike
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from experiments.evaluation.metrics import Metric
 from experiments.evaluation.weighted import ratio
@@ -21,6 +21,7 @@ from features.errors import InputError, did_you_mean
 
 CELLS_AT_ONCE = 16_000_000  # resamples x (rows, or units if there are more of them) held in memory, a byte each
 JACKKNIFE_GROUPS = 200
+MOST_GROUPS = 1000  # of units, where there are few: a kurtosis of fewer groups varies with how they are drawn
 Measured = Callable[[np.ndarray, ThreadPoolExecutor], list[np.ndarray]]
 
 
@@ -33,6 +34,10 @@ class Distribution:
     draws' median. a measures how fast the standard error changes with the true value. Percentiles are the case
     z0 = a = 0. BCa has better coverage for heavy-tailed means and worse for gains in Gini (benchmarks/coverage.md).
 
+    Percentiles cover too little above the estimate where a few units make the figure: resamples that lack them say too
+    little. So, with the values without each group of units, an upper bound at a level is the draws' quantile at Phi(t),
+    where t is the level's quantile of Student's t with `degrees` degrees of freedom. Lower bounds stay.
+
     Attributes
     ----------
     estimate : float
@@ -41,6 +46,10 @@ class Distribution:
         The metric on each resample; NaN if it is undefined there. NaN is left out of bounds.
     jackknife : array of shape (n_groups,)
         The metric without each group of customers; empty for percentiles.
+    without : array of shape (n_groups,)
+        Likewise, for the upper bounds of percentiles; empty for those of the draws alone.
+    n_units : int
+        Units that the groups are made of.
 
     References
     ----------
@@ -50,6 +59,8 @@ class Distribution:
     estimate: float
     draws: np.ndarray
     jackknife: np.ndarray = field(default_factory=lambda: np.empty(0))
+    without: np.ndarray = field(default_factory=lambda: np.empty(0))
+    n_units: int = 0
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Return the two-sided interval with coverage `confidence`, such as 0.95."""
@@ -68,7 +79,7 @@ class Distribution:
         """Return the bound that the true value is below with probability `level`; NaN without draws."""
         if not len(self._sorted):
             return float("nan")
-        shifted = self.bias + ndtri(level)
+        shifted = self.bias + self._widened(level)
         stretch = 1 - self.acceleration * shifted
         adjusted = ndtr(self.bias + shifted / stretch) if stretch > 0 else float(shifted > 0)
         return float(np.quantile(self._sorted, adjusted))
@@ -87,6 +98,27 @@ class Distribution:
         It is below alpha if and only if the upper bound at alpha is below `threshold`.
         """
         return self._p_value(1 - self._level_of(threshold, "left"))
+
+    @cached_property
+    def degrees(self) -> float:
+        """Degrees of freedom of the standard error: the number of units that it is made of, less 1; at least 1.
+
+        (sum of v^2)^2 / (sum of v^4), where v is the influence of a unit. Of N units it is N / kurtosis of v. Of groups
+        of m units, the kurtosis of a unit is 3 + m x (that of the groups - 3). Infinite if nothing is known.
+        """
+        pulls = self.without[~np.isnan(self.without)]
+        pulls = pulls - pulls.mean() if len(pulls) else pulls
+        if not pulls.any():
+            return np.inf
+        kurtosis = len(pulls) * np.sum(pulls**4) / np.sum(pulls**2) ** 2
+        size = max(self.n_units / len(pulls), 1.0)
+        if size > 1:
+            kurtosis = 3 + size * max(kurtosis - 3, 0.0)
+        return float(max(max(self.n_units, len(pulls)) / kurtosis - 1, 1.0))
+
+    def _widened(self, level: float) -> float:
+        """Return the normal quantile of a level; above the middle, that of Student's t."""
+        return float(stdtrit(self.degrees, level) if level > 0.5 and np.isfinite(self.degrees) else ndtri(level))
 
     @cached_property
     def bias(self) -> float:
@@ -131,7 +163,10 @@ class Distribution:
             return float(quantile)
         shifted = ndtri(quantile) - self.bias
         stretch = 1 + self.acceleration * shifted
-        return float(ndtr(shifted / stretch - self.bias)) if stretch > 0 else float(shifted > 0)
+        if stretch <= 0:
+            return float(shifted > 0)
+        normal = shifted / stretch - self.bias
+        return float(stdtr(self.degrees, normal) if normal > 0 and np.isfinite(self.degrees) else ndtr(normal))
 
     def _p_value(self, p: float) -> float:
         return float(np.clip(p, 1 / (len(self._sorted) + 1), 1.0))
@@ -154,7 +189,9 @@ class Draws:
     def gain(self, model: str, reference: str) -> Distribution:
         """Return the distribution of the metric of `model` minus that of `reference`, resample by resample."""
         a, b = self[model], self[reference]
-        return Distribution(a.estimate - b.estimate, a.draws - b.draws, a.jackknife - b.jackknife)
+        return Distribution(
+            a.estimate - b.estimate, a.draws - b.draws, a.jackknife - b.jackknife, a.without - b.without, a.n_units
+        )
 
 
 @dataclass(frozen=True)
@@ -186,7 +223,7 @@ class PooledDraws:
 
 
 def _mean(distributions: Sequence[Distribution]) -> Distribution:
-    """Average distributions of the same resamples; one is returned as it is."""
+    """Average distributions of the same resamples, and of the same groups of units; one is returned as it is."""
     if not distributions:
         raise InputError("the models share no window", where="bootstrap", expected="at least one window")
     if len(distributions) == 1:
@@ -194,7 +231,14 @@ def _mean(distributions: Sequence[Distribution]) -> Distribution:
     return Distribution(
         float(np.mean([distribution.estimate for distribution in distributions])),
         np.mean([distribution.draws for distribution in distributions], axis=0),
+        without=_mean_without([distribution.without for distribution in distributions]),
+        n_units=min(distribution.n_units for distribution in distributions),
     )
+
+
+def _mean_without(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Average the values without each group; nothing is known where windows have other groups."""
+    return np.mean(parts, axis=0) if len({len(part) for part in parts}) == 1 else np.empty(0)
 
 
 def resample_weights(
@@ -255,20 +299,24 @@ def _drawn(rng: np.random.Generator, n: int, block: int) -> np.ndarray:
     return (starts[:, None] + np.arange(block)).ravel()[:n]
 
 
-def jackknife_weights(customer_ids: ArrayLike, seed: int) -> np.ndarray:
+def jackknife_weights(
+    customer_ids: ArrayLike, seed: int, among: ArrayLike | None = None, n_groups: int = JACKKNIFE_GROUPS
+) -> np.ndarray:
     """Return weights that leave out one group of customers after another.
 
-    Customers are assigned at random to `JACKKNIFE_GROUPS` groups of nearly equal size; fewer customers get a group
-    each. The skewness that BCa needs is then that of delete-one values, at a constant cost.
+    Customers are assigned at random to `n_groups` groups of nearly equal size; fewer customers get a group
+    each. The skewness that BCa needs is then that of delete-one values, at a constant cost. `among` are all customers,
+    as of `resample_weights`: the same customers and seed give the same groups in each window.
 
     Returns
     -------
     array of uint8, of shape (n_groups, n_rows)
     """
-    customers, row_of = np.unique(np.asarray(customer_ids), return_inverse=True)
+    customers = np.unique(np.asarray(customer_ids if among is None else among))
+    row_of = np.searchsorted(customers, np.asarray(customer_ids))
     n = len(customers)
-    group_of = np.random.default_rng(seed).permutation(n) % JACKKNIFE_GROUPS
-    return (group_of[row_of] != np.arange(min(n, JACKKNIFE_GROUPS))[:, None]).astype(np.uint8)
+    group_of = np.random.default_rng(seed).permutation(n) % n_groups
+    return (group_of[row_of] != np.arange(min(n, n_groups))[:, None]).astype(np.uint8)
 
 
 def paired_bootstrap(
@@ -282,6 +330,7 @@ def paired_bootstrap(
     block: int = 1,
     among: ArrayLike | None = None,
     bca: bool = False,
+    widened: bool = False,
 ) -> Draws:
     """Compute a metric for each model on the same resamples of customers, or of other units.
 
@@ -299,6 +348,8 @@ def paired_bootstrap(
         See `resample_weights`.
     bca : bool
         Compute jackknife values too, for bounds by BCa. Use it if the metric is a mean of heavy-tailed amounts.
+    widened : bool
+        Compute them for upper bounds that allow for figures that a few units make: see `Distribution`.
 
     Examples
     --------
@@ -315,11 +366,19 @@ def paired_bootstrap(
     measured = _of_units(metric, y, predictions, units) if metric.per_unit else _of_samples(metric, y, predictions)
     with ThreadPoolExecutor(cpu_count()) as pool:  # NumPy works on several arrays at once
         chunks = [measured(weights, pool) for weights in resample_weights(units, n_resamples, seed, block, among)]
-        without = measured(jackknife_weights(units, seed), pool) if bca else [np.empty(0)] * len(predictions)
+        nothing = [np.empty(0)] * len(predictions)
+        n_groups = JACKKNIFE_GROUPS if bca else int(np.clip(CELLS_AT_ONCE / len(units), JACKKNIFE_GROUPS, MOST_GROUPS))
+        without = measured(jackknife_weights(units, seed, among, n_groups), pool) if bca or widened else nothing
     return Draws(
         {
-            name: Distribution(float(metric(y, prediction)), np.concatenate(draws), jackknife)
-            for (name, prediction), draws, jackknife in zip(
+            name: Distribution(
+                float(metric(y, prediction)),
+                np.concatenate(draws),
+                jackknife=left if bca else np.empty(0),
+                without=left if widened else np.empty(0),
+                n_units=len(np.unique(units)),
+            )
+            for (name, prediction), draws, left in zip(
                 predictions.items(), zip(*chunks, strict=True), without, strict=True
             )
         }

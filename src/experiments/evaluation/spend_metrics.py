@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from experiments.evaluation.metrics import Metric
+from experiments.evaluation.skewed import skewed_interval
 from experiments.evaluation.weighted import (
     Values,
     area_above_diagonal,
@@ -104,13 +105,50 @@ def captured_spend(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike |
         `share` for equal predictions, also for a single row. NaN if nobody spent anything.
     """
     y, p, w = checked(y_true, y_pred, weights)
-    customers, spend = cumulative(y, p, w)
+    return value(ratio(sum_within(y, p, w, share), w @ y))
+
+
+def total_ratio_interval(y_true: ArrayLike, y_pred: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
+    """Compute the interval of `total_ratio` over customers like these, by the logarithm: see `skewed_interval`.
+
+    A row moves the logarithm by p / mean p - y / mean y. NaN if a total is 0.
+    """
+    y, p, _ = checked(y_true, y_pred, None)
+    if not (y.sum() > 0 and p.sum() > 0):
+        return float("nan"), float("nan")
+    low, high = skewed_interval(np.log(p.sum() / y.sum()), p / p.mean() - y / y.mean(), confidence)
+    return float(np.exp(low)), float(np.exp(high))
+
+
+def tenth_ratio(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None, lowest: bool) -> Values:
+    """Compute total predicted / total actual of the tenth of customers predicted lowest, or highest.
+
+    A total may be right while its parts are not. A customer across the border, or a group of equal predictions, counts
+    by the part within.
+
+    Parameters
+    ----------
+    lowest : bool
+        The tenth with the lowest predictions; else that with the highest.
+
+    Returns
+    -------
+    float
+        1 is right, below 1 is too low. NaN if nobody in that tenth spent anything.
+    """
+    y, p, w = checked(y_true, y_pred, weights)
+    score = -p if lowest else p
+    return value(ratio(*(sum_within(values, score, w, TOP_SHARE) for values in (p, y))))
+
+
+def sum_within(values: np.ndarray, score: np.ndarray, w: np.ndarray, share: float) -> np.ndarray:
+    """Return the sum of values of the share of rows with the highest score: shape (n_resamples,)."""
+    customers, sums = cumulative(values, score, w)
     border = share * customers[:, -1:]
     after = np.argmax(customers >= border, axis=1)[:, None]
     x0, x1 = (np.take_along_axis(customers, at, axis=1) for at in (after - 1, after))
-    y0, y1 = (np.take_along_axis(spend, at, axis=1) for at in (after - 1, after))
-    within = (y0 + (y1 - y0) * (border - x0) / (x1 - x0))[:, 0]
-    return value(ratio(within, spend[:, -1]))
+    y0, y1 = (np.take_along_axis(sums, at, axis=1) for at in (after - 1, after))
+    return np.asarray((y0 + (y1 - y0) * (border - x0) / (x1 - x0))[:, 0])
 
 
 def total_ratio(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Values:
@@ -164,6 +202,15 @@ SPEND_METRICS: Mapping[str, Metric] = {
             for share in CAPTURED
         ),
         Metric("total_ratio", "total predicted / total actual", total_ratio, undefined=NOBODY_SPENT),
+        *(
+            Metric(
+                f"total_ratio_{which}_tenth",
+                f"total predicted / total actual, of the tenth of customers predicted {which}",
+                partial(tenth_ratio, lowest=which == "lowest"),
+                undefined="nobody in that tenth spent anything",
+            )
+            for which in ("lowest", "highest")
+        ),
     )
 }
 

@@ -115,7 +115,8 @@ def _movements(
         if part == "X":
             return then.X, now.X, rows
         same = then.y.index.intersection(now.y.index)  # eligibility depends on the past
-        return _named(task, then.y.loc[same]), _named(task, now.y.loc[same]), rows
+        of_window = [column for column in then.y if column not in task.outcome().of_past]
+        return _named(task, then.y.loc[same, of_window]), _named(task, now.y.loc[same, of_window]), rows
 
     for cutoff in cutoffs:
         for how in steps(TAMPERINGS, f"{task.name} at {cutoff}", len(TAMPERINGS), "tamperings"):

@@ -165,6 +165,11 @@ def in_use(version: Version, client: MlflowClient) -> InUse:
         is_judged=any(metric.startswith("sealed/") for metric in logged),
         amounts=version.tags.get("amounts_said", ""),
         total_ratio=logged.get(evaluated_as, math.nan),
+        total_interval=(logged.get(f"{evaluated_as}_low", math.nan), logged.get(f"{evaluated_as}_high", math.nan)),
+        tenth_ratios=(
+            logged.get(f"{evaluated_as}_lowest_tenth", math.nan),
+            logged.get(f"{evaluated_as}_highest_tenth", math.nan),
+        ),
     )
 
 

@@ -271,6 +271,7 @@ def resample(task: Task, evidence: Evidence, *, n_resamples: int, seed: int) -> 
                 seed=seed + number if is_series else seed,
                 block=min(task.grain.block, units[day].nunique()),
                 among=None if is_series else everyone,
+                widened=True,
             )
             for number, (day, models) in enumerate(evidence.windows.items())
         }

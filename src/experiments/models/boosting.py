@@ -142,9 +142,11 @@ class LightGBM(Model):
         told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
         return min(cpu_count(), int(told)) if told.isdecimal() and int(told) else cpu_count()
 
-    def _trained(self, X: np.ndarray | lgb.Sequence, y: np.ndarray) -> lgb.Booster:
+    def _trained(self, X: np.ndarray | lgb.Sequence, y: np.ndarray, groups: np.ndarray | None = None) -> lgb.Booster:
+        """Grow trees; `groups` holds the sizes of the lists that the rows are of, one after another."""
+        rows = lgb.Dataset(X, y, group=groups)
         try:
-            return lgb.train({**self._objective_options(), **self._options()}, lgb.Dataset(X, y), self.n_estimators)
+            return lgb.train({**self._objective_options(), **self._options()}, rows, self.n_estimators)
         except lgb.basic.LightGBMError as error:
             raise InputError(
                 "LightGBM rejects the parameters",

@@ -56,6 +56,11 @@ def _build(module: str, name: str, /, **params: Any) -> Model:
     return getattr(importlib.import_module(f"experiments.models.{module}"), name)(**params)
 
 
+def _basket(score: str) -> Callable[..., Model]:
+    """Return a callable that builds the order of a basket's candidates by one score."""
+    return _model("recommenders", "ByScore", score=score, ties="basket_product_recent_share")
+
+
 CANDIDATES: Mapping[str, Candidate] = {
     # spend
     "naive_lifetime_rate": Candidate(
@@ -121,6 +126,46 @@ CANDIDATES: Mapping[str, Candidate] = {
     "lightgbm_hazard": Candidate(_model("hazards", "HazardTrees"), "LightGBM hazards"),
     "study_regressor": Candidate(_model("study_wait", "StudyWait"), "gradient boosting as in the case study"),
     "wait_blend": Candidate(_model("waits", "wait_blend"), "LightGBM hazards blended with a buy-till-you-die model"),
+    # recommendations
+    "naive_best_sellers": Candidate(
+        _model("recommenders", "ByScore", score="product_buyer_share"), "best-sellers of all time", is_baseline=True
+    ),
+    "naive_recent_best_sellers": Candidate(
+        _model("recommenders", "ByScore", score="product_recent_buyer_share"),
+        "best-sellers of the last 28 days",
+        is_baseline=True,
+    ),
+    "naive_own_purchases": Candidate(
+        _model("recommenders", "ByScore", score="own_frequency"),
+        "what the customer bought most often, lately above all",
+        is_baseline=True,
+    ),
+    "rules_confidence": Candidate(
+        _model("recommenders", "ByScore", score="rule_confidence"), "association rules by confidence"
+    ),
+    "rules_lift": Candidate(_model("recommenders", "ByScore", score="rule_lift"), "association rules by lift"),
+    "item_neighbours": Candidate(_model("recommenders", "ByScore", score="item_neighbours"), "item neighbours"),
+    "ease": Candidate(_model("recommenders", "ByScore", score="ease"), "EASE"),
+    "factors": Candidate(_model("recommenders", "ByScore", score="factors"), "matrix factorisation"),
+    "decayed_neighbours": Candidate(
+        _model("recommenders", "ByScore", score="decayed_neighbours"), "decayed purchases of similar customers"
+    ),
+    "content": Candidate(_model("recommenders", "ByScore", score="content"), "similar products"),
+    "hybrid": Candidate(_model("recommenders", "Hybrid"), "own purchases, neighbours and similarity together"),
+    "lightgbm_ranker": Candidate(_model("recommenders", "Ranker"), "LightGBM ranker"),
+    # completions of baskets
+    "naive_basket_best_sellers": Candidate(
+        _basket("basket_product_share"), "products on most orders of all time", is_baseline=True
+    ),
+    "naive_basket_recent_best_sellers": Candidate(
+        _basket("basket_product_recent_share"), "products on most orders of the last 28 days", is_baseline=True
+    ),
+    "basket_rules_confidence": Candidate(_basket("basket_rule_confidence"), "association rules by confidence"),
+    "basket_rules_lift": Candidate(_basket("basket_rule_lift"), "association rules by lift"),
+    "basket_item_neighbours": Candidate(_basket("basket_item_neighbours"), "item neighbours"),
+    "basket_ease": Candidate(_basket("basket_ease"), "EASE"),
+    "basket_factors": Candidate(_basket("basket_factors"), "matrix factorisation"),
+    "basket_ranker": Candidate(_model("recommenders", "Ranker", latest_cutoffs=8), "LightGBM ranker"),
     # segments
     "segmentation": Candidate(_model("segmentation", "Segmentation"), "clusters"),
     "quantile_bins": Candidate(

@@ -12,8 +12,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import skops.io
-
 from experiments.models.booster_text import CheckedBooster
 from experiments.models.fitted_trees import check_trees
 from features.errors import InputError, listing
@@ -76,6 +74,8 @@ def store(estimator: Any, trusted: Collection[str] = ()) -> dict[str, str]:
             file = Path(folder) / f"model{ending}"
             estimator.save_model(str(file))
             return _as_text(ending.removeprefix("."), file.read_bytes())
+    import skops.io  # takes a second to import, which commands that read no such model need not wait for
+
     try:
         content = skops.io.dumps(estimator, compression=zipfile.ZIP_DEFLATED)
     except Exception as error:  # skops raises what the estimator's own parts raise
@@ -128,6 +128,8 @@ def restore(stored: Mapping[str, str], untrained: Any, trusted: Collection[str] 
         return untrained
     allowed = {*trusted, type_name(kind)}
     _check_types(content, allowed)
+    import skops.io
+
     try:
         estimator = skops.io.loads(_with_checked_boosters(content), trusted=sorted(TRUSTED | allowed | {CHECKED}))
         check_trees(estimator)
@@ -150,6 +152,8 @@ def _as_text(name: str, content: bytes) -> dict[str, str]:
 
 def _check_types(content: bytes, allowed: Collection[str]) -> None:
     """Refuse types that nobody has said to trust; nothing of them is imported or run."""
+    import skops.io
+
     try:
         asked = skops.io.get_untrusted_types(data=content)
     except Exception as error:  # zip, JSON and skops have exceptions of their own

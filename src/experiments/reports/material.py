@@ -31,6 +31,10 @@ class InUse:
         Whether it, or the model in whose place it is used, was looked at in the sealed window.
     total_ratio : float
         Its total there over the actual total; NaN where it is not known.
+    total_interval : (float, float)
+        95% interval of that, over customers like these; NaN likewise.
+    tenth_ratios : (float, float)
+        The same of the tenths of customers predicted lowest and highest; NaN likewise.
     amounts : str
         How far its totals can be trusted, in a sentence; empty where it predicts no amounts, or nothing is known.
     """
@@ -41,6 +45,8 @@ class InUse:
     is_judged: bool
     total_ratio: float = math.nan
     amounts: str = ""
+    total_interval: tuple[float, float] = (math.nan, math.nan)
+    tenth_ratios: tuple[float, float] = (math.nan, math.nan)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.version})"
@@ -52,7 +58,12 @@ class InUse:
             return "It was never evaluated on the sealed window."
         said = ["This is a baseline."] if self.is_baseline else []
         if math.isfinite(self.total_ratio):
-            said.append(f"In the sealed window its total was {self.total_ratio:.2f} times the actual one.")
+            low, high = self.total_interval
+            spread = f" (95% interval {low:.2f} to {high:.2f})" if math.isfinite(high) else ""
+            said.append(f"In the sealed window its total was {self.total_ratio:.2f} times the actual one{spread}.")
+        if all(map(math.isfinite, self.tenth_ratios)):
+            lowest, highest = (f"{ratio:.2f} times" for ratio in self.tenth_ratios)
+            said.append(f"Of the tenth predicted lowest it was {lowest}, of the tenth predicted highest {highest}.")
         return " ".join(said)
 
 

@@ -14,6 +14,7 @@ from experiments.reports.figures import (
     cumulative_gain_figure,
     reliability_figure,
 )
+from experiments.reports.profit_charts import profit_figure
 from experiments.reports.wait_charts import wait_calibration_figure
 
 
@@ -44,6 +45,9 @@ def draw(
         figures["cumulative_gain"] = cumulative_gain_figure(
             {**curves, "perfect": own["perfect_gain"]}, horizon_days=horizon_days
         )
+    if "profit" in own:
+        profits = {model: named["profit"] for model, named in tables.items() if "profit" in named}
+        figures["profit"] = profit_figure(profits, currency=currency, horizon_days=horizon_days)
     if "comparison" in own:
         figures["comparison"] = comparison_figure(own["comparison"])
     if "reliability" in own:

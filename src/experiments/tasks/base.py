@@ -69,6 +69,8 @@ class Task(ABC):
     """Features that the customer view shows beside the scores."""
     section_name: ClassVar[str] = ""
     """Name of the task's section, as report.sections has it; the name of the task's file when empty."""
+    in_plain_run: ClassVar[bool] = True
+    """False if a run that names no tasks leaves this one out, such as one that takes minutes."""
     plain_metric: ClassVar[str] = ""
     """Metric that says a difference in the primary one in plain words, beside it in decisions."""
 
@@ -179,6 +181,14 @@ class Task(ABC):
         -------
         DataFrame of the outcome's columns, indexed by the grain's key
         """
+
+    def opened(self, shop: Shop) -> Shop:
+        """Return the shop that models are trained and judged on; by default as it is.
+
+        A task overrides this if what it predicts is recorded together with what is known: the parts of an order. Scores
+        are made of the shop as it is.
+        """
+        return shop
 
     def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
         """Compute the features before, and the outcome after, each cutoff."""
@@ -328,6 +338,10 @@ class Task(ABC):
         metrics, undefined = measure(self.metrics().values(), judged.target, prediction)
         return Evaluation(judged.target, prediction, metrics, undefined, self.tables(judged.target, prediction))
 
+    def sealed_figures(self, y: pd.Series | pd.DataFrame, prediction: pd.Series | pd.DataFrame) -> Mapping[str, float]:
+        """Return further figures of the candidate in the sealed window, logged beside its metrics."""
+        return {}
+
     def tables(self, y: pd.Series | pd.DataFrame, prediction: pd.Series | pd.DataFrame) -> Mapping[str, pd.DataFrame]:
         """Return the tables for the charts of an evaluation, by name."""
         return {}
@@ -344,6 +358,28 @@ class Task(ABC):
         """Columns of the scores, each with its meaning and unit in words."""
 
     @classmethod
+    def lists(cls, question: str, scores: pd.DataFrame, shop: Shop, as_of: date) -> pd.DataFrame | None:
+        """Return the rows that people are shown in place of all scored rows of another grain, with more columns.
+
+        Not called for a task of customers.
+
+        Parameters
+        ----------
+        question : str
+            Name of the task with its suffix: what the scores answer.
+        scores : DataFrame of `outputs`, indexed by the grain's key
+        shop : Shop
+        as_of : date
+            Day of the scores, which is not included.
+
+        Returns
+        -------
+        DataFrame indexed by the grain's key, or None
+            Its columns are `outputs`, and further ones such as a reason in words. None shows all scored rows.
+        """
+        return None
+
+    @classmethod
     def customer_view(cls, scores: pd.DataFrame) -> pd.DataFrame | None:
         """Fold the scores of another grain into one row for each customer, for customer_360.
 
@@ -351,7 +387,7 @@ class Task(ABC):
 
         Parameters
         ----------
-        scores : DataFrame of `outputs`, indexed by the grain's key
+        scores : DataFrame of `outputs`, indexed by the grain's key; or what `lists` makes of them
 
         Returns
         -------

@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
+from math import inf
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from experiments.evaluation.metrics import Metric
+from experiments.evaluation.profit import COST, WORTH, profit_curve, profit_metrics, worth_of_gini
 from experiments.evaluation.shares import shares
-from experiments.evaluation.spend_metrics import SPEND_METRICS, calibration_table, cumulative_gain
+from experiments.evaluation.spend_metrics import (
+    SPEND_METRICS,
+    calibration_table,
+    cumulative_gain,
+    total_ratio_interval,
+)
 from experiments.models.registry import Candidate, choose
 from experiments.reports.drivers import drivers_parts
 from experiments.reports.material import InUse, Material
@@ -40,10 +47,13 @@ class CustomerValue(AmountTask):
         Per year.
     margin : float
         Profit per unit of revenue.
+    contact_cost : float
+        Cost of addressing a customer, in currency; of the profit curve alone.
     """
 
     discount_rate: float
     margin: float
+    contact_cost: float
 
     name: ClassVar[str] = "clv"
     grain: ClassVar[Grain] = CUSTOMER
@@ -67,6 +77,13 @@ class CustomerValue(AmountTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_money_terms(self.margin, self.discount_rate)
+        if not 0 <= self.contact_cost < inf:
+            raise InputError(
+                "contact_cost is out of range",
+                where="task.contact_cost",
+                expected="a finite amount, at least 0",
+                found=str(self.contact_cost),
+            )
 
     @property
     def population(self) -> str:
@@ -124,14 +141,21 @@ class CustomerValue(AmountTask):
 
     def metrics(self) -> Mapping[str, Metric]:
         """Return metrics of spend. Errors in currency cannot choose models, because a prediction of 0 often wins."""
-        return SPEND_METRICS
+        return {**SPEND_METRICS, **profit_metrics(self.contact_cost)}
+
+    def sealed_figures(self, y: pd.Series | pd.DataFrame, prediction: pd.Series | pd.DataFrame) -> Mapping[str, float]:
+        """Return the interval of the total ratio, the cost of a contact, and what a gain of 1 in Gini is worth."""
+        low, high = total_ratio_interval(y, prediction)
+        worth = {WORTH: worth_of_gini(y)} if self.primary_metric == "gini" else {}
+        return {"total_ratio_low": low, "total_ratio_high": high, COST: self.contact_cost, **worth}
 
     def tables(self, y: pd.Series, prediction: pd.Series) -> Mapping[str, pd.DataFrame]:
-        """Return the calibration by decile and the gain curves."""
+        """Return the calibration by decile, the gain curves and the profit curve."""
         return {
             "calibration": calibration_table(y, prediction),
             "cumulative_gain": cumulative_gain(y, prediction),
             "perfect_gain": cumulative_gain(y, y),
+            "profit": profit_curve(y, prediction, contact_cost=self.contact_cost),
         }
 
     @classmethod

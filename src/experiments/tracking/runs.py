@@ -42,7 +42,7 @@ from features.csv_files import write_csv
 from features.owners import is_gone, is_here, mark, read_mark
 
 MAX_PARAM_LENGTH = 6000
-STUDY, TRIAL, REPORT = "study", "trial", "report"
+STUDY, TRIAL, REPORT, MONITOR = "study", "trial", "report", "monitor"
 TABLES = "tables"  # folder of the artifacts
 BY_CUTOFF = "_by_cutoff"  # after a part: `valid_by_cutoff/gini` stands apart from the means
 OWNER = stored_key("owner")
@@ -423,6 +423,13 @@ class Runs:
                     path = self.client.download_artifacts(run.info.run_id, f"{TABLES}/{table}.csv", folder)
                     return run.data.params, pd.read_csv(path)
         return None
+
+    def keep_only(self, run_id: str, **tags: str) -> None:
+        """Delete the other runs with these tags: those of the same day and question, which this one replaces."""
+        query = " and ".join(f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items())
+        for run in self._search(query):
+            if run.info.run_id != run_id:
+                self.client.delete_run(run.info.run_id)
 
     def _search(self, query: str) -> list[Run]:
         found: list[Run] = []

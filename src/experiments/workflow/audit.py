@@ -27,6 +27,7 @@ from features.attrition import audit_attrition
 from features.errors import InputError, InsufficientDataError, did_you_mean, listing
 from features.families import resolve
 from features.leakage import Finding, audit_facts, audit_features
+from features.restaging import audit_restaged
 from features.tables import parse_day
 from features.tampering import Tamperer
 from features.writing import replacing
@@ -106,15 +107,20 @@ def _findings(session: Session, tasks: Mapping[str, Session | InputError], folde
     shop, limits = session.shop, limits_of(session.config.audit)
     tamperer = Tamperer(shop.tables, shop.engine, folder)
     yield from audit_features(tamperer, cutoffs_of(session))
+    if session.config.audit.restage:
+        yield from audit_restaged(shop, session.config.data, cutoffs_of(session), folder, session.features)
     for name in tasks:
         try:
             asked = _of_task(tasks, name)
             check_tables(asked.task, shop.tables.present())
             cutoffs = cutoffs_of(asked)
+            (folder / name).mkdir(exist_ok=True)
         except InputError as error:
             yield Finding("future changed", f"task {name}", "not checked", error.problem, checks=0)
             continue
-        yield from audit_task(asked.task, shop, asked.features, tamperer, cutoffs, limits)
+        judged = asked.judged_shop
+        changer = tamperer if judged is shop else Tamperer(judged.tables, judged.engine, folder / name)
+        yield from audit_task(asked.task, judged, asked.features, changer, cutoffs, limits)
     for name, suspect in session.config.audit.suspects.items():
         try:
             yield _suspect(session, tasks, f"suspect {name}", suspect, limits)

@@ -117,7 +117,7 @@ def observe_sealed(session: Session, version: Version) -> None:
     task, splits = session.task, session.splits
     if not isinstance(task, AmountTask) or Amounts.recorded(version.tags) is None:
         return
-    rows = task.judged_rows(task.dataset(session.shop, version.features, splits.sealed_cutoffs))
+    rows = task.judged_rows(task.dataset(session.judged_shop, version.features, splits.sealed_cutoffs))
     prediction = pd.Series(version.predict(rows.X), index=rows.X.index)
     session.registry.tag(version.number, after_look(version.tags, rows.target, prediction, splits.sealed))
 

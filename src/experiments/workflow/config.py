@@ -168,6 +168,7 @@ class AuditConfig:
     min_distinct: int
     n_folds: int
     seed: int
+    restage: bool
     suspects: dict[str, SuspectConfig]
 
     def __post_init__(self) -> None:
@@ -177,6 +178,25 @@ class AuditConfig:
         _in_range("audit.min_distinct", self.min_distinct, "at least 2", self.min_distinct >= 2)
         _in_range("audit.n_folds", self.n_folds, "at least 2", self.n_folds >= 2)
         _in_range("audit.seed", self.seed, "at least 0", self.seed >= 0)
+
+
+@dataclass
+class MonitorConfig:
+    history_days: int
+    recent_days: int
+    alpha: float
+    min_distance: float
+    max_new: float
+    max_missing: float
+    n_resamples: int
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "min_distance", "max_new", "max_missing"):
+            _in_range(f"monitor.{name}", getattr(self, name), "between 0 and 1", 0 < getattr(self, name) < 1)
+        _in_range("monitor.history_days", self.history_days, "at least 28", self.history_days >= 28)
+        _in_range("monitor.recent_days", self.recent_days, "at least 1", self.recent_days >= 1)
+        least = round(1 / self.alpha)
+        _in_range("monitor.n_resamples", self.n_resamples, f"at least {least}: 1 / alpha", self.n_resamples >= least)
 
 
 @dataclass
@@ -267,6 +287,7 @@ class Config:
     search: SearchConfig
     evaluation: EvaluationConfig
     audit: AuditConfig
+    monitor: MonitorConfig
     report: ReportConfig
     rules: RulesConfig
     personas: PersonasConfig

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from experiments.evaluation.profit import COST, WORTH
 from experiments.gate.admission import changed_features, check_descriptive, check_judgeable, retire_outdated
 from experiments.gate.clues import Clues, Part, parts_of, rise
 from experiments.gate.decision_page import decision_page, figure, in_words, statement
@@ -18,6 +20,7 @@ from experiments.gate.rule import Decision, Outcome, Use, correct, counted, deci
 from experiments.gate.sealed import CANDIDATE, CHAMPION, Evidence, gather, resample
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
+from experiments.tasks.base import Task
 from experiments.workflow.baseline import use_baseline
 from experiments.workflow.calibration import observe_sealed
 from experiments.workflow.describe import describe
@@ -28,6 +31,8 @@ from features.grains import CUSTOMER
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
 
+PROFIT = "profit_20"
+TENTHS = ("total_ratio_lowest_tenth", "total_ratio_highest_tenth")
 RULE = "what is used is the best that was measured, pooled over windows"  # a look by another rule is taken again
 
 
@@ -205,7 +210,7 @@ def take_look(session: Session, candidate: Version, rival: Version | None, toget
         return look
     evidence = gather(
         session.task,
-        session.shop,
+        session.judged_shop,
         session.splits,
         candidate,
         session.registry.champion(),
@@ -312,7 +317,7 @@ def _clues(session: Session, candidate: Version, evidence: Evidence) -> Clues:
     values = session.runs.trial_values(parent, f"valid/{task.objective_metric}") if parent else []
     parts: list[Part] = []
     if task.grain.takes(CUSTOMER):
-        history = session.shop.features(["frequency"], session.splits.sealed_cutoffs, task.grain)
+        history = session.judged_shop.features(["frequency"], session.splits.sealed_cutoffs, task.grain)
         parts = parts_of(task.metric, own, history["frequency"].reindex(own.y.index))
     return Clues(len(values), rise(values), tuple(parts))
 
@@ -334,7 +339,9 @@ def _corrected(looks: Sequence[Look], together: Sequence[str]) -> list[Outcome]:
 
 def _log_look(session: Session, candidate: Version, evidence: Evidence, decision: Decision) -> None:
     """Log metrics, tables and pictures of a look to the candidate's run."""
-    session.runs.log(candidate.run_id, metrics={**evidence.metrics(), **decision.metrics()})
+    own = session.task.sealed_figures(evidence.candidate.y, evidence.candidate.prediction)
+    further = {f"sealed/{name}": value for name, value in own.items() if math.isfinite(value)}
+    session.runs.log(candidate.run_id, metrics={**evidence.metrics(), **decision.metrics(), **further})
     figures = draw(
         {
             candidate.tags["model"]: evidence.candidate.tables,
@@ -451,21 +458,59 @@ def _amounts(session: Session) -> list[str]:
 
 
 def _in_plain_words(session: Session, look: Look) -> list[str]:
-    """Return a line with the metric that says the gain in plain words; none where it was not measured."""
-    name, rival = session.task.plain_metric, look.decision.baseline
-    if not name:
-        return []
+    """Return `plain_lines` of a look; none where the version was deleted."""
     try:
-        metrics = session.runs.metrics(session.registry.get(look.version).run_id)
-    except InputError:  # the version was deleted
+        version = session.registry.get(look.version)
+    except InputError:
         return []
-    own, others = (metrics.get(f"sealed/{key}") for key in (name, f"{rival}/{name}"))
-    if own is None or others is None:
-        return []
-    return [
-        f"  in plain words: {session.task.metrics()[name].means}, in the sealed window: {own:.1%}; "
-        f"{in_words(look.decision.nearest)}: {others:.1%}"
-    ]
+    metrics = session.runs.metrics(version.run_id)
+    return plain_lines(session.task, look.decision, metrics, version.tags.get("currency", ""))
+
+
+def plain_lines(task: Task, decision: Decision, metrics: Mapping[str, float], currency: str) -> list[str]:
+    """Say the gain in plain words and in money, and whether totals are right, as far as that was measured.
+
+    Parameters
+    ----------
+    task : Task
+    decision : Decision
+    metrics : mapping of name to float
+        Logged for the candidate's run: `sealed/...`.
+    currency : str
+        Of the shop.
+    """
+    nearest, rival, lines = decision.nearest, in_words(decision.nearest), []
+
+    def measured(*names: str) -> list[float]:
+        found = [metrics.get(f"sealed/{name}", math.nan) for name in names]
+        return found if all(map(math.isfinite, found)) else []
+
+    name = task.plain_metric
+    both = measured(name, f"{decision.baseline}/{name}")
+    if both:
+        means = task.metrics()[name].means
+        lines.append(f"  in plain words: {means}, in the sealed window: {both[0]:.1%}; {rival}: {both[1]:.1%}")
+    for worth in measured(WORTH):
+        low, high = (f"{worth * bound:,.0f}" for bound in nearest.interval)
+        lines.append(
+            f"  in money: min_effect {decision.min_effect:g} is {worth * decision.min_effect:,.0f} {currency} more "
+            "from those addressed, on average over lists of all lengths; the gain found is "
+            f"{worth * nearest.gain:,.0f} ({nearest.confidence:.0%} interval {low} to {high})"
+        )
+    profits = measured(PROFIT, f"{decision.baseline}/{PROFIT}", COST)
+    if profits:
+        own, other, cost = profits
+        lines.append(
+            f"  worth of the 20% of customers predicted highest, less {cost:g} for each: {own:,.0f} {currency}; "
+            f"{rival}: {other:,.0f}"
+        )
+    total, tenths = measured("total_ratio", "total_ratio_low", "total_ratio_high"), measured(*TENTHS)
+    if total:
+        parts = f"; of the tenth predicted lowest {tenths[0]:.2f}, highest {tenths[1]:.2f}" if tenths else ""
+        lines.append(
+            f"  total predicted / actual: {total[0]:.2f} (95% interval {total[1]:.2f} to {total[2]:.2f}){parts}"
+        )
+    return lines
 
 
 def decision_text(session: Session, look: Look) -> str:

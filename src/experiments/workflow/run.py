@@ -109,9 +109,13 @@ def run(sessions: Sequence[Session], processes: int | None = None, draft: Draft 
 
 
 def length(session: Session) -> int:
-    """Return how many training cutoffs the trials of a task learn from in all; 0 where the data do not allow it."""
+    """Return how many training cutoffs the trials of a task learn from in all; 0 where the data do not allow it.
+
+    Those of a finer grain than customers count more: it has several rows for each.
+    """
     try:
-        return session.config.tuning.n_trials * sum(len(training) for training, _ in session.splits.folds())
+        cutoffs = sum(len(training) for training, _ in session.splits.folds())
+        return session.config.tuning.n_trials * cutoffs * len(session.task.grain.key)
     except InputError:
         return 0
 

@@ -21,6 +21,7 @@ from experiments.gate.rule import UNJUDGED
 from experiments.models.buy_till_you_die import DAYS_PER_WEEK, BuyTillYouDie
 from experiments.models.registry import CANDIDATES
 from experiments.tasks import TASKS, questions
+from experiments.tasks.base import Task
 from experiments.workflow.description import CustomerMaterial
 from experiments.workflow.lists import WrittenList, find_members, list_file, read_lists, tell, write_list
 from experiments.workflow.output import check_output, schema_of, write, write_batches
@@ -33,7 +34,6 @@ from features.tables import GROSS, NET, parse_day
 from features.writing import partial_of, remove
 
 if TYPE_CHECKING:
-    from experiments.tasks.base import Task
     from experiments.tracking.registry import Version
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,8 @@ def score(
     (MBG/NBD fitted on the same snapshot; null where its fit is refused), tier, value tier and stage, the action that
     the lists of conf/lists/ suggest with its reason, currency and as_of. Columns of a question with other options than
     the task's default ones end as its name does: `clv_180d`. Rows are computed in batches, on the engine. The file of
-    another grain is named by it: `customer_product.parquet`. Lists are in the folder lists/ beside these files.
+    another grain is named by it: `customer_product.parquet`; it holds all scored rows, or what the task shows of them
+    (`Task.lists`). Lists to contact are in the folder lists/ beside these files.
 
     Parameters
     ----------
@@ -104,7 +105,13 @@ def score(
         described = CustomerMaterial(session, day).described
     for grain, rows, scorer in prepare_other_grains(session, day, champions):
         beside = path.with_name(f"{grain.name}{path.suffix}")
-        write(scorer, rows, session.shop.engine, beside, verdict_texts(scorer.champions))
+        shown = shown_rows(session, day, rows, scorer)
+        if shown is None:
+            write(scorer, rows, session.shop.engine, beside, verdict_texts(scorer.champions))
+        else:
+            table = pa.Table.from_pandas(shown.reset_index(), preserve_index=False)
+            schema = table.schema.with_metadata(verdict_texts(scorer.champions))
+            write_batches(table.to_batches(), schema, len(shown), beside)
         logger.info("rows of %s in %s", grain.name, beside)
     rows, customers = prepare(session, day, champions, described)
     with _scratch(session) as scored:
@@ -206,13 +213,40 @@ def prepare(
 def customer_views(session: Session, day: date, champions: Mapping[str, Version]) -> list[pd.DataFrame]:
     """Return what tasks of other grains say of each customer, one frame a task, indexed customer_id."""
     views = []
-    for grain, rows, scorer in prepare_other_grains(session, day, champions):
-        scores = gathered(session, rows, scorer).set_index(list(grain.key))
-        for name, version in scorer.champions.items():
-            view = kind_of(version).customer_view(own_columns(scores, version)[version.outputs])
+    for _, rows, scorer in prepare_other_grains(session, day, champions):
+        for name, (scores, lists) in of_each_version(session, day, rows, scorer).items():
+            version = champions[name]
+            view = kind_of(version).customer_view(scores if lists is None else lists)
             if view is not None:
                 views.append(view.add_suffix(version.suffix).assign(**about(name, version)))
     return views
+
+
+def shown_rows(session: Session, day: date, rows: Path, scorer: Scorer) -> pd.DataFrame | None:
+    """Return the lists of the tasks of one grain beside each other; None if none of them makes lists."""
+    if all(kind_of(version).lists.__func__ is Task.lists.__func__ for version in scorer.champions.values()):
+        return None  # without gathering what need not fit into memory
+    parts = [
+        lists.add_suffix(scorer.champions[name].suffix).assign(**about(name, scorer.champions[name]))
+        for name, (_, lists) in of_each_version(session, day, rows, scorer).items()
+        if lists is not None
+    ]
+    if not parts:
+        return None
+    of_all = parts[0] if len(parts) == 1 else pd.concat(parts, axis=1).sort_index()
+    return of_all.assign(currency=scorer.currency, as_of=scorer.as_of)
+
+
+def of_each_version(
+    session: Session, day: date, rows: Path, scorer: Scorer
+) -> dict[str, tuple[pd.DataFrame, pd.DataFrame | None]]:
+    """Return the scores of each question of one grain, and its lists if the task makes any: see `Task.lists`."""
+    scored_rows = gathered(session, rows, scorer).set_index(list(scorer.key))
+    own = {name: own_columns(scored_rows, each)[each.outputs] for name, each in scorer.champions.items()}
+    return {
+        name: (scores, kind_of(scorer.champions[name]).lists(name, scores, session.shop, day))
+        for name, scores in own.items()
+    }
 
 
 def kind_of(version: Version) -> type[Task]:

@@ -163,6 +163,11 @@ class Session:
         return Shop.open(self.config.data, open_engine(**self.config.engine), self.cache)
 
     @cached_property
+    def judged_shop(self) -> Shop:
+        """The shop that the task's models are trained and judged on: see `Task.opened`."""
+        return self.task.opened(self.shop)
+
+    @cached_property
     def task(self) -> Task:
         options = dict(self.config.task)
         name = options.pop("name", None)
@@ -226,7 +231,7 @@ class Session:
 
     def dataset(self, cutoffs: Sequence[date], features: Sequence[str] | None = None) -> Dataset:
         """Return features and outcome at some cutoffs; what was computed before comes from the cache."""
-        return self.task.dataset(self.shop, features or self.features, sorted(cutoffs))
+        return self.task.dataset(self.judged_shop, features or self.features, sorted(cutoffs))
 
     @cached_property
     def training(self) -> Dataset:

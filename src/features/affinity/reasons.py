@@ -146,15 +146,17 @@ class Reasons:
         row, first = np.unique(row[order], return_index=True)
         reasons = np.empty(len(products), dtype=object)
         reasons[:] = [
-            f"on {past.popularity[product]:,} orders, number {self._rank[product]:,} of best-sellers"
+            f"on {_orders(past.popularity[product])}, number {self._rank[product]:,} of best-sellers"
             for product in products
         ]
         for at, rule in zip(row, order[first], strict=True):
-            orders = "1 order" if count[rule] == 1 else f"{count[rule]:,} orders"
-            reasons[at] = (
-                f"bought with {self._names[left[rule]]} on {orders}, {_times(lift[rule])} times as often as chance"
-            )
+            often = f"on {_orders(count[rule])}, {_times(lift[rule])} times as often as chance"
+            reasons[at] = f"bought with {self._names[left[rule]]} {often}"
         return reasons
+
+
+def _orders(count: int) -> str:
+    return "1 order" if count == 1 else f"{count:,} orders"
 
 
 def _times(lift: float) -> str:

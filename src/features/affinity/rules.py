@@ -123,12 +123,14 @@ def _longer(purchases: Purchases, per: Per, least: int, n: int, longest: int) ->
         return _measured(*(np.empty(0, dtype=object),) * 2, *(np.empty(0, dtype=np.int64),) * 3, n)
     with warnings.catch_warnings():  # its import makes all libraries' deprecations heard
         from mlxtend.frequent_patterns import fpgrowth
-    frame = pd.DataFrame.sparse.from_spmatrix(  # type: ignore[attr-defined]
-        held[:, frequent].astype(bool), columns=frequent
-    )
+    # Its columns are numbered from 0: mlxtend refuses sparse ones that begin with another number.
+    frame = pd.DataFrame.sparse.from_spmatrix(held[:, frequent].astype(bool))  # type: ignore[attr-defined]
     found = fpgrowth(frame, min_support=(least - 0.5) / n, use_colnames=True, max_len=longest + 1)
     _check_size(len(found))
-    counts = {items: round(support * n) for items, support in zip(found["itemsets"], found["support"], strict=True)}
+    counts = {
+        frozenset(frequent[list(places)].tolist()): round(support * n)
+        for places, support in zip(found["itemsets"], found["support"], strict=True)
+    }
     rules = [(items - {last}, last, of) for items, of in counts.items() if len(items) > 1 for last in items]
     antecedents = np.empty(len(rules), dtype=object)
     antecedents[:] = [tuple(purchases.product_ids[sorted(items)]) for items, _, _ in rules]

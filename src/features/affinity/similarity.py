@@ -147,7 +147,7 @@ def _highest(weights: sparse.csr_matrix, k: int | None, popularity: NDArray[Any]
     for row in np.flatnonzero(np.diff(weights.indptr) > k):
         entries = slice(weights.indptr[row], weights.indptr[row + 1])
         values, columns = weights.data[entries], weights.indices[entries]
-        lowest = np.partition(values, len(values) - k)[len(values) - k]
+        lowest = -np.partition(-values, k - 1)[k - 1]
         near = np.flatnonzero(values >= lowest)
         order = np.lexsort((columns[near], -popularity[columns[near]], -values[near]))
         chosen = np.zeros(len(values), dtype=bool)

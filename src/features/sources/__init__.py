@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from features.sources.database import Database
 from features.sources.files import Files
 from features.sources.merchandise_store import MerchandiseStore
 from features.sources.raw import Source
-from features.sources.shop_config import ACCEPTED, NO_GOODS, SHARED, check_keys, shop_config
+from features.sources.shop_config import ACCEPTED, NO_GOODS, SHARED, ShopConfig, check_keys, shop_config
 from features.sources.staged import Staged
-from features.sources.staging import stage_source
+from features.sources.staging import stage_part, stage_source
 
 SOURCES: Mapping[str, type[Source]] = {
     "complete_journey": CompleteJourney,
@@ -45,6 +46,42 @@ def stage(config: Mapping[str, Any], cache: Path) -> Staged:
     InputError
         If the config or the data are wrong; nothing is changed on disk then.
     """
+    shop, source = _source(config)
+    lasting = {key: value for key, value in config.items() if key not in PASSING}
+    return stage_source(shop, source, lasting, cache)
+
+
+def stage_before(config: Mapping[str, Any], cutoff: date, cache: Path, folder: Path) -> tuple[Staged, tuple[str, ...]]:
+    """Stage what the raw files held before a cutoff, into a folder of its own; a database is not read anew.
+
+    Parameters
+    ----------
+    config : mapping
+        As of `stage`.
+    cutoff : datetime.date
+        Raw rows that became known at its midnight or later are left out.
+    cache : pathlib.Path
+        As of `stage`.
+    folder : pathlib.Path
+        Must not be there yet.
+
+    Returns
+    -------
+    (Staged, tuple of str)
+        The tables, and what could not be cut, with the reason.
+
+    Raises
+    ------
+    InputError
+        If what is left cannot be staged.
+    """
+    shop, source = _source(config)
+    source.content(cache / shop.name)
+    part = source.before(cutoff)
+    return stage_part(shop, part, folder), part.whole
+
+
+def _source(config: Mapping[str, Any]) -> tuple[ShopConfig, Source]:
     check_keys(config, config, required=["source"], where="data")
     name = str(config["source"])
     if name not in SOURCES:
@@ -53,6 +90,4 @@ def stage(config: Mapping[str, Any], cache: Path) -> Staged:
     known = [*SHARED, ACCEPTED, NO_GOODS, *kind.required, *kind.optional]
     check_keys(config, known, required=[*SHARED, *kind.required], where="data")
     shop = shop_config(config)
-    source = kind(shop, {key: config.get(key) for key in (*kind.required, *kind.optional)})
-    lasting = {key: value for key, value in config.items() if key not in PASSING}
-    return stage_source(shop, source, lasting, cache)
+    return shop, kind(shop, {key: config.get(key) for key in (*kind.required, *kind.optional)})

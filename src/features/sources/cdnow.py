@@ -5,7 +5,9 @@ The data set that the buy-till-you-die models were published on: Fader and Hardi
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +28,7 @@ QUERY = f"""
             {{path}}, columns = {{{{'line': 'VARCHAR'}}}}, skip = {{skip}}, header = false, auto_detect = false,
             delim = '|', quote = '', escape = ''
         )
+        WHERE {{known}}
     )
     SELECT
         line_number::VARCHAR AS order_id,
@@ -36,6 +39,8 @@ QUERY = f"""
         fields[-2]::{QUANTITY} AS quantity
     FROM lines
 """
+
+DAY = "strptime(string_split_regex(trim(line), '\\s+')[-3], '%Y%m%d')"
 
 
 class CDNow:
@@ -61,10 +66,18 @@ class CDNow:
                 hint=did_you_mean(str(self.variant), HEADER_LINES),
             )
         self.path = package_folder("lifetimes") / "datasets" / f"CDNOW_{self.variant}.txt"
+        self.cutoff: date | None = None
+        self.whole: tuple[str, ...] = ()
 
     def content(self, cache: Path) -> str:
         return hash_files([self.path])
 
+    def before(self, cutoff: date) -> CDNow:
+        part = copy.copy(self)
+        part.cutoff = cutoff
+        return part
+
     def tables(self, engine: DuckDB, scratch: Path) -> dict[str, Raw]:
-        sql = QUERY.format(path=sql_literal(self.path), skip=HEADER_LINES[self.variant])
+        known = "true" if self.cutoff is None else f"{DAY} < TIMESTAMP '{self.cutoff}'"
+        sql = QUERY.format(path=sql_literal(self.path), skip=HEADER_LINES[self.variant], known=known)
         return {"transactions": Raw(query(engine, "transactions", sql), where=str(self.path))}

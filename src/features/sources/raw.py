@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -180,16 +181,25 @@ class Source(Protocol):
     ----------
     required, optional : tuple of str
         Keys of the data config beyond those of every shop.
+    whole : tuple of str
+        What a source that was cut at a day did not cut, with the reason; known when its tables are.
     """
 
     required: ClassVar[tuple[str, ...]]
     optional: ClassVar[tuple[str, ...]]
+    whole: tuple[str, ...]
 
     def __init__(self, shop: ShopConfig, options: Mapping[str, Any]) -> None:
         """Take all required and optional keys, None where an optional one is not given."""
 
     def content(self, cache: Path) -> str:
         """Return a digest of all that the source reads; `cache` is the shop's folder for what is fetched first."""
+
+    def before(self, cutoff: date) -> Source:
+        """Return the source without the raw rows that became known at the midnight that begins `cutoff`, or later.
+
+        Rows that nothing dates stay. The content of a source must have been asked for.
+        """
 
     def tables(self, engine: DuckDB, scratch: Path) -> Mapping[str, Raw]:
         """Return canonical name -> raw table; `scratch` is a folder for files that last as long as staging."""

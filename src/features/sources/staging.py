@@ -101,6 +101,18 @@ def stage_source(shop: ShopConfig, source: Source, config: Mapping[str, Any], ca
     return opened
 
 
+def stage_part(shop: ShopConfig, source: Source, folder: Path) -> Staged:
+    """Stage into a new folder that is thrown away: no digest, no lock.
+
+    Raises
+    ------
+    InputError
+        As `stage_source`.
+    """
+    folder.mkdir(parents=True)
+    return _stage(shop, source, "", folder)
+
+
 def _digest(source: Source, config: Mapping[str, Any], cache: Path) -> str:
     digest = hashlib.blake2b(digest_size=32)
     digest.update(json.dumps(config, sort_keys=True, default=str).encode())

@@ -8,12 +8,14 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 
 from experiments.description.groups import movements
 from experiments.description.lifecycle.options import ARRIVALS
 from experiments.description.lifecycle.stages import LAST_BOUGHT, SPENT
 from experiments.evaluation.shares import row_shares
 
+CONFIDENCE = 0.9
 BASELINE = "_baseline"  # in names of the back-test's columns: of "as in the last period"
 
 
@@ -188,6 +190,17 @@ def is_better(backtest: pd.DataFrame, what: str) -> bool:
 def mean_error(backtest: pd.DataFrame, what: str, kind: str = "") -> float:
     """Return the mean absolute error of forecasts, or of the baseline with kind=BASELINE; NaN where none was tested."""
     return float(backtest[f"{what}{kind}_error"].abs().mean())
+
+
+def next_error(backtest: pd.DataFrame, what: str) -> float:
+    """Return the error that the next forecast stays below with 90% confidence; NaN where none was tested.
+
+    For n errors that are Gaussian around 0 it is t(0.95, n) x sqrt(mean error^2): few of them say little of the next.
+    """
+    errors = backtest[f"{what}_error"].dropna()
+    if errors.empty:
+        return float("nan")
+    return float(t.ppf((1 + CONFIDENCE) / 2, len(errors)) * np.sqrt(np.square(errors).mean()))
 
 
 BACKTEST_COLUMNS = [

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from experiments.description.lifecycle.forecast import BASELINE, is_better, mean_error
+from experiments.description.lifecycle.forecast import BASELINE, is_better, mean_error, next_error
 from experiments.description.lifecycle.lifecycle import Lifecycle, lifecycle
 from experiments.description.lifecycle.options import ARRIVALS, LifecycleOptions
 from experiments.description.lifecycle.stages import in_stages
@@ -223,9 +223,11 @@ def _verdict(backtest: pd.DataFrame) -> str:
         for kind in ("", BASELINE)
     )
     periods = f"{len(backtest)} periods" if len(backtest) > 1 else "one period"
+    coming = " and ".join(f"{percent(next_error(backtest, what))} of {MEASURES[what]}" for what in MEASURES)
     return (
         f"In the back-test over {periods} forecasts by stages were off by {own} on average; the baseline, the figures "
-        f"of the period before, was off by {baseline}. Use the stages to see where revenue comes from."
+        f"of the period before, was off by {baseline}. The next forecast by stages may be off by {coming} (90% "
+        f"confidence, from {periods}). Use the stages to see where revenue comes from."
     )
 
 

@@ -79,4 +79,6 @@ class Database(Files):
             )
             for config in self.configs
         ]
+        queries = [name for name, each in self.requests.items() if each.sql is not None]
+        self.whole += tuple(f"the query of {name}, which the database runs" for name in queries)
         return super().tables(engine, scratch)

@@ -7,9 +7,11 @@ files are written (`records`), how values are (`values`, `times`), what an order
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +40,7 @@ from features.sources.files.config import (
     is_money,
     table_config,
 )
+from features.sources.files.cuts import Cut, rows_before
 from features.sources.files.identities import (
     CUSTOMER,
     IDENTITIES,
@@ -137,6 +140,8 @@ class Files:
         self.recorded_by_hour = checked.hour(options["recorded_by_hour"], "data.recorded_by_hour")
         self.has_name_groups = checked.flag(options["category_from_name"], "data.category_from_name")
         self.spelling = checked.spellings(options["spelling"] or {})
+        self.cutoff: date | None = None
+        self.whole: tuple[str, ...] = ()
         declared = options["tables"]
         check_keys(declared, SPECS, required=["transactions"], where="data.tables")
         self.configs = [table_config(name, entry, self.root) for name, entry in declared.items() if entry is not None]
@@ -151,6 +156,12 @@ class Files:
     def content(self, cache: Path) -> str:
         """Hash the bytes of files; of queries the rows, as the files behind them are not known."""
         return "\n".join(hash_files(c.paths) if c.sql is None else self._hash_query(c) for c in self.configs)
+
+    def before(self, cutoff: date) -> Files:
+        part = copy.copy(self)
+        part.cutoff = cutoff
+        part.limits = dict.fromkeys(self.limits, 1.0)  # shares of other days were not confirmed
+        return part
 
     def tables(self, engine: DuckDB, scratch: Path) -> dict[str, Raw]:
         _search_from(self.root, engine)
@@ -181,11 +192,19 @@ class Files:
 
     def _read(self, config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
         """Read the raw rows, with columns that are joined from several and without rows that sum up others."""
-        return without_totals(with_joined(self._read_raw(config, engine, scratch), config), config)
+        read = without_totals(with_joined(self._read_raw(config, engine, scratch), config), config)
+        if self.cutoff is None or config.sql is not None:
+            return read
+        return rows_before(self.cutoff, read, config, self.shop.timezone, self.missing, self.recorded_by_hour)
 
     def _read_raw(self, config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
         if config.sql is not None:
-            return _as_read(query(engine, config.name, converted_query(config, config.sql, scratch, self.root)))
+            sql = converted_query(config, config.sql, scratch, self.root)
+            if self.cutoff is not None:
+                cut = Cut(self.cutoff, self.configs, self.root, self.shop.timezone, engine)
+                sql, whole = cut.query(config, sql)
+                self.whole += whole
+            return _as_read(query(engine, config.name, sql))
         if config.format != "parquet":
             return read_records(config, engine, scratch)
         table = engine.connection.read_parquet(

@@ -198,7 +198,7 @@ def converted_query(config: TableConfig, sql: str, scratch: Path, root: Path) ->
 
     def convert(match: re.Match[str]) -> str:
         named = match[1].replace("''", "'")
-        paths = _matched(root / named) if FORMATS.get(Path(named).suffix.lower()) == "csv" else []
+        paths = matched(root / named) if FORMATS.get(Path(named).suffix.lower()) == "csv" else []
         if not paths:
             return match[0]
         copies = [sql_literal(literal_path(copied(path, f"{match.start()}-{n}"))) for n, path in enumerate(paths)]
@@ -218,7 +218,7 @@ def converted_query(config: TableConfig, sql: str, scratch: Path, root: Path) ->
     return re.sub(r"'((?:[^']|'')*)'", convert, sql) if config.encoding else sql
 
 
-def _matched(path: Path) -> list[Path]:
+def matched(path: Path) -> list[Path]:
     """Return the file of a path, or the files that match it where it is a pattern."""
     if path.is_file():
         return [path]

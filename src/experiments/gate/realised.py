@@ -1,0 +1,134 @@
+"""Windows that have ended since a model was judged: its realised figure beside baselines and what was promised.
+
+The model is the one in use, as it was registered; nothing is chosen here, so no look is counted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from experiments.evaluation.bootstrap import paired_bootstrap
+from experiments.evaluation.splits import Splits
+from experiments.tasks.base import Task
+from features.errors import UnsuitableDataError
+from features.shop import Shop
+
+if TYPE_CHECKING:  # MLflow takes seconds to import
+    from experiments.tracking.registry import Version
+
+logger = logging.getLogger(__name__)
+
+IN_USE = "in use"
+COLUMNS = ["window", "until", "figure", "low", "high", "baseline", "baseline_figure", "gain", "gain_low", "gain_high"]
+
+
+def windows_after(splits: Splits, since: date, end: date) -> Iterator[tuple[date, ...]]:
+    """Yield the cutoffs of each whole part that begins at or after `since` and whose outcomes have ended by `end`.
+
+    A part has the cutoffs of the sealed one, moved; parts do not overlap.
+    """
+    days = (splits.sealed_end - splits.sealed).days
+    start = since
+    while start + timedelta(days=days) <= end:
+        yield tuple(start + (cutoff - splits.sealed) for cutoff in splits.sealed_cutoffs)
+        start += timedelta(days=days)
+
+
+def realised(
+    task: Task,
+    shop: Shop,
+    splits: Splits,
+    version: Version,
+    since: date,
+    *,
+    n_resamples: int,
+    alpha: float,
+    seed: int,
+) -> pd.DataFrame:
+    """Measure the model in use and all baselines in the windows that have ended since a day.
+
+    Baselines are fitted on windows that ended before each of them. Intervals are of these customers in this window, by
+    a paired bootstrap: the model and the baseline on the same resamples.
+
+    Parameters
+    ----------
+    task : Task
+    shop : Shop
+    splits : Splits
+        Of today's data: the lengths of windows and the cutoffs before them.
+    version : Version
+        The one in use.
+    since : date
+        First day that was neither learnt from nor judged on.
+    n_resamples : int
+    alpha : float
+        Probability that the true value lies below `low`, and that it lies above `high`.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        A row for each window, in order of time: its first day `window` and the first day after it `until`; the primary
+        metric of the model with bounds; the best baseline there, its figure, and the gain over it with bounds.
+    """
+    rows = []
+    for cutoffs in windows_after(splits, since, shop.tables.end):
+        until = cutoffs[-1] + timedelta(days=task.horizon_days)
+        try:
+            rows.append(
+                {"window": str(cutoffs[0]), "until": str(until)}
+                | _measured(task, shop, splits, version, cutoffs, n_resamples=n_resamples, alpha=alpha, seed=seed)
+            )
+        except UnsuitableDataError as error:
+            logger.warning("the window from %s is left out: %s", cutoffs[0], error.problem)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _measured(
+    task: Task,
+    shop: Shop,
+    splits: Splits,
+    version: Version,
+    cutoffs: Sequence[date],
+    *,
+    n_resamples: int,
+    alpha: float,
+    seed: int,
+) -> dict[str, object]:
+    training = [day for day in splits.cutoffs() if day + timedelta(days=task.horizon_days) <= cutoffs[0]]
+    dataset = task.dataset(shop, version.features, [*training, *cutoffs])
+    train, held_out = dataset.at(*training), dataset.at(*cutoffs)
+    evaluations = {IN_USE: task.evaluate(version, held_out)}
+    for name, build in task.baselines(version.params).items():
+        if name != version.tags["model"]:
+            evaluations[name] = task.evaluate(build().fit(train.X, train.target), held_out)
+    y = evaluations[IN_USE].y
+    units = y.index.get_level_values(task.grain.resampled)
+    draws = paired_bootstrap(
+        task.metric,
+        y,
+        {name: evaluation.prediction for name, evaluation in evaluations.items()},
+        units.to_numpy(),
+        n_resamples=n_resamples,
+        seed=seed,
+        block=min(task.grain.block, units.nunique()),
+    )
+    own = draws[IN_USE]
+    found = {"figure": own.estimate, "low": own.lower_bound(alpha), "high": own.upper_bound(alpha)}
+    others = [name for name in evaluations if name != IN_USE]
+    if not others:
+        return found
+    best = max(others, key=lambda name: draws[name].estimate)
+    gain = draws.gain(IN_USE, best)
+    return found | {
+        "baseline": best,
+        "baseline_figure": draws[best].estimate,
+        "gain": gain.estimate,
+        "gain_low": gain.lower_bound(alpha),
+        "gain_high": gain.upper_bound(alpha),
+    }

@@ -1,0 +1,413 @@
+"""Candidate pairs: products that a customer may buy next, with the scores by which they are ranked.
+
+The grain `recommendations` and the family `affinity` read one learnt table. It is learnt from the purchases before the
+cutoff, so its scores at a cutoff of training know no more than those of the day on which customers are scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+import features.affinity as affinity
+from features.affinity import (
+    Content,
+    DecayedNeighbours,
+    Ease,
+    Factors,
+    ItemNeighbours,
+    Purchases,
+    Rules,
+    Scorer,
+    best,
+    pair_counts,
+)
+from features.grains import Grain, customers
+from features.learnt import learnt
+from features.tables import Tables
+
+KEY = ("customer_id", "product_id")
+FEWEST_BUYERS, FEWEST_SHARE = 20, 0.01  # of customers: a product with fewer buyers is not in the catalogue
+CORE = 1500  # products that are compared with each other: those of most buyers
+OWN, LISTED, PER_SCORER = 40, 10, 10  # candidates: own past products, recent best-sellers, new products of each scorer
+RECENT_DAYS, BASKET_DAYS, HALF_LIFE_DAYS = 28, 56, 120.0
+SILENT_SALES, SILENT_DAYS = 5.0, 28  # sales that were to be expected since the last one: discontinued without any
+JUST_DAYS = 28  # days since a purchase that was just made
+FEWEST_REBUYERS, FEWEST_KNOWN = (
+    0.05,
+    10,
+)  # share of buyers who bought on a second day, of so many from before those days
+PRIOR_BUYERS = 10.0  # at the mean of all products, added to each product's rebuyers and buyers
+FEWEST_ORDERS = 5  # that bear out a rule
+NEVER_DAYS = 3650.0  # days since the last purchase of a product that the customer never bought
+MOST_COMPARED = 10_000  # customers: the time to compare all with each other grows with the square of their number
+BLOCK = 1024  # customers whose scores are in memory at a time
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+
+def catalogue(past: Tables) -> ir.Table:
+    """Return the products that can be recommended: product_id, and buyers before the cutoff.
+
+    Those with at least 20 buyers, or 1% of the customers where that is fewer.
+    """
+    bought = pairs(past)
+    everyone = customers(past)
+    of = bought.group_by("product_id").agg(buyers=bought.count())
+    both = of.cross_join(everyone.aggregate(customers=everyone.count()))
+    fewest = ibis.least((both.customers * FEWEST_SHARE).ceil().cast("int64"), ibis.literal(FEWEST_BUYERS, "int64"))
+    return both.filter(both.buyers >= fewest).select("product_id", "buyers")
+
+
+def pairs(window: Tables) -> ir.Table:
+    """Return the pairs of a customer and a product that the customer bought in the window."""
+    lines = window.transactions
+    return lines.filter(lines.product_id.notnull()).select(*KEY).distinct()
+
+
+def product_names(past: Tables) -> ir.Table:
+    """Return what people call each product that was sold: product_id, name; its kind or its id where it has no name."""
+    sold = pairs(past).select("product_id").distinct()
+    if past.products is None:
+        return sold.mutate(name=sold.product_id)
+    goods = past.products
+    known = goods.select("product_id", name=ibis.coalesce(goods["name"], goods["subcategory"], goods["product_id"]))
+    both = sold.left_join(known, "product_id")
+    return both.select("product_id", name=ibis.coalesce(both["name"], both["product_id"]))
+
+
+SCORES: Mapping[str, str] = {
+    "rule_confidence": "highest confidence of a rule from a product of the customer's last 56 days to this one, of "
+    "those products that most customers buy; 0 for none",
+    "rule_lift": "highest lift of such a rule, of those that at least 5 orders bear out; 0 for none",
+    "rule_support": "share of all orders that bear out the rule of highest confidence; 0 for none",
+    "item_neighbours": "sum of the cosine similarity to the products that the customer bought; 0 for none",
+    "ease": "score of the linear autoencoder EASE over who bought what; 0 for none",
+    "factors": "score of a truncated singular value decomposition of who bought what; 0 for none",
+    "decayed_neighbours": "decayed share of the customer's and of similar customers' orders with the product "
+    "(TIFU-KNN); 0 for none, and in shops of more than 10,000 customers",
+    "content": "weighted share of the customer's purchases of the same category, brand and price band; 0 for none",
+}
+SOURCES = ("rule_confidence", "item_neighbours", "ease", "factors", "decayed_neighbours")  # of new products
+OWN_FACTS: Mapping[str, str] = {
+    "own_orders": "orders of the customer with the product",
+    "own_frequency": "the same, an order 120 days older counts half",
+    "own_since_days": "days since the customer's last purchase of the product; 3,650 for never",
+    "own_gap_days": "mean days between the days on which the customer bought it; 0 for fewer than two",
+    "own_overdue_ratio": "days since the last purchase of it per mean gap; 0 for fewer than two purchase days",
+}
+OF_PRODUCTS: Mapping[str, str] = {
+    "product_buyer_share": "share of customers who ever bought the product",
+    "product_recent_buyer_share": "share of customers who bought it in the last 28 days",
+    "product_rebuyer_share": "share of its buyers who bought it on a second day, drawn to that of all products",
+}
+NUMBERED = ("customer", "product")  # codes in place of ids
+SCHEMA = {name: "string" for name in KEY} | {name: "float64" for name in (*OWN_FACTS, *OF_PRODUCTS, *SCORES)}
+
+
+def candidates(past: Tables) -> ir.Table:
+    """Return the candidate pairs as of the cutoff with all their scores, each pair once.
+
+    A customer's candidates are past products, recent best-sellers, and products that are new to the customer and that
+    rules, neighbours, EASE or factors score highest. Products that are not sold any more are left out, and products
+    that the customer just bought and that people do not buy again.
+
+    Returns
+    -------
+    ibis table
+        The columns of `SCHEMA`.
+    """
+    tables = {"lines": bought_lines(past), "people": customers(past), "goods": goods(past)}
+    return learnt(scored_pairs, tables, SCHEMA, (affinity,))
+
+
+def bought_lines(past: Tables) -> ir.Table:
+    """Return what was bought of the catalogue: customer_id, product_id, order_id, and days before the cutoff."""
+    lines = past.transactions.semi_join(catalogue(past), "product_id")
+    day = ibis.literal(past.end).delta(lines.timestamp.date(), unit="day").cast("int64")
+    return lines.select(*KEY, "order_id", day=day).distinct()
+
+
+def goods(past: Tables) -> ir.Table:
+    """Return the products of the catalogue: product_id, category, brand, and price per unit; null where unknown."""
+    lines = past.transactions.semi_join(catalogue(past), "product_id")
+    counted = lines.quantity > 0
+    units = lines.quantity.sum(where=counted).cast("float64")
+    prices = lines.group_by("product_id").agg(price=lines.amount.sum(where=counted).cast("float64") / units.nullif(0.0))
+    if past.products is None:
+        return prices.mutate(category=ibis.null("string"), brand=ibis.null("string"))
+    known = prices.left_join(past.products.select("product_id", "category", "brand"), "product_id")
+    return known.select("product_id", "category", "brand", "price")
+
+
+CANDIDATES = Grain("recommendations", KEY, lambda past: candidates(past).select(*KEY), "customer_id")
+
+
+def products_bought(future: Tables, rows: ir.Table, past: Tables) -> ir.Table:
+    """Compute of each candidate pair whether it is bought in the window, and of its customer how many products are.
+
+    Parameters
+    ----------
+    future, past : Tables
+        The window, and what was known before it.
+    rows : ibis table
+        Candidate pairs.
+
+    Returns
+    -------
+    ibis table
+        The key; bought (1 or 0); bought_products, how many products of the catalogue the customer buys, also those that
+        are no candidates; and bought_again, how many of these the customer had bought before.
+    """
+    bought = pairs(future).semi_join(catalogue(past), "product_id")
+    before = pairs(past).mutate(again=ibis.literal(1))
+    flagged = bought.left_join(before, list(KEY)).select(*KEY, "again")
+    of = flagged.group_by("customer_id").agg(bought_products=flagged.count(), bought_again=flagged.again.sum())
+    marked = rows.left_join(bought.mutate(bought=ibis.literal(1)), list(KEY)).select(*KEY, "bought")
+    both = marked.left_join(of, "customer_id")
+    return both.select(
+        *KEY,
+        bought=both.bought.fill_null(0).cast("float64"),
+        bought_products=both.bought_products.fill_null(0).cast("float64"),
+        bought_again=both.bought_again.fill_null(0).cast("float64"),
+    )
+
+
+def scored_pairs(lines: pd.DataFrame, people: pd.DataFrame, goods: pd.DataFrame) -> pd.DataFrame:
+    """Choose the candidate pairs and score them.
+
+    Parameters
+    ----------
+    lines : DataFrame
+        customer_id, product_id, order_id, day (days before the cutoff, at least 1), of the catalogue.
+    people : DataFrame
+        customer_id of all who bought before the cutoff, also of what is not in the catalogue.
+    goods : DataFrame
+        product_id, category, brand, price. They change scores alone, not which pairs are candidates.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `SCHEMA`.
+    """
+    past = Purchases.of(lines)
+    strangers = np.setdiff1d(people["customer_id"].to_numpy(dtype=object), past.customer_ids)
+    past = replace(past, customer_ids=np.concatenate([past.customer_ids, strangers]))
+    products, own = _Products.of(past), _Own.of(past)
+    core = _Core.of(past, products, goods)
+    blocks = [
+        _block(np.arange(first, min(first + BLOCK, past.n_customers)), past, products, own, core)
+        for first in range(0, past.n_customers, BLOCK)
+    ]
+    columns = {
+        name: np.concatenate([block[name] for block in blocks] or [np.empty(0)]) for name in (*NUMBERED, *SCHEMA)
+    }
+    customers_of, products_of = (columns.pop(name).astype(np.int64) for name in NUMBERED)
+    columns["customer_id"], columns["product_id"] = past.customer_ids[customers_of], past.product_ids[products_of]
+    return pd.DataFrame(columns)
+
+
+@dataclass(frozen=True, eq=False)
+class _Products:
+    """What is known of each product: facts by name, whether it is still sold, whether people buy it again."""
+
+    facts: Mapping[str, Floats]
+    sold: NDArray[np.bool_]
+    is_rebought: NDArray[np.bool_]
+    listed: Codes
+
+    @classmethod
+    def of(cls, past: Purchases) -> _Products:
+        n = max(past.n_customers, 1)
+        recent = past.last(RECENT_DAYS).buyers
+        days = np.unique(np.column_stack([past.customers, past.products, past.days]), axis=0)
+        pairs_of, at, on_days = np.unique(days[:, :2], axis=0, return_index=True, return_counts=True)
+        first_days = days[at + on_days - 1, 2]
+        again = np.bincount(pairs_of[on_days > 1, 1], minlength=past.n_products)
+        known = np.bincount(pairs_of[first_days > JUST_DAYS, 1], minlength=past.n_products)
+        overall = again.sum() / max(past.buyers.sum(), 1)
+        rebuyers = (again + PRIOR_BUYERS * overall) / (past.buyers + PRIOR_BUYERS)
+        facts = {
+            "product_buyer_share": past.buyers / n,
+            "product_recent_buyer_share": recent / n,
+            "product_rebuyer_share": rebuyers,
+        }
+        sold = _still_sold(past)
+        order = np.lexsort((np.arange(past.n_products), -past.popularity, -recent))
+        is_rebought = (known < FEWEST_KNOWN) | (again >= FEWEST_REBUYERS * known)
+        return cls(facts, sold, is_rebought, order[sold[order]][:LISTED])
+
+
+def _still_sold(past: Purchases) -> NDArray[np.bool_]:
+    """Return False where a product is silent for 28 days or more in which 5 orders or more were to be expected."""
+    last, first = np.full(past.n_products, np.iinfo(np.int64).max), np.zeros(past.n_products, dtype=np.int64)
+    np.minimum.at(last, past.products, past.days)
+    np.maximum.at(first, past.products, past.days)
+    silent = last - 1
+    expected = past.popularity * silent / np.maximum(first - last + 1, 1)
+    return (silent < SILENT_DAYS) | (expected < SILENT_SALES)
+
+
+@dataclass(frozen=True, eq=False)
+class _Own:
+    """What each customer bought of each product, one entry a pair, by customer and then product."""
+
+    codes: Codes  # customer x n_products + product
+    products: Codes
+    starts: Codes  # of each customer's entries, and the end of the last one's
+    facts: Mapping[str, Floats]
+
+    @classmethod
+    def of(cls, past: Purchases) -> _Own:
+        codes, row = np.unique(past.customers * past.n_products + past.products, return_inverse=True)
+        days = np.unique(np.column_stack([row, past.days]), axis=0)
+        n_days = np.bincount(days[:, 0], minlength=len(codes))
+        last, first = np.full(len(codes), np.iinfo(np.int64).max), np.zeros(len(codes), dtype=np.int64)
+        np.minimum.at(last, row, past.days)
+        np.maximum.at(first, row, past.days)
+        gap = np.divide(first - last, n_days - 1, out=np.zeros(len(codes)), where=n_days > 1)
+        since = (last - 1).astype(float)
+        facts = {
+            "own_orders": np.bincount(row, minlength=len(codes)).astype(float),
+            "own_frequency": np.bincount(row, 0.5 ** ((past.days - 1) / HALF_LIFE_DAYS), minlength=len(codes)),
+            "own_since_days": since,
+            "own_gap_days": gap,
+            "own_overdue_ratio": np.divide(since, gap, out=np.zeros(len(codes)), where=gap > 0),
+        }
+        customers_of, products_of = np.divmod(codes, max(past.n_products, 1))
+        return cls(codes, products_of, np.searchsorted(customers_of, np.arange(past.n_customers + 1)), facts)
+
+    def of_pairs(self, codes: Codes) -> dict[str, Floats]:
+        """Return the facts of some pairs, those of a product that was never bought where there are none."""
+        none = dict.fromkeys(self.facts, 0.0) | {"own_since_days": NEVER_DAYS}
+        if not len(self.codes):
+            return {name: np.full(len(codes), value) for name, value in none.items()}
+        at = np.minimum(np.searchsorted(self.codes, codes), len(self.codes) - 1)
+        is_own = self.codes[at] == codes
+        return {name: np.where(is_own, values[at], none[name]) for name, values in self.facts.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Core:
+    """The products that are compared with each other, and what was learnt about them."""
+
+    products: Codes
+    position: Codes  # of each product in the core, -1 for the others
+    bought: sparse.csr_matrix  # customers x core: 0 and 1
+    lately: sparse.csr_matrix  # the same in the days of a basket
+    scorers: Mapping[str, Scorer]
+    confidence: Floats
+    lift: Floats
+    counts: Floats
+    n_orders: int
+
+    @classmethod
+    def of(cls, past: Purchases, products: _Products, goods: pd.DataFrame) -> _Core:
+        order = np.lexsort((np.arange(past.n_products), -past.buyers))
+        chosen = np.sort(order[products.sold[order]][:CORE])
+        position = np.full(past.n_products, -1)
+        position[chosen] = np.arange(len(chosen))
+        held = position[past.products] >= 0
+        rows = past.where(held)
+        own = replace(rows, product_ids=past.product_ids[chosen], products=position[rows.products])
+        scorers: dict[str, Scorer] = {
+            "item_neighbours": ItemNeighbours(k=100, shrinkage=10.0).fit(own),
+            "ease": Ease(l2=1000.0).fit(own),
+            "factors": Factors(n=32).fit(own),
+        }
+        if past.n_customers <= MOST_COMPARED:
+            scorers["decayed_neighbours"] = DecayedNeighbours().fit(own)
+        known = goods.set_index("product_id").reindex(own.product_ids)
+        attributes = {str(name): known[name].to_numpy(dtype=object) for name in known if known[name].notna().any()}
+        if attributes:
+            scorers["content"] = Content().fit(own, **attributes)
+        confidence, lift = (Rules(by, minimum_count=FEWEST_ORDERS).fit(own).weights_ for by in ("confidence", "lift"))
+        return cls(
+            chosen,
+            position,
+            own.baskets("customer"),
+            own.last(BASKET_DAYS).baskets("customer"),
+            scorers,
+            confidence.toarray(),
+            lift.toarray(),
+            pair_counts(own).toarray(),
+            own.n_orders,
+        )
+
+    def rules(self, customer: int) -> tuple[Codes, Floats, Floats]:
+        """Return for each product of the core the antecedent, confidence and lift of the best rules to it.
+
+        Antecedents are positions in the core, -1 for no rule.
+        """
+        items = self.lately.indices[self.lately.indptr[customer] : self.lately.indptr[customer + 1]]
+        if not len(items):
+            return np.full(len(self.products), -1), np.zeros(len(self.products)), np.zeros(len(self.products))
+        confidence = self.confidence[items]
+        best_of = confidence.argmax(axis=0)
+        highest = np.take_along_axis(confidence, best_of[None], axis=0)[0]
+        return np.where(highest > 0, items[best_of], -1), highest, self.lift[items].max(axis=0)
+
+
+def _block(of: Codes, past: Purchases, products: _Products, own: _Own, core: _Core) -> dict[str, NDArray[Any]]:
+    """Choose and score the candidates of some customers: columns of `SCHEMA`, ids as codes."""
+    n_core, bought = len(core.products), core.bought[of]
+    dense = {name: scorer.scores(of) for name, scorer in core.scorers.items()}
+    rules = [core.rules(customer) for customer in of]
+    antecedents = np.array([rule[0] for rule in rules]).reshape(len(of), n_core)
+    dense["rule_confidence"], dense["rule_lift"] = (
+        np.array([rule[n] for rule in rules]).reshape(len(of), n_core) for n in (1, 2)
+    )
+    popularity = past.buyers[core.products]
+    chosen = []
+    for scores in (dense[name] for name in SOURCES if name in dense):
+        positions, values = best(scores, PER_SCORER, without=bought, popularity=popularity)
+        rows, columns = np.nonzero((positions >= 0) & (values > 0))
+        chosen.append(of[rows] * past.n_products + core.products[positions[rows, columns]])
+    chosen.append((of[:, None] * past.n_products + products.listed).ravel())
+    chosen.append(_most_bought(of, own))
+    codes = np.unique(np.concatenate(chosen))
+    products_of = codes % max(past.n_products, 1)
+    facts = own.of_pairs(codes)
+    is_left = products.sold[products_of] & (products.is_rebought[products_of] | (facts["own_since_days"] >= JUST_DAYS))
+    codes, products_of = codes[is_left], products_of[is_left]
+    row, at = codes // max(past.n_products, 1) - of[0], core.position[products_of]
+    is_in = at >= 0
+
+    def looked_up(scores: NDArray[Any], none: float) -> NDArray[Any]:
+        found = np.full(len(codes), none, dtype=scores.dtype)
+        found[is_in] = scores[row[is_in], at[is_in]]
+        return found
+
+    antecedent = looked_up(antecedents, -1)
+    has_rule = antecedent >= 0
+    support = np.zeros(len(codes))
+    support[has_rule] = core.counts[antecedent[has_rule], at[has_rule]] / max(core.n_orders, 1)
+    return {
+        "customer": row + of[0],
+        "product": products_of,
+        **{name: np.empty(len(codes)) for name in KEY},
+        **{name: values[is_left] for name, values in facts.items()},
+        **{name: values[products_of] for name, values in products.facts.items()},
+        **dict.fromkeys(SCORES, np.zeros(len(codes))),
+        **{name: looked_up(scores, 0.0) for name, scores in dense.items()},
+        "rule_support": support,
+    }
+
+
+def _most_bought(of: Codes, own: _Own) -> Codes:
+    """Return the pairs of each customer with the highest own frequency, as codes."""
+    entries = np.arange(own.starts[of[0]], own.starts[of[-1] + 1])
+    customer = np.searchsorted(own.starts, entries, side="right")
+    order = np.lexsort((entries, -own.facts["own_frequency"][entries], customer))
+    customer = customer[order]
+    rank = np.arange(len(order)) - np.searchsorted(customer, customer)
+    return own.codes[entries[order[rank < OWN]]]
