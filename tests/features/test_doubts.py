@@ -26,7 +26,6 @@ from features.sources.guess.lines import Lines, lines_of
 from features.sources.guess.opened import ROW, Opened
 from features.sources.guess.refunds import refunds_beside
 from features.sources.guess.statuses import kind_of
-from features.sources.guess.totals import WORDS
 from features.sources.guess.words import ROLES, score
 from features.sources.languages import ENGLISH_MONTHS, LANGUAGES, listed, with_english_months, words_of_totals
 from features.tables import MONEY
