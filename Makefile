@@ -15,8 +15,8 @@ SPARK := .venv/installed-spark
 POOL := -n 2 --dist loadgroup --no-loadscope-reorder  # the longest first; see tests/conftest.py for what stays together
 
 .PHONY: run test test-slow test-fleet test-spark test-install test-all install install-spark java postgresql docs
-.PHONY: bench bench-amounts bench-attrition bench-coverage bench-decisions bench-faults bench-monitoring bench-recipes
-.PHONY: bench-recommendation lint format lock clean
+.PHONY: bench bench-amounts bench-attrition bench-coverage bench-decisions bench-faults bench-first-use
+.PHONY: bench-monitoring bench-recipes bench-recommendation lint format lock clean
 
 run: $(INSTALLED)
 	$(BIN)/experiments run
@@ -74,6 +74,10 @@ bench-coverage: $(INSTALLED)
 # Some forty minutes on one core: what the gate puts to use in simulated shops, into benchmarks/decisions.md.
 bench-decisions: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/decisions.py
+
+# A minute: when a baseline should be used first, in simulated shops, into benchmarks/first_use.md.
+bench-first-use: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python benchmarks/first_use.py
 
 # Some ten minutes: the search beside recipes by hand, into benchmarks/recipes.md.
 bench-recipes: $(INSTALLED)

@@ -22,7 +22,7 @@ for room, below in {
     "gate": ("tasks", "tracking", "reports", "models", "evaluation"),
     "description": ("reports", "models", "evaluation"),
     "case_study": ("reports", "models", "evaluation"),
-    "campaigns": ("reports",),
+    "campaigns": ("reports", "evaluation"),
 }.items():
     BELOW[f"experiments.{room}"] = {
         "features",

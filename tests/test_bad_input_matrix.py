@@ -712,6 +712,7 @@ def test_of_a_package_that_is_not_installed(
         case("promote version=2 reason=because", "no version 2"),
         case("promote version=2 rollback=true", "exclude each other"),
         case("promote reason=because", "a reason without a version"),
+        case("promote rollback=true dry=true", "dry=true shows a look", "leave out dry=true"),
         case("promote rollback=true", "no champion to go back to"),
         # files that cannot be written
         case("features output=x.xls", ".parquet, .csv", "found:    .xls"),

@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from features.errors import InputError
-from features.progress import beside_bars
+from features.progress import beside_bars, labelled
 
 USAGE_ERROR, INTERRUPTED = 2, 130
+OWN_LOGS = ("experiments", "features")
+LOG = "EXPERIMENTS_LOG"
 # No space, no permission, a limit of size, a missing folder, a file in place of a folder: the user can fix these.
 FIXABLE = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR),
@@ -70,16 +72,37 @@ class _BesideBars(logging.StreamHandler[TextIO]):
         with beside_bars():
             super().emit(record)
 
+    def format(self, record: logging.LogRecord) -> str:
+        return labelled(super().format(record))
+
 
 def log_to_stderr() -> None:
-    """Send the project's own logs to standard error, without those of its libraries."""
+    """Send the project's own logs to standard error, without those of its libraries.
+
+    The environment variable EXPERIMENTS_LOG=debug adds lines about what is short as a rule, such as each cutoff.
+    """
     handler = _BesideBars()
     handler.setFormatter(logging.Formatter("%(message)s"))
-    for name in ("experiments", "features"):
+    is_full = os.environ.get(LOG, "").lower() == "debug"
+    for name in OWN_LOGS:
         logger = logging.getLogger(name)
         logger.handlers = [handler]
-        logger.setLevel(logging.INFO)
+        logger.setLevel(logging.DEBUG if is_full else logging.INFO)
         logger.propagate = False
+
+
+@contextmanager
+def warnings_alone() -> Iterator[None]:
+    """Log warnings alone: what is done here was done and logged before."""
+    loggers = [logging.getLogger(name) for name in OWN_LOGS]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager

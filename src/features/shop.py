@@ -20,7 +20,7 @@ from features.engines import Engine
 from features.errors import InputError, did_you_mean, listing
 from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
-from features.sources import stage
+from features.sources import contact_details, stage
 from features.sources.shop_config import NO_GOODS, no_goods
 from features.sources.staged import Staged
 from features.tables import Tables
@@ -56,6 +56,33 @@ class Shop:
         staged = stage(source, cache)
         left_out = no_goods(source)
         return cls(staged=staged, tables=staged.open(engine), engine=engine, cache=cache, no_goods=left_out)
+
+    def contact_details(self, source: Mapping[str, Any]) -> pd.DataFrame | None:
+        """Read the columns of customers that the source's config names for lists; None where it names none.
+
+        They are in no table, feature or file of the cache.
+
+        Parameters
+        ----------
+        source : mapping
+            The shop's config.
+
+        Returns
+        -------
+        DataFrame indexed by customer_id
+            One row for each customer who has one: under the customer's own id, else the first that is merged into it.
+        """
+        found = contact_details(source)
+        if found is None:
+            return None
+        own, links = found["customer_id"], self.tables.identities
+        if links is not None:
+            led = self.engine.frame(links.select("id", "customer_id")).drop_duplicates("id")
+            found = found.assign(customer_id=own.map(led.set_index("id")["customer_id"]).fillna(own))
+        first = found.assign(is_other=found["customer_id"] != own, own=own).sort_values(
+            ["is_other", "own"], kind="stable"
+        )
+        return first.drop(columns=["is_other", "own"]).drop_duplicates("customer_id").set_index("customer_id")
 
     @cached_property
     def goods(self) -> Tables:

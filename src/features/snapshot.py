@@ -30,6 +30,7 @@ from features.grains import CUSTOMER, Grain
 from features.learnt import as_declared
 from features.memory import check_memory
 from features.outcomes import Outcome
+from features.progress import SELDOM, steps
 from features.tables import GROSS, NET, Tables, blank_tables, parse_day
 from features.writing import replacing
 
@@ -356,9 +357,10 @@ def _build(
     """
     digest = short_digest(str(key[0]))
     paths = {day: folder / digest / _hash(*key, day)[:24] / f"{day}.parquet" for day in days}
-    for day, path in paths.items():
-        if is_whole(path):
-            continue
+    missing = {day: path for day, path in paths.items() if not is_whole(path)}
+    if not missing:
+        return paths
+    for day, path in steps(missing.items(), folder.name, len(missing), "cutoffs", every=SELDOM):
         if path.parent.exists():
             logger.warning("%s: the files in %s are not as they were written; built anew", folder.name, path.parent)
             shutil.rmtree(path.parent)
@@ -370,7 +372,7 @@ def _build(
         finally:
             with suppress(OSError):  # not empty: built
                 path.parent.parent.rmdir()
-        logger.info("%s at %s built in %.1f s", folder.name, day, perf_counter() - started)
+        logger.debug("%s at %s built in %.1f s", folder.name, day, perf_counter() - started)
     return paths
 
 

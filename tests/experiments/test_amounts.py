@@ -19,9 +19,9 @@ from experiments.evaluation.amounts import (
     Season,
     Window,
     after_look,
+    apart,
     check_bounds,
     forecast,
-    signed,
 )
 from experiments.evaluation.spend_metrics import gini
 from experiments.evaluation.splits import make_splits
@@ -147,8 +147,8 @@ class TestStatus:
         assert amounts(large, year()).status == "reliable"
         rough = amounts(small, year())
         low, high = rough.interval()
-        assert rough.status == f"rough ({signed(low)} to {signed(high)})"
-        assert rough.status.startswith("rough (-2")
+        assert rough.status == f"rough ({apart(low)} to {apart(high)})"
+        assert rough.status.startswith("rough (2")
         assert amounts(windows(2, season=None, sampling=0.05)).status == "unreliable"
         far = amounts(windows(6, shift=1.5), year())  # as after a look at a model that predicted far too little
         assert far.status == "unreliable"
@@ -157,7 +157,7 @@ class TestStatus:
     def test_one_window_or_none_is_said_and_never_reliable(self):
         one = amounts(windows(1, season=None, sampling=0.05))
         assert one.status == "unreliable"
-        assert "one past window and no year of history that shows a season" in one.said
+        assert "90% interval from one past window; no year before shows the season" in one.said
         none = amounts(())
         assert (none.status, none.interval()) == ("unreliable", (0.0, math.inf))
         assert "no past window" in none.said

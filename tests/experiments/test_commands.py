@@ -321,6 +321,9 @@ def test_failing_trials_are_recorded_and_if_all_fail_so_does_the_command(workspa
     failed = [r for r in kind(workspace, "trial") if r.info.status == "FAILED"]
     assert len(failed) == 2
     assert all("Traceback (most recent call last)" in r.data.tags["mlflow.note.content"] for r in failed)
+    values = Runs(client(workspace), NAME).trial_values(failed[0].data.tags["mlflow.parentRunId"], "valid/gini")
+    assert len(values) == 2, "trials without a value count as trials that were run"
+    assert np.isnan(values).all()
     assert not [r for r in runs(workspace) if r.info.status == "RUNNING"]
 
 
@@ -773,7 +776,7 @@ def test_customer_360_has_a_row_per_customer_and_says_what_it_owes_its_figures_t
     assert set(vips["customer_id"]) == set(table["customer_id"][table["action_list"] == "vip_at_risk"])
     assert (
         table.loc[table["action_list"] == "vip_at_risk", "action_reason"]
-        .str.contains(r"tier Gold; p_alive 0\.\d")
+        .str.contains(r"tier Gold; chance to be a customer still \d")
         .any()
     )
     assert f"{len(vips)} customers, USD" in done.stdout

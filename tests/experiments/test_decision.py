@@ -338,11 +338,17 @@ def test_advice_follows_from_the_curve_of_the_study_the_interval_and_the_errors(
     undecided = decision(0.004, 0.004)
     trials, data, feature = advice(undecided, rising, parts)
     assert trials.startswith("more trials, such as tuning.n_trials=16: the second half of 8 trials raised")
-    assert data.startswith("more data: 4.7 times as many rows")  # ((1.8745 + 0.8416) x .004 / .005)^2
-    assert "or about 4 more windows" in data
+    assert data.startswith("more data: 4.7 times as many rows to find")  # ((1.8745 + 0.8416) x .004 / .005)^2
+    assert data.endswith("more windows of the same customers would not do")  # 61 more
+    assert "2.0 times as many rows, or about 2 more windows" in advice(decision(0.004, 0.0026), rising)[1]
     assert feature.startswith("a feature that tells customers with one purchase day apart: among them (60% of the")
     assert advice(undecided, flat)[0].startswith("not more trials: the second half of 8 trials raised")
     assert advice(undecided, [0.8] * 5)[0].startswith("more data")
+    pruned = [math.nan] * 8  # it ran them, so n_trials=16 would add none
+    assert advice(undecided, [*rising[:4], *pruned, *rising[4:]])[0].startswith(
+        "more trials, such as tuning.n_trials=32"
+    )
+    assert advice(undecided, [*pruned, *rising])[0].startswith("more data"), "no complete trial in the first half"
     (nothing,) = advice(decision(-0.001, 0.0005), [])
     assert nothing == "nothing: naive is as good as these data allow; a gain of 0.005 would have been found"
     assert advice(decision(0.004, 0.02), [])[0].startswith("not more data of this kind: these data find a gain of 0.05")

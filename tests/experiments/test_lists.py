@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from types import SimpleNamespace
 
+import lifetimes
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,9 +15,9 @@ import yaml
 from experiments.campaigns.lists import CONTROL, Condition, ContactList, first_actions, parse
 from experiments.campaigns.section import LISTS
 from experiments.reports.section import Text
-from experiments.workflow.lists import write_list
+from experiments.workflow.lists import find_members, lists_text, write_list
 from features.errors import InputError
-from workplace import ROOT
+from workplace import ROOT, experiments
 
 CUSTOMERS = pd.DataFrame(
     {
@@ -63,12 +65,12 @@ def test_equal_values_are_all_in_a_share_or_none() -> None:
     ("where", "rule"),
     [
         (
-            {"p": {"bottom": 0.2, "max": 0.9}, "tier": ["VIP", "Gold"]},
-            "tier is VIP or Gold; p is in the bottom 20% of these and at most 0.9",
+            {"p_alive": {"bottom": 0.2, "max": 0.9}, "tier": ["VIP", "Gold"]},
+            "tier: VIP or Gold; chance to be a customer still: in the bottom 20% of these, at most 90%",
         ),
-        ({"p": {"top": 0.125}}, "p is in the top 12.5% of all customers"),
-        ({"days": {"bottom": 0.5, "min": 1, "max": 60}}, "days is in the bottom 50% of all customers and 1 to 60"),
-        ({"days": [60, None], "frequency": [0, 0]}, "days is at least 60; frequency is 0"),
+        ({"p": {"top": 0.125}}, "p: in the top 12.5% of all customers"),
+        ({"days": {"bottom": 0.5, "min": 1, "max": 60}}, "days: in the bottom 50% of all customers, 1 to 60"),
+        ({"days": [60, None], "frequency": [0, 0]}, "days: at least 60; purchase days: 1"),
     ],
 )
 def test_the_rule_says_of_whom_a_share_is_one(where, rule) -> None:
@@ -80,7 +82,9 @@ def test_a_reason_has_the_customer_s_own_values() -> None:
     assert found["reason"].tolist() == ["tier VIP; days 60"]
     silent = CUSTOMERS.assign(p_alive=[0.31234, 1e-5, 0.5, 0.6, 0.7], days_since_last_purchase=[64.0, 1.0, 0, 0, 0])
     found = parse("one", DECLARED | {"where": {"p_alive": {"bottom": 0.4}, "tier": ["VIP", "Gold"]}}).members(silent)
-    assert found["reason"].tolist() == ["tier VIP; p_alive below 0.001 (bottom 40%); last purchase 1 day ago"]
+    assert found["reason"].tolist() == [
+        "tier VIP; chance to be a customer still below 0.1% (bottom 40%); last purchase 1 day ago"
+    ]
     once = parse("one", DECLARED | {"where": {"frequency": [0, 2]}}).members(silent.assign(frequency=[0.0, 2, 3, 4, 5]))
     assert once["reason"].tolist() == [
         "bought once; last purchase 64 days ago",
@@ -133,6 +137,97 @@ def test_the_report_counts_lists_that_have_customers() -> None:
     assert lead(lists[:1]) == "No list has customers today."
 
 
+def test_unreliable_amounts_order_a_list_and_are_not_added_up(tmp_path) -> None:
+    trusted = CUSTOMERS.assign(clv=[1.0, 2.0, 3.0, 4.0, 5.0], total_spend=10.0, clv_amounts="rough (5% below)")
+    one = parse("one", DECLARED | {"value": ["clv", "total_spend"]}, labels={"clv": "expected spend"})
+    only_order = trusted.assign(clv_amounts="unreliable")
+    for customers, worth, head in (
+        (trusted, (3.0, "expected spend"), "expected spend (USD at stake)"),
+        (only_order, (20.0, "spend so far"), "expected spend (for the order only: amounts are unreliable)"),
+    ):
+        members = one.members(customers)
+        stake = one.stake(members)
+        assert (stake.value, stake.label) == worth
+        assert list(members.index) == ["b", "a"]  # by expected spend
+        write_list(one, members, tmp_path / "one.csv", "USD", date(2020, 1, 1))
+        header = (tmp_path / "one.csv").read_text().splitlines()[0]
+        assert head in header
+        assert "clv" not in header
+    alone = parse("alone", DECLARED | {"value": "clv"})
+    assert np.isnan(alone.stake(alone.members(only_order)).value)
+    assert "amounts not known" in lists_text(
+        [write_list(alone, alone.members(only_order), tmp_path / "alone.csv", "USD", date(2020, 1, 1))]
+    )
+
+
+def test_what_is_no_better_than_chance_chooses_nobody_and_orders_no_list() -> None:
+    customers = CUSTOMERS.assign(clv=[1.0, 2.0, 3.0, 4.0, 5.0], p_repurchase=[0.1, 0.2, 0.3, 0.4, 0.5])
+    blind = {name: "gini 0.010, 95% interval -0.05 to 0.07, where chance gives 0" for name in ("clv", "p_repurchase")}
+    ordered = parse("ordered", DECLARED | {"value": ["clv", "spend"]})
+    assert list(ordered.members(customers).index) == ["b", "a"]
+    assert list(ordered.members(customers, blind).index) == ["a", "b"]  # by spend
+    chosen = parse("chosen", DECLARED | {"where": {"p_repurchase": {"bottom": 0.4}}})
+    assert len(chosen.members(customers)) == 2
+    found, left_out = find_members([ordered, chosen], customers, blind)
+    assert [each.name for each, _ in found] == ["ordered"]
+    assert "no better than chance" in left_out[0]
+    assert "gini 0.010" in left_out[0]
+
+
+def test_contact_details_stand_in_a_list_but_not_for_those_who_are_held_back(tmp_path) -> None:
+    details = pd.DataFrame({"name": ["Ada"], "phone": ["+44 20 7946 0001"]}, index=["a"])
+    for share, told in ((0.0, "a,Ada,'+44 20 7946 0001,5,VIP,"), (0.999999, "a,,,5,VIP,")):
+        one = parse("one", DECLARED, control_share=share)
+        write_list(one, one.members(CUSTOMERS), tmp_path / "one.csv", "USD", date(2020, 1, 1), details)
+        head, first, second = (tmp_path / "one.csv").read_text().splitlines()
+        assert head.startswith("customer_id,name,phone,spend (USD at stake),tier,")
+        assert first.startswith(told)
+        assert second.startswith("b,,,4,VIP,")  # nobody knows the number
+
+
+@pytest.mark.slow
+def test_names_and_phone_numbers_are_in_the_files_of_lists_and_nowhere_else(tmp_path) -> None:
+    file = Path(lifetimes.__file__).parent / "datasets" / "CDNOW_sample.txt"
+    orders = pd.read_csv(file, sep=r"\s+", names=["of_master", "customer", "day", "units", "amount"], dtype=str)
+    orders = orders.assign(order=np.arange(len(orders)), day=pd.to_datetime(orders["day"]).dt.strftime("%Y-%m-%d"))
+    orders.to_csv(tmp_path / "orders.csv", index=False)
+    people = pd.DataFrame({"id": orders["customer"].unique()})
+    people.assign(name="Zoë Quux", tel=[f"0171 {n:07}" for n in people.index]).to_csv(
+        tmp_path / "people.csv", index=False
+    )
+    columns = {name: name for name in ("amount",)} | {
+        "order_id": "order",
+        "customer_id": "customer",
+        "timestamp": "day",
+    }
+    config = {
+        "defaults": ["files", "_self_"],
+        **{"shop": "own", "currency": "USD", "timezone": "America/New_York", "burn_in_days": 0},
+        "tables": {"transactions": {"path": "orders.csv", "columns": columns}},
+        "rules": {"zero_price": "keep", "duplicate_rows": "keep"},
+        "order_spans_days": False,
+        "contact_details": {"path": "people.csv", "customer_id": "id", "columns": {"name": "name", "phone": "tel"}},
+    }
+    (tmp_path / "conf/data").mkdir(parents=True)
+    (tmp_path / "conf/data/own.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    chosen = ["--config-dir", "conf", "data=own", "task=clv", "features=rfm"]
+    said = [experiments(tmp_path, "train", *chosen, "model=bg_nbd")]
+    said.append(experiments(tmp_path, "promote", *chosen, "version=1", "reason=test"))
+    said.append(experiments(tmp_path, "score", *chosen, "campaign.control_share=0.5"))
+    said.append(experiments(tmp_path, "report", *chosen, "report.sections=[lists, verdicts]"))
+    listed = pd.read_csv(tmp_path / "outputs/own/lists/dormant_high_value.csv", dtype=str)
+    is_called = listed["group"] == "contact"
+    assert 0 < is_called.sum() < len(listed)
+    assert listed.loc[is_called, "phone"].str.startswith("0171 ").all()
+    assert listed.loc[~is_called, ["name", "phone"]].isna().all(axis=None)
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in kept if path.name == "mlflow.db"]
+    for path in kept:
+        if path.name != "people.csv" and path.parent.name != "lists":
+            assert not any(told in path.read_bytes() for told in ("Zoë Quux".encode(), b"0171 000")), path
+    assert not any("Quux" in done.stdout + done.stderr for done in said)
+
+
 def test_the_control_group_is_a_share_by_chance_that_stays_the_same() -> None:
     many = pd.DataFrame({"tier": "VIP", "spend": 1.0}, index=pd.Index([f"c{n}" for n in range(5000)]))
     lists = [parse(name, DECLARED, control_share=0.2) for name in ("one", "other")]
@@ -169,6 +264,8 @@ def test_a_customer_has_the_action_of_the_first_list() -> None:
         ({"columns": "segment"}, "not a list of names"),
         ({"control_share": 1.0}, "control_share is out of range"),
         ({"priority": "first"}, "priority"),
+        ({"where": {"days": [60, 10]}}, "days: [10, 60]"),
+        ({"where": {"days": {"top": 0.2, "min": 60, "max": 10}}}, "the range of days is empty"),
     ],
 )
 def test_a_list_that_cannot_be_read_is_refused(change, words) -> None:

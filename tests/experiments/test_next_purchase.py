@@ -118,6 +118,16 @@ def test_nobody_with_a_date_is_said_and_none_is_invented() -> None:
     assert "4 customers (100.0%) have no date" in lead
     (table,) = (part.frame.set_index("tier") for part in parts if isinstance(part, Table))
     assert table.loc["Gold", "half are due by"] == "later"
+    due, _ = (part.figure for part in parts if isinstance(part, Picture))
+    title = "Hardly anybody is predicted to buy in the 7 days from 2017-12-30"  # no tier is the best of none
+    assert due.axes[0].get_title("left") == title
+
+
+def test_dates_that_are_no_better_than_one_for_all_time_no_reminders() -> None:
+    (seen, blind) = (written([1, 2], ["VIP"] * 2, replace(MODEL, is_blind=each)) for each in (False, True))
+    leads = ["".join(part.text for part in parts if isinstance(part, Text)) for parts in (seen, blind)]
+    assert ["own date" in lead for lead in leads] == [True, False]
+    assert "Do not time reminders by these dates" in leads[1]
 
 
 def test_after_a_visit_only_those_who_bought_the_day_before_are_judged_under_a_name_of_its_own() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 
 import pandas as pd
 import pytest
 
+from experiments.gate.chance import Knowledge
 from experiments.gate.results_section import Answer, result_parts
 from experiments.gate.rule import Comparison, Decision, Use
 from experiments.reports.material import InUse
@@ -53,9 +55,42 @@ def test_expected_value_is_rounded_and_the_top_tenth_is_the_highest():
 
 
 def test_how_far_amounts_can_be_trusted_stands_beside_them():
-    said = "Amounts are rough: the actual total is expected between -20% and +35% of the predicted one."
+    said = "Amounts are rough: the actual spend is expected between 20% below and 35% above what is predicted."
     (text,) = texts(valued([10.0] * 20, dataclasses.replace(MODEL, amounts=said)), "plain")
     assert text == f"{said} Tiers are today's."
+
+
+def test_unreliable_amounts_are_not_shown_as_sums():
+    no_sums = dataclasses.replace(MODEL, is_unreliable=True)
+    parts = valued([100.0, 90.0, 45.0, 10.0, 10.0] + [1.0] * 15, no_sums)
+    (lead,) = texts(parts, "lead")
+    assert "USD" not in lead
+    assert "the top tenth spends 70.4%" in lead
+    assert table(parts).columns.tolist() == ["customers", "share of expected spend"]
+    buyers = returning([0.2] * 10, [1.0] * 10, model=no_sums)
+    assert "is not predicted: amounts are unreliable" in texts(buyers, "lead")[0]
+    assert "expected buyers" not in table(buyers)
+
+
+def test_a_model_that_is_no_better_than_chance_is_not_advised():
+    knows = "No better than chance: gini 0.010, 95% interval -0.05 to 0.07, where chance gives 0."
+    blind = dataclasses.replace(MODEL, is_blind=True, knows=knows)
+    parts = valued([10.0] * 20, blind)
+    assert "Address customers in the order" in texts(valued([10.0] * 20), "lead")[0]
+    assert "Do not address customers in this order" in texts(parts, "lead")[0]
+    assert knows in texts(parts, "plain")[0]
+    p, spend = [0.1] * 6 + [0.4, 0.4, 0.01, 0.01], [1.0] * 10
+    assert "Look after the least likely quarter" in texts(returning(p, spend), "lead")[0]
+    (lead,) = texts(returning(p, spend, model=blind), "lead")
+    assert "Do not choose single customers" in lead
+    assert "Look after" not in lead
+
+
+def test_a_figure_is_better_than_chance_where_its_whole_interval_is():
+    better = Knowledge("gini", 0.1, (0.01, 0.2), 0.95, 0.0)
+    assert str(better) == "Better than chance: gini 0.100, 95% interval 0.010 to 0.200, where chance gives 0."
+    for low, chance in ((0.0, 0.0), (-0.1, 0.0), (0.48, 0.5), (math.nan, 0.0)):
+        assert Knowledge("gini", 0.3, (low, 0.6), 0.95, chance).is_blind
 
 
 def test_a_baseline_is_named_with_its_total_ratio_or_as_never_evaluated():
@@ -78,12 +113,14 @@ def test_no_expected_spend_gives_no_share_and_no_warning():
         assert "about 0 USD" in texts(valued([0.0] * 20), "lead")[0]
 
 
-def returning(p: list[float], spend: list[float], names: list[str] | None = None, days: int = 100) -> list[Part]:
+def returning(
+    p: list[float], spend: list[float], names: list[str] | None = None, days: int = 100, model: InUse = RULE
+) -> list[Part]:
     groups = grouped(names or ["VIP"] * 4 + ["Gold"] * 4 + ["Silver"] * (len(p) - 8))
     history = pd.DataFrame({"total_spend": spend, "T": days, "days_since_last_purchase": days}, groups.index)
     history.iloc[:3, 2] = 27, 28, 0
     return return_parts(
-        pd.Series(p, groups.index), groups, history, horizon_days=28, model=RULE, about="Tiers are today's."
+        pd.Series(p, groups.index), groups, history, horizon_days=28, model=model, about="Tiers are today's."
     )
 
 
@@ -163,23 +200,29 @@ def test_results_count_the_tasks_with_a_model_and_name_what_is_in_use(answers):
     (lead,) = texts(parts, "lead")
     assert lead.startswith("1 of 3 tasks have a model that beats the best baseline: clv.")
     assert "A baseline is in use for repurchase." in lead
-    (frame,) = (part.frame.set_index("task") for part in parts if isinstance(part, Table))
+    frame, beside = (part.frame.set_index("task") for part in parts if isinstance(part, Table))
     assert frame["verdict"].to_dict() == {"clv": "strong", "repurchase": "undecided", "segmentation": "not judged"}
     assert frame["in use"].to_dict() == {
         "clv": "LightGBM",
         "repurchase": "purchase days so far",
         "segmentation": "clusters",
     }
-    assert frame.loc["clv", ["figure", "interval", "its figure"]].tolist() == ["gini 0.450", "0.430 to 0.470", "0.400"]
-    assert frame.loc["clv", ["windows", "best not in use"]].tolist() == [
-        "the window from 2017-10-03",
-        "total spend so far",
-    ]
+    assert frame.loc["clv", ["figure", "interval"]].tolist() == ["gini 0.450", "0.430 to 0.470"]
+    assert beside.loc["clv"].tolist() == ["total spend so far", "0.400", "the window from 2017-10-03"]
     assert frame.loc["segmentation", "figure"] == "-"
     (picture,) = (part for part in parts if isinstance(part, Picture))
     axes = picture.figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["clv", "repurchase"]
     assert axes.lines[1].get_xdata()[0] == pytest.approx(10)  # .05 in units of .005
+
+
+def test_results_name_the_tasks_whose_model_in_use_is_no_better_than_chance(answers):
+    known = Knowledge("gini", 0.45, (0.43, 0.47), 0.95, 0.0)
+    blind = Knowledge("roc_auc", 0.51, (0.46, 0.55), 0.95, 0.5)
+    parts = result_parts([dataclasses.replace(a, known=k) for a, k in zip(answers, (known, blind, None), strict=True)])
+    (lead,) = texts(parts, "lead")
+    assert "Do not choose customers by what is predicted for repurchase: it is not shown to be better" in lead
+    assert "No better than chance: roc auc 0.510" in texts(parts, "plain")[1]
 
 
 def test_no_task_with_a_model_is_counted_as_none(answers):

@@ -50,8 +50,20 @@ def test_a_report_has_every_section_and_is_kept_in_mlflow(run: Run, workspace: P
     ]
     assert {name for name, _ in found} == {writer.name for writer in find_writers()}
     assert "Left out: category needs" not in html, "a habit that needs a table costs the persona a sentence, no more"
-    for said in ("VIP", "At Risk", "clv: strong", "of the revenue before", "in the sealed window its total was"):
+    for said in (
+        "VIP",
+        "At Risk",
+        "Expected spend, strong",
+        "of the revenue before",
+        "in the sealed window its total was",
+    ):
         assert said.lower() in html.lower()
+    for said in (
+        "How right it was in the sealed window",
+        "the share that the customers ranked first bring",
+        "<dt>baseline",
+    ):
+        assert said in html
     client = MlflowClient(f"sqlite:///{workspace}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("cdnow-report").experiment_id])
     studies = {run.data.tags["case_study"]: run for run in runs if "case_study" in run.data.tags}

@@ -44,11 +44,11 @@ def test_a_grain_without_a_row_is_left_out_with_a_line_that_says_so(
 
 def test_how_far_amounts_can_be_trusted_stands_beside_scores_and_in_the_metadata() -> None:
     tags = {"horizon_days": "90", "population": "all", "statement": "strong: ranks better", "verdict": "strong"}
-    told = {"amounts": "rough (-20% to +35%)", "amounts_said": "Amounts are rough: …"}
+    told = {"amounts": "rough (20% below to 35% above)", "amounts_said": "Amounts are rough: …"}
     of_spend, of_segments = (
         SimpleNamespace(name="shop", number=3, is_baseline=False, tags=own) for own in ({**tags, **told}, tags)
     )
-    assert score.about("clv", of_spend)["clv_amounts"] == "rough (-20% to +35%)"
+    assert score.about("clv", of_spend)["clv_amounts"] == "rough (20% below to 35% above)"
     assert "segmentation_amounts" not in score.about("segmentation", of_segments)
     texts = score.verdict_texts({"clv": of_spend, "segmentation": of_segments})
     assert texts["clv_amounts"] == "Amounts are rough: …"

@@ -233,9 +233,11 @@ def test_a_shop_gets_tiers_whose_weights_are_learnt_before_they_are_tested(shop)
     assert table["customers"].sum() == len(tiers.tier)
     np.testing.assert_allclose(table[["customers_share", "past_share", "next_share"]].sum(), 1)
     assert table.loc["VIP", "next_mean_spend"] > table.loc["At Risk", "next_mean_spend"]
-    assert weighing.comparison.index.tolist() == ["learnt", "equal", "circular", "clv alone"]
+    assert weighing.comparison.index.tolist() == ["learnt", "equal", "circular", "expected spend alone"]
     over = weighing.comparison["gini"]
-    np.testing.assert_allclose(weighing.comparison["clv_gain"].dropna(), over["clv alone"] - over.drop("clv alone"))
+    np.testing.assert_allclose(
+        weighing.comparison["clv_gain"].dropna(), over["expected spend alone"] - over.drop("expected spend alone")
+    )
     assert (weighing.comparison["clv_gain_low"] <= weighing.comparison["clv_gain_high"]).tolist() == [True] * 3 + [
         False
     ]
@@ -288,7 +290,7 @@ def weighed(used="learnt", clv_low=0.02) -> Weighing:
             "clv_gain_low": [clv_low, 0.1, np.nan],
             "clv_gain_high": [0.18, 0.3, np.nan],
         },
-        index=["learnt", "equal", "clv alone"],
+        index=["learnt", "equal", "expected spend alone"],
     )
     weights = {
         "learnt": pd.Series({"clv": 0.5, "frequency": 0.4, "T": 0.1}),
@@ -330,7 +332,7 @@ def test_the_first_lines_count_customers_and_revenue_and_explain_the_day():
 
 def test_weights_are_those_of_the_variables_present_in_their_order():
     weights = frame(section_of(), "weights")  # clv was refused
-    assert weights.index.tolist() == ["frequency", "T"]
+    assert weights.index.tolist() == ["purchase days after the first", "days since the first purchase"]
     assert weights["learnt *"].tolist() == ["0.800", "0.200"]
     assert weights["equal"].tolist() == ["0.500", "0.500"]
 

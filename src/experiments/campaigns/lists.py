@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from experiments.evaluation.amounts import UNRELIABLE
+from experiments.reports.section import percent
+from experiments.reports.words import worded
 from features.errors import InputError, check_type, did_you_mean
 
 KEYS = ("title", "where", "value", "action", "priority", "control_share", "columns")
@@ -17,6 +21,8 @@ LOW, HIGH = "min", "max"
 CONTACT, CONTROL = "contact", "control"
 ACTIONS = ["action_list", "action", "action_reason", "action_group"]
 LAST_PURCHASE, REPEATS = "days_since_last_purchase", "frequency"
+PROBABILITY = "p_"  # begins the names of probabilities
+AMOUNTS = "_amounts"  # after a column of money: the one that says how far its sum can be trusted
 SHOWN = (LAST_PURCHASE, "total_spend", "orders")
 OF_EVERY_LIST = ("customer_id", "reason", "group", "action", "currency", "as_of")
 
@@ -36,6 +42,8 @@ class Condition:
         "top" or "bottom" where the column is among a share of the values, else "".
     share : float
         That share, in (0, 1).
+    label : str
+        The column in words; its name when empty.
     """
 
     column: str
@@ -44,6 +52,7 @@ class Condition:
     high: float | None = None
     part: str = ""
     share: float = 0.0
+    label: str = ""
 
     def holds(self, values: pd.Series, peers: pd.Series) -> pd.Series:
         """Return True for each customer of whom it holds. It holds of no missing value.
@@ -67,17 +76,25 @@ class Condition:
         return fits
 
     def text(self, among: str) -> str:
-        """Return the condition as it is read: `p_alive is in the bottom 20% of these and at most 0.9`."""
+        """Return the condition as it is read: `p alive: in the bottom 20% of these, at most 90%`."""
+        if self.column == REPEATS and not self.words:
+            name, shift = "purchase days", 1
+        else:
+            name, shift = self.label or self.column, 0
         if self.words:
-            return f"{self.column} is {' or '.join(self.words)}"
+            return f"{name}: {' or '.join(self.words)}"
         said = [f"in the {self.part_text} of {among}"] if self.part else []
-        if self.low is not None and self.high is not None:
-            said.append(f"{self.low:g}{'' if self.low == self.high else f' to {self.high:g}'}")
-        elif self.low is not None:
-            said.append(f"at least {self.low:g}")
-        elif self.high is not None:
-            said.append(f"at most {self.high:g}")
-        return f"{self.column} is {' and '.join(said)}"
+        low, high = (None if end is None else self._bound(end + shift) for end in (self.low, self.high))
+        if low is not None and high is not None:
+            said.append(low if low == high else f"{low} to {high}")
+        elif low is not None:
+            said.append(f"at least {low}")
+        elif high is not None:
+            said.append(f"at most {high}")
+        return f"{name}: {', '.join(said)}"
+
+    def _bound(self, end: float) -> str:
+        return f"{100 * end:g}%" if self.column.startswith(PROBABILITY) else f"{end:g}"
 
     @property
     def part_text(self) -> str:
@@ -85,8 +102,8 @@ class Condition:
         return f"{self.part} {100 * self.share:g}%"
 
     def reason(self, value: object) -> str:
-        """Return a customer's value as it is read: `p_alive 0.31 (bottom 20%)`."""
-        return f"{_said(self.column, value)}{f' ({self.part_text})' if self.part else ''}"
+        """Return a customer's value as it is read: `chance to be a customer still 31% (bottom 20%)`."""
+        return f"{_said(self.column, value, self.label)}{f' ({self.part_text})' if self.part else ''}"
 
 
 class Stake(NamedTuple):
@@ -97,15 +114,18 @@ class Stake(NamedTuple):
     customers, held_back : int
         On the list, and of these in its control group.
     value : float
-        What is at stake, in currency.
+        What is at stake, in currency; NaN where no amount can be trusted that far.
     column : str
-        Column of customer_360 that it is the sum of.
+        Column of customer_360 that it is the sum of; "" without a value.
+    label : str
+        The column in words.
     """
 
     customers: int
     held_back: int
     value: float
     column: str
+    label: str
 
 
 @dataclass(frozen=True)
@@ -120,7 +140,8 @@ class ContactList:
     conditions : tuple of Condition
         All hold of each customer on the list.
     value : tuple of str
-        Columns that say what is at stake, in currency: the first that there is counts, and orders the list.
+        Columns that say what is at stake, in currency: the first that there is orders the list, and the first whose sum
+        can be trusted is added up.
     action : str
         What to do with these customers.
     priority : int
@@ -129,6 +150,8 @@ class ContactList:
         Share of the list that is held back by chance, in [0, 1).
     columns : tuple of str
         Columns of customer_360 that the list shows beside those of every list.
+    labels : mapping of column to words
+        Of columns of models: see `reports.words.worded`.
     """
 
     name: str
@@ -139,6 +162,7 @@ class ContactList:
     priority: int = 100
     control_share: float = 0.0
     columns: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ordered(self) -> list[Condition]:
@@ -155,8 +179,12 @@ class ContactList:
         """The conditions in words."""
         return "; ".join(condition.text(self.among) for condition in self.ordered)
 
+    def label(self, column: str) -> str:
+        """Return a column in words."""
+        return worded(column, self.labels)
+
     def value_column(self, columns: Sequence[str]) -> str:
-        """Return the column that says what is at stake.
+        """Return the column that orders the list: the first that there is.
 
         Raises
         ------
@@ -165,37 +193,51 @@ class ContactList:
         """
         return next((name for name in self.value if name in columns), "") or _missing(self, self.value[0], columns)
 
-    def members(self, customers: pd.DataFrame) -> pd.DataFrame:
+    def added_up(self, customers: pd.DataFrame) -> str:
+        """Return the column whose sum is at stake: the first whose amounts are not unreliable; "" without one."""
+        return next((name for name in self.value if name in customers and not is_unreliable(name, customers)), "")
+
+    def members(self, customers: pd.DataFrame, blind: Mapping[str, str] | None = None) -> pd.DataFrame:
         """Return who is on the list, the most valuable first.
 
         Parameters
         ----------
         customers : DataFrame indexed by customer_id
             customer_360, or those of its columns that lists read.
+        blind : mapping of column to sentence, optional
+            Columns whose order of customers is no better than chance, and the figures that say so. They order no list
+            and choose nobody.
 
         Returns
         -------
         DataFrame indexed by customer_id
-            The value at stake, the columns of the conditions, those of `SHOWN` that exist, the list's own,
-            `reason` in words, and `group`: "contact" or "control".
+            The value that orders the list, with how far its amounts can be trusted where that is known, the value at
+            stake, the columns of the conditions, those of `SHOWN` that exist, the list's own, `reason` in words, and
+            `group`: "contact" or "control".
 
         Raises
         ------
         InputError
-            If customer_360 lacks a column, or a condition does not suit what the column holds.
+            If customer_360 lacks a column, a condition does not suit what the column holds, or its order is that of
+            chance.
         """
-        value = self.value_column(list(customers.columns))
+        blind = blind or {}
+        value = self.value_column([column for column in customers if column not in blind])
         for column in (*(condition.column for condition in self.conditions), *self.columns):
             if column not in customers:
                 _missing(self, column, list(customers.columns))
         for condition in self.conditions:
             _check_kind(self, condition, customers[condition.column])
+            if condition.column in blind:
+                _refuse_blind(self, condition, blind[condition.column])
         everyone = pd.Series(True, index=customers.index)
         peers = self._meet([each for each in self.conditions if not each.part], customers, everyone)
         is_member = self._meet([each for each in self.conditions if each.part], customers, peers)
         usual = [column for column in SHOWN if column in customers]
         conditions = [condition.column for condition in self.conditions]
-        shown = list(dict.fromkeys([value, *conditions, *usual, *self.columns]))
+        trusted = [name for name in (f"{value}{AMOUNTS}",) if name in customers]
+        stake = [name for name in (self.added_up(customers),) if name and name not in blind]
+        shown = list(dict.fromkeys([value, *trusted, *stake, *conditions, *usual, *self.columns]))
         members = customers.loc[is_member, shown].sort_values(value, ascending=False, kind="stable")
         return members.assign(reason=self.reasons(members), group=self.groups(members.index))
 
@@ -208,13 +250,14 @@ class ContactList:
         return fits
 
     def stake(self, members: pd.DataFrame) -> Stake:
-        """Add up what is at stake on a list with these members."""
-        column = self.value_column(list(members.columns))
+        """Add up what is at stake on a list with these members, by amounts that can be trusted so far."""
+        column = self.added_up(members)
         held_back = int((members["group"] == CONTROL).sum())
-        return Stake(len(members), held_back, float(members[column].sum()), column)
+        value = float(members[column].sum()) if column else math.nan
+        return Stake(len(members), held_back, value, column, self.label(column))
 
     def reasons(self, members: pd.DataFrame) -> list[str]:
-        """Return why each customer is on the list: `tier VIP; p_alive 0.31 (bottom 20%); last purchase 64 days ago`."""
+        """Return why each customer is on the list: `tier VIP; orders 12; last purchase 64 days ago`."""
         said = [list(map(condition.reason, members[condition.column])) for condition in self.ordered]
         if LAST_PURCHASE in members and LAST_PURCHASE not in [condition.column for condition in self.conditions]:
             said.append([_said(LAST_PURCHASE, days) for days in members[LAST_PURCHASE]])
@@ -225,7 +268,9 @@ class ContactList:
         return [CONTROL if _chance(self.name, str(each)) < self.control_share else CONTACT for each in customer_ids]
 
 
-def parse(name: str, content: object, control_share: float | None = None) -> ContactList:
+def parse(
+    name: str, content: object, control_share: float | None = None, labels: Mapping[str, str] | None = None
+) -> ContactList:
     """Read the declaration of a list.
 
     Parameters
@@ -237,6 +282,8 @@ def parse(name: str, content: object, control_share: float | None = None) -> Con
         An InputError in its place is raised.
     control_share : float, optional
         In place of the list's own.
+    labels : mapping of column to words, optional
+        Of columns of models.
 
     Raises
     ------
@@ -271,23 +318,34 @@ def parse(name: str, content: object, control_share: float | None = None) -> Con
         raise InputError(
             "columns is not a list of names", where=where, expected="such as [segment, orders]", found=str(columns)
         )
-    value = content["value"]
+    value, labels = content["value"], labels or {}
     return ContactList(
         name=name,
         title=str(content["title"]),
-        conditions=tuple(_condition(where, str(column), given) for column, given in conditions.items()),
+        conditions=tuple(
+            replace(_condition(where, str(column), given), label=worded(str(column), labels))
+            for column, given in conditions.items()
+        ),
         value=tuple(map(str, value if isinstance(value, list) else [value])),
         action=str(content["action"]),
         priority=int(content.get("priority", 100)),
         control_share=float(share),
         columns=tuple(name for name in columns if name not in OF_EVERY_LIST),
+        labels=labels,
     )
 
 
 def columns_of(lists: Sequence[ContactList]) -> set[str]:
     """Return the columns of customer_360 that lists read."""
     read = {condition.column for each in lists for condition in each.conditions}
-    return {"customer_id", *SHOWN, *read, *(name for each in lists for name in (*each.value, *each.columns))}
+    own = {name for each in lists for name in (*each.value, *each.columns)}
+    return {"customer_id", *SHOWN, *read, *own, *(f"{name}{AMOUNTS}" for name in own)}
+
+
+def is_unreliable(column: str, customers: pd.DataFrame) -> bool:
+    """Return True if the sum of a column cannot be trusted, by the one beside it: only its order is of use."""
+    beside = f"{column}{AMOUNTS}"
+    return beside in customers and customers[beside].eq(UNRELIABLE).any()
 
 
 def first_actions(found: Sequence[tuple[ContactList, pd.DataFrame]]) -> pd.DataFrame:
@@ -320,11 +378,13 @@ def _condition(where: str, column: str, given: Any) -> Condition:
         is_bounded = all(given[bound] is not None and _is_bound(given[bound]) for bound in bounds)
         if given and len(given) == len(parts) + len(bounds) and is_share and is_bounded:
             part, share = (parts[0], given[parts[0]]) if parts else ("", 0.0)
+            _check_order(column, given.get(LOW), given.get(HIGH), where)
             return Condition(column, low=given.get(LOW), high=given.get(HIGH), part=part, share=share)
     elif isinstance(given, list) and given and all(isinstance(word, str) for word in given):
         return Condition(column, words=tuple(given))
     elif isinstance(given, list) and len(given) == 2 and given != [None, None] and all(map(_is_bound, given)):
         low, high = given
+        _check_order(column, low, high, where)
         return Condition(column, low=low, high=high)
     raise InputError(
         f"the condition on {column} cannot be read",
@@ -334,17 +394,34 @@ def _condition(where: str, column: str, given: Any) -> Condition:
     )
 
 
-def _said(column: str, value: object) -> str:
+def _check_order(column: str, low: float | None, high: float | None, where: str) -> None:
+    """Refuse a range that nothing is in."""
+    if low is not None and high is not None and low > high:
+        raise InputError(
+            f"the range of {column} is empty",
+            where=where,
+            expected="the lower end first",
+            found=f"{low:g} to {high:g}",
+            hint=f"{column}: [{high:g}, {low:g}]",
+        )
+
+
+def _said(column: str, value: object, label: str = "") -> str:
     """Return a column of a customer with its value, as it is read.
 
     >>> _said("tier", "VIP"), _said("days_since_last_purchase", 64.0), _said("frequency", 0.0), _said("frequency", 4.0)
     ('tier VIP', 'last purchase 64 days ago', 'bought once', 'bought on 5 days')
+    >>> _said("p_alive", 0.31234, "chance to be a customer still")
+    'chance to be a customer still 31.2%'
     """
+    name = label or column
     if isinstance(value, int | float) and column == LAST_PURCHASE:
         return f"last purchase {value:,.0f} {'day' if value == 1 else 'days'} ago"
     if isinstance(value, int | float) and column == REPEATS:
         return "bought once" if value == 0 else f"bought on {value + 1:,.0f} days"
-    return f"{column} {_shown(value)}"
+    if isinstance(value, float) and column.startswith(PROBABILITY):
+        return f"{name} {percent(value) if value >= 0.0005 else 'below 0.1%'}"
+    return f"{name} {_shown(value)}"
 
 
 def _shown(value: object) -> str:
@@ -374,6 +451,15 @@ def _check_kind(contact_list: ContactList, condition: Condition, values: pd.Seri
             expected="a range or a share, as its values are numbers" if is_number else "words, as its values are words",
             found=condition.text(contact_list.among),
         )
+
+
+def _refuse_blind(contact_list: ContactList, condition: Condition, figures: str) -> None:
+    raise InputError(
+        f"the list {contact_list.name} would choose by {condition.label}, whose order is no better than chance",
+        where=f"lists/{contact_list.name}.yaml",
+        found=figures,
+        hint=f"choose by another column than {condition.column}",
+    )
 
 
 def _missing(contact_list: ContactList, column: str, columns: Sequence[str]) -> str:

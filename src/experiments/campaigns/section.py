@@ -34,7 +34,7 @@ def _write(material: CampaignMaterial) -> list[Part]:
                 "list": each.title,
                 "customers": stake.customers,
                 f"at stake, {currency}": stake.value,
-                "measured by": stake.column,
+                "measured by": stake.label if stake.column else "not known: amounts are unreliable",
                 "what to do": each.action,
                 "who": each.rule,
                 "held back": stake.held_back,
@@ -47,9 +47,13 @@ def _write(material: CampaignMaterial) -> list[Part]:
     table = pd.DataFrame(rows).set_index("list")
     if not table["held back"].any():
         table = table.drop(columns="held back")
+    about = "A customer can be on several lists; customer_360 has the action of the first of them."
+    measures = table["measured by"].unique()
+    if len(measures) == 1:  # a phone shows few columns
+        table, about = table.drop(columns="measured by"), f"At stake: {measures[0]}. {about}"
     return [
         Text(_lead(rows, len(customers), currency), "lead"),
-        Table("lists", table, "A customer can be on several lists; customer_360 has the action of the first of them."),
+        Table("lists", table, about),
         Text(
             f"The files are in {Path(lists[0][2]).parent}, the most valuable customers first; experiments score writes "
             "them anew. Lists are declared in conf/lists/; campaign.control_share=0.1 holds a tenth of each back, so "
@@ -66,11 +70,12 @@ def _lead(rows: Sequence[Mapping[str, Any]], customers: int, currency: str) -> s
     if not filled:
         return "No list has customers today."
     first, empty = filled[0], len(rows) - len(filled)
-    stake = f"{currency} {number(first[f'at stake, {currency}'])} of {first['measured by']} at stake"
+    value = first[f"at stake, {currency}"]
+    stake = f", {currency} {number(value)} of {first['measured by']} at stake" if value > 0 else ""
     others = f"; {_many(empty, 'other list')} without customers" if empty else ""
     return (
         f"{_many(customers, 'customer')} on {_many(len(filled), 'list')}{others}. Begin with {first['list']}, first by "
-        f"its priority: {_many(first['customers'], 'customer')}, {stake}. {first['what to do']}"
+        f"its priority: {_many(first['customers'], 'customer')}{stake}. {first['what to do']}"
     )
 
 

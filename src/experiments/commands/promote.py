@@ -18,6 +18,12 @@ def main(config: Config) -> None:
             where="promote",
             hint="give one of them: see docs/tuning.md",
         )
+    if config.dry and (config.rollback or config.retire or config.reason):
+        raise InputError(
+            "dry=true shows a look at the sealed window, and rollback, retire and a reason take none",
+            where="promote",
+            hint="leave out dry=true to carry it out: rollback=true returns from what is done by hand",
+        )
     if config.rollback:
         before, now = roll_back(session, config.reason)
         was = f"was {before}" if before != now else "there was none"

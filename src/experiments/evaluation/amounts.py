@@ -222,12 +222,15 @@ class Amounts:
     horizon_days : int
     bounds : mapping of status to (lowest, highest)
         Range of actual / predicted total within which the interval of a status lies.
+    total : str
+        What the amounts add up to, in words: "spend".
     """
 
     calibration: Calibration
     windows: tuple[Window, ...]
     horizon_days: int
     bounds: Mapping[str, tuple[float, float]]
+    total: str = "total"
 
     @property
     def following(self) -> date:
@@ -256,7 +259,7 @@ class Amounts:
         for status in STATUSES:
             lowest, highest = self.bounds[status]
             if lowest <= low <= high <= highest:
-                return status if status == "reliable" else f"{status} ({signed(low)} to {signed(high)})"
+                return status if status == "reliable" else f"{status} ({apart(low)} to {apart(high)})"
         return UNRELIABLE
 
     @property
@@ -267,11 +270,11 @@ class Amounts:
             return f"Amounts are {UNRELIABLE}: {why}. {USE[UNRELIABLE]}"
         low, high = self.interval()
         basis = "one past window" if len(self.windows) == 1 else f"{len(self.windows)} past windows"
-        season = "the same weeks of the year before" if self.knows_season else "no year of history that shows a season"
+        season = " and the same weeks of the year before" if self.knows_season else "; no year before shows the season"
         name = self.status.partition(" ")[0]
         return (
-            f"Amounts are {name}: the actual total is expected between {signed(low)} and {signed(high)} of the "
-            f"predicted one ({COVERAGE:.0%} interval from {basis} and {season}). {USE[name]}"
+            f"Amounts are {name}: the actual {self.total} is expected between {apart(low)} and {apart(high)} what is "
+            f"predicted ({COVERAGE:.0%} interval from {basis}{season}). {USE[name]}"
         )
 
     def with_window(self, window: Window) -> Amounts:
@@ -314,6 +317,7 @@ class Amounts:
             windows=tuple(windows),
             horizon_days=content["horizon_days"],
             bounds={status: tuple(bounds) for status, bounds in content["bounds"].items()},
+            total=content.get("total", "total"),
         )
 
 
@@ -355,13 +359,13 @@ def sampling(y: pd.Series, prediction: pd.Series) -> float:
     return float(residual @ residual) / float(np.sum(y)) ** 2
 
 
-def signed(ratio: float) -> str:
-    """Return a ratio as a change in percent.
+def apart(ratio: float) -> str:
+    """Return in words how far the actual is from the predicted, by their ratio.
 
-    >>> signed(0.8), signed(1.35)
-    ('-20%', '+35%')
+    >>> apart(0.8), apart(1.35), apart(1.0)
+    ('20% below', '35% above', '0% above')
     """
-    return f"{ratio - 1:+.0%}"
+    return f"{abs(ratio - 1):.0%} {'below' if ratio < 1 else 'above'}"
 
 
 def check_bounds(bounds: Mapping[str, object]) -> None:

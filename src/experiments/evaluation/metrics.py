@@ -33,6 +33,8 @@ class Metric:
     gain : str
         Meaning of a higher value to a marketer, as in "the model ... better than another". Empty if lower is better,
         or if there is no better direction: such a metric cannot choose models.
+    chance : float or None
+        Its value for predictions that know nothing of a row: 0 of a skill, 0.5 of a ROC AUC. None if there is none.
     undefined : str
         Case in which the metric has no value, in words.
     figure : callable, optional
@@ -45,6 +47,7 @@ class Metric:
     fn: Callable[..., Any]
     per_unit: bool = False
     gain: str = ""
+    chance: float | None = None
     undefined: str = "there are no rows"
     figure: Callable[..., Any] | None = None
 

@@ -115,6 +115,7 @@ def probability_metrics(threshold: float, ranks: str) -> dict[str, Metric]:
             "area under the ROC curve: how often a customer with the event is ranked above one without",
             roc_auc,
             gain=ranks,
+            chance=0.5,
             undefined="all had the event or nobody had",
         ),
         Metric(

@@ -24,6 +24,7 @@ from experiments.evaluation.weighted import (
 )
 
 TOP_SHARE = 0.1
+POINTS = 500  # of a gain curve that is kept and drawn
 CAPTURED = (0.1, 0.2, 0.3)  # shares of the customers, whose spend is a metric
 
 
@@ -172,6 +173,7 @@ SPEND_METRICS: Mapping[str, Metric] = {
             "how well customers are ranked by what they then spend: 1 is the perfect order, 0 a random one",
             gini,
             gain="ranks customers",
+            chance=0.0,
             undefined=NOBODY_SPENT,
             figure=gain_area,
         ),
@@ -182,6 +184,7 @@ SPEND_METRICS: Mapping[str, Metric] = {
             "rank correlation of predicted and actual spend",
             spearman,
             gain="ranks customers",
+            chance=0.0,
             undefined="all spent the same, or all predictions are equal",
         ),
         Metric(
@@ -189,6 +192,7 @@ SPEND_METRICS: Mapping[str, Metric] = {
             "share of spend made by the tenth of customers predicted highest, divided by 0.1",
             top_decile_lift,
             gain="finds the best customers",
+            chance=1.0,
             undefined=NOBODY_SPENT,
         ),
         *(
@@ -197,6 +201,7 @@ SPEND_METRICS: Mapping[str, Metric] = {
                 f"share of spend made by the {share:.0%} of customers predicted highest",
                 partial(captured_spend, share=share),
                 gain="finds the best customers",
+                chance=share,
                 undefined=NOBODY_SPENT,
             )
             for share in CAPTURED
@@ -234,16 +239,29 @@ def calibration_table(y_true: ArrayLike, y_pred: ArrayLike, bins: int = 10) -> p
     return table.assign(ratio=ratio(table["mean_predicted"].to_numpy(), table["mean_actual"].to_numpy()))
 
 
-def cumulative_gain(y_true: ArrayLike, y_pred: ArrayLike) -> pd.DataFrame:
+def cumulative_gain(
+    y_true: ArrayLike, y_pred: ArrayLike, *, of: str = "spend", points: int | None = None
+) -> pd.DataFrame:
     """Compute the gain curve: the share of all spend made by the customers with the highest predictions.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n,)
+    of : str
+        What is shared, in the name of the column.
+    points : int, optional
+        Rows at most, at even distances along the curve; all when left out.
 
     Returns
     -------
     DataFrame
-        customers_share and spend_share, both from 0 to 1, with one row per distinct prediction and one for the origin.
-        spend_share is NaN if nobody spent anything.
+        customers_share and <of>_share, both from 0 to 1, with one row per distinct prediction and one for the origin.
+        The share is NaN if nobody spent anything.
     """
     customers, spend = (curve[0] for curve in cumulative(*checked(y_true, y_pred, None)))
-    return pd.DataFrame(
-        {"customers_share": customers / customers[-1], "spend_share": ratio(spend, np.full_like(spend, spend[-1]))}
+    table = pd.DataFrame(
+        {"customers_share": customers / customers[-1], f"{of}_share": ratio(spend, np.full_like(spend, spend[-1]))}
     )
+    if points is None or len(table) <= points:
+        return table
+    return table.iloc[np.linspace(0, len(table) - 1, points).round().astype(int)].reset_index(drop=True)

@@ -224,6 +224,7 @@ def wait_metrics(thresholds: Sequence[int], reported: Sequence[int], ranks_by: s
             "same probabilities for all",
             partial(ranked_probability_skill, thresholds=thresholds),
             gain=ranks_by,
+            chance=0.0,
             undefined="all waits fall into one class",
         ),
         Metric(
@@ -231,6 +232,7 @@ def wait_metrics(thresholds: Sequence[int], reported: Sequence[int], ranks_by: s
             "how often the one of two customers who buys later is predicted to",
             partial(_c_index, horizon_days=horizon),
             gain="predicts who buys first",
+            chance=0.5,
             undefined="all wait equally long",
         ),
         Metric(

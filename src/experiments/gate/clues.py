@@ -42,7 +42,7 @@ class Clues:
     Attributes
     ----------
     n_trials : int
-        Complete trials of the study; 0 without one.
+        Finished trials of the study, pruned and failed ones included; 0 without a study.
     rise : float
         By how much their second half raised the best value: see `rise`.
     parts : tuple of Part
@@ -65,21 +65,23 @@ def rise(values: Sequence[float]) -> float:
     Parameters
     ----------
     values : sequence of float
-        Of the complete trials, in their order.
+        Of all finished trials, in their order; NaN for one that was pruned or failed.
 
     Returns
     -------
     float
-        >= 0; NaN for fewer than `FEWEST_TRIALS` trials.
+        >= 0; NaN for fewer than `FEWEST_TRIALS` complete trials, or if the first half has none.
 
     Examples
     --------
     >>> round(rise([0.80, 0.81, 0.80, 0.82, 0.81, 0.80]), 3)
     0.01
     """
-    if len(values) < FEWEST_TRIALS:
+    complete = [value for value in values if not math.isnan(value)]
+    first = [value for value in values[: len(values) // 2] if not math.isnan(value)]
+    if len(complete) < FEWEST_TRIALS or not first:
         return math.nan
-    return max(values) - max(values[: len(values) // 2])
+    return max(complete) - max(first)
 
 
 def parts_of(metric: Metric, evaluation: Evaluation, frequency: pd.Series) -> list[Part]:

@@ -10,16 +10,21 @@ from typing import Protocol
 import pandas as pd
 from matplotlib.figure import Figure
 
+from experiments.evaluation.amounts import UNRELIABLE
+from experiments.gate.chance import Knowledge, knowledge
 from experiments.gate.decision_page import figure as short
 from experiments.gate.ledger import judged_number, look_at
 from experiments.gate.rule import UNJUDGED, Decision, Use, counted
-from experiments.reports.figures import BLUE, GREEN, GREY, dress
+from experiments.reports.figures import BLUE, GREEN, GREY, WIDTH, dress
 from experiments.reports.material import InUse, Material
 from experiments.reports.section import Part, Picture, Table, Text, Topic, enumerated
+from experiments.reports.words import worded
+from experiments.tasks import in_words
 from experiments.tracking.registry import Registry, Version
 from experiments.tracking.store import MlflowClient
 
-CAPTION = "What is in use, with its figure, and the best of the models that are not, in the same windows."
+CAPTION = "What is in use, with its figure. Amounts: how far the actual total may be from the predicted one."
+BESIDE = ("best not in use", "its figure", "windows")
 COLORS = {"strong": GREEN, "weak": BLUE}
 
 
@@ -30,6 +35,7 @@ class Answer:
     Attributes
     ----------
     task : str
+        In a marketer's words.
     tags : mapping
         Of the version in use.
     said : str
@@ -40,6 +46,8 @@ class Answer:
         The model in use, in words.
     decision : Decision or None
         Of the last look at the sealed window; None where there was none.
+    known : Knowledge or None
+        What the model in use was measured to know; None where it was not measured beside chance.
     """
 
     task: str
@@ -48,6 +56,7 @@ class Answer:
     use: Use | None
     in_use: str
     decision: Decision | None
+    known: Knowledge | None = None
 
     @property
     def verdict(self) -> str:
@@ -82,10 +91,18 @@ def result_parts(answers: Sequence[Answer]) -> list[Part]:
     lead = f"{said}: {', '.join(shown)}." if shown else f"{said}."
     if baselines:
         lead += f" A baseline is in use for {enumerated(baselines)}."
+    blind = [answer for answer in answers if answer.known is not None and answer.known.is_blind]
+    if blind:
+        lead += (
+            f" Do not choose customers by what is predicted for {enumerated([answer.task for answer in blind])}: it is "
+            "not shown to be better than chance."
+        )
     parts: list[Part] = [Text(lead, "lead")]
     for answer in answers:
-        parts.append(Text(f"{answer.task}: {answer.said}."))
-    parts.append(Table("verdicts", _rows(answers), CAPTION))
+        known = f" {answer.known}" if answer.known is not None else ""
+        parts.append(Text(f"{_capital(answer.task)}, {answer.said}.{known}"))
+    rows = _rows(answers)
+    parts.append(Table("verdicts", rows.drop(columns=list(BESIDE)), CAPTION))
     judged = [answer for answer in answers if answer.decision is not None]
     if judged:
         parts.append(
@@ -97,6 +114,9 @@ def result_parts(answers: Sequence[Answer]) -> list[Part]:
             )
         )
     parts.append(
+        Table("beside", rows[["task", *BESIDE]], "The best of the models that are not in use, in the same windows.")
+    )
+    parts.append(
         Text(
             "Each model was compared with every baseline on the same rows, in windows that it was not chosen on, the "
             "sealed one among them. What is in use measured best, or no other model was shown to be better. Intervals "
@@ -107,9 +127,13 @@ def result_parts(answers: Sequence[Answer]) -> list[Part]:
     return parts
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def gains_figure(answers: Sequence[Answer]) -> Figure:
     """Draw the gain over the best baseline and its interval, in units of the smallest effect, by task."""
-    figure = Figure(figsize=(6.8, 1.7 + 0.5 * len(answers)), dpi=120, layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.7 + 0.5 * len(answers)), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     for row, answer in enumerate(answers):
         assert answer.decision is not None
@@ -126,12 +150,18 @@ def gains_figure(answers: Sequence[Answer]) -> Figure:
     axes.margins(x=0.15)
     dress(
         axes,
-        title="Gain over the best baseline",
-        subtitle="lines: confidence intervals; dashed: the smallest gain that matters",
+        title=_found(answers),
+        subtitle="gain over it; lines: confidence intervals; dashed: the smallest gain that matters",
         xlabel="gain / smallest gain that matters",
         ylabel="",
     )
     return figure
+
+
+def _found(answers: Sequence[Answer]) -> str:
+    """Return what the picture shows, as its title."""
+    better = sum(answer.verdict in COLORS for answer in answers)
+    return f"{better} of {len(answers)} tasks beat the best baseline"
 
 
 def _rows(answers: Sequence[Answer]) -> pd.DataFrame:
@@ -142,7 +172,7 @@ def _rows(answers: Sequence[Answer]) -> pd.DataFrame:
         if answer.use is not None and answer.decision is not None:
             use = answer.use
             row |= {
-                "figure": f"{answer.decision.metric} {short(use.estimate)}",
+                "figure": f"{worded(answer.decision.metric)} {short(use.estimate)}",
                 "interval": " to ".join(map(short, use.interval)),
                 "windows": counted(use.windows),
             }
@@ -155,6 +185,7 @@ def in_use(version: Version, client: MlflowClient) -> InUse:
     """Return a version as the report describes it, with its total in the sealed window where it was evaluated."""
     evaluated = Registry(client, version.name).get(judged_number(version))
     logged = client.get_run(evaluated.run_id).data.metrics
+    known = knowledge(Registry(client, version.name), version)
     evaluated_as = "sealed/total_ratio"
     if version.is_baseline:  # the gate evaluates baselines as they are, and one in use is calibrated
         evaluated_as = "" if "amounts" in version.tags else f"sealed/{version.tags['model']}/total_ratio"
@@ -170,21 +201,26 @@ def in_use(version: Version, client: MlflowClient) -> InUse:
             logged.get(f"{evaluated_as}_lowest_tenth", math.nan),
             logged.get(f"{evaluated_as}_highest_tenth", math.nan),
         ),
+        is_unreliable=version.tags.get("amounts") == UNRELIABLE,
+        knows=str(known) if known is not None else "",
+        is_blind=known is not None and known.is_blind,
     )
 
 
 def _write(material: ResultsMaterial) -> list[Part]:
     answers = []
     for task, version in material.champions.items():
-        last = look_at(Registry(material.client, version.name), version)
+        registry = Registry(material.client, version.name)
+        last = look_at(registry, version)
         answers.append(
             Answer(
-                task=task,
+                task=in_words(task, version.tags["task"]),
                 tags=version.tags,
                 said=material.verdicts[task],
                 use=last.use_of(version) if last else None,
                 in_use=version.label,
                 decision=last.decision if last else None,
+                known=knowledge(registry, version),
             )
         )
     return result_parts(answers)

@@ -206,6 +206,8 @@ class Decision:
         p-value of the gain of `use` over the model that was in use; NaN if nothing is replaced.
     clues : Clues or None
         What advice follows from: see `gate.next_steps`.
+    chance : float or None
+        The primary metric of predictions that know nothing of a row; None where there is none, and in older ledgers.
     """
 
     promote: bool
@@ -225,6 +227,7 @@ class Decision:
     stay: Use | None = None
     p_replace: float = math.nan
     clues: Clues | None = None
+    chance: float | None = None
 
     @classmethod
     def recorded(cls, content: Mapping[str, Any]) -> Decision:

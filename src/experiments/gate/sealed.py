@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
 logger = logging.getLogger(__name__)
 
 CANDIDATE, CHAMPION = "candidate", "champion"
+SEALED, BASELINE = "sealed_", "baseline_"  # begin the names of tables
 LEAST_TRAINING = 1 / 2  # of the rows of the final training, for a refit that is measured: see ADR 21
 
 
@@ -80,8 +81,8 @@ class Evidence:
                 metrics |= {f"sealed/{rival}/{name}": value for name, value in evaluation.metrics.items()}
         return {**metrics, **{f"sealed/control/{name}": value for name, value in self.controls.items()}}
 
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """Return the candidate's tables, and one of the sealed outcomes with the predictions of every model."""
+    def tables(self, baseline: str) -> dict[str, pd.DataFrame]:
+        """Return the tables of candidate and best baseline, and one of outcomes with the predictions of every model."""
         columns = {}
         predictions = {name: evaluation.prediction for name, evaluation in self.sealed.items()}
         for name, values in {"actual": self.candidate.y, **predictions}.items():
@@ -90,7 +91,8 @@ class Evidence:
         table = pd.DataFrame(columns).reset_index()
         is_one_day = len(self.candidate.y.index.unique("cutoff")) == 1
         return {
-            **{f"sealed_{name}": own for name, own in self.candidate.tables.items()},
+            **{f"{SEALED}{name}": own for name, own in self.candidate.tables.items()},
+            **{f"{SEALED}{BASELINE}{name}": own for name, own in self.sealed[baseline].tables.items()},
             "sealed_predictions": table.drop(columns="cutoff") if is_one_day else table,
         }
 
@@ -135,7 +137,7 @@ def gather(
     UnsuitableDataError
         If the primary metric is undefined in the sealed window. An earlier window is left out instead.
     """
-    logger.info("opening the sealed window %s, %d days", splits.sealed, task.horizon_days)
+    logger.info("%s: opening the sealed window from %s, %d days", task.name, splits.sealed, task.horizon_days)
     windows: dict[str, Mapping[str, Evaluation]] = {}
     everything = task.dataset(shop, candidate.features, [*splits.refit(), *splits.sealed_cutoffs])
     least_rows = LEAST_TRAINING * len(everything.at(*splits.refit()).X)

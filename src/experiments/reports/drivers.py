@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from experiments.reports.section import Part, Table, Text, enumerated, percent
+from experiments.reports.words import worded
+from features.errors import InputError
+from features.families import feature_meanings
 
 CLEAR = 0.5  # rank correlation from which a feature moves predictions in one direction
 NAMED, LISTED = 4, 10  # features
@@ -24,7 +28,7 @@ class Reason:
 
     def __str__(self) -> str:
         does = "raised" if self.raises else "lowered"
-        return f"{does} by {_worded(self.feature)}: {shown(self.value)} (median {shown(self.median)})"
+        return f"{does} by {worded(self.feature)}: {shown(self.value)} (median {shown(self.median)})"
 
 
 def reasons(contributions: pd.Series, row: pd.Series, medians: pd.Series) -> tuple[Reason, ...]:
@@ -70,13 +74,22 @@ def drivers_parts(moved: pd.DataFrame | None) -> list[Part]:
     listed = moved[moved["share"] > 0].head(LISTED)
     table = pd.DataFrame(
         {
-            "feature": [_worded(name) for name in listed.index],
+            "feature": [worded(str(name)) for name in listed.index],
+            **_meanings(list(map(str, listed.index))),
             "share": listed["share"].map(percent).to_numpy(),
             "more of it": [_direction(each) for each in listed["direction"]],
         }
     )
     about = "Share of all contributions to predictions (SHAP values of the trees), and what more of a feature does."
     return [Text(drivers_text(moved)), Table("drivers", table, about)]
+
+
+def _meanings(features: Sequence[str]) -> dict[str, list[str]]:
+    """Return a column with the meanings of features; none where one of them is not of a family."""
+    try:
+        return {"what it is": list(feature_meanings(features).values())}
+    except InputError:
+        return {}
 
 
 def drivers_text(moved: pd.DataFrame) -> str:
@@ -86,14 +99,10 @@ def drivers_text(moved: pd.DataFrame) -> str:
     "In the model's trees, predictions move most with gap days (100%; more of it lowers them)."
     """
     named = [
-        f"{_worded(name)} ({percent(row.share, 0)}; more of it {_direction(row.direction)})"
+        f"{worded(str(name))} ({percent(row.share, 0)}; more of it {_direction(row.direction)})"
         for name, row in zip(moved.index, moved.itertuples(), strict=True)
     ][:NAMED]
     return f"In the model's trees, predictions move most with {enumerated(named)}."
-
-
-def _worded(feature: object) -> str:
-    return str(feature).replace("_", " ")
 
 
 def _direction(correlation: float) -> str:

@@ -17,6 +17,8 @@ from features.errors import InputError, listing
 
 BLUE, ORANGE, GREEN, GREY = "#2563a8", "#d9822b", "#3a8f5c", "#8a8f98"
 WIDTH = 7.2  # inches at 120 dots each, of pictures of a page: readable where it is 700 pixels wide
+HEIGHT = 4.6  # of the pictures of a model, so that they are alike
+FIFTH = 0.2  # of the customers, ranked first: who is named in a title
 LONGEST_NAME, LONGEST_TEXT = 40, 160  # characters: of a name beside a picture, and of any other text on it
 KINDS = {"model": BLUE, "baseline": ORANGE, "control": GREY}  # of what is compared
 DARK = "#20242b"  # text on light cells
@@ -39,14 +41,16 @@ def calibration_figure(table: pd.DataFrame, *, currency: str, horizon_days: int)
         Of the prediction.
     """
     require(table, ("customers", "mean_predicted", "mean_actual"))
-    figure = Figure(figsize=(6.4, 6.0), dpi=120, layout="constrained")
+    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     predicted, actual = table["mean_predicted"].to_numpy(), table["mean_actual"].to_numpy()
     means = np.concatenate([predicted, actual])
     logarithmic = bool(means.min() > 0 and means.max() / means.min() > WIDE_RANGE)
     low, high = (means.min() / 1.6, means.max() * 1.6) if logarithmic else (0.0, max(means.max() * 1.08, 1e-9))
     axes.plot([low, high], [low, high], color=GREY, linewidth=1.2, linestyle="--", label="predicted = actual", zorder=1)
-    axes.plot(predicted, actual, color=BLUE, linewidth=1.4, marker="o", markersize=6, label="quantiles", zorder=2)
+    axes.plot(
+        predicted, actual, color=BLUE, linewidth=1.4, marker="o", markersize=6, label="groups of customers", zorder=2
+    )
     for quantile, x, y in zip(table.index, predicted, actual, strict=True):
         axes.annotate(str(quantile), (x, y), xytext=(7, -9), textcoords="offset points", fontsize=8, color=BLUE)
     if logarithmic:
@@ -55,18 +59,30 @@ def calibration_figure(table: pd.DataFrame, *, currency: str, horizon_days: int)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_minor_formatter(NullFormatter())
-    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    axes.set(xlim=(low, high), ylim=(low, high))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"))
     dress(
         axes,
-        title="Calibration",
-        subtitle=f"{table['customers'].sum():,} customers in {len(table)} quantiles of predicted spend (1 = lowest)",
+        title=_calibrated(table),
+        subtitle=f"{table['customers'].sum():,} customers in {len(table)} groups by predicted spend (1 = lowest)",
         xlabel=f"mean predicted spend in {horizon_days} days ({currency})",
         ylabel=f"mean actual spend in {horizon_days} days ({currency})",
     )
     axes.legend(frameon=False, loc="upper left")
     return figure
+
+
+def _calibrated(table: pd.DataFrame) -> str:
+    """Return how far the spend of those predicted highest was from what was predicted, as a title.
+
+    >>> _calibrated(pd.DataFrame({"mean_predicted": [1.0, 80.0], "mean_actual": [0.0, 100.0]}))
+    'Customers predicted highest spent 25% more than predicted'
+    """
+    predicted, actual = (float(table[name].iloc[-1]) for name in ("mean_predicted", "mean_actual"))
+    off = round(100 * (actual / predicted - 1)) if predicted > 0 else 0
+    said = f"{abs(off)}% {'more' if off > 0 else 'less'} than predicted" if off else "what was predicted"
+    return f"Customers predicted highest spent {said}"
 
 
 def reliability_figure(tables: Mapping[str, pd.DataFrame], *, horizon_days: int) -> Figure:
@@ -81,7 +97,7 @@ def reliability_figure(tables: Mapping[str, pd.DataFrame], *, horizon_days: int)
     horizon_days : int
         Of the prediction.
     """
-    figure = Figure(figsize=(6.4, 7.2), dpi=120, layout="constrained")
+    figure = Figure(figsize=(WIDTH, HEIGHT + 0.8), dpi=120, layout="constrained")
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle="--", label="predicted = observed", zorder=1)
     offset, width = 0.0, 0.08 / len(tables)
@@ -109,7 +125,7 @@ def reliability_figure(tables: Mapping[str, pd.DataFrame], *, horizon_days: int)
     first = next(iter(tables.values()))
     dress(
         axes,
-        title="Reliability",
+        title=_reliable(first),
         subtitle=f"{first['customers'].sum():,} customers by predicted probability; bars are 95% intervals",
         xlabel="",
         ylabel=f"share observed in {horizon_days} days (%)",
@@ -119,26 +135,39 @@ def reliability_figure(tables: Mapping[str, pd.DataFrame], *, horizon_days: int)
     return figure
 
 
+def _reliable(table: pd.DataFrame) -> str:
+    """Return how far predicted shares were from observed ones, as a title.
+
+    >>> table = pd.DataFrame({"customers": [30, 10], "mean_predicted": [0.1, 0.5], "observed_share": [0.12, 0.4]})
+    >>> _reliable(table)
+    'Predicted and observed shares are 4.0 points apart'
+    """
+    apart = (table["mean_predicted"] - table["observed_share"]).abs()
+    return f"Predicted and observed shares are {100 * np.average(apart, weights=table['customers']):.1f} points apart"
+
+
 def cumulative_gain_figure(curves: Mapping[str, pd.DataFrame], *, horizon_days: int) -> Figure:
-    """Draw the share of spend reached with a share of customers, for several rankings of the same customers.
+    """Draw the share of spend, or of others, reached with a share of customers, for rankings of the same customers.
 
     Parameters
     ----------
     curves : mapping of label to DataFrame
-        As `cumulative_gain` returns them, the model first; the label "perfect" is drawn as the limit.
-        The diagonal, a random order, is added.
+        As `cumulative_gain` returns them, the model first; the label "perfect" is drawn as the limit. The name of the
+        second column says what is reached: `spend_share`, `buyers_share`. The diagonal, a random order, is added.
     horizon_days : int
-        In which the spend fell.
+        In which it fell.
     """
-    figure = Figure(figsize=(6.8, 5.4), dpi=120, layout="constrained")
+    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     colors = iter((BLUE, ORANGE, GREEN, "#7a4fa3", "#b23a48") * (1 + len(curves) // 5))
+    reached = str(next(iter(curves.values())).columns[-1])
+    what = reached.removesuffix("_share")
     for label, curve in curves.items():
-        require(curve, ("customers_share", "spend_share"))
+        require(curve, ("customers_share", reached))
         perfect = label == "perfect"
         axes.plot(
             curve["customers_share"],
-            curve["spend_share"],
+            curve[reached],
             label=label,
             color=GREY if perfect else next(colors),
             linewidth=1.2 if perfect else 1.9,
@@ -151,13 +180,24 @@ def cumulative_gain_figure(curves: Mapping[str, pd.DataFrame], *, horizon_days: 
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     dress(
         axes,
-        title="Cumulative gain",
-        subtitle=f"share of spend in {horizon_days} days made by the customers ranked first",
-        xlabel="share of customers, highest predicted first (%)",
-        ylabel="share of actual spend (%)",
+        title=_gained(next(iter(curves.values())), what),
+        subtitle=f"share of {what} in {horizon_days} days that the customers ranked first bring",
+        xlabel="share of customers, ranked first (%)",
+        ylabel=f"share of {what} (%)",
     )
     axes.legend(frameon=False, loc="lower right")
     return figure
+
+
+def _gained(curve: pd.DataFrame, what: str) -> str:
+    """Return what the fifth ranked first brings, as a title.
+
+    >>> _gained(pd.DataFrame({"customers_share": [0.0, 0.4, 1.0], "spend_share": [0.0, 0.8, 1.0]}), "spend")
+    'The fifth of customers ranked first bring 40% of spend'
+    """
+    share = float(np.interp(FIFTH, *(curve.iloc[:, column].to_numpy(dtype=float) for column in (0, -1))))
+    said = f"{share:.0%}" if np.isfinite(share) else "none"
+    return f"The fifth of customers ranked first bring {said} of {what}"
 
 
 def comparison_figure(table: pd.DataFrame) -> Figure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
@@ -37,6 +37,12 @@ class InUse:
         The same of the tenths of customers predicted lowest and highest; NaN likewise.
     amounts : str
         How far its totals can be trusted, in a sentence; empty where it predicts no amounts, or nothing is known.
+    is_unreliable : bool
+        Whether its totals are not to be shown: only the order of customers is of use.
+    knows : str
+        Its figure beside that of chance, in a sentence; empty where it was not measured.
+    is_blind : bool
+        Whether it was not shown to be better than chance: nobody is to be chosen by its predictions.
     """
 
     name: str
@@ -47,6 +53,9 @@ class InUse:
     amounts: str = ""
     total_interval: tuple[float, float] = (math.nan, math.nan)
     tenth_ratios: tuple[float, float] = (math.nan, math.nan)
+    is_unreliable: bool = False
+    knows: str = ""
+    is_blind: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} ({self.version})"
@@ -57,6 +66,7 @@ class InUse:
         if not self.is_judged:
             return "It was never evaluated on the sealed window."
         said = ["This is a baseline."] if self.is_baseline else []
+        said += [self.knows] if self.knows else []
         if math.isfinite(self.total_ratio):
             low, high = self.total_interval
             spread = f" (95% interval {low:.2f} to {high:.2f})" if math.isfinite(high) else ""
@@ -65,6 +75,22 @@ class InUse:
             lowest, highest = (f"{ratio:.2f} times" for ratio in self.tenth_ratios)
             said.append(f"Of the tenth predicted lowest it was {lowest}, of the tenth predicted highest {highest}.")
         return " ".join(said)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Evaluation of a model in use, as it was measured in a window that it was not chosen on.
+
+    Attributes
+    ----------
+    tables : mapping of label to mapping of name to DataFrame
+        Tables of the evaluation, of the model itself first, then of those it is compared with.
+    window : str
+        In words: "sealed window from 2017-10-03".
+    """
+
+    tables: Mapping[str, Mapping[str, pd.DataFrame]]
+    window: str
 
 
 class Material(Protocol):
@@ -109,6 +135,9 @@ class Material(Protocol):
 
     def in_use(self, question: str) -> InUse:
         """Return the model in use for a question, by its name."""
+
+    def evaluated(self, question: str) -> Evaluated | None:
+        """Return how right a question's model in use was; None if unknown."""
 
     def drivers(self, question: str) -> pd.DataFrame | None:
         """Return what moves a question's predictions: see `evaluation.importances.drivers`; None if unknown."""

@@ -14,8 +14,38 @@ from experiments.reports.figures import (
     cumulative_gain_figure,
     reliability_figure,
 )
+from experiments.reports.material import Evaluated
 from experiments.reports.profit_charts import profit_figure
+from experiments.reports.section import Heading, Part, Picture
 from experiments.reports.wait_charts import wait_calibration_figure
+
+CAPTIONS = {
+    "calibration": "Mean actual beside mean predicted spend of customers in groups by what was predicted. Points on "
+    "the dashed line were predicted right, points above it too low.",
+    "cumulative_gain": "Of all that was to be reached, the share that the customers ranked first bring. The higher the "
+    "line is above the dashed one, a random order, the more the ranking is worth; the dotted one is the perfect order.",
+    "reliability": "Of customers with about the same predicted probability, the share that had the event. Points on "
+    "the dashed line were predicted right, points above it too low. Bars below: how many customers.",
+    "wait_calibration": "Mean actual beside mean predicted days to the next purchase of customers in tenths. Points on "
+    "the dashed line were predicted right; customers of points above it bought later than predicted.",
+}
+"""Pictures of an evaluation that a report shows, with their captions."""
+
+
+def evaluation_parts(evaluated: Evaluated | None, *, currency: str, horizon_days: int) -> list[Part]:
+    """Return the pictures of how right a model in use was; nothing where it is not known.
+
+    Parameters
+    ----------
+    evaluated : Evaluated or None
+    currency, horizon_days
+        As of `draw`.
+    """
+    if evaluated is None:
+        return []
+    figures = draw(evaluated.tables, currency=currency, horizon_days=horizon_days, window=evaluated.window)
+    pictures = [Picture(name, figures[name], caption) for name, caption in CAPTIONS.items() if name in figures]
+    return [Heading(f"How right it was in the {evaluated.window}"), *pictures] if pictures else []
 
 
 def draw(
@@ -41,10 +71,9 @@ def draw(
     if "calibration" in own:
         figures["calibration"] = calibration_figure(own["calibration"], currency=currency, horizon_days=horizon_days)
     if "cumulative_gain" in own:
-        curves = {model: named["cumulative_gain"] for model, named in tables.items()}
-        figures["cumulative_gain"] = cumulative_gain_figure(
-            {**curves, "perfect": own["perfect_gain"]}, horizon_days=horizon_days
-        )
+        curves = {model: named["cumulative_gain"] for model, named in tables.items() if "cumulative_gain" in named}
+        perfect = {"perfect": own["perfect_gain"]} if "perfect_gain" in own else {}
+        figures["cumulative_gain"] = cumulative_gain_figure({**curves, **perfect}, horizon_days=horizon_days)
     if "profit" in own:
         profits = {model: named["profit"] for model, named in tables.items() if "profit" in named}
         figures["profit"] = profit_figure(profits, currency=currency, horizon_days=horizon_days)
@@ -52,7 +81,8 @@ def draw(
         figures["comparison"] = comparison_figure(own["comparison"])
     if "reliability" in own:
         figures["reliability"] = reliability_figure(
-            {model: named["reliability"] for model, named in tables.items()}, horizon_days=horizon_days
+            {model: named["reliability"] for model, named in tables.items() if "reliability" in named},
+            horizon_days=horizon_days,
         )
     if "wait_calibration" in own:
         figures["wait_calibration"] = wait_calibration_figure(own["wait_calibration"], horizon_days=horizon_days)

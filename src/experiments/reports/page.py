@@ -8,6 +8,7 @@ from html import escape
 
 import pandas as pd
 
+from experiments.reports.glossary import explained
 from experiments.reports.html import document, table
 from experiments.reports.section import Heading, Part, Picture, Record, Section, Table, Text, number
 
@@ -33,7 +34,26 @@ def page(title: str, about: str, sections: Sequence[Section]) -> str:
     languages = dict.fromkeys(part.lang for s in sections for part in s.parts if isinstance(part, Text) and part.lang)
     head = f"<p class=eyebrow>{escape(about)}</p><h1>{escape(title)}</h1>{_switch(list(languages))}"
     head += f"<nav><ol>{contents}</ol></nav>"
-    return document(title, f"{head}\n{body}", STYLE)
+    return document(title, f"{head}\n{body}{_words(sections)}", STYLE)
+
+
+def _words(sections: Sequence[Section]) -> str:
+    """Return what the page's words mean; nothing where it has none that needs it."""
+    known = explained(" ".join(_said(part) for section in sections for part in section.parts))
+    rows = "".join(f"<dt>{escape(word)}</dt><dd>{escape(meaning)}</dd>" for word, meaning in known.items())
+    return f"<section id=words><h2>Words</h2><dl>{rows}</dl></section>" if known else ""
+
+
+def _said(part: Part) -> str:
+    match part:
+        case Text() | Heading():
+            return part.text
+        case Table():
+            return f"{part.caption} {' '.join(map(str, part.frame.columns))} {part.frame.to_string(index=False)}"
+        case Picture():
+            return part.caption
+        case Record():
+            return ""
 
 
 def _switch(languages: Sequence[str]) -> str:
@@ -101,6 +121,7 @@ table { font-size: .875rem; line-height: 1.4 } td:not(.number) { min-width: 5rem
 @media (max-width: 38rem) { nav ol { columns: 1 } figure { overflow-x: auto } img { max-width: none; width: 36rem }
   figcaption { position: sticky; left: 0 } }
 details { margin: .8rem 0 } summary { cursor: pointer; color: #1d5a9e; font-size: .9375rem }
+dl { font-size: .9375rem } dt { font-weight: 600; margin-top: .5rem } dd { margin: 0 }
 .switch { font-size: .9375rem } .switch label { margin-right: .8rem }
 @media print { nav, .switch, summary { display: none } figure, table { break-inside: avoid }
   details::details-content { content-visibility: visible; block-size: auto } }

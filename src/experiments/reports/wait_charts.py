@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from experiments.reports.figures import BLUE, GREY, WIDTH, cut, dress, require
+from experiments.reports.figures import BLUE, GREY, HEIGHT, WIDTH, cut, dress, require
 from experiments.reports.section import percent
 
 
@@ -26,21 +27,31 @@ def wait_calibration_figure(table: pd.DataFrame, *, horizon_days: int) -> Figure
         Later waits count as this day.
     """
     require(table, ("customers", "predicted", "actual"))
-    figure = Figure(figsize=(6.4, 6.0), dpi=120, layout="constrained")
+    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     axes.plot([0, horizon_days], [0, horizon_days], color=GREY, linewidth=1.2, linestyle="--", zorder=1)
     axes.plot(table["predicted"], table["actual"], color=BLUE, linewidth=1.4, marker="o", markersize=6, zorder=2)
     for decile, x, y in zip(table.index, table["predicted"], table["actual"], strict=True):
         axes.annotate(str(decile), (x, y), xytext=(7, -9), textcoords="offset points", fontsize=8, color=BLUE)
-    axes.set(xlim=(0, horizon_days * 1.03), ylim=(0, horizon_days * 1.03), aspect="equal")
+    axes.set(xlim=(0, horizon_days * 1.03), ylim=(0, horizon_days * 1.03))
     dress(
         axes,
-        title="Calibration",
+        title=_waited(table),
         subtitle=f"{table['customers'].sum():,} customers by tenths of the predicted median (1 = soonest)",
         xlabel=f"mean predicted days to the next purchase, at most {horizon_days}",
         ylabel=f"mean actual days, at most {horizon_days}",
     )
     return figure
+
+
+def _waited(table: pd.DataFrame) -> str:
+    """Return by how much waits differ from predicted ones, as a title.
+
+    >>> _waited(pd.DataFrame({"customers": [3, 1], "predicted": [10.0, 20.0], "actual": [12.0, 22.0]}))
+    'Customers bought 2.0 days later than predicted, on average'
+    """
+    off = float(np.average(table["actual"] - table["predicted"], weights=table["customers"]))
+    return f"Customers bought {abs(off):.1f} days {'later' if off >= 0 else 'sooner'} than predicted, on average"
 
 
 def due_figure(due: pd.Series, *, week_from: date) -> Figure:
@@ -62,12 +73,20 @@ def due_figure(due: pd.Series, *, week_from: date) -> Figure:
     axes.set(xlim=(0, max(1.0, float(due.max())) * 1.12), ylim=(len(due) - 0.5, -0.5))
     dress(
         axes,
-        title=f"{cut(str(due.idxmax()))} has the most predicted buyers in the 7 days from {week_from}",
+        title=_most_due(due, week_from),
         subtitle="sum of the probabilities of a purchase; not calibrated by season",
         xlabel="customers",
         ylabel="",
     )
     return figure
+
+
+def _most_due(due: pd.Series, week_from: date) -> str:
+    """Return the group with the most predicted buyers, as a title; none where no group has one."""
+    week = f"in the 7 days from {week_from}"
+    if not due.round().max() >= 1:
+        return f"Hardly anybody is predicted to buy {week}"
+    return f"{cut(str(due.idxmax()))} has the most predicted buyers {week}"
 
 
 def recency_figure(shares: pd.DataFrame, *, days: int) -> Figure:

@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 from collections.abc import Mapping
 
+from experiments.reports.words import worded
 from experiments.tasks.base import Task
 from features.errors import listing
 from features.grains import Grain
@@ -61,3 +62,23 @@ TASKS: Mapping[str, type[Task]] = _found()
 def questions() -> dict[str, type[Task]]:
     """Return the task's class of each question, by the name of its registered models, ledger and champion."""
     return {name: kind for kind in TASKS.values() for name in kind.names()}
+
+
+def in_words(question: str, task: str) -> str:
+    """Return a question in a marketer's words, with its own name where the task has several.
+
+    Parameters
+    ----------
+    question : str
+        Name of its registered model without the shop: `clv_180d`.
+    task : str
+        Name of its task under the default options.
+
+    Examples
+    --------
+    >>> in_words("clv", "clv"), in_words("clv_180d", "clv"), in_words("inactivity", "inactivity")
+    ('expected spend', 'expected spend (clv_180d)', 'return probability (inactivity)')
+    """
+    kind = questions()[task]
+    words = kind.label or worded(task)
+    return words if question == kind.names()[0] else f"{words} ({question})"

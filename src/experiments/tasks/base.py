@@ -69,6 +69,10 @@ class Task(ABC):
     """Features that the customer view shows beside the scores."""
     section_name: ClassVar[str] = ""
     """Name of the task's section, as report.sections has it; the name of the task's file when empty."""
+    label: ClassVar[str] = ""
+    """The task in a marketer's words, as in "a model for …"; its name without underscores when empty."""
+    words: ClassVar[Mapping[str, str]] = {}
+    """Outputs in a marketer's words, where their names are not: see `reports.words.worded`."""
     in_plain_run: ClassVar[bool] = True
     """False if a run that names no tasks leaves this one out, such as one that takes minutes."""
     plain_metric: ClassVar[str] = ""
@@ -464,6 +468,11 @@ class AmountTask(Task):
 
     link: ClassVar[str]
     """Scale on which a total is moved: `log` of amounts that may grow without limit, `logit` of probabilities."""
+
+    @property
+    def total(self) -> str:
+        """Sum of the outcomes in words, as in "the actual spend"."""
+        return "total"
 
     def __post_init__(self) -> None:
         check_bounds(self.amounts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
@@ -16,6 +16,7 @@ from experiments.evaluation.metrics import Metric
 from experiments.evaluation.profit import COST, WORTH, profit_curve, profit_metrics, worth_of_gini
 from experiments.evaluation.shares import shares
 from experiments.evaluation.spend_metrics import (
+    POINTS,
     SPEND_METRICS,
     calibration_table,
     cumulative_gain,
@@ -58,6 +59,8 @@ class CustomerValue(AmountTask):
     name: ClassVar[str] = "clv"
     grain: ClassVar[Grain] = CUSTOMER
     section_name: ClassVar[str] = "value"
+    label: ClassVar[str] = "expected spend"
+    words: ClassVar[Mapping[str, str]] = {"clv": "expected spend"}
     plain_metric: ClassVar[str] = "captured_spend_20"
     link: ClassVar[str] = "log"
     outputs: ClassVar[Mapping[str, str]] = {"clv": "predicted spend over the horizon, times the margin, in currency"}
@@ -84,6 +87,10 @@ class CustomerValue(AmountTask):
                 expected="a finite amount, at least 0",
                 found=str(self.contact_cost),
             )
+
+    @property
+    def total(self) -> str:
+        return "spend"
 
     @property
     def population(self) -> str:
@@ -153,8 +160,8 @@ class CustomerValue(AmountTask):
         """Return the calibration by decile, the gain curves and the profit curve."""
         return {
             "calibration": calibration_table(y, prediction),
-            "cumulative_gain": cumulative_gain(y, prediction),
-            "perfect_gain": cumulative_gain(y, y),
+            "cumulative_gain": cumulative_gain(y, prediction, points=POINTS),
+            "perfect_gain": cumulative_gain(y, y, points=POINTS),
             "profit": profit_curve(y, prediction, contact_cost=self.contact_cost),
         }
 
@@ -173,6 +180,7 @@ def value_parts(
     model: InUse,
     about: str,
     moved: pd.DataFrame | None = None,
+    evaluated: Sequence[Part] = (),
 ) -> list[Part]:
     """Write the predicted value by group.
 
@@ -187,30 +195,35 @@ def value_parts(
         Sentence that states the day of the groups.
     moved : DataFrame or None
         What moves the predictions: see `evaluation.importances.drivers`.
+    evaluated : sequence of Part
+        How right the model was: see `reports.model_charts.evaluation_parts`.
     """
     from experiments.reports.group_charts import shares_figure  # matplotlib: not every command draws
 
     table = clv.groupby(groups.reindex(clv.index), observed=False).agg(["size", "sum", "mean"])
     drawn = pd.DataFrame({"customers": shares(table["size"]), "expected": shares(table["sum"])})
-    total = float(clv.sum())
-    top = clv.nlargest(max(1, len(clv) // 10)).sum() / (total or np.nan)
-    rounded = f"{number(float(f'{total:.2g}'))} {currency}"  # more digits would feign accuracy
+    spend = float(clv.sum())
+    top = clv.nlargest(max(1, len(clv) // 10)).sum() / (spend or np.nan)
+    rounded = f"{number(float(f'{spend:.2g}'))} {currency}"  # more digits would feign accuracy
     source = f"the baseline {model.name}" if model.is_baseline else model.name
-    lead = (
-        f"All customers together are predicted to spend about {rounded} in the next {horizon_days} days ({source}); "
-        f"the top tenth {percent(top)} of it. Address customers in the order of their expected spend."
+    total = (
+        f"Of what customers are predicted to spend in the next {horizon_days} days ({source}), the top tenth spends "
+        f"{percent(top)}. No amount is given, because amounts are unreliable."
+        if model.is_unreliable
+        else f"All customers together are predicted to spend about {rounded} in the next {horizon_days} days "
+        f"({source}); the top tenth {percent(top)} of it."
     )
+    amounts = {"expected spend per customer": table["mean"], "expected spend": table["sum"]}
     shown = pd.DataFrame(
         {
             "tier": table.index.astype(str),
             "customers": table["size"].to_numpy(),
-            "expected spend per customer": table["mean"].to_numpy(),
-            "expected spend": table["sum"].to_numpy(),
+            **({} if model.is_unreliable else {name: column.to_numpy() for name, column in amounts.items()}),
             "share of expected spend": drawn["expected"].map(percent).to_numpy(),
         }
     )
     return [
-        Text(lead, "lead"),
+        Text(joined(total, _advice(model)), "lead"),
         Text(joined(model.standing, model.amounts or ORDER, about)),
         Table("expected_value", shown, f"Expected spend in {horizon_days} days, {currency}, predicted by {model}."),
         Picture(
@@ -224,21 +237,36 @@ def value_parts(
             "Each tier's share of customers and of expected spend.",
         ),
         *drivers_parts(moved),
+        *evaluated,
     ]
+
+
+def _advice(model: InUse) -> str:
+    """Return what to do with the order of customers: nothing, where it was not shown to be better than chance."""
+    if model.is_blind:
+        return (
+            "Do not address customers in this order: it is not shown to be better than chance. Address all of a value "
+            "tier alike, or a part drawn at random, and measure who answers."
+        )
+    return "Address customers in the order of their expected spend."
 
 
 def _write(material: Material) -> list[Part]:
     scores, question = material.scores, material.question(CustomerValue.names())
     if question is None:
         raise InputError("the task clv has no model in use that can score", hint=material.again("run"))
+    from experiments.reports.model_charts import evaluation_parts  # matplotlib: not every command draws
+
+    horizon_days, currency = int(scores[f"{question}_horizon_days"].iloc[0]), material.shop.staged.currency
     parts = value_parts(
         scores[question],
         material.groups,
-        horizon_days=int(scores[f"{question}_horizon_days"].iloc[0]),
-        currency=material.shop.staged.currency,
+        horizon_days=horizon_days,
+        currency=currency,
         model=material.in_use(question),
         about=material.about_groups,
         moved=material.drivers(question),
+        evaluated=evaluation_parts(material.evaluated(question), currency=currency, horizon_days=horizon_days),
     )
     return [Heading("Predicted spend"), *parts]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pandas as pd
 
 from experiments.evaluation.metrics import Metric
+from experiments.evaluation.spend_metrics import POINTS, cumulative_gain
 from experiments.evaluation.validation import Dataset
 from experiments.evaluation.wait_metrics import (
     HIGH,
@@ -68,6 +69,11 @@ class NextPurchase(Task):
 
     name: ClassVar[str] = "next_purchase"
     grain: ClassVar[Grain] = CUSTOMER
+    label: ClassVar[str] = "date of the next purchase"
+    words: ClassVar[Mapping[str, str]] = {
+        **{within(day): f"chance to buy within {day} days" for day in REPORTED},
+        LATER: "chance not to buy within the horizon",
+    }
     history: ClassVar[tuple[str, ...]] = ("frequency", SINCE)
     counted: ClassVar[Mapping[str, str]] = {
         "customers": "customers of the task's population",
@@ -165,8 +171,13 @@ class NextPurchase(Task):
         return wait_metrics(thresholds_of(self.horizon_days), REPORTED, "predicts when customers buy next")
 
     def tables(self, y: pd.DataFrame, prediction: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
-        """Return predicted and actual waits by decile of the predicted median."""
-        return {"wait_calibration": calibration_by_median(y, prediction, self.horizon_days)}
+        """Return predicted and actual waits by decile of the predicted median, and the gain curves of who buys."""
+        bought = y["observed"]
+        return {
+            "wait_calibration": calibration_by_median(y, prediction, self.horizon_days),
+            "cumulative_gain": cumulative_gain(bought, 1 - prediction[LATER], of="buyers", points=POINTS),
+            "perfect_gain": cumulative_gain(bought, bought, of="buyers", points=POINTS),
+        }
 
     @classmethod
     def customer_columns(cls, scores: pd.DataFrame, as_of: date, horizon_days: int) -> pd.DataFrame:
@@ -189,8 +200,21 @@ def _dates(days: pd.Series, as_of: date, horizon_days: int) -> pd.Series:
     return known.dt.strftime("%Y-%m-%d").astype("string")
 
 
+BLIND = (
+    "Do not time reminders by these dates: they are not shown to know more of a customer than one date for all. Remind "
+    "all customers of a tier at the same interval, and measure what it brings."
+)
+
+
 def next_purchase_parts(
-    scores: pd.DataFrame, groups: pd.Series, *, as_of: date, horizon_days: int, model: InUse, about: str
+    scores: pd.DataFrame,
+    groups: pd.Series,
+    *,
+    as_of: date,
+    horizon_days: int,
+    model: InUse,
+    about: str,
+    evaluated: Sequence[Part] = (),
 ) -> list[Part]:
     """Write when customers of each group are predicted to buy next.
 
@@ -205,6 +229,8 @@ def next_purchase_parts(
     model : InUse
     about : str
         Sentence that states the day of the groups.
+    evaluated : sequence of Part
+        How right the model was: see `reports.model_charts.evaluation_parts`.
     """
     from experiments.reports.wait_charts import due_figure, recency_figure  # matplotlib: not every command draws
 
@@ -217,7 +243,7 @@ def next_purchase_parts(
         f"Half of these dates lie on or before {days.median():%Y-%m-%d}." if len(days) else "",
         f"{number(int(later.sum()))} customers ({percent(later.mean())}) have no date: more likely than not they buy "
         f"later than {as_of + timedelta(days=horizon_days - 1)}, or never.",
-        "Time reminders by each customer's own date, and win back those without one.",
+        BLIND if model.is_blind else "Time reminders by each customer's own date, and win back those without one.",
     )
     shown = _by_group(scores, of, horizon_days)
     reported = ", ".join(str(day) for day in REPORTED if within(day) in scores)
@@ -237,10 +263,10 @@ def next_purchase_parts(
         ),
         Text(
             f"A date is the median: the purchase is as likely before as after. The 80% interval and the probabilities "
-            f"within {reported} days stand beside it in customer_360. How predicted and actual waits agreed in "
-            "validation is drawn in the model's run, as wait_calibration.",
+            f"within {reported} days stand beside it in customer_360.",
             "note",
         ),
+        *evaluated,
         Text(NOT_CALIBRATED, "note"),
     ]
 
@@ -277,6 +303,9 @@ def _write(material: Material) -> list[Part]:
     scores, question = material.scores, material.question(NextPurchase.names())
     if question is None:
         raise InputError("the task next_purchase has no model in use that can score", hint=material.again("run"))
+    from experiments.reports.model_charts import evaluation_parts  # matplotlib: not every command draws
+
+    horizon_days = int(scores[f"{question}_horizon_days"].iloc[0])
     suffix = question.removeprefix(NextPurchase.name)
     own = {f"{name}{suffix}": name for name in (*DATES.values(), *map(within, REPORTED), LATER)}
     columns = {column: name for column, name in own.items() if column in scores}
@@ -284,9 +313,12 @@ def _write(material: Material) -> list[Part]:
         scores[[*columns, SINCE]].rename(columns=columns),
         material.groups,
         as_of=material.as_of,
-        horizon_days=int(scores[f"{question}_horizon_days"].iloc[0]),
+        horizon_days=horizon_days,
         model=material.in_use(question),
         about=material.about_groups,
+        evaluated=evaluation_parts(
+            material.evaluated(question), currency=material.shop.staged.currency, horizon_days=horizon_days
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,6 +18,7 @@ from experiments.evaluation.probability_metrics import (
     reliability_table,
     roc_auc,
 )
+from experiments.evaluation.spend_metrics import POINTS, cumulative_gain
 from experiments.evaluation.validation import Dataset, Evaluation
 from experiments.models.registry import Candidate, choose
 from experiments.reports.drivers import drivers_parts
@@ -70,6 +71,13 @@ class Repurchase(AmountTask):
 
     grain: ClassVar[Grain] = CUSTOMER
     section_name: ClassVar[str] = "return"
+    label: ClassVar[str] = "return probability"
+    words: ClassVar[Mapping[str, str]] = {
+        "p_repurchase": "chance to buy again",
+        "p_repurchase_of_active": "chance of an active customer to buy again",
+        "p_inactivity": "chance to stay away",
+        "p_inactivity_of_active": "chance of an active customer to stay away",
+    }
     link: ClassVar[str] = "logit"
     history: ClassVar[tuple[str, ...]] = ("frequency", SINCE)
 
@@ -117,6 +125,11 @@ class Repurchase(AmountTask):
         """Event, horizon and population in one string."""
         among = "" if self.active_within_days is None else f"_active_within_{self.active_within_days}d"
         return f"{super().target}{among}"
+
+    @property
+    def total(self) -> str:
+        """Number of customers with the event, in words."""
+        return "number of buyers" if self.event == "purchase" else "number of customers who stay away"
 
     @property
     def population(self) -> str:
@@ -182,8 +195,13 @@ class Repurchase(AmountTask):
         return replace(evaluation, metrics={**evaluation.metrics, **apart})
 
     def tables(self, y: pd.Series, prediction: pd.Series) -> Mapping[str, pd.DataFrame]:
-        """Return the table of predicted probabilities and observed shares."""
-        return {"reliability": reliability_table(y, prediction)}
+        """Return predicted probabilities beside observed shares, and the gain curves."""
+        of = "buyers" if self.event == "purchase" else "leavers"
+        return {
+            "reliability": reliability_table(y, prediction),
+            "cumulative_gain": cumulative_gain(y, prediction, of=of, points=POINTS),
+            "perfect_gain": cumulative_gain(y, y, of=of, points=POINTS),
+        }
 
     @classmethod
     def section(cls, material: Material) -> Section:
@@ -197,7 +215,7 @@ def _apart(y: pd.Series, prediction: pd.Series, groups: Mapping[str, pd.Series])
     for group, members in groups.items():
         inside = members.to_numpy()
         if y[inside].nunique() < 2:
-            logger.info("no separate metrics of %s customers: all %d have the same outcome", group, inside.sum())
+            logger.debug("no separate metrics of %s customers: all %d have the same outcome", group, inside.sum())
             continue
         metrics |= {f"{group}/{name}": metric(y[inside], prediction[inside]) for name, metric in BY_GROUP.items()}
     return metrics
@@ -212,6 +230,7 @@ def return_parts(
     model: InUse,
     about: str,
     moved: pd.DataFrame | None = None,
+    evaluated: Sequence[Part] = (),
     most_at_stake: int = 2,
 ) -> list[Part]:
     """Write the probability of a purchase by group, and the revenue at stake.
@@ -228,6 +247,8 @@ def return_parts(
         Sentence that states the day of the groups.
     moved : DataFrame or None
         What moves the predictions: see `evaluation.importances.drivers`.
+    evaluated : sequence of Part
+        How right the model was: see `reports.model_charts.evaluation_parts`.
     most_at_stake : int
         Number of best groups whose customers the shop wants to keep.
     """
@@ -236,10 +257,13 @@ def return_parts(
     best = [str(name) for name in of.cat.categories[:most_at_stake]]
     source = f"the baseline {model.name}" if model.is_baseline else model.name
     lead = (
-        f"About {number(round(float(p.sum())))} of {len(p):,} customers ({percent(p.mean())}) are predicted to buy "
-        f"within {horizon_days} days ({source})."
+        f"How many of the {len(p):,} customers buy within {horizon_days} days is not predicted: amounts are unreliable "
+        f"({source}). Use the order of customers alone."
+        if model.is_unreliable
+        else f"About {number(round(float(p.sum())))} of {len(p):,} customers ({percent(p.mean())}) are predicted to "
+        f"buy within {horizon_days} days ({source})."
     )
-    at_stake = _at_stake(p[of.isin(best)], history["total_spend"], enumerated(best))
+    at_stake = BLIND if model.is_blind else _at_stake(p[of.isin(best)], history["total_spend"], enumerated(best))
     shown = pd.DataFrame(
         {
             "tier": table.index.astype(str),
@@ -248,6 +272,8 @@ def return_parts(
             "expected buyers": table["sum"].round().astype(int).to_numpy(),
         }
     )
+    if model.is_unreliable:
+        shown = shown.drop(columns="expected buyers")
     return [
         Text(joined(lead, at_stake), "lead"),
         Text(joined(_lately(history, horizon_days), model.standing, model.amounts, about)),
@@ -259,12 +285,19 @@ def return_parts(
             "thin lines: middle 90%.",
         ),
         *drivers_parts(moved),
+        *evaluated,
         Text(
             "The section on the lifecycle predicts buyers in another way: from what customers of each stage did in "
             "earlier periods, new customers included. The two may differ.",
             "note",
         ),
     ]
+
+
+BLIND = (
+    "Do not choose single customers by their probability: it is not shown to be better than chance. Plan with the "
+    "total, and address customers by days since their last purchase, which the lifecycle shows."
+)
 
 
 def _at_stake(p: pd.Series, spend: pd.Series, named: str) -> str:
@@ -331,17 +364,23 @@ def _write(material: Material) -> list[Part]:
     scores, question = material.scores, material.question(Repurchase.names())
     if question is None:
         raise InputError("the task repurchase has no model in use that can score", hint=material.again("run"))
+    from experiments.reports.model_charts import evaluation_parts  # matplotlib: not every command draws
+
     p, moved = scores[f"p_{question}"], material.drivers(question)
+    horizon_days = int(scores[f"{question}_horizon_days"].iloc[0])
     if not question.startswith("repurchase"):
         p, moved = 1 - p, None if moved is None else moved.assign(direction=-moved["direction"])
     return return_parts(
         p,
         material.groups,
         scores,
-        horizon_days=int(scores[f"{question}_horizon_days"].iloc[0]),
+        horizon_days=horizon_days,
         model=material.in_use(question),
         about=material.about_groups,
         moved=moved,
+        evaluated=evaluation_parts(
+            material.evaluated(question), currency=material.shop.staged.currency, horizon_days=horizon_days
+        ),
     )
 
 

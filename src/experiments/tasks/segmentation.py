@@ -62,6 +62,8 @@ class CustomerSegments(Task):
         "segment_spend": "mean spend of the segment's customers over the horizon, in currency",
     }
     judged: ClassVar[tuple[str, ...]] = ("segment_spend",)
+    label: ClassVar[str] = "segments"
+    words: ClassVar[Mapping[str, str]] = {"segment_spend": "mean spend of the segment"}
     keeps_labels: ClassVar[bool] = True
     further_metrics: ClassVar[Mapping[str, str]] = {
         "silhouette": "how much nearer customers are to their own cluster than to the next one",
@@ -130,6 +132,7 @@ class CustomerSegments(Task):
             "share of the deviance of later spend that segments explain: 1 is all of it, 0 what one mean explains",
             explained_deviance,
             gain="explains later spend",
+            chance=0.0,
             undefined="all spent the same",
         )
         return {metric.name: metric}

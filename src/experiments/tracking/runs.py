@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import math
 import os
 import tempfile
 import time
@@ -365,14 +366,14 @@ class Runs:
         data = f"tags.`{stored_key('data_digest')}` = {digest}"
         return f"{data} and tags.target = {target} and params.validation_cutoffs = {cutoffs}"
 
-    def _trials(self, parent: str) -> list[Run]:
+    def _trials(self, parent: str, only: str = " and tags.state = 'complete'") -> list[Run]:
         """Return the runs of a study's complete trials, in their order."""
-        trials = self._search(f"{_children(parent)} and tags.kind = '{TRIAL}' and tags.state = 'complete'")
+        trials = self._search(f"{_children(parent)} and tags.kind = '{TRIAL}'{only}")
         return sorted(trials, key=lambda run: int(run.data.tags["trial"]))
 
     def trial_values(self, parent: str, metric: str) -> list[float]:
-        """Return a metric of a study's complete trials, in their order."""
-        return [run.data.metrics[metric] for run in self._trials(parent) if metric in run.data.metrics]
+        """Return a metric of all trials of a study, in their order; NaN for a trial that was pruned or failed."""
+        return [run.data.metrics.get(metric, math.nan) for run in self._trials(parent, only="")]
 
     def parent(self, run_id: str) -> str | None:
         """Return the id of a run's parent run, or None."""
@@ -410,6 +411,17 @@ class Runs:
             for name, figure in (figures or {}).items():
                 _below(root, f"figures/{name}.png").write_bytes(figure)
             self.client.log_artifacts(run_id, folder)
+
+    def tables(self, run_id: str, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+        """Return those of some tables of a run that it has, by name, with their rows numbered from 0."""
+        with suppress(MlflowException, OSError), tempfile.TemporaryDirectory() as folder:
+            listed = {Path(file.path).stem for file in self.client.list_artifacts(run_id, TABLES)}
+            return {
+                name: pd.read_csv(self.client.download_artifacts(run_id, f"{TABLES}/{name}.csv", folder))
+                for name in names
+                if name in listed
+            }
+        return {}
 
     def last_report(self, before: str, table: str) -> tuple[dict[str, str], pd.DataFrame] | None:
         """Return params and a table of the report with the latest `as_of` before a day; None where none has it.

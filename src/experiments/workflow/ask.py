@@ -18,6 +18,7 @@ from experiments.workflow.score import (
     HISTORY,
     CustomerScorer,
     about,
+    blind_columns,
     check_reach,
     find_champions,
     gathered,
@@ -100,7 +101,7 @@ def ask(session: Session, customer: str, as_of: date | str | None = None) -> Cus
     rows_of(session, CUSTOMER, HISTORY, day, customer)
     rows, scorer = prepare(session, day, champions, CustomerMaterial(session, day).described)
     everybody = gathered(session, rows, scorer).set_index("customer_id")
-    found, _ = find_members(read_lists(session), everybody)
+    found, _ = find_members(read_lists(session), everybody, blind_columns(session, day, champions))
     row = everybody.loc[customer]
     actions = first_actions(found)
     row = pd.concat([row, actions.loc[customer]]) if customer in actions.index else row

@@ -39,7 +39,7 @@ def use_baseline(session: Session, candidate: Version, look: Look) -> None:
     validated = baseline_metrics(logged, outcome.use)
     parent = session.runs.parent(candidate.run_id)
     version = make_baseline(session, outcome.use, candidate.params, validated, tags, parent)
-    observe_sealed(session, version)
+    observe_sealed(session, version, keep_tables=True)
     session.registry.crown(version.number, f"gate: {reason}")
 
 

@@ -23,7 +23,8 @@ from experiments.evaluation.amounts import (
 )
 from experiments.evaluation.splits import Splits
 from experiments.evaluation.validation import Dataset
-from experiments.tasks.base import AmountTask
+from experiments.gate.sealed import SEALED
+from experiments.tasks.base import AmountTask, Task
 from features.errors import UnsuitableDataError
 from features.seasons import days_since_epoch
 
@@ -105,21 +106,34 @@ def calibrated(
     refit = session.splits.refit()
     today = _hindcast(task, model, session.training.at(*refit), session.training.at(max(refit)), session.splits.sealed)
     final, amounts = calibrate(task, model, hindcasts, today)
-    logger.info("%s: %s", name, amounts.said)
+    logger.debug("%s: %s", name, amounts.said)
     return final, amounts
 
 
-def observe_sealed(session: Session, version: Version) -> None:
-    """Add what the sealed window shows of a version's amounts to its tags; only after a look, which has been counted.
+def observe_sealed(session: Session, version: Version, *, keep_tables: bool = False) -> None:
+    """Add what the sealed window shows of a version to it; only after a look, which has been counted.
 
-    Repeating it changes nothing, and a version without amounts stays as it is.
+    Its tags get what the window shows of its amounts. Repeating it changes nothing.
+
+    Parameters
+    ----------
+    session : Session
+    version : Version
+    keep_tables : bool
+        Log the tables of its evaluation, which the report draws, to its run; those of a candidate are there already.
     """
     task, splits = session.task, session.splits
-    if not isinstance(task, AmountTask) or Amounts.recorded(version.tags) is None:
+    has_amounts = isinstance(task, AmountTask) and Amounts.recorded(version.tags) is not None
+    keep_tables = keep_tables and type(task).tables is not Task.tables  # which has none
+    if not (has_amounts or keep_tables):
         return
     rows = task.judged_rows(task.dataset(session.judged_shop, version.features, splits.sealed_cutoffs))
-    prediction = pd.Series(version.predict(rows.X), index=rows.X.index)
-    session.registry.tag(version.number, after_look(version.tags, rows.target, prediction, splits.sealed))
+    prediction = task.predict(version, rows.X)
+    if has_amounts:
+        session.registry.tag(version.number, after_look(version.tags, rows.target, prediction, splits.sealed))
+    if keep_tables:
+        tables = task.tables(rows.target, prediction)
+        session.runs.log_artifacts(version.run_id, tables={f"{SEALED}{name}": own for name, own in tables.items()})
 
 
 def look_back(
@@ -184,7 +198,7 @@ def calibrate(task: AmountTask, model: Model, hindcasts: Sequence[Hindcast], tod
     level = total_shift(own.trained_y, own.trained_p)
     if not windows or level is None:
         nothing = Calibration(0.0, 0.0, 0.0, Season({}))
-        return model, Amounts(nothing, (), task.horizon_days, task.amounts)
+        return model, Amounts(nothing, (), task.horizon_days, task.amounts, task.total)
     season = season_of(own, level)
     expected = forecast(windows, own.cutoff, season.at(own.cutoff), task.horizon_days)
     calibration = Calibration(level, expected.drift, expected.weight, season)
@@ -200,7 +214,7 @@ def calibrate(task: AmountTask, model: Model, hindcasts: Sequence[Hindcast], tod
         stretch=1 / _elasticity(own.p) if task.link == "logit" else 1.0,
     )
     return wrapped.set_state({"model": model.get_state()}), Amounts(
-        calibration, windows, task.horizon_days, task.amounts
+        calibration, windows, task.horizon_days, task.amounts, task.total
     )
 
 

@@ -123,7 +123,9 @@ def check_comparable_champion(session: Session) -> None:
 
 def _validated(session: Session, name: str, params: Mapping[str, Any], validation: Validation | None) -> Standing:
     """Validate a candidate, the baselines and the controls."""
-    logger.info("validating %s, the baselines and the controls", name)
+    logger.info(
+        "validating %s beside baselines and controls, then fitting it on all windows before the sealed one", name
+    )
     options = session.config.evaluation
     return stand(
         session.task,
@@ -140,7 +142,7 @@ def _validated(session: Session, name: str, params: Mapping[str, Any], validatio
 def _refitted(session: Session, name: str, params: Mapping[str, Any], fitted: Fitted) -> tuple[Model, Amounts | None]:
     """Fit a candidate on all windows before the sealed one, calibrate its amounts, and keep the champion's labels."""
     task, refit = session.task, session.splits.refit()
-    logger.info("refitting on the windows of %s", ", ".join(map(str, refit)))
+    logger.debug("refitting on the windows of %s", ", ".join(map(str, refit)))
     train = session.training.at(*refit)
     build = partial(task.build, name, params)
     model, amounts = calibrated(session, name, build().fit(train.X, train.target), build, fitted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from experiments.gate.chance import knowledge
 from experiments.gate.rule import UNJUDGED, counted
 from experiments.workflow.in_use import own_figure, state
 from experiments.workflow.session import Session
@@ -52,13 +53,14 @@ def model_text(session: Session, champion: Version | None) -> str:
     if champion is None:
         paragraphs.append(f"**Nothing is in use.** Next: `{session.again('tune')}`, then `{session.again('promote')}`.")
     else:
-        own, since = own_figure(registry, champion), registry.since()
+        own, since, known = own_figure(registry, champion), registry.since(), knowledge(registry, champion)
         windows = f" in {counted(own.windows)}" if own.windows else ""
         why = champion.tags.get("promoted", champion.tags.get("reason", "moved by another tool"))
         paragraphs += [
             f"**In use**{f' since {since}' if since else ''}: version {champion.number}, {champion.label} "
             f"(`{champion.tags['model']}`), {own}{windows}. **Why**: {why}.",
             f"**Verdict** {champion.tags.get('statement', UNJUDGED)}.",
+            *([f"**Do not choose customers by it.** {known}"] if known is not None and known.is_blind else []),
             *([champion.tags["amounts_said"]] if "amounts_said" in champion.tags else []),
         ]
     return "\n\n".join([*paragraphs, _usage(session)])

@@ -52,7 +52,7 @@ def leaderboard(session: Session, version: Version) -> pd.DataFrame:
 
 
 def leaderboard_text(session: Session, version: Version, most: int = 3) -> str:
-    """Return the best trials and versions, this version and its baselines as a table.
+    """Return the best trials and versions, this version and its baselines as a table; and how far to trust amounts.
 
     Parameters
     ----------
@@ -78,4 +78,5 @@ def leaderboard_text(session: Session, version: Version, most: int = 3) -> str:
     )
     cutoffs = session.runs.params(version.run_id)["validation_cutoffs"]
     title = f"{session.registered_name}: {len(table)} models and baselines by {primary}, validated at {cutoffs}"
-    return f"{title}\n{aligned(lines)}"
+    said = ["", version.tags["amounts_said"]] if "amounts_said" in version.tags else []
+    return "\n".join([title, aligned(lines), *said])

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from experiments.campaigns.lists import ContactList, Stake, parse
+from experiments.campaigns.lists import (
+    AMOUNTS,
+    CONTACT,
+    OF_EVERY_LIST,
+    ContactList,
+    Stake,
+    columns_of,
+    is_unreliable,
+    parse,
+)
+from experiments.tasks import TASKS
 from experiments.workflow.session import Session, chosen
 from features.csv_files import write_csv
 from features.errors import InputError, listing
@@ -48,7 +59,8 @@ def read_lists(session: Session) -> list[ContactList]:
     """
     options, declared = session.config.campaign, session.lists
     picked = chosen(declared, options.lists, "list", "campaign.lists")
-    found = [parse(name, content, options.control_share) for name, content in picked.items()]
+    labels = {column: words for kind in TASKS.values() for column, words in kind.words.items()}
+    found = [parse(name, content, options.control_share, labels) for name, content in picked.items()]
     titles = [each.title for each in found]
     for each in found:
         if titles.count(each.title) > 1:
@@ -59,13 +71,21 @@ def read_lists(session: Session) -> list[ContactList]:
 
 
 def find_members(
-    lists: Sequence[ContactList], customers: pd.DataFrame
+    lists: Sequence[ContactList], customers: pd.DataFrame, blind: Mapping[str, str]
 ) -> tuple[list[tuple[ContactList, pd.DataFrame]], list[str]]:
-    """Return each list with its members; and why the others, which these customers' columns do not allow, have none."""
+    """Return each list with its members; and why the others, which these customers' columns do not allow, have none.
+
+    Parameters
+    ----------
+    lists : sequence of ContactList
+    customers : DataFrame indexed by customer_id
+    blind : mapping of column to sentence
+        See `ContactList.members`.
+    """
     found, left_out = [], []
     for each in lists:
         try:
-            found.append((each, each.members(customers)))
+            found.append((each, each.members(customers, blind)))
         except InputError as error:
             left_out.append(error.sentence)
     return found, left_out
@@ -95,12 +115,62 @@ def list_file(customer_360: Path, contact_list: ContactList) -> Path:
     return customer_360.parent / folder / f"{contact_list.name}.csv"
 
 
-def write_list(contact_list: ContactList, members: pd.DataFrame, path: Path, currency: str, as_of: date) -> WrittenList:
-    """Write a list: a row for each customer, the most valuable first, with numbers rounded for people."""
+def read_details(session: Session, lists: Sequence[ContactList]) -> pd.DataFrame | None:
+    """Read the contact details that the data config declares, such as names and phone numbers, for the files of lists.
+
+    Nothing else reads them, and nothing else is written with them.
+
+    Returns
+    -------
+    DataFrame indexed by customer_id, or None
+        None where none are declared, or there is no list.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read, or are called as a column of a list is.
+    """
+    details = session.shop.contact_details(session.config.data) if lists else None
+    taken = {*columns_of(lists), *OF_EVERY_LIST}
+    twice = [name for name in ([] if details is None else details.columns) if name in taken]
+    if twice:
+        raise InputError(
+            f"lists have a column {twice[0]} of their own",
+            where="data.contact_details.columns",
+            expected="names that no column of a list has",
+            found=listing(twice),
+            hint=f"call it otherwise: {{customer_{twice[0]}: …}}",
+        )
+    return details
+
+
+def write_list(
+    contact_list: ContactList,
+    members: pd.DataFrame,
+    path: Path,
+    currency: str,
+    as_of: date,
+    details: pd.DataFrame | None = None,
+) -> WrittenList:
+    """Write a list: a row for each customer, the most valuable first, with numbers rounded for people.
+
+    Contact details stand behind the customer's id. Those who are held back have none: nobody is to contact them.
+    """
     stake = contact_list.stake(members)
     about = {"action": contact_list.action, "currency": currency, "as_of": str(as_of)}
     rows = members.assign(**{**{name: _rounded(members[name]) for name in members}, **about})
-    write_csv(rows.rename(columns={stake.column: f"{stake.column} ({currency} at stake)"}), path)
+    names = {stake.column: f"{stake.label} ({currency} at stake)"} if stake.column else {}
+    names |= {
+        name: f"{contact_list.label(name)} (for the order only: amounts are unreliable)"
+        for name in contact_list.value
+        if is_unreliable(name, members)
+    }
+    trusted = [f"{name}{AMOUNTS}" for name in contact_list.value]  # the names say it
+    rows = rows.drop(columns=trusted, errors="ignore").rename(columns=names)
+    if details is not None:
+        of_members = details.reindex(rows.index).where(rows["group"] == CONTACT)
+        rows = pd.concat([of_members, rows], axis=1)
+    write_csv(rows, path)
     return WrittenList(contact_list.title, path, stake, currency)
 
 
@@ -118,8 +188,8 @@ def lists_text(lists: Sequence[WrittenList]) -> str:
     """Return a line for each list: its customers, what is at stake and its file."""
     lines = []
     for each in lists:
-        customers, held_back, value, column = each.stake
+        customers, held_back, value, _, label = each.stake
         control = f", {held_back:,} held back" if held_back else ""
-        worth = f"{each.currency} {value:,.0f} of {column}"
+        worth = "amounts not known" if math.isnan(value) else f"{each.currency} {value:,.0f} of {label}"
         lines.append(f"  {each.title}: {customers:,} customers{control}, {worth}, in {each.path}\n")
     return "".join(lines)

@@ -15,10 +15,14 @@ from experiments.campaigns.lists import ContactList
 from experiments.description.changes.figures import Report, count, joined, of_list, read
 from experiments.description.changes.section import CHANGES, FIGURES
 from experiments.evaluation.importances import MOST_ROWS, drivers
-from experiments.reports.material import InUse
+from experiments.gate.decision_page import in_words
+from experiments.gate.ledger import look_at
+from experiments.gate.sealed import BASELINE, SEALED
+from experiments.reports.material import Evaluated, InUse
 from experiments.workflow.description import CustomerMaterial
 from experiments.workflow.lists import find_members, list_file, read_lists
 from experiments.workflow.score import (
+    blind_columns,
     find_champions,
     kind_of,
     output_path,
@@ -32,10 +36,18 @@ from features.errors import InputError
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
+    from experiments.tracking.runs import Runs
     from experiments.tracking.store import MlflowClient
 
 logger = logging.getLogger(__name__)
 
+DRAWN = {
+    "calibration": "quantile",
+    "cumulative_gain": None,
+    "perfect_gain": None,
+    "reliability": "bin",
+    "wait_calibration": "decile",
+}  # tables that pictures are made from, with their index
 OWN_PARAMS = ("as_of", "sections")  # of the run of a report; its others are the versions in use
 
 
@@ -44,6 +56,13 @@ def _without(hypothesis: object) -> object:
     if not isinstance(hypothesis, Mapping):
         return hypothesis
     return {key: value for key, value in hypothesis.items() if key != "reported"}
+
+
+def _drawn(runs: Runs, run_id: str, prefix: str) -> dict[str, pd.DataFrame]:
+    """Return the tables of a run that pictures are made from, by their names without a prefix."""
+    found = runs.tables(run_id, [f"{prefix}{name}" for name in DRAWN])
+    named = {name.removeprefix(prefix): table for name, table in found.items()}
+    return {name: table.set_index(index) if (index := DRAWN[name]) else table for name, table in named.items()}
 
 
 def report_experiment(shop: str) -> str:
@@ -98,6 +117,23 @@ class ReportMaterial(CustomerMaterial):
 
         return in_use(self.champions[question], self.client)
 
+    def evaluated(self, question: str) -> Evaluated | None:
+        """Return tables of the look at the sealed window, with those of the best baseline; else those of validation."""
+        from experiments.tracking.registry import Registry
+        from experiments.tracking.runs import Runs
+
+        version = self.champions[question]
+        registry, runs = Registry(self.client, version.name), Runs(self.client, version.name)
+        look = look_at(registry, version)
+        if look is not None and (own := _drawn(runs, version.run_id, SEALED)):
+            tables = {"in use": own}
+            if not version.is_baseline and (rival := _drawn(runs, version.run_id, f"{SEALED}{BASELINE}")):
+                tables[in_words(look.decision.nearest)] = rival
+            return Evaluated(tables, f"sealed window from {look.entry['start']}")
+        if own := _drawn(runs, version.run_id, ""):
+            return Evaluated({"in use": own}, f"validation window from {version.tags.get('validated_from', 'then')}")
+        return None
+
     def drivers(self, question: str) -> pd.DataFrame | None:
         version = self.champions[question]
         if not version.has_current_code:
@@ -111,7 +147,8 @@ class ReportMaterial(CustomerMaterial):
     @cached_property
     def contact_lists(self) -> tuple[Sequence[tuple[ContactList, pd.DataFrame, str]], Sequence[str]]:
         """The lists of customers to contact with their members and files, and why others are left out."""
-        found, left_out = find_members(read_lists(self.session), self.scores.join(self.described))
+        blind = blind_columns(self.session, self.as_of, self.scoring)
+        found, left_out = find_members(read_lists(self.session), self.scores.join(self.described), blind)
         customers = output_path(self.session)
         return [(each, members, str(list_file(customers, each))) for each, members in found], left_out
 

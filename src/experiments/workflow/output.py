@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from features.csv_files import CsvWriter
 from features.engines import Engine, RowFunction, batches, count_rows
 from features.errors import InputError, listing
-from features.progress import Progress
+from features.progress import SELDOM, Progress
 from features.writing import replacing
 
 WRITERS = {".parquet": pq.ParquetWriter, ".csv": CsvWriter}
@@ -110,7 +110,7 @@ def write_batches(made: Iterable[pa.RecordBatch], schema: pa.Schema, count: int,
     with (
         replacing(path) as partial,
         WRITERS[path.suffix](partial, schema) as writer,
-        Progress(what or str(path), count, "rows") as progress,
+        Progress(what or str(path), count, "rows", every=SELDOM) as progress,
     ):
         done = 0
         for batch in made:

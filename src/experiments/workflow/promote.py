@@ -17,7 +17,7 @@ from experiments.gate.ledger import Look, NextLook, Window, close_look, next_loo
 from experiments.gate.next_steps import advise
 from experiments.gate.promotion import carry_out
 from experiments.gate.rule import Decision, Outcome, Use, correct, counted, decide, enough_resamples
-from experiments.gate.sealed import CANDIDATE, CHAMPION, Evidence, gather, resample
+from experiments.gate.sealed import CANDIDATE, CHAMPION, SEALED, Evidence, gather, resample
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
 from experiments.tasks.base import Task
@@ -219,7 +219,7 @@ def take_look(session: Session, candidate: Version, rival: Version | None, toget
         seed=options.seed,
     )
     decision = _decide(session, candidate, rival, evidence, look.alpha, len(together))
-    decision = replace(decision, clues=_clues(session, candidate, evidence))
+    decision = replace(decision, clues=_clues(session, candidate, evidence), chance=session.task.metric.chance)
     _log_look(session, candidate, evidence, decision)
     return record_decision(session.registry, look, decision)
 
@@ -353,8 +353,8 @@ def _log_look(session: Session, candidate: Version, evidence: Evidence, decision
     )
     session.runs.log_artifacts(
         candidate.run_id,
-        tables=evidence.tables(),
-        figures={f"sealed_{name}": png(figure) for name, figure in figures.items()},
+        tables=evidence.tables(decision.baseline),
+        figures={f"{SEALED}{name}": png(figure) for name, figure in figures.items()},
     )
 
 
@@ -414,9 +414,13 @@ def preview(session: Session, version: int | None = None) -> str:
     session.registry.finish_abandoned()
     candidate = session.registry.get(version) if version is not None else newest(session)
     checked_rival(session, candidate)
-    window, champion = _window(session), session.registry.champion()
+    window, champion, outdated = _window(session), session.registry.champion(), ""
+    if champion is not None and (changed := changed_features(champion, session.shop.tables.spend)):
+        outdated = f"  {champion.title}, goes out of use first: other definitions by now of {listing(changed)}"
+        champion = None
     coming = next_look(session.registry, candidate, champion, window)
-    return _plan(session, candidate, champion, coming, f"{window.start} to {window.end}")
+    plan = _plan(session, candidate, champion, coming, f"{window.start} to {window.end}")
+    return f"{plan}\n{outdated}" if outdated else plan
 
 
 def _plan(session: Session, candidate: Version, champion: Version | None, coming: NextLook, days: str) -> str:

@@ -18,6 +18,7 @@ from experiments.workflow.output import check_writable
 from experiments.workflow.sections import Writer, choose, find_writers, joined, written
 from experiments.workflow.session import Session, chosen
 from features.errors import InputError, did_you_mean
+from features.progress import SELDOM, steps
 from features.writing import replacing
 
 logger = logging.getLogger(__name__)
@@ -103,9 +104,9 @@ class Draft:
 
     def _write(self, writers: Sequence[Writer]) -> None:
         use_in_pictures()
-        for writer in writers:
-            if writer not in self.written:
-                self.written[writer] = written(writer, self._material)
+        left = [writer for writer in writers if writer not in self.written]
+        for writer in steps(left, "report", len(left), "sections", every=SELDOM):
+            self.written[writer] = written(writer, self._material)
 
     def _about(self) -> str:
         staged, as_of = self._material.shop.staged, self._material.as_of

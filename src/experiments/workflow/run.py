@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from experiments.gate.admission import NotComparableError
+from experiments.gate.chance import knowledge
 from experiments.gate.decision_page import figure, statement
 from experiments.gate.rule import UNJUDGED
 from experiments.processes import cpu_count
@@ -19,9 +20,10 @@ from experiments.workflow.config import Config
 from experiments.workflow.in_use import OwnFigure, own_figure
 from experiments.workflow.promote import in_use, promote_together
 from experiments.workflow.session import Session
-from experiments.workflow.side_by_side import side_by_side
+from experiments.workflow.side_by_side import log_windows, side_by_side
 from experiments.workflow.tune import tune
 from features.errors import InputError, InsufficientDataError, UnsuitableDataError
+from features.progress import about
 
 if TYPE_CHECKING:
     from experiments.gate.ledger import Look
@@ -148,15 +150,9 @@ def check_names(sessions: Sequence[Session]) -> None:
 def search(session: Session) -> Answer:
     """Return a candidate for a task, else the baseline in its place, else why these data do not allow the task."""
     try:
-        splits = session.splits
-        logger.info(
-            "%s: training %s; validation %s; sealed %s",
-            session.question,
-            ", ".join(map(str, splits.training)),
-            ", ".join(map(str, splits.validation)),
-            splits.sealed,
-        )
-        return Answer(session, candidate=tune(session))
+        with about(session.question):
+            log_windows(session)
+            return Answer(session, candidate=tune(session))
     except (InsufficientDataError, NotComparableError) as error:
         logger.warning("%s is skipped: %s", session.question, error.problem)
         return Answer(session, refusal=error)
@@ -233,12 +229,23 @@ def _row(answer: Answer) -> dict[str, str]:
     }
 
 
+def _if_blind(session: Session) -> str:
+    """Return a warning where what is in use was not shown to be better than chance."""
+    champion = session.registry.champion()
+    known = knowledge(session.registry, champion) if champion is not None else None
+    if known is None or not known.is_blind:
+        return ""
+    return f". Do not choose customers by it, as it is not shown to be better than chance: {known.figures}"
+
+
 def _words(answer: Answer) -> str:
     if answer.look is not None:
         assert answer.look.outcome is not None
         said = statement(answer.session.task.ability, answer.look.decision, answer.look.outcome)
         use = answer.look.use
-        return f"{said}. In use: {in_use(answer.session)}; {use.reason}" if use is not None else said
+        if use is None:
+            return said
+        return f"{said}. In use: {in_use(answer.session)}; {use.reason}{_if_blind(answer.session)}"
     if answer.is_unjudged:
         assert answer.refusal is not None
         return f"{unjudged(answer.refusal)}; in use without a look: {in_use(answer.session)}"

@@ -23,7 +23,7 @@ from experiments.models.registry import CANDIDATES
 from experiments.tasks import TASKS, questions
 from experiments.tasks.base import Task
 from experiments.workflow.description import CustomerMaterial
-from experiments.workflow.lists import WrittenList, find_members, list_file, read_lists, tell, write_list
+from experiments.workflow.lists import WrittenList, find_members, list_file, read_details, read_lists, tell, write_list
 from experiments.workflow.output import check_output, schema_of, write, write_batches
 from experiments.workflow.session import Session
 from features.engines import Engine, batches, count_rows
@@ -100,6 +100,7 @@ def score(
     path = output_path(session, output)
     check_output(path)
     lists = read_lists(session)
+    details = read_details(session, lists)  # what is wrong with them is said before all work
     day, champions = scoring_day(session, as_of), find_champions(session)
     if described is None:
         described = CustomerMaterial(session, day).described
@@ -123,13 +124,29 @@ def score(
         if lists:  # they read what is predicted of all customers
             columns = [name for name in schema.names if name in columns_of(lists)]
             known = pq.read_table(scored, columns=columns).to_pandas().set_index("customer_id")
-            found, left_out = find_members(lists, known)
+            found, left_out = find_members(lists, known, blind_columns(session, day, champions))
             tell(found, left_out, known)
         act = partial(with_actions, actions=first_actions(found))
         schema = schema_of(act, scored).with_metadata(verdict_texts(champions))
         write_batches(map(act, batches(scored)), schema, written, path)
     currency = session.shop.staged.currency
-    return Scored(path, written, day, [write_list(*each, list_file(path, each[0]), currency, day) for each in found])
+    files = [write_list(*each, list_file(path, each[0]), currency, day, details) for each in found]
+    return Scored(path, written, day, files)
+
+
+def blind_columns(session: Session, day: date, champions: Mapping[str, Version]) -> dict[str, str]:
+    """Return the columns of customer_360 that are not shown to be better than chance, with the figures that say so."""
+    from experiments.gate.chance import knowledge
+    from experiments.tracking.registry import Registry
+
+    found: dict[str, str] = {}
+    for version in champions.values():
+        known = knowledge(Registry(session.client, version.name), version)
+        if known is not None and known.is_blind and kind_of(version).grain == CUSTOMER:
+            nobody = pd.DataFrame(columns=list(version.outputs), dtype=float)
+            columns = kind_of(version).customer_columns(nobody, day, int(version.tags["horizon_days"]))
+            found |= {f"{column}{version.suffix}": known.figures for column in columns}
+    return found
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def written(writer: Writer, material: object) -> Section | None:
     begun = time.monotonic()
     section = _written(writer, material)
     if section is not None:
-        logger.info("%s in %.1f s", writer.name, time.monotonic() - begun)
+        logger.debug("%s in %.1f s", writer.name, time.monotonic() - begun)
     return section
 
 

@@ -30,6 +30,7 @@ from features.errors import InputError, check_type, did_you_mean
 from features.grains import Grain
 from features.shop import Shop
 from features.snapshot import definition_hash, reads_spend
+from features.sources.shop_config import CONTACT_DETAILS
 
 if TYPE_CHECKING:  # MLflow takes seconds to import, and not every command needs it
     from experiments.tracking.registry import Registry
@@ -339,12 +340,13 @@ class Session:
 
     @cached_property
     def texts(self) -> dict[str, str]:
-        """The resolved configuration, and the overrides that led to it, as artifacts."""
+        """The resolved configuration, and the overrides that led to it, as artifacts; of contact details nothing."""
+        resolved = dataclasses.asdict(self.config)
+        resolved["data"] = {name: value for name, value in resolved["data"].items() if name != CONTACT_DETAILS}
+        kept = [text for text in self.overrides if f"data.{CONTACT_DETAILS}" not in text]
         return {
-            "config.yaml": yaml.safe_dump(
-                without_secrets(dataclasses.asdict(self.config)), sort_keys=False, allow_unicode=True
-            ),
-            "overrides.txt": masked_lines("".join(f"{override}\n" for override in self.overrides)),
+            "config.yaml": yaml.safe_dump(without_secrets(resolved), sort_keys=False, allow_unicode=True),
+            "overrides.txt": masked_lines("".join(f"{override}\n" for override in kept)),
         }
 
     @property

@@ -15,7 +15,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from io import TextIOWrapper
 from queue import SimpleQueue
@@ -29,11 +29,13 @@ from experiments.processes import (
     log_to_stderr,
     settle_environment,
     sharing_cores,
+    warnings_alone,
 )
 from experiments.workflow.session import Session
 from experiments.workflow.tune import tune
+from features.progress import Relay, about, hand_on
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("experiments.workflow.side_by_side")  # also where this is the main module
 
 LENGTH = 8  # bytes
 END = "\0end of a search: "  # in the log of a process, before the exit code of a search
@@ -81,8 +83,8 @@ def side_by_side(
             shared.close()  # whoever failed left its work to this process alone
             for session in sessions:
                 if session not in own:
-                    logger.info("%s was searched by another process, whose study is read", session.question)
-                    yield session
+                    with warnings_alone() if session in helpers.ended else nullcontext():  # it logged all else
+                        yield session
 
         try:
             yield of_this_process(), of_others()
@@ -98,6 +100,7 @@ class _Helpers:
         self._given = {session: pickle.dumps(session) for session in sessions}  # before they have opened anything
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = Event()
+        self.ended: set[Session] = set()  # searched to the end
 
     def search(self, first: Session) -> None:
         """Search a session, then those that wait, until none waits."""
@@ -124,7 +127,7 @@ class _Helpers:
             self._running.add(process)
             assert process.stderr is not None
             log = TextIOWrapper(process.stderr, errors="replace")
-            while self._give(process, self._given[session]) and self._relay(log, session.question) in (0, USAGE_ERROR):
+            while self._give(process, self._given[session]) and self._relay(log, session) in (0, USAGE_ERROR):
                 following = self._next()
                 if following is None:
                     self._give(process, pickle.dumps(None))
@@ -148,13 +151,16 @@ class _Helpers:
             _close_input(process)
         return True
 
-    def _relay(self, log: TextIOWrapper, name: str) -> int | None:
-        """Relay the log of a search up to its end; return its exit code, None if the process ended before."""
-        for line in log:
-            if line.startswith(END):
-                return int(line.removeprefix(END))
-            if line.strip():
-                logger.info("%s | %s", name, line.rstrip())
+    def _relay(self, log: TextIOWrapper, session: Session) -> int | None:
+        """Relay log and progress of a search up to its end; return its exit code, None if the process ended before."""
+        with about(session.question), Relay() as relay:
+            for line in log:
+                if line.startswith(END):
+                    code = int(line.removeprefix(END))
+                    self.ended |= {session} if code == 0 else set()
+                    return code
+                if line.strip() and not relay.show(line):
+                    logger.info("%s", line.rstrip())
         return None
 
     def stop(self) -> None:
@@ -179,6 +185,7 @@ def main() -> None:
     collect_rarely()
     settle_environment()
     log_to_stderr()
+    hand_on(sys.stderr)
     given: SimpleQueue[bytes] = SimpleQueue()
 
     def watch() -> None:
@@ -193,12 +200,28 @@ def main() -> None:
 
 def _search_each(given: SimpleQueue[bytes]) -> int:
     while (session := pickle.loads(given.get())) is not None:
-        code = exit_code(partial(tune, session))
+        code = exit_code(partial(_search, session))
         print(f"{END}{code}", file=sys.stderr, flush=True)
         if code == INTERRUPTED:
             return code
         del session  # with the data that it holds
     return 0
+
+
+def _search(session: Session) -> None:
+    log_windows(session)
+    tune(session)
+
+
+def log_windows(session: Session) -> None:
+    """Log the cutoffs of a task: how many there are, and the first and the last of each part."""
+    splits = session.splits
+    parts = {"training": splits.training, "validation": splits.validation, "sealed": splits.sealed_cutoffs}
+    said = (
+        f"{part} {days[0]}" if len(days) == 1 else f"{part} {len(days)} cutoffs from {days[0]} to {days[-1]}"
+        for part, days in parts.items()
+    )
+    logger.info("%s", "; ".join(said))
 
 
 def _read_length() -> int:

@@ -91,7 +91,7 @@ def _tune(session: Session) -> Version:
     for baseline in task.baselines({}).values():  # fails here if a feature is missing, not after the study
         baseline().fit(dataset.X, dataset.target)
     n_cutoffs = dataset.X.index.unique("cutoff").size
-    logger.info("%d rows of %d features at %d cutoffs", len(dataset.X), dataset.X.shape[1], n_cutoffs)
+    logger.info("%s rows of %d features at %d cutoffs", f"{len(dataset.X):,}", dataset.X.shape[1], n_cutoffs)
 
     check_memory_of_workers(options.workers, *dataset.X.shape)
     identity = study_identity(session)

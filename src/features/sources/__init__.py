@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from features.errors import InputError, did_you_mean
 from features.sources.cdnow import CDNow
@@ -14,9 +14,20 @@ from features.sources.database import Database
 from features.sources.files import Files
 from features.sources.merchandise_store import MerchandiseStore
 from features.sources.raw import Source
-from features.sources.shop_config import ACCEPTED, NO_GOODS, SHARED, ShopConfig, check_keys, shop_config
+from features.sources.shop_config import (
+    ACCEPTED,
+    CONTACT_DETAILS,
+    NO_GOODS,
+    SHARED,
+    ShopConfig,
+    check_keys,
+    shop_config,
+)
 from features.sources.staged import Staged
 from features.sources.staging import stage_part, stage_source
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SOURCES: Mapping[str, type[Source]] = {
     "complete_journey": CompleteJourney,
@@ -26,7 +37,7 @@ SOURCES: Mapping[str, type[Source]] = {
     "database": Database,
 }
 # where the data lie and when they are read changes nothing: their content is in the digest; nor does what was looked at
-PASSING = ("path", "url", "password", "read_since", ACCEPTED, NO_GOODS)
+PASSING = ("path", "url", "password", "read_since", ACCEPTED, NO_GOODS, CONTACT_DETAILS)
 
 
 def stage(config: Mapping[str, Any], cache: Path) -> Staged:
@@ -49,6 +60,30 @@ def stage(config: Mapping[str, Any], cache: Path) -> Staged:
     shop, source = _source(config)
     lasting = {key: value for key, value in config.items() if key not in PASSING}
     return stage_source(shop, source, lasting, cache)
+
+
+def contact_details(config: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Read the columns of the shop's customers that lists show: see `Files.contact_details`.
+
+    Raises
+    ------
+    InputError
+        If the config or the table is wrong. It does not show what the table holds.
+    """
+    if config.get(CONTACT_DETAILS) is None:
+        return None
+    _, source = _source(config)
+    if not isinstance(source, Files):
+        raise InputError(
+            f"{config['source']} has no contact details",
+            where=f"data.{CONTACT_DETAILS}",
+            expected="source: files or database",
+            found=str(config["source"]),
+        )
+    try:
+        return source.contact_details()
+    except InputError as error:
+        raise InputError(error.problem, where=error.where, expected=error.expected, hint=error.hint) from None
 
 
 def stage_before(config: Mapping[str, Any], cutoff: date, cache: Path, folder: Path) -> tuple[Staged, tuple[str, ...]]:
@@ -87,7 +122,7 @@ def _source(config: Mapping[str, Any]) -> tuple[ShopConfig, Source]:
     if name not in SOURCES:
         raise InputError(f"there is no source {name!r}", where="data.source", hint=did_you_mean(name, SOURCES))
     kind = SOURCES[name]
-    known = [*SHARED, ACCEPTED, NO_GOODS, *kind.required, *kind.optional]
+    known = [*SHARED, ACCEPTED, NO_GOODS, CONTACT_DETAILS, *kind.required, *kind.optional]
     check_keys(config, known, required=[*SHARED, *kind.required], where="data")
     shop = shop_config(config)
     return shop, kind(shop, {key: config.get(key) for key in (*kind.required, *kind.optional)})

@@ -15,6 +15,7 @@ from features.tables import GROSS, NET
 
 SHARED = ("source", "shop", "currency", "timezone", "burn_in_days")
 ACCEPTED = "accepted"  # checks whose findings were looked at
+CONTACT_DETAILS = "contact_details"  # columns of customers that lists show, and nothing else
 NO_GOODS = "no_goods"  # categories of products that are no goods
 
 

@@ -72,7 +72,7 @@ def stage_source(shop: ShopConfig, source: Source, config: Mapping[str, Any], ca
     folder = cache / shop.name / short_digest(digest)
     known = open_staged(folder)
     if known is not None:
-        logger.info("%s: already staged in %s", shop.name, folder)
+        logger.debug("%s: already staged in %s", shop.name, folder)
         return known
     if folder.exists():
         logger.warning("%s: the files in %s are not as they were written; staged anew", shop.name, folder)

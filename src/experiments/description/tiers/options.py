@@ -13,7 +13,8 @@ from features.errors import InputError, check_type, did_you_mean, listing
 from features.families import resolve
 
 CLV = "clv"  # the one variable that is no feature
-LEARNT, EQUAL, CLV_ALONE = "learnt", "equal", "clv alone"
+LEARNT, EQUAL, CLV_ALONE = "learnt", "equal", "expected spend alone"
+IN_WORDS = {CLV: "expected spend"}
 
 
 @dataclass

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from experiments.description.material import DescriptionMaterial
 from experiments.description.tiers.assignment import Tiers, migration, tier_table
-from experiments.description.tiers.options import CLV_ALONE, EQUAL, LEARNT
+from experiments.description.tiers.options import CLV, CLV_ALONE, EQUAL, IN_WORDS, LEARNT
 from experiments.description.tiers.scores import restricted
 from experiments.description.tiers.weights import Weighing
 from experiments.description.value.section import SHARES, held_back, readable_shares
@@ -16,6 +16,7 @@ from experiments.evaluation.shares import row_shares
 from experiments.reports.figures import BLUE, GREY, ORANGE, WIDTH, dress, require
 from experiments.reports.group_charts import customers_figure, movements_figure, shares_figure, staying
 from experiments.reports.section import Heading, Part, Picture, Table, Text, Topic, number, percent
+from experiments.reports.words import worded
 
 FEW_IN_TOP = 2  # tiers whose share of revenue comes first
 
@@ -191,7 +192,7 @@ def _of_which_day(tiers: Tiers, weighing: Weighing, horizon_days: int) -> str:
 def _clv_alone(used: pd.Series) -> str:
     gain = f"{used['clv_gain']:+.3f} ({_interval(used['clv_gain_low'], used['clv_gain_high'])}) of the Gini"
     return (
-        "To pick single customers, clv alone ranks better than the weights in use, by "
+        "To pick single customers, expected spend alone ranks better than the weights in use, by "
         + (gain if used["clv_gain_low"] > 0 else f"estimate: {gain}, which may be chance")
         + ". The score is kept because it can be explained to those who work with the tiers."
     )
@@ -232,9 +233,10 @@ def _decision(weighing: Weighing, horizon_days: int) -> str:
 
 
 def _readable(table: pd.DataFrame, currency: str, horizon_days: int) -> pd.DataFrame:
-    means = {name: name.removeprefix("mean_").replace("_", " ") for name in table if name.startswith("mean_")}
+    means = {name: worded(name.removeprefix("mean_"), IN_WORDS) for name in table if name.startswith("mean_")}
     renamed = {"mean spend after": f"mean spend in {horizon_days} days ({currency})", **means}
-    return readable_shares(table).rename(columns={**renamed, "mean_clv": f"clv in {horizon_days} days ({currency})"})
+    expected = f"expected spend in {horizon_days} days ({currency})"
+    return readable_shares(table).rename(columns={**renamed, f"mean_{CLV}": expected})
 
 
 def _weights(weighing: Weighing, tiers: Tiers) -> pd.DataFrame:
@@ -243,7 +245,8 @@ def _weights(weighing: Weighing, tiers: Tiers) -> pd.DataFrame:
         f"{name} *" if name == weighing.used else name: restricted(weights, list(tiers.weights.index))
         for name, weights in weighing.weights.items()
     }
-    return pd.DataFrame(marked).map(lambda weight: f"{weight:.3f}").rename_axis("variable")
+    shown = pd.DataFrame(marked).map(lambda weight: f"{weight:.3f}").rename_axis("variable")
+    return shown.rename(index=lambda name: worded(str(name), IN_WORDS))
 
 
 def _comparison(weighing: Weighing) -> pd.DataFrame:

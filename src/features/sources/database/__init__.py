@@ -16,6 +16,7 @@ from features.engines import DuckDB
 from features.errors import InputError
 from features.sources.database.config import read_since, request
 from features.sources.files import Files
+from features.sources.files.config import TableConfig, table_config
 from features.sources.raw import Raw
 from features.sources.shop_config import ShopConfig, check_keys
 from features.tables import SPECS
@@ -65,6 +66,16 @@ class Database(Files):
 
         self._reading = Store(cache / "database", self.address).reading(list(self.requests.values()), self.since)
         return "\n".join(self._reading.tables[name].content for name in self.requests)
+
+    def _contact_table(self, scratch: Path) -> TableConfig:
+        """Read the table into a folder that goes: the store of readings keeps nothing of it."""
+        from features.sources.database.store import Store
+
+        assert self.contact is not None
+        wanted, mapping = request("customers", self.contact.entry, self.address)
+        reading = Store(scratch / "database", self.address).reading([wanted], None)
+        config = table_config("customers", mapping, self.root)
+        return replace(config, sql=None, format="parquet", paths=(reading.path("customers"),), origin=wanted.where)
 
     def tables(self, engine: DuckDB, scratch: Path) -> dict[str, Raw]:
         if self._reading is None:

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
+import pandas as pd
 
 from features.engines import DuckDB, staging_engine
 from features.errors import InputError, did_you_mean, listing
@@ -120,6 +121,7 @@ class Files:
         "test_orders",
         "period",
         "category_from_name",
+        "contact_details",
         "recorded_by_hour",
     )
 
@@ -143,6 +145,7 @@ class Files:
         self.cutoff: date | None = None
         self.whole: tuple[str, ...] = ()
         declared = options["tables"]
+        self.contact = checked.contact_config(options["contact_details"], (declared or {}).get("customers"))
         check_keys(declared, SPECS, required=["transactions"], where="data.tables")
         self.configs = [table_config(name, entry, self.root) for name, entry in declared.items() if entry is not None]
         if self.has_name_groups and not any(c.name == "products" and "name" in c.columns for c in self.configs):
@@ -180,6 +183,39 @@ class Files:
                 raws["transactions"] = replace(lines, counts=counted("transactions", lines, engine))
         returns = self._returns(configs["transactions"], raws["transactions"], refunds, customers, engine, scratch)
         return raws | ({RETURNED: returns} if returns else {})
+
+    def contact_details(self) -> pd.DataFrame | None:
+        """Read the columns of customers that lists show; None where the config names none.
+
+        Nothing of it is kept: what has to be written on the way is in a folder that goes.
+
+        Returns
+        -------
+        DataFrame
+            customer_id as the table has it, in the spelling of all tables, and the columns as texts.
+        """
+        if self.contact is None:
+            return None
+        with TemporaryDirectory() as folder, readable(checked.CONTACT):
+            scratch = Path(folder)
+            config = self._contact_table(scratch)
+            engine = staging_engine(scratch)
+            try:
+                _search_from(self.root, engine)
+                wanted = {CUSTOMER: config.columns[CUSTOMER], **self.contact.columns}
+                table, _ = self._texts(self._read(config, engine, scratch), config, wanted)
+                texts = {
+                    name: table[RAW_PREFIX + source].cast("string") for name, source in self.contact.columns.items()
+                }
+                ids = self._typed(config, CUSTOMER, table[RAW_PREFIX + config.columns[CUSTOMER]])
+                return engine.frame(table.select(**{CUSTOMER: ids}, **texts).filter(ids.notnull()))
+            finally:
+                engine.connection.disconnect()
+
+    def _contact_table(self, scratch: Path) -> TableConfig:
+        """Return the config of the table that has contact details."""
+        assert self.contact is not None
+        return table_config("customers", self.contact.entry, self.root)
 
     def _hash_query(self, config: TableConfig) -> str:
         with TemporaryDirectory() as folder, readable(config.where):

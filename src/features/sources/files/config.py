@@ -87,6 +87,9 @@ BESIDE = {
     RETURNED_AT: MOMENT,
     STATUS: "string",
 }
+CONTACT = "data.contact_details"
+CUSTOMER_ID = "customer_id"
+OF_READING = ("columns", "incremental", "key")  # keys of data.tables.customers that contact details do not share
 DAY = "day"  # of the timestamp, as a part of an order's key
 FIRST_DAY = date(1990, 1, 1)
 OF_NAMES = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "charmap")  # not codecs of files
@@ -249,6 +252,62 @@ def table_config(name: str, entry: Any, root: Path) -> TableConfig:
         credits=_values(given.get("credits", {}), f"{where}.credits", "{Type: [CN]}"),
         totals=_values(given.get("totals", {}), f"{where}.totals", "{Bon: [Summe]}"),
         joined=joined,
+    )
+
+
+@dataclass(frozen=True)
+class ContactConfig:
+    """Columns of a table of customers that lists show: names, phone numbers, e-mail addresses.
+
+    Attributes
+    ----------
+    entry : mapping
+        Config of the table, as of one of data.tables, with customer_id as its one column.
+    columns : mapping of str to str
+        What a list calls a column, and what the table does.
+    """
+
+    entry: Mapping[str, Any]
+    columns: Mapping[str, str]
+
+
+def contact_config(given: Any, customers: Any) -> ContactConfig | None:
+    """Return which columns of which table lists show; None where the config names none.
+
+    Parameters
+    ----------
+    given : mapping or None
+        data.contact_details: `columns`, and what differs from data.tables.customers: where the table is, how it is
+        written, `customer_id`.
+    customers : mapping or None
+        data.tables.customers.
+
+    Raises
+    ------
+    InputError
+    """
+    if given is None:
+        return None
+    check_keys(given, (*TABLE_KEYS, "table", "customer_id"), required=["columns"], where=CONTACT)
+    own = {name: value for name, value in given.items() if value is not None and name not in ("columns", "customer_id")}
+    customers = customers or {}
+    if not {"path", "sql", "table"} & own.keys():
+        own = {name: value for name, value in customers.items() if name not in OF_READING} | own
+    customer_id = given.get("customer_id") or (customers.get("columns") or {}).get("customer_id")
+    for name, value in {"path": {"path", "sql", "table"} & own.keys(), "customer_id": customer_id}.items():
+        if not value:
+            raise InputError(
+                f"{CONTACT}.{name} is not set, and data.tables.customers does not say it",
+                where=CONTACT,
+                expected="{path: people.csv, customer_id: id, columns: {name: Full name, phone: Tel}}",
+                hint=f"add {CONTACT}.{name}=...",
+            )
+    columns = given["columns"]
+    named = (
+        columns if isinstance(columns, Mapping) else {column: column for column in _texts(columns, CONTACT, "[name]")}
+    )
+    return ContactConfig(
+        {**own, "columns": {CUSTOMER_ID: str(customer_id)}}, {str(k): str(v) for k, v in named.items()}
     )
 
 
