@@ -1,7 +1,7 @@
 """Open baskets: orders of which a part is known, and the products that may complete them.
 
 As of a cutoff the orders of the last 7 days are open. What they hold by then is known; what else they hold is to be
-predicted. Shops record an order at once, so `half_known` makes the second half of each order known 7 days later. Of a
+predicted. Shops record an order at once, so `half_known` makes half of each order's products known 7 days later. Of a
 shop as it is, all of an open order is known, and its completions are what could be offered beside it.
 """
 
@@ -51,17 +51,19 @@ CODES = ("order", "product")
 
 
 def half_known(tables: Tables) -> ir.Table:
-    """Return the transactions with the lines of the second half of each order's products 7 days later.
+    """Return the transactions with the lines of half of each order's products 7 days later.
 
-    Products are in the order of their first line. Of an odd number the first half is the larger one, so an order of one
-    product is known whole. Lines without a product stay.
+    Which half is drawn: products are in the order of the MD5 of order and product. The order of lines would tell what
+    comes later, where a till or an export sorts them. Of an odd number the known half is the larger one, so an order of
+    one product is known whole. Lines without a product stay.
     """
     lines = tables.transactions
     known = lines.filter(lines.product_id.notnull())
-    firsts = known.group_by(*KEY).agg(first_line=known.line_number.min())
-    of_order = ibis.window(group_by=list(ORDER), order_by="first_line")
-    placed = firsts.mutate(
-        place=ibis.row_number().over(of_order), size=firsts.count().over(ibis.window(group_by=list(ORDER)))
+    held = known.select(*KEY).distinct()
+    drawn = held.mutate(draw=(held.order_id + " " + held.product_id).hexdigest("md5"))
+    of_order = ibis.window(group_by=list(ORDER), order_by=["draw", "product_id"])
+    placed = drawn.mutate(
+        place=ibis.row_number().over(of_order), size=drawn.count().over(ibis.window(group_by=list(ORDER)))
     )
     later = placed.filter(placed.place * 2 >= placed["size"]).filter(placed.place > 0)
     later = later.select(**{f"later_{name}": later[name] for name in KEY})

@@ -255,7 +255,7 @@ def test_clv_is_left_out_with_a_line_where_its_fit_is_refused(shop, monkeypatch)
     monkeypatch.setattr(scores.BGNBD, "fit", refuse)
     tiers = assign(shop, TESTED_AT, equal(options()), options())
     assert tiers.weights.to_dict() == dict.fromkeys(VARIABLES[:-1], 0.25)
-    assert "clv is left out at 2019-07-05: the fit did not converge." in tiers.notes
+    assert "Expected spend is left out of the scores at 2019-07-05: the fit did not converge." in tiers.notes
     comparison = compare_weightings(shop, TESTED_AT, {"equal": tiers.weights}, options(), **DRAWS)
     assert comparison.index.tolist() == ["equal"]
 

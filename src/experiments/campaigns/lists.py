@@ -455,7 +455,7 @@ def _check_kind(contact_list: ContactList, condition: Condition, values: pd.Seri
 
 def _refuse_blind(contact_list: ContactList, condition: Condition, figures: str) -> None:
     raise InputError(
-        f"the list {contact_list.name} would choose by {condition.label}, whose order is no better than chance",
+        f"the list {contact_list.name} would choose by {condition.column}, whose order is no better than chance",
         where=f"lists/{contact_list.name}.yaml",
         found=figures,
         hint=f"choose by another column than {condition.column}",

@@ -101,6 +101,12 @@ class Hybrid(Model):
     ----------
     weights_ : dict of feature to float
         Each weight divided by the standard deviation.
+
+    Examples
+    --------
+    >>> X = pd.DataFrame({"own_frequency": [2.0, 0.0], "ease": [0.0, 1.0], "product_recent_buyer_share": [0.1, 0.1]})
+    >>> Hybrid(own=1.0, interaction=0.5).fit(X, None).predict(X).tolist()
+    [2.0, 1.0]
     """
 
     def __init__(
@@ -174,6 +180,15 @@ class Ranker(LightGBM):
     References
     ----------
     Burges (2010), From RankNet to LambdaRank to LambdaMART: an overview.
+
+    Examples
+    --------
+    >>> names = ["customer_id", "product_id", "cutoff"]
+    >>> index = pd.MultiIndex.from_product([range(50), range(10), [pd.Timestamp("2020-06-01")]], names=names)
+    >>> X = pd.DataFrame({"ease": np.tile(np.arange(10.0), 50)}, index=index)
+    >>> scores = Ranker(n_estimators=5).fit(X, (X["ease"] >= 8).astype(float)).predict(X)
+    >>> bool(scores[9] > scores[0])
+    True
     """
 
     def __init__(

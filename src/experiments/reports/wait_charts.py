@@ -83,10 +83,9 @@ def due_figure(due: pd.Series, *, week_from: date) -> Figure:
 
 def _most_due(due: pd.Series, week_from: date) -> str:
     """Return the group with the most predicted buyers, as a title; none where no group has one."""
-    week = f"in the 7 days from {week_from}"
     if not due.round().max() >= 1:
-        return f"Hardly anybody is predicted to buy {week}"
-    return f"{cut(str(due.idxmax()))} has the most predicted buyers {week}"
+        return f"Hardly any buyers in the week from {week_from}"
+    return f"Week from {week_from}: most buyers in {cut(str(due.idxmax()), 20)}"
 
 
 def recency_figure(shares: pd.DataFrame, *, days: int) -> Figure:
@@ -107,11 +106,12 @@ def recency_figure(shares: pd.DataFrame, *, days: int) -> Figure:
         axes.plot(range(len(shares)), shares[name], color=colour, marker="o", markersize=4, label=cut(str(name)))
     axes.set_xticks(range(len(shares)), [str(label) for label in shares.index])
     axes.set_ylim(bottom=0)
+    found, when = _finding(shares)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     dress(
         axes,
-        title=f"Likely to buy within {days} days: {_finding(shares)}",
-        subtitle="mean probability by days since the last purchase, a line for each tier",
+        title=f"Likely to buy within {days} days: {found}",
+        subtitle=f"{when}mean probability by days since the last purchase, a line for each tier",
         xlabel="days since the last purchase",
         ylabel="probability (%)",
     )
@@ -119,14 +119,14 @@ def recency_figure(shares: pd.DataFrame, *, days: int) -> Figure:
     return figure
 
 
-def _finding(shares: pd.DataFrame) -> str:
-    """Return the probability of the best and of the last group in the first bin that has both, or the best group's."""
+def _finding(shares: pd.DataFrame) -> tuple[str, str]:
+    """Return the probability of the best and the last group in the first bin that has both, or the best's; and when."""
     known = shares.dropna(axis="columns", how="all")
     if known.empty:
-        return "too few customers"
+        return "too few customers", ""
     ends = list(dict.fromkeys([known.columns[0], known.columns[-1]]))
     if known[ends].dropna().empty:
         ends = ends[:1]
     of_bin = known[ends].dropna().iloc[0]
     named = " and ".join(f"{percent(share, 0)} of {cut(str(name))}" for name, share in of_bin.items())
-    return f"{named}, {of_bin.name} days after a purchase"
+    return named, f"{of_bin.name} days after a purchase; "

@@ -38,7 +38,7 @@ class BasketCompletion(Task):
     """Whether an open order gets a candidate product in [cutoff, cutoff + horizon_days).
 
     Rows are the candidates of the orders of the 7 days before the cutoff. A shop records an order at once, so models
-    are trained and judged on the same shop with the second half of each order's products known 7 days later
+    are trained and judged on the same shop with half of each order's products known 7 days later
     (`features.open_baskets.half_known`). The metrics are means over customers of those of their orders.
     """
 
@@ -67,13 +67,13 @@ class BasketCompletion(Task):
         super().__post_init__()
 
     def opened(self, shop: Shop) -> Shop:
-        """Return the shop with the second half of each order known 7 days later, written to its cache."""
-        digest = f"{shop.staged.digest}-half-known"
+        """Return the shop with half of each order known 7 days later, written to its cache."""
+        digest = f"{shop.staged.digest}-half-drawn"
         path = shop.cache / "open_baskets" / digest / "transactions.parquet"
         if not path.exists():
             lines = half_known(shop.tables)
             shop.engine.write(lines.order_by(["order_id", "line_number"]), path)
-        lines = shop.engine.read(path, f"half_known_{shop.staged.digest}")
+        lines = shop.engine.read(path, f"half_drawn_{shop.staged.digest}")
         schema = shop.tables.transactions.schema()
         lines = lines.select(**{name: lines[name].cast(schema[name]) for name in schema})
         return dataclasses.replace(

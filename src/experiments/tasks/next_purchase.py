@@ -267,7 +267,7 @@ def next_purchase_parts(
             "note",
         ),
         *evaluated,
-        Text(NOT_CALIBRATED, "note"),
+        *([] if model.is_blind else [Text(NOT_CALIBRATED, "note")]),
     ]
 
 

@@ -40,7 +40,7 @@ def variables(shop: Shop, cutoff: date, options: TierOptions) -> tuple[pd.DataFr
         try:
             values[CLV] = BGNBD(horizon_days=options.horizon_days).fit(X[list(CLV_READS)]).predict(X[list(CLV_READS)])
         except InputError as error:
-            notes = (f"clv is left out at {cutoff}: {error.problem}.",)
+            notes = (f"Expected spend is left out of the scores at {cutoff}: {error.problem}.",)
             logger.warning(notes[0])
     present = [name for name in options.variables if name in values]
     if not present:
