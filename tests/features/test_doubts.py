@@ -636,6 +636,11 @@ def vat(n: int) -> str:
         (three("qty", "c6", "c7"), {"amount": "c7", "quantity": "qty"}),
         (three("c5", "price", "c7"), {"amount": "c7", "quantity": "c5"}),
         (three("c5", "c6", "Total"), {"amount": "Total", "quantity": "c5"}),
+        (
+            three("Weight kg", "Price per kg", "Line total")
+            | {"Weight kg": lambda n: 0.5 + n // 5 % 3, "Line total": lambda n: (0.5 + n // 5 % 3) * (3.25 + n % 5)},
+            {"amount": "Line total", "quantity": "Weight kg"},
+        ),
         # a name says other money of lines: what adds up beside it is no reason to leave it
         (three("c5", "c6", "c7", Total=lambda n: 2.5 + n), {"amount": "Total"}),
         # net and gross, both of which are a price times the quantity

@@ -156,9 +156,10 @@ def _doubted(found: Sum, facts: Mapping[str, Facts], *, several: bool) -> Sum:
     is_money = any(score(found.unit_price, role) >= NAMED for role in ("unit_price", "amount")) or (
         score(found.amount, "amount") >= NAMED
     )
+    is_named = score(found.unit_price, "unit_price") >= NAMED and score(found.amount, "amount") >= NAMED
     if several:
         doubt = "so do other columns"
-    elif facts[found.quantity].whole < MOST and score(found.quantity, "quantity") < NAMED:
+    elif facts[found.quantity].whole < MOST and score(found.quantity, "quantity") < NAMED and not is_named:
         doubt = f"{found.quantity} has no whole numbers, as weights and rates of exchange have none"
     elif facts[found.unit_price].whole >= MOST and facts[found.amount].whole >= MOST and not is_money:
         doubt = "all are whole numbers, as pieces in packs are"
