@@ -129,6 +129,7 @@ class TestValues:
             ),
             ({"UnitPrice": ""}, ["transactions.amount lacks values"]),
             ({"Quantity": "two"}, ["transactions.quantity", "'two'"]),
+            ({"CustomerID": "4.00123E+12"}, ["customer_id was shortened by a spreadsheet", "'4.00123E+12'"]),
         ],
     )
     @pytest.mark.quick(6)

@@ -26,8 +26,8 @@ from features.sources.guess.lines import Lines, lines_of
 from features.sources.guess.opened import ROW, Opened
 from features.sources.guess.refunds import refunds_beside
 from features.sources.guess.statuses import kind_of
-from features.sources.guess.totals import WORDS
 from features.sources.guess.words import ROLES, score
+from features.sources.languages import ENGLISH_MONTHS, LANGUAGES, listed, with_english_months, words_of_totals
 from features.tables import MONEY
 
 DAYS = (date(1990, 1, 1), date(2030, 1, 1))
@@ -185,6 +185,15 @@ def test_a_total_is_compared_with_each_meaning_of_a_discount_also_where_few_rows
 )
 def test_words_of_credits_are_known_where_their_column_allows(name: str, sale: str, back: str) -> None:
     assert words_back(name, [sale, back]) == ([back] if back else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("Payment method", ["x", "Credit"]), ("Tender type", ["Cash", "Credit"]), ("Zahlart", ["EC", "Kredit"])],
+)
+def test_credit_among_ways_of_payment_takes_nothing_back(name: str, words: list[str]) -> None:
+    assert words_back(name, words) == []
+    assert words_back("type", words) == (["Credit"] if words[0] == "x" else [])
 
 
 def test_credits_have_a_minus_where_their_sales_are_there_and_are_asked_for_otherwise(
@@ -516,13 +525,24 @@ def test_what_is_on_top_of_goods_or_happens_later_is_neither_amount_nor_time(nam
     assert max(score(name, "amount"), score(name, "timestamp")) < 0.3
 
 
-TOTALS = ["Razem", "Celkem", "Toplam", "Totais", "Totaal", "Summa", "合計", "小計", "合计", "Итого", "Genel Toplam"]
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_language_is_known_by_its_headers_and_its_months(language: str) -> None:
+    """What init knows of a language stands in one list: none is known by its headers alone."""
+    said = LANGUAGES[language]
+    known = [word for word in said.headers.split() if max(score(word, role) for role in ROLES) >= 0.4]
+    assert len(known) > 2 * len(said.headers.split()) / 3, set(said.headers.split()) - {*known}  # others are inflected
+    months = [month.split("|") for month in listed(said.months)]
+    assert len(months) == (0 if language in ("Japanese", "Chinese", "Korean") else 12)
+    for english, names in zip(ENGLISH_MONTHS, months, strict=False):
+        assert {with_english_months(f"7. {name} 2023") for name in names} == {f"7. {english} 2023"}
 
 
-def test_words_of_totals_are_known(guessed: Callable[..., Lines]) -> None:
-    words = ibis.memtable({"word": [*TOTALS, "Summer", "Totem", "合"]}).word
-    assert words.re_search(WORDS).to_pyarrow().to_pylist() == [True] * len(TOTALS) + [False] * 3
-    word = TOTALS[0]
+def test_words_of_totals_are_known_in_all_languages(guessed: Callable[..., Lines]) -> None:
+    totals = [word for language in LANGUAGES.values() for word in listed(language.totals)]
+    words = [*totals, *(f"{word.upper()}: 7" for word in totals), "Summer", "Totem", "合"]
+    found = ibis.memtable({"word": words}).word.re_search(words_of_totals()).to_pyarrow().to_pylist()
+    assert [word for word, is_total in zip(words, found, strict=True) if not is_total] == ["Summer", "Totem", "合"]
+    word = "Yhteensä"
     own = {
         name: (lambda n, each=each, name=name: each(n) if n < 59 else word if name == "order_id" else "")
         for name, each in OF_ORDERS.items()
@@ -562,12 +582,180 @@ def test_statuses_are_known_in_the_languages_of_shops(word: str, kind: str | Non
     assert kind_of(word) == kind
 
 
+@pytest.mark.parametrize(
+    ("written", "form"),
+    [
+        ("{day:02d}-{month}-2023", "%d-%b-%Y"),
+        ("{day}. {month} 2023 08:30", "%d. %b %Y %H:%M"),
+        ("{day} de {month} de 2023", "%d %b %Y"),
+        ("2023年{number}月{day}日", "%Y年%m月%d日"),
+        ("2023. {number}. {day}.", "%Y. %m. %d."),
+    ],
+)
+def test_names_of_months_are_read_in_the_languages_of_shops(
+    written: str, form: str, guessed: Callable[..., Lines]
+) -> None:
+    months = ["enero", "feb", "März"]
+
+    def date_of(n: int) -> str:
+        return written.format(day=1 + n // 2 % 12, month=months[n // 24], number=1 + n // 24)
+
+    lines = guessed(WITH_LINES, {**OF_ORDERS, "date": date_of})
+    assert (lines.guesses["date_format"].value, lines.guesses["date_format"].is_open) == (form, False)
+    days = lines.typed.aggregate(first=lines.typed.day.min(), last=lines.typed.day.max(), n=lines.typed.day.nunique())
+    assert days.to_pyarrow().to_pylist() == [{"first": date(2023, 1, 1), "last": date(2023, 3, 6), "n": 30}]
+
+
 @pytest.mark.parametrize("written", ["%b %d, %Y, %I:%M:%S %p", "%b-%d-%y", "%d/%b/%Y %H:%M", "%m/%d/%Y %I:%M%p"])
 @pytest.mark.quick(1)
 def test_times_of_exports_are_read(written: str, guessed: Callable[..., Lines]) -> None:
     own = {**OF_ORDERS, "date": lambda n: f"{datetime(2023, 1 + n // 24, 13 + n // 2 % 12, n % 24):{written}}"}
     lines = guessed(WITH_LINES, own)
     assert lines.guesses["date_format"].value == written
+
+
+def three(count: str, price: str, total: str, **further: Column) -> dict[str, Column]:
+    """Return quantities, prices of five products and totals under any names."""
+    return {
+        count: lambda n: 1 + n // 5 % 3,
+        price: lambda n: f"{3.25 + n % 5:.2f}",
+        total: lambda n: f"{(1 + n // 5 % 3) * (3.25 + n % 5):.2f}",
+        **further,
+    }
+
+
+def vat(n: int) -> str:
+    return f"{1.19 * (1 + n // 5 % 3) * (3.25 + n % 5):.2f}"
+
+
+@pytest.mark.parametrize(
+    ("columns", "settled"),
+    [
+        (three("c5", "c6", "c7"), {"amount": "c7", "quantity": "c5"}),
+        (three("الكمية", "السعر", "المبلغ"), {"amount": "المبلغ", "quantity": "الكمية"}),
+        (three("qty", "c6", "c7"), {"amount": "c7", "quantity": "qty"}),
+        (three("c5", "price", "c7"), {"amount": "c7", "quantity": "c5"}),
+        (three("c5", "c6", "Total"), {"amount": "Total", "quantity": "c5"}),
+        (
+            three("Weight kg", "Price per kg", "Line total")
+            | {"Weight kg": lambda n: 0.5 + n // 5 % 3, "Line total": lambda n: (0.5 + n // 5 % 3) * (3.25 + n % 5)},
+            {"amount": "Line total", "quantity": "Weight kg"},
+        ),
+        # a name says other money of lines: what adds up beside it is no reason to leave it
+        (three("c5", "c6", "c7", Total=lambda n: 2.5 + n), {"amount": "Total"}),
+        # net and gross, both of which are a price times the quantity
+        (three("c5", "c6", "c7", c8=lambda n: f"{1.19 * (3.25 + n % 5):.4f}", c9=vat), {"amount": "???"}),
+        # pieces in packs are whole numbers, too, and a rate of exchange is none
+        (
+            {"c5": lambda n: 1 + n % 3, "c6": lambda n: 2 + n % 5, "c7": lambda n: (1 + n % 3) * (2 + n % 5)},
+            {"amount": "???"},
+        ),
+        (
+            {
+                "c5": lambda n: 0.9 + n % 3 / 10,
+                "c6": lambda n: 5.5 + n % 4,
+                "c7": lambda n: (9 + n % 3) * (5.5 + n % 4) / 10,
+            },
+            {"amount": "???"},
+        ),
+        # 49 of 60 rows add up
+        (three("c5", "c6", "c7") | {"c7": lambda n: vat(n) if n % 5 else 1}, {"amount": "???"}),
+    ],
+)
+def test_quantity_price_and_total_are_found_by_what_adds_up_where_no_name_says_them(
+    columns: Mapping[str, Column], settled: Mapping[str, str], guessed: Callable[..., Lines]
+) -> None:
+    lines = guessed(columns)
+    found = {key: each for key, each in columns_of(lines).items() if key in ("amount", "quantity", "unit_price")}
+    assert found == settled
+    asked = lines.guesses["columns.amount"]
+    if asked.is_open and "gives" in asked.evidence:
+        given = dict(each.split("=") for each in asked.others[0].split())
+        answered = columns_of(guessed(columns, **given))
+        assert {role: answered[role] for role in given} == given
+
+
+def test_numbers_without_names_are_read_as_they_are_written(guessed: Callable[..., Lines]) -> None:
+    columns = {name: lambda n, each=each: str(each(n)).replace(".", ",") for name, each in three("x", "y", "z").items()}
+    lines = guessed(columns)
+    assert (lines.style.numbers.decimal, columns_of(lines)["amount"]) == (",", "z")
+
+
+def test_an_order_is_guessed_by_the_lines_on_which_its_number_stands(guessed: Callable[..., Lines]) -> None:
+    """Without a name for it, and asked for; the number of a customer, a day or a till is none."""
+    own = {f"c{n}": each for n, each in enumerate(OF_ORDERS.values())}
+    found = guessed(three("c5", "c6", "c7", c8=lambda n: n % 3), own).guesses["columns.order_id"]
+    assert (found.value, found.is_open) == ("c0", True)
+
+
+@pytest.mark.parametrize(
+    ("columns", "amount"),
+    [
+        ({"Price per kg": lambda n: 3.25 + n % 5, "Weight kg": lambda n: f"{0.5 + n % 7 / 8:.3f}"}, "???"),
+        ({"Unit price": lambda n: 3.25 + n % 5}, "???"),
+        ({"Price": lambda n: 3.25 + n % 5}, "Price"),
+        ({"Gross": lambda n: 30.5 + n, "Fee": lambda n: -1.5, "Net": lambda n: 29 + n}, "Gross"),
+        ({"Total": lambda n: 28.5 + n, "Sales": lambda n: 30.5 + n, "Commission": lambda n: 2}, "Sales"),
+        ({"Total": lambda n: 28.5 + n, "Sales": lambda n: 30.5 + n, "Points": lambda n: 2}, "Total"),
+    ],
+)
+def test_money_of_a_unit_and_money_after_fees_are_not_what_was_spent(
+    columns: Mapping[str, Column], amount: str, guessed: Callable[..., Lines]
+) -> None:
+    assert columns_of(guessed(columns))["amount"] == amount
+
+
+def test_a_sum_so_far_is_not_what_an_order_cost(guessed: Callable[..., Lines]) -> None:
+    own = {**OF_ORDERS, "order_id": lambda n: 100 + n, "customer_id": lambda n: f"K{n % 8:02}"}
+
+    def cost(n: int) -> float:
+        return 3.25 + n * 7 % 11
+
+    columns: dict[str, Column] = {"Total spend": lambda n: sum(map(cost, range(n % 8, n + 1, 8))), "Basket value": cost}
+    assert columns_of(guessed(columns, own))["amount"] == "Basket value"
+
+
+def test_a_price_that_all_products_have_is_that_of_a_line(guessed: Callable[..., Lines]) -> None:
+    """Where an order's total stands on each of its lines, too."""
+    columns: dict[str, Column] = {"UnitPrice": lambda n: 0.99, "Quantity": lambda n: 1, "Total": lambda n: 1.98}
+    found = columns_of(guessed(columns))
+    assert (found.get("unit_price"), found.get("amount")) == ("UnitPrice", None)
+
+
+def test_all_flags_of_rows_that_were_never_sold_are_asked_for_at_once(guessed: Callable[..., Lines]) -> None:
+    flags = {"Storno": lambda n: "Ja" if n % 9 == 4 else "Nein", "Training": lambda n: int(n % 7 == 3)}
+    asked = guessed({"amount": lambda n: 5.5 + n % 7, **flags}).guesses["status"]
+    assert (asked.is_open, asked.others[1]) == (
+        True,
+        "only='{Storno: [Nein], Training: [\"0\"]}' (all of them left out)",
+    )
+    kinds = {"Txn Type": lambda n: ("Sale", "Sale", "Training", "Void")[n // 2 % 4]}
+    asked = guessed({"amount": lambda n: 5.5 + n % 7, **kinds}).guesses["status"]
+    assert "status='{column: Txn Type, sale: [Sale], exclude: [Training, Void]}' (left out)" in asked.others
+
+
+def test_pieces_of_a_pack_are_no_quantity_and_money_is_no_product(guessed: Callable[..., Lines]) -> None:
+    columns: dict[str, Column] = {
+        "Units per pack": lambda n: (1, 6, 12, 1, 6)[n % 5],
+        "Packs": lambda n: 1 + n // 5 % 3,
+        "Pack price": lambda n: 3.25 + n % 5,
+    }
+    assert columns_of(guessed(columns))["amount"] == "???"
+    own = {name: each for name, each in OF_ORDERS.items() if name != "sku"}
+    assert "product_id" not in columns_of(guessed({"Item total": lambda n: 3.25 + n, "Item tax": lambda n: 0.5}, own))
+
+
+def test_masked_numbers_of_cards_are_asked_for(guessed: Callable[..., Lines]) -> None:
+    own = {**OF_ORDERS, "customer_id": lambda n: f"**** {1000 + n // 2 % 8}"}
+    assert guessed(WITH_LINES, own).guesses["columns.customer_id"].is_open
+
+
+@pytest.mark.parametrize(("words", "asked"), [(["Paid", "Open"], True), (["Open", "Closed"], False)])
+def test_open_beside_paid_may_be_a_bill_that_nobody_paid(
+    words: list[str], asked: bool, guessed: Callable[..., Lines]
+) -> None:
+    found = guessed({**WITH_LINES, "Status": lambda n: words[n // 2 % 2]}).guesses.get("status")
+    assert (found is not None and found.is_open) == asked
 
 
 PIECES: Mapping[str, Column] = {"itemAmount": lambda n: 1 + n // 5 % 3, "itemPrice": lambda n: 3.25 + n % 5}

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
@@ -418,6 +419,53 @@ def test_rows_that_repeat_another_stay_within_an_order_and_go_where_orders_are_t
     assert config["rules"] == {"duplicate_rows": "drop"}
 
 
+def test_rows_that_repeat_another_are_asked_for_where_nothing_tells_two_pieces_from_two_copies(folder: Path) -> None:
+    """Orders without a number of two rows that are alike: once read twice, or bought twice."""
+    columns = {"order": None, "customer": lambda n: f"K{n // 2 % 8}", "total": lambda n: 7 + n // 2}
+    assert written(rows(**columns, date=lambda n: f"2023-03-{1 + n // 2:02}"))["rules"] == {"duplicate_rows": "???"}
+    assert "or: drop" in unwrapped()
+
+
+@pytest.mark.parametrize(("sign", "file"), [("", "refunds.csv"), ("-", "Returns 2023.csv")])
+def test_files_of_refunds_are_no_sales_although_their_columns_are_alike(sign: str, file: str, folder: Path) -> None:
+    """A minus says what their rows are, as in one file of both."""
+    lines = [f"R{n},K{n % 8:02},2023-12-{10 + n},{sign}5" for n in range(9)]
+    (folder / "raw/sales.csv").write_text(rows())
+    (folder / "raw" / file).write_text("\n".join(["order,customer,date,total", *lines, ""]))
+    config = yaml.safe_load(write_mapping("shop", "raw").file.read_text())
+    read = config["tables"]["returns" if not sign else "transactions"]["path"]
+    assert read == (f"raw/{file}" if not sign else [f"raw/{file}", "raw/sales.csv"])
+    assert {*config.get("rules", {}).values()} == ({"return"} if sign else set())
+
+
+def test_files_of_which_one_has_a_further_column_are_one_table_and_other_orders_are_asked_for(folder: Path) -> None:
+    (folder / "raw/2022.csv").write_text(rows(further=None, order=lambda n: 900 + n, sku=lambda n: n % 5))
+    (folder / "raw/2023.csv").write_text(rows(sku=lambda n: n % 5, channel=lambda n: "web"))
+    (folder / "raw/till.csv").write_text(
+        "Bon;Karte;Datum;Betrag\n" + "\n".join(f"{n};{n % 9};2023-05-01;7" for n in range(40))
+    )
+    draft = write_mapping("shop", "raw").draft
+    read = draft["tables.transactions.path"]
+    assert (read.value, read.is_open) == (["raw/2022.csv", "raw/2023.csv"], True)
+    assert "orders stand in till.csv (40 rows), too, which are not read" in read.evidence
+    (folder / "raw/till.csv").unlink()
+    assert not write_mapping("shop", "raw").draft["tables.transactions.path"].is_open
+    assert found("shop").money == 2 * sum(10 + n for n in range(40))
+
+
+def test_a_file_of_json_is_made_a_table_as_the_refusal_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        f'{{"order_id": {n}, "customer_id": "K{n % 8}", "date": "2023-03-{1 + n % 28:02}", "total": 7}}'
+        for n in range(40)
+    ]
+    (folder / "raw/x.jsonl").write_text("\n".join(lines))
+    init("shop", "path=raw/x.jsonl", code=2)
+    said = re.search(r"name that: (python -c .*), then path=(\S+)", capsys.readouterr().err)
+    assert said is not None
+    subprocess.run([sys.executable, *shlex.split(said[1])[1:]], check=True)
+    assert write_mapping("shop", said[2]).draft["tables.transactions.columns.amount"].value == "total"
+
+
 def test_rules_are_those_that_rows_call_for(folder: Path) -> None:
     assert "rules" not in written(rows())
 
@@ -626,16 +674,18 @@ def test_lines_tell_names_and_categories_of_products(folder: Path) -> None:
     """A column that differs on lines of one product says nothing of it; a code that is written in two ways is one."""
     columns = {
         "sku": lambda n: f"{n % 6}" if n < 20 else f" {n % 6}.0",
-        "Product Name": lambda n: f"Lamp {n % 6}",
+        "Product Name": lambda n: f"Größe {n % 6}",
         "Category": lambda n: ("light", "dark")[n % 2],
         "Colour Group": lambda n: ("red", "blue", "green")[n % 5 % 3],
     }
-    (folder / "x.csv").write_text(rows(**columns))
-    guessed("x.csv")
+    header, *text = rows(**columns).splitlines(keepends=True)
+    for part, lines in (("a", text[:20]), ("b", text[20:])):
+        (folder / f"raw/{part}.csv").write_bytes("".join([header, *lines]).encode("cp1252"))
+    guessed("raw")
     products = yaml.safe_load((folder / "conf/data/shop.yaml").read_text())["tables"]["products"]
     assert products["columns"] == {"product_id": "sku", "name": "Product Name", "category": "Category"}
     known = duckdb.sql(f"SELECT product_id, name, category FROM '{staged('shop').folder}/products.parquet' ORDER BY 1")
-    assert known.fetchall() == [(f"{n}", f"Lamp {n}", ("light", "dark")[n % 2]) for n in range(6)]
+    assert known.fetchall() == [(f"{n}", f"Größe {n}", ("light", "dark")[n % 2]) for n in range(6)]
 
 
 def statuses(*, with_day: bool) -> str:

@@ -109,9 +109,8 @@ def rules_text(written: WrittenRules, per: str) -> str:
     for name in ("antecedent", "consequent"):
         shown[name] = shown[name].map(cut)
     shown = shown.assign(confidence=shown["confidence"].map("{:.1%}".format), lift=shown["lift"].map("{:.2f}".format))
-    picture = (
-        "" if written.picture is None else f"\na picture of the first {written.n_drawn} pairs in {written.picture}"
-    )
+    drawn = "1 pair" if written.n_drawn == 1 else f"{written.n_drawn} pairs"
+    picture = "" if written.picture is None else f"\na picture of {drawn} of them in {written.picture}"
     return (
         f"{aligned(shown)}\n"
         f"{len(written.table):,} rules of {written.level} as of {written.day} in {written.path}, by lift\n"

@@ -276,7 +276,7 @@ def _doubtful_values(doubt: Doubt, bad: ir.Table, rows: int, raw: Raw) -> InputE
         where=raw.where if text is None else f"{raw.where}, column {text.removeprefix(RAW_PREFIX)}",
         expected=doubt.expected,
         found=f"{_shown(shown, bad)} read as {_shown(read, bad)} ({rows:,} rows in all)",
-        hint=raw.advice[doubt.column](raw.table) if doubt.column in raw.advice else None,
+        hint=raw.advice[doubt.column](raw.table) if text is not None and doubt.column in raw.advice else None,
     )
 
 

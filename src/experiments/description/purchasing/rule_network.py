@@ -75,7 +75,7 @@ def network_figure(pairs: pd.DataFrame, *, per: str, seed: int = 0) -> Figure:
     dress(
         axes,
         title=f"{a} and {b}:\ntogether {first['lift']:.1f} times as often as by chance",
-        subtitle=f"the {len(pairs)} pairs that share most {per}s beyond chance, of {first['baskets']:,} {per}s",
+        subtitle=f"pairs that share most {per}s beyond chance ({len(pairs)}), of {first['baskets']:,} {per}s",
         xlabel="",
         ylabel="",
     )

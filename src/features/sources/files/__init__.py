@@ -84,6 +84,8 @@ UNLIMITED = ("outside_period", "empty_return")  # rules that may drop any share
 ISO_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S")
 PLANNED = ("starts_at", "ends_at")  # moments that may lie in the future
 
+SHORTENED = r"^[0-9]([.,][0-9]+)?[eE]\+[0-9]{2,3}$"  # 4.00123E+12
+WHOLE_IDS = "all digits: make the column text before the spreadsheet reads it, or export it again"
 LARGEST = {LINE_DISCOUNT_RATE: 1, LINE_DISCOUNT_PERCENT: 100}
 
 
@@ -601,11 +603,14 @@ class Files:
         return f"data.may_halve_orders={shell_value([*self.may_halve, name])}"
 
     def _doubts(self, config: TableConfig, table: ir.Table) -> Iterator[Doubt]:
-        """Yield the moments that no past of a shop has, and discounts that leave less than nothing."""
+        """Yield the moments that no past of a shop has, discounts that leave less than nothing, and ids cut short."""
         for column in config.columns:
             if column in LARGEST:
                 problem = f"{config.name}.{column} is more than the whole amount"
                 yield Doubt(column, table[column].abs() > LARGEST[column], problem, f"0 to {LARGEST[column]}")
+            if column.endswith("_id") and column_type(config.name, column).is_string():
+                problem = f"{config.name}.{column} was shortened by a spreadsheet, which makes several ids one"
+                yield Doubt(column, table[column].re_search(SHORTENED), problem, WHOLE_IDS)
             if not column_type(config.name, column).is_timestamp():
                 continue
             last = None if column in PLANNED else self.last_day

@@ -65,9 +65,11 @@ def encodings_of(parts: Sequence[Part], by_scripts: str | None) -> list[Encoding
         return []
     raw = b"\n".join(map(_foreign_lines, parts))[:KEPT]
     found = _likely(raw, WINDOWS)
-    if all(share_of_words(raw.decode(name, errors="replace")) < ENOUGH for name in found):
+    if all(_share(raw, name) < ENOUGH for name in found):
         found += [name for name in _likely(raw, OTHERS) if name not in found]
     found += [by_scripts] if by_scripts else []
+    if all(_share(raw, name) < ENOUGH for name in found):  # a few words again and again look like no language
+        found += [name for name in WINDOWS if name not in found and _share(raw, name) >= ENOUGH]
     readings = {name: raw.decode(name, errors="replace") for name in found}
     shares = {name: share_of_words(text) for name, text in readings.items()}
     texts: dict[str, str] = {}
@@ -77,6 +79,10 @@ def encodings_of(parts: Sequence[Part], by_scripts: str | None) -> list[Encoding
         if text not in texts.values() and all(decodes(part, name) for part in parts):
             texts[name] = text
     return [Encoding(name, _sample(text)) for name, text in texts.items()]
+
+
+def _share(raw: bytes, name: str) -> float:
+    return share_of_words(raw.decode(name, errors="replace"))
 
 
 def _foreign_lines(part: Part) -> bytes:

@@ -215,7 +215,7 @@ def converted_query(config: TableConfig, sql: str, scratch: Path, root: Path) ->
                 text.write(piece)
         return copy
 
-    return re.sub(r"'((?:[^']|'')+)'", convert, sql) if config.encoding else sql
+    return re.sub(r"'((?:[^']|'')*)'", convert, sql) if config.encoding else sql
 
 
 def matched(path: Path) -> list[Path]:

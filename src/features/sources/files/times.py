@@ -12,6 +12,7 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from features.sources.languages import english_months, with_english_months
 from features.tables import MOMENT, midnight
 
 # What is read without a declared format: the year stands first, with four digits, and a zone is a distance from UTC
@@ -32,6 +33,7 @@ DATES = ("%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%Y{0}%
 WORDED = (
     *("%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%d-%b-%Y", "%d-%b-%y", "%b-%d-%y", "%b-%d-%Y"),
     *("%d/%b/%Y", "%d.%b.%Y", "%a, %d %b %Y", "%a, %b %d, %Y", "%a %b %d %Y"),
+    *("%d. %b %Y", "%d %b, %Y", "%Y-%b-%d", "%Y年%m月%d日", "%Y년 %m월 %d일", "%Y년%m월%d일", "%Y. %m. %d."),
 )
 TIMES = (
     *("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S", ", %I:%M %p", ", %I:%M:%S %p"),
@@ -85,7 +87,10 @@ def moments(values: ir.Column, date_format: str | None, raw_zone: str, shop_zone
         return _between(zone, shop_zone, local)
     if "%z" in date_format:
         return _to_local(shop_zone, _try_strptime_with_zone(texts, date_format))
-    return _between(raw_zone, shop_zone, _try_strptime(texts, date_format))
+    read = _try_strptime(texts, date_format)
+    if "%b" in date_format:
+        read = ibis.coalesce(read, _try_strptime(english_months(texts), date_format))
+    return _between(raw_zone, shop_zone, read)
 
 
 def outside(moments: ir.TimestampColumn, first: date | None, last: date | None) -> ir.BooleanColumn:
@@ -108,6 +113,8 @@ def may_fit(text: str, date_format: str) -> bool:
     """Check whether a format is worth trying on a whole column, by one of its values."""
     if date_format in NUMBERED:
         return text.replace(".", "", 1).isdecimal()
+    if "%b" in date_format:
+        text = with_english_months(text)
     if _shape(text) not in _shapes(date_format):
         return False
     try:

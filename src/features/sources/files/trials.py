@@ -33,8 +33,12 @@ def reads_all(texts: ir.Table, read: Callable[[ir.Column], ir.Column]) -> bool:
 def fitting_formats(texts: ir.Table, first_day: date, last_day: date, timezone: str) -> Iterator[str]:
     """Yield the formats that give every text a day from `first_day` to `last_day`."""
     first = texts.limit(1).to_pyarrow()["text"].to_pylist()
+    found: set[str] = set()
     for form in formats():
+        if form.replace("%B", "%b") in found:  # which reads long names of months, too
+            continue
         if all(may_fit(text, form) for text in first) and gives_days(texts, form, first_day, last_day, timezone):
+            found.add(form)
             yield form
 
 

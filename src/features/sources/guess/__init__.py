@@ -19,7 +19,7 @@ from features.errors import InputError, listing
 from features.sources.files import config as checked
 from features.sources.guess.databases import is_url, open_database
 from features.sources.guess.given import Given, check_columns
-from features.sources.guess.joins import joined_tables
+from features.sources.guess.joins import beside, joined_tables, other_orders
 from features.sources.guess.lines import Lines, lines_of
 from features.sources.guess.mapping import Draft, Guess
 from features.sources.guess.opened import Opened, open_path
@@ -93,7 +93,7 @@ def guess(
         told: list[str] = []
         if refunds:
             lines, keys, told = in_one_way(lines, refunds, keys)
-        draft = _draft(shop, lines, of_database, currency, timezone)
+        draft = _draft(shop, lines, of_database, currency, timezone, given)
         for key, each in keys.items():
             draft.add(f"tables.returns.{key}", each)
         for key, each in ({} if refunds else refunds_beside(lines, given)).items():
@@ -101,6 +101,10 @@ def guess(
         for key, each in products_of(lines).items():
             draft.add(f"tables.products.{key}", each)
         unused = [table.name for table in others if table is not refunds]
+        further_orders = other_orders(lines.opened, [each for each in others if each is not refunds])
+        for key in ("path", "sql", "table") if further_orders else ():
+            if draft.has(f"{TABLE}.{key}"):
+                draft.add(f"{TABLE}.{key}", beside(draft[f"{TABLE}.{key}"], further_orders))
         further = [f"not read: {listing(unused)}: map what they say by hand, see docs/own-tables.md"] if unused else []
         draft.notes += [*(note for table in tables for note in table.notes), *further, *told, *lines.notes]
         _finish(draft, lines, template, scratch, answer)
@@ -124,7 +128,12 @@ def _finish(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: Pa
 
 
 def _draft(
-    shop: str, lines: Lines, of_database: Mapping[str, Guess], currency: str | None, timezone: str | None
+    shop: str,
+    lines: Lines,
+    of_database: Mapping[str, Guess],
+    currency: str | None,
+    timezone: str | None,
+    given: Given,
 ) -> Draft:
     draft = Draft(begins_from="database" if of_database else "files")
     opened: Opened = lines.opened
@@ -136,7 +145,7 @@ def _draft(
         draft.add(key, each)
     for key, each in {**opened.reading, **lines.style.guesses, **lines.guesses}.items():
         draft.add(f"{TABLE}.{key}", each)
-    of_currency = one_currency(codes, currency)
+    of_currency = None if "only" in given else one_currency(codes, currency)
     if of_currency:
         draft.add(f"{TABLE}.only", both_only(lines.guesses.get("only"), of_currency))
     if lines.order_spans_days:

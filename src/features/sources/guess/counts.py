@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import ibis.expr.types as ir
 
@@ -22,19 +22,30 @@ ELSE = (
 )
 
 
-def unexplained(facts: Mapping[str, Facts], given: Given, numbers: Mapping[str, str]) -> list[str]:
-    """Return the columns of whole numbers whose names say nothing, where no column says the quantity."""
-    if {"amount", "quantity"} & given.keys() or any(_is_called_quantity(name) for name in numbers):
-        return []
+def without_names(facts: Mapping[str, Facts], taken: Sequence[str]) -> list[str]:
+    """Return the columns of numbers whose names say neither a role nor anything else."""
     return [
         name
         for name, each in facts.items()
-        if each.is_number
-        and each.whole >= MOST
-        and each.distinct > 1
-        and not any((word,) in phrases(ELSE) for word in tokens(name))
-        and max(score(name, role) for role in ROLES) < NAMED
+        if each.is_number and each.dated < MOST and each.distinct > 1 and name not in taken and is_unexplained(name)
     ]
+
+
+def is_unexplained(name: str) -> bool:
+    """Check that a name says neither a role nor anything else.
+
+    >>> is_unexplained("col7"), is_unexplained("Preis"), is_unexplained("age")
+    (True, False, False)
+    """
+    is_else = any((word,) in phrases(ELSE) for word in tokens(name))
+    return not is_else and max(score(name, role) for role in ROLES) < NAMED
+
+
+def may_count(names: Sequence[str], facts: Mapping[str, Facts], given: Given, numbers: Mapping[str, str]) -> list[str]:
+    """Return those of the columns without names that are whole numbers, where no column says the quantity."""
+    if {"amount", "quantity"} & given.keys() or any(_is_called_quantity(name) for name in numbers):
+        return []
+    return [name for name in names if facts[name].whole >= MOST]
 
 
 def _is_called_quantity(name: str) -> bool:

@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from features.sources.guess.facts import Facts, frequencies
 from features.sources.guess.mapping import Guess, flow
 from features.sources.guess.opened import ROW, Opened
-from features.sources.guess.statuses import MOST_WORDS, OF_ROWS, kind_of
+from features.sources.guess.statuses import MOST_WORDS, OF_ROWS, is_of_payments, kind_of
 from features.sources.guess.words import tokens
 from features.tables.returns import CANCELLATION, EXCLUDE, RETURN, SALE
 
@@ -24,7 +24,7 @@ CREDITS |= {"gutschrift", "gutschriften", "storno", "stornorechnung", "retoure",
 CREDITS |= {"abono", "devolucion", "devolucao", "estorno", "reso", "g2", "s1", "s2", "cn", "crn", "kredit", "korekta"}
 CREDITS |= {"zwrot", "возврат", "返品", "赤伝", "반품", "환불", "退货", "cancellation", "annulation", "rimborso"}
 FLAGS = {"void", "voided", "cancelled", "canceled", "cancel", "storno", "storniert", "anulado", "annule"}
-FLAGS |= CREDITS
+FLAGS |= {"training", "test", "demo", "practice", "schulung", "ubung", "probe"} | CREDITS
 YES = {"1", "y", "yes", "true", "t", "x", "ja", "j", "si", "s", "sim", "oui", "o", "tak", "да", "はい"}
 NO = {"0", "n", "no", "false", "f", "nein", "non", "nao", "nie", "нет", "いいえ"}
 MATCHED = 0.9  # of the credits, whose customer bought the same for the same money: from which they are documents apart
@@ -72,6 +72,7 @@ def documents_of(
     if status:
         said = rows[str(status["column"])].fill_null("")
         rows = rows.filter(said.isin(list(status[SALE])))
+    found: list[tuple[_Said, float]] = []
     for name, each in facts.items():
         if name in sold.used or (status and name == status["column"]) or not 0 < each.distinct <= MOST_WORDS:
             continue
@@ -80,15 +81,16 @@ def documents_of(
         if not back or (len(back) == len(words) and each.filled == opened.rows):
             continue
         held = rows.select(ROW, word=rows[name]).join(sold.typed, ROW)
-        found = held.filter(held.word.isin(back))
-        told = (found[sold.refund] != 0).cast("int64").sum() if sold.refund else ibis.literal(0)
-        figures = found.aggregate(rows=found.count(), above=(found[sold.amount] > 0).cast("int64").sum(), told=told)
+        taken = held.filter(held.word.isin(back))
+        told = (taken[sold.refund] != 0).cast("int64").sum() if sold.refund else ibis.literal(0)
+        figures = taken.aggregate(rows=taken.count(), above=(taken[sold.amount] > 0).cast("int64").sum(), told=told)
         row = figures.to_pyarrow().to_pylist()[0]
         if (row["above"] or 0) <= row["rows"] / 2 or (row["told"] or 0) >= MATCHED * row["rows"]:
             continue
         said = _Said(name, words, back, row["above"], has_gaps=each.filled < opened.rows, within=_is_within(held, back))
-        yield _settled(said, _matched(held, back, sold), status)
-        return
+        found.append((said, _matched(held, back, sold)))
+    if found:
+        yield _settled(*found[0], status, [said for said, _ in found[1:]])
 
 
 def words_back(name: str, words: Sequence[str]) -> list[str]:
@@ -96,8 +98,12 @@ def words_back(name: str, words: Sequence[str]) -> list[str]:
 
     >>> words_back("doc_type", ["INV", "CN"]), words_back("country", ["UK", "CN"]), words_back("void", ["N", "Y"])
     (['CN'], [], ['Y'])
+    >>> words_back("payment method", ["Cash", "Credit"])
+    []
     """
     of_name = set(tokens(name))
+    if is_of_payments(name, words):
+        return []
     if of_name & FLAGS and all(word.lower() in YES | NO for word in words):
         return [word for word in words if word.lower() in YES]
     found = [word for word in words if kind_of(word) in (RETURN, CANCELLATION)]
@@ -150,25 +156,44 @@ class _Said:
     has_gaps: bool
     within: bool
 
+    @property
+    def kept(self) -> list[str]:
+        """Return the words of sales."""
+        others = [word for word in self.words if word not in self.back and kind_of(word) != EXCLUDE]
+        return [*others, *([""] if self.has_gaps else [])]
 
-def _settled(said: _Said, matched: float, status: Mapping[str, Sequence[str]] | None) -> tuple[str, Guess]:
-    """Return the key and the guess: a minus for credits whose sales are there, and else a question."""
+    @property
+    def counted(self) -> str:
+        return ", ".join(f"{word} {rows:,}" for word, rows in self.words.items())
+
+
+def _settled(
+    said: _Said, matched: float, status: Mapping[str, Sequence[str]] | None, others: Sequence[_Said]
+) -> tuple[str, Guess]:
+    """Return the key and the guess: a minus for credits whose sales are there, and else a question.
+
+    Other columns that call rows voided are named, and left out by the same argument.
+    """
     name, back = said.name, said.back
-    evidence = f"rows: {', '.join(f'{word} {rows:,}' for word, rows in said.words.items())}"
+    evidence = f"rows: {said.counted}"
     minus = {name: list(back)}
-    if matched >= MATCHED:
+    if matched >= MATCHED and not others:
         why = f"{', '.join(back)} take sales back: {matched:.0%} have a sale of the same customer and money"
         return "credits", Guess(minus, f"{evidence}; {why}; their amounts are read with a minus")
     evidence += (
         f"; {said.above:,} of the rows with {', '.join(back)} have amounts above 0: as sales they would count, and "
         "nothing says whether they take back another row (a minus) or were never sold (left out)"
     )
+    evidence += "".join(f"; likewise {other.name}: {other.counted}" for other in others)
     ways = [f"credits={shlex.quote(flow(minus))} (a minus)"]
-    sale = [*(word for word in said.words if word not in back), *([""] if said.has_gaps else [])]
-    if said.within:  # a status is that of an order; these rows are left out one by one
+    sale = said.kept
+    if others:
+        kept = {each.name: each.kept for each in (said, *others)}
+        ways.append(f"only={shlex.quote(flow(kept))} (all of them left out)")
+    elif said.within:  # a status is that of an order; these rows are left out one by one
         ways.append(f"only={shlex.quote(flow({name: sale}))} (left out)")
     elif status is None:
-        value = {"column": name, SALE: sale, EXCLUDE: list(back)}
+        value = {"column": name, SALE: sale, EXCLUDE: [word for word in said.words if word not in sale]}
         ways.append(f"status={shlex.quote(flow(value))} (left out)")
     key = "credits" if status else "status"
     return key, Guess(None, evidence, (*ways, f"{key}=none (they are sales)"), is_open=True)

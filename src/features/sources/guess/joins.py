@@ -17,6 +17,7 @@ from features.sources.reading import sql_name
 WANTED = ("timestamp", "customer_id", "order_id")  # that lines need, from whichever table has them
 NAMED = 0.5
 MET = 0.5  # share of the lines' keys that another table has, from which the two belong together
+FEW = 0.05  # rows of a table per row of the lines
 MATCHED = "matched key"
 
 
@@ -44,7 +45,11 @@ def joined_tables(tables: Sequence[Opened], engine: DuckDB) -> tuple[Opened, lis
     facts = {table.name: facts_of(table) for table in tables}
     lines = max(tables, key=lambda table: (_is_lines(facts[table.name]), table.rows))
     joined = _Joined(lines, dict(facts[lines.name]), [])
-    others = [table for table in tables if table is not lines and table.source and lines.source]
+    others = [
+        table
+        for table in tables
+        if table is not lines and table.source and lines.source and table.encoding == lines.encoding
+    ]
     for role in WANTED:
         if _best(joined.facts, role) < NAMED:
             _join(joined, others, facts, role, engine)
@@ -53,6 +58,31 @@ def joined_tables(tables: Sequence[Opened], engine: DuckDB) -> tuple[Opened, lis
     used = [lines.name, *(part.name for part, _, _ in joined.parts)]
     unused = [table for table in tables if table.name not in used]
     return (_with_query(joined) if joined.parts else lines), unused
+
+
+def other_orders(lines: Opened, others: Sequence[Opened]) -> list[Opened]:
+    """Return the tables beside the lines that have orders of their own: money, a day, and customers or numbers."""
+    own = facts_of(lines)
+    number = max(own, key=lambda name: score(name, "order_id"), default="")
+    found = []
+    for table in others:
+        facts = facts_of(table)
+        has_money = max(_best(facts, role) for role in ("amount", "unit_price")) >= NAMED
+        has_orders = max(_best(facts, role) for role in ("order_id", "customer_id")) >= NAMED
+        if table.rows < FEW * lines.rows or not (has_money and has_orders and _best(facts, "timestamp") >= NAMED):
+            continue
+        theirs = max(facts, key=lambda name: score(name, "order_id"))
+        has_number = min(score(number, "order_id"), score(theirs, "order_id")) >= NAMED
+        if not (has_number and share_met(table.table[theirs], lines.table[number]) >= MET):  # the same orders
+            found.append(table)
+    return found
+
+
+def beside(read: Guess, others: Sequence[Opened]) -> Guess:
+    """Leave open what is read, where other tables have orders, too."""
+    named = ", ".join(f"{table.name} ({table.rows:,} rows)" for table in others)
+    said = f"orders stand in {named}, too, which are not read: give all tables the same columns, or leave them out"
+    return replace(read, evidence=f"{read.evidence}; {said}" if read.evidence else said, is_open=True)
 
 
 def _is_lines(facts: Mapping[str, Facts]) -> float:
@@ -140,7 +170,8 @@ def _with_query(joined: _Joined) -> Opened:
     evidence = f"lines of {lines.name}; " + "; ".join(
         f"{table.name} has one row for each {key.own}" for table, key, _ in joined.parts
     )
-    return replace(lines, reading={"sql": Guess(sql, evidence)})
+    encoding = {"encoding": Guess(lines.encoding, "of all files of the query")} if lines.encoding else {}
+    return replace(lines, reading={"sql": Guess(sql, evidence), **encoding})
 
 
 def _on(lines: Opened, one: str, other: str, key: _Key) -> str:

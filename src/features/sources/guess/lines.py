@@ -16,10 +16,10 @@ from features.sources.files.layout import MONTH
 from features.sources.files.orders import carried
 from features.sources.files.values import factor, normal_id
 from features.sources.guess.cents import cents_of
-from features.sources.guess.counts import counts_among, unexplained
+from features.sources.guess.counts import counts_among, may_count, without_names
 from features.sources.guess.discounts import is_on_top
 from features.sources.guess.documents import Sold, documents_of
-from features.sources.guess.facts import MOST, Facts, facts_of
+from features.sources.guess.facts import MOST, Facts, facts_of, frequencies
 from features.sources.guess.given import SAID, STATUS, Given, column_of, left_for, written
 from features.sources.guess.mapping import Guess
 from features.sources.guess.money import NAMED, ROLES, Style, money_of, style_of
@@ -28,14 +28,17 @@ from features.sources.guess.orders import Numbered, identity_of, pick_customer, 
 from features.sources.guess.others import kept_rows, of_goods, without_sums
 from features.sources.guess.places import codes_of
 from features.sources.guess.statuses import Status, asked_by_words, status_of
+from features.sources.guess.sums import sums_among
 from features.sources.guess.times import Days, Time, time_of
 from features.sources.guess.totals import without_totals
+from features.sources.guess.unspent import is_fee
 from features.sources.guess.words import score, tokens
 from features.sources.reading import sql_name
 
 MONTHS = 3  # columns called after months, from which a table counts as wide
 CANDIDATES = 4
 PERCENT = r"\s*%$"
+MASKED = r"^[0-9]{0,6}[\s-]*[*xX•·#]{2,}[\s*xX•·#-]*[0-9]{2,4}$"
 OTHERS = ("product_id", "amount", "unit_price", "discount", "quantity", "status", "store_id", "till", "country")
 FEW = 0.02  # of the rows
 MOST_DISTINCT = 0.9  # values per row of a column of customers, or of products: both come back
@@ -75,6 +78,7 @@ class Lines:
     style: Style
     guesses: Mapping[str, Guess]
     numbers: Mapping[str, str]  # column of the file -> column of `typed`
+    customers: Mapping[str, str]  # likewise
     rules: Mapping[str, Guess]  # what happens to rows of a rule
     order_spans_days: Guess | None = None
     notes: list[str] = field(default_factory=list)
@@ -92,7 +96,7 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
     check_long(opened)
     opened, marks = without_totals(opened, facts, engine)
     facts = facts_of(opened) if marks else facts
-    style = style_of(opened, facts, engine)
+    style = style_of(opened, facts, engine, given)
     opened, sums = without_sums(opened, facts, style, engine)
     goods = None if "only" in given else of_goods(opened, facts, given)
     only = given.get("only") or (goods.value if goods else None)
@@ -110,17 +114,23 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
     customers = named or _coming_back(opened, left, order, taken)[:CANDIDATES]
     tills = [*ranked(facts, "till", taken)[:1], *ranked(facts, "store_id", taken)[:1]]
     left = left_for(facts, given, "product_id")
-    products = [name for name in ranked(left, "product_id", [*taken, *customers]) if name not in tills]
+    products = [
+        name
+        for name in ranked(left, "product_id", [*taken, *customers])
+        if name not in tills and not (facts[name].is_number and facts[name].whole < MOST)
+    ]
     product = next(iter(left), None) if "product_id" in given else _product(facts, products)
     used = [*taken, *customers[:1], *([product] if product else [])]
     numbers = _numbers(facts, given, used)
-    counts = {name: f"count.{n}" for n, name in enumerate(unexplained(facts, given, numbers)) if name not in used}
+    unnamed = {name: f"unnamed.{n}" for n, name in enumerate(without_names(facts, [*used, *numbers]))}
+    counts = {name: unnamed[name] for name in may_count(list(unnamed), facts, given, numbers)}
     names = {name: f"customer.{n}" for n, name in enumerate(customers)}
-    typed = _typed(opened, engine, time, style, order, names, product, tills, numbers | counts)
+    typed = _typed(opened, engine, time, style, order, names, product, tills, numbers | unnamed)
     customer, why = pick_customer(typed, names, customers)
+    adding_up = [] if "amount" in given else sums_among(typed, numbers | unnamed, list(unnamed), facts)
     counts = dict(counts_among(typed, counts))
-    numbers |= counts
-    money = money_of(typed, numbers, facts, given, list(counts))
+    numbers |= counts | {name: column for name, column in unnamed.items() if any(name in each for each in adding_up)}
+    money = money_of(typed, numbers, facts, given, list(counts), adding_up, unnamed, names.get(customer or ""))
     guesses = dict(money.columns)
     if money.repeated and order and "amount" not in given:
         guesses["amount"] = _once(opened, order, money.repeated)
@@ -132,7 +142,9 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
         others = tuple(name for name in products if name != product)[:2]
         guesses["product_id"] = Guess(product, f"{facts[product].distinct:,} products", others)
     placed, spans = _identity(typed, numbered, customer, names, time, tills)
-    guesses["customer_id"] = _customer_guess(customer, why, customers, is_named=bool(named))
+    guesses["customer_id"] = _customer_guess(
+        customer, why, customers, is_named=bool(named), is_masked=bool(customer) and _is_masked(opened, str(customer))
+    )
     placed |= {f"columns.{name}": each for name, each in guesses.items()}
     placed |= {key: each for key, each in (("totals", _together(marks, sums)), ("only", goods)) if each}
     status, notes = Status({}, {}), list[str]()
@@ -159,7 +171,7 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
     if time.date_format.value is not None:
         placed["date_format"] = time.date_format
     placed |= written(given)
-    return Lines(opened, facts, typed, style, _in_order(placed), numbers, status.rules, spans, notes, refund)
+    return Lines(opened, facts, typed, style, _in_order(placed), numbers, names, status.rules, spans, notes, refund)
 
 
 def _refund(typed: ir.Table, numbers: Mapping[str, str], used: Sequence[object]) -> str | None:
@@ -265,8 +277,18 @@ def _product(facts: Mapping[str, Facts], named: Sequence[str]) -> str | None:
     return next(iter(coming_back), None)
 
 
-def _customer_guess(customer: str | None, why: str, candidates: Sequence[str], is_named: bool) -> Guess:
+def _is_masked(opened: Opened, name: str) -> bool:
+    """Check whether values are numbers of cards of which the last digits are left."""
+    return all(re.match(MASKED, text) for text in frequencies(opened, name, CANDIDATES))
+
+
+def _customer_guess(
+    customer: str | None, why: str, candidates: Sequence[str], is_named: bool, is_masked: bool
+) -> Guess:
     others = tuple(name for name in candidates if name != customer)[:2]
+    if is_named and is_masked:
+        said = f"its values are masked: customers whose last digits are alike are one; {why}"
+        return Guess(customer, said, others, is_open=True)
     if is_named:
         return Guess(customer, why, others)
     said = "no column is called a customer" + (f"; values of this one come back: {why}" if customer else "")
@@ -303,7 +325,12 @@ def _numbers(facts: Mapping[str, Facts], given: Given, taken: Sequence[str]) -> 
         for name, each in facts.items()
         if (each.is_number or (each.is_share and score(name, "discount") >= NAMED))
         and name not in taken
-        and (name in given.values() or is_on_top(name) or max(score(name, role) for role in ROLES) >= NAMED / 2)
+        and (
+            name in given.values()
+            or is_on_top(name)
+            or is_fee(name)
+            or max(score(name, role) for role in ROLES) >= NAMED / 2
+        )
     ]
     return {name: f"number.{n}" for n, name in enumerate(named)}
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from types import MappingProxyType
 
 import ibis
 import ibis.expr.types as ir
@@ -20,16 +21,19 @@ from features.sources.files.config import (
 )
 from features.sources.files.trials import distinct_texts, fitting_styles
 from features.sources.files.values import FACTOR, factor
-from features.sources.guess.counts import CENT, adds_up_to, products_at_one_price
+from features.sources.guess.counts import CENT, adds_up_to, products_at_one_price, without_names
 from features.sources.guess.discounts import Priced, candidates, discount_of, given_discounts, less
 from features.sources.guess.facts import MOST, Facts
 from features.sources.guess.given import COLUMNS, SAID, Given, column_of
 from features.sources.guess.mapping import Guess, flow
 from features.sources.guess.opened import Opened
-from features.sources.guess.words import score
+from features.sources.guess.sums import Sum
+from features.sources.guess.unspent import after_fees, running
+from features.sources.guess.words import score, tokens
 
 ROLES = ("quantity", "unit_price", "amount", "discount", "refund")
 MONEY_OF_LINES = ("amount", "quantity", "unit_price")
+OF_MONEY = ("amount", "unit_price")
 NAMED = 0.3  # least score of a name
 ADDS_UP = 0.95  # of the rows
 CLEARLY = 0.8  # of a name
@@ -39,6 +43,11 @@ ONCE, REPEATED = "once", "on each line"
 EQUAL = 0.05  # of the rows: orders of one line, whose total is that of the line
 WITHOUT_DECIMALS = ("원", "円", "¥", "₩")  # signs of currencies without small units
 LARGEST_QUANTITY = 1_000  # median; above it a column counts no pieces
+OF_LINES = 4.0  # weight, from which a reading is of lines and no total of orders
+TOLD = 4  # columns that may be a quantity
+PER = {"per", "unit", "unitario", "unitaire", "unitar", "einzelpreis", "stuckpreis", "stukprijs", "styckpris"}
+PER |= {"stykpris", "enhedspris", "enhetspris", "yksikkohinta", "kappalehinta", "egysegar", "jednostkowa", "jednotkova"}
+PER |= {"birim", "μοναδας", "единицу", "单价", "単価", "단가", "pro", "je"}
 PAIRS = 4  # products and quantities from which a price is judged
 
 
@@ -50,10 +59,18 @@ class Style:
     guesses: Mapping[str, Guess]
 
 
-def style_of(opened: Opened, facts: Mapping[str, Facts], engine: DuckDB) -> Style:
-    """Find the one way to write numbers that reads all values of all columns that are money or quantities."""
-    named = {name: max(score(name, role) for role in ROLES) for name, each in facts.items() if each.is_number}
-    for least in (NAMED, CLEARLY, 1.0):
+def style_of(opened: Opened, facts: Mapping[str, Facts], engine: DuckDB, given: Given = MappingProxyType({})) -> Style:
+    """Find the one way to write numbers that reads all values of all columns that are money or quantities.
+
+    Where no name says money, columns that no name explains are read likewise.
+    """
+    said = {column_of(given, role) for role in MONEY_OF_LINES}
+    numbers = [name for name, each in facts.items() if each.is_number]
+    named = {name: 1.0 if name in said else max(score(name, role) for role in ROLES) for name in numbers}
+    has_money = any(name in said or max(score(name, role) for role in OF_MONEY) >= NAMED for name in numbers)
+    if not has_money:
+        named |= {name: NAMED / 2 for name in without_names(facts, [name for name in named if named[name] >= NAMED])}
+    for least in ([] if has_money else [NAMED / 2]) + [NAMED, CLEARLY, 1.0]:
         names = [name for name, best in named.items() if best >= least]
         if _are_plain(opened, names):
             return Style(NumberStyle(), {})
@@ -114,6 +131,7 @@ class _Reading:
     is_before_discounts: bool = True
     is_repeated: bool = False
     price: str | None = None  # that is known to give the amount
+    sum: Sum | None = None  # of columns that no name explains
 
 
 def money_of(
@@ -122,6 +140,9 @@ def money_of(
     facts: Mapping[str, Facts],
     given: Given,
     counts: Sequence[str] = (),
+    sums: Sequence[Sum] = (),
+    unnamed: Mapping[str, str] = MappingProxyType({}),
+    customer: str | None = None,
 ) -> Money:
     """Find the columns of money.
 
@@ -135,8 +156,19 @@ def money_of(
     given : mapping
     counts : sequence of str
         Columns of the file that may be the quantity although no name says it.
+    sums : sequence of Sum
+        Columns that add up although no name explains all of them.
+    unnamed : mapping of str to str
+        Columns of numbers that no name explains, likewise.
+    customer : str, optional
+        Column of `lines`.
     """
     ranked = {role: _ranked(names, role, given) for role in ROLES}
+    priced = [name for name in {**ranked["amount"], **ranked["unit_price"]} if name not in given.values()]
+    balances = running(lines, {**names, **unnamed}, customer, priced)
+    ranked = {
+        role: {name: each for name, each in said.items() if name not in balances} for role, said in ranked.items()
+    }
     quantities = [
         name
         for name, said in ranked["quantity"].items()
@@ -147,19 +179,26 @@ def money_of(
     }
     ranked["quantity"] |= dict.fromkeys(counts, 0.0)
     quantities += counts
-    readings = sorted(_readings(lines, names, facts, ranked, quantities), key=lambda reading: -reading.weight)
+    fees = after_fees(lines, {**names, **unnamed}, [*{**ranked["amount"], **ranked["unit_price"]}])
+    readings = [*_readings(lines, names, facts, ranked, quantities, fees)]
+    readings = sorted([*readings, *_unnamed(readings, ranked, sums)], key=lambda reading: -reading.weight)
     readings = _as_given(readings, given)
     if not readings and isinstance(given.get("unit_price"), str):
         return Money(_priced_alone(str(given["unit_price"]), ranked["quantity"]))
     if not readings:
-        return Money(
-            {"amount": Guess(None, "no column is called an amount or a price", tuple(names)[:3], is_open=True)}
-        )
+        sums_of = [f"{name} is the sum of {added} so far, of each customer; " for name, added in balances.items()]
+        evidence = f"{''.join(sums_of)}no {'other ' if balances else ''}column is called an amount or a price"
+        left = tuple(name for name in names if name not in balances)[:3]
+        return Money({"amount": Guess(None, evidence, left, is_open=True)})
     best = readings[0]
-    counted = _counted(lines, names, ranked, counts, best) if counts else best
+    if best.sum and best.sum.doubt:
+        return Money({"amount": _which(best.sum, sums)})
+    counted = _counted(lines, names, ranked, counts, best) if counts and not best.sum else best
     if isinstance(counted, Guess):
         return Money({"amount": counted})
     best = counted
+    if best.columns.keys() == {"amount"} and is_of_unit(best.columns["amount"]) and "amount" not in given:
+        return Money({"amount": _multiplied(best.columns["amount"], [*names, *unnamed])})
     others = [
         " x ".join(f"{column}: {name}" for column, name in other.columns.items())
         for other in readings[1:]
@@ -175,6 +214,47 @@ def money_of(
         discounts = discount_of(_priced(lines, names, facts, best))
     columns |= discounts or {}
     return Money(columns, best.columns["amount"] if best.is_repeated else None)
+
+
+def _unnamed(
+    readings: Sequence[_Reading], ranked: Mapping[str, Mapping[str, float]], sums: Sequence[Sum]
+) -> Iterator[_Reading]:
+    """Yield what adds up although no name says so: the money, unless names say other money of lines."""
+    named = {
+        name
+        for each in readings
+        for role, name in each.columns.items()
+        if each.weight > OF_LINES and role != "quantity" and max(ranked[of].get(name, 0) for of in OF_MONEY) >= NAMED
+    }
+    for each in sums:
+        is_other = bool(named - {each.amount, each.unit_price})
+        known = ranked["quantity"].get(each.quantity, 0) + ranked["amount"].get(each.amount, 0)
+        weight = 1.0 if is_other else 10 + known - bool(each.doubt)
+        columns = {"amount": each.amount, "quantity": each.quantity}
+        yield _Reading(weight, columns, f"total of the line: {each.evidence}", price=each.unit_price, sum=each)
+
+
+def _which(best: Sum, sums: Sequence[Sum]) -> Guess:
+    """Leave the amount open where columns add up, and yet may be no quantity, price and total."""
+    first = {each.amount: each for each in reversed([best, *sums])}
+    said = "; ".join(each.evidence for each in first.values())
+    return Guess(None, f"{said}: {best.doubt}", tuple(each.way for each in first.values()), is_open=True)
+
+
+def is_of_unit(name: str) -> bool:
+    """Check whether a column is called the price of one unit.
+
+    >>> is_of_unit("Price per kg"), is_of_unit("Stückpreis"), is_of_unit("Price"), is_of_unit("Units")
+    (True, True, False, False)
+    """
+    return bool(PER & set(tokens(name))) and score(name, "unit_price") >= NAMED
+
+
+def _multiplied(price: str, numbers: Sequence[str]) -> Guess:
+    """Leave the amount open where there is the price of a unit, and no column is called a quantity."""
+    said, counts = shlex.quote(price), [shlex.quote(name) for name in numbers if name != price][:TOLD] or ["..."]
+    ways = (*(f"quantity={count} unit_price={said}" for count in counts), f"amount={said} (each line is one piece)")
+    return Guess(None, f"{price} is the price of a unit, and no column is called a quantity", ways, is_open=True)
 
 
 def _priced_alone(price: str, quantities: Mapping[str, float]) -> dict[str, Guess]:
@@ -270,15 +350,19 @@ def _readings(
     facts: Mapping[str, Facts],
     ranked: Mapping[str, Mapping[str, float]],
     quantities: Sequence[str],
+    fees: Mapping[str, tuple[str, str]],
 ) -> Iterator[_Reading]:
     priced = {**ranked["amount"], **ranked["unit_price"]}
     most = max((facts[name].filled for name in priced), default=0)
     gaps = {name for name in priced if facts[name].filled < FILLED * most}
     placed = {name: stands(lines, names[name]) for name in priced}
-    of_orders = {name for name in priced if placed[name] or _is_more(lines, names, ranked, quantities, name)}
+    of_lines = {name for name in priced if quantities and _is_price(name, ranked)}  # however many cost the same
+    of_orders = {name for name in priced if placed[name] or _is_more(lines, names, ranked, quantities, name)} - of_lines
     for quantity, price, amount in product(quantities, priced, ranked["amount"]):
         if len({quantity, price, amount}) == 3 and ranked["amount"][amount] >= NAMED and amount not in of_orders:
             yield from _sums(lines, names, ranked, quantity, price, amount)
+    priced = {name: said for name, said in priced.items() if name not in fees}
+    less_fees = {before: said for before, said in fees.values()}
     for quantity, price in product(quantities, priced):
         is_known = ranked["quantity"][quantity] > 0 or "product" in lines.columns
         if quantity != price and price not in of_orders and is_known:
@@ -291,9 +375,17 @@ def _readings(
         where = (
             "of the order, on its lines once or again and again" if amount in of_orders else "of the line, by its name"
         )
+        where += f"; {less_fees[amount]}: fees are no discount of the customer" if amount in less_fees else ""
         counted = [name for name in quantities if name != amount and ranked["quantity"][name] >= CLEARLY]
         columns = {"amount": amount} | ({"quantity": counted[0]} if counted else {})
-        yield _Reading(weight, columns, f"total {where}", is_repeated=placed[amount] == REPEATED)
+        yield _Reading(
+            weight, columns, f"total {where}", is_repeated=amount in of_orders and placed[amount] == REPEATED
+        )
+
+
+def _is_price(name: str, ranked: Mapping[str, Mapping[str, float]]) -> bool:
+    said = ranked["unit_price"].get(name, 0)
+    return said >= CLEARLY and said > ranked["amount"].get(name, 0)
 
 
 def _sums(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import glob
 import shlex
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 import duckdb
@@ -18,14 +18,19 @@ from features.engines import DuckDB
 from features.errors import InputError, listing
 from features.sources.files.config import FORMATS, TableConfig
 from features.sources.files.layout import Layout, header_of, layout_of
-from features.sources.files.records import Dialect, Read, read_records, sheet_names, texts
+from features.sources.files.records import Dialect, Read, converted_query, read_records, sheet_names, texts
 from features.sources.files.values import is_missing, trimmed
 from features.sources.guess.mapping import Guess
+from features.sources.guess.words import is_of_refunds, score
 from features.sources.reading import literal_path, query, readable, sql_literal
 
 IGNORED = (".", "_", "~$")  # names that hidden, temporary and lock files begin with
 MOST_ENCODINGS = 5  # that are named
 LISTED = 4  # files that are named one by one
+CALLED, BELOW_0 = 0.5, r"^\s*[(-]|-\s*$"  # least score of a name; what negative numbers have
+ALIKE = 0.75  # of the columns of two files, from which they are one table
+OF_DOCUMENTS = (".json", ".jsonl", ".ndjson")
+Members = list[tuple[Path, str]]  # files, each with its sheet
 ROW = "row number"  # of the rows as they are read
 
 
@@ -46,6 +51,8 @@ class Opened:
         Keys of data.tables.<table> that say how it is read: path, skip, encoding, ...
     source : str
         The query of DuckDB that reads it, for joins.
+    encoding : str, optional
+        Of the files that the query names, where they are not UTF-8: the key `encoding` beside it.
     """
 
     name: str
@@ -54,6 +61,7 @@ class Opened:
     rows: int
     reading: Mapping[str, Guess]
     source: str = ""
+    encoding: str | None = None  # that `encoding` beside the query says
     notes: tuple[str, ...] = field(default_factory=tuple)
     is_of_database: bool = False
 
@@ -69,11 +77,49 @@ def open_path(
         If there is no file, or none that can be read.
     """
     files, ignored = _files(path)
-    found: list[Opened] = []
-    for number, (files_of_table, sheet_of_table) in enumerate(_tables(files, scratch, encoding)):
-        opened = _open(number, path, files_of_table, sheet_of_table, engine, scratch, missing, encoding)
-        found.append(opened if found else replace(opened, notes=tuple(ignored)))
-    return found
+    numbers = count()
+    found: list[tuple[Opened, Members]] = []
+
+    def read(members: Members, said: str | None = encoding) -> tuple[Opened, Members]:
+        return _open(next(numbers), path, members, engine, scratch, missing, said), members
+
+    for members in _tables(files, scratch, encoding):
+        apart = [each for each in members if is_of_refunds(f"{each[0].stem} {each[1]}")]
+        groups = [[each for each in members if each not in apart], apart] if apart != members else [members]
+        opened = [read(group) for group in groups if group]
+        if len(opened) > 1 and _is_below_0(opened[1][0]):  # a minus says what they are
+            opened = [read(members)]
+        found += opened
+    said = [table.reading["encoding"] for table, _ in found if "encoding" in table.reading]
+    sure = {str(each.value) for each in said if not each.is_open}
+    for number, (table, members) in enumerate(found):
+        ways = [name for name in sure if _may_be(table, name)]
+        if len(ways) == 1:
+            found[number] = _as_others(read(members, ways[0])[0]), members
+    tables = [table for table, _ in found]
+    return [replace(tables[0], notes=tuple(ignored)), *tables[1:]] if tables else []
+
+
+def _may_be(table: Opened, encoding: str) -> bool:
+    """Check whether a table of which several encodings give words may have the one of another table."""
+    asked = table.reading.get("encoding")
+    return asked is not None and asked.is_open and any(f"={encoding} " in way for way in asked.others)
+
+
+def _as_others(table: Opened) -> Opened:
+    said = replace(table.reading["encoding"], evidence="not UTF-8; that of the other tables is the only one of theirs")
+    return replace(table, reading={**table.reading, "encoding": said})
+
+
+def _is_below_0(opened: Opened) -> bool:
+    """Check whether most amounts or quantities of a table have a minus."""
+    table = opened.table
+    for name in opened.columns:
+        if max(score(name, "amount"), score(name, "quantity")) >= CALLED and opened.rows:
+            below = table[name].re_search(BELOW_0).fill_null(False).mean()
+            if (table.aggregate(share=below).to_pyarrow()["share"][0].as_py() or 0) > 1 / 2:
+                return True
+    return False
 
 
 def _files(path: str) -> tuple[list[Path], list[str]]:
@@ -93,23 +139,36 @@ def _files(path: str) -> tuple[list[Path], list[str]]:
     if known:
         return known, [f"not read: {listing(others)}"] if others else []
     old = [name for name in others if name.lower().endswith((".xls", ".ods"))]
+    documents = [file for file in files if file.suffix.lower() in OF_DOCUMENTS]
+    hint = f"save {old[0]} as .xlsx, and name that" if old else "check the path: path=FILE, FOLDER or PATTERN"
     raise InputError(
         f"there is no table in {path}" if files or Path(path).is_dir() else f"there is no file {path}",
         where="path",
         expected=f"files such as {', '.join(FORMATS)}",
         found=listing(others) if others else None,
-        hint=f"save {old[0]} as .xlsx, and name that" if old else "check the path: path=FILE, FOLDER or PATTERN",
+        hint=_as_parquet(documents[0]) if documents else hint,
     )
 
 
-def _tables(files: Sequence[Path], scratch: Path, encoding: str | None) -> Iterator[tuple[list[Path], list[str]]]:
-    """Yield files with the same columns together; of workbooks also the sheets."""
-    groups: dict[tuple[str, frozenset[str]], list[tuple[Path, str]]] = defaultdict(list)
+def _as_parquet(file: Path) -> str:
+    """Return how a file of JSON becomes a table."""
+    copy = file.with_suffix(".parquet")
+    sql = f"COPY (FROM read_json({sql_literal(str(file))})) TO {sql_literal(str(copy))}"
+    command = shlex.join(["python", "-c", f"import duckdb; duckdb.sql({sql!r})"])
+    return f"make a table of it, and name that: {command}, then path={shlex.quote(str(copy))}"
+
+
+def _tables(files: Sequence[Path], scratch: Path, encoding: str | None) -> Iterator[Members]:
+    """Yield files with the same columns, or nearly so, together, each with the sheet of a workbook."""
+    groups: dict[tuple[str, frozenset[str]], list[tuple[Path, str]]] = {}
     for file in files:
         for sheet, names in _headers(file, scratch, encoding):
-            groups[FORMATS[file.suffix.lower()], frozenset(names)].append((file, sheet))
-    for members in groups.values():
-        yield list(dict.fromkeys(file for file, _ in members)), list(dict.fromkeys(sheet for _, sheet in members))
+            kind, own = FORMATS[file.suffix.lower()], frozenset(names)
+            same = (
+                other for other in groups if other[0] == kind and len(own & other[1]) >= ALIKE * len(own | other[1])
+            )
+            groups.setdefault(next(same, (kind, own)), []).append((file, sheet))
+    yield from groups.values()
 
 
 def _headers(file: Path, scratch: Path, encoding: str | None) -> Iterator[tuple[str, list[str]]]:
@@ -159,14 +218,14 @@ def _unmapped(files: Sequence[Path], names: Sequence[str], encoding: str | None 
 def _open(
     number: int,
     path: str,
-    files: Sequence[Path],
-    names: Sequence[str],
+    members: Members,
     engine: DuckDB,
     scratch: Path,
     missing: Sequence[str],
     encoding: str | None,
 ) -> Opened:
-    """Read the rows of one table as texts."""
+    """Read the rows of one table, of files and their sheets, as texts."""
+    files, names = (list(dict.fromkeys(each)) for each in zip(*members, strict=True))
     config = replace(_unmapped(files, names, encoding), name=f"guess_{number}")
     reading = {"path": _path_guess(path, files)}
     if config.format == "parquet":
@@ -188,10 +247,14 @@ def _open(
     )
     kept = engine.connection.create_table(config.name, table, temp=True)
     rows = int(kept.count().execute())
+    said = None
     if config.format != "parquet":
-        source = _source(config, read.dialect) if config.format == "csv" and read.dialect else ""
-        source = source if _reads(engine, source, names_of, rows) else ""
-    return Opened(_name(files, names), kept, tuple(names_of), rows, reading, source)
+        source, said = _source(config, read.dialect) if config.format == "csv" and read.dialect else ("", None)
+        sql = f"SELECT * FROM {source}" if source else ""
+        if said:
+            sql = converted_query(replace(config, encoding=said), sql, scratch, Path())
+        source = source if _reads(engine, sql, names_of, rows) else ""
+    return Opened(_name(files, names), kept, tuple(names_of), rows, reading, source, said)
 
 
 def texts_of(values: ir.Column, missing: Sequence[str]) -> ir.StringColumn:
@@ -237,11 +300,15 @@ def _layout_guesses(layout: Layout, files: Sequence[Path], encoding: str | None)
     return found
 
 
-def _source(config: TableConfig, dialect: Dialect) -> str:
-    """Return the query that reads a text file, for joins; none where DuckDB cannot read the file itself."""
-    (part, *further) = texts(config)
-    if further or config.footer or part.compression is None or not part.is_utf8:
-        return ""
+def _source(config: TableConfig, dialect: Dialect) -> tuple[str, str | None]:
+    """Return the query that reads text files, for joins, and their encoding where it has to be said.
+
+    There is none where DuckDB cannot read the files itself.
+    """
+    parts = texts(config)
+    encodings = {None if part.is_utf8 else part.encoding for part in parts}
+    if config.footer or len(encodings) > 1 or any(part.compression is None for part in parts):
+        return "", None
     marks = {
         "header": str(config.header).lower(),
         "delim": sql_literal(dialect.delimiter),
@@ -249,17 +316,20 @@ def _source(config: TableConfig, dialect: Dialect) -> str:
         "escape": sql_literal(dialect.escape or dialect.quote),
     }
     marks |= {"skip": str(config.skip)} if config.skip else {}
+    marks |= {"union_by_name": "true"} if len(parts) > 1 else {}
     said = ", ".join(f"{name} = {value}" for name, value in marks.items())
-    return f"read_csv({sql_literal(literal_path(part.path))}, all_varchar = true, {said})"
+    paths = [sql_literal(literal_path(part.path)) for part in parts]
+    named = paths[0] if len(paths) == 1 else f"[{', '.join(paths)}]"
+    return f"read_csv({named}, all_varchar = true, {said})", encodings.pop()
 
 
-def _reads(engine: DuckDB, source: str, columns: Sequence[str], rows: int) -> bool:
+def _reads(engine: DuckDB, sql: str, columns: Sequence[str], rows: int) -> bool:
     """Check whether DuckDB finds by itself the columns and rows that were read."""
-    if not source:
+    if not sql:
         return False
     try:
-        found = engine.connection.raw_sql(f"SELECT * FROM {source} LIMIT 0").to_arrow_table().column_names
-        (count,) = engine.connection.raw_sql(f"SELECT count(*) FROM {source}").fetchone()
+        found = engine.connection.raw_sql(f"{sql} LIMIT 0").to_arrow_table().column_names
+        (count,) = engine.connection.raw_sql(f"SELECT count(*) FROM ({sql})").fetchone()
     except duckdb.Error:
         return False
     return found == list(columns) and count == rows

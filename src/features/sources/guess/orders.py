@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 
 from features.sources.files.config import DAY
 from features.sources.files.values import normal_id
+from features.sources.guess.counts import is_unexplained
 from features.sources.guess.facts import Facts
 from features.sources.guess.mapping import Guess
 from features.sources.guess.opened import ROW, Opened
@@ -22,6 +23,7 @@ ONE_EACH = 0.98  # customers per order: an id that is given anew with each order
 FEW = 0.2  # share of orders over several days that are still orders
 FEW_LACK = 0.05  # share of the rows that may lack the number of their order
 TRIED = 4  # columns
+FEW_LINES = 0.05  # orders per row: an order has no more than twenty lines
 BARE = tuple(
     (word,) for word in ("id", "no", "nr", "number", "key", "code", "kod", "codigo", "codice", "код")
 )  # of what?
@@ -109,7 +111,7 @@ def pick_order(opened: Opened, facts: Mapping[str, Facts], time: Time) -> Number
         column = next((name for name in near if seen[name].is_order and seen[name].comes_back), whole[0])
         return Numbered(column)
     bare = [name for name in facts if tokens(name) in BARE and facts[name].dated < 0.5 and name not in time.columns]
-    for name in bare:
+    for name in [*bare, *([] if kept else _without_names(facts, opened.rows, time))]:
         if (it := _seen(opened, facts, time, name)).is_order and it.comes_back and it.near and it.lacking <= FEW_LACK:
             evidence = "no column is called an order; values of this one stand on neighbouring lines of one day each"
             return Numbered(name, evidence)
@@ -117,6 +119,21 @@ def pick_order(opened: Opened, facts: Mapping[str, Facts], time: Time) -> Number
         said = ", ".join(f"{name} is empty in {seen[name].lacking:.0%} of the rows" for name in kept)
         return Numbered(None, f"no column numbers all orders: {said}")
     return Numbered(None)
+
+
+def _without_names(facts: Mapping[str, Facts], rows: int, time: Time) -> list[str]:
+    """Return the columns without a name that may number orders, those with most values first."""
+    may_be = [
+        name
+        for name, each in facts.items()
+        if name not in time.columns
+        and FEW_LINES * rows <= each.distinct < ONE_EACH * rows
+        and each.dated < 0.5
+        and each.mail < 0.5
+        and not (each.is_number and each.whole < 0.5)
+        and is_unexplained(name)
+    ]
+    return sorted(may_be, key=lambda name: -facts[name].distinct)[:TRIED]
 
 
 def _seen(opened: Opened, facts: Mapping[str, Facts], time: Time, name: str) -> _Seen:

@@ -13,6 +13,7 @@ from features.sources.guess.facts import Facts, frequencies
 from features.sources.guess.mapping import Guess, flow
 from features.sources.guess.opened import Opened
 from features.sources.guess.words import score, tokens
+from features.sources.languages import country_words
 
 NAMED, MOST_CODES = 0.5, 30
 SIGNS = {"€": "EUR", "£": "GBP", "R$": "BRL", "$": "USD", "¥": "JPY", "₩": "KRW", "₹": "INR", "zł": "PLN", "kr": "SEK"}
@@ -55,6 +56,10 @@ COUNTRIES: Mapping[str, Place] = {
         ("portugal,pt", "EUR", "Europe/Lisbon"),
         ("ireland,ie", "EUR", "Europe/Dublin"),
         ("belgium,belgie,belgique,be", "EUR", "Europe/Brussels"),
+        ("finland,suomi,fi", "EUR", "Europe/Helsinki"),
+        ("hungary,magyarorszag,hu", "HUF", "Europe/Budapest"),
+        ("romania,ro", "RON", "Europe/Bucharest"),
+        ("greece,ελλαδα,gr", "EUR", "Europe/Athens"),
         ("russia,россия,ru", "RUB", "Europe/Moscow"),
         ("united states,usa,us,united states of america", "USD", "America/New_York"),
         ("canada,ca", "CAD", "America/Toronto"),
@@ -70,24 +75,6 @@ COUNTRIES: Mapping[str, Place] = {
     for name in names.split(",")
 }
 KNOWN_CODES = {place.currency for place in COUNTRIES.values()}
-# words of column names that one language has -> country
-LANGUAGES = {
-    "germany": "kunde kundennr kundennummer menge datum betrag umsatz preis einzelpreis artikel beleg bon uhrzeit "
-    "rechnung anzahl summe",
-    "brazil": "pedido quantidade preco valor produto compra situacao qtd",
-    "spain": "fecha cantidad precio importe cliente producto descuento",
-    "france": "commande quantite prix montant facture",
-    "italy": "ordine quantita prezzo importo prodotto scontrino fattura",
-    "netherlands": "bestelnummer aantal prijs bedrag klant",
-    "poland": "zamowienie zamowienia ilosc kwota klient wartosc sztuk",
-    "czechia": "objednavka objednavky mnozstvi castka celkem zakaznik sleva",
-    "turkey": "siparis tarih adet tutar fiyat musteri toplam",
-    "sweden": "ordernummer antal belopp kund kundnummer summa pris",
-    "russia": "заказ количество цена сумма дата клиент",
-    "japan": "注文番号 数量 金額 単価 顧客番号 注文日 日付 購入日",
-    "south korea": "주문번호 주문일 수량 금액 단가 고객번호 상품코드 구매일",
-    "china": "订单号 数量 金额 单价 客户编号 日期",
-}
 
 
 def currency_of(
@@ -161,7 +148,7 @@ def country_of(opened: Opened, facts: Mapping[str, Facts]) -> Country | None:
                     COUNTRIES[country], f"{rows / facts[name].filled:.0%} of the rows with {name} have {value}"
                 )
     words = {word for name in opened.columns for word in tokens(name)}
-    found = {country: words & set(said.split()) for country, said in LANGUAGES.items()}
+    found = {country: words & {word for each in said for word in tokens(each)} for country, said in country_words()}
     best = max(found, key=lambda country: len(found[country]))
     if found[best]:
         return Country(COUNTRIES[best], f"the language of the columns: {', '.join(sorted(found[best])[:3])}")

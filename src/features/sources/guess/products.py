@@ -44,6 +44,7 @@ def products_of(lines: Lines) -> dict[str, Guess]:
     )
     number = lines.facts[product].distinct
     keys = {"sql": Guess(sql, f"{', '.join(found)} of {number:,} products, from the lines of orders")}
+    keys |= {"encoding": Guess(lines.opened.encoding, "that of the lines")} if lines.opened.encoding else {}
     return keys | {f"columns.{role}": Guess(name) for role, name in {"product_id": product, **found}.items()}
 
 

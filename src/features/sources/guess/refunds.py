@@ -16,11 +16,9 @@ from features.sources.guess.money import REPEATED, stands, style_of
 from features.sources.guess.opened import Opened
 from features.sources.guess.statuses import undated
 from features.sources.guess.times import Days, time_of
-from features.sources.guess.words import score, tokens
+from features.sources.guess.words import REFUNDS, score, tokens
 from features.tables.returns import CANCELLATION, RETURN, SALE
 
-CALLED = {"refund", "refunds", "refunded", "returns", "return", "returned", "erstattung", "erstattungen", "retouren"}
-CALLED |= {"retoure", "devolucoes", "devoluciones", "remboursements", "rimborsi", "credits", "chargebacks"}
 NAMED = 0.5
 TOLD = 0.5  # share of the refunds that a status tells of, too, from which the status is enough
 MET = 0.5  # share of the refunds whose order or customer the lines have
@@ -31,7 +29,7 @@ def refunds_of(
 ) -> tuple[Opened | None, dict[str, Guess]]:
     """Return the table of refunds among the tables beside the lines, and the keys of data.tables.returns."""
     for table in others:
-        if not CALLED & {*tokens(table.name), *(word for name in table.columns for word in tokens(name))}:
+        if not REFUNDS & {*tokens(table.name), *(word for name in table.columns for word in tokens(name))}:
             continue
         found = _mapped(lines, table, engine, days)
         if found:

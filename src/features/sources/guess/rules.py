@@ -29,6 +29,7 @@ from features.tables import SPECS
 
 TAKEN_BACK = 0.9  # of the orders of a prefix, from which it marks cancellations
 PREFIXES = r"^([A-Za-z]+)[-_]?[0-9]"
+ONE_ROW = 0.9  # of the orders have one line, from which a table has a row for each order
 CODED = 0.95  # of the rows have a product with a number in its code, from which those without are none
 MEANINGS = {name: meaning.replace("data.", "") for name, meaning in RULES.items()}
 
@@ -133,10 +134,10 @@ def _total(staged: Staged, table: str) -> dict[str, float]:
 
 
 def _kept(lines: Lines) -> Iterator[tuple[str, Guess]]:
-    """Yield the rules whose rows are right as they are."""
+    """Yield the rules whose rows are right as they are, or of which rows do not say whether they are."""
     if "order" in lines.typed.columns:
         yield from _free_lines(lines)
-        yield from _same_lines(lines)
+    yield from _same_lines(lines)
 
 
 def _free_lines(lines: Lines) -> Iterator[tuple[str, Guess]]:
@@ -156,28 +157,57 @@ def _free_lines(lines: Lines) -> Iterator[tuple[str, Guess]]:
 
 
 def _same_lines(lines: Lines) -> Iterator[tuple[str, Guess]]:
-    """Yield that rows which repeat another stay, where orders have single ones beside them: nothing was read twice."""
+    """Yield what becomes of rows that repeat another.
+
+    They stay where most stand beside lines of their order that occur once, as nothing was read twice. They go where
+    orders of several lines are there twice, line by line, and where an order that has a number is one row. Otherwise a
+    piece may have been sold twice, and the rule is asked for.
+    """
+    key = _order(lines)
+    if not key:
+        return
     table = lines.opened.table
     same = ibis.struct({str(number): table[name] for number, name in enumerate(lines.opened.columns)}).hash()
-    typed = lines.typed.select(ROW, *_order(lines)).join(table.select(ROW, same=same), ROW)
-    copies = typed.group_by([*_order(lines), "same"]).aggregate(copies=typed.count())
-    orders = copies.group_by(_order(lines)).aggregate(
-        least=copies.copies.min(), most=copies.copies.max(), repeated=(copies.copies - 1).sum()
+    typed = lines.typed.select(ROW, *key).join(table.select(ROW, same=same), ROW)
+    copies = typed.group_by([*key, "same"]).aggregate(copies=typed.count())
+    orders = copies.group_by(key).aggregate(
+        least=copies.copies.min(), most=copies.copies.max(), lines=copies.count(), repeated=(copies.copies - 1).sum()
     )
-    some = orders.filter((orders.most > 1) & (orders.least == 1))
-    figures = orders.aggregate(repeated=orders.repeated.sum(), orders=(orders.least > 1).cast("int64").sum())
-    row = figures.to_pyarrow().to_pylist()[0] | {"some": int(some.count().execute())}
-    if row["repeated"] and row["some"] > row["orders"]:
+    is_twice = orders.least > 1
+    figures = orders.aggregate(
+        repeated=orders.repeated.sum(),
+        some=((orders.most > 1) & ~is_twice).cast("int64").sum(),
+        whole=(is_twice & (orders.lines > 1)).cast("int64").sum(),
+        alone=(is_twice & (orders.lines == 1)).cast("int64").sum(),
+        single=(orders.lines == 1).mean(),
+    )
+    row = figures.to_pyarrow().to_pylist()[0]
+    if not row["repeated"]:
+        return
+    if row["some"] > row["whole"] + row["alone"]:
         evidence = (
             f"{row['repeated']:,} rows repeat another, in {row['some']:,} orders beside lines that occur once: the "
             "same thing twice, and no order that was written twice"
         )
         yield "duplicate_rows", Guess("keep", evidence, ("drop",))
+    elif not row["whole"] and not ("order" in key and row["single"] >= ONE_ROW):
+        evidence = (
+            f"{row['repeated']:,} rows repeat another, and nothing says whether a piece was sold twice (keep) or a row "
+            "was written twice (drop)"
+        )
+        yield "duplicate_rows", Guess("keep", evidence, ("drop",), is_open=True)
 
 
 def _order(lines: Lines) -> list[str]:
-    """Return what tells orders apart, whether or not their numbers begin anew."""
-    return [name for name in ("order", "day") if name in lines.typed.columns]
+    """Return what tells orders apart, whether or not their numbers begin anew; customer and time where they have none.
+
+    There is nothing where the customer is not known either.
+    """
+    columns = lines.typed.columns
+    if "order" in columns:
+        return [name for name in ("order", "day") if name in columns]
+    customer = lines.customers.get(lines.column("customer_id") or "")
+    return [customer, "time"] if customer and "time" in columns else []
 
 
 def _amount(lines: Lines) -> ir.Column | None:

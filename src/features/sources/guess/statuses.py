@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import ibis.expr.types as ir
@@ -30,7 +30,8 @@ KINDS: Mapping[str, str] = {
     "erledigt, pago, aprovado, entregue, enviado, concluido, faturado, pagado, entregado, completado, paye, payee, "
     "livre, livree, expedie, terminee, pagato, spedito, consegnato, betaald, verzonden, оплачен, доставлен, выполнен, "
     "결제완료, 배송완료, 구매확정, 支払済み, 発送済み, 入金済み, 完了, 出荷済み, 配送完了, 已完成, 已付款, 已发货, "
-    "已签收, 已收货, 待发货, succeeded, complete payment, zrealizowane, zrealizowany, wysłane, wysłano, opłacone, "
+    "已签收, 已收货, 待发货, succeeded, ordered, placed, accepted, complete payment, "
+    "zrealizowane, zrealizowany, wysłane, wysłano, opłacone, "
     "zakończone, dostarczone, zapłacone, vyřízená, vyřízeno, odesláno, odeslaná, doručeno, zaplaceno, expedováno, "
     "tamamlandı, teslim edildi, kargoya verildi, kargolandı, ödendi, onaylandı, concluída, enviada, "
     "entregue ao cliente, pago confirmado, pagamento aprovado, afgerond, geleverd, betald, skickad, levererad, "
@@ -46,6 +47,7 @@ KINDS: Mapping[str, str] = {
     "peruttu, peruutettu, mitätöity, annulleret, annullert, kansellert, avbestilt, afbestilt, törölve, "
     "törölt, lemondva, visszavonva, sztornózva, anulat, anulată, ακυρώθηκε, ακυρωμένη, ακυρωμένο",
     EXCLUDE: "failed, pending, on hold, unpaid, draft, expired, declined, rejected, unavailable, test, abandoned, "
+    "training, training mode, no sale, schulung, "
     "trash, error, created, checkout draft, pending payment, offen, unbezahlt, pendente, pendiente, en attente, "
     "결제대기, 待付款, 未付款, 未入金, 入金待ち, pagamento pendente, aguardando pagamento, boleto emitido, "
     "nieopłacone, oczekuje na płatność, nezaplaceno, čeká na platbu, ödeme bekliyor, ödenmedi, onbetaald, obetald, "
@@ -68,8 +70,25 @@ EVENTS = {
 }
 OF_EVENTS = {phrase: kind for kind, words in EVENTS.items() for phrase in phrases(words)}
 WORDS = {phrase: kind for kind, words in KINDS.items() for phrase in phrases(words)}
-MAY_BE_OTHERS = set(phrases("credit, retour, test, error, created, draft, trash, unavailable, pending, open, offen"))
+MAY_BE_OTHERS = set(
+    phrases("credit, retour, test, training, error, created, draft, trash, unavailable, pending, open, offen")
+)
 OF_OTHERS = {"payment", "method", "shipping", "delivery", "customer", "card", "group", "device", "campaign", "variant"}
+PAID = phrases("paid, bezahlt, pago, pagado, paye, payee, pagato, betaald, betald, betalt, opłacone, zaplaceno, ödendi")
+PAYMENTS = phrases(
+    "cash, card, debit, debit card, credit card, visa, mastercard, amex, american express, maestro, paypal, klarna, "
+    "check, cheque, wire, gift card, apple pay, google pay, bank transfer, cod, cash on delivery, bar, bargeld, ec, "
+    "ec karte, girocard, karte, kreditkarte, lastschrift, überweisung, vorkasse, nachnahme, efectivo, tarjeta, "
+    "tarjeta de crédito, débito, contado, transferencia, dinheiro, cartão, cartão de crédito, pix, boleto, carte, "
+    "carte bancaire, espèces, chèque, virement, contanti, bancomat, carta, bonifico, contant, pin, ideal, gotówka, "
+    "karta, przelew, blik, hotovost, hotově, převod, nakit, kart, kredi kartı, havale, kontant, kort, swish, vipps, "
+    "mobilepay, käteinen, kortti, készpénz, kártya, utánvét, numerar, ramburs, μετρητά, κάρτα, наличные, карта, "
+    "现金, 支付宝, 微信, 微信支付, 银行卡, 現金, クレジット, クレジットカード, 代引き, 현금, 카드, 신용카드"
+)
+OF_PAYMENTS = (  # how words of the names of such columns begin
+    *("payment", "paying", "tender", "pago", "pagamento", "paiement", "zahl", "betaal", "betal", "platb", "platn"),
+    *("odeme", "maksu", "fizet", "πληρωμ", "оплат", "支払", "支付", "付款", "결제"),
+)
 OF_ROWS = {
     "type",
     "event",
@@ -118,6 +137,28 @@ def kind_of(word: str) -> str | None:
     return WORDS.get(said) or WORDS.get(said[1:]) or OF_EVENTS.get(said)  # behind a prefix such as wc-
 
 
+def kinds_of(words: Iterable[str]) -> dict[str, str | None]:
+    """Return what each word says about an order: beside words for paid, open may be an order or a bill.
+
+    >>> kinds_of(["Paid", "Open"]), kinds_of(["Open", "Closed"])
+    ({'Paid': 'sale', 'Open': None}, {'Open': 'sale', 'Closed': 'sale'})
+    """
+    has_paid = any(tokens(word) in PAID for word in words)
+    return {word: None if has_paid and tokens(word) == ("open",) else kind_of(word) for word in words}
+
+
+def is_of_payments(name: str, words: Iterable[str]) -> bool:
+    """Check whether a column says how orders were paid: there, credit is a card and takes nothing back.
+
+    >>> [is_of_payments("Tender", ["x"]), is_of_payments("type", ["Cash", "Credit"])]
+    [True, True]
+    >>> [is_of_payments("Payment status", ["x"]), is_of_payments("type", ["CN", "INV"])]
+    [False, False]
+    """
+    named = any(token.startswith(OF_PAYMENTS) for token in tokens(name)) and score(name, "status") < NAMED
+    return named or any(tokens(word) in PAYMENTS for word in words)
+
+
 def status_of(
     opened: Opened,
     facts: Mapping[str, Facts],
@@ -139,7 +180,7 @@ def status_of(
     notes: list[str] = []
     if given is not None:
         words = _words_given(opened, facts[given])
-        kinds = {word: kind_of(word) for word in words}
+        kinds = kinds_of(words)
         kinds |= (
             {"": SALE} if facts[given].filled < opened.rows and _is_missing_from_orders(opened, given, typed) else {}
         )
@@ -149,7 +190,7 @@ def status_of(
         if not 1 < facts[name].distinct <= MOST_WORDS:
             continue
         words = frequencies(opened, name, MOST_WORDS)
-        kinds = {word: kind_of(word) for word in words}
+        kinds = kinds_of(words)
         if OF_ROWS & set(tokens(name)):  # documents of their own: see `documents`
             kinds = {word: SALE if kind == RETURN else kind for word, kind in kinds.items()}
         if SALE in kinds.values() and {EXCLUDE, RETURN, CANCELLATION} & set(kinds.values()):
@@ -187,7 +228,7 @@ def asked_by_words(opened: Opened, facts: Mapping[str, Facts], typed: ir.Table) 
             continue
         if not _is_of_orders(opened, name, typed):
             continue
-        kinds = {word: kind_of(word) for word in words}
+        kinds = kinds_of(words)
         kinds |= {"": SALE} if each.filled < opened.rows and _is_missing_from_orders(opened, name, typed) else {}
         said = f"{name} may be a status; rows: {_counted(words)}"
         unknown = [word for word, kind in kinds.items() if kind is None]

@@ -12,14 +12,8 @@ from features.engines import DuckDB
 from features.sources.guess.facts import Facts
 from features.sources.guess.mapping import Guess
 from features.sources.guess.opened import Opened
+from features.sources.languages import words_of_totals
 
-WORDS = (
-    r"(?i)^\W*(grand |sub ?-?|zwischen|gesamt|tages|wochen|monats|monthly |daily |genel |ara |celkov[yý] |del|slut|"
-    r"eind|tussen)?(totals?|totais|subtotais|summe|sum|gesamt|gesamtsumme|somme|suma|razem|ogółem|łącznie|podsumowanie|celkem|"
-    r"součet|mezisoučet|toplam|totale|totaal|totaalbedrag|summa|totalt|soma|итого|итог|всего|합계|총계|소계|総計|合計|小計|"
-    r"総合計|累計|合计|总计|小计|共计)"
-    r"([^\p{L}\p{N}]|$)"  # \b knows letters of English alone
-)
 MOST_ROWS = 0.2  # of a table
 MOST_WORDS = 5
 FULL = 0.98  # of the rows have a value in a column that totals lack
@@ -31,7 +25,8 @@ def without_totals(opened: Opened, facts: Mapping[str, Facts], engine: DuckDB) -
     if not facts:  # no column
         return opened, None
     full = [name for name, each in facts.items() if each.filled >= FULL * (1 - MOST_ROWS) * opened.rows]
-    totals = {name: opened.table[name].re_search(WORDS).fill_null(False) for name in opened.columns}
+    words_of = words_of_totals()
+    totals = {name: opened.table[name].re_search(words_of).fill_null(False) for name in opened.columns}
     counted = opened.table.aggregate(**{str(n): each.cast("int64").sum() for n, each in enumerate(totals.values())})
     counts = counted.to_pyarrow().to_pylist()[0].values()
     for (name, is_total), rows in zip(totals.items(), counts, strict=True):

@@ -153,8 +153,8 @@ ROLES: Mapping[str, Words] = {
         "määrä, kpl, kpl määrä, kappalemäärä, lukumäärä, mennyiség, darab, darabszám, db, cantitate, bucăți, "
         "buc, ποσότητα, τεμάχια",
         loose="amount, count, items, number, unit, volume, einheiten",
-        against="price, total, value, fulfillable, stock, days, order item id, discount, account, refunded, refund, "
-        "fee, 状态",
+        against="price, total, value, fulfillable, stock, days, order, item, id, discount, account, refunded, refund, "
+        "fee, per, pro, pack size, 状态",
     ),
     "unit_price": Words(
         clear="unit price, price, price per unit, sold for, unitprice, item price, item cost, product price, "
@@ -182,6 +182,7 @@ ROLES: Mapping[str, Words] = {
         "valor do pedido, valor líquido, valor bruto, valor pago, receita, totaalbedrag, regelbedrag, totaalprijs, "
         "omzet, summa, radsumma, totalt, totalbelopp, ordersumma, 合計, 合計金額, 小計, 売上金額, 請求金額, 税込金額, "
         "支払金額, 销售金额, 总金额, 总价, 实付金额, 实收金额, 支付金额, 订单金额, 合计, сумма заказа, сумма продажи, "
+        "item subtotal, item revenue, item sales, item value, "
         "итого, сумма чека, сумма со скидкой, celkem s dph, cena celkem s dph, tutar kdv dahil, toplam kdv dahil, "
         "totaal incl btw, bedrag incl btw, summa inkl moms, item total price, "
         "summa, rivisumma, yhteensä, loppusumma, kokonaissumma, tilaussumma, rivin summa, beløb, beløp, "
@@ -190,7 +191,7 @@ ROLES: Mapping[str, Words] = {
         loose="price, value, net, netto, brutto, gross, sum, sales price, profit, paid, payment, cost, preis, "
         "amount paid, purchase amount, transaction amount",
         against="discount, tax, vat, mwst, shipping, freight, refund, refunded, asset, margin, quantity, unit, "
-        "outstanding, fee, delivery, duties, installments, sequential, cart, weight, item cost, 运费, 邮费, 优惠, "
+        "outstanding, fee, delivery, duties, installments, sequential, cart, weight, item, cost, 运费, 邮费, 优惠, "
         "折扣, 税额, 税金, 退款, 积分, 送料, 値引, 割引, 手数料, 消費税, 返金, ポイント, 배송, 할인, 쿠폰, 부가세, "
         "환불, 수수료, 포인트, доставки, скидки, НДС, dph, kdv, btw, moms, doprava, dostawy, frete, kargo, frakt",
     ),
@@ -255,6 +256,25 @@ ROLES: Mapping[str, Words] = {
     ),
 }
 
+REFUNDS = {  # words of the name of a table of refunds
+    *("refund", "refunds", "refunded", "returns", "return", "returned", "erstattung", "erstattungen", "retouren"),
+    *("retoure", "gutschrift", "gutschriften", "storno", "stornos", "devolucoes", "devoluciones", "remboursements"),
+    *(
+        "avoirs",
+        "rimborsi",
+        "resi",
+        "zwroty",
+        "vratky",
+        "iadeler",
+        "returer",
+        "palautukset",
+        "credits",
+        "chargebacks",
+        "credit",
+    ),
+    *("возвраты", "返品", "返金", "退货", "退款", "반품", "환불"),
+}
+AND = {"and", "und", "et", "y", "e", "i", "en", "och", "og", "ja", "incl", "inkl", "with", "mit", "и"}
 OF_PRODUCTS: Mapping[str, Words] = {  # facts of a product: columns of the table products
     "name": Words(
         clear="product name, item name, description, product description, item description, lineitem name, "
@@ -308,6 +328,16 @@ def tokens(name: str) -> tuple[str, ...]:
     return tuple(re.findall(r"\w+", parted.lower().replace("_", " ")))
 
 
+def is_of_refunds(name: str) -> bool:
+    """Check whether a table is called refunds, and nothing beside them.
+
+    >>> is_of_refunds("refunds_2023.csv"), is_of_refunds("sales and returns.csv"), is_of_refunds("orders.csv")
+    (True, False, False)
+    """
+    said = {*tokens(name)}
+    return bool(REFUNDS & said) and not AND & said
+
+
 @cache
 def score(name: str, role: str) -> float:
     """Return how well a name says that a column has a role, from 0 to 1.
@@ -324,15 +354,17 @@ def score(name: str, role: str) -> float:
         CLEAR * _match(words, said.clear),
         LOOSE * _match(words, said.loose),
     )
-    against = {token for phrase in phrases(said.against) for token in phrase}
+    against = phrases(said.against)
     if words in (*phrases(said.clear), *phrases(said.loose)):
-        against -= set(words)
-    return best * AVOIDED if any(_speaks(words, token) for token in against) else best
+        against = tuple(phrase for phrase in against if not set(phrase) <= set(words))
+    return best * AVOIDED if any(_speaks(words, phrase) for phrase in against) else best
 
 
-def _speaks(words: tuple[str, ...], token: str) -> bool:
-    """Check whether a word is one of a name, or a part of one in a script without blanks."""
-    return token in words or (_is_unspaced(token) and any(token in word and token != word for word in words))
+def _speaks(words: tuple[str, ...], phrase: tuple[str, ...]) -> bool:
+    """Check whether a phrase is a part of a name, or a part of a word in a script without blanks."""
+    said = " ".join(phrase)
+    is_part = _is_unspaced(said) and any(said in word and said != word for word in words)
+    return is_part or f" {said} " in f" {' '.join(words)} "
 
 
 def _is_unspaced(token: str) -> bool:
