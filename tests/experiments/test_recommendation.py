@@ -254,7 +254,7 @@ def test_every_command_takes_a_task_of_lists(
     capfd.readouterr()
     assert main.run(["request", "data=merchandise_store", *given, f"customer={customer}"]) == 0
     body = capfd.readouterr().out
-    mlflow.set_tracking_uri("sqlite:///mlflow.db")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     model = mlflow.pyfunc.load_model(f"models:/{session.registered_name}@champion")
     answer = scoring_server.invocations(body, "application/json", model, model.metadata.get_input_schema())
     assert answer.status == 200, answer.response
