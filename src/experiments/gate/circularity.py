@@ -111,11 +111,18 @@ def _movements(
         engine, rows = tamperer.change(tables, how, *periods)
         other = tampered_shop(shop, engine, tamperer.cache(tables, how, *periods))
         spliced = splice(other, shop) if part == "X" else splice(shop, other)
-        then, now = dataset.at(cutoff), task.dataset(spliced, features, [cutoff])
+        then = dataset.at(cutoff)
+        of_window = [column for column in then.y if column not in task.outcome().of_past]
+        try:
+            now = task.dataset(spliced, features, [cutoff])
+        except InsufficientDataError:
+            if part == "X":
+                raise
+            nothing = _named(task, then.y.iloc[:0][of_window])  # no row is left of a past without its latest orders
+            return nothing, nothing, rows
         if part == "X":
             return then.X, now.X, rows
         same = then.y.index.intersection(now.y.index)  # eligibility depends on the past
-        of_window = [column for column in then.y if column not in task.outcome().of_past]
         return _named(task, then.y.loc[same, of_window]), _named(task, now.y.loc[same, of_window]), rows
 
     for cutoff in cutoffs:
