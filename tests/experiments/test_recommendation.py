@@ -238,6 +238,7 @@ def test_every_command_takes_a_task_of_lists(
         "tuning.n_trials=2",
         "evaluation.n_resamples=100",
         "evaluation.min_history_days=200",
+        "task.minimum.positives=10",
     ]
     given += ["evaluation.part_cutoffs=2", "evaluation.training_step_days=28"] if "basket" in asked else []
     for command in (["tune"], ["promote"], ["score"], ["report", "report.sections=[recommendation]"]):
