@@ -45,6 +45,7 @@ DRAWN = {
     "calibration": "quantile",
     "cumulative_gain": None,
     "perfect_gain": None,
+    "profit": "customers_share",
     "reliability": "bin",
     "wait_calibration": "decile",
 }  # tables that pictures are made from, with their index
