@@ -12,10 +12,10 @@ from joblib import Parallel, delayed
 from experiments.evaluation.drift import shifts
 from steady_shops import features_of, steady_orders
 
-TRAINED, CHANGED, LENGTH = 500, 800, 300
+TRAINED, CHANGED, LENGTH = 500, 800, 91
 ALPHA, LEAST = 0.01, 0.1  # as in conf/monitor/default.yaml
 MONTH = range(CHANGED, CHANGED + 30, 2)
-SHOPS = 100
+SHOPS = 60
 SIZES = (300, 1_000, 3_000)  # customers who arrive in the 900 days
 CHANGES = {
     "none": lambda late, rng: late,
@@ -50,9 +50,9 @@ def main() -> None:
     Path(__file__).with_suffix(".md").write_text(TEXT + "\n".join(lines) + "\n", encoding="utf-8")
 
 
-TEXT = """# Alarms of monitoring
+TEXT = f"""# Alarms of monitoring
 
-`make bench-monitoring`: 100 simulated shops in equilibrium for each row, 14 features, a look every other day of a month
+`make bench-monitoring`: {SHOPS} simulated shops in equilibrium for each row, 14 features, a look every other day of a month
 by the thresholds of `conf/monitor/default.yaml`. Without a change at most 5% may alarm. Shops have no calendar: noise
 that all customers share, such as a campaign, is what the comparison with the months before is for.
 
