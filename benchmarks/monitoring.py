@@ -53,8 +53,8 @@ def main() -> None:
 TEXT = f"""# Alarms of monitoring
 
 `make bench-monitoring`: {SHOPS} simulated shops in equilibrium for each row, 14 features, a look every other day of a
-month, by the thresholds of `conf/monitor/default.yaml`. Without a change at most 5% may alarm. Shops have no calendar: noise
-that all customers share, such as a campaign, is what the comparison with the months before is for.
+month, by the thresholds of `conf/monitor/default.yaml`. Without a change at most 5% may alarm. Shops have no calendar:
+noise that all customers share, such as a campaign, is what the comparison with the months before is for.
 
 | customers who arrive | change, 60 days before the month | shops with an alarm within the month |
 |---|---|---|
