@@ -25,7 +25,7 @@ CAPTIONS = {
     "cumulative_gain": "Of all that was to be reached, the share that the customers ranked first bring. The higher the "
     "line is above the dashed one, a random order, the more the ranking is worth; the dotted one is the perfect order.",
     "profit": "What the customers ranked first spent, less the cost of addressing them (task.contact_cost), by how "
-    "many are addressed. It compares orders and lengths of lists; not whether it moves anybody to buy.",
+    "many are addressed. It compares orders and lengths of lists, and says nothing of an effect.",
     "reliability": "Of customers with about the same predicted probability, the share that had the event. Points on "
     "the dashed line were predicted right, points above it too low. Bars below: how many customers.",
     "wait_calibration": "Mean actual beside mean predicted days to the next purchase of customers in tenths. Points on "
