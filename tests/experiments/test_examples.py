@@ -16,7 +16,7 @@ SOURCES = [
     for file in sorted(Path(package.__file__).parent.rglob("*.py"))
     if ">>> " in file.read_text()
 ]
-MODULES = [".".join((package, *file.with_suffix("").parts)) for package, file in SOURCES]
+MODULES = [".".join((package, *file.with_suffix("").parts)).removesuffix(".__init__") for package, file in SOURCES]
 
 
 @pytest.mark.parametrize("name", MODULES)

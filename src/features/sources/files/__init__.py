@@ -145,8 +145,8 @@ class Files:
         self.cutoff: date | None = None
         self.whole: tuple[str, ...] = ()
         declared = options["tables"]
-        self.contact = checked.contact_config(options["contact_details"], (declared or {}).get("customers"))
         check_keys(declared, SPECS, required=["transactions"], where="data.tables")
+        self.contact = checked.contact_config(options["contact_details"], declared.get("customers"))
         self.configs = [table_config(name, entry, self.root) for name, entry in declared.items() if entry is not None]
         if self.has_name_groups and not any(c.name == "products" and "name" in c.columns for c in self.configs):
             raise InputError(
