@@ -123,7 +123,7 @@ def evidence_of(session: Session) -> tuple[SimpleNamespace, Evidence]:
     )
     options = session.config.evaluation
     return candidate, gather(
-        task, session.shop, splits, candidate, None, n_origins=options.n_origins, n_controls=1, seed=options.seed
+        task, session.judged_shop, splits, candidate, None, n_origins=options.n_origins, n_controls=1, seed=options.seed
     )
 
 

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import duckdb
 import mlflow
@@ -825,16 +825,17 @@ def test_of_a_full_disk_under_the_artifacts(refused: Refused, staged: Path, monk
 
 @pytest.fixture
 def full_database(working_folder: Path) -> Iterator[None]:
-    """SQLite finds the disk full at the next page that it needs."""
+    """SQLite finds the disk full at the first row that it is to add."""
 
-    def limit(connection: sqlite3.Connection, record: object) -> None:
-        connection.execute("PRAGMA max_page_count = 1")  # less than the pages it has
+    def refuse(*given: Any) -> None:
+        statement, parameters = given[2:4]
+        if statement.startswith("INSERT"):
+            full = sqlite3.OperationalError("database or disk is full")
+            raise sqlalchemy.exc.OperationalError(statement, parameters, full)
 
-    with closing(sqlite3.connect("mlflow.db")) as database:
-        database.execute("VACUUM")  # no page is left free
-    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", limit)
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", refuse)
     yield
-    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", limit)
+    sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", refuse)
 
 
 @pytest.mark.slow

@@ -8,31 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 import features.affinity as affinity
-from features.affinity import (
-    Content,
-    DecayedNeighbours,
-    Ease,
-    Factors,
-    ItemNeighbours,
-    Purchases,
-    Rules,
-    Scorer,
-    best,
-    pair_counts,
-)
 from features.grains import Grain, customers
 from features.learnt import learnt
 from features.tables import Tables
+
+if TYPE_CHECKING:  # seconds to import, and most commands need none
+    from scipy import sparse
+
+    from features.affinity import Purchases, Scorer
 
 KEY = ("customer_id", "product_id")
 FEWEST_BUYERS, FEWEST_SHARE = 20, 0.01  # of customers: a product with fewer buyers is not in the catalogue
@@ -199,7 +191,7 @@ def scored_pairs(lines: pd.DataFrame, people: pd.DataFrame, goods: pd.DataFrame)
     DataFrame
         The columns of `SCHEMA`.
     """
-    past = Purchases.of(lines)
+    past = affinity.Purchases.of(lines)
     strangers = np.setdiff1d(people["customer_id"].to_numpy(dtype=object), past.customer_ids)
     past = replace(past, customer_ids=np.concatenate([past.customer_ids, strangers]))
     products, own = _Products.of(past), _Own.of(past)
@@ -320,17 +312,19 @@ class _Core:
         rows = past.where(held)
         own = replace(rows, product_ids=past.product_ids[chosen], products=position[rows.products])
         scorers: dict[str, Scorer] = {
-            "item_neighbours": ItemNeighbours(k=100, shrinkage=10.0).fit(own),
-            "ease": Ease(l2=1000.0).fit(own),
-            "factors": Factors(n=32).fit(own),
+            "item_neighbours": affinity.ItemNeighbours(k=100, shrinkage=10.0).fit(own),
+            "ease": affinity.Ease(l2=1000.0).fit(own),
+            "factors": affinity.Factors(n=32).fit(own),
         }
         if past.n_customers <= MOST_COMPARED:
-            scorers["decayed_neighbours"] = DecayedNeighbours().fit(own)
+            scorers["decayed_neighbours"] = affinity.DecayedNeighbours().fit(own)
         known = goods.set_index("product_id").reindex(own.product_ids)
         attributes = {str(name): known[name].to_numpy(dtype=object) for name in known if known[name].notna().any()}
         if attributes:
-            scorers["content"] = Content().fit(own, **attributes)
-        confidence, lift = (Rules(by, minimum_count=FEWEST_ORDERS).fit(own).weights_ for by in ("confidence", "lift"))
+            scorers["content"] = affinity.Content().fit(own, **attributes)
+        confidence, lift = (
+            affinity.Rules(by, minimum_count=FEWEST_ORDERS).fit(own).weights_ for by in ("confidence", "lift")
+        )
         return cls(
             chosen,
             position,
@@ -339,7 +333,7 @@ class _Core:
             scorers,
             confidence.toarray(),
             lift.toarray(),
-            pair_counts(own).toarray(),
+            affinity.pair_counts(own).toarray(),
             own.n_orders,
         )
 
@@ -369,7 +363,7 @@ def _block(of: Codes, past: Purchases, products: _Products, own: _Own, core: _Co
     popularity = past.buyers[core.products]
     chosen = []
     for scores in (dense[name] for name in SOURCES if name in dense):
-        positions, values = best(scores, PER_SCORER, without=bought, popularity=popularity)
+        positions, values = affinity.best(scores, PER_SCORER, without=bought, popularity=popularity)
         rows, columns = np.nonzero((positions >= 0) & (values > 0))
         chosen.append(of[rows] * past.n_products + core.products[positions[rows, columns]])
     chosen.append((of[:, None] * past.n_products + products.listed).ravel())

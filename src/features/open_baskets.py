@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis
 import ibis.expr.types as ir
@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 import features.affinity as affinity
 import features.candidates as of_customers
-from features.affinity import Content, Ease, Factors, ItemNeighbours, Purchases, Rules, Scorer, best
 from features.candidates import CORE, FEWEST_ORDERS, RECENT_DAYS, bought_lines, catalogue, goods
 from features.grains import Grain
 from features.learnt import learnt
 from features.tables import Tables
+
+if TYPE_CHECKING:
+    from features.affinity import Purchases, Scorer
 
 KEY = ("customer_id", "order_id", "product_id")
 ORDER = ("customer_id", "order_id")
@@ -118,7 +120,7 @@ def scored_baskets(lines: pd.DataFrame, goods: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         The columns of `SCHEMA`.
     """
-    past = Purchases.of(lines)
+    past = affinity.Purchases.of(lines)
     names = lines[["order_id", "customer_id"]].astype(str).drop_duplicates().to_numpy(dtype=object)
     names = names[
         np.lexsort((names[:, 1].astype(str), names[:, 0].astype(str)))
@@ -158,17 +160,17 @@ class _Core:
         rows = past.where(held)
         rows = replace(rows, product_ids=past.product_ids[chosen], products=position[rows.products])
         scorers: dict[str, Scorer] = {
-            "basket_rule_confidence": Rules("confidence", minimum_count=FEWEST_ORDERS),
-            "basket_rule_lift": Rules("lift", minimum_count=FEWEST_ORDERS),
-            "basket_item_neighbours": ItemNeighbours(k=100, shrinkage=10.0, per="order"),
-            "basket_ease": Ease(l2=200.0, per="order"),
-            "basket_factors": Factors(n=32, per="order"),
+            "basket_rule_confidence": affinity.Rules("confidence", minimum_count=FEWEST_ORDERS),
+            "basket_rule_lift": affinity.Rules("lift", minimum_count=FEWEST_ORDERS),
+            "basket_item_neighbours": affinity.ItemNeighbours(k=100, shrinkage=10.0, per="order"),
+            "basket_ease": affinity.Ease(l2=200.0, per="order"),
+            "basket_factors": affinity.Factors(n=32, per="order"),
         }
         fitted = {name: scorer.fit(rows) for name, scorer in scorers.items()}
         known = goods.set_index("product_id").reindex(rows.product_ids)
         attributes = {str(name): known[name].to_numpy(dtype=object) for name in known if known[name].notna().any()}
         if attributes:
-            fitted["basket_content"] = Content().fit(rows, **attributes)
+            fitted["basket_content"] = affinity.Content().fit(rows, **attributes)
         recent = rows.last(RECENT_DAYS)
         recently = np.bincount(recent.products, minlength=rows.n_products) / max(recent.n_orders, 1)
         order_of = np.unique(past.orders[held])
@@ -191,7 +193,7 @@ def _block(orders: NDArray[Any], core: _Core) -> dict[str, NDArray[Any]]:
     wanted = np.zeros((len(orders), n), dtype=bool)
     wanted[:, core.listed] = True
     for name in SOURCES:
-        positions, values = best(dense[name], PER_SCORER, without=baskets, popularity=rows.popularity)
+        positions, values = affinity.best(dense[name], PER_SCORER, without=baskets, popularity=rows.popularity)
         row, column = np.nonzero((positions >= 0) & (values > 0))
         wanted[row, positions[row, column]] = True
     wanted[baskets.nonzero()] = False

@@ -173,7 +173,8 @@ def test_a_store_without_cheats_is_clean_and_targets_that_are_formulas_are_found
     assert "nothing that could be promoted leaks" in printed
     assert "next: experiments tune data=merchandise_store" in printed
     for task in TASKS:
-        assert set(report[report.index.str.startswith(f"task {task}")].finding) == {"clean"}
+        found = "not checked" if task == "basket_completion" else "clean"  # no order of that week has two products
+        assert set(report[report.index.str.startswith(f"task {task}")].finding) == {found}
     assert report.loc["suspect average_purchase_interval: gap_mean_days"].finding == "circular"
     assert "= recency / frequency" in report.loc["suspect average_purchase_interval: gap_mean_days"].figures
     assert report.loc["suspect cluster_labels"].finding == "circular"
@@ -346,7 +347,10 @@ def test_the_three_circular_figures_of_the_case_study_are_found(tmp_path: Path, 
         "suspect average_purchase_interval: gap_mean_days": "circular",
         "suspect cluster_labels": "circular",
         "customers.tenure_months": "contradicted",
+        "task basket_completion: products_added_7d, added": "not checked",  # too few are above 0 on that day
+        "task basket_completion: products_added_7d, added_products": "not checked",
     }
+    found = found[found.finding != "not checked"]
     assert "= recency / frequency, exactly" in found.figures.iloc[0]
     again, null = (float(share) / 100 for share in re.findall(r"([\d.]+)%", found.figures.iloc[1])[:2])
     assert again > 0.95

@@ -32,7 +32,7 @@ def test_the_interval_of_light_tails_is_as_wide_as_that_of_a_bootstrap() -> None
     found = profit_curve(y, p, contact_cost=4.0, shares=SOME)
     draws = [
         profit_curve(y[drawn], p[drawn], contact_cost=4.0, shares=SOME)["profit"]
-        for drawn in rng.integers(0, len(y), (100, len(y)))
+        for drawn in rng.integers(0, len(y), (400, len(y)))
     ]
     wide = np.quantile(draws, 0.975, axis=0) - np.quantile(draws, 0.025, axis=0)
     assert (found["high"] - found["low"]).to_numpy() == pytest.approx(wide, rel=0.15)

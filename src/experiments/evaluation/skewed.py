@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
 
 
 def skewed_interval(estimate: float, influence: ArrayLike, confidence: float) -> tuple[float, float]:
@@ -46,6 +45,8 @@ def skewed_interval(estimate: float, influence: ArrayLike, confidence: float) ->
         return estimate, estimate
     skewness = float(np.mean((pulls / scale) ** 3)) / np.sqrt(n)
     rows_behind = n / float(np.mean((pulls / scale) ** 4))
+    from scipy.special import stdtrit  # most of a second to import, and most commands draw no interval
+
     reach = float(stdtrit(max(rows_behind - 1, 1.0), (1 + confidence) / 2))
 
     def back(h: float) -> float:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import pandas as pd
 
+import features.affinity as affinity
 from experiments.evaluation.metrics import Metric
 from experiments.evaluation.ranking_metrics import lists_of, places, ranking_metrics
 from experiments.evaluation.validation import Dataset, Evaluation
 from experiments.models.registry import Candidate, choose
 from experiments.tasks.base import Task
-from features.affinity import Purchases, Reasons
 from features.candidates import FEWEST_ORDERS, bought_lines, product_names
 from features.errors import InputError
 from features.grains import Grain
@@ -27,6 +27,7 @@ from features.shop import Shop
 
 if TYPE_CHECKING:
     from experiments.models.base import Model
+    from features.affinity import Purchases
 
 SCORE, PLACE, PRODUCT, REASON = "completion_score", "place", "product", "reason"
 ADDED, TOTAL = "added", "added_products"
@@ -154,10 +155,12 @@ class BasketCompletion(Task):
         lines = shop.engine.frame(bought_lines(past))
         place = places(lists_of(scores.index)[0], scores[SCORE].to_numpy(dtype=float))
         shown = scores.assign(**{PLACE: place + 1})[place < LENGTHS[0]]
-        bought = Purchases.of(lines)
+        bought = affinity.Purchases.of(lines)
         names = shop.engine.frame(product_names(past)).set_index("product_id")["name"]
         products = pd.Index(bought.product_ids).get_indexer(shown.index.get_level_values("product_id"))
-        reasons = Reasons(bought, as_of, names.reindex(bought.product_ids).to_numpy(), minimum_count=FEWEST_ORDERS)
+        reasons = affinity.Reasons(
+            bought, as_of, names.reindex(bought.product_ids).to_numpy(), minimum_count=FEWEST_ORDERS
+        )
         told = shown.assign(
             **{
                 PRODUCT: names.reindex(shown.index.get_level_values("product_id")).to_numpy(),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
+import features.affinity as affinity
 from experiments.evaluation.metrics import Metric, measure
 from experiments.evaluation.ranking_metrics import (
     BOUGHT,
@@ -28,7 +29,6 @@ from experiments.models.registry import Candidate, choose
 from experiments.reports.material import Material
 from experiments.reports.section import Part, Section, Table, Text, Topic, joined, number, percent
 from experiments.tasks.base import Task
-from features.affinity import Purchases, Reasons
 from features.candidates import (
     CANDIDATES,
     FEWEST_ORDERS,
@@ -43,6 +43,7 @@ from features.outcomes import Outcome
 
 if TYPE_CHECKING:
     from experiments.models.base import Model
+    from features.affinity import Purchases
     from features.shop import Shop
 
 SCORE = "recommendation_score"
@@ -206,7 +207,7 @@ class Recommendation(Task):
     def lists(cls, question: str, scores: pd.DataFrame, shop: Shop, as_of: date) -> pd.DataFrame:
         """Return the list of each customer: the best products, each with its place, its name and a reason in words."""
         past = shop.tables.as_of(as_of)
-        bought = Purchases.of(shop.engine.frame(bought_lines(past)))
+        bought = affinity.Purchases.of(shop.engine.frame(bought_lines(past)))
         if question.removeprefix(cls.name).startswith(NEW):
             scores = scores[~_is_bought(scores.index, bought)]
         place = places(lists_of(scores.index)[0], scores[SCORE].to_numpy(dtype=float))
@@ -300,7 +301,7 @@ def _reasons(index: pd.MultiIndex, bought: Purchases, names: pd.Series, as_of: d
     """Return why each pair is recommended, in words: see `features.affinity.Reasons`."""
     customers, products = _codes(index, bought)
     strangers = replace(bought, customer_ids=np.append(bought.customer_ids, None))  # the last one bought nothing
-    of = Reasons(strangers, as_of, names.reindex(bought.product_ids).to_numpy(), minimum_count=FEWEST_ORDERS)
+    of = affinity.Reasons(strangers, as_of, names.reindex(bought.product_ids).to_numpy(), minimum_count=FEWEST_ORDERS)
     said = of.of_customers(np.where(customers >= 0, customers, bought.n_customers), products)
     return pd.Series(said, index=index, dtype="string")
 

@@ -115,12 +115,12 @@ def _findings(session: Session, tasks: Mapping[str, Session | InputError], folde
             check_tables(asked.task, shop.tables.present())
             cutoffs = cutoffs_of(asked)
             (folder / name).mkdir(exist_ok=True)
+            judged = asked.judged_shop
+            changer = tamperer if judged is shop else Tamperer(judged.tables, judged.engine, folder / name)
+            of_task = list(audit_task(asked.task, judged, asked.features, changer, cutoffs, limits))
         except InputError as error:
-            yield Finding("future changed", f"task {name}", "not checked", error.problem, checks=0)
-            continue
-        judged = asked.judged_shop
-        changer = tamperer if judged is shop else Tamperer(judged.tables, judged.engine, folder / name)
-        yield from audit_task(asked.task, judged, asked.features, changer, cutoffs, limits)
+            of_task = [Finding("future changed", f"task {name}", "not checked", error.problem, checks=0)]
+        yield from of_task
     for name, suspect in session.config.audit.suspects.items():
         try:
             yield _suspect(session, tasks, f"suspect {name}", suspect, limits)
