@@ -1,4 +1,4 @@
-"""How often monitoring alarms in shops in which nothing changes, and in shops that did change; into monitoring.md."""
+"""Share of simulated shops in which monitoring alarms, without a change and after one; into monitoring.md."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def scored_pairs(lines: pd.DataFrame, people: pd.DataFrame, goods: pd.DataFrame)
 
 @dataclass(frozen=True, eq=False)
 class _Products:
-    """What is known of each product: facts by name, whether it is still sold, whether people buy it again."""
+    """Facts of each product by name; whether it is still sold, and whether people buy it again."""
 
     facts: Mapping[str, Floats]
     sold: NDArray[np.bool_]
@@ -251,7 +251,7 @@ def _still_sold(past: Purchases) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class _Own:
-    """What each customer bought of each product, one entry a pair, by customer and then product."""
+    """Purchases of each product by each customer, one entry a pair, by customer and then product."""
 
     codes: Codes  # customer x n_products + product
     products: Codes

@@ -527,7 +527,7 @@ def test_what_is_on_top_of_goods_or_happens_later_is_neither_amount_nor_time(nam
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_language_is_known_by_its_headers_and_its_months(language: str) -> None:
-    """What init knows of a language stands in one list: none is known by its headers alone."""
+    """One list holds all that init knows of a language: none is known by its headers alone."""
     said = LANGUAGES[language]
     known = [word for word in said.headers.split() if max(score(word, role) for role in ROLES) >= 0.4]
     assert len(known) > 2 * len(said.headers.split()) / 3, set(said.headers.split()) - {*known}  # others are inflected

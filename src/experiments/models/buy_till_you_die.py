@@ -404,6 +404,28 @@ class ParetoNBD(BuyTillYouDie):
 PROBABILISTIC: Mapping[str, type[BuyTillYouDie]] = {"bg_nbd": BGNBD, "mbg_nbd": MBGNBD, "pareto_nbd": ParetoNBD}
 
 
+class OfPurchases:
+    """Mixin of models whose state is one fitted model of purchases.
+
+    Attributes
+    ----------
+    purchases_ : BuyTillYouDie
+    """
+
+    purchases_: BuyTillYouDie
+
+    @abstractmethod
+    def _untrained(self) -> BuyTillYouDie:
+        """Return the model of purchases that the parameters give, not fitted."""
+
+    def get_state(self) -> dict[str, Any]:
+        return self.purchases_.get_state()
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        self.purchases_ = self._untrained().set_state(state)
+        return self
+
+
 def probabilistic(name: object, where: str) -> type[BuyTillYouDie]:
     """Return the class of a registered name.
 

@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
 from experiments.models.base import HORIZON_DAYS, Model, canonical, check_events, finite_columns
-from experiments.models.buy_till_you_die import BuyTillYouDie, probabilistic
+from experiments.models.buy_till_you_die import BuyTillYouDie, OfPurchases, probabilistic
 from features.errors import InputError, did_you_mean
 
 EVENTS = ("purchase", "inactivity")
@@ -106,7 +106,7 @@ class NaiveProbability(Model):
         return self
 
 
-class PurchaseProbability(Model):
+class PurchaseProbability(OfPurchases, Model):
     """Probability of at least one purchase in the horizon by a buy-till-you-die model, or its complement.
 
     P(alive) x P(a purchase | alive): see `BuyTillYouDie.p_purchase`.
@@ -164,13 +164,6 @@ class PurchaseProbability(Model):
         return probabilistic(self.purchases, "purchases")(
             horizon_days=self.horizon_days, penalizer_coef=self.penalizer_coef
         )
-
-    def get_state(self) -> dict[str, Any]:
-        return self.purchases_.get_state()
-
-    def set_state(self, state: Mapping[str, Any]) -> Self:
-        self.purchases_ = self._untrained().set_state(state)
-        return self
 
 
 class LogisticRFM(Model):

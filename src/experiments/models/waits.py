@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from experiments.models.base import Model, canonical, finite_columns
-from experiments.models.buy_till_you_die import BuyTillYouDie, probabilistic
+from experiments.models.buy_till_you_die import BuyTillYouDie, OfPurchases, probabilistic
 from features.errors import InputError, UnsuitableDataError
 from features.outcomes import QUANTILES, SINCE, check_waits, thresholds_of
 
@@ -301,7 +301,7 @@ class OwnGapWait(WaitTable):
         return (read[OWN_GAP] - read[SINCE]).to_numpy()
 
 
-class PurchaseWait(WaitModel):
+class PurchaseWait(OfPurchases, WaitModel):
     """Distribution that a buy-till-you-die model implies, given a customer's history.
 
     S(d) = 1 - P(alive) P(a purchase within d days | alive), in closed form: see `BuyTillYouDie.p_purchase`. The part
@@ -346,13 +346,6 @@ class PurchaseWait(WaitModel):
 
     def _untrained(self) -> BuyTillYouDie:
         return probabilistic(self.purchases, "purchases")(penalizer_coef=self.penalizer_coef)
-
-    def get_state(self) -> dict[str, Any]:
-        return self.purchases_.get_state()
-
-    def set_state(self, state: Mapping[str, Any]) -> Self:
-        self.purchases_ = self._untrained().set_state(state)
-        return self
 
 
 class WaitBlend(WaitModel):

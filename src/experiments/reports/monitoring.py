@@ -1,4 +1,4 @@
-"""What monitoring found, as parts of a page."""
+"""Findings of monitoring, as parts of a page."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ LENGTHS = (5, 10)
 
 @dataclass(frozen=True)
 class BasketCompletion(Task):
-    """Whether an open order gets a candidate product in [cutoff, cutoff + horizon_days).
+    """Arrival of a candidate product in an open order in [cutoff, cutoff + horizon_days).
 
     Rows are the candidates of the orders of the 7 days before the cutoff. A shop records an order at once, so models
     are trained and judged on the same shop with half of each order's products known 7 days later

@@ -66,7 +66,7 @@ FEWEST_ROWS = 10  # of the report's table of products
 
 @dataclass(frozen=True)
 class Recommendation(Task):
-    """Whether a customer buys a candidate product in [cutoff, cutoff + horizon_days).
+    """Purchase of a candidate product by a customer in [cutoff, cutoff + horizon_days).
 
     Rows are candidate pairs as of the cutoff (`features.candidates`). A list holds a customer's candidates of the
     highest scores. It is judged by all products of the catalogue that the customer buys: one that is no candidate

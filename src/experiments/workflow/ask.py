@@ -1,4 +1,4 @@
-"""What is known and predicted of one customer, with the features that moved each prediction most."""
+"""One customer: facts, predictions, and the features that moved each prediction most."""
 
 from __future__ import annotations
 

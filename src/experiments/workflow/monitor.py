@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,11 +130,12 @@ def monitor(sessions: Sequence[Session], output: str | Path | None = None) -> Wa
     models = tuple(_monitored(session, version, day) for session, version in in_use.items())
     values, alarms = _values(first, min(_trained_at(session, version) for session, version in in_use.items()), day)
     watch = Watch(day, models, values, alarms, path)
-    html = page("Monitoring", _about(first, day), _sections(watch))
+    sections = _sections(watch)
+    html = page("Monitoring", _about(first, day), sections)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        partial.write_text(html, encoding="utf-8")
-    _keep(first, watch)
+    with replacing(path) as beside:
+        beside.write_text(html, encoding="utf-8")
+    _keep(first, watch, sections, html)
     return watch
 
 
@@ -197,28 +199,29 @@ def _drift(session: Session, version: Version, day: date) -> pd.DataFrame:
             expected=f"rows of customers, {LEAST_DAYS} days before the last training cutoff, and a later day",
             found=f"rows of {session.task.grain.name}, {length} days before {trained}, and {day}",
         )
-    populations = [_population(session, version, at, length) for at in (trained, day)]
+    population = cache(partial(_population, session, version))  # of a day and a length, several of which come again
+    populations = [population(at, length) for at in (trained, day)]
     found = shifts(*populations, n_resamples=options.n_resamples, seed=session.config.evaluation.seed)
     bought = {"days": length, "customers_before": len(populations[0]), "customers": len(populations[1])}
-    found = found.join(_usual(session, version, trained, length))
+    found = found.join(_usual(population, start, trained, length))
     year_before = day - timedelta(days=YEAR_DAYS)
     shorter = min(length, (year_before - start).days)
     if shorter >= LEAST_DAYS:
-        populations = [_population(session, version, at, shorter) for at in (year_before, day)]
+        populations = [population(at, shorter) for at in (year_before, day)]
         seasonal = shifts(*populations, n_resamples=options.n_resamples, seed=session.config.evaluation.seed)
         found = found.join(seasonal[["distance", "p"]].add_prefix("year_"))
     found.attrs = bought  # at last, as a join forgets them
     return found
 
 
-def _usual(session: Session, version: Version, trained: date, length: int) -> pd.Series:
+def _usual(population: Callable[[date, int], pd.DataFrame], start: date, trained: date, length: int) -> pd.Series:
     """Return how far each feature moved at most to the last training day from days before it; empty without history."""
-    shorter = min(length, (trained - session.shop.tables.start).days - EARLIER * EARLIER_STEP)
+    shorter = min(length, (trained - start).days - EARLIER * EARLIER_STEP)
     if shorter < LEAST_DAYS:
         return pd.Series(dtype=float, name="usual")
-    then = _population(session, version, trained, shorter)
+    then = population(trained, shorter)
     earlier = (trained - timedelta(days=n * EARLIER_STEP) for n in range(1, EARLIER + 1))
-    moved = [distances(_population(session, version, at, shorter), then) for at in earlier]
+    moved = [distances(population(at, shorter), then) for at in earlier]
     return pd.concat(moved, axis=1).max(axis=1).rename("usual")
 
 
@@ -311,7 +314,7 @@ def _sections(watch: Watch) -> list[Section]:
     return [*sections, Section("values", values_parts(watch.values, watch.alarms), "Values of order lines")]
 
 
-def _keep(session: Session, watch: Watch) -> None:
+def _keep(session: Session, watch: Watch, sections: Sequence[Section], html: str) -> None:
     """Keep a run for each question, in place of one of the same day."""
     from experiments.tracking.runs import MONITOR, Runs
     from experiments.tracking.store import answering
@@ -321,12 +324,12 @@ def _keep(session: Session, watch: Watch) -> None:
         runs = Runs(
             session.client, f"{shop}-monitor", f"What monitoring found in {shop}, a run for each day and question"
         )
-        for each, section in zip(watch.models, _sections(watch), strict=False):
+        for each, section in zip(watch.models, sections, strict=False):
             tags = {"kind": MONITOR, "day": str(watch.as_of), "question": each.question}
             run_id = runs.start(f"{each.question} {watch.as_of}", tags)
             runs.log(run_id, metrics=_metrics(each), params={"model": each.model}, note=_note(each))
             tables = {name: part.frame for name, part in section.files(Table).items()}
-            runs.log_artifacts(run_id, texts={watch.page.name: watch.page.read_text(encoding="utf-8")}, tables=tables)
+            runs.log_artifacts(run_id, texts={watch.page.name: html}, tables=tables)
             runs.end(run_id)
             runs.keep_only(run_id, **tags)
 
