@@ -42,7 +42,7 @@ DAY = timedelta(days=1)
 FEW = "evaluation.min_history_days=240"
 OF_PRODUCTS = {  # tasks that CDNOW, whose lines name no products, does not allow
     "basket_completion": [FEW, "evaluation.part_cutoffs=1", "evaluation.training_step_days=60"],
-    "propensity": [FEW, "task.category=Bakery"],
+    "propensity": [FEW, "evaluation.training_step_days=60", "features=rfm", "task.category=Bakery"],
     "recommendation": [FEW],
 }
 

@@ -85,7 +85,6 @@ class Propensity(AmountTask):
     label: ClassVar[str] = "purchase propensity"
     link: ClassVar[str] = "logit"
     total: ClassVar[str] = "number of buyers"
-    plain_metric: ClassVar[str] = "top_decile_lift"
     words: ClassVar[Mapping[str, str]] = {
         "p_propensity": "chance to buy from the category",
         "p_product_propensity": "chance to buy the product",
@@ -295,7 +294,8 @@ def _prices(lines: pd.DataFrame) -> dict[str, float]:
 def _write(material: Material) -> list[Part]:
     from experiments.reports.model_charts import evaluation_parts  # matplotlib: not every command draws
 
-    scores, parts = material.scores, []
+    parts: list[Part] = []
+    scores = material.scores
     asked = {column.removeprefix("p_"): match for column in scores if (match := QUESTION.fullmatch(column[2:]))}
     for question, match in sorted(asked.items()):
         name, of_value, days = match.groups()
