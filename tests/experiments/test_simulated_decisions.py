@@ -39,7 +39,8 @@ def test_nothing_is_used_that_another_model_provably_beats(task: str, tmp_path: 
     with_products(one.write(tmp_path))
     product = "++data.tables.transactions.columns.product_id=product"
     session = open_session(task=task, folder=tmp_path, overrides=[*one.overrides(tmp_path), product])
-    _, evidence = evidence_of(session)
+    _, evidence = evidence_of(session, session.config.model.name)
+    ahead = {**dict.fromkeys(evidence.baselines, 0.0), CANDIDATE: 1.0}  # at validation: what favours it most
     rows = {
         str(cutoffs[0]): len(session.training.at(*training).X)
         for training, cutoffs in [*session.splits.origins(6), (session.splits.refit(), session.splits.sealed_cutoffs)]
@@ -48,7 +49,7 @@ def test_nothing_is_used_that_another_model_provably_beats(task: str, tmp_path: 
     assert {day for day, models in evidence.windows.items() if CANDIDATE in models} <= enough
     draws = resample(session.task, evidence, n_resamples=300, seed=0)
     for in_use in (None, CANDIDATE, *evidence.baselines):
-        decision = decided(session, evidence, draws, in_use)
+        decision = decided(session, evidence, draws, in_use, ahead)
         assert decision.use is not None
         for name in {CANDIDATE, *evidence.baselines} - {decision.use.model}:
             gain = draws.gain(name, decision.use.model)
