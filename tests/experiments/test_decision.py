@@ -166,31 +166,35 @@ def test_with_nothing_in_use_the_best_measured_is_used_and_shown_beside_the_seco
 
 
 @pytest.mark.parametrize(
-    ("lead", "best_at_validation", "used"),
+    ("lead", "validated_gain", "used"),
     [
-        (0.009, "candidate", "candidate"),  # of three baselines as good as the candidate, one leads so far by chance
-        (0.011, "candidate", "total"),  # 3 p < 1/2
-        (0.009, "rate", "total"),
-        (0.009, "unknown", "total"),
+        (0.009, 0.010, "candidate"),  # of three baselines as good as the candidate, one leads by as much by chance
+        (0.011, 0.020, "total"),  # 3 p < 1/2
+        (0.009, 0.008, "total"),
+        (0.009, -0.010, "total"),
+        (0.009, None, "total"),  # it is not known
     ],
 )
-def test_a_small_lead_of_a_baseline_counts_where_it_is_the_second_one(
-    lead: float, best_at_validation: str, used: str
+def test_a_baselines_lead_that_may_be_chance_is_weighed_against_validation(
+    lead: float, validated_gain: float | None, used: str
 ) -> None:
     draws = {"rate": normal(0.70, 0), "lately": normal(0.69, 0), "total": normal(0.78, 0)}
-    validated = {name: 0.7 + 0.01 * (name == best_at_validation) for name in [*draws, "candidate"]}
+    validated = {**dict.fromkeys(draws, 0.6), "rate": 0.7, "candidate": 0.7 + (validated_gain or 0)}
     changes = {
         "baselines": list(draws),
         "draws": {**draws, "candidate": normal(0.78 - lead, 0.01)},
-        "validated": {} if best_at_validation == "unknown" else validated,
+        "validated": {} if validated_gain is None else validated,
     }
     outcome = decision(0, 0, **changes)
     assert (outcome.use.model, outcome.promote) == (used, used == "candidate")
     if used == "candidate":
-        assert outcome.use.reason == "the lead of total, 0.0090, may be chance, and it led all baselines at validation"
+        assert outcome.use.reason == (
+            "total measured better by 0.0090, which may be chance; at validation this model led all baselines by 0.0100"
+        )
         assert outcome.use.other == "total"
     else:
-        assert ("a baseline led at validation too" in outcome.reasons[0]) == (best_at_validation == "rate")
+        is_said = "at validation that over the best baseline was" in outcome.reasons[0]
+        assert is_said == (validated_gain is not None and lead < 0.01)
     broken = decision(0, 0, **changes, metrics={"total_ratio": 0.79})
     assert (broken.use.model, broken.use.reason) == ("total", "it measured best of the baselines")
 

@@ -17,7 +17,6 @@ from experiments.gate.clues import Clues
 POWER = 0.8
 UNJUDGED = "not judged"  # verdict on a version that no look compared with baselines
 RECORDED = {"baseline": "naive", "n_baselines": "n_naive"}  # keys of ledgers that are older than the attributes
-MAY_BE_CHANCE = "may be chance, and it led all baselines at validation"
 STAYS = "it stays: no other model is shown to be better"
 UNBEATEN = "it measured best of those that no other is shown to beat"
 BEST, BEST_BASELINE = "it measured best", "it measured best of the baselines"
@@ -326,7 +325,7 @@ def decide(
 
     The verdict is on the candidate's gain over the best baseline in its windows. It says whether the model adds
     anything, and nothing about use. What is used is the best that was measured, or the candidate where a baseline's
-    lead over it may be chance: see `_chosen`.
+    lead over it is outweighed: see `_chosen`.
 
     Parameters
     ----------
@@ -461,17 +460,17 @@ class Measured:
             and self.p_of_replacing(name, model) < self.alpha
         ]
 
-    def may_be_chance(self, baseline: str) -> bool:
-        """Return True if a baseline's lead over the candidate is small, and no baseline led at validation.
+    def is_outweighed(self, baseline: str) -> bool:
+        """Return True if a baseline's lead over the candidate is small, and less than the candidate led by before.
 
-        Small is a lead that is not more likely than not real, for the best of so many baselines: chance favours the
-        best of them (Bonferroni). At validation it is the candidate that chance favours, because it was chosen there:
-        where a baseline led even so, a small lead counts.
+        Small is a lead that is not more likely than not real as that of the best of so many baselines: chance favours
+        the best of them (Bonferroni). At validation chance favours the candidate, because it was chosen there: its gain
+        over the best baseline there must exceed the lead.
         """
-        return self.is_small(baseline) and self.validated_gain > 0
+        return self.is_small(baseline) and self.validated_gain > self.draws.gain(baseline, self.candidate).estimate
 
     def is_small(self, baseline: str) -> bool:
-        """Return True if a baseline's lead over the candidate is not more likely than not real: see `may_be_chance`."""
+        """Return True if a baseline's lead over the candidate may be chance: see `is_outweighed`."""
         p_value = self.draws.gain(baseline, self.candidate).p_at_most(0.0)
         return len(self.baselines) * p_value >= MORE_LIKELY_THAN_NOT  # NaN is no evidence for the candidate
 
@@ -504,10 +503,10 @@ class Measured:
 def _chosen(measured: Measured, *, is_eligible: bool) -> tuple[str, str]:
     """Choose the model to use, and say why.
 
-    With nothing in use it is the model that measured best; the candidate, where a baseline measured better and its lead
-    may be chance. What is in use is replaced by a challenger whose gain over it is shown, with an estimate of at least
-    `min_effect`; nothing else must be beaten. Of several such challengers the best measured is used. A model that
-    another of them provably beats is passed over, unless each is beaten by one.
+    With nothing in use it is the model that measured best; the candidate, where a baseline's lead over it is
+    outweighed: see `Measured.is_outweighed`. What is in use is replaced by a challenger whose gain over it is shown,
+    with an estimate of at least `min_effect`; nothing else must be beaten. Of several such challengers the best
+    measured is used. A model that another of them provably beats is passed over, unless each is beaten by one.
     """
     allowed = [name for name in measured.models if is_eligible or name != measured.candidate]
     challengers = allowed if measured.in_use is None else measured.shown_better(measured.in_use, allowed)
@@ -518,9 +517,12 @@ def _chosen(measured: Measured, *, is_eligible: bool) -> tuple[str, str]:
     if measured.in_use is not None:
         gain = measured.draws.gain(chosen, measured.in_use).estimate
         return chosen, f"its gain over {measured.label(measured.in_use)}, {gain:+.4f}, is shown"
-    if chosen in measured.baselines and measured.candidate in unbeaten and measured.may_be_chance(chosen):
+    if chosen in measured.baselines and measured.candidate in unbeaten and measured.is_outweighed(chosen):
         lead = measured.draws.gain(chosen, measured.candidate).estimate
-        return measured.candidate, f"the lead of {measured.label(chosen)}, {lead:.4f}, {MAY_BE_CHANCE}"
+        return measured.candidate, (
+            f"{measured.label(chosen)} measured better by {lead:.4f}, which may be chance; "
+            f"at validation this model led all baselines by {measured.validated_gain:.4f}"
+        )
     if chosen != best:
         return chosen, UNBEATEN
     return chosen, BEST if is_eligible else BEST_BASELINE
@@ -531,9 +533,10 @@ def _why_not(measured: Measured, chosen: str) -> str:
     comparison, label = measured.comparison(measured.candidate, chosen), measured.label(chosen)
     where = f"in {counted(comparison.windows)}"
     if chosen != measured.in_use:
-        twice = measured.is_small(chosen) and measured.validated_gain <= 0
-        beside = ", and a baseline led at validation too" if twice else ""
-        return f"{label} measured better {where}: the gain over it is {comparison.gain:+.4f}{beside}"
+        said = f"{label} measured better {where}: the gain over it is {comparison.gain:+.4f}"
+        if measured.is_small(chosen) and not math.isnan(measured.validated_gain):
+            said += f", and at validation that over the best baseline was {measured.validated_gain:+.4f}"
+        return said
     p_value = measured.p_of_replacing(measured.candidate, chosen)
     if not p_value < measured.alpha:  # NaN is no gain
         return (

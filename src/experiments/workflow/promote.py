@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PROFIT = "profit_20"
 TENTHS = ("total_ratio_lowest_tenth", "total_ratio_highest_tenth")
 # A look by another rule is taken again.
-RULE = "what is used is the best that was measured; a baseline's lead that may be chance counts if one led before"
+RULE = "what is used is the best that was measured; a lead that may be chance is weighed against validation"
 
 
 def promote(session: Session, version: int | None = None) -> Look:
@@ -436,7 +436,10 @@ def _plan(session: Session, candidate: Version, champion: Version | None, coming
     task, n_baselines = session.task, len(session.task.baselines(candidate.params))
     beside = [f"{n_baselines} baseline{'s' if n_baselines > 1 else ''}"]
     if champion is None:
-        rule = "it is used unless a baseline measures better, beyond chance or at validation too: nothing is in use"
+        rule = (
+            "it is used if no baseline measures better, or the lead may be chance and is less than the gain at "
+            "validation: nothing is in use"
+        )
     elif champion.number == candidate.number:
         rule = "it is in use, and stays unless the gain of a baseline over it is shown"
     else:
