@@ -468,7 +468,7 @@ def killed_at(write: int, client: MlflowClient) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_a_change_that_is_cut_off_at_any_write_is_made_once(address: str, name: str) -> None:
     """Finish it by the next command that changes the model, or by the same command."""
     change, undisturbed = CHANGES[name], begun(address, f"{name} undisturbed")
