@@ -127,13 +127,14 @@ def parts_of(question: str = "propensity_tea_28d", p: object = None, left_out: i
 
 
 def test_the_section_says_how_many_to_address_and_how_many_buy() -> None:
-    heading, lead, *_, table = parts_of()
+    heading, lead, _, strangers, table, _ = parts_of()
     assert heading.text == "Buy from tea within 28 days"
     assert lead.text == (
         "Offer it first to the 10 customers of 100 with the highest chance to buy from tea within 28 days: about 9 of "
         "them (85.9%) are expected to, 1.91 times the share of all (45.0%). They are the customers with the highest "
         "p_propensity_tea_28d in customer_360."
     )
+    assert strangers.text.startswith("50 customers never bought it. To win new ones, begin with the 5 of them")
     assert isinstance(table, Table)
     assert table.frame["customers"].tolist() == [5, 10, 20, 50, 100]
     assert table.frame["expected buyers"].tolist()[-1] == 45
@@ -141,7 +142,7 @@ def test_the_section_says_how_many_to_address_and_how_many_buy() -> None:
 
 
 def test_an_upsell_says_who_is_left_out() -> None:
-    heading, _, _, note, _ = parts_of("upsell_tea_28d", left_out=7)
+    heading, _, _, note, *_ = parts_of("upsell_tea_28d", left_out=7)
     assert heading.text == "Buy dearer tea within 28 days"
     assert note.text.startswith("7 further customers bought from the dearest price band already")
 

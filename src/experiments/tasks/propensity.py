@@ -374,7 +374,25 @@ def propensity_parts(
                 "note",
             )
         )
-    return [heading, *said, *([] if model.is_unreliable or model.is_blind else [_table(order, question, does)])]
+    if model.is_unreliable or model.is_blind:
+        return [heading, *said]
+    strangers = order["p"][~order["bought"]]
+    if len(strangers):
+        first = strangers.iloc[: max(1, round(CONTACTED * len(strangers)))]
+        said.append(
+            Text(
+                f"{number(len(strangers))} customers never bought it. To win new ones, begin with the "
+                f"{number(len(first))} of them with the highest chance, {percent(first.mean())} on average."
+            )
+        )
+    return [
+        heading,
+        *said,
+        _table(order, question, does),
+        Text(
+            "A chance says who buys, not who buys because of the offer: hold some customers back and compare.", "note"
+        ),
+    ]
 
 
 def _table(order: pd.DataFrame, question: str, does: str) -> Table:
