@@ -88,12 +88,13 @@ def test_outcomes_of_a_category_by_hand(tables, on):
         table = outcome.rows(window, CUSTOMER.rows(past), past)
         return on.frame(table).set_index("customer_id")["y"].to_dict()
 
-    drinks = values(purchase_outcome("p", "category", "soft_DRINKS"))
-    assert drinks == {"ann": 1, "bob": 1, "cyd": 1, "dan": 1, "eve": 1}
+    for category in ("soft_DRINKS", "Soft Drinks"):
+        drinks = values(purchase_outcome("p", "category", category))
+        assert drinks == {"ann": 1, "bob": 1, "cyd": 1, "dan": 1, "eve": 1}
     assert set(values(purchase_outcome("p", "category", "tea")).values()) == {0}
     assert values(purchase_outcome("p", "product_id", "f")) == {"ann": 0, "bob": 1, "cyd": 1, "dan": 0, "eve": 0}
     # Cyd bought none before, bob has the dearest already, eve buys a cheaper one.
-    assert values(upsell_outcome("u", "SOFT_DRINKS")) == {"ann": 1, "bob": 0, "cyd": 0, "dan": 1, "eve": 0}
+    assert values(upsell_outcome("u", "SOFT DRINKS")) == {"ann": 1, "bob": 0, "cyd": 0, "dan": 1, "eve": 0}
 
 
 def test_customers_are_counted_by_category(tables, on):

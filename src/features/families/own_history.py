@@ -29,7 +29,8 @@ def lines_of(tables: Tables, column: str, values: Collection[str]) -> ir.Table:
     """
     lines = known_lines(tables, column)
     lines = lines.mutate(value=lines[column].replace(" ", "_").lower())
-    return lines.filter(lines.value.isin([ibis.literal(value).lower() for value in sorted(set(values))]))
+    wanted = sorted({value.replace(" ", "_") for value in values})
+    return lines.filter(lines.value.isin([ibis.literal(value).lower() for value in wanted]))
 
 
 def by_feature(found: ir.Table, values: Mapping[str, str]) -> ir.Table:
