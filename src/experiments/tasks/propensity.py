@@ -249,10 +249,13 @@ class Propensity(AmountTask):
         Buy-till-you-die models, and blends with them, know purchases of anything alone, so they are not among them.
         """
         of_it = {"recency": "days_since", "frequency": "purchase_days", "visits": "purchase_days_last_91_days"}
+        among = self.feature("dearer_bands") if self.event == UPSELL else None  # or others would turn the table round
         baselines = {
             name: candidate
             for baseline, measure in of_it.items()
-            for name, candidate in choose(f"naive_{baseline}_of_it", terms={"feature": self.feature(measure)}).items()
+            for name, candidate in choose(
+                f"naive_{baseline}_of_it", terms={"feature": self.feature(measure), "among": among}
+            ).items()
         }
         return baselines | choose(
             "naive_constant",
