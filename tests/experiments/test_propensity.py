@@ -173,7 +173,8 @@ def test_the_section_says_how_many_to_address_and_how_many_buy() -> None:
 
 
 def test_an_upsell_says_who_is_left_out() -> None:
-    heading, _, _, note, *_ = parts_of("upsell_tea_28d", left_out=7)
+    heading, lead, _, note, *_ = parts_of("upsell_tea_28d", left_out=7)
+    assert lead.text.endswith("p_upsell_tea_28d in customer_360 whose category_dearer_bands.tea is above 0.")
     assert heading.text == "Buy dearer tea within 28 days"
     assert note.text.startswith("7 further customers bought from the dearest price band already")
 
