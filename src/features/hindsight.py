@@ -124,10 +124,8 @@ def _agreement(fact: pd.Series, whole: pd.DataFrame, before: pd.DataFrame) -> tu
         return None
 
     def of(totals: pd.DataFrame) -> dict[str, int]:
-        return {
-            total: _misplaced_either_way(fact, numbers if is_number else None, values)
-            for total, values in totals.items()
-        }
+        known = numbers if is_number else None
+        return {str(total): _misplaced_either_way(fact, known, values) for total, values in totals.items()}
 
     wholes, befores = (of(totals.loc[fact.index]) for totals in (whole, before))
     best = max(wholes, key=lambda total: befores[total] / max(wholes[total], 0.5))
