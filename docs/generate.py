@@ -347,6 +347,7 @@ def of_the_task(name: str) -> set[str]:
     return {term for candidates in offered if name in candidates for term in candidates[name].build.keywords} - {*own}
 
 
+@cache
 def configured(task: str) -> Task:
     """Return a task as conf/ has it, without what it takes from other groups."""
     text = (CONF / "task" / f"{task}.yaml").read_text()

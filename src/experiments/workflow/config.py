@@ -200,6 +200,14 @@ class MonitorConfig:
 
 
 @dataclass
+class RetrainConfig:
+    search_days: int
+
+    def __post_init__(self) -> None:
+        _in_range("retrain.search_days", self.search_days, "at least 1", self.search_days >= 1)
+
+
+@dataclass
 class ReportConfig:
     output: str | None
     sections: list[str] | None
@@ -288,6 +296,7 @@ class Config:
     evaluation: EvaluationConfig
     audit: AuditConfig
     monitor: MonitorConfig
+    retrain: RetrainConfig
     report: ReportConfig
     rules: RulesConfig
     personas: PersonasConfig
