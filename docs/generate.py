@@ -355,6 +355,8 @@ def configured(task: str) -> Task:
     content = content["task"] if text.lstrip().startswith(WHOLE) else content
     fields = {field.name for field in dataclasses.fields(TASKS[task])}
     values = {name: value for name, value in content.items() if name in fields}
+    if "category" in values:  # which has no default
+        values["category"] = "TEA"
     return TASKS[task](**{name: None if str(value).startswith("${") else value for name, value in values.items()})
 
 
