@@ -128,6 +128,7 @@ def test_customers_who_are_kept_because_they_come_back_are_found(restaged: Resta
     assert "transactions is empty without raw rows from 2020-07-01 on, though transactions have" in empty.figures
 
 
+@pytest.mark.slow
 def test_a_time_that_cannot_be_followed_is_not_checked(restaged: Restaged) -> None:
     """All lines get the day of the customer's first order, so that later ones seem to be early."""
     first = "strftime(min(strptime(sold, '%d.%m.%Y %H:%M')) OVER (PARTITION BY who), '%d.%m.%Y %H:%M')"
