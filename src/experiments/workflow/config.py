@@ -208,6 +208,14 @@ class RetrainConfig:
 
 
 @dataclass
+class PrivacyConfig:
+    pseudonymise: bool
+    scoring_purpose: str | None
+    contact_purpose: str | None
+    contact_channel: str | None
+
+
+@dataclass
 class ReportConfig:
     output: str | None
     sections: list[str] | None
@@ -297,6 +305,7 @@ class Config:
     audit: AuditConfig
     monitor: MonitorConfig
     retrain: RetrainConfig
+    privacy: PrivacyConfig
     report: ReportConfig
     rules: RulesConfig
     personas: PersonasConfig
