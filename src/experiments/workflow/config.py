@@ -323,6 +323,7 @@ class Config:
     as_of: str | None
     customer: str | None
     catalogue: bool
+    history: bool
     output: str | None
     version: int | None
     reason: str | None
