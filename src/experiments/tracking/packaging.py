@@ -15,7 +15,7 @@ import mlflow
 import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from experiments.models.base import Model, dump, foreign_code
 from experiments.tracking.requirements import SOURCE, own_code, requirements_of
@@ -163,6 +163,40 @@ def log_model(model: Model, features: Sequence[str], outputs: Sequence[str], key
         )
     if info.signature != signature:
         raise RuntimeError(f"MLflow changed the model's signature to {info.signature}")
+    return info.model_uri
+
+
+def log_parts(folder: Path, opened_by: str, models: Sequence[Model]) -> str:
+    """Log a model that is made of several parts on the active run and return its URI.
+
+    Parameters
+    ----------
+    folder : Path
+        The parts.
+    opened_by : str
+        "module:function" that opens them: see `served_customers`.
+    models : sequence of Model
+        Those among the parts: the libraries and the user's own code that they need go with them.
+    """
+    libraries = {library for model in models for library in model.libraries}
+    signature = ModelSignature(params=ParamSchema([ParamSpec("as_of", DataType.string, "")]))
+    with tempfile.TemporaryDirectory() as scratch:
+        config = Path(scratch) / "config.json"
+        config.write_text(json.dumps({"digest": files_digest(folder), "opened_by": opened_by}))
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).with_name("served_customers.py")),
+            artifacts={"parts": str(folder), "config": str(config)},
+            code_paths=[str(path) for path in (*CODE, *own_code(libraries))],
+            signature=signature,
+            pip_requirements=requirements_of(
+                "experiments.models",
+                "experiments.tracking.served_customers",
+                opened_by.partition(":")[0],
+                *{type(model).__module__ for model in models},
+                libraries=libraries,
+            ),
+        )
     return info.model_uri
 
 

@@ -200,6 +200,11 @@ class MonitorConfig:
 
 
 @dataclass
+class ServeConfig:
+    scores: str | None
+
+
+@dataclass
 class ReportConfig:
     output: str | None
     sections: list[str] | None
@@ -288,6 +293,7 @@ class Config:
     evaluation: EvaluationConfig
     audit: AuditConfig
     monitor: MonitorConfig
+    serve: ServeConfig
     report: ReportConfig
     rules: RulesConfig
     personas: PersonasConfig

@@ -1,0 +1,82 @@
+"""Features of the rows that a request brings: those of the whole shop, bit by bit."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from pathlib import Path
+
+import ibis
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from simulated import CUTOFF, engine, open_shop, simulate
+
+from features.families import PARAMETRISED, feature_families
+from features.grains import CUSTOMER
+from features.live import LiveFeatures, ShopFacts
+from features.snapshot import feature_rows
+from features.tables import GROSS, NET, SPECS, Tables
+
+ALL = [name for name, family in feature_families().items() if family.grain == CUSTOMER]
+ALL += [f"{name}.{features.example}" for name, features in PARAMETRISED.items()]
+
+
+class Shop:
+    """A simulated shop, and its features at a day."""
+
+    def __init__(self, folder: Path, seed: int, spend: str) -> None:
+        self.on = engine(folder)
+        self.tables: Tables = open_shop(simulate(seed), folder, self.on, spend)
+        facts = ShopFacts.from_state(ShopFacts.of(self.tables, ALL).state)
+        self.live = LiveFeatures(ALL, facts, {name: folder / f"{name}.parquet" for name in facts.fixed})
+
+    def batch(self, day: date) -> pd.DataFrame:
+        return self.on.frame(feature_rows(self.tables.as_of(day), ALL)).set_index("customer_id").sort_index()
+
+    def sent(self, customers: list[str]) -> dict[str, pa.Table]:
+        """The rows of some customers, in the canonical types."""
+        found = {}
+        for name in self.live.facts.sent:
+            table = self.tables[name]
+            found[name] = table.filter(table.customer_id.isin(customers)).to_pyarrow().cast(self.live.schema(name))
+        return found
+
+
+@pytest.mark.parametrize(("seed", "spend"), [(0, GROSS), pytest.param(1, NET, marks=pytest.mark.slow)])
+def test_features_of_few_customers_are_those_of_the_whole_shop_bit_by_bit(
+    tmp_path: Path, seed: int, spend: str
+) -> None:
+    shop = Shop(tmp_path, seed, spend)
+    for day in (CUTOFF, CUTOFF + timedelta(days=40)):
+        whole = shop.batch(day)
+        for some in ([whole.index[3]], list(whole.index[::7])):
+            found = shop.live.of(shop.sent(some), day)
+            assert list(found.index) == some
+            np.testing.assert_array_equal(found.to_numpy(), whole.loc[some].to_numpy())
+
+
+def test_a_request_brings_tables_about_customers_and_no_others(tmp_path: Path) -> None:
+    facts = Shop(tmp_path, 0, GROSS).live.facts
+    assert {"transactions", "contacts", "responses", "customers"} <= set(facts.sent)
+    assert {"products", "campaigns"} <= set(facts.fixed)
+    assert all("customer_id" in SPECS[name].columns for name in facts.sent)
+
+
+def test_requests_of_several_threads_do_not_mix(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, 0, GROSS)
+    whole = shop.batch(CUTOFF)
+    requests = {customer: shop.sent([customer]) for customer in whole.index[:12]}
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda rows: shop.live.of(rows, CUTOFF), list(requests.values()) * 2))
+    for customer, found in zip([*requests] * 2, answers, strict=True):
+        np.testing.assert_array_equal(found.to_numpy(), whole.loc[[customer]].to_numpy())
+
+
+def test_who_bought_nothing_before_the_day_has_no_row(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, 0, GROSS)
+    assert shop.live.of({}, CUTOFF).empty
+    first = shop.tables.transactions
+    late = first.filter(first.timestamp >= ibis.timestamp(str(CUTOFF))).to_pyarrow()
+    assert shop.live.of({"transactions": late.cast(shop.live.schema("transactions"))}, CUTOFF).empty
