@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from experiments import open_session
-from experiments.workflow.serve import request_of, served_name
 from experiments.workflow.score import scoring_day
+from experiments.workflow.serve import request_of, served_name
 
 RESULT = Path(__file__).with_suffix(".md")
 PORT, LINES, REQUESTS, WARM = 5057, 500, 200, 5
@@ -32,7 +32,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def body_of(folder: Path, shop: str) -> str:
-    """Return the request of the customer whose number of lines is nearest to 500; with exactly so many where there are."""
+    """Return the request of the customer whose number of lines is nearest to 500, with 500 at most."""
     session = open_session(data=shop, folder=folder)
     lines = session.shop.tables.transactions
     counts = session.shop.engine.frame(lines.group_by("customer_id").agg(n=lines.count())).set_index("customer_id")["n"]

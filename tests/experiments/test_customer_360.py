@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
-from test_serving import post, serving
+from test_serving import post, server
 
 from experiments import open_session
 from experiments.description.groups import cut
@@ -28,7 +28,7 @@ from experiments.tracking.registry import Registry
 from experiments.tracking.requests import RequestError
 from experiments.workflow import serve as workflow
 from experiments.workflow.description import CustomerMaterial
-from experiments.workflow.promote import retire, roll_back
+from experiments.workflow.promote import promote_by_hand, retire
 from experiments.workflow.score import prepare, score, scoring_day
 from experiments.workflow.serve import check_equal, request_of, serve
 from experiments.workflow.session import Session
@@ -105,7 +105,10 @@ def test_a_bad_value_is_named_with_line_column_and_what_was_expected(column: str
         ('{"inputs": {"transactions": 3}}', "transactions must be a list of objects"),
         ('{"inputs": {"transactions": [{"amuont": 3}]}}', "no column 'amuont'. did you mean 'amount'?"),
         ('{"inputs": {"transactions": [{"amount": 3}]}}', "lacks the column order_id"),
-        ('{"inputs": {"transactions": {"columns": ["amount"], "data": [[1, 2]]}}}', "row 0 has 2 values"),
+        (
+            '{"inputs": {"transactions": {"columns": ["amount"], "data": [[1, 2]]}}}',
+            "transactions, line 1: it has 2 values; expected 1",
+        ),
         ('{"inputs": {"transactions": []}, "params": {"as_of": "yesterday"}}', "as_of is 'yesterday'; expected a day"),
         ('{"inputs": {"customer_ids": [null]}}', "customer_ids, entry 1 is None"),
     ],
@@ -176,6 +179,7 @@ def store_answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Session, Pa
     return session, folder / "parts", rows, scorer
 
 
+@pytest.mark.slow
 def test_a_merchandise_store_is_answered_as_the_batch_is_bit_by_bit(
     store_answers: tuple[Session, Path, Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +195,7 @@ def test_a_merchandise_store_is_answered_as_the_batch_is_bit_by_bit(
         check_equal(session, parts, rows, scorer)
 
 
+@pytest.mark.slow
 def test_a_customer_is_answered_alone_as_among_others_and_later_days_are_asked_for(
     store_answers: tuple[Session, Path, Any, Any],
 ) -> None:
@@ -210,6 +215,7 @@ def test_a_customer_is_answered_alone_as_among_others_and_later_days_are_asked_f
         answers.of_json(json.dumps({**body, "params": {"as_of": "2019-06-01"}}))
 
 
+@pytest.mark.slow
 def test_customers_without_rows_are_answered_from_the_scored_file(
     store_answers: tuple[Session, Path, Any, Any], tmp_path: Path
 ) -> None:
@@ -244,12 +250,19 @@ def own_shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Answers, pd.Data
     )
     frame.to_csv(folder / "umsatz.csv", sep=";", index=False)
     lines = "data.tables.transactions"
-    chosen = ["data.shop=laden", "data.currency=EUR", "data.timezone=Europe/Berlin", f"data.path={folder}"]
+    chosen = [
+        "evaluation.n_resamples=50",
+        "data.shop=laden",
+        "data.currency=EUR",
+        "data.timezone=Europe/Berlin",
+        f"data.path={folder}",
+    ]
     chosen += [f"{lines}.path=umsatz.csv", f"++{lines}.delimiter=';'", f"++{lines}.decimal=','"]
     chosen += [f"{lines}.date_format='%d.%m.%Y'", f"~{lines}.columns"]
     chosen += [f"+{lines}.columns={{order_id: Bestellung, customer_id: Kunde, timestamp: Datum, amount: Betrag}}"]
     session = open_session(data="files", folder=folder, overrides=chosen)
-    answers, _, _ = answers_of(session, folder / "parts")
+    answers, rows, scorer = answers_of(session, folder / "parts")
+    assert check_equal(session, folder / "parts", rows, scorer) == 60
     return answers, frame
 
 
@@ -257,7 +270,7 @@ def test_lines_in_the_shops_own_columns_give_the_answer_of_canonical_ones(
     own_shop: tuple[Answers, pd.DataFrame],
 ) -> None:
     answers, frame = own_shop
-    own = frame[frame["Kunde"] == "K7"]
+    own = frame[frame["Kunde"] == "K8"]
     canonical = pd.DataFrame(
         {
             "order_id": own["Bestellung"],
@@ -285,14 +298,19 @@ def test_a_bad_value_of_an_own_column_is_named_as_the_file_names_it(
     own_shop: tuple[Answers, pd.DataFrame], column: str, value: Any, said: str
 ) -> None:
     answers, frame = own_shop
-    rows = frame[frame["Kunde"] == "K7"].head(3).to_dict("records")
+    rows = frame[frame["Kunde"] == "K8"].head(3).to_dict("records")
     rows[1][column] = value
     with pytest.raises(RequestError) as refused:
         answers.of_json(json.dumps({"dataframe_records": rows}))
     assert said in str(refused.value)
-    del rows[0]["Datum"], rows[1]["Datum"], rows[2]["Datum"]
+
+
+def test_a_column_of_the_file_that_is_missing_is_named_with_its_meaning(
+    own_shop: tuple[Answers, pd.DataFrame],
+) -> None:
+    answers, frame = own_shop
     with pytest.raises(RequestError, match="lacks the column 'Datum', which is timestamp"):
-        answers.of_json(json.dumps({"dataframe_records": rows}))
+        answers.of_objects(frame.drop(columns="Datum").head(3), None)
 
 
 # Served by MLflow
@@ -309,8 +327,8 @@ def test_customer_360_follows_its_champions_and_moves_only_when_its_values_are_t
 ) -> None:
     registry = Registry(session.client, "cdnow-customer_360")
     retire(session, "no such model is served yet")
+    promote_by_hand(session, 1, "back again")
     assert registry.champion() is None
-    roll_back(session)
     first = serve(session)
     assert (first.number, first.is_new, first.checked) == (1, True, 200)
     assert first.manifest["components"]["clv"]["version"] == "cdnow-clv/1"
@@ -323,7 +341,7 @@ def test_customer_360_follows_its_champions_and_moves_only_when_its_values_are_t
     scores = component.Component.scores
     with monkeypatch.context() as patch:
         patch.setattr(component.Component, "scores", lambda self, X: np.nextafter(scores(self, X), np.inf))
-        roll_back(session)
+        promote_by_hand(session, 1, "back again")
     champion = registry.champion()
     assert champion is not None
     assert champion.number == 2
@@ -344,7 +362,9 @@ def served_body(session: Session) -> tuple[Session, dict[str, Any]]:
 def test_a_server_answers_rows_with_the_batchs_values(served_body: tuple[Session, dict[str, Any]]) -> None:
     session, body = served_body
     batch = pd.read_parquet(score(session).path).set_index("customer_id")
-    with serving(session.folder, "cdnow-customer_360") as (address, _):
+    command = ("models", "serve", "-m", "models:/cdnow-customer_360@champion", "--env-manager", "local")
+    mlflow.set_tracking_uri(f"sqlite:///{session.folder}/mlflow.db")
+    with server(session.folder, *command, answers="/ping") as address:
         status, answer = post(address, body)
         assert status == 200, answer
         for row in answer["predictions"]["customers"]:

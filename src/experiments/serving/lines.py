@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import partial
 from math import isfinite
 from typing import Any
@@ -191,12 +191,11 @@ def _decimal(value: Any, precision: int, scale: int) -> Decimal:
         raise _UnreadableError(expected)
     try:
         number = Decimal(str(value).strip())
-    except (InvalidOperation, ValueError):
+        is_within = number.is_finite() and (not number or number.adjusted() < precision - scale)
+        rounded = round(number, scale) if is_within and number else Decimal(0)
+    except (ArithmeticError, ValueError):
         raise _UnreadableError(expected) from None
-    if not number.is_finite() or abs(number) >= 10 ** (precision - scale):
-        raise _UnreadableError(expected)
-    rounded = round(number, scale)
-    if rounded != number:
+    if not is_within or rounded != number:
         raise _UnreadableError(expected)
     return rounded
 

@@ -115,6 +115,9 @@ def rows_of(table: str, rows: Any) -> Lines:
         If they are not a list of objects, or an object with columns and data.
     """
     if isinstance(rows, Mapping):
+        columns, data = rows.get("columns"), rows.get("data")
+        if isinstance(columns, list) and isinstance(data, list) and all(isinstance(row, list) for row in data):
+            _lines(table, columns, data)  # names the line that is too long, from 1 as all lines are
         try:
             return _lines(table, *of_split(rows))
         except RequestError as error:

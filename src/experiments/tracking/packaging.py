@@ -7,7 +7,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -166,7 +167,7 @@ def log_model(model: Model, features: Sequence[str], outputs: Sequence[str], key
     return info.model_uri
 
 
-def log_parts(folder: Path, opened_by: str, models: Sequence[Model]) -> str:
+def log_parts(folder: Path, opened_by: str, example: Mapping[str, object], models: Sequence[Model]) -> str:
     """Log a model that is made of several parts on the active run and return its URI.
 
     Parameters
@@ -175,12 +176,15 @@ def log_parts(folder: Path, opened_by: str, models: Sequence[Model]) -> str:
         The parts.
     opened_by : str
         "module:function" that opens them: see `served_customers`.
+    example : mapping
+        Synthetic rows by table, as a request has them.
     models : sequence of Model
         Those among the parts: the libraries and the user's own code that they need go with them.
     """
     libraries = {library for model in models for library in model.libraries}
     signature = ModelSignature(params=ParamSchema([ParamSpec("as_of", DataType.string, "")]))
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*type hint", UserWarning)  # the signature is given
         config = Path(scratch) / "config.json"
         config.write_text(json.dumps({"digest": files_digest(folder), "opened_by": opened_by}))
         info = mlflow.pyfunc.log_model(
@@ -189,6 +193,7 @@ def log_parts(folder: Path, opened_by: str, models: Sequence[Model]) -> str:
             artifacts={"parts": str(folder), "config": str(config)},
             code_paths=[str(path) for path in (*CODE, *own_code(libraries))],
             signature=signature,
+            input_example=dict(example),
             pip_requirements=requirements_of(
                 "experiments.models",
                 "experiments.tracking.served_customers",

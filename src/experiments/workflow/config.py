@@ -310,6 +310,7 @@ class Config:
     cutoff: str | None
     as_of: str | None
     customer: str | None
+    rows: bool
     catalogue: bool
     output: str | None
     version: int | None

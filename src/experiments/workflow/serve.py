@@ -7,7 +7,7 @@ import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +21,23 @@ from experiments.serving.customers import SOURCE, Parts
 from experiments.serving.scorer import kind_of
 from experiments.tasks import TASKS
 from experiments.workflow.description import CustomerMaterial
-from experiments.workflow.score import CustomerScorer, find_champions, gathered, prepare, scoring_day, shown_features
+from experiments.workflow.request import rows_of
+from experiments.workflow.score import (
+    HISTORY,
+    CustomerScorer,
+    find_champions,
+    gathered,
+    prepare,
+    scoring_day,
+    shown_features,
+)
 from experiments.workflow.session import Session
 from features.engines import batches
 from features.errors import InputError
 from features.grains import CUSTOMER
 from features.live import ShopFacts
 from features.sources import reading_of
+from features.tables import REQUIRED
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Registry, Version
@@ -64,7 +74,7 @@ class Served:
     @property
     def command(self) -> str:
         """Command that serves it."""
-        return f"mlflow models serve -m models:/{self.name}@champion --env-manager local -p 5001"
+        return _command(self.name)
 
 
 def served_name(session: Session) -> str:
@@ -275,6 +285,30 @@ def check_equal(session: Session, folder: Path, rows: Path, scorer: CustomerScor
     return len(chosen)
 
 
+def request_of_rows(session: Session, customer: str, as_of: date | str | None = None) -> dict[str, Any]:
+    """Return the rows of one customer as the body of a request to the served customer_360.
+
+    Parameters
+    ----------
+    session : Session
+    customer : str
+        The customer's id, as in the shop's tables.
+    as_of : date or str, optional
+        First day that is not included; as configured when left out, else the end of the data.
+
+    Raises
+    ------
+    InputError
+        If the customer had bought nothing before that day.
+    """
+    day, options = scoring_day(session, as_of), session.config
+    rows_of(session, CUSTOMER, HISTORY, day, customer)
+    read = [*shown_features(), *options.tiers.features, *options.lifecycle.features]
+    read += [name for version in _of_customers(_champions(session)).values() for name in version.features]
+    facts = ShopFacts.of(session.shop.tables, list(dict.fromkeys(read)))
+    return request_of(session, [customer], facts.sent, str(day))
+
+
 def request_of(session: Session, customers: Sequence[str], tables: Sequence[str], as_of: str) -> dict[str, Any]:
     """Return the request that brings all rows of some customers, as JSON holds them."""
     found = session.shop.rows_of(customers, tables)
@@ -317,13 +351,39 @@ def _register(session: Session, registry: Registry, folder: Path, parts: Parts, 
         "candidate_digest": digest,
     }
     runs = Runs(session.client, registry.name, f"customer_360 of {parts.shop} as one model")
+    runs.end_orphans()
     run_id = runs.start(MODEL, {"kind": MODEL, "model": MODEL})
     with runs.active(run_id):
-        uri = log_parts(folder, OPENED_BY, [each.model for each in parts.components])
+        uri = log_parts(folder, OPENED_BY, _example(parts.known_on), [each.model for each in parts.components])
     version = registry.register(uri, run_id, {**tags, **digest_tag(uri)})
     registry.confirm(version.number)
     registry.crown(version.number, "answers as the batch does")
+    registry.describe(_described(session, parts), {}, {version.number: f"Knows customers of {parts.known_on}."})
     return version.number
+
+
+def _example(known_on: date) -> dict[str, Any]:
+    """Return a synthetic line, so that the model contains no customer's row."""
+    line = {"order_id": "o1", "customer_id": "ann", "timestamp": str(known_on - timedelta(days=1)), "amount": 12.5}
+    return {REQUIRED: [line]}
+
+
+def _described(session: Session, parts: Parts) -> str:
+    """Return the description of the registered model."""
+    components = ", ".join(f"{each.question} (version {each.number})" for each in parts.components) or "no champion"
+    without = "; ".join(f"{name}: {why}" for name, why in parts.left_out.items())
+    return "\n\n".join(
+        [
+            f"**Answers** rows of customers of {parts.shop}: features, tier, stage, and {components}.",
+            f"**Without** {without}." if without else "",
+            f"- Serve: `{_command(parts.name)}`\n- Build anew: `{session.again('serve')}`",
+        ]
+    )
+
+
+def _command(name: str) -> str:
+    """Return the command that serves a registered model."""
+    return f"mlflow models serve -m models:/{name}@champion --env-manager local -p 5001"
 
 
 def served_text(served: Served) -> str:
