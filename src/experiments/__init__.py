@@ -28,6 +28,7 @@ _PLACES = {  # imported when first asked for: a served model imports this packag
             "rules": "rules",
             "report": "report",
             "monitor": "monitor",
+            "retrain": "retrain",
             "run": "run",
         }.items()
     },

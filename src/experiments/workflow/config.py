@@ -200,6 +200,14 @@ class MonitorConfig:
 
 
 @dataclass
+class RetrainConfig:
+    search_days: int
+
+    def __post_init__(self) -> None:
+        _in_range("retrain.search_days", self.search_days, "at least 1", self.search_days >= 1)
+
+
+@dataclass
 class ServeConfig:
     scores: str | None
 
@@ -294,6 +302,7 @@ class Config:
     audit: AuditConfig
     monitor: MonitorConfig
     serve: ServeConfig
+    retrain: RetrainConfig
     report: ReportConfig
     rules: RulesConfig
     personas: PersonasConfig

@@ -186,7 +186,7 @@ class Session:
     @cached_property
     def features(self) -> list[str]:
         """Names of the features. Wildcards are expanded with values known at the first possible cutoff."""
-        return self._expand(self.config.features.names)
+        return self._expand(list(dict.fromkeys([*self.config.features.names, *self.task.own_features])))
 
     def _expand(self, names: Sequence[str]) -> list[str]:
         staged = self.shop.staged
