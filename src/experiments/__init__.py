@@ -29,6 +29,7 @@ _PLACES = {  # imported when first asked for: a served model imports this packag
             "report": "report",
             "monitor": "monitor",
             "retrain": "retrain",
+            "forget": "forget",
             "run": "run",
         }.items()
     },

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 from experiments.commands.compose import session_of, sessions_of_each_task
 from experiments.workflow.config import Config
-from experiments.workflow.lists import lists_text
 from experiments.workflow.report import Draft
 from experiments.workflow.run import run, summary
-from experiments.workflow.score import find_champions, score
+from experiments.workflow.score import beside_text, find_champions, score
 from experiments.workflow.session import Session
 
 
@@ -38,7 +37,7 @@ def put_to_work(sessions: Sequence[Session], draft: Draft, output: str | None) -
         champions = find_champions(served[0]).values()
         models = ", ".join(f"{version.name} version {version.number}" for version in champions)
         print(f"{written.rows:,} customers in {written.path}, by {models}")
-        print(lists_text(written.lists), end="")
+        print(beside_text(written), end="")
     elif sessions:
         print("no champion, so nothing was scored")
     print(f"report in {draft.finish()}")

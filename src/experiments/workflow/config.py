@@ -213,6 +213,14 @@ class ServeConfig:
 
 
 @dataclass
+class PrivacyConfig:
+    pseudonymise: bool
+    scoring_purpose: str | None
+    contact_purpose: str | None
+    contact_channel: str | None
+
+
+@dataclass
 class ReportConfig:
     output: str | None
     sections: list[str] | None
@@ -303,6 +311,7 @@ class Config:
     monitor: MonitorConfig
     serve: ServeConfig
     retrain: RetrainConfig
+    privacy: PrivacyConfig
     report: ReportConfig
     rules: RulesConfig
     personas: PersonasConfig

@@ -20,6 +20,7 @@ from experiments.serving.component import TAGS, Component
 from experiments.serving.customers import SOURCE, Parts
 from experiments.serving.scorer import kind_of
 from experiments.tasks import TASKS
+from experiments.workflow.consent import allowed
 from experiments.workflow.description import CustomerMaterial
 from experiments.workflow.request import rows_of
 from experiments.workflow.score import (
@@ -299,9 +300,10 @@ def request_of_rows(session: Session, customer: str, as_of: date | str | None = 
     Raises
     ------
     InputError
-        If the customer had bought nothing before that day.
+        If the customer had bought nothing before that day, or has no consent.
     """
     day, options = scoring_day(session, as_of), session.config
+    customer = allowed(session, customer)
     rows_of(session, CUSTOMER, HISTORY, day, customer)
     read = [*shown_features(), *options.tiers.features, *options.lifecycle.features]
     read += [name for version in _of_customers(_champions(session)).values() for name in version.features]
