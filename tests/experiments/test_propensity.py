@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,13 @@ import pytest
 
 from baskets import sales_of_baskets
 from experiments.evaluation.validation import Dataset
+from experiments.gate.circularity import Limits, audit_task
 from experiments.reports.material import InUse
 from experiments.reports.section import Table, Text
-from experiments.tasks.propensity import QUESTION, Propensity, propensity_parts, read_slug, slug
+from experiments.tasks.propensity import EVENTS, QUESTION, Propensity, propensity_parts, read_slug, slug
 from features.errors import InputError
 from features.shop import Shop
+from features.tampering import Tamperer
 from merchandise_store import shop_that_sold
 
 DAY = date(2019, 10, 1)
@@ -42,6 +45,20 @@ def test_an_upsell_equals_its_second_computation_and_is_judged_on_those_who_can_
     left_out = found.y.drop(judged.y.index)["y"]
     assert len(left_out)
     assert (left_out == 0).all()  # they bought none, or the dearest already
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("event", EVENTS)
+def test_the_audit_finds_no_leak_in_the_features_and_the_outcome_of_a_category(
+    event: str, shop: Shop, tmp_path: Path
+) -> None:
+    asked = task(category="garden", event=event)
+    features = [*asked.own_features, "frequency", "total_spend"]
+    tamperer = Tamperer(shop.tables, shop.engine, tmp_path)
+    limits = Limits(max_r2=0.95, max_labels_known=0.9, min_rows=30, min_distinct=5, n_folds=3, seed=0)
+    found = list(audit_task(asked, shop, features, tamperer, [DAY], limits))
+    assert found
+    assert not [finding for finding in found if finding.fails]
 
 
 def test_an_unknown_category_is_refused_with_those_that_are_sold(shop: Shop) -> None:
@@ -115,6 +132,20 @@ def test_own_history_is_read_beside_the_configured_features() -> None:
         assert (len(set(predicted)) == 1) == (name == "naive_constant"), name
 
 
+def test_the_baselines_of_an_upsell_know_those_alone_who_can_buy_dearer() -> None:
+    """Among all customers buyers of many days buy dearer less often here, as many of them have the dearest already."""
+    asked = task(category="tea", event="upsell")
+    days, bands = asked.feature("purchase_days"), asked.feature("dearer_bands")
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(0.0, index=range(400), columns=list(asked.own_features))
+    X[days] = np.repeat([1.0, 9.0], 200)
+    X[bands] = np.r_[np.ones(200), np.ones(20), np.zeros(180)]
+    y = pd.Series(np.r_[rng.random(200) < 0.3, rng.random(20) < 0.8, np.zeros(180)].astype(float))
+    assert y[200:].mean() < y[:200].mean()
+    predicted = asked.baselines({})["naive_frequency_of_it"]().fit(X, y).predict(X)
+    assert predicted[0] < 0.4 < 0.6 < predicted[-1]
+
+
 IN_USE = InUse("LightGBM", "store-propensity_tea_28d, version 1", is_baseline=False, is_judged=True)
 
 
@@ -142,7 +173,8 @@ def test_the_section_says_how_many_to_address_and_how_many_buy() -> None:
 
 
 def test_an_upsell_says_who_is_left_out() -> None:
-    heading, _, _, note, *_ = parts_of("upsell_tea_28d", left_out=7)
+    heading, lead, _, note, *_ = parts_of("upsell_tea_28d", left_out=7)
+    assert lead.text.endswith("p_upsell_tea_28d in customer_360 whose category_dearer_bands.tea is above 0.")
     assert heading.text == "Buy dearer tea within 28 days"
     assert note.text.startswith("7 further customers bought from the dearest price band already")
 

@@ -249,10 +249,13 @@ class Propensity(AmountTask):
         Buy-till-you-die models, and blends with them, know purchases of anything alone, so they are not among them.
         """
         of_it = {"recency": "days_since", "frequency": "purchase_days", "visits": "purchase_days_last_91_days"}
+        among = self.feature("dearer_bands") if self.event == UPSELL else None  # or others would turn the table round
         baselines = {
             name: candidate
             for baseline, measure in of_it.items()
-            for name, candidate in choose(f"naive_{baseline}_of_it", terms={"feature": self.feature(measure)}).items()
+            for name, candidate in choose(
+                f"naive_{baseline}_of_it", terms={"feature": self.feature(measure), "among": among}
+            ).items()
         }
         return baselines | choose(
             "naive_constant",
@@ -301,7 +304,7 @@ def _write(material: Material) -> list[Part]:
         name, of_value, days = match.groups()
         of = "product" if name == OF_PRODUCT else "category"
         own = f"{of}_purchase_days.{spelling.spell(read_slug(of_value))}"
-        bands = f"category_dearer_bands.{spelling.spell(read_slug(of_value))}"
+        bands = _dearer_bands(of_value)
         names = [own, bands] if name == OF_UPSELL else [own]
         history = material.shop.features(names, [material.as_of]).droplevel("cutoff").reindex(scores.index)
         reached = history[bands] > 0 if name == OF_UPSELL else pd.Series(True, index=scores.index)
@@ -318,6 +321,11 @@ def _write(material: Material) -> list[Part]:
             *evaluation_parts(evaluated, currency=material.shop.staged.currency, horizon_days=int(days)),
         ]
     return parts
+
+
+def _dearer_bands(of_value: str) -> str:
+    """Return the feature that is above 0 of those who can buy dearer, by the slug of the category."""
+    return f"category_dearer_bands.{spelling.spell(read_slug(of_value))}"
 
 
 def propensity_parts(
@@ -349,7 +357,8 @@ def propensity_parts(
     order = pd.DataFrame({"p": p, "bought": has_bought}).sort_values("p", ascending=False, kind="stable")
     n = max(1, round(CONTACTED * len(order)))
     best, everyone = order["p"].iloc[:n], order["p"]
-    where = f"They are the customers with the highest p_{question} in customer_360."
+    among = f" whose {_dearer_bands(of_value)} is above 0" if name == OF_UPSELL else ""
+    where = f"They are the customers with the highest p_{question} in customer_360{among}."
     if model.is_blind or everyone.min() == everyone.max():
         lead = f"Do not choose whom to address by the chance to {does}: it is not shown to be better than chance."
         where = f"About {percent(everyone.mean())} of {len(p):,} customers do, whoever is addressed."
