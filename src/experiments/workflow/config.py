@@ -330,6 +330,7 @@ class Config:
     customer: str | None
     rows: bool
     catalogue: bool
+    history: bool
     output: str | None
     version: int | None
     reason: str | None
