@@ -83,7 +83,7 @@ def use_baseline_unjudged(session: Session, refusal: InputError) -> None:
 
 def unjudged(refusal: InputError) -> str:
     """Return the verdict in words where there is no candidate."""
-    return f"none: no model was found to be judged: {refusal.cause}"
+    return f"{UNJUDGED}: there is no candidate: {refusal.cause}"
 
 
 def make_baseline(
