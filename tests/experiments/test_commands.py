@@ -109,7 +109,7 @@ def test_show_says_what_stands_behind_the_model_in_use_and_looks_at_nothing(work
     assert len(Registry(client(workspace), NAME).ledger()) == 1
 
     everything = run("show", "data=cdnow").stdout.splitlines()
-    tasks = ["basket_completion", "clv", "next_purchase", "recommendation", "repurchase", "segmentation"]
+    tasks = ["basket_completion", "clv", "next_purchase", "propensity", "recommendation", "repurchase", "segmentation"]
     assert [line.split()[0] for line in everything] == ["task", *tasks, "next:"]
     day = datetime.now(UTC).date().isoformat()
     of_clv = everything[2]
