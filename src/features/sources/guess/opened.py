@@ -64,6 +64,7 @@ class Opened:
     encoding: str | None = None  # that `encoding` beside the query says
     notes: tuple[str, ...] = field(default_factory=tuple)
     is_of_database: bool = False
+    is_of_parquet: bool = False
 
 
 def open_path(
@@ -254,7 +255,8 @@ def _open(
         if said:
             sql = converted_query(replace(config, encoding=said), sql, scratch, Path())
         source = source if _reads(engine, sql, names_of, rows) else ""
-    return Opened(_name(files, names), kept, tuple(names_of), rows, reading, source, said)
+    is_of_parquet = config.format == "parquet"
+    return Opened(_name(files, names), kept, tuple(names_of), rows, reading, source, said, is_of_parquet=is_of_parquet)
 
 
 def texts_of(values: ir.Column, missing: Sequence[str]) -> ir.StringColumn:
