@@ -12,8 +12,8 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
-from features.sources.languages import english_months, with_english_months
 from features.sources.files.values import western
+from features.sources.languages import english_months, with_english_months
 from features.tables import MOMENT, midnight
 
 # What is read without a declared format: the year stands first, with four digits, and a zone is a distance from UTC

@@ -21,7 +21,7 @@ MET = 0.5  # share of the products on lines that another table has, from which i
 
 
 def products_beside(lines: Lines, others: Sequence[Opened]) -> tuple[Opened | None, dict[str, Guess]]:
-    """Return the table with one row for each product among those beside the lines, and the keys of data.tables.products.
+    """Return the table beside the lines with one row for each product, and the keys of data.tables.products.
 
     There is none where no table has a product's name or group.
     """

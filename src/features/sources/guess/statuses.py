@@ -25,8 +25,10 @@ FEW_WORDS = 12  # likewise, where no name says that they are
 AS_SALES = "status=none (they are sales)"
 KINDS: Mapping[str, str] = {
     SALE: "paid, complete, completed, processing, delivered, shipped, invoiced, closed, fulfilled, approved, success, "
-    "successful, settled, captured, sent, dispatched, shipping, to ship, to receive, in transit, ready to ship, "
-    "partially shipped, awaiting fulfillment, awaiting shipment, awaiting pickup, partially refunded, partially paid, authorized, confirmed, "
+    "successful, settled, captured, sent, dispatched, "
+    "shipping, to ship, to receive, in transit, ready to ship, "
+    "partially shipped, awaiting fulfillment, awaiting shipment, awaiting pickup, "
+    "partially refunded, partially paid, authorized, confirmed, "
     "received, finished, done, ok, open, bezahlt, versendet, versandt, abgeschlossen, geliefert, zugestellt, "
     "erledigt, pago, aprovado, entregue, enviado, concluido, faturado, pagado, entregado, completado, paye, payee, "
     "livre, livree, expedie, terminee, pagato, spedito, consegnato, betaald, verzonden, оплачен, доставлен, выполнен, "
@@ -49,7 +51,8 @@ KINDS: Mapping[str, str] = {
     "törölt, lemondva, visszavonva, sztornózva, anulat, anulată, ακυρώθηκε, ακυρωμένη, ακυρωμένο",
     EXCLUDE: "failed, pending, on hold, unpaid, draft, expired, declined, rejected, unavailable, test, abandoned, "
     "training, training mode, no sale, schulung, "
-    "trash, error, created, checkout draft, pending payment, awaiting payment, payment error, incomplete, offen, unbezahlt, pendente, pendiente, en attente, "
+    "trash, error, created, checkout draft, pending payment, awaiting payment, payment error, incomplete, "
+    "offen, unbezahlt, pendente, pendiente, en attente, "
     "결제대기, 待付款, 未付款, 未入金, 入金待ち, pagamento pendente, aguardando pagamento, boleto emitido, "
     "nieopłacone, oczekuje na płatność, nezaplaceno, čeká na platbu, ödeme bekliyor, ödenmedi, onbetaald, obetald, "
     "не оплачен, ожидает оплаты, черновик, "

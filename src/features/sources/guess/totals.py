@@ -9,10 +9,10 @@ import ibis
 import ibis.expr.types as ir
 
 from features.engines import DuckDB
+from features.sources.files.values import western
 from features.sources.guess.facts import Facts
 from features.sources.guess.mapping import Guess
 from features.sources.guess.opened import ROW, Opened
-from features.sources.files.values import western
 from features.sources.languages import words_of_totals
 
 MOST_ROWS = 0.2  # of a table

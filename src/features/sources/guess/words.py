@@ -84,7 +84,8 @@ ROLES: Mapping[str, Words] = {
         "kanta asiakasnumero, kanta asiakas, jäsennumero, jäsennro, kundenummer, kundenr, medlemsnr, vevő, "
         "vevőkód, vevő azonosító, vevőszám, ügyfél, ügyfélszám, ügyfél azonosító, törzsvásárló szám, "
         "cod client, număr client, clientul, πελάτης, κωδικός πελάτη, αριθμός πελάτη",
-        loose="user, member, buyer, username, buyer username, username buyer, email, e mail, mail, customer email, email billing, billing email, account, "
+        loose="user, member, buyer, username, buyer username, username buyer, email, e mail, mail, "
+        "customer email, email billing, billing email, account, "
         "household, card, cpf, phone, telefon, consumer, email address, from email address, customer email address, "
         "buyer email address, adres e mail, e posta, eposta, emailadres, mejl, メールアドレス, メール, 邮箱, 手机号, "
         "电话, почта, эл почта, телефон",
@@ -229,7 +230,8 @@ ROLES: Mapping[str, Words] = {
     ),
     "status": Words(
         clear="حالة الطلب, الحالة, وضعیت, وضعیت سفارش, "
-        "status, order status, order state, current state, financial status, payment status, bestellstatus, auftragsstatus, estado, "
+        "status, order status, order state, current state, financial status, payment status, bestellstatus, "
+        "auftragsstatus, estado, "
         "estado pedido, status pedido, situacao, statut, stato, 주문상태, 상태, 状态, 订单状态, статус, "
         "status zamówienia, stan, stan zamówienia, stav, stav objednávky, durum, sipariş durumu, estado do pedido, "
         "situação do pedido, status do pedido, bestelstatus, orderstatus, 対応状況, 状況, 注文状態, 注文ステータス, "
