@@ -71,11 +71,11 @@ bench-monitoring: $(INSTALLED)
 bench-coverage: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/coverage.py
 
-# Some forty minutes on one core: what the gate puts to use in simulated shops, into benchmarks/decisions.md.
+# An hour and a half on one core: what the gate puts to use in simulated shops, into benchmarks/decisions.md.
 bench-decisions: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/decisions.py
 
-# A minute: when a baseline should be used first, in simulated shops, into benchmarks/first_use.md.
+# Some eight minutes: when a baseline should be used first, in simulated and real shops, into benchmarks/first_use.md.
 bench-first-use: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python benchmarks/first_use.py
 

@@ -347,6 +347,7 @@ def of_the_task(name: str) -> set[str]:
     return {term for candidates in offered if name in candidates for term in candidates[name].build.keywords} - {*own}
 
 
+@cache
 def configured(task: str) -> Task:
     """Return a task as conf/ has it, without what it takes from other groups."""
     text = (CONF / "task" / f"{task}.yaml").read_text()
@@ -354,6 +355,8 @@ def configured(task: str) -> Task:
     content = content["task"] if text.lstrip().startswith(WHOLE) else content
     fields = {field.name for field in dataclasses.fields(TASKS[task])}
     values = {name: value for name, value in content.items() if name in fields}
+    if "category" in values:  # which has no default
+        values["category"] = "TEA"
     return TASKS[task](**{name: None if str(value).startswith("${") else value for name, value in values.items()})
 
 

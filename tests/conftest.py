@@ -22,6 +22,8 @@ import pytest
 
 # What takes seconds to import is imported where it is needed: the process that hands tests to the workers needs none.
 if TYPE_CHECKING:
+    import pandas as pd
+
     from merchandise_store import Store
     from online_retail import OnlineRetail
 
@@ -32,7 +34,7 @@ for library in (
     "LOKY_MAX_CPU_COUNT",
 ):  # two tests run at once, and so do their processes
     os.environ[library] = "1"
-gc.set_threshold(20_000)  # as the commands do
+gc.set_threshold(400_000)  # as the commands do
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell starts the tests in the background
 
 # No worker ends with one of them alone.
@@ -129,6 +131,22 @@ def store(tmp_path: Path) -> Store:
 
     (tmp_path / "raw").mkdir()
     return Store(tmp_path / "raw")
+
+
+@pytest.fixture
+def steady_shop(tmp_path: Path) -> Callable[[pd.DataFrame], list[str]]:
+    """Write lines of `steady_shops.lines_of` as the shop's file, and return the overrides that read it for clv."""
+    columns = {"order_id": "order", "customer_id": "customer", "timestamp": "time", "amount": "value"}
+    mapped = [f"data.tables.transactions.columns.{column}={source}" for column, source in columns.items()]
+    given = ["data=files", "data.shop=s", "data.currency=EUR", "data.timezone=UTC", *mapped]
+    given += [f"data.tables.transactions.path={tmp_path}/x.csv", "++data.tables.transactions.columns.store_id=store"]
+    given += ["task=clv", "task.minimum={}", "evaluation.n_resamples=200", "data.burn_in_days=0"]
+
+    def written(lines: pd.DataFrame) -> list[str]:
+        lines.to_csv(tmp_path / "x.csv", index=False)
+        return given
+
+    return written
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import pandas as pd
 from experiments import open_session
 from experiments.evaluation.bootstrap import Draws, PooledDraws, paired_bootstrap
 from experiments.evaluation.spend_metrics import gini
+from experiments.evaluation.validation import validate
 from experiments.gate.rule import Decision, alpha_of_look, decide
 from experiments.gate.sealed import CANDIDATE, Evidence, gather, resample
 from experiments.workflow.session import Session
@@ -24,6 +26,8 @@ HORIZON = 90  # days of the outcomes, and of the shop's later life that the data
 FUTURES = 100
 YEAR = 366  # days of data of the shops of one year
 BASELINES = ("rate", "lately", "total")
+SEARCHED = ("bg_nbd", "lightgbm", "blend")  # with their default parameters: the best at validation is the candidate
+LASTING = {"first": 1.0, "lifetime": 1e6}  # all customers were there before the data, and none drops out
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Judged:
     days : int
         Of the data.
     verdict : str
+    searched : str
+        Name of the candidate's model.
     used, before : str
         The model by the rule, and by the rule of before: see `by_the_rule_of_before`.
     measured : mapping of model to float
@@ -49,6 +55,7 @@ class Judged:
     seed: int
     days: int
     verdict: str
+    searched: str
     used: str
     before: str
     measured: Mapping[str, float]
@@ -69,10 +76,10 @@ class Judged:
         return max(self.later.values()) - self.later[model]
 
 
-def judge(seed: int, folder: Path, n_resamples: int = 400) -> Judged:
+def judge(
+    seed: int, folder: Path, n_resamples: int = 400, *, lasting: bool = False, models: Sequence[str] = SEARCHED
+) -> Judged:
     """Let the gate choose what to use for customer value in a simulated shop, and look at its later life.
-
-    The candidate is a LightGBM with its default parameters; nothing is searched.
 
     Parameters
     ----------
@@ -81,24 +88,30 @@ def judge(seed: int, folder: Path, n_resamples: int = 400) -> Judged:
     folder : Path
         Where the shop's file and its staged tables go.
     n_resamples : int
+    lasting : bool
+        Customers neither come nor go: past spend is then as good as any model.
+    models : sequence of str
+        The best of them at validation is the candidate.
     """
-    whole = shop(seed, years=2 + (seed % 4 == 3))
+    whole = shop(seed, years=2 + (seed % 4 == 3), **(LASTING if lasting else {}))
     orders = whole.orders()
     now = pd.Timestamp(whole.end) - pd.Timedelta(days=HORIZON)
     first = now - pd.Timedelta(days=YEAR) if seed % 2 == 0 else whole.days()[0]
     known = orders[(orders["timestamp"] >= first) & (orders["timestamp"] < now)]
     known.to_csv(folder / f"seasonal_{seed}.csv", index=False)
     session = open_session(folder=folder, overrides=[*whole.overrides(folder), "features=transactions"])
-    candidate, evidence = evidence_of(session)
-    task, options = session.task, session.config.evaluation
+    task, options, validated = session.task, session.config.evaluation, validated_in(session, models)
+    name = max(models, key=lambda name: validated[name])
+    candidate, evidence = evidence_of(session, name)
     draws = resample(task, evidence, n_resamples=n_resamples, seed=options.seed)
-    decision = decided(session, evidence, draws, in_use=None)
+    decision = decided(session, evidence, draws, None, {**validated, CANDIDATE: validated[name]})
     assert decision.use is not None
     everyone = [CANDIDATE, *evidence.baselines]
     return Judged(
         seed=seed,
         days=(now - first).days,
         verdict=decision.verdict,
+        searched=name,
         used=decision.use.model,
         before=by_the_rule_of_before(evidence, draws, task.min_effect),
         measured={name: draws.figure(name, *everyone).estimate for name in everyone},
@@ -106,10 +119,19 @@ def judge(seed: int, folder: Path, n_resamples: int = 400) -> Judged:
     )
 
 
-def evidence_of(session: Session) -> tuple[SimpleNamespace, Evidence]:
-    """Fit the configured model on all windows before the sealed one, and evaluate it beside all baselines."""
+def validated_in(session: Session, models: Sequence[str]) -> dict[str, float]:
+    """Return the primary metric of models and of all baselines at validation."""
+    task, folds = session.task, session.splits.folds()
+    builds = {**{name: partial(task.build, name, {}) for name in models}, **task.baselines({})}
+    return {
+        name: validate(task.evaluate, build, session.training, folds).metrics[task.primary_metric]
+        for name, build in builds.items()
+    }
+
+
+def evidence_of(session: Session, name: str) -> tuple[SimpleNamespace, Evidence]:
+    """Fit a model on all windows before the sealed one, and evaluate it beside all baselines."""
     task, splits, train = session.task, session.splits, session.training.at(*session.splits.refit())
-    name = session.config.model.name
     candidate = SimpleNamespace(
         number=1,
         features=session.features,
@@ -127,7 +149,9 @@ def evidence_of(session: Session) -> tuple[SimpleNamespace, Evidence]:
     )
 
 
-def decided(session: Session, evidence: Evidence, draws: PooledDraws, in_use: str | None) -> Decision:
+def decided(
+    session: Session, evidence: Evidence, draws: PooledDraws, in_use: str | None, validated: Mapping[str, float]
+) -> Decision:
     """Apply the rule to a first look, without guards."""
     return decide(
         draws,
@@ -141,6 +165,7 @@ def decided(session: Session, evidence: Evidence, draws: PooledDraws, in_use: st
         metrics={},
         guards={},
         labels={},
+        validated=validated,
     )
 
 
@@ -262,6 +287,7 @@ def _replaces(
         metrics={},
         guards={},
         labels={},
+        validated={},
     )
     in_sample = [
         float(gini(spent[day], candidate) - gini(spent[day], scores[_nearest(windows["sealed"])]))

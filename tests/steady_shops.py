@@ -8,6 +8,7 @@ import pandas as pd
 LIFETIME = 300.0  # mean days until a customer drops out
 RATE, RATE_SHAPE = 1 / 20, 0.7  # gamma distribution of orders a day
 DAYS = 900
+START = pd.Timestamp("2022-01-01")
 
 
 def steady_orders(seed: int, customers: int) -> pd.DataFrame:
@@ -30,6 +31,20 @@ def steady_orders(seed: int, customers: int) -> pd.DataFrame:
     orders = pd.DataFrame({"customer": np.append(who, newcomers), "day": np.append(day, arrived[newcomers])})
     scale = 60 / rng.gamma(4, 1, size)  # gamma-gamma: customers differ in the value of their orders
     return orders.assign(value=rng.gamma(2, scale[orders["customer"]]))
+
+
+def lines_of(orders: pd.DataFrame, until: int) -> pd.DataFrame:
+    """Return the orders before a day as lines of a shop's file: order, customer, time, value and store."""
+    lines = orders[orders["day"] < until]
+    return pd.DataFrame(
+        {
+            "order": [f"o{n}" for n in lines.index],
+            "customer": [f"c{n}" for n in lines["customer"]],
+            "time": START + pd.to_timedelta(lines["day"], unit="D").dt.round("s"),
+            "value": lines["value"].round(2),
+            "store": "north",
+        }
+    )
 
 
 def features_of(orders: pd.DataFrame, day: int, length: int) -> pd.DataFrame:

@@ -511,6 +511,7 @@ FOLLOWED = {  # one of each key; the others are taken from the same lists
 }
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     ("override", "words"),
     [
@@ -654,6 +655,7 @@ def test_of_a_package_that_is_not_installed(
 # Questions that cannot be asked of CDNOW
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     ("command", "words"),
     [
@@ -867,6 +869,7 @@ def impatient(working_folder: Path) -> Iterator[None]:
     sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", shorten)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("command", ["run", "score", "ui"])
 def test_of_a_database_that_cannot_be_read(refused: Refused, workspace: Path, impatient: None, command: str) -> None:
     words = "MLflow store does not answer", "mlflow.db", "database is locked"

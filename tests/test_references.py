@@ -30,7 +30,7 @@ GENERATOR = generator()
 
 
 @pytest.mark.parametrize("name", GENERATOR.REFERENCES)
-def test_reference_is_what_the_generator_gives(name: str) -> None:
+def test_reference_is_what_the_generator_gives(name: str, quick_composition: None) -> None:
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == GENERATOR.REFERENCES[name](), "type `make docs`"
 
 

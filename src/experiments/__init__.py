@@ -27,6 +27,8 @@ _PLACES = {  # imported when first asked for: a served model imports this packag
             "rules": "rules",
             "report": "report",
             "monitor": "monitor",
+            "retrain": "retrain",
+            "forget": "forget",
             "run": "run",
         }.items()
     },

@@ -93,10 +93,22 @@ def is_used(manifest: Path) -> bool:
     return False
 
 
+def staged_folders(cache: Path, shop: str) -> list[Path]:
+    """Return a shop's staged folders, which have the names of digests."""
+    return sorted(
+        each.parent for each in (cache / shop).glob(f"*/{MANIFEST}") if re.fullmatch("[0-9a-f]{16}", each.parent.name)
+    )
+
+
+def computed_from(cache: Path, digest: str) -> list[Path]:
+    """Return the folders of what was computed from the tables of a digest."""
+    return [path for path in _computed(cache) if path.name == digest]
+
+
 def _staged_by_shop(cache: Path) -> Iterator[list[Path]]:
-    """Yield the manifests of each shop's staged folders, which have the names of digests."""
+    """Yield the manifests of each shop's staged folders."""
     for shop in sorted(cache.glob("*")):
-        yield sorted(each for each in shop.glob(f"*/{MANIFEST}") if re.fullmatch("[0-9a-f]{16}", each.parent.name))
+        yield [folder / MANIFEST for folder in staged_folders(cache, shop.name)]
 
 
 def _is_readable(manifest: Path) -> bool:

@@ -144,6 +144,7 @@ def test_a_difference_has_an_interval_and_words_only_where_it_is_shown():
     assert Difference.of([1], [0]).say("more", "less", "neither") == "neither"  # of one customer nothing is shown
 
 
+@pytest.mark.slow
 def test_honest_figures_do_not_move_with_the_sealed_window(shop, quick, results, tmp_path):
     splits = splits_of(shop)
     lines = shop.tables.transactions

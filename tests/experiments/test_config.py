@@ -64,8 +64,8 @@ def known_of(config: Config) -> Mapping[str, object]:
 
 
 def candidates(config: Config) -> Mapping[str, Candidate]:
-    options = {**config.task, "variables": None} if "variables" in config.task else config.task  # they may need data
-    return Session(dataclasses.replace(config, task=options)).task.candidates()
+    need_data = {name: value for name, value in {"variables": None, "category": "tea"}.items() if name in config.task}
+    return Session(dataclasses.replace(config, task={**config.task, **need_data})).task.candidates()
 
 
 def task_of(option: str) -> str:

@@ -62,6 +62,7 @@ def decision(gain: float, se: float, *, in_use_gain: float | None = None, **chan
         "metrics": {"total_ratio": 1.0},
         "guards": {"total_ratio": (0.8, 1.25)},
         "labels": {"champion": "version 1, BG/NBD"},
+        "validated": {},
     }
     windows = changes.pop("windows", {SEALED: changes.pop("draws", draws)})
     return decide(PooledDraws({day: Draws(models) for day, models in windows.items()}), **{**arguments, **changes})
@@ -125,7 +126,7 @@ def test_none_is_said_at_its_level_where_several_baselines_are_as_good_as_the_ca
             name: Distribution(at, at + noise[name]) for name in names for at in [0.6 + se * rng.standard_normal()]
         }
         pooled = PooledDraws({SEALED: Draws(draws)})
-        found = Measured(pooled, "candidate", tuple(names[:4]), None, 0.005, level, 0.95, {}).over_nearest()
+        found = Measured(pooled, "candidate", tuple(names[:4]), None, 0.005, level, 0.95, {}, {}).over_nearest()
         said.append(found.verdict(found.p_values, level, 0.005) == "none")
     assert 0 < np.mean(said) < level + 2 * np.sqrt(level / 300)  # 0.088 where it is not corrected
 
@@ -162,6 +163,40 @@ def test_with_nothing_in_use_the_best_measured_is_used_and_shown_beside_the_seco
     assert (outcome.use.other, outcome.use.other_estimate) == ("candidate", 0.779)
     assert outcome.reasons == ("total measured better in the window from 2017-10-03: the gain over it is -0.0020",)
     assert decision(0, 0, draws={**draws, "candidate": normal(0.783, 0.01)}, baselines=baselines).promote
+
+
+@pytest.mark.parametrize(
+    ("lead", "validated_gain", "used"),
+    [
+        (0.009, 0.010, "candidate"),  # of three baselines as good as the candidate, one leads by as much by chance
+        (0.011, 0.020, "total"),  # 3 p < 1/2
+        (0.009, 0.008, "total"),
+        (0.009, -0.010, "total"),
+        (0.009, None, "total"),  # it is not known
+    ],
+)
+def test_a_baselines_lead_that_may_be_chance_is_weighed_against_validation(
+    lead: float, validated_gain: float | None, used: str
+) -> None:
+    draws = {"rate": normal(0.70, 0), "lately": normal(0.69, 0), "total": normal(0.78, 0)}
+    validated = {**dict.fromkeys(draws, 0.6), "rate": 0.7, "candidate": 0.7 + (validated_gain or 0)}
+    changes = {
+        "baselines": list(draws),
+        "draws": {**draws, "candidate": normal(0.78 - lead, 0.01)},
+        "validated": {} if validated_gain is None else validated,
+    }
+    outcome = decision(0, 0, **changes)
+    assert (outcome.use.model, outcome.promote) == (used, used == "candidate")
+    if used == "candidate":
+        assert outcome.use.reason == (
+            "total measured better by 0.0090, which may be chance; at validation this model led all baselines by 0.0100"
+        )
+        assert outcome.use.other == "total"
+    else:
+        is_said = "at validation that over the best baseline was" in outcome.reasons[0]
+        assert is_said == (validated_gain is not None and lead < 0.01)
+    broken = decision(0, 0, **changes, metrics={"total_ratio": 0.79})
+    assert (broken.use.model, broken.use.reason) == ("total", "it measured best of the baselines")
 
 
 def test_a_candidate_in_use_stays_unless_a_baseline_is_shown_to_be_better() -> None:
@@ -219,8 +254,9 @@ def test_gains_are_pooled_over_the_windows_that_both_models_share() -> None:
         assert nearest.detectable == pytest.approx((1.8745 + 0.8416) * standard_error, rel=0.05)
 
 
+@pytest.mark.parametrize("validated", [{}, {"a": 0.5, "b": 0.5, "c": 0.5, "candidate": 0.6}])
 @pytest.mark.parametrize("in_use", [None, "candidate", "a", "b", "champion"])
-def test_no_other_model_beats_provably_what_is_used(in_use: str | None) -> None:
+def test_no_other_model_beats_provably_what_is_used(in_use: str | None, validated: dict[str, float]) -> None:
     rng = np.random.default_rng(1)
     names = ["a", "b", "c", "candidate", "champion"]
     for _ in range(60):
@@ -229,7 +265,7 @@ def test_no_other_model_beats_provably_what_is_used(in_use: str | None) -> None:
             day: {name: normal(true[name] + 0.004 * rng.normal(), 0.004, rng.normal(size=400)) for name in models}
             for day, models in {"2017-04-06": names[:3], "2017-07-05": names[:3], SEALED: names}.items()
         }
-        outcome = decision(0, 0, windows=windows, baselines=names[:3], in_use=in_use)
+        outcome = decision(0, 0, windows=windows, baselines=names[:3], in_use=in_use, validated=validated)
         draws = PooledDraws({day: Draws(models) for day, models in windows.items()})
         for name in {"a", "b", "c", "candidate", *([in_use] if in_use else [])} - {outcome.use.model}:
             gain = draws.gain(name, outcome.use.model)

@@ -197,6 +197,7 @@ class TestEveryModel:
             load(json.dumps(content))
 
 
+@pytest.mark.slow
 def test_models_load_in_a_fresh_process_and_predict_the_same_bits(fitted, tmp_path):
     for name, outputs in outputs_apart(fitted, X, tmp_path).items():
         assert np.array_equal(outputs, fitted[name].outputs(X)), name

@@ -10,47 +10,25 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from steady_shops import steady_orders
+from steady_shops import START, lines_of, steady_orders
 
-START, JUDGED, NOW = pd.Timestamp("2022-01-01"), 700, 880
+JUDGED, NOW = 700, 880
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Written = Callable[[pd.DataFrame], list[str]]
 
 
 @pytest.fixture
-def shop(tmp_path: Path, run: Run) -> Callable[[pd.DataFrame], list[str]]:
-    """Write lines as the shop's file, and return the overrides that read it; the first ones give a model in use."""
-    columns = {"order_id": "order", "customer_id": "customer", "timestamp": "time", "amount": "value"}
-    mapped = [f"data.tables.transactions.columns.{column}={source}" for column, source in columns.items()]
-    given = ["data=files", "data.shop=s", "data.currency=EUR", "data.timezone=UTC", *mapped]
-    given += [f"data.tables.transactions.path={tmp_path}/x.csv", "++data.tables.transactions.columns.store_id=store"]
-    given += ["task=clv", "task.minimum={}", "evaluation.n_resamples=200", "data.burn_in_days=0"]
-
-    def written(lines: pd.DataFrame) -> list[str]:
-        lines.to_csv(tmp_path / "x.csv", index=False)
-        return given
-
-    written(lines_of(steady_orders(seed=3, customers=900), JUDGED))
+def shop(steady_shop: Written, run: Run) -> Written:
+    """The shop with a model in use."""
+    given = steady_shop(lines_of(steady_orders(seed=3, customers=900), JUDGED))
     run("train", "model=mbg_nbd", *given)
     run("promote", *given)
-    return written
-
-
-def lines_of(orders: pd.DataFrame, until: int) -> pd.DataFrame:
-    lines = orders[orders["day"] < until]
-    return pd.DataFrame(
-        {
-            "order": [f"o{n}" for n in lines.index],
-            "customer": [f"c{n}" for n in lines["customer"]],
-            "time": START + pd.to_timedelta(lines["day"], unit="D").dt.round("s"),
-            "value": lines["value"].round(2),
-            "store": "north",
-        }
-    )
+    return steady_shop
 
 
 @pytest.mark.slow
 def test_a_shop_that_goes_on_keeps_its_promise_and_one_that_changes_alarms(
-    shop: Callable[[pd.DataFrame], list[str]], run: Run, tmp_path: Path
+    shop: Written, run: Run, tmp_path: Path
 ) -> None:
     lines = lines_of(steady_orders(seed=3, customers=900), NOW)
     given = shop(lines)

@@ -42,6 +42,7 @@ DAY = timedelta(days=1)
 FEW = "evaluation.min_history_days=240"
 OF_PRODUCTS = {  # tasks that CDNOW, whose lines name no products, does not allow
     "basket_completion": [FEW, "evaluation.part_cutoffs=1", "evaluation.training_step_days=60"],
+    "propensity": [FEW, "evaluation.training_step_days=60", "features=rfm", "task.category=Bakery"],
     "recommendation": [FEW],
 }
 
@@ -76,11 +77,12 @@ VALUES = (True, None, 1, 28, 56, 0.1, 0.3, "purchase", "inactivity")
 
 
 def test_questions_have_one_name_exactly_if_outcome_and_population_are_the_same(session: Session) -> None:
-    """The default options have no suffix, and conf/task/ states all of them."""
+    """The default options have no suffix, unless one must be given, and conf/task/ states all of them."""
     task, defaults = session.task, default_options(session.config.task["name"])
     options = [field for field in dataclasses.fields(task) if field.name in defaults]
     assert options == [*dataclasses.fields(task)]
-    assert (task.suffix(defaults), session.question) == ("", task.name)
+    is_asked = any(task.differs(option.name, defaults) for option in options)
+    assert (task.suffix(defaults) != "", session.question) == (is_asked, task.name + task.suffix(defaults))
     asked = [task]
     for option, value, days in product(options, VALUES, (28, 56, 90)):
         with suppress(InputError):  # not a value of this option
@@ -95,7 +97,10 @@ def test_questions_have_one_name_exactly_if_outcome_and_population_are_the_same(
 def test_features_lie_before_and_outcomes_after_the_cutoff(session: Session) -> None:
     task, cutoff = session.task, session.splits.validation[-1]
     whole = session.dataset([cutoff])
-    lines = session.judged_shop.engine.frame(session.judged_shop.tables.transactions)
+    shop = session.judged_shop
+    lines = shop.engine.frame(shop.tables.transactions)
+    if shop.tables.products is not None:
+        lines = lines.merge(shop.engine.frame(shop.tables.products.select("product_id", "category")), "left")
     expected = task.expected(lines, cutoff)
     found = whole.y.droplevel("cutoff")
     assert list(found.columns) == list(expected.columns) == list(task.outcome().columns)

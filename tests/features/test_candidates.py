@@ -164,6 +164,7 @@ def planted(build: Callable[[Tables], ir.Table]) -> Family:
     return Family("planted", ("transactions",), {"leak": "a planted leak"}, build, complete=True, grain=CANDIDATES)
 
 
+@pytest.mark.slow
 def test_rules_that_are_learnt_from_rows_after_the_cutoff_are_caught(
     shop: tuple[Tables, DuckDB, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

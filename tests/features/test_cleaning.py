@@ -60,7 +60,7 @@ def test_what_another_process_has_open_stays(tmp_path):
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 def test_what_a_cleaning_that_was_killed_left_is_found_again(tmp_path, at):
     for digest, age in ("0", 9), ("1", 1):
         staged(tmp_path, "a", digest * 16, age)

@@ -237,6 +237,7 @@ class TestNewerRows:
         shop.table["incremental"] = None
         assert shop.stage().rows == {"transactions": ROWS}
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("change", "words"),
         [
@@ -253,6 +254,7 @@ class TestNewerRows:
         shop.config = read_anew(shop.config)
         shop.refused(*words)
 
+    @pytest.mark.slow
     def test_do_not_hide_that_a_row_without_a_place_in_time_has_one_by_now(self, shop, caplog):
         shop.run("UPDATE lines SET updated_at = NULL WHERE id = 3")
         shop.stage()
@@ -279,6 +281,7 @@ class TestReading:
         assert one.digest == other.digest
         assert caplog.text.count("rows of table lines of ") - caplog.text.count("dropped:") == 1
 
+    @pytest.mark.slow
     def test_that_is_interrupted_leaves_the_one_before_in_use_and_the_next_goes_on(self, shop, monkeypatch):
         first = shop.stage()
         shop.run(insert(line(ROWS + 1)))

@@ -298,7 +298,7 @@ WITH_LINES: Mapping[str, Column] = {"qty": lambda n: 1 + n % 2, "amount": lambda
         ("kind", ["red", "blue"], None),
     ],
 )
-@pytest.mark.quick(7)
+@pytest.mark.quick(3)
 def test_rows_that_are_no_goods_are_left_out_by_the_kind_of_row_or_asked_for(
     name: str, words: list[str], kept: object, guessed: Callable[..., Lines]
 ) -> None:
@@ -386,7 +386,7 @@ def test_a_row_with_the_sum_of_the_others_of_its_order_is_a_total(
         ({"amount": lambda n: 1234 + n}, None),  # no currency beside it: as shops of whole money write
     ],
 )
-@pytest.mark.quick(6)
+@pytest.mark.quick(3)
 def test_whole_amounts_beside_a_currency_may_be_cents(
     columns: Mapping[str, Column], cents: object, guessed: Callable[..., Lines]
 ) -> None:
@@ -822,7 +822,7 @@ PIECES: Mapping[str, Column] = {"itemAmount": lambda n: 1 + n // 5 % 3, "itemPri
         ({"itemAmount": PIECES["itemAmount"], "paid": lambda n: 3.25 + n % 7}, {"amount": "paid"}),
     ],
 )
-@pytest.mark.quick(7)
+@pytest.mark.quick(3)
 def test_a_price_beside_a_column_that_may_count_pieces_is_asked_for_unless_totals_settle_it(
     columns: Mapping[str, Column], settled: Mapping[str, str], guessed: Callable[..., Lines]
 ) -> None:

@@ -94,6 +94,7 @@ def test_spark_says_what_is_missing(tmp_path, monkeypatch):
         open_engine("spark", **SPARK, maste="local[2]")
 
 
+@pytest.mark.slow
 def test_engines_with_one_folder_spill_beside_each_other_and_a_killed_ones_files_go(tmp_path):
     def spilling() -> engines.DuckDB:
         made = engines.DuckDB(threads=1, memory_limit="100MiB", temp_directory=str(tmp_path / "spill"))

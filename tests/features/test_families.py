@@ -278,6 +278,7 @@ def test_properties_of_every_row(seed, of_seed):
     assert found.drop(columns=list(FAMILIES["profile"].features)).min().min() >= 0
 
 
+@pytest.mark.slow
 def test_money_of_another_unit_scales_and_nothing_else_changes(of_seed, tmp_path, on):
     """A shop that counts in won has days of a million; their squares need more than 18 digits."""
     frames = simulate(0)
@@ -362,6 +363,7 @@ def test_mistaken_names_are_refused_with_advice(tmp_path, on):
     assert "leave out top_category_share, is_female" in refused.value.hint
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("dialect", "spend"), [("pyspark", NET), ("bigquery", NET), ("snowflake", GROSS)])
 def test_every_feature_compiles_for_other_engines(dialect, spend, monkeypatch):
     class SparkOptions(Config):  # ibis registers it when pyspark is installed and imported

@@ -96,6 +96,7 @@ class TestEveryGrain:
         whole = keys(on.frame(grain.rows(shop)), grain)
         assert whole != keys(rows, grain) or grain in (CHANNEL_DAY, CATEGORY_WEEK)
 
+    @pytest.mark.quick(3)
     def test_its_rows_and_features_do_not_change_with_what_comes_after_the_cutoff(
         self, grain, frames, shop, on, tmp_path, counting
     ):

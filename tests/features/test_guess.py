@@ -319,7 +319,7 @@ def test_what_is_given_is_written(folder: Path) -> None:
         ),
     ],
 )
-@pytest.mark.quick(4)
+@pytest.mark.quick(2)
 def test_the_money_is_what_adds_up(columns: dict[str, Any], mapped: dict[str, str], folder: Path) -> None:
     found = written(rows(**columns))["tables"]["transactions"]["columns"]
     assert {name: found.get(name) for name in MONEY if name in found} == mapped
@@ -375,6 +375,7 @@ def test_currencies_are_read_from_a_column_and_several_are_asked_for(
     assert found("shop").orders == 30
 
 
+@pytest.mark.slow
 def test_credit_notes_with_amounts_above_0_are_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "x.csv").write_text(rows(**{"Billing Type": lambda n: "G2" if n % 7 == 3 else "F2"}))
     init("shop", "path=x.csv", *PLACE, code=2)
@@ -426,6 +427,7 @@ def test_rows_that_repeat_another_are_asked_for_where_nothing_tells_two_pieces_f
     assert "or: drop" in unwrapped()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sign", "file"), [("", "refunds.csv"), ("-", "Returns 2023.csv")])
 def test_files_of_refunds_are_no_sales_although_their_columns_are_alike(sign: str, file: str, folder: Path) -> None:
     """A minus says what their rows are, as in one file of both."""
@@ -596,6 +598,7 @@ def test_an_address_with_a_secret_is_refused_and_not_shown(
     assert not Path("conf").exists()
 
 
+@pytest.mark.slow
 def test_a_table_of_refunds_is_mapped_to_returns(folder: Path) -> None:
     (folder / "raw/orders.csv").write_text(rows(date=lambda n: f"{1 + n % 28}.{1 + n // 12}.2023"))
     refunds = ["refund_id,order,refunded at,refund", *(f"R{n},{100 + 3 * n},{n + 1}.6.2023,4.5" for n in range(9)), ""]
@@ -634,6 +637,7 @@ def test_a_discount_by_its_name_is_asked_for(off: Callable[[int], float], asked:
     assert {name: found[name] for name in MONEY if name.endswith("discount") and name in found} == {asked: "???"}
 
 
+@pytest.mark.slow
 def test_cents_and_money_given_back_are_settled_by_one_argument_each(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,6 +106,7 @@ def test_an_order_whose_lines_have_ids_of_one_customer_is_one_order(of_files):
     assert of_files.stage().customers == 2
 
 
+@pytest.mark.slow
 def test_a_return_under_another_id_takes_the_customers_sale_back(of_files):
     columns = ("order_id", "customer_id", "timestamp", "amount", "quantity", "product_id")
     of_files.table(
@@ -121,6 +122,7 @@ def test_a_return_under_another_id_takes_the_customers_sale_back(of_files):
     assert column(staged, "returns", "order_id", "ALL") == ["1"]
 
 
+@pytest.mark.slow
 def test_one_id_of_several_customers_stops_with_examples_or_stays_as_it_is(shop):
     shop.lines("shared", "A", "B", "own")
     shop.links(("shared", "A"), ("shared", "B"), ("own", "A"))
@@ -134,6 +136,7 @@ def test_one_id_of_several_customers_stops_with_examples_or_stays_as_it_is(shop)
     assert {drop.rule: drop.rows for drop in staged.drops if drop.table == "identities"}["conflicting_identity"] == 2
 
 
+@pytest.mark.slow
 def test_a_circle_stops_with_examples_or_its_ids_stay_as_they_are(shop):
     shop.lines("a", "b", "c", "into", "own", "A")
     shop.links(("a", "b"), ("b", "c"), ("c", "a"), ("into", "a"), ("own", "A"))

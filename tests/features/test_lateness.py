@@ -155,6 +155,7 @@ def staged(lines, folder, **changes):
     return stage(config | changes, folder / "cache")
 
 
+@pytest.mark.slow
 def test_files_that_were_corrected_later_give_the_features_of_that_day_again(ledger, tmp_path):
     """Returns too, which take back the sales that were known with them."""
     cutoff = date(2020, 4, 1)
@@ -171,6 +172,7 @@ def test_files_that_were_corrected_later_give_the_features_of_that_day_again(led
     pd.testing.assert_frame_equal(*found, check_exact=True)
 
 
+@pytest.mark.slow
 def test_a_cutoff_knows_what_a_nightly_load_brought_by_its_hour(ledger, tmp_path):
     nightly = ledger.assign(loaded=ledger["time"].dt.normalize() + pd.Timedelta("1D 3h"))
     day = date(2020, 3, 1)

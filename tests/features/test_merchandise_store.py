@@ -127,6 +127,7 @@ class TestPublishedFigures:
             ("Y", "YouTube"),
         }
 
+    @pytest.mark.slow
     def test_no_feature_of_the_set_store_is_constant_or_another_ones_copy(self, real, engine, tmp_path):
         names = names_of_set("store")
         cutoff = [date(2019, 10, 3)]
@@ -324,6 +325,7 @@ class TestRefusals:
         store.add(role, line)
         refused(store.config, tmp_path, f"{NAMES[role][0]}.csv", *words)
 
+    @pytest.mark.quick(1)
     @pytest.mark.parametrize("role", NAMES)
     def test_files_without_rows(self, store, tmp_path, role):
         store.write(role, [])

@@ -79,6 +79,7 @@ def leaks(found: list[Finding]) -> set[str]:
     return {finding.subject for finding in found if finding.fails}
 
 
+@pytest.mark.slow
 def test_files_that_staging_only_reads_are_clean(restaged: Restaged) -> None:
     joined = "SELECT l.*, kind FROM read_csv('lines.csv', all_varchar = true) l JOIN 'goods.csv' USING (item)"
     goods = {"path": "goods.csv", "columns": {"product_id": "item", "category": "kind"}}
@@ -96,6 +97,7 @@ def test_a_query_that_keeps_the_last_purchase_of_each_product_is_found(restaged:
     assert "values at 2020-07-01 move with raw rows from that day on, customer c" in figures["feature orders"]
 
 
+@pytest.mark.slow
 def test_a_rank_of_products_over_all_days_is_found(restaged: Restaged) -> None:
     """The query has no time of its own: the transactions date the file that it reads."""
     best = "CASE WHEN rank() OVER (ORDER BY sum(total) DESC) <= 10 THEN 'BEST' ELSE 'REST' END"
@@ -103,6 +105,7 @@ def test_a_rank_of_products_over_all_days_is_found(restaged: Restaged) -> None:
     assert leaks(restaged(products=ranked)) == {"feature category_share.BEST", "feature category_share.REST"}
 
 
+@pytest.mark.slow
 def test_a_band_of_later_spend_fails_where_models_read_it(restaged: Restaged) -> None:
     band = "SELECT who, CASE WHEN sum(total) > 1500 THEN '3' ELSE '1' END AS band FROM 'lines.csv' GROUP BY who"
     banded = of_query(band, customer_id="who", income_band="band", age_band="band")

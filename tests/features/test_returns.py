@@ -202,7 +202,8 @@ def whole(ledger, tmp_path_factory):
     return staged(ledger, folder / "shop").open(engine(folder))
 
 
-@pytest.mark.parametrize("cutoff", [pytest.param(date(2020, 2, 1), marks=pytest.mark.slow), date(2020, 5, 1)])
+@pytest.mark.slow
+@pytest.mark.parametrize("cutoff", [date(2020, 2, 1), date(2020, 5, 1)])
 def test_files_that_end_at_the_cutoff_give_the_features_of_files_that_go_on(cutoff, ledger, whole, tmp_path):
     """Nothing that a file says of later days, of a return or of a status, is known before them."""
     names = [name for family in ("rfm", "value", "returns") for name in FAMILIES[family].features]

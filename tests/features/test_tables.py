@@ -149,6 +149,7 @@ class TestFiles:
         online_retail.config["rules"]["undated_identity"] = "keep"
         return online_retail
 
+    @pytest.mark.slow
     def test_fill_every_new_table(self, with_new_tables, tmp_path, on):
         staged = stage(with_new_tables.config, tmp_path / "cache")
         assert staged.rows == {"transactions": 4, **dict.fromkeys(NEW, 2)}
@@ -166,6 +167,7 @@ class TestFiles:
         assert frames["surveys"].set_index("customer_id")["score"].to_dict() == {"17850": 9.0, "13047": 10.0}
         assert [float(units) for units in frames["stock"]["units"]] == [7.0, 3.0]
 
+    @pytest.mark.quick(2)
     @pytest.mark.parametrize(
         ("name", "line", "words"),
         [

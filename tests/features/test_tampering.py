@@ -66,6 +66,7 @@ def cheats(shop, monkeypatch):
     return [build.__name__ for build in builds]
 
 
+@pytest.mark.slow
 def test_no_feature_of_the_registry_moves_with_the_future_or_is_descriptive(on, tmp_path):
     """Net spend reads all that gross spend reads, and returns."""
     shop = open_shop(simulate(seed=3), tmp_path, on, NET)
@@ -80,6 +81,7 @@ def test_no_feature_of_the_registry_moves_with_the_future_or_is_descriptive(on, 
     assert descriptive([*ALL, *VALUED, "category_share.*"]) == {}
 
 
+@pytest.mark.quick(1)
 def test_every_tampering_names_a_feature_that_reads_the_whole_tables_and_no_other(tamperer, cheats):
     honest = [*FAMILIES["rfm"].features, *FAMILIES["profile"].features, *FAMILIES["campaigns"].features]
     movements = [m for _, found in moving_features(tamperer, [*honest, *cheats], [CUTOFF]) for m in found]

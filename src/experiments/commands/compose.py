@@ -25,6 +25,7 @@ from experiments.tasks import TASKS
 from experiments.workflow.config import Config, in_folder
 from experiments.workflow.session import Session
 from features.errors import InputError, first_line, listing
+from features.sources.shop_config import PSEUDONYMISE
 
 
 def typed(config: DictConfig) -> Config:
@@ -48,6 +49,8 @@ def typed(config: DictConfig) -> Config:
 
         if checked.model.name in CANDIDATES:  # a task may have candidates of its own, which it checks itself
             build(CANDIDATES, checked.model.name, checked.model.params, checked.task["name"])
+    if checked.privacy.pseudonymise:  # of all the configuration, a source knows its own part alone
+        checked.data = {**checked.data, PSEUDONYMISE: True}
     return checked
 
 

@@ -35,6 +35,8 @@ COMMANDS = {
     "rules": "write what is bought together, as a table and a picture: rules.min_count=50 rules.level=category",
     "report": "write one page for the marketer: verdicts, tiers, personas, hypotheses: output=x.html",
     "monitor": "compare customers with training's, and models with what was promised; exit code 1 on an alarm",
+    "retrain": "the nightly job: stage, refit or search what is due, gate, score, report; exit code 1 if a task failed",
+    "forget": "remove a customer from cache and outputs, and name the models trained with the customer: customer=12347",
     "clean": "remove what nothing needs any more from the cache; dry=true only shows it, with sizes",
     "ui": "open the MLflow UI on the store in use: port=5001",
 }

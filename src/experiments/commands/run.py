@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from experiments.commands.compose import session_of, sessions_of_each_task
 from experiments.workflow.config import Config
-from experiments.workflow.lists import lists_text
 from experiments.workflow.report import Draft
 from experiments.workflow.run import run, summary
-from experiments.workflow.score import find_champions, score
+from experiments.workflow.score import beside_text, find_champions, score
+from experiments.workflow.session import Session
 
 
 def main(config: Config) -> None:
@@ -18,16 +19,7 @@ def main(config: Config) -> None:
     draft = Draft(asked)
     answers = run(sessions, draft=draft)
     searched = [answer.session for answer in answers if answer.is_searched]
-    served = [session for session in searched if session.registry.champion() is not None]
-    if served:
-        written = score(served[0], output=config.output, described=draft.described)
-        champions = find_champions(served[0]).values()
-        models = ", ".join(f"{version.name} version {version.number}" for version in champions)
-        print(f"{written.rows:,} customers in {written.path}, by {models}")
-        print(lists_text(written.lists), end="")
-    elif answers:
-        print("no champion, so nothing was scored")
-    print(f"report in {draft.finish()}")
+    put_to_work(searched, draft, config.output)
     print(f"done in {time.monotonic() - begun:.0f} s")
     if answers:
         print(f"\n{summary(answers)}\n")
@@ -35,3 +27,17 @@ def main(config: Config) -> None:
             f"next: {(searched or sessions)[0].again('show')}: leaderboard, importances, decision and looks of a task"
         )
         print(f"      {asked.again('ui')}: trials side by side, models and their versions in MLflow")
+
+
+def put_to_work(sessions: Sequence[Session], draft: Draft, output: str | None) -> None:
+    """Score customers with the champions of a shop, finish the report, and print where they are."""
+    served = [session for session in sessions if session.registry.champion() is not None]
+    if served:
+        written = score(served[0], output=output, described=draft.described)
+        champions = find_champions(served[0]).values()
+        models = ", ".join(f"{version.name} version {version.number}" for version in champions)
+        print(f"{written.rows:,} customers in {written.path}, by {models}")
+        print(beside_text(written), end="")
+    elif sessions:
+        print("no champion, so nothing was scored")
+    print(f"report in {draft.finish()}")

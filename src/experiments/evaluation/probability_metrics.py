@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from experiments.evaluation.metrics import Metric
-from experiments.evaluation.spend_metrics import top_decile_lift
+from experiments.evaluation.spend_metrics import POINTS, cumulative_gain, top_decile_lift
 from experiments.evaluation.weighted import (
     Values,
     area_above_diagonal,
@@ -156,6 +156,22 @@ def reliability_table(y_true: ArrayLike, y_pred: ArrayLike, confidence: float = 
     table = groups.agg(customers=("y", "size"), mean_predicted=("p", "mean"), observed_share=("y", "mean"))
     low, high = wilson_interval(table["observed_share"].to_numpy(), table["customers"].to_numpy(), confidence)
     return table.assign(low=low, high=high)
+
+
+def probability_tables(y: pd.Series, prediction: pd.Series, *, of: str) -> dict[str, pd.DataFrame]:
+    """Return predicted probabilities beside observed shares, and the gain curves, for the charts of an evaluation.
+
+    Parameters
+    ----------
+    y, prediction : Series
+    of : str
+        Customers with the event, in a word: "buyers".
+    """
+    return {
+        "reliability": reliability_table(y, prediction),
+        "cumulative_gain": cumulative_gain(y, prediction, of=of, points=POINTS),
+        "perfect_gain": cumulative_gain(y, y, of=of, points=POINTS),
+    }
 
 
 def wilson_interval(share: np.ndarray, n: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:

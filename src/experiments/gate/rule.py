@@ -20,6 +20,7 @@ RECORDED = {"baseline": "naive", "n_baselines": "n_naive"}  # keys of ledgers th
 STAYS = "it stays: no other model is shown to be better"
 UNBEATEN = "it measured best of those that no other is shown to beat"
 BEST, BEST_BASELINE = "it measured best", "it measured best of the baselines"
+MORE_LIKELY_THAN_NOT = 0.5
 CANDIDATE_SHARE = 0.8  # of a look's level; the baselines, which challenge too, share the rest
 TAIL_DRAWS = 20  # a bound needs this many resamples beyond it, or its level is a fiction
 
@@ -318,11 +319,13 @@ def decide(
     metrics: Mapping[str, float],
     guards: Mapping[str, Sequence[float]],
     labels: Mapping[str, str],
+    validated: Mapping[str, float],
 ) -> Decision:
     """Apply the gate's rule.
 
     The verdict is on the candidate's gain over the best baseline in its windows. It says whether the model adds
-    anything, and nothing about use. What is used is the best that was measured: see `_chosen`.
+    anything, and nothing about use. What is used is the best that was measured, or the candidate where a baseline's
+    lead over it is outweighed: see `_chosen`.
 
     Parameters
     ----------
@@ -348,8 +351,11 @@ def decide(
         A candidate outside them is not used.
     labels : mapping of model to str
         What people read in place of the names.
+    validated : mapping of model to float
+        The primary metric of candidate and baselines in the windows that the candidate was chosen in; empty where it
+        is not known.
     """
-    measured = Measured(draws, candidate, tuple(baselines), in_use, min_effect, alpha, confidence, labels)
+    measured = Measured(draws, candidate, tuple(baselines), in_use, min_effect, alpha, confidence, labels, validated)
     found = {name: (low, metrics[name], high) for name, (low, high) in guards.items() if name in metrics}
     outside = [f"{name}, which has a guard, is undefined in these windows" for name in guards if name not in metrics]
     outside += [
@@ -396,6 +402,7 @@ class Measured:
     alpha: float
     confidence: float
     labels: Mapping[str, str]
+    validated: Mapping[str, float]
 
     @property
     def models(self) -> list[str]:
@@ -453,6 +460,26 @@ class Measured:
             and self.p_of_replacing(name, model) < self.alpha
         ]
 
+    def is_outweighed(self, baseline: str) -> bool:
+        """Return True if a baseline's lead over the candidate is small, and less than the candidate led by before.
+
+        Small is a lead that is not more likely than not real as that of the best of so many baselines: chance favours
+        the best of them (Bonferroni). At validation chance favours the candidate, because it was chosen there: its gain
+        over the best baseline there must exceed the lead.
+        """
+        return self.is_small(baseline) and self.validated_gain > self.draws.gain(baseline, self.candidate).estimate
+
+    def is_small(self, baseline: str) -> bool:
+        """Return True if a baseline's lead over the candidate may be chance: see `is_outweighed`."""
+        p_value = self.draws.gain(baseline, self.candidate).p_at_most(0.0)
+        return len(self.baselines) * p_value >= MORE_LIKELY_THAN_NOT  # NaN is no evidence for the candidate
+
+    @property
+    def validated_gain(self) -> float:
+        """The candidate's gain over the best baseline in the windows that it was chosen in; NaN if it is not known."""
+        own, *others = (self.validated.get(name, math.nan) for name in (self.candidate, *self.baselines))
+        return math.nan if any(map(math.isnan, others)) else own - max(others)
+
     def label(self, model: str) -> str:
         return self.labels.get(model) or model
 
@@ -476,9 +503,10 @@ class Measured:
 def _chosen(measured: Measured, *, is_eligible: bool) -> tuple[str, str]:
     """Choose the model to use, and say why.
 
-    With nothing in use it is the model that measured best. What is in use is replaced by a challenger whose gain over
-    it is shown, with an estimate of at least `min_effect`; nothing else must be beaten. Of several such challengers the
-    best measured is used. A model that another of them provably beats is passed over, unless each is beaten by one.
+    With nothing in use it is the model that measured best; the candidate, where a baseline's lead over it is
+    outweighed: see `Measured.is_outweighed`. What is in use is replaced by a challenger whose gain over it is shown,
+    with an estimate of at least `min_effect`; nothing else must be beaten. Of several such challengers the best
+    measured is used. A model that another of them provably beats is passed over, unless each is beaten by one.
     """
     allowed = [name for name in measured.models if is_eligible or name != measured.candidate]
     challengers = allowed if measured.in_use is None else measured.shown_better(measured.in_use, allowed)
@@ -489,6 +517,12 @@ def _chosen(measured: Measured, *, is_eligible: bool) -> tuple[str, str]:
     if measured.in_use is not None:
         gain = measured.draws.gain(chosen, measured.in_use).estimate
         return chosen, f"its gain over {measured.label(measured.in_use)}, {gain:+.4f}, is shown"
+    if chosen in measured.baselines and measured.candidate in unbeaten and measured.is_outweighed(chosen):
+        lead = measured.draws.gain(chosen, measured.candidate).estimate
+        return measured.candidate, (
+            f"{measured.label(chosen)} measured better by {lead:.4f}, which may be chance; "
+            f"at validation this model led all baselines by {measured.validated_gain:.4f}"
+        )
     if chosen != best:
         return chosen, UNBEATEN
     return chosen, BEST if is_eligible else BEST_BASELINE
@@ -499,7 +533,10 @@ def _why_not(measured: Measured, chosen: str) -> str:
     comparison, label = measured.comparison(measured.candidate, chosen), measured.label(chosen)
     where = f"in {counted(comparison.windows)}"
     if chosen != measured.in_use:
-        return f"{label} measured better {where}: the gain over it is {comparison.gain:+.4f}"
+        said = f"{label} measured better {where}: the gain over it is {comparison.gain:+.4f}"
+        if measured.is_small(chosen) and not math.isnan(measured.validated_gain):
+            said += f", and at validation that over the best baseline was {measured.validated_gain:+.4f}"
+        return said
     p_value = measured.p_of_replacing(measured.candidate, chosen)
     if not p_value < measured.alpha:  # NaN is no gain
         return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -142,6 +142,16 @@ def baseline_metrics(logged: Mapping[str, float], rival: str) -> dict[str, float
     """Return a baseline's metrics from those that `Standing.metrics` returned."""
     prefix = f"naive/{rival}/"
     return {name.removeprefix(prefix): value for name, value in logged.items() if name.startswith(prefix)}
+
+
+def primary_metrics(logged: Mapping[str, float], metric: str, name: str, rivals: Iterable[str]) -> dict[str, float]:
+    """Return one metric of the model and of each baseline, from the metrics that `Standing.metrics` returned.
+
+    What was not logged is left out.
+    """
+    own = {name: logged.get(f"valid/{metric}", math.nan)}
+    found = own | {rival: baseline_metrics(logged, rival).get(metric, math.nan) for rival in rivals}
+    return {model: value for model, value in found.items() if not math.isnan(value)}
 
 
 def permuted_metric(task: Task, build: Callable[[], Estimator], dataset: Dataset, folds: Folds, seed: int) -> float:

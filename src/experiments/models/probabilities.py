@@ -52,6 +52,8 @@ class NaiveProbability(Model):
     ----------
     feature : str
         Feature of the table.
+    among : str or None
+        Feature that is above 0 for the customers whom the table is made of; None for all of them.
 
     Attributes
     ----------
@@ -69,11 +71,15 @@ class NaiveProbability(Model):
     [1.0, 1.0, 0.5, 0.5]
     """
 
-    def __init__(self, feature: str = "days_since_last_purchase") -> None:
+    def __init__(self, feature: str = "days_since_last_purchase", among: str | None = None) -> None:
         self.feature = feature
+        self.among = among
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> Self:
         """Fit the table: pool the training rows until the shares are monotone."""
+        if self.among is not None:
+            is_meant = (finite_columns(X, [self.among])[self.among] > 0).to_numpy()
+            X, y = X[is_meant], y[is_meant]
         check_events(y)
         y = np.asarray(y, dtype=float)
         at = self._at(X)

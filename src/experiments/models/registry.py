@@ -96,6 +96,15 @@ CANDIDATES: Mapping[str, Candidate] = {
         "purchase days in the last 91 days",
         is_baseline=True,
     ),
+    "naive_recency_of_it": Candidate(
+        _model("probabilities", "NaiveProbability"), "days since the last purchase of it", is_baseline=True
+    ),
+    "naive_frequency_of_it": Candidate(
+        _model("probabilities", "NaiveProbability"), "days with a purchase of it", is_baseline=True
+    ),
+    "naive_visits_of_it": Candidate(
+        _model("probabilities", "NaiveProbability"), "days with a purchase of it in the last 91 days", is_baseline=True
+    ),
     "naive_constant": Candidate(_model("baselines", "Constant"), "one probability for all", is_baseline=True),
     "purchase_probability": Candidate(
         _model("probabilities", "PurchaseProbability"), "P(at least one purchase) of a buy-till-you-die model"

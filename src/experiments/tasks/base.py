@@ -178,7 +178,7 @@ class Task(ABC):
         Parameters
         ----------
         lines : DataFrame
-            All canonical transactions.
+            All canonical transactions, with the categories of their products where the shop knows them.
         cutoff : date
 
         Returns
@@ -249,6 +249,11 @@ class Task(ABC):
         return counts
 
     # Models
+
+    @property
+    def own_features(self) -> tuple[str, ...]:
+        """Features that every model gets beside the configured ones, such as those of a category that is asked for."""
+        return ()
 
     @abstractmethod
     def candidates(self) -> Mapping[str, Candidate]:

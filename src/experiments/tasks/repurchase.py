@@ -15,10 +15,9 @@ from experiments.evaluation.metrics import Metric
 from experiments.evaluation.probability_metrics import (
     expected_calibration_error,
     probability_metrics,
-    reliability_table,
+    probability_tables,
     roc_auc,
 )
-from experiments.evaluation.spend_metrics import POINTS, cumulative_gain
 from experiments.evaluation.validation import Dataset, Evaluation
 from experiments.models.registry import Candidate, choose
 from experiments.reports.drivers import drivers_parts
@@ -196,12 +195,7 @@ class Repurchase(AmountTask):
 
     def tables(self, y: pd.Series, prediction: pd.Series) -> Mapping[str, pd.DataFrame]:
         """Return predicted probabilities beside observed shares, and the gain curves."""
-        of = "buyers" if self.event == "purchase" else "leavers"
-        return {
-            "reliability": reliability_table(y, prediction),
-            "cumulative_gain": cumulative_gain(y, prediction, of=of, points=POINTS),
-            "perfect_gain": cumulative_gain(y, y, of=of, points=POINTS),
-        }
+        return probability_tables(y, prediction, of="buyers" if self.event == "purchase" else "leavers")
 
     @classmethod
     def section(cls, material: Material) -> Section:

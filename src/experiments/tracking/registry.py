@@ -589,18 +589,22 @@ class Registry:
 
 def champions_of(client: MlflowClient, shop: str) -> list[Version]:
     """Return the champions of a shop's questions, whatever their options, in the order of their names."""
+    champions = []
+    for registry in registries_of(client, shop):
+        registry.finish_abandoned()
+        champions.append(registry.champion())
+    # another shop's name may begin with this one's
+    return [version for version in champions if version is not None and version.tags.get("shop") == shop]
+
+
+def registries_of(client: MlflowClient, shop: str) -> list[Registry]:
+    """Return the registered models whose names begin as a shop's, in their order; another shop's may begin alike."""
     named, page = [], ""
     while page is not None:
         found = client.search_registered_models(f"name LIKE '{shop}-%'", max_results=1000, page_token=page or None)
         named += [model.name for model in found if model.name.startswith(f"{shop}-")]
         page = found.token or None
-    champions = []
-    for name in sorted(named):
-        registry = Registry(client, name)
-        registry.finish_abandoned()
-        champions.append(registry.champion())
-    # another shop's name may begin with this one's
-    return [version for version in champions if version is not None and version.tags.get("shop") == shop]
+    return [Registry(client, name) for name in sorted(named)]
 
 
 def _written_down(tags: Mapping[str, str]) -> Change:

@@ -11,6 +11,7 @@ import pandas as pd
 from experiments.campaigns.lists import first_actions
 from experiments.gate.rule import UNJUDGED
 from experiments.reports.drivers import Reason, reasons, shown
+from experiments.workflow.consent import allowed
 from experiments.workflow.description import CustomerMaterial
 from experiments.workflow.lists import find_members, read_lists
 from experiments.workflow.request import rows_of
@@ -94,9 +95,10 @@ def ask(session: Session, customer: str, as_of: date | str | None = None) -> Cus
     Raises
     ------
     InputError
-        If nothing is in use, or the customer had bought nothing before that day.
+        If nothing is in use, the customer has not consented, or had bought nothing before that day.
     """
     check_reach(session)
+    customer = allowed(session, customer)
     day, champions = scoring_day(session, as_of), find_champions(session)
     rows_of(session, CUSTOMER, HISTORY, day, customer)
     rows, scorer = prepare(session, day, champions, CustomerMaterial(session, day).described)

@@ -200,6 +200,22 @@ class MonitorConfig:
 
 
 @dataclass
+class RetrainConfig:
+    search_days: int
+
+    def __post_init__(self) -> None:
+        _in_range("retrain.search_days", self.search_days, "at least 1", self.search_days >= 1)
+
+
+@dataclass
+class PrivacyConfig:
+    pseudonymise: bool
+    scoring_purpose: str | None
+    contact_purpose: str | None
+    contact_channel: str | None
+
+
+@dataclass
 class ReportConfig:
     output: str | None
     sections: list[str] | None
@@ -288,6 +304,8 @@ class Config:
     evaluation: EvaluationConfig
     audit: AuditConfig
     monitor: MonitorConfig
+    retrain: RetrainConfig
+    privacy: PrivacyConfig
     report: ReportConfig
     rules: RulesConfig
     personas: PersonasConfig

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -63,7 +63,12 @@ def check_writable(path: Path, where: str) -> None:
 
 
 def write(
-    function: RowFunction, rows: Path, engine: Engine, path: Path, metadata: Mapping[str, str] | None = None
+    function: RowFunction,
+    rows: Path,
+    engine: Engine,
+    path: Path,
+    metadata: Mapping[str, str] | None = None,
+    kept: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch,
 ) -> int:
     """Write the result of a function of rows, batch by batch, in the format of the path's suffix.
 
@@ -77,6 +82,8 @@ def write(
     path : Path
     metadata : mapping, optional
         Kept in a Parquet file; CSV has no place for it.
+    kept : callable, optional
+        Gives the rows of a batch that are written.
 
     Returns
     -------
@@ -84,7 +91,8 @@ def write(
         The number of rows.
     """
     schema = schema_of(function, rows)
-    return write_batches(engine.map(function, rows, schema), schema.with_metadata(metadata), count_rows(rows), path)
+    made = map(kept, engine.map(function, rows, schema))
+    return write_batches(made, schema.with_metadata(metadata), count_rows(rows), path)
 
 
 def schema_of(function: RowFunction, rows: Path) -> pa.Schema:
@@ -102,9 +110,15 @@ def write_batches(made: Iterable[pa.RecordBatch], schema: pa.Schema, count: int,
     schema : pyarrow schema
         Of the file, with the metadata to keep.
     count : int
+        At most, for the progress.
     path : Path
     what : str, optional
         What is written, in words; the path when left out.
+
+    Returns
+    -------
+    int
+        The number of rows.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -117,4 +131,4 @@ def write_batches(made: Iterable[pa.RecordBatch], schema: pa.Schema, count: int,
             writer.write(batch.cast(schema))
             done += batch.num_rows
             progress.to(done)
-    return count
+    return done

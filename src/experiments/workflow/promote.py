@@ -18,6 +18,7 @@ from experiments.gate.next_steps import advise
 from experiments.gate.promotion import carry_out
 from experiments.gate.rule import Decision, Outcome, Use, correct, counted, decide, enough_resamples
 from experiments.gate.sealed import CANDIDATE, CHAMPION, SEALED, Evidence, gather, resample
+from experiments.gate.standing import primary_metrics
 from experiments.reports.figures import png
 from experiments.reports.model_charts import draw
 from experiments.tasks.base import Task
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 
 PROFIT = "profit_20"
 TENTHS = ("total_ratio_lowest_tenth", "total_ratio_highest_tenth")
-RULE = "what is used is the best that was measured, pooled over windows"  # a look by another rule is taken again
+# A look by another rule is taken again.
+RULE = "what is used is the best that was measured; a lead that may be chance is weighed against validation"
 
 
 def promote(session: Session, version: int | None = None) -> Look:
@@ -307,6 +309,9 @@ def _decide(
         metrics=evidence.candidate_metrics(),
         guards=task.guards,
         labels=labels,
+        validated=primary_metrics(
+            session.runs.metrics(candidate.run_id), task.primary_metric, CANDIDATE, evidence.baselines
+        ),
     )
 
 
@@ -431,7 +436,10 @@ def _plan(session: Session, candidate: Version, champion: Version | None, coming
     task, n_baselines = session.task, len(session.task.baselines(candidate.params))
     beside = [f"{n_baselines} baseline{'s' if n_baselines > 1 else ''}"]
     if champion is None:
-        rule = "it is used if no baseline measures better: nothing is in use"
+        rule = (
+            "it is used if no baseline measures better, or the lead may be chance and is less than the gain at "
+            "validation: nothing is in use"
+        )
     elif champion.number == candidate.number:
         rule = "it is in use, and stays unless the gain of a baseline over it is shown"
     else:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from experiments.workflow.consent import allowed
 from experiments.workflow.score import find_champions, scoring_day
 from experiments.workflow.session import Session
 from features.engines import batches
@@ -53,7 +54,7 @@ def request(session: Session, customer: str, as_of: date | str | None = None) ->
             where="registry",
             hint=f"{session.again('tune')}, then {session.again('promote')}",
         )
-    rows = rows_of(session, grain, version.features, scoring_day(session, as_of), customer)
+    rows = rows_of(session, grain, version.features, scoring_day(session, as_of), allowed(session, customer))
     columns = [*grain.key, *version.features]
     return {"dataframe_split": {"columns": columns, "data": [[row[name] for name in columns] for row in rows]}}
 

@@ -204,7 +204,7 @@ COLUMNS = ("task", "candidate", "its figure", "best baseline", "verdict", "in us
 def summary(answers: Sequence[Answer]) -> str:
     """Return a line for each task, then text: candidate, best baseline, verdict, what is used."""
     table = pd.DataFrame([_row(answer) for answer in answers], columns=COLUMNS)
-    return "\n".join([aligned(table), "", *(f"{answer.name}: {_words(answer)}" for answer in answers)])
+    return "\n".join([aligned(table), "", *(f"{answer.name}: {words(answer)}" for answer in answers)])
 
 
 def _row(answer: Answer) -> dict[str, str]:
@@ -238,7 +238,8 @@ def _if_blind(session: Session) -> str:
     return f". Do not choose customers by it, as it is not shown to be better than chance: {known.figures}"
 
 
-def _words(answer: Answer) -> str:
+def words(answer: Answer) -> str:
+    """Return what came out for a task, and what is in use."""
     if answer.look is not None:
         assert answer.look.outcome is not None
         said = statement(answer.session.task.ability, answer.look.decision, answer.look.outcome)

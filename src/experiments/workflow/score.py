@@ -22,8 +22,18 @@ from experiments.models.buy_till_you_die import DAYS_PER_WEEK, BuyTillYouDie
 from experiments.models.registry import CANDIDATES
 from experiments.tasks import TASKS, questions
 from experiments.tasks.base import Task
+from experiments.workflow.consent import to_contact, to_score
 from experiments.workflow.description import CustomerMaterial
-from experiments.workflow.lists import WrittenList, find_members, list_file, read_details, read_lists, tell, write_list
+from experiments.workflow.lists import (
+    WrittenList,
+    find_members,
+    list_file,
+    lists_text,
+    read_details,
+    read_lists,
+    tell,
+    write_list,
+)
 from experiments.workflow.output import check_output, schema_of, write, write_batches
 from experiments.workflow.session import Session
 from features.engines import Engine, batches, count_rows
@@ -45,12 +55,13 @@ DEFAULT_OUTPUT = "customer_360.parquet"
 
 
 class Scored(NamedTuple):
-    """File of customer_360, its number of customers and their day, and the lists beside it."""
+    """File of customer_360, its number of customers and their day, the lists beside it, and who is left out."""
 
     path: Path
     rows: int
     cutoff: date
     lists: list[WrittenList]
+    without_consent: list[str]
 
 
 def scoring_day(session: Session, as_of: date | str | None = None) -> date:
@@ -101,6 +112,7 @@ def score(
     check_output(path)
     lists = read_lists(session)
     details = read_details(session, lists)  # what is wrong with them is said before all work
+    scorable, contactable = to_score(session), to_contact(session)
     day, champions = scoring_day(session, as_of), find_champions(session)
     if described is None:
         described = CustomerMaterial(session, day).described
@@ -108,8 +120,10 @@ def score(
         beside = path.with_name(f"{grain.name}{path.suffix}")
         shown = shown_rows(session, day, rows, scorer)
         if shown is None:
-            write(scorer, rows, session.shop.engine, beside, verdict_texts(scorer.champions))
+            texts = verdict_texts(scorer.champions)
+            write(scorer, rows, session.shop.engine, beside, texts, scorable.of_batch)
         else:
+            shown = scorable.of_frame(shown)
             table = pa.Table.from_pandas(shown.reset_index(), preserve_index=False)
             schema = table.schema.with_metadata(verdict_texts(scorer.champions))
             write_batches(table.to_batches(), schema, len(shown), beside)
@@ -117,21 +131,28 @@ def score(
     rows, customers = prepare(session, day, champions, described)
     with _scratch(session) as scored:
         schema = schema_of(customers, rows)
-        written = write_batches(
-            session.shop.engine.map(customers, rows, schema), schema, count_rows(rows), scored, what=str(path)
-        )
+        made = map(scorable.of_batch, session.shop.engine.map(customers, rows, schema))
+        written = write_batches(made, schema, count_rows(rows), scored, what=str(path))
+        without_consent = [scorable.left_out(count_rows(rows), written)]
         found: list[tuple[ContactList, pd.DataFrame]] = []
         if lists:  # they read what is predicted of all customers
             columns = [name for name in schema.names if name in columns_of(lists)]
             known = pq.read_table(scored, columns=columns).to_pandas().set_index("customer_id")
             found, left_out = find_members(lists, known, blind_columns(session, day, champions))
             tell(found, left_out, known)
+            found = [(each, contactable.of_frame(members)) for each, members in found]
+            without_consent.append(contactable.left_out(written, len(contactable.of_frame(known))))
         act = partial(with_actions, actions=first_actions(found))
         schema = schema_of(act, scored).with_metadata(verdict_texts(champions))
         write_batches(map(act, batches(scored)), schema, written, path)
     currency = session.shop.staged.currency
     files = [write_list(*each, list_file(path, each[0]), currency, day, details) for each in found]
-    return Scored(path, written, day, files)
+    return Scored(path, written, day, files, [text for text in without_consent if text])
+
+
+def beside_text(written: Scored) -> str:
+    """Return a line for each list, and for each reason why customers are left out."""
+    return lists_text(written.lists) + "".join(f"  left out: {text}\n" for text in written.without_consent)
 
 
 def blind_columns(session: Session, day: date, champions: Mapping[str, Version]) -> dict[str, str]:

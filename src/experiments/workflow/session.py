@@ -30,7 +30,7 @@ from features.errors import InputError, check_type, did_you_mean
 from features.grains import Grain
 from features.shop import Shop
 from features.snapshot import definition_hash, reads_spend
-from features.sources.shop_config import CONTACT_DETAILS
+from features.sources.shop_config import CONTACT_DETAILS, pseudonyms
 
 if TYPE_CHECKING:  # MLflow takes seconds to import, and not every command needs it
     from experiments.tracking.registry import Registry
@@ -137,6 +137,11 @@ class Session:
         """The folder of this shop's outputs."""
         return self.path(OUTPUTS) / self.shop.staged.shop
 
+    def customer(self, typed: str) -> str:
+        """Return a customer's id as the tables have it: the pseudonym, where they have pseudonyms."""
+        own = pseudonyms(self.config.data)
+        return typed if own is None else own.typed(typed)
+
     def path(self, given: str | Path) -> Path:
         """Return a path; a relative one starts from the session's folder."""
         return self.folder / given
@@ -186,7 +191,7 @@ class Session:
     @cached_property
     def features(self) -> list[str]:
         """Names of the features. Wildcards are expanded with values known at the first possible cutoff."""
-        return self._expand(self.config.features.names)
+        return self._expand(list(dict.fromkeys([*self.config.features.names, *self.task.own_features])))
 
     def _expand(self, names: Sequence[str]) -> list[str]:
         staged = self.shop.staged

@@ -65,7 +65,7 @@ class Family:
 
     def range_of(self, feature: str) -> Range:
         """Return the least and the greatest value of a feature."""
-        return self.ranges.get(feature, (0, 1) if feature.endswith("_share") else (0, None))
+        return self.ranges.get(feature, _usual_range(feature))
 
     def covers(self, grain: Grain) -> bool:
         """Return True if the family has exactly the rows of the grain."""
@@ -92,6 +92,8 @@ class Parametrised:
         `(past, values) -> ibis table` as `Family.build`; `values` is the value of each wanted feature.
     largest : callable
         `(past, limit) -> ibis table` of value and amount, the largest first.
+    fallback : float
+        Value of a feature where there is none.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Parametrised:
     example: str
     build: Callable[[Tables, Mapping[str, str]], ir.Table]
     largest: Callable[[Tables, int], ir.Table]
+    fallback: float = 0.0
 
     def family(self, names: Iterable[str]) -> Family:
         """Return the family of the features of these names.
@@ -111,7 +114,8 @@ class Parametrised:
         """
         values = {name: self._value(name) for name in names}
         meanings = {name: self.meaning.format(value=value) for name, value in values.items()}
-        return Family(self.name, self.needs, meanings, lambda past: self.build(past, values))
+        fallbacks = dict.fromkeys(values, self.fallback)
+        return Family(self.name, self.needs, meanings, lambda past: self.build(past, values), fallbacks)
 
     def _value(self, name: str) -> str:
         text = name.partition(".")[2]
@@ -244,8 +248,13 @@ def feature_ranges(names: Iterable[str]) -> dict[str, Range]:
         if name in families:
             found[name] = families[name].range_of(name)
         elif name.partition(".")[0] in PARAMETRISED:
-            found[name] = (0, 1)
+            found[name] = _usual_range(name)
     return found
+
+
+def _usual_range(feature: str) -> Range:
+    """Return the range of a feature for which none is declared: a share lies in [0, 1], others are at least 0."""
+    return (0, 1) if feature.partition(".")[0].endswith("_share") else (0, None)
 
 
 def last_day(past: Tables) -> date:

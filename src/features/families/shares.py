@@ -1,4 +1,4 @@
-"""Shares of a customer's spend by product group, brand, store and channel: one feature per value.
+"""Shares of a customer's spend by product group, product, brand, store and channel: one feature per value.
 
 `category_share.SOFT_DRINKS` is the spend on soft drinks / the spend on lines of known category, so the shares of all
 values add up to 1. Lines of unknown value are left out, as in `top_category_share`; a customer who spent nothing
@@ -17,12 +17,17 @@ from features.families.registry import Parametrised, parametrised
 from features.tables import MONEY, SPECS, Tables
 
 
+def known_lines(tables: Tables, column: str) -> ir.Table:
+    """Return the lines of known value, with the columns of their products where the value is one of them."""
+    lines = tables.transactions
+    if column not in SPECS["transactions"].columns:
+        lines = lines.inner_join(tables["products"], "product_id")
+    return lines.filter(lines[column].notnull())
+
+
 def spend(past: Tables, column: str) -> ir.Table:
     """Return one row per customer and value: customer_id, value (underscores for spaces), amount (DECIMAL)."""
-    lines = past.transactions
-    if column not in SPECS["transactions"].columns:
-        lines = lines.inner_join(past["products"], "product_id")
-    lines = lines.filter(lines[column].notnull())
+    lines = known_lines(past, column)
     return lines.group_by("customer_id", value=lines[column].replace(" ", "_")).agg(
         amount=lines.amount.sum().cast(MONEY)
     )
@@ -53,6 +58,7 @@ def largest(past: Tables, limit: int, column: str) -> ir.Table:
 for _of, _column, _example in (
     ("department", "department", "MEAT"),
     ("category", "category", "SOFT_DRINKS"),
+    ("product", "product_id", "1082185"),
     ("brand", "brand", "Private"),
     ("store", "store_id", "330"),
     ("channel", "channel", "web"),

@@ -18,6 +18,7 @@ from features.sources.shop_config import (
     ACCEPTED,
     CONTACT_DETAILS,
     NO_GOODS,
+    PSEUDONYMISE,
     SHARED,
     ShopConfig,
     check_keys,
@@ -58,7 +59,9 @@ def stage(config: Mapping[str, Any], cache: Path) -> Staged:
         If the config or the data are wrong; nothing is changed on disk then.
     """
     shop, source = _source(config)
-    lasting = {key: value for key, value in config.items() if key not in PASSING}
+    lasting = {key: value for key, value in config.items() if key not in (*PASSING, PSEUDONYMISE)}
+    if shop.pseudonyms is not None:
+        lasting[PSEUDONYMISE] = shop.pseudonyms.fingerprint
     return stage_source(shop, source, lasting, cache)
 
 
@@ -72,7 +75,7 @@ def contact_details(config: Mapping[str, Any]) -> pd.DataFrame | None:
     """
     if config.get(CONTACT_DETAILS) is None:
         return None
-    _, source = _source(config)
+    shop, source = _source(config)
     if not isinstance(source, Files):
         raise InputError(
             f"{config['source']} has no contact details",
@@ -81,9 +84,12 @@ def contact_details(config: Mapping[str, Any]) -> pd.DataFrame | None:
             found=str(config["source"]),
         )
     try:
-        return source.contact_details()
+        found = source.contact_details()
     except InputError as error:
         raise InputError(error.problem, where=error.where, expected=error.expected, hint=error.hint) from None
+    if found is not None and shop.pseudonyms is not None:
+        found = found.assign(customer_id=shop.pseudonyms.of(found["customer_id"]))
+    return found
 
 
 def stage_before(config: Mapping[str, Any], cutoff: date, cache: Path, folder: Path) -> tuple[Staged, tuple[str, ...]]:
@@ -122,7 +128,7 @@ def _source(config: Mapping[str, Any]) -> tuple[ShopConfig, Source]:
     if name not in SOURCES:
         raise InputError(f"there is no source {name!r}", where="data.source", hint=did_you_mean(name, SOURCES))
     kind = SOURCES[name]
-    known = [*SHARED, ACCEPTED, NO_GOODS, CONTACT_DETAILS, *kind.required, *kind.optional]
+    known = [*SHARED, ACCEPTED, NO_GOODS, CONTACT_DETAILS, PSEUDONYMISE, *kind.required, *kind.optional]
     check_keys(config, known, required=[*SHARED, *kind.required], where="data")
     shop = shop_config(config)
     return shop, kind(shop, {key: config.get(key) for key in (*kind.required, *kind.optional)})

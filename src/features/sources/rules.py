@@ -15,6 +15,7 @@ import ibis.expr.types as ir
 
 from features.engines import DuckDB
 from features.errors import SHOWN_VALUES, InputError
+from features.sources.pseudonyms import Pseudonyms
 from features.sources.raw import RAW_PREFIX, Currency, Doubt, Drop, Raw, Rule
 from features.tables import SPECS, TableSpec
 
@@ -47,8 +48,8 @@ def ruled(raw: Raw) -> ir.Table:
     return raw.table.mutate(staging_rule=rule)
 
 
-def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> Written:
-    """Apply the rules, refuse what could not be read or is not believed, write the rest.
+def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path, pseudonyms: Pseudonyms | None = None) -> Written:
+    """Apply the rules, refuse what could not be read or is not believed, write the rest, with pseudonyms if asked.
 
     Raises
     ------
@@ -80,7 +81,8 @@ def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> Written:
             found=", ".join(f"{rule}: {counts[rule]['rows']:,} rows" for rule in counts),
             hint="check the rules in the data config, and what they go by: cancelled_order_prefix, non_product_codes",
         )
-    engine.write(conform(kept, SPECS[name]), path)
+    rows = conform(kept, SPECS[name])
+    engine.write(rows if pseudonyms is None else pseudonyms.within(name, rows, engine), path)
     nothing = {"rows": 0, "amount": 0.0 if "amount" in raw.table.columns else None}
     drops = tuple(
         Drop(name, declared.name, count["rows"], count["amount"], declared.kept_in)
@@ -88,12 +90,12 @@ def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path) -> Written:
         for count in [counts.get(declared.name, nothing)]
     )
     dropped = ", ".join(f"{drop.rule} {drop.rows:,}" for drop in drops if drop.rows)
-    rows = counts[""]["rows"]
+    n_rows = counts[""]["rows"]
     logger.info(
-        "%s: %s rows of %s, dropped: %s, kept: %s", name, f"{rows_in:,}", raw.where, dropped or "none", f"{rows:,}"
+        "%s: %s rows of %s, dropped: %s, kept: %s", name, f"{rows_in:,}", raw.where, dropped or "none", f"{n_rows:,}"
     )
     return Written(
-        rows,
+        n_rows,
         (*raw.drops, *drops),
         (*raw.notes, *_changes(name, raw, counts)),
         _currencies(kept, raw.currency),

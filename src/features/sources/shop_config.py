@@ -11,11 +11,13 @@ from typing import Any
 
 from features.errors import InputError, did_you_mean, listing
 from features.sources.meanings import currency_advice, zone_advice
+from features.sources.pseudonyms import Pseudonyms
 from features.tables import GROSS, NET
 
 SHARED = ("source", "shop", "currency", "timezone", "burn_in_days")
 ACCEPTED = "accepted"  # checks whose findings were looked at
 CONTACT_DETAILS = "contact_details"  # columns of customers that lists show, and nothing else
+PSEUDONYMISE = "pseudonymise"  # a keyed hash in place of ids of customers
 NO_GOODS = "no_goods"  # categories of products that are no goods
 
 
@@ -35,6 +37,8 @@ class ShopConfig:
         See `Tables`.
     spend : {"net", "gross"}
         See `Tables`; gross of shops without returns, whose config does not say.
+    pseudonyms : Pseudonyms or None
+        What stands in place of customers' ids; None where they are written as they are.
     """
 
     name: str
@@ -42,6 +46,7 @@ class ShopConfig:
     timezone: str
     burn_in_days: int
     spend: str
+    pseudonyms: Pseudonyms | None = None
 
 
 def shop_config(config: Mapping[str, Any]) -> ShopConfig:
@@ -78,7 +83,25 @@ def shop_config(config: Mapping[str, Any]) -> ShopConfig:
             expected="net (what was given back is taken off) or gross",
             found=repr(spend),
         )
-    return ShopConfig(name=str(name), currency=str(currency), timezone=str(timezone), burn_in_days=burn_in, spend=spend)
+    return ShopConfig(
+        name=str(name),
+        currency=str(currency),
+        timezone=str(timezone),
+        burn_in_days=burn_in,
+        spend=spend,
+        pseudonyms=pseudonyms(config),
+    )
+
+
+def pseudonyms(config: Mapping[str, Any]) -> Pseudonyms | None:
+    """Return what stands in place of customers' ids, by the key of the environment; None where nothing does.
+
+    Raises
+    ------
+    InputError
+        If there is no key.
+    """
+    return Pseudonyms.by_environment() if config.get(PSEUDONYMISE) else None
 
 
 def no_goods(config: Mapping[str, Any]) -> tuple[str, ...]:

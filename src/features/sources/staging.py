@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 CODE = (
     "extent.py",
     "joins.py",
+    "pseudonyms.py",
     "raw.py",
     "reading.py",
     "rules.py",
@@ -147,7 +148,7 @@ def _stage(shop: ShopConfig, source: Source, digest: str, folder: Path) -> Stage
         for name, raw in raw_tables.items():
             path = folder / f"{name}.parquet"
             with readable(raw.where):
-                written = write_canonical(name, raw, engine, path)
+                written = write_canonical(name, raw, engine, path, shop.pseudonyms)
             rows[name] = written.rows
             drops += written.drops
             notes += written.notes

@@ -1,0 +1,17 @@
+"""`experiments retrain`: the nightly job. It prints a line for each task; exit code 1 where one failed."""
+
+from __future__ import annotations
+
+from experiments.commands.compose import session_of, sessions_of_each_task
+from experiments.commands.run import put_to_work
+from experiments.workflow.config import Config
+from experiments.workflow.report import Draft
+from experiments.workflow.retrain import retrain, retrained_text
+
+
+def main(config: Config) -> int:
+    draft = Draft(session_of(config))
+    done = retrain(sessions_of_each_task(config), config.retrain.search_days)
+    put_to_work([each.session for each in done], draft, config.output)
+    print(retrained_text(done))
+    return int(any(each.has_failed for each in done))

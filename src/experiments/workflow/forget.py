@@ -1,0 +1,205 @@
+"""Forgetting: a customer is removed from cache and outputs, and the models that learnt from the customer are named."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from experiments.workflow.output import write_batches
+from experiments.workflow.session import Session
+from features.cleaning import computed_from, staged_folders
+from features.csv_files import neutral
+from features.engines import batches
+from features.errors import InputError
+from features.sources.pseudonyms import IDENTIFYING
+from features.writing import remove, replacing
+
+if TYPE_CHECKING:
+    from experiments.tracking.registry import Version
+
+KEY = "customer_id"
+TABLES = "tables"  # folder of a run's artifacts
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was done about one customer.
+
+    Attributes
+    ----------
+    removed : tuple of Path
+        Folders of the cache that held the customer. They are computed anew when they are needed.
+    outputs : mapping of Path to int
+        Rewritten files, those that MLflow keeps of a version included, and the rows of the customer that they held.
+    models : tuple of str
+        Versions whose training rows include the customer.
+    in_source : mapping of str to int
+        Rows of the customer that the shop's own tables still hold, by canonical name.
+    """
+
+    removed: tuple[Path, ...]
+    outputs: dict[Path, int]
+    models: tuple[str, ...]
+    in_source: dict[str, int]
+
+
+def forget(session: Session, customer: str) -> Forgotten:
+    """Remove one customer from cache, outputs and MLflow's tables, and say where the customer remains.
+
+    Models hold parameters and no rows of customers; those that were trained with rows of the customer are named. The
+    shop's own tables are not changed: as long as they hold the customer, the next command reads the customer again.
+
+    Parameters
+    ----------
+    session : Session
+    customer : str
+        The customer's id, as in the shop's tables; where these have pseudonyms, the id or the pseudonym.
+
+    Raises
+    ------
+    InputError
+        If neither cache, outputs nor the shop's own tables know the customer.
+    """
+    own = session.customer(customer)
+    first_days = []
+    removed: list[Path] = []
+    for folder in staged_folders(session.cache, session.config.data["shop"]):
+        if rows_of(folder, own):
+            first_days += first_day(folder, own)
+            removed += [folder, *computed_from(session.cache, folder.name)]
+    for path in removed:
+        remove(path)
+    shop = session.shop  # staged anew: does the source still hold the customer?
+    in_source = rows_of(shop.staged.folder, own)
+    if in_source:
+        first_days += first_day(shop.staged.folder, own)
+    outputs = {path: n for path in _tables_of(session.outputs) if (n := _without(path, own))}
+    if not (removed or outputs or in_source):
+        raise InputError(
+            f"there is nothing of customer {customer!r}",
+            where="customer",
+            expected=f"a customer in the tables, the cache or the outputs of {shop.staged.shop}",
+            hint="0042 is not 42: write the id as the table has it",
+        )
+    for version in _versions(session):
+        outputs |= _artifacts_without(session, version, own)
+    models = tuple(_trained_with(session, min(first_days))) if first_days else ()
+    if in_source:
+        remove(shop.staged.folder)
+    return Forgotten(tuple(removed), outputs, models, in_source)
+
+
+def rows_of(folder: Path, customer: str) -> dict[str, int]:
+    """Count the rows of a customer in each staged table that has any."""
+    counts = {}
+    for path in sorted(folder.glob("*.parquet")):
+        table = ds.dataset(path, format="parquet")
+        columns = [name for name in IDENTIFYING.get(path.stem, (KEY,)) if name in table.schema.names]
+        found = [table.count_rows(filter=ds.field(name) == customer) for name in columns]
+        if n_rows := max(found, default=0):
+            counts[path.stem] = n_rows
+    return counts
+
+
+def first_day(folder: Path, customer: str) -> list[date]:
+    """Return the day of a customer's first line, in a list that is empty for a customer without lines."""
+    lines = ds.dataset(folder / "transactions.parquet", format="parquet")
+    times = lines.to_table(columns=["timestamp"], filter=ds.field(KEY) == customer)["timestamp"]
+    return [pc.min(times).as_py().date()] if len(times) else []
+
+
+def _tables_of(outputs: Path) -> Iterator[Path]:
+    """Yield the tables below a folder that have a column customer_id."""
+    for path in sorted(outputs.rglob("*")):
+        if path.suffix in (".parquet", ".csv") and KEY in _schema(path).names:
+            yield path
+
+
+def _schema(path: Path) -> pa.Schema:
+    return ds.dataset(path, format=path.suffix[1:]).schema
+
+
+def _without(path: Path, customer: str) -> int:
+    """Rewrite a table without the rows of a customer; return how many it had."""
+    return (_csv_without if path.suffix == ".csv" else _parquet_without)(path, customer)
+
+
+def _parquet_without(path: Path, customer: str) -> int:
+    table = ds.dataset(path, format="parquet")
+    n_rows = table.count_rows()
+    n_own = n_rows - table.count_rows(filter=ds.field(KEY) != customer)
+    if n_own:
+        others = (batch.filter(pc.not_equal(batch[KEY], customer)) for batch in batches(path))
+        write_batches(others, table.schema, n_rows, path)
+    return n_own
+
+
+def _csv_without(path: Path, customer: str) -> int:
+    """Leave out whole records, and all others as they are: reading and writing would change their quotes."""
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = list(file)
+    records, begin, kept, n_own = csv.reader(lines), 0, [], 0
+    place = next(records).index(KEY)
+    for record in itertools.chain([None], records):
+        if record is not None and record[place] == neutral(customer):
+            n_own += 1
+        else:
+            kept += lines[begin : records.line_num]
+        begin = records.line_num
+    if n_own:
+        with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(kept)
+    return n_own
+
+
+def _versions(session: Session) -> Iterator[Version]:
+    """Yield all versions of the shop's models."""
+    from experiments.tracking.registry import registries_of
+
+    shop = session.shop.staged.shop
+    for registry in registries_of(session.client, shop):
+        yield from (version for version in registry.versions() if version.tags.get("shop") == shop)
+
+
+def _artifacts_without(session: Session, version: Version, customer: str) -> dict[Path, int]:
+    """Take a customer out of the tables that MLflow keeps of a version: its predictions in the sealed window."""
+    found = {}
+    with TemporaryDirectory() as folder:
+        for file in session.client.list_artifacts(version.run_id, TABLES):
+            if file.path.endswith(".csv"):
+                path = Path(session.client.download_artifacts(version.run_id, file.path, folder))
+                if KEY in _schema(path).names and (rows := _csv_without(path, customer)):
+                    session.client.log_artifact(version.run_id, str(path), TABLES)
+                    found[Path(version.name, str(version.number), file.path)] = rows
+    return found
+
+
+def _trained_with(session: Session, first: date) -> Iterator[str]:
+    """Yield the versions that were trained at a cutoff after a day, in words."""
+    for version in _versions(session):
+        horizon = timedelta(days=int(version.tags["horizon_days"]))
+        if first < date.fromisoformat(version.tags["trained_through"]) - horizon:
+            yield f"{version.name} version {version.number}"
+
+
+def forgotten_text(done: Forgotten) -> str:
+    """Return what was removed, what remains, and what to do about it."""
+    lines = [f"removed from the cache: {len(done.removed)} folders"]
+    lines += [f"removed from {path}: {rows:,} rows" for path, rows in done.outputs.items()]
+    if done.models:
+        lines.append(f"rows of the customer were among those that trained: {', '.join(done.models)}")
+        lines.append("models hold parameters and no rows; experiments retrain replaces them as new windows come")
+    if done.in_source:
+        held = ", ".join(f"{name} {rows:,}" for name, rows in done.in_source.items())
+        lines.append(f"the shop's own tables still hold the customer ({held} rows): remove them there, and repeat this")
+    return "\n".join(lines)
