@@ -23,6 +23,7 @@ for room, below in {
     "description": ("reports", "models", "evaluation"),
     "case_study": ("reports", "models", "evaluation"),
     "campaigns": ("reports", "evaluation"),
+    "serving": ("description", "gate", "tasks", "tracking", "models", "reports", "evaluation"),
 }.items():
     BELOW[f"experiments.{room}"] = {
         "features",

@@ -24,6 +24,7 @@ _PLACES = {  # imported when first asked for: a served model imports this packag
             "score": "score",
             "ask": "ask",
             "request": "request",
+            "serve": "serve",
             "rules": "rules",
             "report": "report",
             "monitor": "monitor",

@@ -352,6 +352,31 @@ def duckdb_file(path: Path, scratch: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+class InMemory:
+    """DuckDB in the memory of this process, for the few rows of a request: several threads may ask at once.
+
+    Parameters
+    ----------
+    fixed : mapping of str to Path
+        Parquet files that are read once, by the names of their tables.
+    """
+
+    def __init__(self, fixed: Mapping[str, Path]) -> None:
+        self._connection = duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False})
+        for name, path in fixed.items():
+            self._connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM read_parquet(?)', [str(path)])
+
+    def run(self, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
+        """Run a query over tables that only this call sees, beside the fixed ones."""
+        cursor = self._connection.cursor()
+        try:
+            for name, table in tables.items():
+                cursor.register(name, table)
+            return cursor.execute(sql).to_arrow_table()
+        finally:
+            cursor.close()
+
+
 ENGINES: Mapping[str, Callable[..., Engine]] = {"duckdb": DuckDB, "spark": Spark}
 
 

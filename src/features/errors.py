@@ -84,6 +84,10 @@ class InsufficientDataError(UnsuitableDataError):
     """Not enough data to train and to evaluate any model of one task."""
 
 
+class EmptyTableError(InputError):
+    """A table without rows."""
+
+
 def _ended(text: str) -> str:
     return text if text.endswith((".", "?", "!")) else f"{text}."
 

@@ -35,8 +35,6 @@ from features.tables import NET, SPECS, Tables, blank_tables
 from features.tampering import TAMPERINGS, Tampered, Tamperer
 
 DURATIONS_DAYS = {"_days": 1.0, "_months": 365.25 / 12}
-FEWEST_IDS = 3  # a word, such as m for male, may be an id by chance
-IDS = ("customer_id", "order_id", "product_id")
 _LEAVES = (ops.PhysicalTable, ops.SQLQueryResult, ops.SQLStringView)
 
 
@@ -51,7 +49,7 @@ class Finding:
     subject : str
         Feature, rows, task or fact that was checked.
     finding : str
-        "clean", "leaks", "differs", "circular", "descriptive", "contradicted" or "not checked".
+        "clean", "leaks", "differs", "unproven", "circular", "descriptive", "contradicted" or "not checked".
     figures : str
     checks : int
         Comparisons behind it.
@@ -108,31 +106,6 @@ def _reason(family: Family) -> str | None:
     if reason is None and facts and not family.undated:
         return f"{family.name} reads {listing(facts)}, facts of unknown date, and does not declare it (undated=True)"
     return reason
-
-
-def ids_named(names: Iterable[str], tables: Tables, engine: Engine) -> Iterator[tuple[str, list[str]]]:
-    """Yield the features whose expressions name customers, orders or products of the shop, with these ids.
-
-    A definition says how to count, for any shop. One that names at least `FEWEST_IDS` ids holds what somebody knew of
-    them, such as their rank over all days. Features that are named by a value, such as `category_share.TEA`, are not
-    meant.
-    """
-    past = blank_tables(date(2000, 1, 1), date(2001, 1, 1), spend=NET).as_of(date(2001, 1, 1))
-    lines = tables.transactions
-    for family, features in resolve([name for name in names if "." not in name]).items():
-        said = {node.value for node in family.build(past).op().find(ops.Literal) if isinstance(node.value, str)}
-        if not said:
-            continue
-        wanted = sorted(said)
-        found = ibis.union(
-            *(
-                lines.filter(lines[key].isin(wanted)).select(named=lines[key]).distinct()
-                for key in IDS
-                if key in lines.columns
-            )
-        )
-        ids = sorted(set(engine.frame(found)["named"]))
-        yield from ((feature, ids) for feature in features if len(ids) >= FEWEST_IDS)
 
 
 @cache
@@ -254,12 +227,14 @@ def moving_features(
         For each table, tampering and cutoff: how many features were compared or do not read the table, and those that
         moved. Then those that move only with several tables, if there are any.
     """
-    for cutoff in cutoffs:
-        past = tamperer.tables.as_of(cutoff)
+    # All cutoffs before any change: a function that remembers what it saw at a later one gives other values now.
+    pasts = {cutoff: tamperer.tables.as_of(cutoff) for cutoff in cutoffs}
+    expressions = {cutoff: feature_rows(past, names, grain) for cutoff, past in pasts.items()}
+    befores = {cutoff: _frame(expression, tamperer.engine, grain) for cutoff, expression in expressions.items()}
+    for cutoff, past in pasts.items():
         families = resolve(names)
         read = {family: _leaves(family.build(past)) for family in families}
-        expression = feature_rows(past, names, grain)
-        before = _frame(expression, tamperer.engine, grain)
+        expression, before = expressions[cutoff], befores[cutoff]
         leaves = set().union(*read.values())
         tables = [table for table in tamperer.names if tamperer.tables[table].op() in leaves]
         together = {
@@ -381,10 +356,6 @@ def _audit_features(
         honest = len(names) - len(reasons)
         yield Finding("read from", f"{honest} features{of_grain}", "clean", f"made of as_of alone{also}", honest)
 
-    named = dict(ids_named(names, tamperer.tables, tamperer.engine))
-    for name, ids in named.items():
-        figures = f"its expression names {listing(ids)}: what happened to them may be written into it"
-        yield Finding("read from", f"feature {name}", "leaks", figures, len(ids), fails=True)
     moved: dict[str, list[Movement]] = {}
     comparisons = 0
     n_steps = len(cutoffs) * len(tamperer.names) * len(TAMPERINGS)

@@ -17,7 +17,7 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from features.errors import InputError, listing
+from features.errors import EmptyTableError, InputError, listing
 from features.families import resolve
 from features.grains import Grain
 from features.leakage import Finding, all_features, differences, grains_of
@@ -29,6 +29,7 @@ from features.tables import Tables
 
 CHECK = "staged anew"
 ROWS = "rows of "
+QUERY = "the query of "  # begins what says that a query is not cut
 SPACE = 3  # times the staged tables: the raw files that are cut, what is staged, and room to work
 
 
@@ -71,8 +72,13 @@ def audit_restaged(
                     for what, figures in found:
                         moved.setdefault(what, []).append(figures)
             done.append(cutoff)
+        except EmptyTableError as error:
+            yield _of_nothing(shop, cutoff, error)
         except InputError as error:
             yield Finding(CHECK, f"raw files before {cutoff}", "not checked", error.problem, checks=0)
+    for query in (each for each in whole if each.startswith(QUERY)):
+        said = "its result alone is cut, which does not show what it was made of"
+        yield Finding(CHECK, query, "not checked", said, checks=0)
     undated = _undated(moved)
     for what, moves in moved.items():
         declared = what in undated
@@ -83,6 +89,17 @@ def audit_restaged(
         also = f"; whole, as nothing dates their rows: {listing(whole, limit=len(whole))}" if whole else ""
         said = f"raw files cut at {' and '.join(map(str, done))} and staged anew{also}"
         yield Finding(CHECK, f"{len(compared - moved.keys())} features and grains", "clean", said, len(compared))
+
+
+def _of_nothing(shop: Shop, cutoff: date, error: EmptyTableError) -> Finding:
+    """Return the finding of a table that is empty without later raw rows: its rows before the cutoff depend on them."""
+    lines = shop.tables.as_of(cutoff).transactions
+    rows = int(shop.engine.frame(lines.aggregate(rows=lines.count()))["rows"].iloc[0])
+    subject = f"raw files before {cutoff}"
+    if not rows:
+        return Finding(CHECK, subject, "not checked", error.problem, checks=0)
+    said = f"{error.problem} without raw rows from {cutoff} on, though transactions have {rows:,} rows before that day"
+    return Finding(CHECK, subject, "leaks", said, fails=True)
 
 
 def _check_room(shop: Shop, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -194,6 +194,19 @@ class Shop:
     ) -> pd.DataFrame:
         """Return the frame of a slow analysis, computed once for the same data, settings and code: `analyses.kept`."""
         return kept(name, depends_on, compute, code=code, cache=self.cache, digest=self.staged.digest)
+
+    def rows_of(self, customers: Collection[str], names: Collection[str]) -> dict[str, pd.DataFrame]:
+        """Return the canonical rows of some customers, by table.
+
+        Parameters
+        ----------
+        customers : collection of str
+        names : collection of str
+            Tables about customers.
+        """
+        wanted = list(customers)
+        tables = {name: self.tables[name] for name in names}
+        return {name: self.engine.frame(table.filter(table.customer_id.isin(wanted))) for name, table in tables.items()}
 
     def during(self, names: Sequence[str], start: date, end: date) -> pd.DataFrame:
         """Return the named features of the window [start, end) for those who bought in it, by customer_id.

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,8 +25,6 @@ from experiments.tasks.next_purchase import NextPurchase
 from experiments.tasks.segmentation import CustomerSegments
 from features import outcomes
 from features.families import FAMILIES, Family
-from features.grains import CUSTOMER
-from features.leakage import ids_named
 from features.outcomes import Outcome
 from features.shop import Shop
 from features.tables import Tables
@@ -303,22 +300,6 @@ def test_rows_and_targets_depend_on_nothing_but_what_they_should(
     found = list(audit_emptied(task, shop, features, tamperer, dataset, cutoffs))
     assert [each.finding for each in found] == ([finding] if finding else [])
     assert all(each.fails and re.search(said, each.figures) for each in found)
-
-
-def test_a_definition_that_names_customers_or_products_is_found(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.sell(sales_of_a_year(customers=60))
-    shop = store.open(tmp_path)
-    best = sorted(shop.engine.frame(shop.tables.transactions.select("customer_id").distinct())["customer_id"])[:3]
-
-    def is_best(past: Tables) -> ir.Table:
-        lines = past.transactions
-        return lines.group_by("customer_id").agg(is_best=lines.customer_id.isin(best).max().cast("float64"))
-
-    monkeypatch.setitem(FAMILIES, "is_best", Family("is_best", ("transactions",), {"is_best": "a cheat"}, is_best))
-    honest = [name for family in FAMILIES.values() if family.grain == CUSTOMER for name in family.features]
-    assert dict(ids_named(honest, shop.tables, shop.engine)) == {"is_best": best}
 
 
 def test_the_sealed_window_stays_closed(audited: Audit, capsys) -> None:

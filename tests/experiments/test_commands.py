@@ -109,7 +109,7 @@ def test_show_says_what_stands_behind_the_model_in_use_and_looks_at_nothing(work
     assert len(Registry(client(workspace), NAME).ledger()) == 1
 
     everything = run("show", "data=cdnow").stdout.splitlines()
-    tasks = ["basket_completion", "clv", "next_purchase", "recommendation", "repurchase", "segmentation"]
+    tasks = ["basket_completion", "clv", "next_purchase", "propensity", "recommendation", "repurchase", "segmentation"]
     assert [line.split()[0] for line in everything] == ["task", *tasks, "next:"]
     day = datetime.now(UTC).date().isoformat()
     of_clv = everything[2]
@@ -573,7 +573,7 @@ def test_where_no_trial_is_within_the_guards_the_naive_model_is_used_without_a_l
     guarded.append("+task.guards.total_ratio=[5.0, 6.0]")
     for _ in range(2):  # nothing changes by asking again
         done = run("run", *guarded, "report.sections=[verdicts]")
-        assert "clv: none: no model was found to be judged: none of 1 complete trials is within" in done.stdout
+        assert "clv: not judged: there is no candidate: none of 1 complete trials is within" in done.stdout
         assert "comes nearest, outside the guard on total_ratio by " in done.stdout
         assert "in use without a look: version 1, naive_" in done.stdout
         champion = client(workspace).get_model_version_by_alias(NAME, "champion")

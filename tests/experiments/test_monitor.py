@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -32,8 +33,10 @@ def test_a_shop_that_goes_on_keeps_its_promise_and_one_that_changes_alarms(
 ) -> None:
     lines = lines_of(steady_orders(seed=3, customers=900), NOW)
     given = shop(lines)
-    told = run("monitor", *given).stdout
+    told = run("monitor", "history=true", *given).stdout
     assert "no alarm" in told
+    assert re.search(r"clv: at \d of [3-9] earlier origins the model would have been promoted", told), told
+    assert "What promotions were worth" in (tmp_path / "outputs/s/monitor.html").read_text()
     assert (tmp_path / "outputs/s/monitor.html").read_text().count("Windows that have ended since") == 1
     assert " from 2024-03-01 " in told.splitlines()[1]  # the second of two windows since the sealed one ended
     assert "customers bought in the last" in told

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.serving import scorer as scorer_of_rows
 from experiments.workflow import score
 from features.grains import CONTACT, CUSTOMER, CUSTOMER_PRODUCT
 
@@ -22,7 +23,7 @@ def test_a_grain_without_a_row_is_left_out_with_a_line_that_says_so(
 ) -> None:
     grains = {"clv": CUSTOMER, "response": CONTACT, "next": CUSTOMER_PRODUCT, "other": CUSTOMER_PRODUCT}
     monkeypatch.setattr(
-        score, "questions", lambda: {name: SimpleNamespace(grain=grain) for name, grain in grains.items()}
+        scorer_of_rows, "questions", lambda: {name: SimpleNamespace(grain=grain) for name, grain in grains.items()}
     )
     rows = {CONTACT: pd.DataFrame({"frequency": []}), CUSTOMER_PRODUCT: pd.DataFrame({"frequency": [1.0], "T": [5.0]})}
 

@@ -12,7 +12,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 
-from experiments.tracking import served
+from experiments.tracking import served, server
 from experiments.tracking.requests import Limits
 
 FEATURES = ["T", "recency"]
@@ -30,7 +30,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return scoring_server.InvocationsResponse("{}", 200, kind)
 
     monkeypatch.setattr(scoring_server, "invocations", answer)
-    monkeypatch.setenv(served.LARGEST, "5000")
+    monkeypatch.setenv(server.LARGEST, "5000")
     served.read_strictly(FEATURES, Limits(ranges={"T": (0, None)}, at_most=[("recency", "T")]), ())
     return bodies
 
@@ -63,7 +63,7 @@ def test_an_error_of_the_model_is_answered_without_path_and_stack(monkeypatch: p
 
 
 def test_a_size_that_is_no_number_is_refused_when_the_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(served.LARGEST, "16MB")
+    monkeypatch.setenv(server.LARGEST, "16MB")
     with pytest.raises(MlflowException, match="must be a number of bytes, such as 16777216, but is '16MB'"):
         served.read_strictly(FEATURES, Limits(ranges={}), ())
 

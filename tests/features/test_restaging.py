@@ -118,6 +118,25 @@ def test_a_band_of_later_spend_fails_where_models_read_it(restaged: Restaged) ->
     assert all("its family declares facts of unknown date" in finding.figures for finding in bands.values())
 
 
+def test_customers_who_are_kept_because_they_come_back_are_found(restaged: Restaged) -> None:
+    back = (
+        "SELECT who FROM read_csv('lines.csv', all_varchar = true) GROUP BY who HAVING max(substr(sold, 4, 2)) > '09'"
+    )
+    found = restaged(transactions=of_query(f"FROM read_csv('lines.csv', all_varchar = true) WHERE who IN ({back})"))
+    (empty,) = (finding for finding in found if finding.fails)
+    assert (empty.subject, empty.finding) == ("raw files before 2020-07-01", "leaks")
+    assert "transactions is empty without raw rows from 2020-07-01 on, though transactions have" in empty.figures
+
+
+@pytest.mark.slow
+def test_a_time_that_cannot_be_followed_is_not_checked(restaged: Restaged) -> None:
+    """All lines get the day of the customer's first order, so that later ones seem to be early."""
+    first = "strftime(min(strptime(sold, '%d.%m.%Y %H:%M')) OVER (PARTITION BY who), '%d.%m.%Y %H:%M')"
+    query = f"SELECT * REPLACE ({first} AS sold) FROM read_csv('lines.csv', all_varchar = true)"
+    found = {each.subject: each for each in restaged(transactions=of_query(query))}
+    assert found["the query of transactions, whose time is no column of lines.csv"].finding == "not checked"
+
+
 def test_what_cannot_be_staged_anew_is_not_checked(restaged: Restaged, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(restaging, "SPACE", 1e15)
     (finding,) = restaged()

@@ -14,6 +14,7 @@ from simulated import CUTOFF, END, engine, open_shop, simulate
 from features.families import FAMILIES, PARAMETRISED, Family, feature_families
 from features.grains import CUSTOMER
 from features.leakage import ALL_TABLES, all_features, contradictions, descriptive, moving_features
+from features.learnt import learnt
 from features.tables import NET, SPECS, Tables, midnight
 from features.tampering import TAMPERINGS, Tamperer
 
@@ -112,6 +113,30 @@ def test_a_feature_that_moves_with_no_table_alone_is_found(shop, on, tmp_path, m
     monkeypatch.setitem(FAMILIES, "anything_later", cheat)
     movements = [m for _, found in moving_features(tamperer, ["anything_later"], [CUTOFF]) for m in found]
     assert [(m.table, m.how) for m in movements] == [(ALL_TABLES, "delete")]
+
+
+SEEN = {}
+
+
+def most_lines_seen(lines):
+    """Remember from call to call how many lines each customer had at any cutoff."""
+    for customer, number in lines["customer_id"].value_counts().items():
+        SEEN[customer] = max(SEEN.get(customer, 0), number)
+    customers = lines["customer_id"].drop_duplicates()
+    return pd.DataFrame({"customer_id": customers, "most_lines_seen": customers.map(SEEN).astype(float)})
+
+
+def test_a_function_that_remembers_later_cutoffs_is_found(tamperer, monkeypatch):
+    def build(past):
+        read = {"lines": past.transactions.select("customer_id")}
+        return learnt(most_lines_seen, read, {"customer_id": "string", "most_lines_seen": "float64"})
+
+    cheat = Family("most_lines_seen", ("transactions",), {"most_lines_seen": "a cheat"}, build)
+    monkeypatch.setitem(FAMILIES, "most_lines_seen", cheat)
+    SEEN.clear()
+    cutoffs = [date(2020, 4, 1), CUTOFF]
+    movements = [m for _, found in moving_features(tamperer, ["most_lines_seen"], cutoffs) for m in found]
+    assert {m.cutoff for m in movements} == {date(2020, 4, 1)}
 
 
 def test_what_a_feature_reads_is_told_without_data(cheats):

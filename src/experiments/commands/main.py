@@ -31,6 +31,7 @@ COMMANDS = {
     "show": "print what is in use for each task; task=clv: its leaderboard, importances, decision, looks and champions",
     "score": "score every customer with the champions: as_of=2018-01-01 output=x.parquet",
     "ask": "print what is known and predicted of one customer, and why: customer=12347",
+    "serve": "build customer_360 as one model that MLflow serves, from the champions",
     "request": "print the request that the served champion answers: customer=12347 task=clv",
     "rules": "write what is bought together, as a table and a picture: rules.min_count=50 rules.level=category",
     "report": "write one page for the marketer: verdicts, tiers, personas, hypotheses: output=x.html",

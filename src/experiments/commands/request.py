@@ -1,4 +1,4 @@
-"""`experiments request`: print the request that the served champion answers, for one customer."""
+"""`experiments request`: print the request that the served champion, or customer_360, answers for one customer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 from experiments.commands.compose import session_of
 from experiments.workflow.config import Config
 from experiments.workflow.request import request
+from experiments.workflow.serve import request_of_rows, served_name
 from features.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -17,9 +18,9 @@ def main(config: Config) -> None:
     if config.customer is None:
         raise InputError("no customer is named", where="customer", hint="experiments request customer=12347")
     session = session_of(config)
-    print(json.dumps(request(session, config.customer)))
+    print(json.dumps((request_of_rows if config.rows else request)(session, config.customer)))
     logger.info(
         "next: mlflow models serve -m models:/%s@champion --env-manager local -p 5001, and add "
         "| curl -s http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' -d @-",
-        session.registered_name,
+        served_name(session) if config.rows else session.registered_name,
     )

@@ -58,7 +58,19 @@ def check_cuts(
         )
 
 
-def cut(score: pd.Series, names: Sequence[str], cut_points: Sequence[float], by: str = "quantile") -> pd.Series:
+def places(values: np.ndarray, ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Count for each value those below it, and those equal to it, among values in rising order."""
+    below = np.searchsorted(ordered, values, side="left")
+    return below, np.searchsorted(ordered, values, side="right") - below
+
+
+def cut(
+    score: pd.Series,
+    names: Sequence[str],
+    cut_points: Sequence[float],
+    by: str = "quantile",
+    among: np.ndarray | None = None,
+) -> pd.Series:
     """Put customers into groups by their score; equal scores are never torn apart.
 
     Parameters
@@ -73,6 +85,8 @@ def cut(score: pd.Series, names: Sequence[str], cut_points: Sequence[float], by:
         of 3 and more into the first group, of 2 and more into the second.
     by : str
         "quantile" or "score".
+    among : array, optional
+        Scores of the customers whose shares count; `score` when left out.
 
     Returns
     -------
@@ -85,7 +99,9 @@ def cut(score: pd.Series, names: Sequence[str], cut_points: Sequence[float], by:
     ['high', 'mid', 'mid', 'mid', 'low']
     """
     if by == "quantile":
-        place = (score.rank(ascending=False, method="average") - 0.5) / max(len(score), 1)
+        ordered = np.sort(score.to_numpy() if among is None else among)
+        below, equal = places(score.to_numpy(), ordered)
+        place = (len(ordered) - below - equal / 2) / max(len(ordered), 1)  # from the best; equals in their middle
         group = np.searchsorted(cut_points, place, side="left")
     elif by == "score":
         group = len(cut_points) - np.searchsorted(cut_points, score, side="right")

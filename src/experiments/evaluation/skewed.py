@@ -16,7 +16,8 @@ def skewed_interval(estimate: float, influence: ArrayLike, confidence: float) ->
 
     Bounds are those T for which h(T) is a quantile of Student's t with (sum of v^2)^2 / (sum of v^4) - 1 degrees of
     freedom, v being the influences: the rows that s is made of. Normal intervals of sums of spend cover 64% to 90%
-    where tails are heavy, percentiles of a bootstrap 68% to 91%, these 93% and more (benchmarks/coverage.md).
+    where tails are heavy, percentiles of a bootstrap 70% to 91%, these 93% and more; where the variance is infinite,
+    these too cover only 79% to 91% (benchmarks/coverage.md).
 
     Parameters
     ----------

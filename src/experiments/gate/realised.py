@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from experiments.evaluation.bootstrap import paired_bootstrap
+from experiments.evaluation.bootstrap import Draws, paired_bootstrap
 from experiments.evaluation.splits import Splits
+from experiments.evaluation.validation import Dataset
 from experiments.tasks.base import Task
 from features.errors import UnsuitableDataError
 from features.shop import Shop
@@ -103,27 +104,12 @@ def _measured(
     training = [day for day in splits.cutoffs() if day + timedelta(days=task.horizon_days) <= cutoffs[0]]
     dataset = task.dataset(shop, version.features, [*training, *cutoffs])
     train, held_out = dataset.at(*training), dataset.at(*cutoffs)
-    evaluations = {IN_USE: task.evaluate(version, held_out)}
-    for name, build in task.baselines(version.params).items():
-        if name != version.tags["model"]:
-            evaluations[name] = task.evaluate(build().fit(train.X, train.target), held_out)
-    y = evaluations[IN_USE].y
-    units = y.index.get_level_values(task.grain.resampled)
-    draws = paired_bootstrap(
-        task.metric,
-        y,
-        {name: evaluation.prediction for name, evaluation in evaluations.items()},
-        units.to_numpy(),
-        n_resamples=n_resamples,
-        seed=seed,
-        block=min(task.grain.block, units.nunique()),
-    )
+    draws = draws_beside_baselines(task, version, version, train, held_out, n_resamples=n_resamples, seed=seed)
     own = draws[IN_USE]
     found = {"figure": own.estimate, "low": own.lower_bound(alpha), "high": own.upper_bound(alpha)}
-    others = [name for name in evaluations if name != IN_USE]
-    if not others:
+    best = best_of_others(draws)
+    if best is None:
         return found
-    best = max(others, key=lambda name: draws[name].estimate)
     gain = draws.gain(IN_USE, best)
     return found | {
         "baseline": best,
@@ -132,3 +118,40 @@ def _measured(
         "gain_low": gain.lower_bound(alpha),
         "gain_high": gain.upper_bound(alpha),
     }
+
+
+def draws_beside_baselines(
+    task: Task, version: Version, model: Any, train: Dataset, held_out: Dataset, *, n_resamples: int, seed: int
+) -> Draws:
+    """Evaluate a model, as `IN_USE`, and baselines that are fitted on `train`, on the same rows and resamples.
+
+    Parameters
+    ----------
+    task : Task
+    version : Version
+        Whose parameters the baselines take; the one of the same name is left out.
+    model : Model or Version
+    train, held_out : Dataset
+    n_resamples, seed : int
+    """
+    evaluations = {IN_USE: task.evaluate(model, held_out)}
+    for name, build in task.baselines(version.params).items():
+        if name != version.tags["model"]:
+            evaluations[name] = task.evaluate(build().fit(train.X, train.target), held_out)
+    y = evaluations[IN_USE].y
+    units = y.index.get_level_values(task.grain.resampled)
+    return paired_bootstrap(
+        task.metric,
+        y,
+        {name: evaluation.prediction for name, evaluation in evaluations.items()},
+        units.to_numpy(),
+        n_resamples=n_resamples,
+        seed=seed,
+        block=min(task.grain.block, units.nunique()),
+    )
+
+
+def best_of_others(draws: Draws) -> str | None:
+    """Return the baseline with the best figure; None without baselines."""
+    others = [name for name in draws.distributions if name != IN_USE]
+    return max(others, key=lambda name: draws[name].estimate, default=None)

@@ -17,6 +17,7 @@ def monitored_parts(
     metric: str,
     drift: pd.DataFrame,
     windows: pd.DataFrame,
+    promotions: pd.DataFrame,
     alarms: Sequence[str],
     notes: Sequence[str],
 ) -> list[Part]:
@@ -26,8 +27,8 @@ def monitored_parts(
     ----------
     model, promised, metric : str
         The version in use, what the gate measured, and in what metric.
-    drift, windows : DataFrame
-        See `evaluation.drift.shifts` and `gate.realised.realised`; empty where not known.
+    drift, windows, promotions : DataFrame
+        See `evaluation.drift.shifts`, `gate.realised.realised` and `gate.history.promotions`; empty where not known.
     alarms, notes : sequence of str
     """
     lead = "; ".join(alarms) if alarms else "nothing crossed a threshold"
@@ -47,6 +48,19 @@ def monitored_parts(
             Heading("Windows that have ended since"),
             Table("windows", table, "With intervals of these customers in this window; other quarters vary too."),
         ]
+    if not promotions.empty:
+        table = pd.DataFrame(
+            {
+                "window": promotions["window"],
+                "best baseline": promotions["baseline"],
+                "gain over it": promotions["gain"].map("{:.4f}".format),
+                "promoted": promotions["is_promoted"].map({True: "yes", False: "no"}),
+                "next window": promotions["next_window"],
+                "gain there": promotions["next_gain"].map("{:.4f}".format),
+            }
+        )
+        about = "The same fitted model beside the same baseline. Parameters were chosen later than most windows."
+        parts += [Heading("What promotions were worth"), Table("promotions", table, about)]
     if not drift.empty:
         shown = drift.head(LISTED)
         table = pd.DataFrame(

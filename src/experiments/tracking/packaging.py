@@ -7,7 +7,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import mlflow
 import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from experiments.models.base import Model, dump, foreign_code
 from experiments.tracking.requirements import SOURCE, own_code, requirements_of
@@ -163,6 +164,44 @@ def log_model(model: Model, features: Sequence[str], outputs: Sequence[str], key
         )
     if info.signature != signature:
         raise RuntimeError(f"MLflow changed the model's signature to {info.signature}")
+    return info.model_uri
+
+
+def log_parts(folder: Path, opened_by: str, example: Mapping[str, object], models: Sequence[Model]) -> str:
+    """Log a model that is made of several parts on the active run and return its URI.
+
+    Parameters
+    ----------
+    folder : Path
+        The parts.
+    opened_by : str
+        "module:function" that opens them: see `served_customers`.
+    example : mapping
+        Synthetic rows by table, as a request has them.
+    models : sequence of Model
+        Those among the parts: the libraries and the user's own code that they need go with them.
+    """
+    libraries = {library for model in models for library in model.libraries}
+    signature = ModelSignature(params=ParamSchema([ParamSpec("as_of", DataType.string, "")]))
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*type hint", UserWarning)  # the signature is given
+        config = Path(scratch) / "config.json"
+        config.write_text(json.dumps({"digest": files_digest(folder), "opened_by": opened_by}))
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).with_name("served_customers.py")),
+            artifacts={"parts": str(folder), "config": str(config)},
+            code_paths=[str(path) for path in (*CODE, *own_code(libraries))],
+            signature=signature,
+            input_example=dict(example),
+            pip_requirements=requirements_of(
+                "experiments.models",
+                "experiments.tracking.served_customers",
+                opened_by.partition(":")[0],
+                *{type(model).__module__ for model in models},
+                libraries=libraries,
+            ),
+        )
     return info.model_uri
 
 

@@ -593,8 +593,9 @@ def champions_of(client: MlflowClient, shop: str) -> list[Version]:
     for registry in registries_of(client, shop):
         registry.finish_abandoned()
         champions.append(registry.champion())
-    # another shop's name may begin with this one's
-    return [version for version in champions if version is not None and version.tags.get("shop") == shop]
+    # another shop's name may begin with this one's; a model without a task is made of champions, and is none
+    known = [version for version in champions if version is not None and version.tags.get("shop") == shop]
+    return [version for version in known if "task" in version.tags]
 
 
 def registries_of(client: MlflowClient, shop: str) -> list[Registry]:

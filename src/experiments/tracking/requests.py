@@ -144,12 +144,12 @@ def _of_csv(text: str, key: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
 
 
 def _of_json(text: str) -> tuple[list[str], list[list[Any]]]:
-    content = _decoded(text)
+    content = decoded(text)
     if not isinstance(content, dict) or len(content) != 1 or next(iter(content)) not in FORMS:
         raise RequestError(f"the request must be an object with one of the keys {', '.join(FORMS)}")
     ((form, rows),) = content.items()
     if form == "dataframe_split":
-        return _of_split(rows)
+        return of_split(rows)
     if isinstance(rows, dict) and form != "dataframe_records":
         return _of_columns(rows)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -158,7 +158,13 @@ def _of_json(text: str) -> tuple[list[str], list[list[Any]]]:
     return columns, [[row.get(name) for name in columns] for row in rows]
 
 
-def _of_split(content: Any) -> tuple[list[str], list[list[Any]]]:
+def of_split(content: Any) -> tuple[list[str], list[list[Any]]]:
+    """Return columns and rows of MLflow's form `dataframe_split`.
+
+    Raises
+    ------
+    RequestError
+    """
     wrong = "dataframe_split must be an object with columns and data, and perhaps an index, which are lists"
     if not isinstance(content, dict) or not {"columns", "data"} <= content.keys() <= {"columns", "data", "index"}:
         raise RequestError(wrong)
@@ -182,7 +188,14 @@ def _of_columns(content: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]
     return list(values), [list(row) for row in zip(*values.values(), strict=True)]
 
 
-def _decoded(text: str) -> Any:
+def decoded(text: str) -> Any:
+    """Read JSON in which no object names a key twice, and no number is NaN or infinite.
+
+    Raises
+    ------
+    RequestError
+    """
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = _twice(name for name, _ in pairs)
         if twice:

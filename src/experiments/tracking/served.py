@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
-import logging
-import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
 
 from experiments.models.base import load
-from experiments.tracking.requests import Limits, RequestError, read_rows
-
-JSON, CSV = "application/json", "text/csv"
-LARGEST = "EXPERIMENTS_LARGEST_REQUEST"  # environment variable: bytes of the largest request that is read
-LARGEST_BYTES = 16 * 2**20
-
-logger = logging.getLogger(__name__)
+from experiments.tracking.requests import Limits, read_rows
+from experiments.tracking.server import answer_requests, invalid
 
 
 class ServedModel(PythonModel):
@@ -62,51 +51,20 @@ def unchanged(path: Path, digest: str) -> str:
     return content.decode()
 
 
-def invalid(message: str) -> MlflowException:
-    """Build the exception that the scoring server answers with status 400."""
-    return MlflowException(message, error_code=INVALID_PARAMETER_VALUE)
-
-
 def read_strictly(features: Sequence[str], limits: Limits, key: Sequence[str]) -> None:
-    """Make the scoring server read the rows of these features by `requests.read_rows`, before its own reader.
+    """Make the scoring server read rows of these features by `requests.read_rows`: see `server.answer_requests`.
 
-    MLflow casts to the signature's types before a model sees a request: "3" becomes 3.0, true 1.0, and a value too many
-    in a CSV row moves all columns. There is no hook before that, so this wraps the function that answers all requests,
-    for models of these features only. Outside the scoring server it does nothing. Parquet is refused: MLflow reads it
-    without these checks. An error of the model is logged, and is not sent with its stack. Columns of `key` that a
-    request has, such as customer_id, are in the answer.
+    Columns of `key` that a request has, such as customer_id, are in the answer.
     """
-    server = sys.modules.get("mlflow.pyfunc.scoring_server")
-    if server is None:
-        return
-    answer = getattr(server.invocations, "__wrapped__", server.invocations)
-    given = os.environ.get(LARGEST, str(LARGEST_BYTES))
-    if not given.isdecimal():
-        raise invalid(f"{LARGEST} must be a number of bytes, such as {LARGEST_BYTES}, but is {given!r}")
-    largest = int(given)
 
-    @functools.wraps(answer)
-    def checked(data: bytes, content_type: str | None, model: Any, schema: Any) -> Any:
-        kind = (content_type or JSON).strip().lower()
-        if schema is None or set(schema.input_names()) != set(features):
-            return answer(data, kind, model, schema)
-        if not kind.startswith((JSON, CSV)):
-            return server.InvocationsResponse(f"the server reads {JSON} and {CSV}", 415, "text/plain")
-        if len(data) > largest:
-            words = f"the request has {len(data):,} bytes, and {largest:,} are read at most: send fewer rows at a time"
-            return server.InvocationsResponse(words, 413, "text/plain")
-        try:
-            rows = read_rows(data, kind, features, limits, key)
-        except RequestError as error:
-            raise invalid(str(error)) from None
-        body = json.dumps({"dataframe_split": rows.to_dict("split", index=False)})
-        try:
-            return named(answer(body, JSON, model, schema), rows.index)
-        except Exception:
-            logger.exception("The model has no answer for a request")
-            raise invalid("the model has no answer for these rows; the server's log says why") from None
+    def is_own(model: Any, schema: Any) -> bool:
+        return schema is not None and set(schema.input_names()) == set(features)
 
-    server.invocations = checked
+    def respond(data: bytes, kind: str, answer: Callable[[str], Any]) -> Any:
+        rows = read_rows(data, kind, features, limits, key)
+        return named(answer(json.dumps({"dataframe_split": rows.to_dict("split", index=False)})), rows.index)
+
+    answer_requests(is_own, respond)
 
 
 def named(response: Any, index: pd.Index) -> Any:

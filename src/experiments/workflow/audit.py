@@ -24,8 +24,10 @@ from experiments.workflow.config import AuditConfig, SuspectConfig
 from experiments.workflow.output import WRITERS, check_output
 from experiments.workflow.session import Session
 from features.attrition import audit_attrition
+from features.constants import audit_constants
 from features.errors import InputError, InsufficientDataError, did_you_mean, listing
 from features.families import resolve
+from features.hindsight import audit_hindsight
 from features.leakage import Finding, audit_facts, audit_features
 from features.restaging import audit_restaged
 from features.tables import parse_day
@@ -107,6 +109,7 @@ def _findings(session: Session, tasks: Mapping[str, Session | InputError], folde
     shop, limits = session.shop, limits_of(session.config.audit)
     tamperer = Tamperer(shop.tables, shop.engine, folder)
     yield from audit_features(tamperer, cutoffs_of(session))
+    yield from audit_constants(shop.tables, shop.engine, cutoffs_of(session)[-1])
     if session.config.audit.restage:
         yield from audit_restaged(shop, session.config.data, cutoffs_of(session), folder, session.features)
     for name in tasks:
@@ -128,6 +131,7 @@ def _findings(session: Session, tasks: Mapping[str, Session | InputError], folde
             yield Finding("formula", f"suspect {name}", "not checked", error.problem, checks=0)
     yield from audit_facts(shop.tables, shop.engine)
     yield from audit_attrition(shop.tables, shop.engine, session.features, session.splits.sealed)
+    yield from audit_hindsight(shop.tables, shop.engine, session.features)
 
 
 def limits_of(config: AuditConfig) -> Limits:

@@ -15,6 +15,7 @@ from experiments.gate.standing import baseline_metrics
 from experiments.workflow.calibration import calibrated, observe_sealed
 from experiments.workflow.candidate import Made, made_from, one_writer, register, registered
 from experiments.workflow.describe import describe
+from experiments.workflow.serve import rebuild
 from experiments.workflow.session import Session
 from features.errors import InputError
 
@@ -77,11 +78,12 @@ def use_baseline_unjudged(session: Session, refusal: InputError) -> None:
         version = make_baseline(session, name, {}, validated[name], tags)
         session.registry.crown(version.number, f"without a look: {reason}")
         describe(session)
+    rebuild(session)
 
 
 def unjudged(refusal: InputError) -> str:
     """Return the verdict in words where there is no candidate."""
-    return f"none: no model was found to be judged: {refusal.cause}"
+    return f"{UNJUDGED}: there is no candidate: {refusal.cause}"
 
 
 def make_baseline(

@@ -208,6 +208,11 @@ class RetrainConfig:
 
 
 @dataclass
+class ServeConfig:
+    scores: str | None
+
+
+@dataclass
 class PrivacyConfig:
     pseudonymise: bool
     scoring_purpose: str | None
@@ -304,6 +309,7 @@ class Config:
     evaluation: EvaluationConfig
     audit: AuditConfig
     monitor: MonitorConfig
+    serve: ServeConfig
     retrain: RetrainConfig
     privacy: PrivacyConfig
     report: ReportConfig
@@ -322,7 +328,9 @@ class Config:
     cutoff: str | None
     as_of: str | None
     customer: str | None
+    rows: bool
     catalogue: bool
+    history: bool
     output: str | None
     version: int | None
     reason: str | None

@@ -32,11 +32,14 @@ class CustomerMaterial:
     session : Session
     as_of : datetime.date
         Today.
+    horizon_days : int, optional
+        Of the task; that of the session's when left out.
     """
 
-    def __init__(self, session: Session, as_of: date) -> None:
+    def __init__(self, session: Session, as_of: date, horizon_days: int | None = None) -> None:
         self.session = session
         self.as_of = as_of
+        self.horizon_days = session.task.horizon_days if horizon_days is None else horizon_days
 
     @property
     def shop(self) -> Shop:
@@ -45,8 +48,7 @@ class CustomerMaterial:
     @cached_property
     def splits(self) -> Splits:
         """Cutoffs for outcomes over the longer of the tiers' and the task's horizon; the sealed window stays shut."""
-        tiers, task = self.session.config.tiers.horizon_days, self.session.task.horizon_days
-        return self.session.splits_over(max(tiers, task))
+        return self.session.splits_over(max(self.session.config.tiers.horizon_days, self.horizon_days))
 
     def again(self, command: str) -> str:
         return self.session.again(command)

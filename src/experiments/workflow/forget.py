@@ -187,9 +187,16 @@ def _artifacts_without(session: Session, version: Version, customer: str) -> dic
 def _trained_with(session: Session, first: date) -> Iterator[str]:
     """Yield the versions that were trained at a cutoff after a day, in words."""
     for version in _versions(session):
-        horizon = timedelta(days=int(version.tags["horizon_days"]))
-        if first < date.fromisoformat(version.tags["trained_through"]) - horizon:
+        if first < _last_cutoff(version):
             yield f"{version.name} version {version.number}"
+
+
+def _last_cutoff(version: Version) -> date:
+    """Return the last day whose customers a version has learnt from; of customer_360, the day that it compares with."""
+    if "known_on" in version.tags:
+        return date.fromisoformat(version.tags["known_on"])
+    horizon = timedelta(days=int(version.tags["horizon_days"]))
+    return date.fromisoformat(version.tags["trained_through"]) - horizon
 
 
 def forgotten_text(done: Forgotten) -> str:

@@ -15,12 +15,14 @@ import pandas as pd
 
 from experiments.evaluation.drift import distances, shifts
 from experiments.gate.admission import changed_features
+from experiments.gate.history import promotions, regret
 from experiments.gate.realised import realised
 from experiments.reports.monitoring import monitored_parts, values_parts
 from experiments.reports.page import page
 from experiments.reports.section import Section, Table
 from experiments.workflow.in_use import OwnFigure, own_figure
 from experiments.workflow.output import check_writable
+from experiments.workflow.promote import newest
 from experiments.workflow.score import scoring_day
 from experiments.workflow.session import Session
 from features.errors import InputError, UnsuitableDataError, listing
@@ -57,6 +59,8 @@ class Monitored:
         history, `year_distance` and `year_p` compare with the same day of the year before. Empty where not known.
     windows : DataFrame
         Windows that have ended since: see `gate.realised.realised`.
+    promotions : DataFrame
+        See `gate.history.promotions`; empty unless the history is asked for.
     alarms, notes : tuple of str
         What crossed a threshold, with the cause where one is seen; what could not be checked, and why.
     """
@@ -66,6 +70,7 @@ class Monitored:
     promised: OwnFigure
     drift: pd.DataFrame
     windows: pd.DataFrame
+    promotions: pd.DataFrame
     alarms: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -142,7 +147,7 @@ def monitor(sessions: Sequence[Session], output: str | Path | None = None) -> Wa
 def _monitored(session: Session, version: Version, day: date) -> Monitored:
     """Check one model in use; what cannot be checked is a note."""
     notes: list[str] = []
-    drift = windows = pd.DataFrame()
+    drift = windows = past = pd.DataFrame()
     promised = own_figure(session.registry, version)
     if outdated := changed_features(version, session.shop.tables.spend):
         notes.append(f"nothing is compared: {listing(outdated)} changed since it was trained; train another model")
@@ -169,8 +174,25 @@ def _monitored(session: Session, version: Version, day: date) -> Monitored:
             notes.append(f"no window could be measured: {error.sentence}")
         if windows.empty:
             notes.append(f"no window of {session.task.horizon_days} days has ended since it was judged")
+    if session.config.history:
+        past = _promotions(session, version)
+        notes += regret(past)
     alarms = (*_drift_alarms(session, drift), *_window_alarms(windows, promised))
-    return Monitored(session.question, version.title, promised, drift, windows, alarms, tuple(notes))
+    return Monitored(session.question, version.title, promised, drift, windows, past, alarms, tuple(notes))
+
+
+def _promotions(session: Session, version: Version) -> pd.DataFrame:
+    """Replay the gate with the recipe in use; with that of the newest candidate where a baseline is in use."""
+    options = session.config.evaluation
+    return promotions(
+        session.task,
+        session.judged_shop,
+        session.splits,
+        newest(session) if version.is_baseline else version,
+        n_resamples=options.n_resamples,
+        alpha=(1 - options.confidence) / 2,
+        seed=options.seed,
+    )
 
 
 def _trained_at(session: Session, version: Version) -> date:
@@ -305,7 +327,14 @@ def _sections(watch: Watch) -> list[Section]:
         Section(
             each.question,
             monitored_parts(
-                each.model, str(each.promised), each.promised.metric, each.drift, each.windows, each.alarms, each.notes
+                each.model,
+                str(each.promised),
+                each.promised.metric,
+                each.drift,
+                each.windows,
+                each.promotions,
+                each.alarms,
+                each.notes,
             ),
             each.question.replace("_", " "),
         )

@@ -25,6 +25,7 @@ from experiments.tasks.base import Task
 from experiments.workflow.baseline import use_baseline
 from experiments.workflow.calibration import observe_sealed
 from experiments.workflow.describe import describe
+from experiments.workflow.serve import rebuild
 from experiments.workflow.session import Session, digest
 from features.errors import InputError, UnsuitableDataError, listing
 from features.grains import CUSTOMER
@@ -95,7 +96,8 @@ def promote_by_hand(session: Session, version: int, reason: str) -> bool:
         chosen.check_loads()
         registry.crown(version, f"by hand: {reason}", {"gate": "bypassed", "override_reason": reason})
         describe(session)
-        return True
+    rebuild(session)
+    return True
 
 
 def roll_back(session: Session, reason: str | None = None) -> tuple[int, int]:
@@ -114,6 +116,7 @@ def roll_back(session: Session, reason: str | None = None) -> tuple[int, int]:
     with _one_at_a_time([session]), session.registry.one_change():
         moved = session.registry.roll_back(reason or "rolled back by hand")
         describe(session)
+    rebuild(session)
     return moved
 
 
@@ -133,6 +136,7 @@ def retire(session: Session, reason: str | None = None) -> int:
     with _one_at_a_time([session]), session.registry.one_change():
         number = session.registry.retire(reason or "retired by hand")
         describe(session)
+    rebuild(session)
     return number
 
 
@@ -178,6 +182,8 @@ def promote_together(sessions: Sequence[Session], candidates: Sequence[Version])
             session: conclude(session, candidate_of[session], look, outcome)
             for (session, look), outcome in zip(looks.items(), outcomes, strict=True)
         }
+    if sessions:
+        rebuild(sessions[0])  # one model has the champions of all tasks
     return [refusals[session] if session in refusals else ends[session] for session in sessions]
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +18,7 @@ from experiments.campaigns.lists import ContactList, columns_of, first_actions
 from experiments.gate.rule import UNJUDGED
 from experiments.models.buy_till_you_die import DAYS_PER_WEEK, BuyTillYouDie
 from experiments.models.registry import CANDIDATES
+from experiments.serving.scorer import CustomerScorer, Scorer, about, in_words, kind_of
 from experiments.tasks import TASKS, questions
 from experiments.tasks.base import Task
 from experiments.workflow.consent import to_contact, to_score
@@ -183,7 +182,7 @@ def _scratch(session: Session) -> Iterator[Path]:
 def with_actions(batch: pa.RecordBatch, actions: pd.DataFrame) -> pa.RecordBatch:
     """Put what to do with each customer, and why, before the last columns, currency and day."""
     own = actions.reindex(batch.column("customer_id").to_pandas())
-    words = pd.DataFrame({name: _in_words(values) for name, values in own.items()})
+    words = pd.DataFrame({name: in_words(values) for name, values in own.items()})
     added = pa.RecordBatch.from_pandas(words, preserve_index=False)
     for field, column in zip(added.schema, added.columns, strict=True):
         batch = batch.add_column(batch.schema.get_field_index("currency"), field, column)
@@ -226,12 +225,17 @@ def prepare_other_grains(
 
 
 def prepare(
-    session: Session, day: date, champions: Mapping[str, Version], described: pd.DataFrame | None = None
+    session: Session,
+    day: date,
+    champions: Mapping[str, Version],
+    described: pd.DataFrame | None = None,
+    horizon_days: int | None = None,
 ) -> tuple[Path, CustomerScorer]:
     """Return the snapshot of the customers to score, and what scores them; with what is known of each otherwise."""
     shop = session.shop
+    horizon_days = session.task.horizon_days if horizon_days is None else horizon_days
     own = {name: version for name, version in champions.items() if kind_of(version).grain == CUSTOMER}
-    shown = list(dict.fromkeys([*HISTORY, *(name for kind in TASKS.values() for name in kind.shown_features)]))
+    shown = shown_features()
     features = dict.fromkeys([*shown, *(name for version in own.values() for name in version.features)])
     rows = shop.snapshot(list(features), day)
     scorer = CustomerScorer(
@@ -242,10 +246,15 @@ def prepare(
         shown=shown,
         views=customer_views(session, day, champions),
         described=described,
-        purchasing=purchasing(rows, shop.engine, session.task.horizon_days),
-        horizon_days=session.task.horizon_days,
+        purchasing=purchasing(rows, shop.engine, horizon_days),
+        horizon_days=horizon_days,
     )
     return rows, scorer
+
+
+def shown_features() -> list[str]:
+    """Return the features that customer_360 shows."""
+    return list(dict.fromkeys([*HISTORY, *(name for kind in TASKS.values() for name in kind.shown_features)]))
 
 
 def customer_views(session: Session, day: date, champions: Mapping[str, Version]) -> list[pd.DataFrame]:
@@ -287,28 +296,12 @@ def of_each_version(
     }
 
 
-def kind_of(version: Version) -> type[Task]:
-    """Return the class of the task that a version answers."""
-    return questions()[version.tags["task"]]
-
-
 def own_columns(scores: pd.DataFrame, version: Version) -> pd.DataFrame:
     """Return scores in which the columns of one version are named as its task names them, without a suffix."""
     if not version.suffix:
         return scores
     own = {f"{output}{version.suffix}": output for output in version.outputs}
     return scores.drop(columns=[*own.values()], errors="ignore").rename(columns=own)
-
-
-def about(name: str, version: Version) -> dict[str, object]:
-    """Return the columns that name the horizon, version, verdict, population and amounts behind a task's scores."""
-    return {
-        f"{name}_horizon_days": int(version.tags["horizon_days"]),
-        f"{name}_model": f"{version.name}/{version.number}",
-        f"{name}_verdict": version.tags.get("verdict", UNJUDGED),
-        f"{name}_population": version.tags["population"],
-        **({f"{name}_amounts": version.tags["amounts"]} if "amounts" in version.tags else {}),
-    }
 
 
 def verdict_texts(champions: Mapping[str, Version]) -> dict[str, str]:
@@ -350,92 +343,6 @@ def check_reach(session: Session) -> None:
             found=session.client.tracking_uri,
             hint="start mlflow server and give tracking.uri=http://…: see docs/operations.md",
         )
-
-
-@dataclass(frozen=True)
-class Scorer:
-    """Function of rows of features: the same rows with what the champions predict.
-
-    Attributes
-    ----------
-    key : tuple of str
-        Columns that name a row.
-    champions : mapping of question to Version
-    currency, as_of : str
-    """
-
-    key: tuple[str, ...]
-    champions: Mapping[str, Version]
-    currency: str
-    as_of: str
-
-    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        X = batch.to_pandas().set_index(list(self.key))
-        parts = self.before(X)
-        parts += [
-            self.columns(version, version.scores(X)).add_suffix(version.suffix).assign(**about(name, version))
-            for name, version in self.champions.items()
-        ]
-        parts.append(pd.DataFrame({**self.after(X), "currency": self.currency, "as_of": self.as_of}, index=X.index))
-        return pa.RecordBatch.from_pandas(pd.concat(parts, axis=1).reset_index(), preserve_index=False)
-
-    def before(self, X: pd.DataFrame) -> list[pd.DataFrame]:
-        """Return the columns that stand before the scores."""
-        return []
-
-    def columns(self, version: Version, scores: pd.DataFrame) -> pd.DataFrame:
-        """Return the columns that a version's scores become."""
-        return scores
-
-    def after(self, X: pd.DataFrame) -> dict[str, object]:
-        """Return the columns that stand behind the scores."""
-        return {}
-
-
-@dataclass(frozen=True)
-class CustomerScorer(Scorer):
-    """Function of customers' features: their rows of customer_360.
-
-    Attributes
-    ----------
-    shown : list of str
-        Features that tasks show beside the scores.
-    views : list of DataFrame, indexed customer_id
-        What tasks of other grains say of a customer.
-    described : DataFrame or None, indexed customer_id
-        Tier, stage and the like.
-    purchasing : BuyTillYouDie or None
-        Predicts p_alive and expected_purchases.
-    horizon_days : int
-        Of expected_purchases.
-    """
-
-    shown: list[str]
-    views: list[pd.DataFrame]
-    purchasing: BuyTillYouDie | None
-    horizon_days: int
-    described: pd.DataFrame | None = None
-
-    def before(self, X: pd.DataFrame) -> list[pd.DataFrame]:
-        return [X[self.shown], *(view.reindex(X.index) for view in self.views)]
-
-    def columns(self, version: Version, scores: pd.DataFrame) -> pd.DataFrame:
-        return kind_of(version).customer_columns(scores, parse_day(self.as_of), int(version.tags["horizon_days"]))
-
-    def after(self, X: pd.DataFrame) -> dict[str, object]:
-        is_fitted = self.purchasing is not None
-        known = self.described.reindex(X.index) if self.described is not None else pd.DataFrame(index=X.index)
-        return {
-            "p_alive": self.purchasing.p_alive(X) if is_fitted else np.nan,
-            "expected_purchases": self.purchasing.expected_purchases(X) if is_fitted else np.nan,
-            "purchases_horizon_days": self.horizon_days,
-            **{str(name): _in_words(values) for name, values in known.items()},
-        }
-
-
-def _in_words(values: pd.Series) -> pd.Series:
-    """Return categories as texts, which every format and engine writes alike; a batch without any is of texts too."""
-    return values if pd.api.types.is_numeric_dtype(values) else values.astype("string")
 
 
 def find_champions(session: Session, check: bool = True) -> dict[str, Version]:

@@ -49,6 +49,9 @@ class Family:
         The first feature is at most the second.
     zero_with : tuple of pairs of str
         The second feature is 0 where the first is.
+    constants : str
+        Where the values of the shop, the days or the measured numbers come from that the definition holds. Empty where
+        it holds none, as almost every definition should.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Family:
     ranges: Mapping[str, Range] = field(default_factory=dict)
     at_most: tuple[tuple[str, str], ...] = ()
     zero_with: tuple[tuple[str, str], ...] = ()
+    constants: str = ""
 
     def range_of(self, feature: str) -> Range:
         """Return the least and the greatest value of a feature."""
@@ -145,6 +149,7 @@ def family(
     ranges: Mapping[str, Range] | None = None,
     at_most: tuple[tuple[str, str], ...] = (),
     zero_with: tuple[tuple[str, str], ...] = (),
+    constants: str = "",
 ) -> Callable[[Build], Build]:
     """Register a function as a family of features (see `Family`)."""
 
@@ -154,7 +159,18 @@ def family(
             raise ValueError(f"features registered twice: {listing(sorted(taken))}")
         name = build.__name__
         FAMILIES[name] = Family(
-            name, needs, features, build, fallbacks or {}, undated, complete, grain, ranges or {}, at_most, zero_with
+            name,
+            needs,
+            features,
+            build,
+            fallbacks or {},
+            undated,
+            complete,
+            grain,
+            ranges or {},
+            at_most,
+            zero_with,
+            constants,
         )
         return build
 

@@ -12,6 +12,7 @@ from features.sources.cdnow import CDNow
 from features.sources.complete_journey import CompleteJourney
 from features.sources.database import Database
 from features.sources.files import Files
+from features.sources.files.sent import Reading
 from features.sources.merchandise_store import MerchandiseStore
 from features.sources.raw import Source
 from features.sources.shop_config import (
@@ -63,6 +64,16 @@ def stage(config: Mapping[str, Any], cache: Path) -> Staged:
     if shop.pseudonyms is not None:
         lasting[PSEUDONYMISE] = shop.pseudonyms.fingerprint
     return stage_source(shop, source, lasting, cache)
+
+
+def reading_of(config: Mapping[str, Any]) -> Reading | None:
+    """Return how lines of orders in the shop's own columns are read without its file; None where they cannot be.
+
+    A source of tables that the user maps has such columns. Where ids lead to other customers, lines need the whole
+    table of ids.
+    """
+    _, source = _source(config)
+    return Reading.of(source) if isinstance(source, Files) else None
 
 
 def contact_details(config: Mapping[str, Any]) -> pd.DataFrame | None:

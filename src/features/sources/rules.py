@@ -14,7 +14,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.engines import DuckDB
-from features.errors import SHOWN_VALUES, InputError
+from features.errors import SHOWN_VALUES, EmptyTableError, InputError
 from features.sources.pseudonyms import Pseudonyms
 from features.sources.raw import RAW_PREFIX, Currency, Doubt, Drop, Raw, Rule
 from features.tables import SPECS, TableSpec
@@ -139,7 +139,7 @@ def _check_records(name: str, raw: Raw, rows: int) -> None:
             hint=f"declare delimiter, quote and escape in data.tables.{name}",
         )
     if not rows:
-        raise InputError(f"{name} is empty", where=raw.where, expected="at least one row", found="0 rows")
+        raise EmptyTableError(f"{name} is empty", where=raw.where, expected="at least one row", found="0 rows")
 
 
 def shares_of(count: Mapping[str, Any], total: Mapping[str, float]) -> dict[str, float]:

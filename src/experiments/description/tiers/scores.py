@@ -6,8 +6,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
+from experiments.description.groups import places
 from experiments.description.tiers.options import CLV, TierOptions
 from experiments.models.buy_till_you_die import BGNBD
 from features.errors import InputError, InsufficientDataError
@@ -38,7 +40,7 @@ def variables(shop: Shop, cutoff: date, options: TierOptions) -> tuple[pd.DataFr
     values, notes = X[options.features].copy(), ()
     if CLV in options.variables:
         try:
-            values[CLV] = BGNBD(horizon_days=options.horizon_days).fit(X[list(CLV_READS)]).predict(X[list(CLV_READS)])
+            values[CLV] = expected_spend(X, options).predict(X[list(CLV_READS)])
         except InputError as error:
             notes = (f"Expected spend is left out of the scores at {cutoff}: {error.problem}.",)
             logger.warning(notes[0])
@@ -50,7 +52,25 @@ def variables(shop: Shop, cutoff: date, options: TierOptions) -> tuple[pd.DataFr
     return values[present], X["total_spend"], notes
 
 
-def levels(values: pd.DataFrame, reversed: Sequence[str], n_levels: int) -> pd.DataFrame:
+def expected_spend(X: pd.DataFrame, options: TierOptions) -> BGNBD:
+    """Fit the model of the variable `clv` on the customers of one cutoff.
+
+    Parameters
+    ----------
+    X : DataFrame with the columns of `CLV_READS`
+    options : TierOptions
+
+    Raises
+    ------
+    InputError
+        If the model refuses them.
+    """
+    return BGNBD(horizon_days=options.horizon_days).fit(X[list(CLV_READS)])
+
+
+def levels(
+    values: pd.DataFrame, reversed: Sequence[str], n_levels: int, among: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Score each variable by quantiles of its own: 1 to `n_levels`, the better the higher.
 
     A value's place is the middle of the places of all equal values, so that they share a score and half of the
@@ -63,15 +83,23 @@ def levels(values: pd.DataFrame, reversed: Sequence[str], n_levels: int) -> pd.D
     reversed : sequence of str
         Columns of which less is better.
     n_levels : int
+    among : DataFrame, optional
+        The customers whose places count, in columns of their own order; those of `values` when left out.
 
     Returns
     -------
     DataFrame of int, as `values`
     """
-    signed = values.assign(**{name: -values[name] for name in reversed if name in values})
-    doubled = (2 * signed.rank(method="average") - 1).round().astype("int64")  # of places - 1/2: whole numbers
-    scored = -(-n_levels * doubled // (2 * max(len(values), 1)))
-    return scored.mask(signed.eq(signed.min()), 1).mask(signed.eq(signed.max()), n_levels).astype("int64")
+    known = values if among is None else among
+    scored = {}
+    for name in values:
+        sign = -1 if name in reversed else 1
+        own, ordered = sign * values[name].to_numpy(), np.sort(sign * known[name].to_numpy())
+        below, equal = places(own, ordered)
+        scored[name] = -(-n_levels * (2 * below + equal) // (2 * max(len(ordered), 1)))
+        if len(ordered):
+            scored[name] = np.select([own >= ordered[-1], own <= ordered[0]], [n_levels, 1], scored[name])
+    return pd.DataFrame(scored, index=values.index, columns=values.columns, dtype="int64")
 
 
 def score(scored: pd.DataFrame, weights: pd.Series) -> pd.Series:

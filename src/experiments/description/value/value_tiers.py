@@ -93,8 +93,15 @@ def pareto(spend: pd.Series, top_share: float, revenue_share: float) -> Pareto:
     )
 
 
-def value_tiers(spend: pd.Series, options: ValueOptions) -> pd.Series:
+def value_tiers(spend: pd.Series, options: ValueOptions, among: np.ndarray | None = None) -> pd.Series:
     """Return the tier of each customer by spend; customers of equal spend share a tier.
+
+    Parameters
+    ----------
+    spend : Series indexed by customer_id
+    options : ValueOptions
+    among : array, optional
+        Spend of the customers whose shares count; `spend` when left out.
 
     Raises
     ------
@@ -102,7 +109,7 @@ def value_tiers(spend: pd.Series, options: ValueOptions) -> pd.Series:
         If the options do not go together.
     """
     options.check()
-    return cut(spend, options.names, options.cut_points)
+    return cut(spend, options.names, options.cut_points, among=among)
 
 
 def value_table(groups: pd.Series, past: pd.Series, following: pd.Series) -> pd.DataFrame:

@@ -240,7 +240,7 @@ class Files:
                 cut = Cut(self.cutoff, self.configs, self.root, self.shop.timezone, engine)
                 sql, whole = cut.query(config, sql)
                 self.whole += whole
-            return _as_read(query(engine, config.name, sql))
+            return as_read(query(engine, config.name, sql))
         if config.format != "parquet":
             return read_records(config, engine, scratch)
         table = engine.connection.read_parquet(
@@ -249,7 +249,7 @@ class Files:
             hive_partitioning=False,
             union_by_name=True,
         )
-        return _as_read(table)
+        return as_read(table)
 
     def _raw(
         self,
@@ -439,7 +439,7 @@ class Files:
         columns = of_order(config.columns, config.status, is_by_line=is_by_line)
         if DAY in config.order_key:
             columns.remove("timestamp")
-        columns = _with_gaps(table, columns)
+        columns = self._with_gaps(table, columns)
         table = carried(table, columns)
         changed = {_as_others(column): table[f"{column}_carried"] for column in columns}
         if config.credits:
@@ -465,6 +465,15 @@ class Files:
             gross = "returns are left out, and amounts are gross: no sale is reduced by them"
             changed[gross] = _any(left) & ~_any(met[name] for name in met if self.actions[name] == "return")
         return table, changed
+
+    def _with_gaps(self, table: ir.Table, columns: Sequence[str]) -> list[str]:
+        """Return the columns in which a line lacks a value: most tables have none, and windows take long."""
+        if not columns:
+            return []
+        gaps = (
+            table.aggregate(**{column: table[column].isnull().sum() for column in columns}).to_pyarrow().to_pylist()[0]
+        )
+        return [column for column in columns if gaps[column]]
 
     def _returns(
         self,
@@ -683,19 +692,11 @@ def _any(conditions: Iterable[ir.BooleanColumn]) -> ir.BooleanColumn:
     return ibis.or_(ibis.literal(False), *conditions)
 
 
-def _with_gaps(table: ir.Table, columns: Sequence[str]) -> list[str]:
-    """Return the columns in which a line lacks a value: most tables have none, and windows take long."""
-    if not columns:
-        return []
-    gaps = table.aggregate(**{column: table[column].isnull().sum() for column in columns}).to_pyarrow().to_pylist()[0]
-    return [column for column in columns if gaps[column]]
-
-
 def _as_others(column: str) -> str:
     return f"{column} is that of the order's other lines"
 
 
-def _as_read(table: ir.Table) -> Read:
+def as_read(table: ir.Table) -> Read:
     """Give raw columns names that no canonical column has."""
     return Read(table.select(**{f"c{n}": table[name] for n, name in enumerate(table.columns)}), table.columns)
 

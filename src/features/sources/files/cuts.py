@@ -113,6 +113,8 @@ class Cut:
             known = next((self.dated[path] for path in paths if path in self.dated), None)
             if known is None or not self._cut(view, known):
                 whole.append(listing(sorted(path.name for path in paths)))
+        if len(whole) == len(files) and SPECS[config.name].moment(config.columns):
+            whole = [f"the query of {config.name}, whose time is no column of {listing(whole)}"]
         return parsed.sql("duckdb"), tuple(whole)
 
     def _opened(self, config: TableConfig, sql: str) -> tuple[exp.Expression, dict[str, list[Path]]]:

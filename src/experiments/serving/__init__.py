@@ -1,0 +1,1 @@
+"""One customer in full, from the rows that a request brings."""

@@ -1,0 +1,128 @@
+"""Features of customers whose rows are sent, in memory: the expressions of training over the tables of a request."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+
+from features.engines import InMemory
+from features.families import resolve
+from features.snapshot import feature_rows
+from features.tables import REQUIRED, SPECS, Tables
+
+KEPT_DAYS = 32  # days whose queries are kept: to compile one takes half a second
+
+
+@dataclass(frozen=True)
+class ShopFacts:
+    """What features read of a shop beside its rows.
+
+    Attributes
+    ----------
+    start : datetime.date
+        First day of the data.
+    burn_in_days : int
+    spend : {"net", "gross"}
+    schemas : mapping of str to mapping of column to Ibis type
+        Of the tables that features read.
+    """
+
+    start: date
+    burn_in_days: int
+    spend: str
+    schemas: Mapping[str, Mapping[str, str]]
+
+    @classmethod
+    def of(cls, tables: Tables, names: Sequence[str]) -> ShopFacts:
+        """Return the facts that the named features read of a shop."""
+        read = {REQUIRED, *(table for family in resolve(names) for table in family.needs)}
+        if tables.nets_returns:
+            read.add("returns")
+        schemas = {name: _types(tables[name].schema()) for name in tables if name in read}
+        return cls(tables.start, tables.burn_in_days, tables.spend, schemas)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> ShopFacts:
+        return cls(**{**state, "start": date.fromisoformat(state["start"])})
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The facts as values that JSON holds."""
+        return {**self.__dict__, "start": str(self.start)}
+
+    @property
+    def sent(self) -> list[str]:
+        """The tables whose rows belong to customers: a request brings them."""
+        return [name for name in self.schemas if SPECS[name].is_about_customers]
+
+    @property
+    def fixed(self) -> list[str]:
+        """The tables that are the same for all customers, such as products."""
+        return [name for name in self.schemas if name not in self.sent]
+
+    def tables(self, end: date) -> Tables:
+        """Return tables without rows, for expressions."""
+        empty = {name: ibis.table(schema, name=name) for name, schema in self.schemas.items()}
+        return Tables(start=self.start, end=end, burn_in_days=self.burn_in_days, spend=self.spend, **empty)
+
+
+class LiveFeatures:
+    """Features of customers, computed from their rows alone.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Features of customers.
+    facts : ShopFacts
+    fixed : mapping of str to Path
+        Parquet of the tables that are the same for all customers.
+    """
+
+    def __init__(self, names: Sequence[str], facts: ShopFacts, fixed: Mapping[str, Path]) -> None:
+        self.names = list(names)
+        self.facts = facts
+        self.engine = InMemory(fixed)
+        self._queries: OrderedDict[date, str] = OrderedDict()
+
+    def of(self, rows: Mapping[str, pa.Table], as_of: date) -> pd.DataFrame:
+        """Compute the features of every customer with a purchase before a day.
+
+        Parameters
+        ----------
+        rows : mapping of table to Arrow table
+            Canonical rows of the tables that `ShopFacts.sent` names; a table that is left out has none.
+        as_of : datetime.date
+            First day that is not included.
+
+        Returns
+        -------
+        DataFrame
+            float64, indexed by customer_id, sorted by it.
+        """
+        given = {name: rows.get(name, self.schema(name).empty_table()) for name in self.facts.sent}
+        return self.engine.run(self._query(as_of), given).to_pandas().set_index("customer_id")
+
+    def schema(self, table: str) -> pa.Schema:
+        """Return the Arrow schema of one of the tables that a request brings."""
+        return ibis.schema(dict(self.facts.schemas[table])).to_pyarrow()
+
+    def _query(self, as_of: date) -> str:
+        query = self._queries.get(as_of)
+        if query is None:
+            rows = feature_rows(self.facts.tables(as_of).as_of(as_of), self.names)
+            query = self._queries[as_of] = str(ibis.to_sql(rows.order_by("customer_id"), dialect="duckdb"))
+            if len(self._queries) > KEPT_DAYS:
+                self._queries.popitem(last=False)
+        return query
+
+
+def _types(schema: ibis.Schema) -> dict[str, str]:
+    return {name: str(kind).removeprefix("!") for name, kind in schema.items()}
