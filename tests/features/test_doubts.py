@@ -318,6 +318,31 @@ def test_rows_of_a_kind_that_have_no_product_are_asked_for_whatever_its_word(
     assert not found or (found.is_open, found.others[0]) == (True, "only='{Reatüüp type: [toode]}'")
 
 
+@pytest.mark.parametrize(
+    ("words", "off", "totals"),
+    [
+        (("Subtotal", "Grand Total"), 0, ["Grand Total", "Subtotal"]),
+        (("", "Total"), 0, ["Total"]),
+        (("Total Care", "Total Care"), 5, None),  # the name of something that was sold
+        (("", "9177"), 0, ["9177"]),  # no word: by the value that it alone has
+        (("", "9177"), 5, None),
+    ],
+)
+def test_rows_as_wide_as_the_table_that_have_the_sums_of_the_others_are_totals(
+    words: tuple[str, str], off: float, totals: list[str] | None, guessed: Callable[..., Lines]
+) -> None:
+    """The thirtieth row may sum up those above it, and the last one all that are none of these."""
+    marks = {n: word for n, word in zip((29, 59), words, strict=True) if word}
+
+    def price(n: int) -> float:
+        above = range(n) if n in marks else ()
+        return sum(price(each) for each in above if each not in marks) + off if above else 3.25 + n * 7 % 11
+
+    own = {**OF_ORDERS, "order_id": lambda n: marks.get(n, 100 + n // 2)}
+    found = guessed({"total": lambda n: f"{price(n):.2f}"}, own).guesses.get("totals")
+    assert (found and sorted(found.value["order_id"])) == totals  # type: ignore[call-overload, index]
+
+
 @pytest.mark.parametrize(("off", "totals"), [(0.0, {"sku": [""]}), (1.0, None)])
 def test_a_row_with_the_sum_of_the_others_of_its_order_is_a_total(
     off: float, totals: object, guessed: Callable[..., Lines]
@@ -388,6 +413,7 @@ def test_cents_are_read_as_money_and_never_rounded() -> None:
         ("Stav objednávky", ["aaa", "bbb"], True),
         ("Sipariş Durumu", ["Teslim edildi", "İptal edildi", "Zz"], True),
         ("状态", ["已付款", "某某"], True),
+        ("current_state", ["4", "5"], True),
         ("Status", ["Paid", "Shipped"], False),
         ("State", ["CA", "NY"], False),
         ("Customer status", ["gold", "silver"], False),
@@ -469,6 +495,13 @@ def test_money_given_back_beside_an_orders_own_is_asked_for(guessed: Callable[..
     assert refunds_beside(guessed(columns, own), {}) == {}
 
 
+def test_money_that_a_buyer_paid_is_no_customer(guessed: Callable[..., Lines]) -> None:
+    paid = {"Price Paid by Buyer": lambda n: f"{n // 2 % 8}.25", "Username (Buyer)": lambda n: f"u{n // 2 % 8}"}
+    own = {name: each for name, each in OF_ORDERS.items() if name != "customer_id"}
+    found = guessed({**WITH_LINES, **paid}, own).guesses["columns.customer_id"]
+    assert (found.value, found.is_open) == ("Username (Buyer)", False)
+
+
 @pytest.mark.parametrize(
     ("columns", "guess"),
     [
@@ -501,7 +534,10 @@ def test_a_customer_is_guessed_by_values_and_asked_for_where_no_name_says_it(
         ("Alennus, Tilausalennus, Rabat, Kedvezmény, Reducere, Έκπτωση", "discount"),
         ("Tila, Tilauksen tila, Ordrestatus, Rendelés állapota, Stare comandă, Κατάσταση", "status"),
         ("Nr klienta, Číslo zákazníka, Müşteri, Código do cliente, Klantnummer, Kundnummer, 会員ID", "customer_id"),
-        ("会员卡号, Код клиента", "customer_id"),
+        ("会员卡号, Код клиента, رقم العميل, کد مشتری", "customer_id"),
+        ("رقم الطلب, رقم الفاتورة, شماره سفارش", "order_id"),
+        ("تاريخ الطلب, التاريخ, تاریخ سفارش", "timestamp"),
+        ("المبلغ, الإجمالي, مبلغ کل", "amount"),
         ("Data zamówienia, Datum vytvoření, Sipariş Tarihi, Data da venda, Besteldatum, Köpdatum", "timestamp"),
         ("購入日時, 下单时间, Дата заказа", "timestamp"),
         ("Ilość, Množství, Adet, Quantidade, Aantal, Antal, 個数, 数量, Кол-во", "quantity"),
@@ -575,6 +611,7 @@ def test_words_of_totals_are_known_in_all_languages(guessed: Callable[..., Lines
         *[("Annulleret", "cancellation"), ("Kansellert", "cancellation"), ("Törölve", "cancellation")],
         *[("Anulată", "cancellation"), ("Ακυρώθηκε", "cancellation"), ("Palautettu", "return")],
         *[("Refundert", "return"), ("Returnat", "return"), ("Odottaa maksua", "exclude")],
+        *[("Awaiting Payment", "exclude"), ("Awaiting Fulfillment", "sale"), ("Shipping", "sale")],
         *[("Nieopłacone", "exclude"), ("Nezaplaceno", "exclude"), ("未付款", "exclude"), ("W trakcie", None)],
     ],
 )

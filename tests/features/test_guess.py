@@ -692,6 +692,51 @@ def test_lines_tell_names_and_categories_of_products(folder: Path) -> None:
     assert known.fetchall() == [(f"{n}", f"Größe {n}", ("light", "dark")[n % 2]) for n in range(6)]
 
 
+def test_a_workbook_of_other_digits_has_products_on_a_sheet_and_sums_below(folder: Path) -> None:
+    """The last row of orders has the sums of all columns, and no word says so."""
+    digits = str.maketrans("0123456789.,", "٠١٢٣٤٥٦٧٨٩٫٬")
+    columns = {"رقم الطلب": [f"{100 + n}" for n in range(40)], "رقم العميل": [f"K{n % 8}" for n in range(40)]}
+    columns |= {"التاريخ": [f"2023-{1 + n % 12:02}-{1 + n % 28:02}".translate(digits) for n in range(40)]}
+    columns |= {"sku": [f"S{n % 6}" for n in range(40)], "المبلغ": [f"{1000.25 + n:,.2f}" for n in range(40)]}
+    columns = {name: [*values, values[-1]] for name, values in columns.items()}
+    columns["المبلغ"] = [each.translate(digits) for each in (*columns["المبلغ"][:-1], f"{40 * 1019.75:,.2f}")]
+    columns["رقم الطلب"][-1] = "40"
+    products = {"sku": [f"S{n}" for n in range(6)], "Product name": list("abcdef"), "Category": list("xyxyxy")}
+    with pd.ExcelWriter(folder / "x.xlsx") as book:
+        pd.DataFrame(columns).to_excel(book, sheet_name="orders", index=False)
+        pd.DataFrame(products).to_excel(book, sheet_name="products", index=False)
+    guessed("x.xlsx")
+    tables = yaml.safe_load((folder / "conf/data/shop.yaml").read_text())["tables"]
+    assert tables["transactions"]["footer"] == 1
+    assert tables["products"]["columns"] == {"product_id": "sku", "name": "Product name", "category": "Category"}
+    assert found("shop") == Truth(customers=8, orders=40, days=40, money=Decimal("40790"))
+    assert staged("shop").rows["products"] == 6
+
+
+def test_each_file_has_its_own_dates_and_is_asked_for_where_order_alone_tells(folder: Path) -> None:
+    """Days of the north stand after months, those of the south before; the west has no day after the twelfth."""
+    days = [f"2023-{month:02}-{day:02}" for month in range(1, 13) for day in (3, 9, 11)]
+
+    def write(name: str, written: str, first: int, late: int) -> None:
+        dates = [f"{pd.Timestamp(day) + pd.Timedelta(days=late):{written}}" for day in days]
+        date = {"date": lambda n: dates[n], "order": lambda n: first + n}
+        (folder / f"raw/{name}.csv").write_text(rows(lines=len(days), **date))
+
+    write("north", "%m/%d/%Y", 100, late=9)
+    write("south", "%d/%m/%Y", 200, late=9)
+    write("west", "%m/%d/%Y", 300, late=0)
+    guessed("raw/north.csv,raw/south.csv")
+    own = {"north.csv": "%m/%d/%Y", "south.csv": "%d/%m/%Y"}
+    tables = yaml.safe_load((folder / "conf/data/shop.yaml").read_text())["tables"]
+    assert tables["transactions"]["date_format"] == own
+    assert duckdb.sql(
+        f"SELECT min(timestamp)::DATE::VARCHAR, max(timestamp)::DATE::VARCHAR, count(DISTINCT timestamp) "
+        f"FROM '{staged('shop').folder}/transactions.parquet'"
+    ).fetchone() == ("2023-01-12", "2023-12-20", len(days))
+    guessed("raw/south.csv,raw/west.csv")
+    assert "tables.transactions.date_format" in open_keys("shop")
+
+
 def statuses(*, with_day: bool) -> str:
     cancelled = {"order status": lambda n: "cancelled" if n % 4 == 1 else "shipped"}
     day = {"cancelled at": lambda n: f"2023-12-{1 + n // 2:02}" if n % 4 == 1 else ""} if with_day else {}

@@ -72,7 +72,8 @@ def read_given(words: Mapping[str, str]) -> dict[str, object]:
     found: dict[str, object] = {}
     for key, word in words.items():
         found[key] = None if word.lower() in NOTHING else word
-        if key in IN_YAML and found[key] is not None:
+        is_mapping = key == "date_format" and word.startswith("{")  # of files
+        if (key in IN_YAML or is_mapping) and found[key] is not None:
             try:
                 found[key] = yaml.safe_load(word)
             except yaml.YAMLError:

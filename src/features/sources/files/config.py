@@ -164,6 +164,7 @@ class TableConfig:
     footer: int = 0
     encoding: str | None = None
     date_format: str | None = None
+    formats_of_files: Mapping[str, str] = field(default_factory=dict)  # name of a file -> its own date_format
     numbers: NumberStyle = NumberStyle()
     timezone: str | None = None
     order_key: tuple[str, ...] = ()
@@ -222,6 +223,8 @@ def table_config(name: str, entry: Any, root: Path) -> TableConfig:
     order_key = _texts(given.get("order_key", ()), f"{where}.order_key", such_as=f"[receipt, {DAY}]")
     status = _statuses(name, given["status"], f"{where}.status") if "status" in given else None
     columns, joined = _columns(name, given["columns"], bool(order_key), f"{where}.columns")
+    form = given.get("date_format")
+    formats = _formats_of_files(form, paths, joined, f"{where}.date_format") if isinstance(form, Mapping) else {}
     return TableConfig(
         name=name,
         columns=columns | ({STATUS: status.column} if status else {}),
@@ -236,7 +239,8 @@ def table_config(name: str, entry: Any, root: Path) -> TableConfig:
         skip=_lines(given.get("skip", 0), f"{where}.skip"),
         footer=_lines(given.get("footer", 0), f"{where}.footer"),
         encoding=encoding(given.get("encoding"), f"{where}.encoding"),
-        date_format=_text(given.get("date_format"), f"{where}.date_format"),
+        date_format=None if formats else _text(form, f"{where}.date_format"),
+        formats_of_files=formats,
         numbers=NumberStyle(
             decimal=_decimal(given.get("decimal", "."), f"{where}.decimal"),
             thousands=_mark(given.get("thousands"), f"{where}.thousands"),
@@ -493,6 +497,23 @@ def _values(entry: Any, where: str, such_as: str) -> dict[str, tuple[str, ...]]:
         str(_text(column, where)): _one_or_more(values, f"{where}.{column}", such_as="[Summe]")
         for column, values in entry.items()
     }
+
+
+def _formats_of_files(
+    entry: Mapping[Any, Any], paths: Sequence[Path], joined: Mapping[str, Any], where: str
+) -> dict[str, str]:
+    """Return the name of each file -> its date_format, where files write dates in several ways."""
+    names = [path.name for path in paths if FORMATS.get(path.suffix.lower()) in ("csv", "excel")]
+    if sorted(map(str, entry)) != sorted(names) or joined:
+        raise InputError(
+            f"{where} does not give each file its format",
+            where=where,
+            expected=f"a format for each of {listing(names) or 'the files of path, which a query has none of'}"
+            + (", and the time in one column" if joined else ""),
+            found=listing(map(str, entry)),
+            hint='such as {north.csv: "%m/%d/%Y", south.csv: "%d/%m/%Y"}',
+        )
+    return {str(name): str(_text(form, f"{where}.{name}")) for name, form in entry.items()}
 
 
 def _columns(

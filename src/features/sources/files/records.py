@@ -30,7 +30,7 @@ import ibis.expr.types as ir
 from features.csv_files import original
 from features.engines import DuckDB
 from features.errors import InputError, first_line, listing
-from features.sources.files.config import FORMATS, TableConfig
+from features.sources.files.config import FORMATS, TableConfig, column_type
 from features.sources.files.values import trimmed
 from features.sources.reading import DAMAGED_WORKBOOK, check_query, literal_path, query, sql_literal
 from features.sources.shop_config import shell_value
@@ -86,6 +86,7 @@ class Part:
     open: Callable[[], IO[bytes]]
     encoding: str
     compression: str | None  # as DuckDB names it; None where it cannot read the file itself
+    file: str = ""  # that it stands in, where that is another
 
     def lines(self) -> io.TextIOWrapper:
         return io.TextIOWrapper(self.open(), encoding=self.encoding, newline="")
@@ -116,6 +117,7 @@ class Read:
     records: int | None = None
     notes: tuple[str, ...] = ()
     dialect: Dialect | None = None  # of text files
+    files: tuple[tuple[str, int], ...] = ()  # the names of text files and workbooks in their order, and their records
 
     @property
     def columns(self) -> dict[str, ir.Column]:
@@ -146,7 +148,9 @@ def read_records(config: TableConfig, engine: DuckDB, scratch: Path) -> Read:
         ]
     table = query(engine, config.name, " UNION ALL ".join(sources))
     records, note = sum(scan.records for scan in scans), _note(config, parts, scans, dialect)
-    return Read(table, tuple(names), records, (note,), dialect)
+    notes = (note, *(f"{config.name}: dates of {name} are {form}" for name, form in config.formats_of_files.items()))
+    files = tuple((Path(file_of(part)).name, scan.records) for part, scan in zip(parts, scans, strict=True))
+    return Read(table, tuple(names), records, notes, dialect, files)
 
 
 def with_joined(read: Read, config: TableConfig) -> Read:
@@ -268,7 +272,7 @@ def _members(path: Path, config: TableConfig) -> Iterator[Part]:
         def opened(name: str = name) -> IO[bytes]:
             return ZipFile(path).open(name)
 
-        yield Part(f"{path}/{name}", path, opened, _encoding(config, opened, f"{path}/{name}"), None)
+        yield Part(f"{path}/{name}", path, opened, _encoding(config, opened, f"{path}/{name}"), None, str(path))
 
 
 def _encoding(config: TableConfig, opened: Callable[[], IO[bytes]], where: str) -> str:
@@ -555,7 +559,7 @@ def _source(part: Part, scan: Scan, dialect: Dialect, config: TableConfig, copy:
             csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(_records(part, dialect, config))
         path, compression, dialect = copy, "none", STANDARD
     columns = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(max(1, len(scan.header))))
-    picked = [original(f"c{scan.header.index(name)}") if name in scan.header else "NULL::VARCHAR" for name in names]
+    picked = [_picked(name, part, scan, config) for name in names]
     return (
         f"SELECT {', '.join(f'{column} AS c{number}' for number, column in enumerate(picked or ['c0']))} "
         f"FROM read_csv({sql_literal(literal_path(path))}, auto_detect = false, columns = {{{columns}}}, "
@@ -563,6 +567,28 @@ def _source(part: Part, scan: Scan, dialect: Dialect, config: TableConfig, copy:
         f"quote = {sql_literal(dialect.quote)}, escape = {sql_literal(dialect.escape or dialect.quote)}, "
         f"compression = '{compression}', hive_partitioning = false, max_line_size = 100000000)"
     )
+
+
+def _picked(name: str, part: Part, scan: Scan, config: TableConfig) -> str:
+    """Return SQL for a column of a part; null where it has none."""
+    if name not in scan.header:
+        return "NULL::VARCHAR"
+    column = original(f"c{scan.header.index(name)}")
+    form = config.formats_of_files.get(Path(file_of(part)).name)
+    roles = [role for role, source in config.columns.items() if source == name] if form else []
+    is_time = any(column_type(config.name, role).is_timestamp() for role in roles)
+    return _as_iso(column, str(form)) if is_time else column
+
+
+def _as_iso(column: str, form: str) -> str:
+    """Return SQL for the times of a file in ISO 8601; what the file's own format does not read stays as it is."""
+    read = f"try_strptime(trim({column}), {sql_literal(form)})"
+    return f"coalesce(strftime({read}, '%Y-%m-%d %H:%M:%S'), {column})"
+
+
+def file_of(part: Part) -> str:
+    """Return the file of a text, of a sheet of a workbook, or of a text within an archive."""
+    return part.file or part.name
 
 
 def _note(config: TableConfig, parts: Sequence[Part], scans: Sequence[Scan], dialect: Dialect) -> str:
@@ -614,7 +640,7 @@ def _sheet(path: Path, sheet: str | None, config: TableConfig, copy: Path) -> Pa
             rows = _cells(book[name].iter_rows(values_only=True), config.skip)
             csv.writer(file, lineterminator="\n").writerows(rows)
         book.close()
-    return Part(f"{path}, sheet {name}", copy, lambda: copy.open("rb"), "utf-8-sig", "none")
+    return Part(f"{path}, sheet {name}", copy, lambda: copy.open("rb"), "utf-8-sig", "none", str(path))
 
 
 def _cells(rows: Iterable[Sequence[object]], skip: int) -> Iterator[list[str]]:

@@ -12,6 +12,7 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from features.sources.files.values import western
 from features.sources.languages import english_months, with_english_months
 from features.tables import MOMENT, midnight
 
@@ -78,7 +79,7 @@ def moments(values: ir.Column, date_format: str | None, raw_zone: str, shop_zone
         return _to_local(shop_zone, values.cast(dt.Timestamp("UTC")))
     if kind.is_temporal():
         return _between(raw_zone, shop_zone, values.try_cast(MOMENT))
-    texts = values.cast("string")
+    texts = western(values.cast("string"))
     if date_format is None:
         return _iso(texts, raw_zone, shop_zone)
     if date_format in NUMBERED:

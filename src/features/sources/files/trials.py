@@ -13,14 +13,14 @@ import ibis.expr.types as ir
 from features.engines import DuckDB
 from features.sources.files.config import NumberStyle
 from features.sources.files.times import formats, may_fit, moments, outside
-from features.sources.files.values import number, styles
+from features.sources.files.values import number, styles, western
 
 MARKS = 10_000  # texts in which marks beside digits are looked for
 
 
 def distinct_texts(values: ir.Column, engine: DuckDB) -> ir.Table:
-    """Keep the texts of a column, to try on them what reads all."""
-    texts = values.cast("string").name("text").as_table().filter(lambda rows: rows.text.notnull()).distinct()
+    """Keep the texts of a column in Western digits, to try on them what reads all."""
+    texts = western(values.cast("string")).name("text").as_table().filter(lambda rows: rows.text.notnull()).distinct()
     return engine.connection.create_table(f"texts_{uuid4().hex}", texts, temp=True)
 
 

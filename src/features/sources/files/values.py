@@ -17,6 +17,9 @@ from features.tables import MONEY
 OUTER = r"^[\s\p{Z}\p{Cf}]+|[\s\p{Z}\p{Cf}]+$"  # white space of every kind, and marks without a width
 WHOLE = r"^([0-9]+)\.0+$"
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+DIGITS = "٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹０１２３４５６７８９"  # Arabic-Indic, Persian, full-width
+MARKS, AS_WESTERN = "٫٬،．，－＋−：／", ".,,.,-+-:/"  # marks beside them, and those of Western numbers
+BEYOND_ASCII = r"[^\x00-\x7F]"
 LONG = r"\.[0-9]{7}|[0-9]{12}|[eE]"  # more than the fast decimal of DuckDB holds
 FAST, WIDE, FACTOR = "decimal(18, 6)", "decimal(38, 9)", "decimal(28, 9)"
 CURRENCY_SIGNS = (
@@ -35,6 +38,12 @@ def trimmed(values: ir.Column) -> ir.StringColumn:
     else:
         texts = values if kind.is_string() else values.cast("string")
     return texts.re_replace(OUTER, "")
+
+
+def western(texts: ir.StringColumn) -> ir.StringColumn:
+    """Return numbers, dates and times of other digits in those of the West: ٣٫٥ and ３．５ are 3.5."""
+    read = texts.translate(DIGITS + MARKS, "0123456789" * (len(DIGITS) // 10) + AS_WESTERN)
+    return ibis.ifelse(texts.re_search(BEYOND_ASCII), read, texts)
 
 
 def is_missing(texts: ir.StringColumn, words: Sequence[str]) -> ir.BooleanColumn:
@@ -63,6 +72,8 @@ def number(values: ir.Column, wanted: dt.DataType, style: NumberStyle) -> ir.Col
 
     Decimals beyond the ninth are the noise of doubles.
     """
+    if values.type().is_string():
+        values = western(values)
     if style.cents and wanted.is_decimal():
         texts = values if values.type().is_string() else values.try_cast(FAST).cast("string")
         wide = (_plain(texts, style) + "e-2").try_cast(WIDE)

@@ -24,7 +24,7 @@ from features.sources.guess.lines import Lines, lines_of
 from features.sources.guess.mapping import Draft, Guess
 from features.sources.guess.opened import Opened, open_path
 from features.sources.guess.places import both_only, codes_of, country_of, currency_of, one_currency, timezone_of
-from features.sources.guess.products import products_of
+from features.sources.guess.products import products_beside, products_of
 from features.sources.guess.refunds import in_one_way, refunds_beside, refunds_of
 from features.sources.guess.rules import add_rules
 from features.sources.guess.unused import unused_note
@@ -98,9 +98,10 @@ def guess(
             draft.add(f"tables.returns.{key}", each)
         for key, each in ({} if refunds else refunds_beside(lines, given)).items():
             draft.add(f"tables.{key}", each)
-        for key, each in products_of(lines).items():
+        products, said_of_products = products_beside(lines, [each for each in others if each is not refunds])
+        for key, each in (said_of_products or products_of(lines)).items():
             draft.add(f"tables.products.{key}", each)
-        unused = [table.name for table in others if table is not refunds]
+        unused = [table.name for table in others if table is not refunds and table is not products]
         further_orders = other_orders(lines.opened, [each for each in others if each is not refunds])
         for key in ("path", "sql", "table") if further_orders else ():
             if draft.has(f"{TABLE}.{key}"):

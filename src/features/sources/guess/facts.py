@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
-from features.sources.files.values import CURRENCY_SIGNS
+from features.sources.files.values import CURRENCY_SIGNS, western
 from features.sources.guess.opened import Opened
 
 SIGN = f"({'|'.join([re.escape(sign) for sign in CURRENCY_SIGNS])})?"
@@ -81,8 +81,9 @@ def _figures(opened: Opened) -> Iterator[tuple[str, ir.Value]]:
         values = opened.table[name]
         yield f"filled.{number}", values.count()
         yield f"distinct.{number}", values.nunique()
+        texts = western(values)
         for what, pattern in PATTERNS.items():
-            yield f"{what}.{number}", values.re_search(pattern).cast("int64").sum()
+            yield f"{what}.{number}", texts.re_search(pattern).cast("int64").sum()
 
 
 def share_met(values: ir.Column, known: ir.Column) -> float:

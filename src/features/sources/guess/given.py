@@ -19,7 +19,7 @@ STATUS = "status"  # a column, whose words are then sorted; or the whole key as 
 REFUND = "refund"  # money given back that stands beside an order's own: no canonical column of transactions
 READ_FIRST = ("date_format", "encoding", "cents")  # keys that say how values are read
 WRITTEN = (STATUS, "credits", "only", "order_key")  # keys that are written as they are given
-IN_YAML = (*WRITTEN, "cents")
+IN_YAML = (*WRITTEN, "cents")  # date_format, too, where it is a mapping
 GIVEN = (*COLUMNS, *OF_ORDERS, REFUND, *READ_FIRST, *WRITTEN)
 SAID = "as given"
 

@@ -110,7 +110,8 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
     order = numbered.column
     taken += [order] if order else []
     left = left_for(facts, given, "customer_id")
-    named = list(left) if "customer_id" in given else ranked(left, "customer_id", taken)[:CANDIDATES]
+    of_ids = {name: each for name, each in left.items() if not (each.is_number and each.whole < MOST)}
+    named = list(left) if "customer_id" in given else ranked(of_ids, "customer_id", taken)[:CANDIDATES]
     customers = named or _coming_back(opened, left, order, taken)[:CANDIDATES]
     tills = [*ranked(facts, "till", taken)[:1], *ranked(facts, "store_id", taken)[:1]]
     left = left_for(facts, given, "product_id")
@@ -165,7 +166,8 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
         placed |= asked
         notes = [] if asked else notes
     if not {STATUS, "credits", "columns.returned_at"} & {*placed, *given}:
-        by_words = asked_by_words(opened, {name: each for name, each in facts.items() if name not in taken}, typed)
+        left = {name: each for name, each in facts.items() if name not in taken}
+        by_words = asked_by_words(opened, left, typed, amount)
         placed |= {STATUS: by_words} if by_words else {}
     placed |= {"cents": cents} if cents else {}
     if time.date_format.value is not None:

@@ -6,7 +6,8 @@ import glob
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import count, groupby
+from operator import itemgetter
 from pathlib import Path
 
 import duckdb
@@ -64,6 +65,8 @@ class Opened:
     encoding: str | None = None  # that `encoding` beside the query says
     notes: tuple[str, ...] = field(default_factory=tuple)
     is_of_database: bool = False
+    is_of_parquet: bool = False
+    files: tuple[tuple[str, int, int], ...] = ()  # the name of each, and the numbers of its first and its last row
 
 
 def open_path(
@@ -254,7 +257,26 @@ def _open(
         if said:
             sql = converted_query(replace(config, encoding=said), sql, scratch, Path())
         source = source if _reads(engine, sql, names_of, rows) else ""
-    return Opened(_name(files, names), kept, tuple(names_of), rows, reading, source, said)
+    return Opened(
+        _name(files, names),
+        kept,
+        tuple(names_of),
+        rows,
+        reading,
+        source,
+        said,
+        is_of_parquet=config.format == "parquet",
+        files=tuple(_placed(read.files)),
+    )
+
+
+def _placed(files: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int, int]]:
+    """Yield each file with the numbers of its first and its last row."""
+    before = 0
+    for name, own in groupby(files, key=itemgetter(0)):
+        rows = sum(records for _, records in own)
+        yield name, before + 1, before + rows
+        before += rows
 
 
 def texts_of(values: ir.Column, missing: Sequence[str]) -> ir.StringColumn:

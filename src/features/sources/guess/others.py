@@ -78,6 +78,8 @@ def of_goods(opened: Opened, facts: Mapping[str, Facts], given: Given) -> Guess 
     for name, each in facts.items():
         if not (is_of_kinds(name) and 1 < each.distinct <= MOST_WORDS) or name in given.values():
             continue
+        if score(name, "status") >= CLEARLY:  # of orders: shipping is a sale there, and no line of postage
+            continue
         words = frequencies(opened, name, MOST_WORDS)
         kinds = {word: kind_of_row(word) for word in words}
         if LINE not in kinds.values():

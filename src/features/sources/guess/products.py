@@ -1,22 +1,58 @@
-"""Facts of products that stand on the lines of orders: their names, categories and brands, one row a product."""
+"""Facts of products, one row each: their names, categories and brands, from the lines of orders or another table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import ibis
 
-from features.sources.guess.facts import Facts
+from features.sources.guess.facts import Facts, facts_of, share_met
 from features.sources.guess.lines import Lines
 from features.sources.guess.mapping import Guess
-from features.sources.guess.opened import ROW
-from features.sources.guess.words import OF_PRODUCTS, score
+from features.sources.guess.opened import ROW, Opened
+from features.sources.guess.words import OF_PRODUCTS, score, tokens
 from features.sources.reading import sql_name
 
 NAMED = 0.5
 ALIKE = 0.9  # of the products have one value on all of their lines, from which it is theirs
 FEW = 0.5  # values per product, from which they say no more than the product: of all but its name
 NAME = "name"
+MET = 0.5  # share of the products on lines that another table has, from which it is theirs
+
+
+def products_beside(lines: Lines, others: Sequence[Opened]) -> tuple[Opened | None, dict[str, Guess]]:
+    """Return the table beside the lines with one row for each product, and the keys of data.tables.products.
+
+    There is none where no table has a product's name or group.
+    """
+    product = lines.column("product_id")
+    for table in others if product else ():
+        facts = facts_of(table)
+        keys = [name for name, each in facts.items() if 0 < each.distinct == each.filled == table.rows]
+        keys = sorted((name for name in keys if _may_be_product(name, product)), key=lambda name: name != product)
+        for key in keys:
+            met = share_met(lines.opened.table[product], table.table[key])
+            found = dict(_facts_of_products(facts, key)) if met >= MET else {}
+            if found:
+                evidence = f"{met:.0%} of the products on lines of orders are there"
+                columns = {"product_id": Guess(key, evidence)} | {role: Guess(name) for role, name in found.items()}
+                return table, {**table.reading, **{f"columns.{role}": each for role, each in columns.items()}}
+    return None, {}
+
+
+def _may_be_product(name: str, product: str | None) -> bool:
+    return name == product or score(name, "product_id") >= NAMED or tokens(name)[-1:] == ("id",)
+
+
+def _facts_of_products(facts: Mapping[str, Facts], key: str) -> Iterator[tuple[str, str]]:
+    """Yield the column for each fact of a product that its name calls so."""
+    taken = [key]
+    for role in OF_PRODUCTS:
+        named = {name: score(name, role) for name, each in facts.items() if _may_be(each, name, [*taken])}
+        column = max(named, key=lambda name: named[name], default=None)
+        if column is not None and named[column] >= NAMED:
+            taken.append(column)
+            yield role, column
 
 
 def products_of(lines: Lines) -> dict[str, Guess]:

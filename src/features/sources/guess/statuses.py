@@ -25,7 +25,10 @@ FEW_WORDS = 12  # likewise, where no name says that they are
 AS_SALES = "status=none (they are sales)"
 KINDS: Mapping[str, str] = {
     SALE: "paid, complete, completed, processing, delivered, shipped, invoiced, closed, fulfilled, approved, success, "
-    "successful, settled, captured, sent, dispatched, partially refunded, partially paid, authorized, confirmed, "
+    "successful, settled, captured, sent, dispatched, "
+    "shipping, to ship, to receive, in transit, ready to ship, "
+    "partially shipped, awaiting fulfillment, awaiting shipment, awaiting pickup, "
+    "partially refunded, partially paid, authorized, confirmed, "
     "received, finished, done, ok, open, bezahlt, versendet, versandt, abgeschlossen, geliefert, zugestellt, "
     "erledigt, pago, aprovado, entregue, enviado, concluido, faturado, pagado, entregado, completado, paye, payee, "
     "livre, livree, expedie, terminee, pagato, spedito, consegnato, betaald, verzonden, оплачен, доставлен, выполнен, "
@@ -48,7 +51,8 @@ KINDS: Mapping[str, str] = {
     "törölt, lemondva, visszavonva, sztornózva, anulat, anulată, ακυρώθηκε, ακυρωμένη, ακυρωμένο",
     EXCLUDE: "failed, pending, on hold, unpaid, draft, expired, declined, rejected, unavailable, test, abandoned, "
     "training, training mode, no sale, schulung, "
-    "trash, error, created, checkout draft, pending payment, offen, unbezahlt, pendente, pendiente, en attente, "
+    "trash, error, created, checkout draft, pending payment, awaiting payment, payment error, incomplete, "
+    "offen, unbezahlt, pendente, pendiente, en attente, "
     "결제대기, 待付款, 未付款, 未入金, 入金待ち, pagamento pendente, aguardando pagamento, boleto emitido, "
     "nieopłacone, oczekuje na płatność, nezaplaceno, čeká na platbu, ödeme bekliyor, ödenmedi, onbetaald, obetald, "
     "не оплачен, ожидает оплаты, черновик, "
@@ -218,13 +222,21 @@ def _words_given(opened: Opened, facts: Facts) -> dict[str, int]:
     return frequencies(opened, facts.name, MOST_WORDS)
 
 
-def asked_by_words(opened: Opened, facts: Mapping[str, Facts], typed: ir.Table) -> Guess | None:
-    """Ask for a column that no name explains, that has one word on all lines of an order, one of them of no sale."""
+def asked_by_words(
+    opened: Opened, facts: Mapping[str, Facts], typed: ir.Table, amount: str | None = None
+) -> Guess | None:
+    """Ask for a column that no name explains, that has one word on all lines of an order, one of them of no sale.
+
+    Rows whose `amount` (a column of `typed`) is below 0 say by their minus that they came back.
+    """
     for name, each in facts.items():
         if not 1 < each.distinct <= FEW_WORDS or each.is_number or _is_explained(name):
             continue
         words = frequencies(opened, name, FEW_WORDS)
-        if not any(WORDS.get(tokens(word), SALE) != SALE and tokens(word) not in MAY_BE_OTHERS for word in words):
+        of_no_sale = [
+            word for word in words if WORDS.get(tokens(word), SALE) != SALE and tokens(word) not in MAY_BE_OTHERS
+        ]
+        if not of_no_sale or _are_below_0(opened, name, of_no_sale, typed, amount):
             continue
         if not _is_of_orders(opened, name, typed):
             continue
@@ -236,6 +248,15 @@ def asked_by_words(opened: Opened, facts: Mapping[str, Facts], typed: ir.Table) 
         ways = (f"status={shlex.quote(flow(_listed(name, kinds)))}", AS_SALES)
         return Guess(None, said, ways, is_open=True)
     return None
+
+
+def _are_below_0(opened: Opened, name: str, words: Sequence[str], typed: ir.Table, amount: str | None) -> bool:
+    """Check whether all words came back, and their rows have a minus."""
+    if amount is None or {kind_of(word) for word in words} - {RETURN, CANCELLATION}:
+        return False
+    said = opened.table.select(ROW, word=opened.table[name])
+    rows = typed.select(ROW, amount=typed[amount]).join(said.filter(said.word.isin(words)), ROW)
+    return not int(rows.filter((rows.amount >= 0).fill_null(True)).limit(1).count().execute())
 
 
 def _is_explained(name: str) -> bool:

@@ -13,7 +13,8 @@ COMPOUND = 5  # letters of a word that ends a longer one, such as Betrag in Nett
 COMPOUND_UNSPACED = 2  # likewise in scripts without blanks, such as 金額 in 請求金額
 UNSPACED = r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]"
 AVOIDED = 0.15  # of a name with a word that speaks against the role
-WITH, TAXES = ("with", "without", "incl", "including", "excl", "excluding"), ("vat", "tax", "gst")
+WITH = ("with", "without", "inc", "incl", "including", "ex", "exc", "excl", "excluding")
+TAXES = ("vat", "tax", "gst")
 WITHOUT_MARKS = str.maketrans(
     {"ß": "ss", "ł": "l", "Ł": "L", "ı": "i", "ø": "o", "Ø": "O", "đ": "d", "æ": "ae", "œ": "oe"}
 )
@@ -38,7 +39,8 @@ class Words:
 
 ROLES: Mapping[str, Words] = {
     "order_id": Words(
-        clear="order id, order no, order nr, order number, invoice, invoice no, invoice id, invoice number, "
+        clear="رقم الطلب, الطلب, رقم الفاتورة, الفاتورة, شماره سفارش, شماره فاکتور, "
+        "order id, order no, order nr, order number, invoice, invoice no, invoice id, invoice number, "
         "transaction id, transaction no, receipt, receipt no, receipt id, receipt number, basket id, basket, ticket, "
         "ticket no, bill no, sale id, bon, bon nr, bonnummer, beleg, beleg nr, belegnummer, rechnung, rechnungs nr, "
         "rechnungsnr, rechnungsnummer, bestellung, bestell nr, bestellnr, bestellnummer, auftrag, auftrags nr, "
@@ -64,7 +66,8 @@ ROLES: Mapping[str, Words] = {
         "sequential, to, first, last, email, e mail, klient",
     ),
     "customer_id": Words(
-        clear="customer id, customer, customer no, customer nr, customer number, customer unique id, customer code, "
+        clear="رقم العميل, كود العميل, العميل, الزبون, کد مشتری, شماره مشتری, مشتری, "
+        "customer id, customer, customer no, customer nr, customer number, customer unique id, customer code, "
         "cust id, cust code, cust no, client id, client no, client code, user id, member id, buyer id, account id, "
         "household key, household id, loyalty card, loyalty id, loyalty no, loyalty number, card id, uid, visitor id, "
         "shopper id, player id, subscriber id, guest id, user pseudo id, sold to, sold to party, bill to customer, "
@@ -81,7 +84,8 @@ ROLES: Mapping[str, Words] = {
         "kanta asiakasnumero, kanta asiakas, jäsennumero, jäsennro, kundenummer, kundenr, medlemsnr, vevő, "
         "vevőkód, vevő azonosító, vevőszám, ügyfél, ügyfélszám, ügyfél azonosító, törzsvásárló szám, "
         "cod client, număr client, clientul, πελάτης, κωδικός πελάτη, αριθμός πελάτη",
-        loose="user, member, buyer, email, e mail, mail, customer email, email billing, billing email, account, "
+        loose="user, member, buyer, username, buyer username, username buyer, email, e mail, mail, "
+        "customer email, email billing, billing email, account, "
         "household, card, cpf, phone, telefon, consumer, email address, from email address, customer email address, "
         "buyer email address, adres e mail, e posta, eposta, emailadres, mejl, メールアドレス, メール, 邮箱, 手机号, "
         "电话, почта, эл почта, телефон",
@@ -90,7 +94,8 @@ ROLES: Mapping[str, Words] = {
         "method",
     ),
     "timestamp": Words(
-        clear="order date, order datetime, order time, order purchase timestamp, purchase date, purchase time, "
+        clear="تاريخ الطلب, تاريخ الفاتورة, تاريخ البيع, التاريخ, تاریخ, تاریخ سفارش, "
+        "order date, order datetime, order time, order purchase timestamp, purchase date, purchase time, "
         "created at, invoice date, transaction date, transaction dt, transaction time, transaction timestamp, date, "
         "datetime, sale date, sales date, trans date, shop date, datum, belegdatum, bestelldatum, rechnungsdatum, "
         "buchungsdatum, kaufdatum, auftragsdatum, verkaufsdatum, fecha, fecha pedido, fecha compra, fecha venta, "
@@ -122,7 +127,8 @@ ROLES: Mapping[str, Words] = {
         "klo, kello, kellonaika, aika, klokkeslæt, klokkeslett, tidspunkt, időpont, ora vânzării, ώρα",
     ),
     "product_id": Words(
-        clear="product id, product code, product no, product sku, sku, stock code, item id, item code, item no, "
+        clear="رمز المنتج, كود المنتج, رقم الصنف, كود الصنف, المنتج, کد کالا, "
+        "product id, product code, product no, product sku, sku, stock code, item id, item code, item no, "
         "item number, article, article id, article no, artikel, artikel nr, artikelnr, artikelnummer, art nr, "
         "material, produkt id, produkt nr, produktnummer, produto, id produto, codigo produto, cod produto, producto, "
         "id producto, codigo, reference, ref, upc, ean, gtin, plu, isbn, lineitem sku, prod code, prod id, 상품코드, "
@@ -144,7 +150,8 @@ ROLES: Mapping[str, Words] = {
         "department, brand, vendor, country, city, note, tax, discount, amount, total",
     ),
     "quantity": Words(
-        clear="quantity, qty, menge, anzahl, stuck, stuckzahl, stk, cantidad, quantidade, qtd, qtde, quantite, qte, "
+        clear="الكمية, العدد, تعداد, مقدار, "
+        "quantity, qty, menge, anzahl, stuck, stuckzahl, stk, cantidad, quantidade, qtd, qtde, quantite, qte, "
         "quantita, units, units sold, pieces, pcs, aantal, antal, ilosc, lineitem quantity, item quantity, "
         "quantity refund, order quantity, quantity sold, количество, кол во, 수량, 구매수량, 数量, liczba, "
         "liczba sztuk, sztuk, szt, množství, počet, počet kusů, ks, kusů, adet, miktar, qtde vendida, "
@@ -157,7 +164,8 @@ ROLES: Mapping[str, Words] = {
         "fee, per, pro, pack size, 状态",
     ),
     "unit_price": Words(
-        clear="unit price, price, price per unit, sold for, unitprice, item price, item cost, product price, "
+        clear="سعر الوحدة, السعر, سعر البيع, قیمت واحد, قیمت, "
+        "unit price, price, price per unit, sold for, unitprice, item price, item cost, product price, "
         "avg price, selling price, sale price, list price, einzelpreis, stuckpreis, preis, vk preis, precio, "
         "precio unitario, preco, preco unitario, valor unitario, prix, prix unitaire, pu, prezzo, prezzo unitario, "
         "prijs, stukprijs, pris, cena, lineitem price, цена, 단가, 판매단가, 가격, 単価, 价格, 单价, "
@@ -171,7 +179,8 @@ ROLES: Mapping[str, Words] = {
         "kargo, doprava, dostawy, frete, 送料, 邮费, 运费",
     ),
     "amount": Words(
-        clear="amount, total, line total, total amount, total price, total value, sales, sales value, sales amount, "
+        clear="المبلغ, الإجمالي, إجمالي المبلغ, صافي المبلغ, المجموع, مبلغ, مبلغ کل, "
+        "amount, total, line total, total amount, total price, total value, sales, sales value, sales amount, "
         "revenue, net revenue, net amount, net sales, item total, order total, order total amount, order amount, "
         "order value, order subtotal amount, subtotal, grand total, spend, spent, turnover, umsatz, betrag, summe, "
         "gesamt, gesamtpreis, gesamtbetrag, positionsbetrag, zeilensumme, importe, importe total, valor, valor total, "
@@ -191,12 +200,14 @@ ROLES: Mapping[str, Words] = {
         loose="price, value, net, netto, brutto, gross, sum, sales price, profit, paid, payment, cost, preis, "
         "amount paid, purchase amount, transaction amount",
         against="discount, tax, vat, mwst, shipping, freight, refund, refunded, asset, margin, quantity, unit, "
-        "outstanding, fee, delivery, duties, installments, sequential, cart, weight, item, cost, 运费, 邮费, 优惠, "
+        "outstanding, fee, delivery, duties, installments, sequential, cart, weight, item, cost, shipped, coupon, "
+        "exchange, 运费, 邮费, 优惠, "
         "折扣, 税额, 税金, 退款, 积分, 送料, 値引, 割引, 手数料, 消費税, 返金, ポイント, 배송, 할인, 쿠폰, 부가세, "
         "환불, 수수료, 포인트, доставки, скидки, НДС, dph, kdv, btw, moms, doprava, dostawy, frete, kargo, frakt",
     ),
     "discount": Words(
-        clear="discount, discount amount, discount value, line discount, cart discount, cart discount amount, disc, "
+        clear="الخصم, مبلغ الخصم, تخفیف, "
+        "discount, discount amount, discount value, line discount, cart discount, cart discount amount, disc, "
         "discount pct, discount rate, discount percent, rebate, promo discount, coupon amount, voucher amount, "
         "promo amount, rabatt, nachlass, skonto, preisnachlass, descuento, dto, dcto, rebaja, bonificacion, desconto, "
         "abatimento, remise, rabais, ristourne, reduction, sconto, korting, rabat, upust, zniżka, sleva, скидка, "
@@ -218,7 +229,9 @@ ROLES: Mapping[str, Words] = {
         against="date, reason, id, quantity",
     ),
     "status": Words(
-        clear="status, order status, financial status, payment status, bestellstatus, auftragsstatus, estado, "
+        clear="حالة الطلب, الحالة, وضعیت, وضعیت سفارش, "
+        "status, order status, order state, current state, financial status, payment status, bestellstatus, "
+        "auftragsstatus, estado, "
         "estado pedido, status pedido, situacao, statut, stato, 주문상태, 상태, 状态, 订单状态, статус, "
         "status zamówienia, stan, stan zamówienia, stav, stav objednávky, durum, sipariş durumu, estado do pedido, "
         "situação do pedido, status do pedido, bestelstatus, orderstatus, 対応状況, 状況, 注文状態, 注文ステータス, "
