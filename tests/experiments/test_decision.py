@@ -81,7 +81,7 @@ def test_a_gain_is_said_in_plain_words_and_in_money_as_far_as_it_was_measured() 
     words, money, profit, total = plain_lines(CLV, looked, {f"sealed/{k}": v for k, v in metrics.items()}, "USD")
     assert words.endswith("in the sealed window: 51.7%; naive: 51.2%")
     low, high = (f"{300_000 * bound:,.0f}" for bound in looked.nearest.interval)
-    assert "min_effect 0.005 is 1,500 USD more" in money
+    assert "a gain of 0.005, the smallest that matters, is 1,500 USD more" in money
     assert money.endswith(f"the gain found is 3,000 (95% interval {low} to {high})")
     assert profit.endswith("predicted highest, less 1.5 for each: 601,038 USD; naive: 595,528")
     assert total.endswith("1.10 (95% interval 1.02 to 1.19); of the tenth predicted lowest 1.95, highest 1.00")

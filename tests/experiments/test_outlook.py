@@ -196,7 +196,8 @@ def answers() -> list[Answer]:
 
 
 def test_results_count_the_tasks_with_a_model_and_name_what_is_in_use(answers):
-    parts = result_parts(answers)
+    parts = result_parts([dataclasses.replace(answers[0], money="0.005 is 1,500 USD"), *answers[1:]])
+    assert [" In money: 0.005 is 1,500 USD." in said for said in texts(parts, "plain")] == [True, False, False]
     (lead,) = texts(parts, "lead")
     assert lead.startswith("1 of 3 tasks have a model that beats the best baseline: clv.")
     assert "A baseline is in use for repurchase." in lead

@@ -63,6 +63,25 @@ def statement(ability: str, decision: Decision, outcome: Outcome) -> str:
     return f"{outcome.verdict}: {said}{alone}"
 
 
+def in_money(decision: Decision, worth: float, currency: str) -> str:
+    """Say what the smallest gain that matters, and the gain found, are in money.
+
+    Parameters
+    ----------
+    decision : Decision
+    worth : float
+        What a gain of 1 in the primary metric is worth: see `evaluation.profit.worth_of_gini`.
+    currency : str
+    """
+    nearest, effect = decision.nearest, decision.min_effect
+    low, high = (f"{worth * bound:,.0f}" for bound in nearest.interval)
+    return (
+        f"a gain of {effect:g}, the smallest that matters, is {worth * effect:,.0f} {currency} more from those "
+        "addressed, on average over lists of all lengths; the gain found is "
+        f"{worth * nearest.gain:,.0f} ({nearest.confidence:.0%} interval {low} to {high})"
+    )
+
+
 def in_words(comparison: Comparison) -> str:
     """Return what people read in place of a rival's name."""
     return comparison.label or label_of(comparison.rival)

@@ -11,9 +11,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.evaluation.amounts import UNRELIABLE
+from experiments.evaluation.profit import WORTH
 from experiments.gate.chance import Knowledge, knowledge
 from experiments.gate.decision_page import figure as short
-from experiments.gate.ledger import judged_number, look_at
+from experiments.gate.decision_page import in_money
+from experiments.gate.ledger import Look, judged_number, look_at
 from experiments.gate.rule import UNJUDGED, Decision, Use, counted
 from experiments.reports.figures import BLUE, GREEN, GREY, WIDTH, dress
 from experiments.reports.material import InUse, Material
@@ -48,6 +50,8 @@ class Answer:
         Of the last look at the sealed window; None where there was none.
     known : Knowledge or None
         What the model in use was measured to know; None where it was not measured beside chance.
+    money : str
+        What the gain is in money; "" where that is not known.
     """
 
     task: str
@@ -57,6 +61,7 @@ class Answer:
     in_use: str
     decision: Decision | None
     known: Knowledge | None = None
+    money: str = ""
 
     @property
     def verdict(self) -> str:
@@ -100,7 +105,8 @@ def result_parts(answers: Sequence[Answer]) -> list[Part]:
     parts: list[Part] = [Text(lead, "lead")]
     for answer in answers:
         known = f" {answer.known}" if answer.known is not None else ""
-        parts.append(Text(f"{_capital(answer.task)}, {answer.said}.{known}"))
+        money = f" In money: {answer.money}." if answer.money else ""
+        parts.append(Text(f"{_capital(answer.task)}, {answer.said}.{known}{money}"))
     rows = _rows(answers)
     parts.append(Table("verdicts", rows.drop(columns=list(BESIDE)), CAPTION))
     judged = [answer for answer in answers if answer.decision is not None]
@@ -221,9 +227,19 @@ def _write(material: ResultsMaterial) -> list[Part]:
                 in_use=version.label,
                 decision=last.decision if last else None,
                 known=knowledge(registry, version),
+                money=_money(material, registry, version, last),
             )
         )
     return result_parts(answers)
+
+
+def _money(material: ResultsMaterial, registry: Registry, version: Version, last: Look | None) -> str:
+    """Say what the gain of the last look is in money; "" where the task's metric has no such worth."""
+    if last is None:
+        return ""
+    evaluated = registry.get(judged_number(version))
+    worth = material.client.get_run(evaluated.run_id).data.metrics.get(f"sealed/{WORTH}", math.nan)
+    return in_money(last.decision, worth, version.tags.get("currency", "")) if math.isfinite(worth) else ""
 
 
 RESULTS = Topic("verdicts", "Model results", 10, _write)

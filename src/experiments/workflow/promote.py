@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from experiments.evaluation.profit import COST, WORTH
 from experiments.gate.admission import changed_features, check_descriptive, check_judgeable, retire_outdated
 from experiments.gate.clues import Clues, Part, parts_of, rise
-from experiments.gate.decision_page import decision_page, figure, in_words, statement
+from experiments.gate.decision_page import decision_page, figure, in_money, in_words, statement
 from experiments.gate.ledger import Look, NextLook, Window, close_look, next_look, open_look, record_decision
 from experiments.gate.next_steps import advise
 from experiments.gate.promotion import carry_out
@@ -497,7 +497,7 @@ def plain_lines(task: Task, decision: Decision, metrics: Mapping[str, float], cu
     currency : str
         Of the shop.
     """
-    nearest, rival, lines = decision.nearest, in_words(decision.nearest), []
+    rival, lines = in_words(decision.nearest), []
 
     def measured(*names: str) -> list[float]:
         found = [metrics.get(f"sealed/{name}", math.nan) for name in names]
@@ -509,12 +509,7 @@ def plain_lines(task: Task, decision: Decision, metrics: Mapping[str, float], cu
         means = task.metrics()[name].means
         lines.append(f"  in plain words: {means}, in the sealed window: {both[0]:.1%}; {rival}: {both[1]:.1%}")
     for worth in measured(WORTH):
-        low, high = (f"{worth * bound:,.0f}" for bound in nearest.interval)
-        lines.append(
-            f"  in money: min_effect {decision.min_effect:g} is {worth * decision.min_effect:,.0f} {currency} more "
-            "from those addressed, on average over lists of all lengths; the gain found is "
-            f"{worth * nearest.gain:,.0f} ({nearest.confidence:.0%} interval {low} to {high})"
-        )
+        lines.append(f"  in money: {in_money(decision, worth, currency)}")
     profits = measured(PROFIT, f"{decision.baseline}/{PROFIT}", COST)
     if profits:
         own, other, cost = profits
