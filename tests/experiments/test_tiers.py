@@ -362,6 +362,13 @@ def test_value_tiers_by_hand():
     assert "2019-07-05 is the last day" in said(parts)[1]
 
 
+def test_tiers_that_may_rank_by_chance_get_no_budget():
+    assert "Do not spend by tier" not in said(section_of())[0]
+    weighing = weighed("equal")
+    weighing.comparison.loc["equal", ["gini", "low", "high"]] = 0.02, -0.03, 0.07
+    assert "Do not spend by tier" in said(section_of(weighing=weighing))[0]
+
+
 def test_where_nobody_buys_afterwards_the_page_says_so_and_shows_no_nan(tmp_path):
     weighing = weighed("equal")
     weighing.comparison.loc[:] = np.nan

@@ -39,7 +39,7 @@ def tier_parts(
     names = [str(name) for name in table.index]
     window = f"{horizon_days} days from {tiers.cutoff}"
     parts: list[Part] = [
-        Text(f"{_lead(table, tiers.cutoff, horizon_days)} {_advice(table)}", "lead"),
+        Text(f"{_lead(table, tiers.cutoff, horizon_days)} {_advice(table, _used(weighing))}", "lead"),
         Text(_of_which_day(tiers, weighing, horizon_days)),
         Text(_staying(moved, before, tiers)),
         Picture(
@@ -169,8 +169,13 @@ def _lead(table: pd.DataFrame, cutoff: object, horizon_days: int) -> str:
     )
 
 
-def _advice(table: pd.DataFrame) -> str:
-    """Return advice: the best tier gets the budget if its customers also spent most after the cutoff."""
+def _advice(table: pd.DataFrame, ranked: pd.Series) -> str:
+    """Return advice: the best tier gets the budget if its customers also spent most after the cutoff, beyond chance."""
+    if ranked["low"] <= 0:
+        return (
+            f"Do not spend by tier: these tiers are not shown to rank customers better than chance (Gini "
+            f"{_three(ranked['gini'])}, interval {_interval(ranked['low'], ranked['high'])})."
+        )
     mean, best = table["next_mean_spend"], str(table.index[0])
     if not mean.notna().any() or not mean.max() > 0:
         return "These data do not show which tier to spend the budget on."
