@@ -34,7 +34,7 @@ for library in (
     "LOKY_MAX_CPU_COUNT",
 ):  # two tests run at once, and so do their processes
     os.environ[library] = "1"
-gc.set_threshold(100_000)  # as the commands do
+gc.set_threshold(100_000)  # searching takes an eighth of the time, else; see processes.collect_rarely
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell starts the tests in the background
 
 # No worker ends with one of them alone.
