@@ -145,6 +145,7 @@ def run_commands(pages: Sequence[Path], folder: Path) -> str:
 def test_commands_of_readme_and_of_guides_that_continue_it_work_in_their_order(tmp_path: Path) -> None:
     """They continue what `make run` left, as README's reader does, where .ci/run names the folder."""
     guides = [guide for guide in GUIDES if continues_readme(guide)]
+    guides.sort(key=lambda guide: guide.stem == "recommendation")  # what it puts in use makes later scores slower
     assert guides
     if "MAIN_JOB" in os.environ:
         copy_work(Path(os.environ["MAIN_JOB"]), tmp_path)
