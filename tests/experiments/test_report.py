@@ -48,7 +48,7 @@ def test_a_report_has_every_section_and_is_kept_in_mlflow(run: Run, workspace: P
         ("lifecycle", "Lifecycle"),
         ("as_reported", "Case study, reproduced"),
     ]
-    without_products = {"recommendation"}  # CDNOW's lines name none
+    without_products = {"recommendation", "propensity"}  # CDNOW's lines name none
     assert {name for name, _ in found} == {writer.name for writer in find_writers()} - without_products
     assert "Left out: category needs" not in html, "a habit that needs a table costs the persona a sentence, no more"
     for said in (
