@@ -7,7 +7,7 @@ from functools import partial
 import ibis.expr.types as ir
 
 from features.families.own_history import lines_of
-from features.families.price_bands import banded, borders, highest_bought, unit_prices
+from features.families.price_bands import CATEGORY, banded, borders, highest_bought, unit_prices
 from features.families.shares import known_lines
 from features.outcomes import Outcome
 from features.tables import Tables
@@ -31,7 +31,7 @@ def bought(future: Tables, rows: ir.Table, *, column: str, value: str) -> ir.Tab
     ibis table
         customer_id and y.
     """
-    return _among(rows, lines_of(future, column, [value]))
+    return _among(rows, lines_of(future, column, value))
 
 
 def bought_dearer(future: Tables, rows: ir.Table, past: Tables, *, category: str) -> ir.Table:
@@ -53,14 +53,14 @@ def bought_dearer(future: Tables, rows: ir.Table, past: Tables, *, category: str
     ibis table
         customer_id and y.
     """
-    of = [category]
-    known = unit_prices(past, of)
+    lines, lines_after = (lines_of(tables, CATEGORY, category) for tables in (past, future))
+    known = unit_prices(lines)
     limits = borders(known)
     bands = banded(known, limits)
-    later = unit_prices(future, of)
+    later = unit_prices(lines_after)
     bands_after = bands.union(banded(later.anti_join(known, ["value", "product_id"]), limits))
-    before = highest_bought(past, bands, of)
-    after = highest_bought(future, bands_after, of).rename(then="own")
+    before = highest_bought(lines, bands)
+    after = highest_bought(lines_after, bands_after).rename(then="own")
     both = before.inner_join(after, ["customer_id", "value"])
     return _among(rows, both.filter(both.then > both.own))
 

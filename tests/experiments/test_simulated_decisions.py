@@ -40,13 +40,22 @@ def with_products(path: Path) -> None:
     lines.assign(unit_price=lines["unit_price"] / 3).to_csv(path, index=False)
 
 
+def of_a_category(folder: Path) -> list[str]:
+    """Write the category of each product, and return the overrides that ask of one of them."""
+    products = pd.DataFrame({"product": [f"p{number}" for number in range(18)]})
+    products.assign(kind=[f"k{number // 3}" for number in products.index]).to_csv(folder / "products.csv", index=False)
+    columns = ["++data.tables.products.columns.product_id=product", "++data.tables.products.columns.category=kind"]
+    return [f"++data.tables.products.path={folder / 'products.csv'}", *columns, "task.category=k0", "features=rfm"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_nothing_is_used_that_another_model_provably_beats(task: str, tmp_path: Path) -> None:
     one = shop(1_001, years=2, customers=900 if task == "basket_completion" else 500)  # few orders a week are open
     with_products(one.write(tmp_path))
     product = "++data.tables.transactions.columns.product_id=product"
-    session = open_session(task=task, folder=tmp_path, overrides=[*one.overrides(tmp_path), product])
+    asked = of_a_category(tmp_path) if task == "propensity" else []
+    session = open_session(task=task, folder=tmp_path, overrides=[*one.overrides(tmp_path), product, *asked])
     _, evidence = evidence_of(session, session.config.model.name)
     ahead = {**dict.fromkeys(evidence.baselines, 0.0), CANDIDATE: 1.0}  # at validation: what favours it most
     rows = {

@@ -81,7 +81,7 @@ def test_questions_have_one_name_exactly_if_outcome_and_population_are_the_same(
     task, defaults = session.task, default_options(session.config.task["name"])
     options = [field for field in dataclasses.fields(task) if field.name in defaults]
     assert options == [*dataclasses.fields(task)]
-    is_asked = any(task.differs(option.name, defaults) for option in options)
+    is_asked = any(defaults[option.name] is None and task.differs(option.name, defaults) for option in options)
     assert (task.suffix(defaults) != "", session.question) == (is_asked, task.name + task.suffix(defaults))
     asked = [task]
     for option, value, days in product(options, VALUES, (28, 56, 90)):

@@ -10,6 +10,7 @@ import pytest
 from simulated import CUTOFF, END, engine, open_shop
 
 from features.families import resolve
+from features.families.own_history import lines_of
 from features.families.price_bands import banded, borders, unit_prices
 from features.families.registry import feature_ranges
 from features.grains import CUSTOMER
@@ -74,7 +75,7 @@ def test_hand_computed_history_with_a_category_and_with_a_product(tables, on):
 
 
 def test_bands_are_thirds_of_the_products_and_equal_prices_share_one(tables, on):
-    prices = unit_prices(tables.as_of(CUTOFF), ["soft_drinks"])
+    prices = unit_prices(lines_of(tables.as_of(CUTOFF), "category", "soft_drinks"))
     found = on.frame(banded(prices, borders(prices))).set_index("product_id")["band"]
     assert found.to_dict() == {"a": 1, "b": 1, "c": 2, "d": 2, "e": 3, "f": 3}
     one = on.frame(banded(prices.mutate(price=5.0), borders(prices.mutate(price=5.0))))

@@ -6,7 +6,7 @@ and compared as in `shares`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 
@@ -22,15 +22,22 @@ RECENT_DAYS = 91
 Measure = Callable[[Tables, ir.Table], ir.Table]
 
 
-def lines_of(tables: Tables, column: str, values: Collection[str]) -> ir.Table:
-    """Return the lines of some values; the column `value` holds theirs in lower case.
+def valued_lines(tables: Tables, column: str) -> ir.Table:
+    """Return the lines of known value; the column `value` holds it in lower case.
+
+    Features read the lines of all values, or the definition of one would depend on which others are asked for.
+    """
+    lines = known_lines(tables, column)
+    return lines.mutate(value=lines[column].replace(" ", "_").lower())
+
+
+def lines_of(tables: Tables, column: str, value: str) -> ir.Table:
+    """Return the lines of one value.
 
     The engine lowers both sides: engines and Python differ in some letters.
     """
-    lines = known_lines(tables, column)
-    lines = lines.mutate(value=lines[column].replace(" ", "_").lower())
-    wanted = sorted({value.replace(" ", "_") for value in values})
-    return lines.filter(lines.value.isin([ibis.literal(value).lower() for value in wanted]))
+    lines = valued_lines(tables, column)
+    return lines.filter(lines.value == ibis.literal(value.replace(" ", "_")).lower())
 
 
 def by_feature(found: ir.Table, values: Mapping[str, str]) -> ir.Table:
@@ -86,7 +93,7 @@ def discounts(past: Tables, lines: ir.Table) -> ir.Table:
 
 
 def _build(past: Tables, values: Mapping[str, str], column: str, measure: Measure) -> ir.Table:
-    return by_feature(measure(past, lines_of(past, column, values.values())), values)
+    return by_feature(measure(past, valued_lines(past, column)), values)
 
 
 MEASURES: Mapping[str, tuple[Measure, str, float]] = {  # end of the name: measure, meaning, value of a customer of none

@@ -7,13 +7,13 @@ share a band. Categories are spelled and compared as in `shares`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import ibis
 import ibis.expr.types as ir
 
-from features.families.own_history import by_feature, lines_of
+from features.families.own_history import by_feature, valued_lines
 from features.families.registry import Parametrised, parametrised
 from features.families.shares import largest
 from features.tables import Tables
@@ -22,9 +22,8 @@ BANDS = 3
 CATEGORY = "category"
 
 
-def unit_prices(tables: Tables, categories: Collection[str]) -> ir.Table:
-    """Return the price of each product of some categories: value (lower case), product_id, price; unpriced ones not."""
-    lines = lines_of(tables, CATEGORY, categories)
+def unit_prices(lines: ir.Table) -> ir.Table:
+    """Return the price of each product of lines with a `value`: value, product_id, price; unpriced ones not."""
     lines = lines.filter((lines.quantity > 0) & (lines.amount > 0))
     # A price that was paid, so that no sum of doubles depends on the order of rows.
     lines = lines.select("value", "product_id", price=lines.amount.cast("float64") / lines.quantity.cast("float64"))
@@ -56,18 +55,19 @@ def banded(prices: ir.Table, of: ir.Table) -> ir.Table:
     return joined.select("value", "product_id", band=band)
 
 
-def highest_bought(tables: Tables, bands: ir.Table, categories: Collection[str]) -> ir.Table:
+def highest_bought(lines: ir.Table, bands: ir.Table) -> ir.Table:
     """Return the highest band that each customer bought: customer_id, value, own."""
-    bought = lines_of(tables, CATEGORY, categories).select("customer_id", "value", "product_id").distinct()
+    bought = lines.select("customer_id", "value", "product_id").distinct()
     bought = bought.inner_join(bands, ["value", "product_id"])
     return bought.group_by("customer_id", "value").agg(own=bought.band.max())
 
 
 def _dearer_bands(past: Tables, values: Mapping[str, str]) -> ir.Table:
-    prices = unit_prices(past, values.values())
+    lines = valued_lines(past, CATEGORY)
+    prices = unit_prices(lines)
     bands = banded(prices, borders(prices))
     top = bands.group_by("value").agg(top=bands.band.max())
-    own = highest_bought(past, bands, values.values()).inner_join(top, "value")
+    own = highest_bought(lines, bands).inner_join(top, "value")
     return by_feature(own.select("customer_id", "value", found=own.top - own.own), values)
 
 
