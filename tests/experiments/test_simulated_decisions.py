@@ -45,7 +45,7 @@ def of_a_category(folder: Path) -> list[str]:
     products = pd.DataFrame({"product": [f"p{number}" for number in range(18)]})
     products.assign(kind=[f"k{number // 3}" for number in products.index]).to_csv(folder / "products.csv", index=False)
     columns = ["++data.tables.products.columns.product_id=product", "++data.tables.products.columns.category=kind"]
-    return [f"++data.tables.products.path={folder / 'products.csv'}", *columns, "task.category=k0", "features=rfm"]
+    return [f"++data.tables.products.path={folder / 'products.csv'}", *columns, "task.category=k1", "features=rfm"]
 
 
 @pytest.mark.slow
