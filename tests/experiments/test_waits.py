@@ -149,6 +149,10 @@ class TestEveryLaw:
         assert fitted[name].predict(X[:0]).shape == (0, len(TASK.outputs))
         assert fitted[name].law(X[:0]).shape == (0, H + 1)
 
+    def test_a_row_alone_gets_the_bits_that_it_gets_among_others(self, name: str, fitted) -> None:
+        alone = np.concatenate([fitted[name].outputs(X[row : row + 1]) for row in range(20)])
+        np.testing.assert_array_equal(fitted[name].outputs(X)[:20], alone)
+
     def test_contributions_are_a_row_for_each_row_or_none_at_all(self, name: str, fitted) -> None:
         contributions = fitted[name].contributions(X[:20])
         assert contributions is None or contributions.index.equals(X.index[:20])
@@ -183,6 +187,13 @@ def test_thresholds_ascend_to_the_horizon(horizon: int) -> None:
     days = thresholds_of(horizon)
     assert days == sorted(set(days))
     assert (days[0], days[-1]) == (1, horizon)
+
+
+def test_a_row_alone_gets_the_bits_that_it_gets_among_others() -> None:
+    survival = np.cumprod(np.random.default_rng(0).uniform(0.9, 1, (200, 56)), axis=1)
+    alone = np.concatenate([summaries(survival[[row]]) for row in range(len(survival))])
+    for layout in ("C", "F"):
+        np.testing.assert_array_equal(summaries(np.array(survival, order=layout)), alone)
 
 
 def test_summaries_of_a_law_computed_by_hand() -> None:

@@ -165,6 +165,14 @@ def _constructed(content: Mapping[str, Any]) -> Model:
     return Model._classes[name](**{key: _restored(value) for key, value in content["params"].items()})
 
 
+def row_sums(values: np.ndarray) -> np.ndarray:
+    """Add up each row of a matrix, with the same bits for a row alone as for a row among others.
+
+    NumPy adds in another order where the values of a row lie apart in memory, and so does a product with a vector.
+    """
+    return np.ascontiguousarray(values).sum(axis=1)
+
+
 def require_columns(X: object, names: Iterable[str]) -> pd.DataFrame:
     """Return the named columns of a frame, in that order.
 

@@ -17,7 +17,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
-from experiments.models.base import HORIZON_DAYS, Model, canonical, check_events, finite_columns
+from experiments.models.base import HORIZON_DAYS, Model, canonical, check_events, finite_columns, row_sums
 from experiments.models.buy_till_you_die import BuyTillYouDie, OfPurchases, probabilistic
 from features.errors import InputError, did_you_mean
 
@@ -214,7 +214,7 @@ class LogisticRFM(Model):
         """Predict the probability of the event: array of shape (n_rows,)."""
         check_is_fitted(self)
         terms = (self._logs(X) - self.means_) / self.scales_ * self.coefficients_
-        return expit(self.intercept_ + terms.sum(axis=1))
+        return expit(self.intercept_ + row_sums(terms))
 
     def _logs(self, X: pd.DataFrame) -> np.ndarray:
         return np.log1p(np.ascontiguousarray(finite_columns(X, RFM)))

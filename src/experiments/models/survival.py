@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 
-from experiments.models.base import finite_columns
+from experiments.models.base import finite_columns, row_sums
 from experiments.models.scaling import location_and_scale, unrolled
 from experiments.models.waits import HORIZON_DAYS, WaitModel
 from features.errors import InputError, UnsuitableDataError
@@ -115,13 +115,13 @@ class CoxWait(WaitRegression):
 
     def _regress(self, Z: np.ndarray, days: np.ndarray, observed: np.ndarray) -> None:
         self.coefficients_ = efron_fit(Z, days, observed, self.l2)
-        risk = _risk(Z @ self.coefficients_)
+        risk = _risk(row_sums(Z * self.coefficients_))
         waiting = np.bincount(days, risk, self.horizon_days + 1)[1:][::-1].cumsum()[::-1]
         events = np.bincount(days, observed, self.horizon_days + 1)[1:]
         self.hazard_ = np.cumsum(np.divide(events, waiting, out=np.zeros_like(events), where=waiting > 0))
 
     def _survival(self, X: pd.DataFrame) -> np.ndarray:
-        return np.exp(-np.outer(_risk(self._terms(X) @ self.coefficients_), self.hazard_))
+        return np.exp(-np.outer(_risk(row_sums(self._terms(X) * self.coefficients_)), self.hazard_))
 
 
 def _risk(predictor: np.ndarray) -> np.ndarray:
@@ -272,7 +272,7 @@ class WeibullWait(WaitRegression):
     def _survival(self, X: pd.DataFrame) -> np.ndarray:
         days = np.arange(1, self.horizon_days + 1)
         level, log_shape = self.level_
-        log_scale = level + self._terms(X) @ self.coefficients_
+        log_scale = level + row_sums(self._terms(X) * self.coefficients_)
         return np.exp(-_risk(np.exp(log_shape) * (np.log(days) - log_scale[:, None])))
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from experiments.models.base import Model, canonical, finite_columns
+from experiments.models.base import Model, canonical, finite_columns, row_sums
 from experiments.models.buy_till_you_die import BuyTillYouDie, OfPurchases, probabilistic
 from features.errors import InputError, UnsuitableDataError
 from features.outcomes import QUANTILES, SINCE, check_waits, thresholds_of
@@ -67,7 +67,7 @@ def summaries(survival: np.ndarray) -> np.ndarray:
     """
     horizon = survival.shape[1]
     quantiles = [1 + (1 - survival < level - ROUNDING).sum(axis=1) for level in QUANTILES]
-    mean = 1 + survival[:, :-1].sum(axis=1)
+    mean = 1 + row_sums(survival[:, :-1])
     at = np.array(thresholds_of(horizon)[:-1], dtype=int) - 1
     return np.column_stack([*quantiles, mean, 1 - survival[:, at], survival[:, -1]]).astype(float)
 
