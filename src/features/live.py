@@ -23,7 +23,7 @@ KEPT_DAYS = 32  # days whose queries are kept: to compile one takes half a secon
 
 @dataclass(frozen=True)
 class ShopFacts:
-    """What features read of a shop beside its rows.
+    """Facts of a shop that features read beside its rows.
 
     Attributes
     ----------

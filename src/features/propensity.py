@@ -1,4 +1,4 @@
-"""What a customer buys of one category or product after the cutoff: at all, or in a dearer price band than before."""
+"""Purchases of one category or product after the cutoff: at all, or in a dearer price band than before."""
 
 from __future__ import annotations
 

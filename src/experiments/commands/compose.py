@@ -108,6 +108,19 @@ def config_folders() -> list[str]:
     return [folder.removeprefix("file://") for folder in folders]
 
 
+def customer_of(config: Config, command: str) -> str:
+    """Return the customer that a command is asked about.
+
+    Raises
+    ------
+    InputError
+        If none is named.
+    """
+    if config.customer is None:
+        raise InputError("no customer is named", where="customer", hint=f"experiments {command} customer=12347")
+    return config.customer
+
+
 def session_of(config: Config, overrides: Sequence[str] | None = None) -> Session:
     """Return the session of a configuration, with the overrides that give it where they are not the command's own."""
     given = typed_overrides() if overrides is None else overrides

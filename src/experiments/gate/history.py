@@ -1,4 +1,4 @@
-"""What promotions were worth: the gate's decision at each origin that data hold, and the gain in the next window."""
+"""Worth of promotions: the gate's decision at each origin that data hold, and the gain in the next window."""
 
 from __future__ import annotations
 
@@ -63,12 +63,16 @@ def promotions(
             dataset = task.dataset(shop, version.features, sorted({*later, *cutoffs, *following}))
             train = dataset.at(*training)
             model = task.build(version.tags["model"], version.params).fit(train.X, train.target)
-            options = {"n_resamples": n_resamples, "seed": seed}
-            then = draws_beside_baselines(task, version, model, train, dataset.at(*cutoffs), **options)
+            then = draws_beside_baselines(
+                task, version, model, train, dataset.at(*cutoffs), n_resamples=n_resamples, seed=seed
+            )
             best = best_of_others(then)
             if best is None:
                 break
-            after = draws_beside_baselines(task, version, model, dataset.at(*later), dataset.at(*following), **options)
+            # Of the next window the estimate alone is read, which no resample changes.
+            after = draws_beside_baselines(
+                task, version, model, dataset.at(*later), dataset.at(*following), n_resamples=1, seed=seed
+            )
         except UnsuitableDataError as error:
             logger.warning("the window from %s is left out: %s", cutoffs[0], error.problem)
             continue

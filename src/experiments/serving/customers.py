@@ -138,7 +138,7 @@ class Parts:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What an answer says of the parts that made it."""
+        """Description of the parts that made an answer."""
         return {
             "model": self.name,
             "shop": self.shop,

@@ -22,7 +22,7 @@ FORMS = (INPUTS, RECORDS, SPLIT)
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked.
+    """Content of a request.
 
     Attributes
     ----------

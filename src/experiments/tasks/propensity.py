@@ -134,7 +134,7 @@ class Propensity(AmountTask):
 
     @property
     def of(self) -> str:
-        """What is asked for: a category or a product."""
+        """Category or product that is asked for."""
         return "category" if self.product is None else "product"
 
     @property

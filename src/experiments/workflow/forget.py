@@ -33,7 +33,7 @@ TABLES = "tables"  # folder of a run's artifacts
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was done about one customer.
+    """Result of forgetting one customer.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class Action(Enum):
-    """What a task needs."""
+    """Kinds of work that a task may need."""
 
     KEEP = "kept"
     JUDGE = "judged"
@@ -34,7 +34,7 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class Need:
-    """What a task needs today, and why.
+    """Work that a task needs today, and the reason.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Retrained:
-    """What was done for one task.
+    """Work that was done for one task.
 
     Attributes
     ----------

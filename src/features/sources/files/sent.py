@@ -26,7 +26,7 @@ RULE, UNREAD = "staging_rule", "unread."  # columns of the query beside the cano
 
 @dataclass(frozen=True)
 class Reading:
-    """How lines in the shop's own columns become canonical.
+    """Reading of lines in the shop's own columns as canonical ones.
 
     Attributes
     ----------
