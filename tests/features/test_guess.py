@@ -614,6 +614,24 @@ TWO_LINES: dict[str, Any] = {
 }
 
 
+def test_refunds_that_are_rows_of_their_own_have_the_customer_of_the_sale_that_they_name(folder: Path) -> None:
+    sales = rows(
+        200, order=lambda n: f"{700 + n * 37:X}T", type=lambda n: "Express Checkout Payment", reference=lambda n: ""
+    )
+    back = [
+        f'"{9000 + n}R","{"My shop" if n % 2 else ""}","2023-12-30","{-10 - n}","Payment Refund","{700 + n * 37:X}T"'
+        for n in range(9)
+    ]
+    Path("x.csv").write_text(
+        "\n".join([sales, *back, '"1W","My shop","2023-12-30","-500","General Withdrawal",""', ""])
+    )
+    init("shop", "path=x.csv", *PLACE)
+    assert "original_order_id: reference" in unwrapped()
+    assert not open_keys("shop")
+    assert money_back("shop") == (sum(10 + n for n in range(9)), 9)
+    assert found("shop").customers == 8
+
+
 def test_a_total_of_the_order_on_each_line_is_asked_for_with_the_query_that_counts_it_once(folder: Path) -> None:
     (folder / "x.csv").write_text(rows(**TWO_LINES, total=lambda n: 10 + n // 2))
     guess = write_mapping("shop", "x.csv").draft["tables.transactions.columns.amount"]

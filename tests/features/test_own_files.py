@@ -811,6 +811,47 @@ class TestReturns:
         assert "returns" not in cancellations.stage().rows
 
 
+class TestOriginals:
+    """Refunds that are rows of their own and name the sale by its number."""
+
+    @pytest.fixture
+    def originals(self, door):
+        lines = ["S1,A,2021-03-05,100,paid,", "S2,B,2021-03-06,20,paid,", "S3,C,2021-03-07,50,test,S1"]
+        lines += ["S4,B,2021-03-08,70,paid,", "S5,A,2021-05-09,100,paid,"]
+        back = ["R1,shop,2021-03-09,-30,paid,S1", "R2,,2021-03-10,-20,paid,S2", "R3,shop,2021-03-11,-50,paid,S3"]
+        back += ["R4,,2021-03-12,-9,paid,S0", "R5,B,2021-03-13,-70,paid,"]
+        door.write(*lines, *back, header="order,customer,date,total,status,reference")
+        door.table["columns"]["original_order_id"] = "reference"
+        door.table["status"] = {"column": "status", "sale": ["paid"], "exclude": ["test"]}
+        door.config["rules"]["negative_amount"] = "return"
+        door.config["max_dropped"] = ALL
+        return door
+
+    def test_have_its_customer_and_take_it_back(self, originals, engine):
+        assert originals.returned("return_id, customer_id, amount, order_id, line_number") == [
+            *[("R1", "A", 30, "S1", 1), ("R2", "B", 20, "S2", 2), ("R5", "B", 70, "S4", 4)]
+        ]
+        staged = originals.stage()
+        assert "transactions: customer_id is that of the order that original_order_id names: 2 rows" in staged.notes
+        drops = {drop.rule: drop.rows for drop in staged.drops if drop.rows}
+        assert drops == {
+            **{"excluded_status": 1, "refund_of_no_sale": 1, "missing_customer_id": 1, "negative_amount": 3}
+        }
+        assert originals.features("2021-04-01", engine).total_spend.to_dict() == {"A": 70.0, "B": 0.0}
+
+    def test_of_which_the_sale_is_not_there_are_counted_in_rows_and_money(self, originals):
+        originals.write("R6,Z,2021-05-13,-7,paid,S9", name="z.csv", header="order,customer,date,total,status,reference")
+        originals.table["path"] = ["x.csv", "z.csv"]
+        note = "returns: no sale that they take back was found before them: 1 of 4 rows, 7.00 of 127.00 EUR"
+        assert note in originals.stage().notes
+
+    def test_are_spelled_as_orders_are(self, originals):
+        text = (originals.folder / "x.csv").read_text().replace(",S2\n", ",s2\n")
+        (originals.folder / "x.csv").write_text(text)
+        originals.config["spelling"] = {"order_id": "lower_case"}
+        assert [row[1] for row in originals.returned("return_id, order_id")] == ["s1", "s2", "s4"]
+
+
 class TestRefunds:
     """Refunds in a table of their own."""
 

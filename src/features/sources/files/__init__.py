@@ -31,6 +31,7 @@ from features.sources.files.config import (
     LINE_DISCOUNT_RATE,
     OF_LINES,
     ORDER_DISCOUNT,
+    ORIGINAL,
     RETURNED_AT,
     RETURNS,
     RULES,
@@ -399,13 +400,16 @@ class Files:
             return read - ibis.interval(hours=hours) if hours else read
         if wanted.is_string():
             texts = normal_id(values) if _is_id(column) else values.cast("string")
-            return spelled(texts, self.spelling.get(column, ()))
+            return spelled(texts, self._spelling(column))
         style = config.numbers if is_money(config.name, column) else replace(config.numbers, cents=False)
         if config.name == "transactions" and UNIT_PRICE in config.columns and column in ("quantity", UNIT_PRICE):
             return factor(values, style)
         if column == LINE_DISCOUNT_PERCENT and kind.is_string():
             values = values.re_replace(r"\s*%$", "")
         return number(values, wanted, style)
+
+    def _spelling(self, column: str) -> tuple[str, ...]:
+        return self.spelling.get("order_id" if column == ORIGINAL else column, ())
 
     def _changed(
         self, config: TableConfig, table: ir.Table, sources: Mapping[str, ir.StringColumn]
@@ -421,7 +425,7 @@ class Files:
             if _is_id(column):
                 yield f"{column} such as 12345.0 is read as 12345", is_whole_number(text)
                 yield f"{column} with capitals in an e-mail address is read without", is_address_in_capitals(text)
-            for spelling in self.spelling.get(column, ()):
+            for spelling in self._spelling(column):
                 yield f"{column} is read {SPELLINGS[spelling].meaning}", text != spelled(text, [spelling])
             if column_type(config.name, column).is_timestamp() and config.date_format is None:
                 yield f"{column} has its own distance from UTC", has_zone(text)
@@ -459,12 +463,29 @@ class Files:
             table = kinds(table, config.status)
         if config.status and RETURNED_AT in config.columns:
             changed[_as_others(RETURNED_AT)] = table[f"{RETURNED_AT}_carried"]
+        if ORIGINAL in config.columns:
+            table = self._with_originals(config, table)
+            said = f"customer_id is that of the order that {ORIGINAL} names"
+            changed[said] = table[ORIGINAL].notnull() & ~table.customer_id.identical_to(table.own_customer)
         met = {name: meets.fill_null(False) for name, (meets, _) in self._conditions(config, table).items()}
         left = [met[name] for name in met if name in RETURNS and self.actions[name] == "drop"]
         if left:
             gross = "returns are left out, and amounts are gross: no sale is reduced by them"
             changed[gross] = _any(left) & ~_any(met[name] for name in met if self.actions[name] == "return")
         return table, changed
+
+    def _with_originals(self, config: TableConfig, table: ir.Table) -> ir.Table:
+        """Give rows that take money back, and name the order that it was paid for, the customer of that order."""
+        met = {name: meets.fill_null(False) for name, (meets, _) in self._conditions(config, table).items()}
+        is_back = _any(met[name] for name in RETURNS if name in met)
+        table = table.mutate(
+            **{ORIGINAL: ibis.ifelse(is_back, table[ORIGINAL], ibis.null("string"))},
+            is_sold=~_any(met[name] for name in met if self.actions[name] != "keep"),
+            came_back=_came_back(config, table),
+            own_customer=table.customer_id,
+        )
+        table = table.mutate(is_sold=table.is_sold & ~table.came_back)
+        return with_orders(table, table.view(), ORIGINAL).drop("is_sold", "came_back")
 
     def _with_gaps(self, table: ir.Table, columns: Sequence[str]) -> list[str]:
         """Return the columns in which a line lacks a value: most tables have none, and windows take long."""
@@ -486,10 +507,8 @@ class Files:
     ) -> Raw | None:
         """Gather what came back: lines that rules take for returns, orders by their status, and a table of refunds."""
         table = ruled(lines)
-        is_kept, came_back = table.staging_rule == "", ibis.literal(False)
-        if RETURNED_AT in config.columns:
-            came_back = is_kept & table.status_kind.isin([RETURN, CANCELLATION]) & table[RETURNED_AT].notnull()
-        table = table.mutate(came_back=came_back.fill_null(False))
+        is_kept = table.staging_rule == ""
+        table = table.mutate(came_back=is_kept & _came_back(config, table))
         table = table.mutate(is_sold=is_kept & ~table.came_back)
         sales = table.filter(table.is_sold)
         parts: list[ir.Table] = []
@@ -508,15 +527,28 @@ class Files:
         if not parts:
             return None
         returns = self._numbered(parts, engine, scratch)
-        number = int(returns.count().execute())
-        if not number:
+        if not int(returns.count().execute()):
             return None
-        returns, unmatched = matched(returns, sales, engine, scratch / "pairs.parquet")
-        if unmatched:
-            notes += (f"returns: no sale that they take back was found before them: {unmatched:,} of {number:,} rows",)
+        returns = matched(returns, sales, engine, scratch / "pairs.parquet")
+        notes += self._unmatched(returns)
         where = refunds.where if refunds else lines.where
         dated = replace(config, name=RETURNED, columns={RETURNED_AT: RETURNED_AT})
         return Raw(returns, where=where, doubts=tuple(self._doubts(dated, returns)), notes=notes, drops=drops)
+
+    def _unmatched(self, returns: ir.Table) -> tuple[str, ...]:
+        """Return a note on the returns whose sale was not found, in rows and money."""
+        size = returns.amount.cast("float64").fill_null(0)
+        is_alone = returns.sold_at.isnull()
+        figures = returns.aggregate(
+            rows=returns.count(), alone=is_alone.sum(), money=size.sum(), unpaired=size.sum(where=is_alone)
+        )
+        row = figures.to_pyarrow().to_pylist()[0]
+        if not row["alone"]:
+            return ()
+        return (
+            f"returns: no sale that they take back was found before them: {row['alone']:,} of {row['rows']:,} rows, "
+            f"{row['unpaired']:,.2f} of {row['money']:,.2f} {self.shop.currency}",
+        )
 
     def _numbered(self, parts: Sequence[ir.Table], engine: DuckDB, scratch: Path) -> ir.Table:
         """Write all returns with one number each, in the order of the files."""
@@ -554,6 +586,8 @@ class Files:
             found |= self._of_status(config, table)
         if self.cancelled_prefix:
             found["cancelled_order"] = table.order_id.startswith(self.cancelled_prefix), "order_id"
+        if "of_no_sale" in table.columns:
+            found["refund_of_no_sale"] = table.of_no_sale, "order_id"
         found["missing_customer_id"] = table.customer_id.isnull(), "order_id"
         if self.non_customer_ids:
             found["non_customer"] = table.customer_id.isin(self.non_customer_ids), "customer_id"
@@ -692,6 +726,13 @@ def _any(conditions: Iterable[ir.BooleanColumn]) -> ir.BooleanColumn:
     return ibis.or_(ibis.literal(False), *conditions)
 
 
+def _came_back(config: TableConfig, table: ir.Table) -> ir.BooleanColumn:
+    """Mark the lines of orders that came back by their status or their day."""
+    if RETURNED_AT not in config.columns:
+        return ibis.literal(False)
+    return (table.status_kind.isin([RETURN, CANCELLATION]) & table[RETURNED_AT].notnull()).fill_null(False)
+
+
 def _as_others(column: str) -> str:
     return f"{column} is that of the order's other lines"
 
@@ -765,4 +806,6 @@ def _expected(config: TableConfig, column: str) -> str:
     if wanted.is_numeric():
         digits = f" and at most {wanted.scale} decimals" if wanted.is_decimal() else ""
         return f"numbers with the decimal mark {config.numbers.decimal!r}{digits}, and nothing else"
-    return f"a word of {config.key}.{STATUS}" if column == STATUS else SPECS[config.name].columns[column].meaning
+    if column in (STATUS, ORIGINAL):
+        return f"a word of {config.key}.{STATUS}" if column == STATUS else "the number of an order"
+    return SPECS[config.name].columns[column].meaning

@@ -74,6 +74,7 @@ LINE_DISCOUNT_RATE = "line_discount_rate"  # likewise, as a share: 0.1 is 10%
 LINE_DISCOUNT_PERCENT = "line_discount_percent"  # likewise: 10 is 10%, and so is 10%
 ORDER_DISCOUNT = "order_discount"  # of all lines of an order together
 RETURNED_AT = "returned_at"  # of transactions: the time at which an order came back, where a status says that it did
+ORIGINAL = "original_order_id"  # of transactions: the order that a row with money back names beside its own number
 STATUS = "status"
 OF_LINES = (LINE_DISCOUNT, UNIT_DISCOUNT, LINE_DISCOUNT_RATE, LINE_DISCOUNT_PERCENT)
 # columns of transactions from which others are made -> type
@@ -85,6 +86,7 @@ BESIDE = {
     LINE_DISCOUNT_PERCENT: "decimal(18, 9)",
     ORDER_DISCOUNT: MONEY,
     RETURNED_AT: MOMENT,
+    ORIGINAL: "string",
     STATUS: "string",
 }
 CONTACT = "data.contact_details"
@@ -103,6 +105,7 @@ RULES = {
     "excluded_status": "the status of the order is listed under exclude",
     "undated_return": "the status says that the order came back, and there is no returned_at",
     "cancelled_order": "the order_id begins with data.cancelled_order_prefix",
+    "refund_of_no_sale": "the order that it names was left out, or came back by its status or day already",
     "missing_customer_id": "there is no customer_id",
     "non_customer": "the customer_id is one of data.non_customer_ids",
     "test_order": "the order_id is one of data.test_orders",
@@ -111,7 +114,6 @@ RULES = {
     "negative_amount": "the amount is below 0",
     "zero_price": "the line costs nothing",
     "empty_return": "nothing was given back",
-    "refund_of_no_sale": "the order that it names was left out, or came back by its status or day already",
     "duplicate_rows": "all columns of the file repeat an earlier row",
     "conflicting_identity": "identities give one id to several customers",
     "circular_identity": "identities lead from one id to another and back",

@@ -1,10 +1,10 @@
 """The sale that each return takes back.
 
-A return names its order, or its product, or neither. It takes back the latest sale of the same customer that was not
-later, is of the same order or product where the return names one, and still has what comes back: the quantity where
-both are known, else the amount. A sale of exactly that quantity and amount goes first. What was taken back is not there
-for the next return. Sales and returns are read in the order in which they became known, so that none that comes later
-changes a pair.
+A return names its order (`original_order_id`, or `order_id` of a table of refunds), or its product, or neither. It
+takes back the latest sale of the same customer that was not later, is of the same order or product where the return
+names one, and still has what comes back: the quantity where both are known, else the amount. A sale of exactly that
+quantity and amount goes first. What was taken back is not there for the next return. Sales and returns are read in the
+order in which they became known, so that none that comes later changes a pair.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.engines import BATCH_ROWS, DuckDB
-from features.sources.files.config import RETURNED_AT
+from features.sources.files.config import ORIGINAL, RETURNED_AT
 from features.tables import MOMENT, RECORDED_AT, SPECS
 from features.tables.returns import CANCELLATION, RETURN
 
@@ -136,6 +136,7 @@ def of_lines(lines: ir.Table) -> ir.Table:
     optional = {"product_id": lines.product_id} if "product_id" in lines.columns else {}
     optional |= {"quantity": lines.quantity.abs()} if "quantity" in lines.columns else {}
     optional |= {RECORDED_AT: lines[RECORDED_AT]} if RECORDED_AT in lines.columns else {}
+    optional |= {"order_id": lines[ORIGINAL]} if ORIGINAL in lines.columns else {}
     return lines.select(
         "customer_id",
         return_number=lines.line_number,
@@ -175,28 +176,30 @@ def of_refunds(refunds: ir.Table) -> ir.Table:
     )
 
 
-def with_orders(refunds: ir.Table, lines: ir.Table) -> ir.Table:
-    """Give refunds without a customer the one of the order that they name, and mark those `of_no_sale`.
+def with_orders(refunds: ir.Table, lines: ir.Table, named: str = "order_id") -> ir.Table:
+    """Give refunds the customer of the order that they name, and mark those `of_no_sale`.
 
     Parameters
     ----------
     refunds : ibis table
     lines : ibis table
         All lines of orders. `is_sold` marks those that are sales and stay so; `came_back` those that are taken back.
+    named : str
+        Column of the refunds with the order; null where they name none.
     """
-    if "order_id" not in refunds.columns:
+    if named not in refunds.columns:
         return refunds.mutate(of_no_sale=ibis.literal(False))
-    orders = lines.filter(lines.order_id.notnull()).group_by("order_id")
+    orders = lines.filter(lines.order_id.notnull()).group_by(named_order=lines.order_id)
     orders = orders.agg(
         buyer=lines.customer_id.min(where=lines.is_sold), of_no_sale=~lines.is_sold.any() | lines.came_back.any()
     )
-    joined = refunds.left_join(orders, "order_id").drop("order_id_right")
+    joined = refunds.left_join(orders, refunds[named] == orders.named_order)
     own = joined.customer_id if "customer_id" in refunds.columns else ibis.null("string")
-    joined = joined.mutate(customer_id=ibis.coalesce(own, joined.buyer), of_no_sale=joined.of_no_sale.fill_null(False))
-    return joined.drop("buyer")
+    joined = joined.mutate(customer_id=ibis.coalesce(joined.buyer, own), of_no_sale=joined.of_no_sale.fill_null(False))
+    return joined.drop("buyer", "named_order")
 
 
-def matched(returns: ir.Table, sales: ir.Table, engine: DuckDB, path: Path) -> tuple[ir.Table, int]:
+def matched(returns: ir.Table, sales: ir.Table, engine: DuckDB, path: Path) -> ir.Table:
     """Give each return the order, line and time of the sale that it takes back.
 
     Parameters
@@ -213,15 +216,14 @@ def matched(returns: ir.Table, sales: ir.Table, engine: DuckDB, path: Path) -> t
 
     Returns
     -------
-    ibis table, int
-        The returns with order_id, line_number and sold_at, null where there is no such sale, and the number of those.
+    ibis table
+        The returns with order_id, line_number and sold_at, null where there is no such sale.
     """
     alone = returns.filter(~returns.is_paired)
-    rows, pairs = _in_time(alone, sales), 0
+    rows = _in_time(alone, sales)
     with engine.progress("matching returns"), engine.enough_memory(), pq.ParquetWriter(path, PAIRS) as file:
         found = _pairs(_read(rows, engine))
         while batch := list(islice(found, BATCH_ROWS)):
-            pairs += len(batch)
             file.write_table(pa.Table.from_pylist(batch, schema=PAIRS))
     known = engine.read(path, "pairs_of_returns")
     known = known.select("return_number", **{f"found_{name}": known[name] for name in OF_THE_SALE})
@@ -230,7 +232,7 @@ def matched(returns: ir.Table, sales: ir.Table, engine: DuckDB, path: Path) -> t
         **{name: ibis.ifelse(joined.is_paired, joined[name], joined[f"found_{name}"]) for name in OF_THE_SALE}
     )
     later = ibis.greatest(joined.returned_at, joined.sold_at.fill_null(joined.returned_at))
-    return joined.mutate(returned_at=later), int(alone.count().execute()) - pairs
+    return joined.mutate(returned_at=later)
 
 
 def _in_time(returns: ir.Table, sales: ir.Table) -> ir.Table:

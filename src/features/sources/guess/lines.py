@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import mul
 from typing import Any, cast
 
 import ibis.expr.types as ir
 
 from features.engines import DuckDB
 from features.errors import InputError, listing
-from features.sources.files.config import OF_LINES, ORDER_DISCOUNT
+from features.sources.files.config import OF_LINES, ORDER_DISCOUNT, ORIGINAL
 from features.sources.files.layout import MONTH
 from features.sources.files.orders import carried
 from features.sources.files.values import factor, normal_id
@@ -25,6 +27,7 @@ from features.sources.guess.mapping import Guess
 from features.sources.guess.money import NAMED, ROLES, Style, money_of, style_of
 from features.sources.guess.opened import ROW, Opened
 from features.sources.guess.orders import Numbered, identity_of, pick_customer, pick_order, ranked
+from features.sources.guess.originals import original_of
 from features.sources.guess.others import kept_rows, of_goods, without_sums
 from features.sources.guess.places import codes_of
 from features.sources.guess.statuses import Status, asked_by_words, status_of
@@ -54,6 +57,7 @@ ORDERED = (
     ORDER_DISCOUNT,
     "product_id",
     "returned_at",
+    ORIGINAL,
 )
 
 
@@ -148,6 +152,11 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
     )
     placed |= {f"columns.{name}": each for name, each in guesses.items()}
     placed |= {key: each for key, each in (("totals", _together(marks, sums)), ("only", goods)) if each}
+    roles = [*taken, *customers[:1], *([product] if product else []), *of_money]
+    if "order" in typed.columns and "time" in typed.columns and not numbered.is_given:
+        placed |= _original(
+            opened, facts, typed, {role: numbers.get(str(each.value)) for role, each in money.columns.items()}, roles
+        )
     status, notes = Status({}, {}), list[str]()
     named_status = column_of(given, STATUS)
     if STATUS not in given or named_status:
@@ -174,6 +183,25 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
         placed["date_format"] = time.date_format
     placed |= written(given)
     return Lines(opened, facts, typed, style, _in_order(placed), numbers, names, status.rules, spans, notes, refund)
+
+
+def _original(
+    opened: Opened,
+    facts: Mapping[str, Facts],
+    typed: ir.Table,
+    money: Mapping[str, str | None],
+    used: Collection[object],
+) -> dict[str, Guess]:
+    """Return the column in which rows below 0 name the sale that they take back."""
+    values = [typed[money[role]] for role in ("quantity", "unit_price", "amount") if money.get(role)]
+    if not values:
+        return {}
+    total = values[-1] if money.get("amount") else reduce(mul, values)
+    rows = typed.select(ROW, "order", "time", money=total, is_back=(total < 0).fill_null(False))
+    if not int(rows.is_back.sum().execute() or 0):
+        return {}
+    found = original_of(opened, facts, rows, {str(each) for each in used})
+    return {f"columns.{ORIGINAL}": found.guess} if found else {}
 
 
 def _refund(typed: ir.Table, numbers: Mapping[str, str], used: Sequence[object]) -> str | None:

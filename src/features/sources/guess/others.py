@@ -56,11 +56,13 @@ def kind_of_row(word: str) -> str | None:
 
     >>> kind_of_row("Sale Line"), kind_of_row("Versand"), kind_of_row("payout"), kind_of_row("refund"), kind_of_row("X")
     ('line', 'no sale', 'no sale', 'sold', None)
+    >>> kind_of_row("General Withdrawal"), kind_of_row("Payment refund"), kind_of_row("Express Checkout Payment")
+    ('no sale', 'sold', 'paid')
     """
     said = tokens(word)
     if kind_of(word) is not None or CREDITS & set(said):
         return KIND_OF.get(said, SOLD)
-    return KIND_OF.get(said)
+    return next((KIND_OF[said[start:]] for start in range(len(said)) if said[start:] in KIND_OF), None)
 
 
 def is_of_kinds(name: str) -> bool:
