@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -261,20 +261,32 @@ def _given_back(profile: Profile) -> Iterator[str]:
 
 
 def _balance(profile: Profile) -> list[str]:
-    """Return lines with the rows and the money of the transactions' files, and what is left of both."""
+    """Return a table of the customers, orders, rows and money in the files of transactions, and of what is left."""
     drops = [drop for drop in profile.drops if drop.table == "transactions"]
-    kept, left = ([drop for drop in drops if bool(drop.kept_in) == is_kept] for is_kept in (True, False))
-    rows = profile.rows["transactions"] + sum(drop.rows for drop in kept)
-    money = profile.amount + sum(drop.amount or 0 for drop in kept)
-    rows_in, money_in = rows + sum(drop.rows for drop in left), money + sum(drop.amount or 0 for drop in left)
-    return [
-        f"  rows in and out  {rows_in:>12,} {rows:>12,}   ({rows / rows_in:.1%})",
-        f"  money in and out {money_in:>12,.0f} {money:>12,.0f}   {profile.currency}"
-        + (f" ({money / money_in:.1%}); returns and rows left out count by their size" if money_in else ""),
-    ]
+    kept, left = (_sums([drop for drop in drops if bool(drop.kept_in) == is_kept]) for is_kept in (True, False))
+    sold = profile.customers, profile.orders, profile.rows["transactions"], profile.amount
+    lines = [f"  {'files':<16} {'in':>12} {'out':>12} {'left out':>12}"]
+    for what, own in zip(left, sold, strict=True):
+        out = own + kept[what]
+        lines.append(f"    {what:<14} {out + left[what]:>12,.0f} {out:>12,.0f} {left[what]:>12,.0f}")
+    lines[-1] += f"   {profile.currency}, of each row by its size"
+    return [*lines, "    returns are kept, and count as out"] if kept["rows"] else lines
+
+
+def _sums(drops: Sequence[Drop]) -> dict[str, float]:
+    return {
+        "customers": sum(drop.customers for drop in drops),
+        "orders": sum(drop.orders for drop in drops),
+        "rows": sum(drop.rows for drop in drops),
+        "money": sum(drop.amount or 0 for drop in drops),
+    }
 
 
 def _left_out(drop: Drop, currency: str) -> str:
     money = f" ({drop.amount:,.2f} {currency})" if drop.amount else ""
     kept = f", kept in {drop.kept_in}" if drop.kept_in and drop.rows else ""
-    return f"  {drop.table:<16} {drop.rows:>12,}   {drop.rule}{money}{kept}"
+    whole = [
+        f"{number:,} {what}" for what, number in (("customers", drop.customers), ("orders", drop.orders)) if number
+    ]
+    gone = f", all rows of {' and '.join(whole)}" if whole else ""
+    return f"  {drop.table:<16} {drop.rows:>12,}   {drop.rule}{money}{kept}{gone}"

@@ -1104,7 +1104,28 @@ def test_the_profile_says_how_it_was_read_and_what_money_was_left_out(door, engi
     text = profile_text(profile(staged, staged.open(engine), engine, door.config))
     assert '4 records of 1 files; delimiter ,, quote ", UTF-8' in text
     assert "customer_id is that of the order's other lines: 1 rows" in text
-    assert "missing_customer_id (2.50 EUR)" in text
+    assert "missing_customer_id (2.50 EUR), all rows of 1 orders" in text
+
+
+def test_the_account_of_the_files_adds_up_in_customers_orders_rows_and_money(door, engine):
+    door.write(
+        "1,A,2021-01-05,10",
+        "2,B,2021-01-05,0",
+        "3,A,2021-01-06,0",
+        "4,C,2021-01-07,-5",
+        "5,C,2021-01-07,0",
+        "8,E,2021-01-07,1",
+    )
+    door.write("6,D,2021-01-08,-2", "7,,2021-01-09,3", "9,A,2021-01-09,-1", name="y.csv")
+    door.set("data.tables.transactions.path", ["x.csv", "y.csv"])
+    door.config["rules"] |= {"negative_amount": "return", "zero_price": "drop"}
+    door.config["confirmed_drops"] = {"zero_price": ALL, "missing_customer_id": ALL}
+    staged = door.stage()
+    text = profile_text(profile(staged, staged.open(engine), engine, door.config))
+    account = [line.split()[:4] for line in text[text.index("files ") :].splitlines()[1:5]]
+    assert [" ".join(line) for line in account] == ["customers 5 4 1", "orders 9 5 4", "rows 9 5 4", "money 22 19 3"]
+    drops = {drop.rule: (drop.customers, drop.orders) for drop in staged.drops if drop.rows}
+    assert drops == {"missing_customer_id": (0, 1), "negative_amount": (2, 3), "zero_price": (1, 3)}
 
 
 @pytest.mark.parametrize(

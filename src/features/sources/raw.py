@@ -67,7 +67,9 @@ class Rule:
 class Drop:
     """The number of rows of a raw table that one rule left out, and the money on them where they have amounts.
 
-    `kept_in` names the canonical table that holds them instead.
+    `kept_in` names the canonical table that holds them instead. `customers` and `orders` are those of which the table
+    keeps no row. Each is counted once: under the last rule that a row of it met, of those that keep rows elsewhere if
+    there is one.
     """
 
     table: str
@@ -75,6 +77,8 @@ class Drop:
     rows: int
     amount: float | None = None
     kept_in: str = ""
+    customers: int = 0
+    orders: int = 0
 
 
 @dataclass(frozen=True)

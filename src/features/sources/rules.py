@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
@@ -20,6 +20,8 @@ from features.sources.raw import RAW_PREFIX, Currency, Doubt, Drop, Raw, Rule
 from features.tables import SPECS, TableSpec
 
 logger = logging.getLogger(__name__)
+
+WHOSE = {"customers": "customer_id", "orders": "order_id"}  # counted where a table keeps no row of them
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,10 @@ def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path, pseudonyms:
     engine.write(rows if pseudonyms is None else pseudonyms.within(name, rows, engine), path)
     nothing = {"rows": 0, "amount": 0.0 if "amount" in raw.table.columns else None}
     drops = tuple(
-        Drop(name, declared.name, count["rows"], count["amount"], declared.kept_in)
+        Drop(
+            *(name, declared.name, count["rows"], count["amount"], declared.kept_in),
+            **{each: count.get(each, 0) for each in WHOSE},
+        )
         for declared in raw.rules
         for count in [counts.get(declared.name, nothing)]
     )
@@ -121,7 +126,23 @@ def _count(ruled: ir.Table, raw: Raw) -> dict[str, dict[str, Any]]:
     counts = {}
     for row in by_rule.to_pyarrow().to_pylist():
         counts[row.pop("staging_rule")] = row | {"amount": row.pop("money")}
+    if len(counts) > 1 and {*WHOSE.values()} <= {*ruled.columns}:
+        for what, column in WHOSE.items():
+            for rule, number in _gone(ruled, column, raw):
+                counts[rule][what] = number
     return counts
+
+
+def _gone(ruled: ir.Table, column: str, raw: Raw) -> Iterator[tuple[str, int]]:
+    """Yield the rules under which customers, or orders, of which no row stays are counted, and their number.
+
+    It is the last that a row of theirs met, of those whose rows are kept elsewhere if there is one.
+    """
+    names = [rule.name for rule in sorted(raw.rules, key=lambda rule: bool(rule.kept_in))]
+    place = ibis.cases(*((ruled.staging_rule == name, n) for n, name in enumerate(names)), else_=len(names))
+    last = ruled.filter(ruled[column].notnull()).group_by(column).aggregate(last=place.max())
+    gone = last.filter(last["last"] < len(names)).group_by("last").aggregate(number=lambda each: each.count())
+    yield from ((names[row["last"]], row["number"]) for row in gone.to_pyarrow().to_pylist())
 
 
 def _total(counts: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
