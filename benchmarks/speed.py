@@ -393,7 +393,8 @@ def serving(folder: Path) -> Iterator[Result]:
     tasks = sum(bool(model.aliases) for model in mlflow.MlflowClient().search_registered_models())
     customers = count(folder / "outputs" / "customer_360.parquet")
     what = f"customer_360 of {customers:,} customers by {tasks} tasks, the whole command"
-    yield Result(what, f"{large:.1f} s", f"of 2,357 customers: {small:.1f} s", f"{large / small:.2f}x as long", "<= 60 s")
+    ratio = f"{large / small:.2f}x as long"
+    yield Result(what, f"{large:.1f} s", f"of 2,357 customers: {small:.1f} s", ratio, "<= 60 s")
 
 
 def stores_of(folder: Path, shop: Staged) -> list[str]:
