@@ -7,26 +7,38 @@ import math
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from experiments.case_study.held_out import MODEL, HeldOut
+from experiments.case_study.in_use_section import list_parts, wait_parts
 from experiments.case_study.options import PARTS, CaseStudyOptions
 from experiments.case_study.products import mine, recommend
-from experiments.case_study.result import Difference, Result, Skipped
+from experiments.case_study.result import NAN, Difference, Figure, Result, Skipped
 from experiments.case_study.section import case_study_parts
 from experiments.case_study.segments import VARIABLES
 from experiments.case_study.study import run_parts
 from experiments.commands.compose import typed
+from experiments.evaluation.ranking_metrics import BOUGHT, TOTAL, ranking_metrics
 from experiments.evaluation.splits import Splits, make_splits
+from experiments.evaluation.validation import validate
+from experiments.evaluation.wait_metrics import LATER, MEAN, MEDIAN, wait_metrics
+from experiments.reports.material import InUse
 from experiments.reports.section import Picture, Table, Text
+from experiments.tasks.recommendation import Recommendation
 from experiments.tracking.registry import Registry
 from experiments.tracking.runs import Runs
+from experiments.workflow.held_out import held_out
 from features.engines import open_engine
 from features.errors import InputError
 from features.shop import Shop
@@ -142,6 +154,109 @@ def test_a_difference_has_an_interval_and_words_only_where_it_is_shown():
     assert Difference.of([3, 2, 3], [1, 1, 1]).say("more", "less", "neither") == "more"
     assert Difference.of([1, 1, 1], [3, 2, 3]).say("more", "less", "neither") == "less"
     assert Difference.of([1], [0]).say("more", "less", "neither") == "neither"  # of one customer nothing is shown
+
+
+def held_of(y: pd.DataFrame, X: pd.DataFrame, predictions: dict[str, object], metrics: object, days: int) -> HeldOut:
+    model = InUse("best-sellers", "store-recommendation, version 2", is_baseline=True, is_judged=True)
+    return HeldOut(model, date(2019, 11, 6), days, metrics, X, y, predictions, n_resamples=400, seed=0, confidence=0.95)
+
+
+def test_lists_by_lift_and_those_in_use_are_compared_on_the_same_buyers():
+    """Of 40 buyers of the one product that is in use, 10 have it in their list by lift: 25% and 100%."""
+    index = pd.MultiIndex.from_product(
+        [range(44), range(8), [pd.Timestamp("2019-11-06")]], names=["customer_id", "product_id", "cutoff"]
+    )
+    customer, product = (index.get_level_values(name).to_numpy() for name in ("customer_id", "product_id"))
+    bought = ((product == 7) & (customer < 40)).astype(float)
+    y = pd.DataFrame({BOUGHT: bought, TOTAL: (customer < 40).astype(float)}, index=index)
+    lift = np.where((product < 3) | ((product == 7) & (customer < 10)), 2.0 + product, 0.0)
+    X = pd.DataFrame({"rule_lift": lift}, index=index)
+    predictions = {MODEL: pd.Series(1.0 * product, index=index), "rules_lift": pd.Series(lift - 1e-3 * product, index)}
+    held = held_of(y, X, predictions, ranking_metrics((5, 10), "recommends"), 28)
+    _, lead, table, _, record = list_parts(held)
+    assert lead.text.startswith(
+        "Of 40 customers who buy within 28 days, 25.0% buy one of 5 products by lift, and 100.0%"
+    )
+    assert "+75.0 points (95% interval +6" in lead.text
+    assert "Recommend by the model in use." in lead.text
+    assert table.frame["hit rate"].tolist() == ["25.0%", "100.0%"]
+    assert table.frame["places with a rule"].iloc[0] == f"{(44 * 3 + 10) / (44 * 5):.1%}"
+    assert record.metrics["gain"] == pytest.approx(0.75)
+    assert 0 < record.metrics["gain_low"] < 0.75 < record.metrics["gain_high"] < 1
+    swapped = replace(held, predictions=dict(zip(predictions, reversed(predictions.values()), strict=True)))
+    assert "Lists by lift are bought more often" in list_parts(swapped)[1].text
+
+
+@pytest.mark.parametrize("is_blind", [False, True])
+def test_the_average_interval_is_judged_by_the_wait_that_it_is_used_for(is_blind):
+    """30 customers, each 10 days after the last of purchases 20 days apart, who buy on day 12; and one of one order."""
+    index = pd.MultiIndex.from_product([range(31), [pd.Timestamp("2019-11-06")]], names=["customer_id", "cutoff"])
+    y = pd.DataFrame({"days": 12.0, "observed": 1.0}, index=index)
+    model = pd.DataFrame({MEDIAN: 13.0, MEAN: 13.0, LATER: 0.0}, index=index)
+    rows = pd.DataFrame(
+        {"recency": 60.0, "repeat_orders": [*[3.0] * 30, 0.0], "days_since_last_purchase": 10.0}, index=range(31)
+    )
+    past = [Figure("rmse", "", 2.25, NAN, "", reported=2.12), Figure("mae", "", 0.724, NAN, "", reported=0.72)]
+    held = held_of(y, y, {MODEL: model}, wait_metrics((7, 14, 28, 56), (7, 14, 28), "predicts when"), 56)
+    held = replace(held, model=replace(held.model, is_blind=is_blind))
+    _, lead, table, _, record = wait_parts(held, rows, past)
+    assert table.frame["MAE, days"].tolist() == ["0.720", "0.724", "8.00", "2.00", "1.00"]
+    assert "30 customers" in table.caption
+    assert "the average interval from the last purchase with 2.00: the difference is -1.00 days" in lead.text
+    assert lead.text.endswith("one date for all." if is_blind else "Schedule messages by the model in use.")
+    assert record.tags["promotable"] == "false"
+
+
+def test_what_a_report_compares_was_fitted_on_windows_that_had_ended(shop):
+    """The predictions are those of validation: as of the fold of the last cutoff, by the recipe of the version."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = typed(compose("config", ["task=recommendation", "data=cdnow"]))
+    task = Recommendation(**{name: value for name, value in config.task.items() if name != "name"})
+    splits = replace(splits_of(shop), horizon_days=28)
+    last = date(2019, 11, 6)
+    learnt = [last - timedelta(days=days) for days in (84, 56, 28, 0)]
+    run = SimpleNamespace(data=SimpleNamespace(params={"training_cutoffs": ", ".join(map(str, learnt))}))
+    session = SimpleNamespace(
+        shop=shop,
+        config=config,
+        client=SimpleNamespace(get_run=lambda run_id: run),
+        splits_over=lambda days: replace(splits, validation=(last,), horizon_days=days),
+    )
+    tags = {
+        "task": "recommendation",
+        "horizon_days": "28",
+        "model": "hybrid",
+        "candidate_digest": "",
+        "feature_hash": "",
+    }
+    version = SimpleNamespace(
+        name="store-recommendation",
+        question="recommendation",
+        run_id="",
+        tags=tags,
+        params={"interaction": 0.5},
+        features=list(config.features.names),
+        is_baseline=False,
+    )
+    model = InUse("hybrid", "store-recommendation, version 1", is_baseline=False, is_judged=True)
+    held = held_out(session, version, model, ["rules_lift"])
+    data = task.dataset(shop, version.features, [*learnt[:-1], last])
+    for name, build in {
+        MODEL: lambda: task.build("hybrid", {"interaction": 0.5}),
+        "rules_lift": lambda: task.build("rules_lift", {}),
+    }.items():
+        expected = validate(task.evaluate, build, data, [(learnt[:-1], [last])]).last
+        assert held.metrics["hit_rate_5"](held.y, held.predictions[name]) == expected.metrics["hit_rate_5"]
+        assert np.array_equal(held.predictions[name], expected.prediction)
+    with pytest.raises(InputError, match="too short"):
+        held_out(replace_params(session, learnt[-1:]), version, model)
+    with pytest.raises(InputError, match="other options"):
+        held_out(session, SimpleNamespace(**{**vars(version), "question": "recommendation_new"}), model)
+
+
+def replace_params(session: SimpleNamespace, learnt: list[date]) -> SimpleNamespace:
+    run = SimpleNamespace(data=SimpleNamespace(params={"training_cutoffs": ", ".join(map(str, learnt))}))
+    return SimpleNamespace(**{**vars(session), "client": SimpleNamespace(get_run=lambda run_id: run)})
 
 
 @pytest.mark.slow

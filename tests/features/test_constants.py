@@ -122,6 +122,7 @@ def audited(shop: Tables, on: DuckDB, monkeypatch: pytest.MonkeyPatch) -> Callab
     return audit
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize("build", PLANTED, ids=lambda build: build.__name__)
 def test_constants_of_every_kind_are_found(
     build: Callable[[Tables], ir.Table], audited: Callable[..., Finding]

@@ -318,6 +318,7 @@ def test_rows_of_a_kind_that_have_no_product_are_asked_for_whatever_its_word(
     assert not found or (found.is_open, found.others[0]) == (True, "only='{Reatüüp type: [toode]}'")
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     ("words", "off", "totals"),
     [
@@ -619,6 +620,7 @@ def test_statuses_are_known_in_the_languages_of_shops(word: str, kind: str | Non
     assert kind_of(word) == kind
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     ("written", "form"),
     [
@@ -665,6 +667,7 @@ def vat(n: int) -> str:
     return f"{1.19 * (1 + n // 5 % 3) * (3.25 + n % 5):.2f}"
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize(
     ("columns", "settled"),
     [
@@ -725,6 +728,7 @@ def test_an_order_is_guessed_by_the_lines_on_which_its_number_stands(guessed: Ca
     assert (found.value, found.is_open) == ("c0", True)
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     ("columns", "amount"),
     [

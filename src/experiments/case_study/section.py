@@ -13,7 +13,6 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from experiments.case_study.options import CaseStudyOptions
 from experiments.case_study.result import COLUMNS, Figure, Result, Skipped
-from experiments.case_study.study import run_parts
 from experiments.reports.cluster_charts import elbow_figure
 from experiments.reports.figures import BLUE, GREY, ORANGE, WIDTH, dress, require
 from experiments.reports.material import Material
@@ -27,6 +26,10 @@ class CaseStudyMaterial(Material, Protocol):
 
     @property
     def case_study_options(self) -> CaseStudyOptions: ...
+
+    @property
+    def case_study(self) -> Sequence[Result | Skipped]:
+        """Its parts, as `study.run_parts` returns them."""
 
 
 def case_study_parts(results: Sequence[Result | Skipped]) -> list[Part]:
@@ -275,7 +278,7 @@ def hit_rates_figure(table: pd.DataFrame) -> Canvas:
 
 
 def _write(material: CaseStudyMaterial) -> list[Part]:
-    return case_study_parts(run_parts(material.shop, material.splits, material.case_study_options))
+    return case_study_parts(material.case_study)
 
 
 CASE_STUDY = Topic("as_reported", "Case study, reproduced", 90, _write, reads_models=False)

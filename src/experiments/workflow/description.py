@@ -11,6 +11,8 @@ from functools import cached_property
 import pandas as pd
 
 from experiments.case_study.options import CaseStudyOptions
+from experiments.case_study.result import Result, Skipped
+from experiments.case_study.study import run_parts
 from experiments.description.lifecycle.options import LifecycleOptions
 from experiments.description.material import TiersInTime
 from experiments.description.personas.options import PersonaOptions
@@ -105,6 +107,10 @@ class CustomerMaterial:
     @property
     def case_study_options(self) -> CaseStudyOptions:
         return self.session.config.as_reported
+
+    @cached_property
+    def case_study(self) -> Sequence[Result | Skipped]:
+        return run_parts(self.shop, self.splits, self.case_study_options)
 
     @cached_property
     def described(self) -> pd.DataFrame:

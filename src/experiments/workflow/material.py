@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from experiments.campaigns.lists import ContactList
+from experiments.case_study.held_out import HeldOut
 from experiments.description.changes.figures import Report, count, joined, of_list, read
 from experiments.description.changes.section import CHANGES, FIGURES
 from experiments.evaluation.importances import MOST_ROWS, drivers
@@ -20,6 +21,7 @@ from experiments.gate.ledger import look_at
 from experiments.gate.sealed import BASELINE, SEALED
 from experiments.reports.material import Evaluated, InUse
 from experiments.workflow.description import CustomerMaterial
+from experiments.workflow.held_out import held_out
 from experiments.workflow.lists import find_members, list_file, read_lists
 from experiments.workflow.score import (
     blind_columns,
@@ -144,6 +146,14 @@ class ReportMaterial(CustomerMaterial):
             X = X.sample(MOST_ROWS, random_state=self.session.config.evaluation.seed)
         contributions = version.estimator.contributions(X)
         return None if contributions is None else drivers(contributions, X)
+
+    def held_out(self, question: str, rivals: Sequence[str] = ()) -> HeldOut | None:
+        """Return a question's last validation window with predictions: see `workflow.held_out`."""
+        try:
+            version = self.scoring.get(question)
+        except InputError:  # nothing is in use, as the sections of other tasks say
+            return None
+        return None if version is None else held_out(self.session, version, self.in_use(question), rivals)
 
     @cached_property
     def contact_lists(self) -> tuple[Sequence[tuple[ContactList, pd.DataFrame, str]], Sequence[str]]:

@@ -51,7 +51,8 @@ class Writer:
 def find_writers() -> list[Writer]:
     """Return the writers of all sections: topics that rooms declare in modules named `…section`, and the tasks."""
     found = (value for room in ROOMS for module in _modules(room) for value in vars(module).values())
-    topics = sorted((value for value in found if isinstance(value, Topic)), key=lambda topic: topic.order)
+    own = dict.fromkeys(value for value in found if isinstance(value, Topic))  # one section's module may import another
+    topics = sorted(own, key=lambda topic: topic.order)
     silent = Task.section.__func__  # of a class method, to compare
     written = [(name, kind) for name, kind in TASKS.items() if kind.section.__func__ is not silent]
     return [

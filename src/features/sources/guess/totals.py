@@ -80,13 +80,24 @@ def _added_up(opened: Opened, facts: Mapping[str, Facts], is_total: ir.BooleanCo
     return None
 
 
+def _sum_of_all_others(opened: Opened, names: list[str], is_total: ir.BooleanColumn) -> str | None:
+    """Return the first of some columns in which the one total is the sum of all other rows."""
+    found = {}
+    for n, name in enumerate(names):
+        for style, number in enumerate(_read(opened.table[name])):
+            total, others = number.sum(where=is_total), number.sum(where=~is_total)
+            found[f"{n}.{style}"] = ((total - others).abs() <= _noise(total)) & (total != 0)
+    (row,) = opened.table.aggregate(**found).to_pyarrow().to_pylist()
+    return next((names[int(key.partition(".")[0])] for key, is_sum in row.items() if is_sum), None)
+
+
 def _without_last_sum(opened: Opened, facts: Mapping[str, Facts], engine: DuckDB) -> tuple[Opened, Guess | None]:
     """Return a table without its last row, where that has the sums of all others and no word says so."""
     names = [name for name, each in facts.items() if each.is_number and each.distinct > 1]
     if opened.rows < FEW_ROWS or not names:
         return opened, None
     is_last = opened.table[ROW] == opened.table[ROW].max().as_scalar()
-    found = _added_up(opened, facts, is_last)
+    found = _sum_of_all_others(opened, names, is_last)
     if found is None:
         return opened, None
     without = _without(opened, is_last, engine)
@@ -112,7 +123,7 @@ def _read(texts: ir.StringColumn) -> Iterator[ir.FloatingColumn]:
         yield western(texts).re_replace(rf"[^-0-9{decimal}]", "").replace(",", ".").try_cast("float64")
 
 
-def _noise(number: ir.FloatingColumn) -> ir.FloatingColumn:
+def _noise(number: ir.FloatingValue) -> ir.FloatingValue:
     return ibis.greatest(ibis.literal(CENT), number.abs() * NOISE)
 
 
