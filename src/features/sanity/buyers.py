@@ -9,13 +9,8 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from features.sanity.finding import Facts, Finding, accepted, check, examples
+from features.sources.meanings import NO_NUMBER, NOBODY
 
-# an id that is a word for nobody: of any activity; or a number for nobody: of more orders than a customer has
-NOBODY = (
-    r"^(?:unknown|unbekannt|inconnu|desconocido|anonym(?:ous|e)?|anonimo|guest|gast|invit[eé]|walk.?in.*|no.?customer|"
-    r"nobody|default|dummy|cash(?: ?customer)?|barverkauf|laufkundschaft|비회원|游客)$"
-)
-NO_NUMBER = r"^(?:0+|9{4,}|x+)$"
 NEGATIVE = r"^-[0-9]+$"
 TEST = r"(?:^|[^a-z])(?:test|tests|testing|tester|dummy|demo)(?:[^a-z]|$)|@example\.(?:com|org|net)$"
 TILL = r"^(?:store|shop|till|pos|register|kasse|filiale|branch|caja|tienda|caisse|magasin)(?:[^a-z]|$)"

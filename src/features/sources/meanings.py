@@ -1,4 +1,4 @@
-"""Names that people use for time zones, currencies, marks, encodings and postage, and what they mean."""
+"""Names that people use for time zones, currencies, marks, encodings, postage and nobody, and what they mean."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ FEES = (
     "gebühr, gebühren, prowizja, opłata, poplatek, komisyon, комиссия, "
     "手数料, 手续费, 수수료"
 )
+# an id that is a word for nobody: of any activity; or a number for nobody: of more orders than a customer has
+NOBODY = (
+    r"^(?:unknown|unbekannt|inconnu|desconocido|anonym(?:ous|e)?|anonimo|guest|gast|invit[eé]|walk.?in.*|no.?customer|"
+    r"nobody|default|dummy|cash(?: ?customer)?|barverkauf|laufkundschaft|비회원|游客)$"
+)
+NO_NUMBER = r"^(?:0+|9{4,}|x+)$"
 ZONES: Mapping[str, tuple[str, ...]] = {
     "CST": ("America/Chicago", "Asia/Shanghai"),
     "CDT": ("America/Chicago",),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from features.errors import InputError, listing
 from features.sources.files.config import TableConfig
 from features.sources.files.encodings import Encoding, encodings_of
 from features.sources.files.records import (
@@ -28,6 +29,7 @@ from features.sources.files.records import (
 )
 
 SEEN_LINES = 60  # in which the header is looked for
+LACKING, SHOWN_NAMES = 2, 40  # names that a header may lack or have too many; names that are shown
 MOST_BELOW = 10  # lines below the last record that are looked for
 READ_FOR_ENCODING = 1 << 20
 WESTERN, TYPOGRAPHY = "cp1252", "€£¥°–—’“”„«»…·²³µ§´\xa0"
@@ -79,6 +81,14 @@ def layout_of(config: TableConfig, scratch: Path) -> Layout:
     best = max(heads, key=_likelihood)
     if len(best.names) < 2 or best.agreeing < 2:
         return Layout(config, (), tuple(encodings))
+    if best.misnamed:
+        raise InputError(
+            f"records have other columns than the header: {len(best.names)} values and {len(best.misnamed)} names",
+            where=f"{parts[0].name}, line {best.skip or 1}",
+            expected="a name for each value",
+            found=listing(best.misnamed, limit=SHOWN_NAMES),
+            hint="correct the header: name the column that lacks there, or take the delimiter at its end away",
+        )
     config = replace(config, skip=best.skip, header=best.is_named)
     if config.format == "excel" and config.skip:
         parts = list(sheets(config, scratch))
@@ -102,6 +112,7 @@ class _Head:
     skip: int
     is_named: bool
     agreeing: int  # records that are as wide
+    misnamed: tuple[str, ...] = ()  # a header that is nearly as wide
 
 
 def _head(part: Part, dialect: Dialect, is_sheet: bool) -> _Head:
@@ -127,6 +138,9 @@ def _head(part: Part, dialect: Dialect, is_sheet: bool) -> _Head:
     if not as_wide:
         return _Head((), 0, True, 0)
     line, row = as_wide[0]
+    above = [other for at, other in records if at < line and abs(len(other) - width) <= LACKING < len(other) - 1]
+    if above and _has_names(above[-1]):
+        return _Head(tuple(row), line, False, agreeing, tuple(above[-1]))
     return _Head(tuple(row), line if line != records[0][0] else 0, False, agreeing)
 
 

@@ -3,9 +3,9 @@
 Each module here is one question: which files hold which tables (`opened`, `databases`), which rows are none (`totals`)
 or no goods (`others`), what columns are called (`words`) and look like (`facts`), what the user says of them (`given`),
 when an order was (`times`), whose it is and what tells it from others (`orders`), what became of it (`statuses`,
-`documents`, `refunds`), what it costs (`money`), which tables belong together (`joins`), what lines say of products
-(`products`), where the shop is (`places`), which rules its rows call for (`rules`), and which columns are left
-(`unused`). `mapping` writes the file.
+`documents`, `refunds`, `originals`), what it costs (`money`, `sides`), which tables belong together (`joins`), what
+lines say of products (`products`), where the shop is (`places`), which rules its rows call for (`rules`), and which
+columns are left (`unused`). `mapping` writes the file.
 """
 
 from __future__ import annotations
@@ -91,12 +91,15 @@ def guess(
         lines = lines_of(opened, engine, days, given)
         refunds, keys = refunds_of(lines, others, engine, days)
         told: list[str] = []
+        beside_lines: dict[str, Guess] = {}
         if refunds:
             lines, keys, told = in_one_way(lines, refunds, keys)
+        else:
+            lines, beside_lines = refunds_beside(lines, given)
         draft = _draft(shop, lines, of_database, currency, timezone, given)
         for key, each in keys.items():
             draft.add(f"tables.returns.{key}", each)
-        for key, each in ({} if refunds else refunds_beside(lines, given)).items():
+        for key, each in beside_lines.items():
             draft.add(f"tables.{key}", each)
         products, said_of_products = products_beside(lines, [each for each in others if each is not refunds])
         for key, each in (said_of_products or products_of(lines)).items():

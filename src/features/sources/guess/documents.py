@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
+from features.sources.files.config import ORIGINAL
 from features.sources.guess.facts import Facts, frequencies
 from features.sources.guess.mapping import Guess, flow
 from features.sources.guess.opened import ROW, Opened
+from features.sources.guess.originals import Original, original_of
 from features.sources.guess.statuses import MOST_WORDS, OF_ROWS, is_of_payments, kind_of
 from features.sources.guess.words import tokens
 from features.tables.returns import CANCELLATION, EXCLUDE, RETURN, SALE
@@ -72,7 +74,7 @@ def documents_of(
     if status:
         said = rows[str(status["column"])].fill_null("")
         rows = rows.filter(said.isin(list(status[SALE])))
-    found: list[tuple[_Said, float]] = []
+    found: list[tuple[_Said, float, Original | None]] = []
     for name, each in facts.items():
         if name in sold.used or (status and name == status["column"]) or not 0 < each.distinct <= MOST_WORDS:
             continue
@@ -88,9 +90,32 @@ def documents_of(
         if (row["above"] or 0) <= row["rows"] / 2 or (row["told"] or 0) >= MATCHED * row["rows"]:
             continue
         said = _Said(name, words, back, row["above"], has_gaps=each.filled < opened.rows, within=_is_within(held, back))
-        found.append((said, _matched(held, back, sold)))
-    if found:
-        yield _settled(*found[0], status, [said for said, _ in found[1:]])
+        found.append((said, _matched(held, back, sold), _named(opened, facts, held, said, sold)))
+    if not found:
+        return
+    first, matched, named = found[0]
+    if named and len(found) == 1:
+        yield f"columns.{ORIGINAL}", named.guess
+        matched = 1.0
+    yield _settled(first, matched, status, [said for said, *_ in found[1:]], named)
+
+
+def _named(opened: Opened, facts: Mapping[str, Facts], held: ir.Table, said: _Said, sold: Sold) -> Original | None:
+    """Return the column in which nearly all credits name the sale that they take back."""
+    if not {"order", "time"} <= {*held.columns}:
+        return None
+    is_back = held.word.isin(said.back).fill_null(False)
+    rows = held.select(ROW, "order", "time", money=held[sold.amount], is_back=is_back)
+    found = original_of(opened, facts, rows, {*sold.used, said.name})
+    credits = sum(rows for word, rows in said.words.items() if word in said.back)
+    return found if found and found.known >= MATCHED * credits else None
+
+
+def is_flag(opened: Opened, facts: Facts) -> bool:
+    """Check whether a column says yes or no."""
+    return facts.distinct <= len({"yes", "no"}) and all(
+        word.lower() in YES | NO for word in frequencies(opened, facts.name, MOST_WORDS)
+    )
 
 
 def words_back(name: str, words: Sequence[str]) -> list[str]:
@@ -168,7 +193,11 @@ class _Said:
 
 
 def _settled(
-    said: _Said, matched: float, status: Mapping[str, Sequence[str]] | None, others: Sequence[_Said]
+    said: _Said,
+    matched: float,
+    status: Mapping[str, Sequence[str]] | None,
+    others: Sequence[_Said],
+    named: Original | None,
 ) -> tuple[str, Guess]:
     """Return the key and the guess: a minus for credits whose sales are there, and else a question.
 
@@ -178,7 +207,10 @@ def _settled(
     evidence = f"rows: {said.counted}"
     minus = {name: list(back)}
     if matched >= MATCHED and not others:
-        why = f"{', '.join(back)} take sales back: {matched:.0%} have a sale of the same customer and money"
+        by = (
+            f"{named.column} names their sale" if named else f"{matched:.0%} have a sale of the same customer and money"
+        )
+        why = f"{', '.join(back)} take sales back: {by}"
         return "credits", Guess(minus, f"{evidence}; {why}; their amounts are read with a minus")
     evidence += (
         f"; {said.above:,} of the rows with {', '.join(back)} have amounts above 0: as sales they would count, and "

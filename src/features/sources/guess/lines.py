@@ -20,7 +20,7 @@ from features.sources.files.values import factor, normal_id
 from features.sources.guess.cents import cents_of
 from features.sources.guess.counts import counts_among, may_count, without_names
 from features.sources.guess.discounts import is_on_top
-from features.sources.guess.documents import Sold, documents_of
+from features.sources.guess.documents import Sold, documents_of, is_flag
 from features.sources.guess.facts import MOST, Facts, facts_of, frequencies
 from features.sources.guess.given import SAID, STATUS, Given, column_of, left_for, written
 from features.sources.guess.mapping import Guess
@@ -30,6 +30,7 @@ from features.sources.guess.orders import Numbered, identity_of, pick_customer, 
 from features.sources.guess.originals import original_of
 from features.sources.guess.others import kept_rows, of_goods, without_sums
 from features.sources.guess.places import codes_of
+from features.sources.guess.sides import signed, two_sided
 from features.sources.guess.statuses import Status, asked_by_words, status_of
 from features.sources.guess.sums import sums_among
 from features.sources.guess.times import Days, Time, time_of
@@ -139,6 +140,8 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
     guesses = dict(money.columns)
     if money.repeated and order and "amount" not in given:
         guesses["amount"] = _once(opened, order, money.repeated)
+    if not {"amount", "unit_price"} & given.keys() and (pair := two_sided(opened, facts)):
+        guesses = {"amount": signed(opened, *pair)}
     of_money = [each.value for each in guesses.values() if not each.is_open]
     mapped = [name for name in of_money if isinstance(name, str) and score(name, "quantity") < CLEARLY]
     cents = cents_of(opened, facts, mapped, codes_of(opened, facts), given)
@@ -160,17 +163,16 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
     status, notes = Status({}, {}), list[str]()
     named_status = column_of(given, STATUS)
     if STATUS not in given or named_status:
-        status, notes = status_of(opened, facts, typed, engine, days, time.form, named_status)
+        status, notes = status_of(opened, facts, typed, engine, days, time.form, named_status, order)
         placed |= status.guesses
     priced = next((guesses[each].value for each in ("amount", "unit_price") if each in guesses), None)
     amount = numbers.get(str(priced))
-    refund = _refund(typed, numbers, [each.value for each in guesses.values()])
+    refund = _refund(opened, facts, typed, numbers, [each.value for each in guesses.values()])
     if amount is not None and not {STATUS, "credits"} & given.keys() and not _asks(placed.get("status")):
         same = (*([names[customer]] if customer else []), *(["product"] if product else []))
-        used = [*taken, *customers[:1], *numbers, *([product] if product else [])]
         settled = placed["status"].value if "status" in placed else None
         asked = dict(
-            documents_of(opened, facts, Sold(typed, amount, same, used, numbers.get(refund or "")), cast(Any, settled))
+            documents_of(opened, facts, Sold(typed, amount, same, roles, numbers.get(refund or "")), cast(Any, settled))
         )
         placed |= asked
         notes = [] if asked else notes
@@ -204,10 +206,16 @@ def _original(
     return {f"columns.{ORIGINAL}": found.guess} if found else {}
 
 
-def _refund(typed: ir.Table, numbers: Mapping[str, str], used: Sequence[object]) -> str | None:
+def _refund(
+    opened: Opened,
+    facts: Mapping[str, Facts],
+    typed: ir.Table,
+    numbers: Mapping[str, str],
+    used: Sequence[object],
+) -> str | None:
     """Return the column of money that was given back, beside that of the orders."""
     for name, column in numbers.items():
-        is_named = name not in used and score(name, "refund") >= CLEARLY
+        is_named = name not in used and score(name, "refund") >= CLEARLY and not is_flag(opened, facts[name])
         if is_named and int(typed.filter(typed[column] != 0).limit(1).count().execute()):
             return name
     return None

@@ -16,6 +16,7 @@ from features.sources.guess.mapping import Guess
 from features.sources.guess.opened import ROW, Opened
 from features.sources.guess.times import Time
 from features.sources.guess.words import LOOSE, score, tokens
+from features.sources.meanings import NO_NUMBER, NOBODY
 
 NAMED = 0.3
 AS_GOOD = 0.35  # of a name's score below the best, within which the values decide
@@ -115,10 +116,26 @@ def pick_order(opened: Opened, facts: Mapping[str, Facts], time: Time) -> Number
         if (it := _seen(opened, facts, time, name)).is_order and it.comes_back and it.near and it.lacking <= FEW_LACK:
             evidence = "no column is called an order; values of this one stand on neighbouring lines of one day each"
             return Numbered(name, evidence)
+    if not kept and _are_orders(opened, facts, time):
+        every = [name for name in bare if facts[name].filled == facts[name].distinct == opened.rows]
+        if every:
+            return Numbered(every[0])
     if kept:
         said = ", ".join(f"{name} is empty in {seen[name].lacking:.0%} of the rows" for name in kept)
         return Numbered(None, f"no column numbers all orders: {said}")
     return Numbered(None)
+
+
+def _are_orders(opened: Opened, facts: Mapping[str, Facts], time: Time) -> bool:
+    """Check whether each row is an order: hardly two have the same customer at the same time of a day."""
+    if not time.columns:
+        return False
+    table = opened.table
+    moment = time.read(table)
+    rows = table.select(time=moment, **{name: table[name] for name in ranked(facts, "customer_id", time.columns)[:1]})
+    figures = rows.aggregate(hours=(rows.time != rows.time.truncate("D")).any(), rows=rows.count())
+    row = figures.to_pyarrow().to_pylist()[0]
+    return bool(row["hours"]) and int(rows.distinct().count().execute()) >= ONE_EACH * row["rows"]
 
 
 def _without_names(facts: Mapping[str, Facts], rows: int, time: Time) -> list[str]:
@@ -185,6 +202,7 @@ def pick_customer(lines: ir.Table, names: Mapping[str, str], candidates: Sequenc
         return None, ""
     if "order" not in lines.columns:
         return candidates[0], "by its name"
+    lines = lines.mutate(**{column: _somebody(lines[column]) for column in names.values()})
     counted = {
         name: lines.filter(lines[names[name]].notnull())
         .aggregate(customers=lines[names[name]].nunique(), orders=lines.order.nunique())
@@ -193,12 +211,33 @@ def pick_customer(lines: ir.Table, names: Mapping[str, str], candidates: Sequenc
         for name in candidates
     }
     shares = {name: row["customers"] / max(row["orders"], 1) for name, row in counted.items()}
-    best = next((name for name in candidates if shares[name] < ONE_EACH), candidates[0])
+    coming_back = [name for name in candidates if shares[name] < ONE_EACH]
+    best = next(iter(coming_back), candidates[0])
     row = counted[best]
+    fuller = [
+        name for name in coming_back if counted[name]["orders"] > row["orders"] and _agree(lines, names, best, name)
+    ]
+    if fuller:
+        best, few = max(fuller, key=lambda name: counted[name]["orders"]), best
+        evidence = f"{few} is that of nobody in {counted[best]['orders'] - row['orders']:,} orders more"
+        return best, f"{counted[best]['customers']:,} customers with {counted[best]['orders']:,} orders; {evidence}"
     evidence = f"{row['customers']:,} customers with {row['orders']:,} orders"
     if best != candidates[0]:
         evidence += f"; {candidates[0]} is another one in each order"
     return best, evidence
+
+
+def _somebody(values: ir.StringColumn) -> ir.StringColumn:
+    """Return ids without those that stand for nobody, such as 0 of a guest."""
+    return ibis.ifelse(values.lower().re_search(f"{NOBODY}|{NO_NUMBER}|^-[0-9]+$"), ibis.null("string"), values)
+
+
+def _agree(lines: ir.Table, names: Mapping[str, str], one: str, other: str) -> bool:
+    """Check whether two columns tell the same customers apart where both know them."""
+    both = lines.select(one=lines[names[one]], other=lines[names[other]]).dropna().distinct()
+    row = both.aggregate(pairs=both.count(), ones=both.one.nunique(), others=both.other.nunique()).to_pyarrow()
+    found = row.to_pylist()[0]
+    return bool(found["pairs"]) and min(found["ones"], found["others"]) >= (1 - FEW) * found["pairs"]
 
 
 def identity_of(

@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import ibis
+import ibis.expr.types as ir
+
 from features.engines import DuckDB
 from features.sources.guess.facts import facts_of, share_met
 from features.sources.guess.given import REFUND, SAID, Given, column_of
 from features.sources.guess.lines import Lines
 from features.sources.guess.mapping import Guess
 from features.sources.guess.money import REPEATED, stands, style_of
-from features.sources.guess.opened import Opened
+from features.sources.guess.opened import ROW, Opened
 from features.sources.guess.statuses import undated
 from features.sources.guess.times import Days, time_of
 from features.sources.guess.words import REFUNDS, score, tokens
@@ -37,34 +40,61 @@ def refunds_of(
     return None, {}
 
 
-def refunds_beside(lines: Lines, given: Given) -> dict[str, Guess]:
-    """Return the keys of data.tables for money given back that stands in a column beside that of the orders."""
+def refunds_beside(lines: Lines, given: Given) -> tuple[Lines, dict[str, Guess]]:
+    """Return the keys of data.tables for money given back that stands in a column beside that of the orders.
+
+    A day on which orders came back dates it, where it has one in each row; the lines are then without that day.
+    """
     name = column_of(given, REFUND) or lines.refund
-    if name is None or (REFUND in given and given[REFUND] is None) or lines.column("returned_at"):
-        return {}
-    typed = lines.numbers.get(name)
-    rows = int(lines.typed.filter(lines.typed[typed] != 0).count().execute()) if typed else 0
+    if name is None or (REFUND in given and given[REFUND] is None):
+        return lines, {}
+    typed, day = lines.numbers.get(name), lines.column("returned_at")
+    table = lines.opened.table
+    paid = (lines.typed.filter(lines.typed[typed] != 0) if typed else lines.typed.limit(0)).select(ROW)
+    held = table.semi_join(paid, ROW)
+    rows = int(held.count().execute())
+    is_repeated = bool(typed) and stands(lines.typed, str(typed)) == REPEATED
+    if day:
+        if not int(held.filter(~_is_back(lines, held)).limit(1).count().execute()):
+            return lines, {}  # whole orders: their status or day says it
+        if not is_repeated and not int(held.filter(held[day].isnull()).limit(1).count().execute()):
+            lines = without_day(lines, f"what came back is in {name}")
+            return lines, _beside(lines, name, Guess(day, "filled wherever money was given back"))
     if REFUND not in given:
         evidence = f"{name} is not 0 in {rows:,} rows: money that was given back, on a day that no column has"
         ways = [f"refund={shlex.quote(name)} (taken off on the day of the order)", "refund=none (not taken off)"]
-        if typed and stands(lines.typed, typed) == REPEATED:
+        if is_repeated:
             evidence += "; it stands on each line of an order, so that a query has to count it once"
             ways = ways[1:]
-        return {"returns": Guess(None, evidence, tuple(ways), is_open=True)}
+        return lines, {"returns": Guess(None, evidence, tuple(ways), is_open=True)}
+    lines = without_day(lines, f"what came back is in {name}") if day else lines
+    return lines, _beside(
+        lines, name, replace(lines.guesses["columns.timestamp"], evidence="the day of the order", others=())
+    )
+
+
+def _is_back(lines: Lines, rows: ir.Table) -> ir.BooleanColumn:
+    """Mark rows of which the status says that they came back."""
+    status = lines.guesses.get("status")
+    if status is None or not isinstance(status.value, dict):
+        return ibis.literal(False)
+    words = [*status.value.get(RETURN, ()), *status.value.get(CANCELLATION, ())]
+    return rows[status.value["column"]].isin(words).fill_null(False)
+
+
+def _beside(lines: Lines, name: str, day: Guess) -> dict[str, Guess]:
+    """Return the keys of a table of refunds that is the lines' own."""
     order = "order_id" if lines.column("order_id") else "customer_id"
-    copied = ("only", "totals", "date_format")
+    copied = ("only", "totals", "date_format", "cents")
     found = {key: lines.guesses[key] for key in copied if key in lines.guesses}
-    found |= {"cents": lines.guesses["cents"]} if "cents" in lines.guesses else {}
     keys = {
         **lines.opened.reading,
         **lines.style.guesses,
         **found,
         f"columns.{order}": lines.guesses[f"columns.{order}"],
+        "columns.returned_at": day,
+        "columns.amount": Guess(name, SAID if day.evidence == "the day of the order" else "money given back"),
     }
-    keys["columns.returned_at"] = replace(
-        lines.guesses["columns.timestamp"], evidence="the day of the order", others=()
-    )
-    keys["columns.amount"] = Guess(name, SAID)
     return {f"returns.{key}": each for key, each in keys.items()}
 
 
@@ -85,12 +115,20 @@ def in_one_way(lines: Lines, table: Opened, keys: Mapping[str, Guess]) -> tuple[
     if share >= TOLD:
         note = f"not read: {table.name}: {share:.0%} of its rows are of orders that {words['column']} says came back"
         return lines, {}, [f"{note} on {day}. Map tables.returns in place of {day} where the others matter more"]
+    return without_day(lines, f"what came back later is in {table.name}"), dict(keys), []
+
+
+def without_day(lines: Lines, why: str) -> Lines:
+    """Return the lines without the day on which orders came back: those of a status of returns stay sold."""
     kept = {name: each for name, each in lines.guesses.items() if name != "columns.returned_at"}
+    status = lines.guesses.get("status")
+    if status is None or not isinstance(status.value, dict):
+        return replace(lines, guesses=kept)
+    words = status.value
     sales = {SALE: [*words[SALE], *words.get(RETURN, ())]} if RETURN in words else {}
     said = {name: each for name, each in words.items() if name != RETURN} | sales
-    evidence = f"{status.evidence}; what came back later is in {table.name}"
     rules = dict(lines.rules) | ({"undated_return": undated(said)} if CANCELLATION in said else {})
-    return replace(lines, guesses=kept | {"status": Guess(said, evidence)}, rules=rules), dict(keys), []
+    return replace(lines, guesses=kept | {"status": Guess(said, f"{status.evidence}; {why}")}, rules=rules)
 
 
 def _told(lines: Lines, words: Mapping[str, Any], table: Opened, keys: Mapping[str, Guess]) -> float:

@@ -16,6 +16,7 @@ from features.sources.guess.mapping import Guess, flow
 from features.sources.guess.opened import ROW, Opened
 from features.sources.guess.times import ISO, ZONE, Days
 from features.sources.guess.words import OF_PRODUCTS, ROLES, phrases, score, tokens
+from features.sources.meanings import ZONES
 from features.tables.returns import CANCELLATION, EXCLUDE, RETURN, SALE
 
 NAMED = 0.5
@@ -33,7 +34,9 @@ KINDS: Mapping[str, str] = {
     "erledigt, pago, aprovado, entregue, enviado, concluido, faturado, pagado, entregado, completado, paye, payee, "
     "livre, livree, expedie, terminee, pagato, spedito, consegnato, betaald, verzonden, оплачен, доставлен, выполнен, "
     "결제완료, 배송완료, 구매확정, 支払済み, 発送済み, 入金済み, 完了, 出荷済み, 配送完了, 已完成, 已付款, 已发货, "
-    "已签收, 已收货, 待发货, succeeded, ordered, placed, accepted, complete payment, "
+    "已签收, 已收货, 待发货, 交易成功, 交易完成, 卖家已发货 等待买家确认, 买家已付款, "
+    "买家已付款 等待卖家发货, 等待卖家发货, "
+    "等待买家确认收货, succeeded, ordered, placed, accepted, complete payment, "
     "zrealizowane, zrealizowany, wysłane, wysłano, opłacone, "
     "zakończone, dostarczone, zapłacone, vyřízená, vyřízeno, odesláno, odeslaná, doručeno, zaplaceno, expedováno, "
     "tamamlandı, teslim edildi, kargoya verildi, kargolandı, ödendi, onaylandı, concluída, enviada, "
@@ -46,14 +49,15 @@ KINDS: Mapping[str, str] = {
     CANCELLATION: "cancelled, canceled, voided, void, storniert, abgebrochen, cancelado, cancelada, anulado, annule, "
     "annulee, annullato, geannuleerd, anulowane, anulowano, anulowany, stornována, stornováno, zrušena, zrušeno, "
     "zrušená, iptal, iptal edildi, cancelado pelo cliente, avbruten, makulerad, отменен, отменено, отменён, "
-    "аннулирован, 취소, 주문취소, キャンセル, キャンセル済み, 注文取消し, 取消, 已取消, "
+    "аннулирован, 취소, 주문취소, キャンセル, キャンセル済み, 注文取消し, 取消, 已取消, 交易关闭, 订单关闭, 已关闭, "
     "peruttu, peruutettu, mitätöity, annulleret, annullert, kansellert, avbestilt, afbestilt, törölve, "
     "törölt, lemondva, visszavonva, sztornózva, anulat, anulată, ακυρώθηκε, ακυρωμένη, ακυρωμένο",
     EXCLUDE: "failed, pending, on hold, unpaid, draft, expired, declined, rejected, unavailable, test, abandoned, "
     "training, training mode, no sale, schulung, "
     "trash, error, created, checkout draft, pending payment, awaiting payment, payment error, incomplete, "
     "offen, unbezahlt, pendente, pendiente, en attente, "
-    "결제대기, 待付款, 未付款, 未入金, 入金待ち, pagamento pendente, aguardando pagamento, boleto emitido, "
+    "결제대기, 待付款, 未付款, 等待买家付款, "
+    "未入金, 入金待ち, pagamento pendente, aguardando pagamento, boleto emitido, "
     "nieopłacone, oczekuje na płatność, nezaplaceno, čeká na platbu, ödeme bekliyor, ödenmedi, onbetaald, obetald, "
     "не оплачен, ожидает оплаты, черновик, "
     "odottaa maksua, maksamatta, maksu odottaa, kesken, luonnos, hylätty, afventer betaling, "
@@ -79,6 +83,12 @@ MAY_BE_OTHERS = set(
 )
 OF_OTHERS = {"payment", "method", "shipping", "delivery", "customer", "card", "group", "device", "campaign", "variant"}
 PAID = phrases("paid, bezahlt, pago, pagado, paye, payee, pagato, betaald, betald, betalt, opłacone, zaplaceno, ödendi")
+UNPAID = phrases(
+    "unpaid, awaiting payment, pending payment, pending, offen, unbezahlt, pendente, pendiente, en attente, impayee, "
+    "onbetaald, obetald, nieopłacone, nezaplaceno, ödenmedi, maksamatta, ubetalt, kifizetetlen, neplătit, не оплачен, "
+    "未付款, 未入金, 결제대기"
+)
+INVOICES = {"invoice", "rechnung", "rechnungs", "facture", "factura", "fattura", "faktura", "fatura", "faktuur", "bill"}
 PAYMENTS = phrases(
     "cash, card, debit, debit card, credit card, visa, mastercard, amex, american express, maestro, paypal, klarna, "
     "check, cheque, wire, gift card, apple pay, google pay, bank transfer, cod, cash on delivery, bar, bargeld, ec, "
@@ -106,6 +116,7 @@ OF_ROWS = {
 }  # words of a name
 BACK = phrases(
     "refunded at, returned at, cancelled at, canceled at, refund date, return date, cancel date, refunded on, "
+    "refunded date, date refunded, cancelled date, canceled date, cancellation date, refund time, return time, "
     "returned on, cancelled on, canceled on, date returned, returned date, retourniert am, ruckgabedatum, retourdatum, "
     "storniert am, stornodatum, erstattet am, devuelto el, fecha devolucion, fecha de devolucion, anulado el, "
     "reembolsado el, devolvido em, data devolucao, data da devolucao, cancelado em, retourne le, date retour, "
@@ -141,14 +152,19 @@ def kind_of(word: str) -> str | None:
     return WORDS.get(said) or WORDS.get(said[1:]) or OF_EVENTS.get(said)  # behind a prefix such as wc-
 
 
-def kinds_of(words: Iterable[str]) -> dict[str, str | None]:
+def kinds_of(words: Iterable[str], is_invoice: bool = False) -> dict[str, str | None]:
     """Return what each word says about an order: beside words for paid, open may be an order or a bill.
+
+    A bill that is not paid yet may be a sale on credit.
 
     >>> kinds_of(["Paid", "Open"]), kinds_of(["Open", "Closed"])
     ({'Paid': 'sale', 'Open': None}, {'Open': 'sale', 'Closed': 'sale'})
+    >>> kinds_of(["Paid", "Awaiting payment"], is_invoice=True)
+    {'Paid': 'sale', 'Awaiting payment': None}
     """
     has_paid = any(tokens(word) in PAID for word in words)
-    return {word: None if has_paid and tokens(word) == ("open",) else kind_of(word) for word in words}
+    unsure = (*((("open",),) if has_paid else ()), *(UNPAID if is_invoice else ()))
+    return {word: None if tokens(word) in unsure else kind_of(word) for word in words}
 
 
 def is_of_payments(name: str, words: Iterable[str]) -> bool:
@@ -163,6 +179,16 @@ def is_of_payments(name: str, words: Iterable[str]) -> bool:
     return named or any(tokens(word) in PAYMENTS for word in words)
 
 
+def is_of_back(name: str) -> bool:
+    """Check whether a column is called after the day on which orders came back, perhaps with its zone.
+
+    >>> is_of_back("Refunded date (UTC)"), is_of_back("Date returned"), is_of_back("Returned")
+    (True, True, False)
+    """
+    words = tokens(name)
+    return (words[:-1] if words[1:] and words[-1].upper() in {"UTC", "GMT", *ZONES} else words) in BACK
+
+
 def status_of(
     opened: Opened,
     facts: Mapping[str, Facts],
@@ -171,6 +197,7 @@ def status_of(
     days: Days,
     form: str | None = ISO,
     given: str | None = None,
+    order: str | None = None,
 ) -> tuple[Status, list[str]]:
     """Find the column that says what became of orders, if some of its words are no sales; and notes on others.
 
@@ -182,9 +209,10 @@ def status_of(
         If the column that is given has too many words.
     """
     notes: list[str] = []
+    is_invoice = any(word.startswith(tuple(INVOICES)) for word in tokens(order or ""))
     if given is not None:
         words = _words_given(opened, facts[given])
-        kinds = kinds_of(words)
+        kinds = kinds_of(words, is_invoice)
         kinds |= (
             {"": SALE} if facts[given].filled < opened.rows and _is_missing_from_orders(opened, given, typed) else {}
         )
@@ -194,7 +222,7 @@ def status_of(
         if not 1 < facts[name].distinct <= MOST_WORDS:
             continue
         words = frequencies(opened, name, MOST_WORDS)
-        kinds = kinds_of(words)
+        kinds = kinds_of(words, is_invoice)
         if OF_ROWS & set(tokens(name)):  # documents of their own: see `documents`
             kinds = {word: SALE if kind == RETURN else kind for word, kind in kinds.items()}
         if SALE in kinds.values() and {EXCLUDE, RETURN, CANCELLATION} & set(kinds.values()):
@@ -361,7 +389,7 @@ def _returned_at(
     """Return the column with the day on which orders came back, where all of them have one."""
     rows: ir.Table = opened.table.filter(opened.table[status].isin(words))
     for name in facts:
-        if tokens(name) in BACK and facts[name].filled:
+        if is_of_back(name) and facts[name].filled:
             texts = distinct_texts(opened.table[name], engine)
             if not int(rows.filter(rows[name].isnull()).count().execute()) and gives_days(texts, form, *days, ZONE):
                 return name
@@ -373,7 +401,7 @@ def _day_alone(
 ) -> Iterator[tuple[str, Guess]]:
     """Yield the column with the day on which some rows came back, where no status says more."""
     for name, each in facts.items():
-        if not (tokens(name) in BACK and 0 < each.filled < opened.rows):
+        if not (is_of_back(name) and 0 < each.filled < opened.rows):
             continue
         if gives_days(distinct_texts(opened.table[name], engine), form, *days, ZONE):
             yield "columns.returned_at", Guess(name, f"{each.filled:,} rows have such a day: they came back on it")

@@ -59,7 +59,8 @@ ROLES: Mapping[str, Words] = {
         "kvitteringsnummer, ordre, rendelésszám, rendelés száma, rendelés azonosító, számlaszám, nyugtaszám, "
         "număr comandă, nr comandă, comandă, număr factură, bon fiscal, αριθμός παραγγελίας, παραγγελία, "
         "αριθμός απόδειξης, αριθμός τιμολογίου",
-        loose="order, name, transaction, trans id, increment id, check, cheque, bill, nota, venda, id venda, "
+        loose="order, name, order reference, payment reference, transaction reference, psp reference, transaction, "
+        "trans id, increment id, check, cheque, bill, nota, venda, id venda, "
         "visit id, kassenbon, document, document no, docnum, belnr, vbeln",
         against="date, time, datum, status, total, amount, customer, product, item, line, row, dow, hour, qty, value, "
         "discount, country, city, note, notes, type, currency, source, payment, billing, shipping, sequence, "
@@ -74,7 +75,9 @@ ROLES: Mapping[str, Words] = {
         "kunde, kunden nr, kundennr, kundennummer, kundenkarte, kundenkarten nr, mitglieds nr, carte fidelite, kd nr, "
         "debitor, debitoren nr, cliente, id cliente, codigo cliente, cod cliente, n cliente, client, id client, "
         "acheteur, klant, klantnummer, kund, asiakas, klient, клиент, id клиента, 고객번호, 고객, 고객id, 회원번호, "
-        "회원id, 顧客番号, 会員番号, 客户id, 客户编号, 用户id, id klienta, numer klienta, nr klienta, kod klienta, "
+        "회원id, 顧客番号, 会員番号, 客户id, 客户编号, 用户id, "
+        "买家id, 买家账号, 买家会员名, 会员名, 买家昵称, 구매자id, 주문자id, 購入者id, 注文者id, "
+        "id klienta, numer klienta, nr klienta, kod klienta, "
         "kupujący, kontrahent, zákazník, číslo zákazníka, id zákazníka, kód zákazníka, müşteri, müşteri no, "
         "müşteri id, müşteri kodu, cari kodu, código do cliente, id do cliente, código cliente, klantnr, klant id, "
         "klantcode, kundnummer, kundnr, kund id, medlemsnummer, 会員id, 会員コード, 顧客id, 顧客コード, お客様番号, "
@@ -84,7 +87,8 @@ ROLES: Mapping[str, Words] = {
         "kanta asiakasnumero, kanta asiakas, jäsennumero, jäsennro, kundenummer, kundenr, medlemsnr, vevő, "
         "vevőkód, vevő azonosító, vevőszám, ügyfél, ügyfélszám, ügyfél azonosító, törzsvásárló szám, "
         "cod client, număr client, clientul, πελάτης, κωδικός πελάτη, αριθμός πελάτη",
-        loose="user, member, buyer, username, buyer username, username buyer, email, e mail, mail, "
+        loose="user, member, buyer, shopper, shopper reference, customer reference, username, buyer username, "
+        "username buyer, email, e mail, mail, "
         "customer email, email billing, billing email, account, "
         "household, card, cpf, phone, telefon, consumer, email address, from email address, customer email address, "
         "buyer email address, adres e mail, e posta, eposta, emailadres, mejl, メールアドレス, メール, 邮箱, 手机号, "
