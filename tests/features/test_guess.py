@@ -798,3 +798,70 @@ def test_answers_at_a_terminal_are_read_as_the_mapping_reads_them_and_rules_foll
     config = yaml.safe_load((folder / "conf/data/shop.yaml").read_text())
     assert (config["tables"]["transactions"]["columns"]["amount"], config["rules"]) == ("zz", {"zero_price": "drop"})
     assert config["confirmed_drops"] == {"zero_price": 0.5}
+
+
+def test_the_ids_of_guests_give_way_to_addresses_that_know_them(folder: Path) -> None:
+    mapped = written(rows(customer=lambda n: 0 if n % 4 == 3 else n % 8, email=lambda n: f"c{n % 8}@x.org"))
+    assert mapped["tables"]["transactions"]["columns"]["customer_id"] == "email"
+
+
+def test_a_number_that_no_name_explains_is_of_orders_where_each_row_is_one(folder: Path) -> None:
+    when = dict(date=lambda n: f"2023-{1 + n % 12:02}-{1 + n % 28:02} 10:{n:02}")
+    assert (
+        written(rows(order=None, id=lambda n: f"ch_{n}", **when))["tables"]["transactions"]["columns"]["order_id"]
+        == "id"
+    )
+    lines = rows(
+        order=None,
+        id=lambda n: f"ch_{n}",
+        customer=lambda n: n // 2 % 8,
+        date=lambda n: f"2023-01-{1 + n // 2:02} 10:00",
+    )
+    assert "order_key" in written(lines)["tables"]["transactions"]  # two lines at one time
+
+
+def test_flags_are_no_money_and_bills_are_sales_before_they_are_paid(folder: Path) -> None:
+    Path("x.csv").write_text(rows(**{"Refunded?": lambda n: int(n % 9 == 4)}))
+    draft = guessed("x.csv").draft
+    assert draft.unknown() == ["tables.transactions.status"]
+    assert 'exclude: ["1"]' in str(draft["tables.transactions.status"].others)
+    state = lambda n: "Awaiting Payment" if n % 9 == 4 else "Paid"  # noqa: E731
+    Path("y.csv").write_text(rows(order=None, invoice_no=lambda n: n + 7, state=state).replace("state", "Status"))
+    shutil.rmtree("conf")
+    assert guessed("y.csv").draft.unknown() == ["tables.transactions.status"]
+
+
+def test_a_part_that_was_refunded_counts_from_its_day(folder: Path) -> None:
+    back = {
+        "Amount refunded": lambda n: 5 if n % 9 == 4 else 0,
+        "Refunded date (UTC)": lambda n: "2023-12-30" if n % 9 == 4 else "",
+    }
+    Path("x.csv").write_text(rows(**back))
+    init("shop", "path=x.csv", *PLACE)
+    assert money_back("shop") == (20, 4)
+    assert not open_keys("shop")
+
+
+def test_credits_above_0_that_name_their_sale_take_it_back(folder: Path) -> None:
+    sales = rows(60, order=lambda n: f"ch_{n}", type=lambda n: "charge", charge=lambda n: "")
+    back = [f'"re_{n}","","2023-12-30","{5 + n}","refund","ch_{n}"' for n in range(9)]
+    Path("x.csv").write_text("\n".join([sales.rstrip(), *back, ""]))
+    init("shop", "path=x.csv", *PLACE)
+    assert money_back("shop") == (sum(5 + n for n in range(9)), 9)
+    assert not open_keys("shop")
+
+
+def test_money_on_two_sides_is_asked_for_with_the_query_that_makes_it_one(folder: Path) -> None:
+    sides = {"Gross debit": lambda n: n if n % 9 == 4 else "", "Gross credit": lambda n: "" if n % 9 == 4 else n + 1}
+    Path("x.csv").write_text(rows(total=None, **sides))
+    asked = guessed("x.csv").draft["tables.transactions.columns.amount"]
+    assert asked.is_open
+    sql = asked.evidence.partition("sql: ")[2]
+    signed = sum(-n if n % 9 == 4 else n + 1 for n in range(40))
+    assert duckdb.sql(f"SELECT sum(signed::INT) FROM ({sql})").fetchone() == (signed,)
+
+
+def test_a_header_that_lacks_a_name_stops_with_its_line(folder: Path) -> None:
+    Path("x.csv").write_text(rows().replace("order,customer,date,total", "order,customer,date", 1))
+    with pytest.raises(InputError, match=r"4 values and 3 names(?s:.*)x.csv, line 1"):
+        guessed("x.csv")

@@ -138,9 +138,9 @@ def _head(part: Part, dialect: Dialect, is_sheet: bool) -> _Head:
     if not as_wide:
         return _Head((), 0, True, 0)
     line, row = as_wide[0]
-    above = [other for at, other in records if at < line and abs(len(other) - width) <= LACKING < len(other) - 1]
-    if above and _has_names(above[-1]):
-        return _Head(tuple(row), line, False, agreeing, tuple(above[-1]))
+    narrow = [other for at, other in records if at < line and abs(len(other) - width) <= LACKING < len(other)]
+    if narrow and _has_names(narrow[-1]):
+        return _Head(tuple(row), line, False, agreeing, tuple(narrow[-1]))
     return _Head(tuple(row), line if line != records[0][0] else 0, False, agreeing)
 
 

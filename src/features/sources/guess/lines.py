@@ -155,7 +155,7 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
     )
     placed |= {f"columns.{name}": each for name, each in guesses.items()}
     placed |= {key: each for key, each in (("totals", _together(marks, sums)), ("only", goods)) if each}
-    roles = [*taken, *customers[:1], *([product] if product else []), *of_money]
+    roles = [str(each) for each in (*taken, *customers[:1], *([product] if product else []), *of_money)]
     if "order" in typed.columns and "time" in typed.columns and not numbered.is_given:
         placed |= _original(
             opened, facts, typed, {role: numbers.get(str(each.value)) for role, each in money.columns.items()}, roles
