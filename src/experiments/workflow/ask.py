@@ -126,7 +126,7 @@ def _prediction(
         return Prediction(question, version.title, _verdict(version), row[columns], ())
     X = session.shop.features(version.features, [parse_day(scorer.as_of)]).droplevel("cutoff")
     one = X.loc[[row.name]]
-    columns = [f"{column}{version.suffix}" for column in scorer.columns(version, version.scores(one))]
+    columns = [f"{column}{version.suffix}" for column in scorer.columns(question, version, one)]
     moved = version.estimator.contributions(one) if version.has_current_code else None
     told = () if moved is None else reasons(moved.iloc[0], one.iloc[0], X.median())
     return Prediction(question, version.title, _verdict(version), row[columns], told)

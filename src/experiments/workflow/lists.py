@@ -20,6 +20,7 @@ from experiments.campaigns.lists import (
     columns_of,
     is_unreliable,
     parse,
+    spread,
 )
 from experiments.tasks import TASKS
 from experiments.workflow.session import Session, chosen
@@ -78,12 +79,13 @@ def find_members(
     Parameters
     ----------
     lists : sequence of ContactList
+        One on a pattern of columns has a list for each of them: see `campaigns.lists.spread`.
     customers : DataFrame indexed by customer_id
     blind : mapping of column to sentence
         See `ContactList.members`.
     """
     found, left_out = [], []
-    for each in lists:
+    for each in spread(lists, list(customers)):
         try:
             found.append((each, each.members(customers, blind)))
         except InputError as error:
