@@ -354,7 +354,7 @@ def served(folder: Path, uri: str) -> Iterator[str]:
 
 
 def serving(folder: Path) -> Iterator[Result]:
-    """A row by HTTP, and 100,000 customers by `experiments score`."""
+    """A row by HTTP, and 100,000 customers by `experiments score` for all tasks."""
     command(folder, "run", *CDNOW, "tuning.n_trials=4", "search.models=[lightgbm]")
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     champion = "models:/cdnow-clv@champion"
@@ -383,14 +383,18 @@ def serving(folder: Path) -> Iterator[Result]:
         what = f"a served row of {rows.shape[1]} features, p{percent}"
         yield Result(what, f"{here:.1f} ms", f"bare pyfunc: {there:.1f} ms", f"{here / there:.2f}x as long", "<= 1.5")
 
+    all_tasks = ["data=cdnow", "evaluation.n_origins=1"]
+    command(folder, "run", *all_tasks, "tuning.n_trials=4", "report.sections=[verdicts]")
     shop = replicated(stage(data_config("cdnow"), folder / ".cache"), 290_000, folder / "lines")
-    command(folder, "score", *CDNOW)  # what the first start costs is not what is asked
-    small = timed({"score": partial(command, folder, "score", *CDNOW)}, rounds=2)["score"]
-    lines = [*stores_of(folder, shop), *CDNOW[1:], "output=outputs/customer_360.parquet"]
+    small = timed({"score": partial(command, folder, "score", *all_tasks)}, rounds=2)["score"]
+    lines = [*stores_of(folder, shop), *all_tasks[1:], "output=outputs/customer_360.parquet"]
     command(folder, "features", *lines, "features=rfm")
     large = timed({"score": partial(command, folder, "score", *lines)}, rounds=2)["score"]
-    what = f"customer_360 of {count(folder / 'outputs' / 'customer_360.parquet'):,} customers, the whole command"
-    yield Result(what, f"{large:.1f} s", f"of 2,357 customers: {small:.1f} s", f"{large / small:.2f}x as long")
+    tasks = sum(bool(model.aliases) for model in mlflow.MlflowClient().search_registered_models())
+    customers = count(folder / "outputs" / "customer_360.parquet")
+    what = f"customer_360 of {customers:,} customers by {tasks} tasks, the whole command"
+    ratio = f"{large / small:.2f}x as long"
+    yield Result(what, f"{large:.1f} s", f"of 2,357 customers: {small:.1f} s", ratio, "<= 60 s")
 
 
 def stores_of(folder: Path, shop: Staged) -> list[str]:

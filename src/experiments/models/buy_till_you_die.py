@@ -203,7 +203,8 @@ class BuyTillYouDie(Model):
             If a value is not a valid amount, or a prediction is negative or not finite.
         """
         ends, factors = discount_steps(self.horizon_days, self.discount_rate)
-        purchases = np.stack([self.expected_purchases(X, end) for end in ends])
+        history = self._weeks(X)
+        purchases = np.stack([self._purchases_within(end, history) for end in ends])
         value = self.margin * (factors @ np.diff(purchases, axis=0, prepend=0.0)) * self.expected_value(X)
         return self._sound(value, "predicted spend")
 
@@ -218,16 +219,20 @@ class BuyTillYouDie(Model):
         P(alive) x P(a purchase | alive). P(alive) alone does not predict who comes back: under BG/NBD it is 1 for every
         customer with one purchase day. Without `horizon_days` the model's own horizon is used.
         """
+        return self.p_purchases(X, [self.horizon_days if horizon_days is None else horizon_days])[:, 0]
+
+    def p_purchases(self, X: pd.DataFrame, days: Sequence[float]) -> np.ndarray:
+        """Return the probabilities of `p_purchase` for several horizons: array of shape (n_rows, n_horizons)."""
         check_is_fitted(self)
-        days = self.horizon_days if horizon_days is None else horizon_days
         x, t_x, T = self._weeks(X)
-        return self._p_alive(x, t_x, T) * self._p_purchase_of_living(days / DAYS_PER_WEEK, x, T)
+        p_alive = self._p_alive(x, t_x, T)
+        return np.column_stack([p_alive * self._p_purchase_of_living(each / DAYS_PER_WEEK, x, T) for each in days])
 
     def expected_purchases(self, X: pd.DataFrame, horizon_days: float | None = None) -> np.ndarray:
         """Return expected purchase days in the next `horizon_days`, by default the model's own: array, >= 0."""
         check_is_fitted(self)
         days = self.horizon_days if horizon_days is None else horizon_days
-        return self._sound(self._expected_purchases(days / DAYS_PER_WEEK, *self._weeks(X)), "expected purchases")
+        return self._purchases_within(days, self._weeks(X))
 
     def expected_value(self, X: pd.DataFrame) -> np.ndarray:
         """Return the expected value of a purchase day, in currency: array of shape (n_rows,), > 0.
@@ -264,6 +269,9 @@ class BuyTillYouDie(Model):
 
     def _purchase_params(self) -> list[float]:
         return [self.params_[name] for name in self.purchase_parameters]
+
+    def _purchases_within(self, days: float, history: Sequence[np.ndarray]) -> np.ndarray:
+        return self._sound(self._expected_purchases(days / DAYS_PER_WEEK, *history), "expected purchases")
 
     def _history(self, X: pd.DataFrame) -> pd.DataFrame:
         rows = finite_columns(X, ["frequency", "recency", "T"])

@@ -341,8 +341,7 @@ class PurchaseWait(OfPurchases, WaitModel):
         self.purchases_ = self._untrained().fit_history(X)
 
     def _survival(self, X: pd.DataFrame) -> np.ndarray:
-        days = range(1, self.horizon_days + 1)
-        return 1 - np.column_stack([self.purchases_.p_purchase(X, day) for day in days])
+        return 1 - self.purchases_.p_purchases(X, range(1, self.horizon_days + 1))
 
     def _untrained(self) -> BuyTillYouDie:
         return probabilistic(self.purchases, "purchases")(penalizer_coef=self.penalizer_coef)
