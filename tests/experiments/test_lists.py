@@ -152,7 +152,7 @@ def test_the_report_counts_lists_that_have_customers() -> None:
         return str(first.text)
 
     assert lead(lists) == (
-        "3 customers on 2 lists; 1 other list without customers. Begin with some, first by its priority: 1 customer, "
+        "3 customers on 2 lists; 1 other list without customers. Begin with some, the first in priority: 1 customer, "
         "USD 3.00 of spend at stake. call"
     )
     assert lead(lists[:1]) == "No list has customers today."
@@ -164,7 +164,7 @@ def test_unreliable_amounts_order_a_list_and_are_not_added_up(tmp_path) -> None:
     only_order = trusted.assign(clv_amounts="unreliable")
     for customers, worth, head in (
         (trusted, (3.0, "expected spend"), "expected spend (USD at stake)"),
-        (only_order, (20.0, "spend so far"), "expected spend (for the order only: amounts are unreliable)"),
+        (only_order, (20.0, "spend so far"), "rank by expected spend"),
     ):
         members = one.members(customers)
         stake = one.stake(members)
@@ -174,6 +174,7 @@ def test_unreliable_amounts_order_a_list_and_are_not_added_up(tmp_path) -> None:
         header = (tmp_path / "one.csv").read_text().splitlines()[0]
         assert head in header
         assert "clv" not in header
+    assert pd.read_csv(tmp_path / "one.csv")["rank by expected spend"].tolist() == [1, 2]  # no amount to mislead
     alone = parse("alone", DECLARED | {"value": "clv"})
     assert np.isnan(alone.stake(alone.members(only_order)).value)
     assert "amounts not known" in lists_text(
