@@ -205,6 +205,8 @@ def test_the_average_interval_is_judged_by_the_wait_that_it_is_used_for(is_blind
     assert "the average interval from the last purchase with 2.00: the difference is -1.00 days" in lead.text
     assert lead.text.endswith("one date for all." if is_blind else "Schedule messages by the model in use.")
     assert record.tags["promotable"] == "false"
+    table = wait_parts(held, rows, [replace(figure, reported=NAN) for figure in past])[2]  # another shop
+    assert table.frame["MAE, days"].tolist() == ["0.724", "8.00", "2.00", "1.00"]
 
 
 def test_what_a_report_compares_was_fitted_on_windows_that_had_ended(shop):

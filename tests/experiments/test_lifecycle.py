@@ -177,6 +177,7 @@ def test_the_sentences_say_what_was_counted(shop):
     new = int(found.present["new"])
     assert lead.startswith(f"On 2020-01-01 the shop's {found.present.sum():,} customers are new {new:,} (")
     last, expected = found.periods[-1], found.forecast
+    assert "first: the forecast expects" in lead
     assert coming.startswith(f"The next 28 days are expected to bring {last.buyers.sum():,.0f} buyers, ")
     assert f"{last.buyers[ARRIVALS]:,.0f} of them new, and {expected.revenue:,.0f} USD: revenue if customers" in coming
     assert "buyers as in the last period, because forecasts of buyers by stages were no better" in coming
@@ -209,6 +210,7 @@ def test_a_history_too_short_for_a_back_test_says_so(shop):
     assert any("before the sealed window, and there are 1." in note for note in found.notes)
     assert any("too short for a back-test" in part.text for part in parts if isinstance(part, Text))
     assert "backtest" not in [part.name for part in parts if isinstance(part, Picture | Table)]
+    assert parts[0].text.endswith("of the last period's revenue.")  # advice rests on what stands in for the forecast
     told = f"and {found.periods[-1].spend.sum():,.0f} USD, as in the last period, from {found.periods[-1].start}: "
     assert any(told in part.text for part in parts if isinstance(part, Text))
     with pytest.raises(InsufficientDataError, match="shorter than one period of 28 days"):

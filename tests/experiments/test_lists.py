@@ -54,6 +54,27 @@ def test_members_are_those_of_whom_all_conditions_hold_the_most_valuable_first(w
     assert found["spend"].is_monotonic_decreasing
 
 
+def test_a_pattern_makes_a_list_for_each_column_that_fits_it() -> None:
+    content = yaml.safe_load((ROOT / "conf" / "lists" / "likely_buyers.yaml").read_text())
+    declared = parse("likely_buyers", content, 0.5, {"p_propensity": "chance to buy from the category"})
+    p = {"p_propensity_soft_drinks_28d": np.linspace(0, 1, 20), "p_propensity_tea_56d": np.linspace(1, 0, 20)}
+    customers = pd.DataFrame({**p, "p_product_propensity_7_28d": 0.5, "propensity_tea_56d_model": "m", "clv": 1.0})
+    customers.iloc[-1, 0] = np.nan  # without a score: on no list
+    found, left_out = find_members([declared], customers.rename_axis("customer_id"), {})
+    assert not left_out
+    assert [(each.name, each.title) for each, _ in found] == [
+        ("likely_buyers_soft_drinks_28d", "Likely buyers of soft drinks (28 days)"),
+        ("likely_buyers_tea_56d", "Likely buyers of tea (56 days)"),
+    ]
+    assert [set(members.index) for _, members in found] == [{17, 18}, {0, 1}]
+    assert found[0][0].rule.startswith("chance to buy from the category (soft drinks 28d): in the top 10% of all")
+    assert {*found[0][1]["group"], *found[1][1]["group"]} <= {"contact", CONTROL}
+    assert find_members([declared], customers[["clv"]], {}) == ([], [])  # no category was asked for
+    found, left_out = find_members([declared], customers, {"p_propensity_tea_56d": "ROC AUC 0.5"})
+    assert [each.name for each, _ in found] == ["likely_buyers_soft_drinks_28d"]
+    assert "no better than chance" in left_out[0]
+
+
 def test_equal_values_are_all_in_a_share_or_none() -> None:
     equal = pd.Series([1.0] * 10)
     everyone = equal == 1
@@ -131,7 +152,7 @@ def test_the_report_counts_lists_that_have_customers() -> None:
         return str(first.text)
 
     assert lead(lists) == (
-        "3 customers on 2 lists; 1 other list without customers. Begin with some, first by its priority: 1 customer, "
+        "3 customers on 2 lists; 1 other list without customers. Begin with some, the first in priority: 1 customer, "
         "USD 3.00 of spend at stake. call"
     )
     assert lead(lists[:1]) == "No list has customers today."
@@ -143,7 +164,7 @@ def test_unreliable_amounts_order_a_list_and_are_not_added_up(tmp_path) -> None:
     only_order = trusted.assign(clv_amounts="unreliable")
     for customers, worth, head in (
         (trusted, (3.0, "expected spend"), "expected spend (USD at stake)"),
-        (only_order, (20.0, "spend so far"), "expected spend (for the order only: amounts are unreliable)"),
+        (only_order, (20.0, "spend so far"), "rank by expected spend"),
     ):
         members = one.members(customers)
         stake = one.stake(members)
@@ -153,6 +174,7 @@ def test_unreliable_amounts_order_a_list_and_are_not_added_up(tmp_path) -> None:
         header = (tmp_path / "one.csv").read_text().splitlines()[0]
         assert head in header
         assert "clv" not in header
+    assert pd.read_csv(tmp_path / "one.csv")["rank by expected spend"].tolist() == [1, 2]  # no amount to mislead
     alone = parse("alone", DECLARED | {"value": "clv"})
     assert np.isnan(alone.stake(alone.members(only_order)).value)
     assert "amounts not known" in lists_text(
@@ -288,6 +310,19 @@ def test_a_list_that_cannot_be_read_is_refused(change, words) -> None:
 def test_a_list_that_does_not_suit_the_columns_is_refused(change, words) -> None:
     with pytest.raises(InputError, match=words):
         parse("mine", DECLARED | change).members(CUSTOMERS)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"where": {"p_*_*": {"top": 0.1}}}, "more than one pattern"),
+        ({"where": {"p_a_*": {"top": 0.1}, "p_b_*": {"top": 0.1}}}, "more than one pattern"),
+        ({"where": {"p_a_*": {"top": 0.1}}}, "would have one title"),
+    ],
+)
+def test_a_pattern_that_leaves_a_list_open_is_refused(change, words) -> None:
+    with pytest.raises(InputError, match=words):
+        parse("one", DECLARED | change)
 
 
 def test_every_list_of_the_project_can_be_read() -> None:

@@ -12,9 +12,9 @@ import pytest
 from experiments.gate.chance import Knowledge
 from experiments.gate.results_section import Answer, result_parts
 from experiments.gate.rule import Comparison, Decision, Use
-from experiments.reports.material import InUse
+from experiments.reports.material import Evaluated, InUse
 from experiments.reports.section import Part, Picture, Table, Text
-from experiments.tasks.clv import value_parts
+from experiments.tasks.clv import spent_by_the_first, value_parts
 from experiments.tasks.repurchase import return_parts
 
 RULE = InUse("all that was spent so far", "shop-clv, version 2", is_baseline=True, is_judged=True, total_ratio=1.312)
@@ -62,14 +62,21 @@ def test_how_far_amounts_can_be_trusted_stands_beside_them():
 
 def test_unreliable_amounts_are_not_shown_as_sums():
     no_sums = dataclasses.replace(MODEL, is_unreliable=True)
-    parts = valued([100.0, 90.0, 45.0, 10.0, 10.0] + [1.0] * 15, no_sums)
+    parts = valued([100.0, 90.0, 45.0, 10.0, 10.0, 30.0] + [1.0] * 14, no_sums)
     (lead,) = texts(parts, "lead")
     assert "USD" not in lead
-    assert "the top tenth spends 70.4%" in lead
-    assert table(parts).columns.tolist() == ["customers", "share of expected spend"]
+    assert "%" not in lead  # shares of amounts are amounts
+    shown = table(parts)["share of the 20% predicted highest"]
+    assert shown.to_dict() == {"VIP": "75.0%", "Gold": "0.0%", "Silver": "25.0%"}  # 100, 90, 45 and 30 of twenty
+    assert table(parts).columns.tolist() == ["customers", shown.name]
+    curve = pd.DataFrame({"customers_share": [0.0, 0.1, 0.3, 1.0], "spend_share": [0.0, 0.2, 0.3, 1.0]})
+    evaluated = Evaluated({"model": {"cumulative_gain": curve}}, "sealed window from 2020-01-01")
+    measured = spent_by_the_first(evaluated)
+    assert measured == "In the sealed window from 2020-01-01 the 20% predicted highest made 25.0% of the spend."
+    assert spent_by_the_first(None) == ""
     buyers = returning([0.2] * 10, [1.0] * 10, model=no_sums)
     assert "is not predicted: amounts are unreliable" in texts(buyers, "lead")[0]
-    assert "expected buyers" not in table(buyers)
+    assert table(buyers).columns.tolist() == ["customers", shown.name]
 
 
 def test_a_model_that_is_no_better_than_chance_is_not_advised():

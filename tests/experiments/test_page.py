@@ -44,6 +44,14 @@ def test_the_page_needs_no_network_and_escapes() -> None:
     assert '<p class="plain" lang="ko">고객님</p>' in html
 
 
+def test_a_phone_shows_rows_of_long_texts_below_each_other() -> None:
+    frame = pd.DataFrame({"list": ["VIPs"], "customers": [3], "what to do": ["Call or write in person; ask first."]})
+    html = page("Title", "about", [Section("s", [Table("t", frame)])])
+    assert "<table class=stacked>" in html
+    assert '<td class=number data-head="customers">3</td>' in html
+    assert "class=stacked" not in page("Title", "about", [Section("s", [Table("t", frame[["list", "customers"]])])])
+
+
 def test_details_are_folded_behind_the_finding_and_languages_take_turns() -> None:
     frame = pd.DataFrame({"x": [1]})
     parts = [Text("finding", "lead"), Table("t", frame), Heading("More"), Text("en", lang="en"), Text("한", lang="ko")]

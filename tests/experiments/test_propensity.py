@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from experiments.evaluation.validation import Dataset
 from experiments.gate.circularity import Limits, audit_task
 from experiments.reports.material import InUse
 from experiments.reports.section import Table, Text
+from experiments.serving.scorer import CustomerScorer
 from experiments.tasks.propensity import EVENTS, QUESTION, Propensity, propensity_parts, read_slug, slug
 from features.errors import InputError
 from features.shop import Shop
@@ -45,6 +47,25 @@ def test_an_upsell_equals_its_second_computation_and_is_judged_on_those_who_can_
     left_out = found.y.drop(judged.y.index)["y"]
     assert len(left_out)
     assert (left_out == 0).all()  # they bought none, or the dearest already
+
+
+@pytest.mark.parametrize("category", ["garden", "Garden"])
+def test_customers_who_cannot_buy_dearer_have_no_score(category: str, shop: Shop) -> None:
+    asked = task(category=category, event="upsell")
+    X = asked.dataset(shop, [*asked.history, "total_spend"], [DAY]).X.droplevel("cutoff")
+    reached = Propensity.reached(asked.name + asked.suffix({}), X)
+    assert 0 < reached.sum() < len(X)
+    judged = asked.judged_rows(asked.dataset(shop, list(asked.history), [DAY])).X
+    assert set(X.index[reached]) == set(judged.index.get_level_values("customer_id"))
+    assert Propensity.reached("propensity_garden_28d", X) is None
+    version = SimpleNamespace(
+        tags={"task": "upsell", "horizon_days": "28"},
+        suffix=asked.suffix({}),
+        scores=lambda X: pd.DataFrame({"p_upsell": 0.5}, index=X.index),
+    )
+    scorer = CustomerScorer(("customer_id",), {}, "USD", str(DAY), [], [], None, 28)
+    p = scorer.columns(asked.name + asked.suffix({}), version, X)["p_upsell"]
+    assert p.notna().tolist() == reached.tolist()
 
 
 @pytest.mark.slow
@@ -174,7 +195,7 @@ def test_the_section_says_how_many_to_address_and_how_many_buy() -> None:
 
 def test_an_upsell_says_who_is_left_out() -> None:
     heading, lead, _, note, *_ = parts_of("upsell_tea_28d", left_out=7)
-    assert lead.text.endswith("p_upsell_tea_28d in customer_360 whose category_dearer_bands.tea is above 0.")
+    assert lead.text.endswith("p_upsell_tea_28d in customer_360.")
     assert heading.text == "Buy dearer tea within 28 days"
     assert note.text.startswith("7 further customers bought from the dearest price band already")
 

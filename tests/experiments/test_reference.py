@@ -236,6 +236,19 @@ def test_gamma_gamma_parameters_are_recovered_from_simulated_customers():
     assert rich.params_ == pytest.approx({**model.params_, "v": model.params_["v"] * 1000}, rel=1e-4)
 
 
+@pytest.mark.parametrize("factors", [1, 2])
+def test_gamma_gamma_of_customers_who_do_not_differ_expects_the_mean(factors):
+    """Values vary from purchase to purchase alone: q and v grow without end, and their bounds are accepted."""
+    rng = np.random.default_rng(1)
+    x = rng.integers(1, 5, 2000)
+    mean = np.array([rng.uniform(0, 100, (n, factors)).prod(axis=1).mean() for n in x])
+    model = BGNBD().fit_value(x, mean)
+    assert model.params_["q"] > 1000
+    customers = pd.DataFrame({"frequency": [0.0, 1.0, 4.0], "monetary_value": [0.0, mean.min(), mean.max()]})
+    customers = customers.assign(recency=0.0, T=70.0)
+    assert model.expected_value(customers) == pytest.approx(x @ mean / x.sum(), rel=0.01)
+
+
 @pytest.mark.parametrize("spread", [0.0, 0.005])
 def test_gamma_gamma_of_values_that_are_alike_expects_their_mean(spread):
     """A subscription of 9.99 a month: the likelihood grows with q and v, and the limit is the mean."""

@@ -22,6 +22,7 @@ from features.affinity import (
     Scorer,
     best,
     pair_counts,
+    similarity,
 )
 from features.affinity.ease import inverse
 from features.errors import InputError
@@ -83,6 +84,18 @@ def test_purchases_merge_lines_of_one_order_and_product() -> None:
 def test_purchases_refuse_lines_after_the_cutoff_or_of_nobody(rows: list, named: str) -> None:
     with pytest.raises(InputError, match=named):
         Purchases.of(frame_of(rows))
+
+
+@pytest.mark.parametrize("scorer", [Rules(minimum_count=1, k=4), Rules(by="lift", k=4), ItemNeighbours(k=4)])
+def test_weights_do_not_depend_on_the_block_that_is_in_memory(
+    scorer: Rules | ItemNeighbours, past: Purchases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = scorer.fit(past).weights_
+    monkeypatch.setattr(similarity, "BLOCK", 7)
+    parts = scorer.fit(past).weights_
+    assert (parts != whole).nnz == 0
+    assert parts.indices.tolist() == whole.indices.tolist()
+    assert not parts.diagonal().any()
 
 
 @pytest.mark.parametrize("per", ["order", "customer"])

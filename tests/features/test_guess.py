@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -693,14 +694,17 @@ def test_postage_is_known_by_the_name_of_a_product(sku: Callable[[int], str] | N
 
 
 def test_lines_tell_names_and_categories_of_products(folder: Path) -> None:
-    """A column that differs on lines of one product says nothing of it; a code that is written in two ways is one."""
+    """A column that differs on lines of one product says nothing of it; a code that is written in two ways is one.
+
+    The name that a product has on most lines is its name: a slip of the pen, first by the alphabet, is not.
+    """
     columns = {
         "sku": lambda n: f"{n % 6}" if n < 20 else f" {n % 6}.0",
-        "Product Name": lambda n: f"Größe {n % 6}",
+        "Product Name": lambda n: f"Größe {n % 6}" if n != 30 else "?",
         "Category": lambda n: ("light", "dark")[n % 2],
         "Colour Group": lambda n: ("red", "blue", "green")[n % 5 % 3],
     }
-    header, *text = rows(**columns).splitlines(keepends=True)
+    header, *text = rows(lines=130, **columns).splitlines(keepends=True)
     for part, lines in (("a", text[:20]), ("b", text[20:])):
         (folder / f"raw/{part}.csv").write_bytes("".join([header, *lines]).encode("cp1252"))
     guessed("raw")
@@ -761,12 +765,47 @@ def statuses(*, with_day: bool) -> str:
     return rows(date=lambda n: f"2023-03-{1 + n % 28:02}", **cancelled, **day)
 
 
-def test_what_becomes_of_cancelled_orders_without_a_day_is_asked(folder: Path) -> None:
+def test_what_becomes_of_cancelled_orders_without_a_day_is_asked(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "x.csv").write_text(statuses(with_day=False))
     guessed("x.csv")
-    assert open_keys("shop") == {"rules.undated_return": "drop", "confirmed_drops.undated_return": "0.25"}
+    assert open_keys("shop") == {"rules.undated_return": "drop"}  # whose rows stand beside it: one answer is enough
+    assert "10 rows: 25.0% of rows" in unwrapped()
+    assert re.search(r"^  undated_return: 0.25 ", unwrapped(), flags=re.M)  # confirmed_drops
     status = yaml.safe_load((folder / "conf/data/shop.yaml").read_text())["tables"]["transactions"]["status"]
     assert status["cancellation"] == ["cancelled"]
+    file = Path("conf/data/shop.yaml")
+    file.write_text(file.read_text().replace("undated_return: 0.25", "undated_return: ???"))
+    assert main.run(["data", "--config-dir", "conf", "data=shop"]) != 0
+    said = capsys.readouterr().err
+    assert "data.confirmed_drops.undated_return has no value" in said
+    assert "conf/data/shop.yaml" in said
+    assert "fill in each ??? there (confirmed_drops.undated_return, rules.undated_return)" in said
+
+
+@pytest.mark.parametrize("sales", [("Completed",), ("shipped", "delivered")])
+def test_rows_without_a_number_have_a_status_each(sales: tuple[str, ...], folder: Path) -> None:
+    """A cancelled row and a paid one of one customer and day are two orders, and the paid one counts.
+
+    Two words for sales may stand on lines of one order: these are no reason to tell orders apart.
+    """
+    text = pd.read_csv(StringIO(rows(date=lambda n: f"2023-03-{1 + n % 8 + n // 20:02}"))).drop(columns="order")
+    text["order status"] = ["Cancelled" if n % 3 == 1 else sales[n % len(sales)] for n in range(len(text))]
+    text["loyalty member"] = ["no", "yes"] * 20
+    text.to_csv(folder / "x.csv", index=False)
+    guessed("x.csv")
+    paid = text[text["order status"] != "Cancelled"]
+    assert found("shop").money == int(paid["total"].sum())
+    is_paid = text["order status"].ne("Cancelled").groupby([text["customer"], text["date"]])
+    assert is_paid.nunique().max() == 2
+    transactions = yaml.safe_load(Path("conf/data/shop.yaml").read_text())["tables"]["transactions"]
+    assert transactions["order_key"] == ["customer", "day", *(["order status"] if len(sales) == 1 else [])]
+    assert "loyalty" not in unwrapped().partition("not used")[0]
+    settled = {"column": "order status", "sale": list(sales), "cancellation": ["Cancelled"]}
+    guessed("x.csv", status=settled, amount="total")
+    assert yaml.safe_load(Path("conf/data/shop.yaml").read_text())["tables"]["transactions"] == transactions
+    assert "amount: total # total of the line, as given" in re.sub(" +", " ", unwrapped())
 
 
 @pytest.mark.parametrize(

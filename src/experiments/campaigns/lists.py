@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import pandas as pd
 
@@ -18,6 +20,7 @@ from features.errors import InputError, check_type, did_you_mean
 KEYS = ("title", "where", "value", "action", "priority", "control_share", "columns")
 TOP, BOTTOM = "top", "bottom"
 LOW, HIGH = "min", "max"
+ANY = "*"  # in a column of a condition: see `spread`
 CONTACT, CONTROL = "contact", "control"
 ACTIONS = ["action_list", "action", "action_reason", "action_group"]
 LAST_PURCHASE, REPEATS = "days_since_last_purchase", "frequency"
@@ -319,6 +322,7 @@ def parse(
             "columns is not a list of names", where=where, expected="such as [segment, orders]", found=str(columns)
         )
     value, labels = content["value"], labels or {}
+    _check_pattern(content, where)
     return ContactList(
         name=name,
         title=str(content["title"]),
@@ -333,6 +337,60 @@ def parse(
         columns=tuple(name for name in columns if name not in OF_EVERY_LIST),
         labels=labels,
     )
+
+
+def spread(lists: Sequence[ContactList], columns: Sequence[str]) -> list[ContactList]:
+    """Return the lists, in place of one on a pattern a list for each column that fits it.
+
+    A condition on `p_propensity_*` stands for all columns that begin so. What the asterisk stands for replaces it in
+    the other columns too, is read in the title and the action, and ends the list's name. Where no column fits, there is
+    no list.
+
+    Parameters
+    ----------
+    lists : sequence of ContactList
+    columns : sequence of str
+        Of customer_360.
+    """
+    return [own for each in lists for own in _of_pattern(each, columns)]
+
+
+def _of_pattern(contact_list: ContactList, columns: Sequence[str]) -> Iterator[ContactList]:
+    pattern = next((each.column for each in contact_list.conditions if ANY in each.column), None)
+    if pattern is None:
+        yield contact_list
+        return
+    begin, end = pattern.split(ANY)
+    labels = contact_list.labels
+    for column in columns:
+        if not (column.startswith(begin) and column.endswith(end) and len(column) > len(begin) + len(end)):
+            continue
+        found = column[len(begin) : len(column) - len(end)]
+        conditions = tuple(
+            replace(each, column=own, label=worded(own, labels))
+            for each in contact_list.conditions
+            for own in [each.column.replace(ANY, found)]
+        )
+        yield replace(
+            contact_list,
+            name=f"{contact_list.name}_{found}",
+            title=contact_list.title.replace(ANY, _in_words(found)),
+            conditions=conditions,
+            value=tuple(each.replace(ANY, found) for each in contact_list.value),
+            action=contact_list.action.replace(ANY, _in_words(found)),
+            columns=tuple(each.replace(ANY, found) for each in contact_list.columns),
+        )
+
+
+def _in_words(end: str) -> str:
+    """Return the end of a column as it is read.
+
+    >>> _in_words("soft_drinks_28d"), _in_words("frzn_meat.2fmeat_56d")
+    ('soft drinks (28 days)', 'frzn meat/meat (56 days)')
+    """
+    of, days = re.fullmatch(r"(.*?)(?:_(\d+)d)?", end).groups()  # type: ignore[union-attr]
+    words = unquote(of.replace(".", "%")).replace("_", " ")
+    return f"{words} ({days} days)" if days else words
 
 
 def columns_of(lists: Sequence[ContactList]) -> set[str]:
@@ -392,6 +450,27 @@ def _condition(where: str, column: str, given: Any) -> Condition:
         expected="words such as [VIP, Gold], a range such as [60, null], {top: 0.2} or {bottom: 0.2, max: 0.9}",
         found=str(given),
     )
+
+
+def _check_pattern(content: Mapping[str, Any], where: str) -> None:
+    """Refuse a pattern whose lists would share a title, and one that more than one asterisk leaves open."""
+    patterns = sorted({str(column) for column in content["where"] if ANY in str(column)})
+    if not patterns:
+        return
+    if max(pattern.count(ANY) for pattern in patterns) > 1 or len(patterns) > 1:
+        raise InputError(
+            "the conditions have more than one pattern",
+            where=where,
+            expected=f"one column with one {ANY}, such as p_propensity_{ANY}",
+            found=", ".join(patterns),
+        )
+    if ANY not in str(content["title"]):
+        raise InputError(
+            f"the lists of {patterns[0]} would have one title",
+            where=where,
+            expected=f"a title with {ANY}, in whose place each list has its own",
+            found=str(content["title"]),
+        )
 
 
 def _check_order(column: str, low: float | None, high: float | None, where: str) -> None:

@@ -74,8 +74,8 @@ def _lead(rows: Sequence[Mapping[str, Any]], customers: int, currency: str) -> s
     stake = f", {currency} {number(value)} of {first['measured by']} at stake" if value > 0 else ""
     others = f"; {_many(empty, 'other list')} without customers" if empty else ""
     return (
-        f"{_many(customers, 'customer')} on {_many(len(filled), 'list')}{others}. Begin with {first['list']}, first by "
-        f"its priority: {_many(first['customers'], 'customer')}{stake}. {first['what to do']}"
+        f"{_many(customers, 'customer')} on {_many(len(filled), 'list')}{others}. Begin with {first['list']}, the "
+        f"first in priority: {_many(first['customers'], 'customer')}{stake}. {first['what to do']}"
     )
 
 

@@ -90,6 +90,7 @@ def wait_parts(held: HeldOut, rows: pd.DataFrame, past: Sequence[Figure]) -> lis
             for name, heading in ERRORS.items()
         }
         for column in COLUMNS[:2]
+        if any(np.isfinite(getattr(figure, column)) for figure in past)
     } | {
         label: {heading: number(draws[name][way].estimate) for name, heading in ERRORS.items()}
         for label, way in {FROM_CUTOFF: FROM_CUTOFF, FROM_PURCHASE: FROM_PURCHASE, _in_use(held): MODEL}.items()

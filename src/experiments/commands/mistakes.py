@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
@@ -18,7 +20,7 @@ from omegaconf.errors import (
 )
 
 from experiments.commands.overrides import CONF
-from features.errors import InputError, did_you_mean, first_line
+from features.errors import InputError, did_you_mean, first_line, listing
 
 
 def explain(error: Exception, config: DictConfig | None) -> InputError:
@@ -40,7 +42,7 @@ def explain(error: Exception, config: DictConfig | None) -> InputError:
         )
     if isinstance(error, MissingMandatoryValue):
         key = getattr(error, "full_key", None) or said
-        return InputError(f"{key} has no value", where="configuration", hint=f"give it after the command: {key}=…")
+        return _without_value(key)
     if isinstance(error, InterpolationKeyError) and "'features.variables'" in said:
         return InputError(
             "the chosen features name no `variables:` to cluster on",
@@ -79,6 +81,27 @@ def explain(error: Exception, config: DictConfig | None) -> InputError:
         found=" ".join(str(error).split())[:300],
         hint="`experiments <command> --cfg job` shows what is composed; quote values with commas, brackets or blanks",
     )
+
+
+def _without_value(key: str) -> InputError:
+    """Name the file in which a key has ??? in place of a value, and the other keys that have it there."""
+    after = f"give it after the command: {key}=…"
+    file = _file_of_group(key.partition(".")[0])
+    missing = OmegaConf.missing_keys(OmegaConf.load(file)) if file is not None else set()
+    if key.partition(".")[2] not in missing:
+        return InputError(f"{key} has no value", where="configuration", hint=after)
+    hint = f"fill in each ??? there ({listing(sorted(missing))}); or {after}"
+    return InputError(f"{key} has no value", where=str(file), hint=hint)
+
+
+def _file_of_group(group: str) -> Path | None:
+    """Return the file that a group of the configuration is chosen from, such as conf/data/my_shop.yaml."""
+    if not HydraConfig.initialized():
+        return None
+    runtime = HydraConfig.get().runtime
+    chosen = runtime.choices.get(group)
+    folders = [Path(source.path.removeprefix("file://")) for source in runtime.config_sources if source.path]
+    return next((file for file in (each / group / f"{chosen}.yaml" for each in folders) if file.exists()), None)
 
 
 def _sets_with_variables() -> list[str]:

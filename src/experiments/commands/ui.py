@@ -8,10 +8,15 @@ import sys
 from experiments.commands.compose import session_of
 from experiments.workflow.config import Config
 
+PORT = 5000  # that of MLflow
+TRAINING = "workflowType=machine_learning"  # MLflow opens its pages on generative AI otherwise, which have no runs
+
 
 def main(config: Config) -> None:
     from experiments.tracking.store import address
 
     client = session_of(config).client  # made where there is none yet, so that the UI opens on it
+    print(f"MLflow needs some seconds, and is then at http://127.0.0.1:{config.port or PORT}/#/experiments?{TRAINING}")
+    sys.stdout.flush()
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", address(client)]
     os.execv(sys.executable, [*command, *(["--port", str(config.port)] if config.port is not None else [])])

@@ -62,6 +62,10 @@ BOUNDS = {
 }
 # At 0 customers never leave: a limit of the models in which predictions stay valid.
 MAY_VANISH = {"a", "s"}
+# Where customers do not differ in what they spend, q and v grow together without end, and everybody's expected value
+# becomes the mean: another such limit, accepted from this q on, where mean values of customers differ by some 10%.
+MAY_GROW = {"q", "v"}
+EVEN = 100.0
 
 
 class BuyTillYouDie(Model):
@@ -172,7 +176,8 @@ class BuyTillYouDie(Model):
         Notes
         -----
         Where all values are alike, as those of a subscription, the likelihood has no maximum: it grows with q and v.
-        The limit is taken, in which everybody's expected value is the mean.
+        The limit is taken, in which everybody's expected value is the mean. Where values vary from purchase to purchase
+        and not from customer to customer, q and v grow likewise: the search ends at their bounds, near the same limit.
         """
         x, m = np.asarray(frequency, dtype=float), np.asarray(monetary_value, dtype=float)
         used = (x > 0) & (m > 0)
@@ -514,10 +519,11 @@ def _minimised(
     # Near the optimum, rounding can end the line search before the tolerance is met.
     if not np.isfinite(result.fun) or not (result.success or np.abs(result.jac).max() < 1e-3):
         raise _absurd("the fit did not converge", params)
+    may_grow = MAY_GROW if params.get("q", 0.0) >= EVEN else frozenset()
     beyond = [
         name
         for name, value, (low, high) in zip(names, result.x, bounds, strict=True)
-        if value >= high or (value <= low and name not in MAY_VANISH)
+        if (value >= high and name not in may_grow) or (value <= low and name not in MAY_VANISH)
     ]
     if beyond:
         raise _absurd(f"the fit ends at the bounds of {', '.join(beyond)}", params)

@@ -23,15 +23,25 @@ def document(title: str, body: str, style: str = "") -> str:
     return PAGE.format(title=escape(title), style=embedded(body) + STYLE + style, body=body)
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[bool] = ()) -> str:
-    """Return a table of texts; `numeric` columns are aligned to the right."""
+def table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[bool] = (), *, is_stacked: bool = False
+) -> str:
+    """Return a table of texts; `numeric` columns are aligned to the right.
+
+    With `is_stacked` a phone shows the cells of a row below each other, each behind the head of its column.
+    """
     kinds = [" class=number" if right else "" for right in numeric] or [""] * len(heads)
     head = "".join(f"<th{kind}>{escape(name)}</th>" for name, kind in zip(heads, kinds, strict=True))
+    of_cells = [
+        f'{kind} data-head="{escape(name)}"' if is_stacked else kind for name, kind in zip(heads, kinds, strict=True)
+    ]
     body = "".join(
-        f"<tr>{''.join(f'<td{kind}>{escape(cell)}</td>' for cell, kind in zip(row, kinds, strict=True))}</tr>"
+        f"<tr>{''.join(f'<td{kind}>{escape(cell)}</td>' for cell, kind in zip(row, of_cells, strict=True))}</tr>"
         for row in rows
     )
-    return f"<div class=scroll tabindex=0><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>\n"
+    style = " class=stacked" if is_stacked else ""
+    head = f"<thead><tr>{head}</tr></thead>"
+    return f"<div class=scroll tabindex=0><table{style}>{head}<tbody>{body}</tbody></table></div>\n"
 
 
 STYLE = f"""
@@ -55,6 +65,10 @@ th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px sol
   font-variant-numeric: tabular-nums }}
 th {{ color: #555b66; font-weight: 500 }} .number {{ text-align: right }}
 @media (max-width: 30rem) {{ h1 {{ font-size: 1.25rem }} }}
+@media (max-width: 38rem) {{ .stacked thead {{ display: none }} .stacked tr, .stacked td {{ display: block }}
+  .stacked tr {{ border-bottom: 1px solid #e3e6ea; padding: .5rem 0 }}
+  .stacked td {{ border: 0; padding: .1rem 0; text-align: left }} .stacked td:first-child {{ font-weight: 600 }}
+  .stacked td:not(:first-child)::before {{ content: attr(data-head) ": "; color: #555b66 }} }}
 @media print {{ .scroll {{ overflow: visible; background: none }} table {{ font-size: .7rem }} }}
 """
 PAGE = """<!doctype html>

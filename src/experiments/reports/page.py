@@ -14,6 +14,7 @@ from experiments.reports.section import Heading, Part, Picture, Record, Section,
 
 LANGUAGES = {"en": "English", "ko": "한국어"}
 FEW = 2  # parts that are not worth a fold
+LONG = 24  # characters of a cell beside which a phone has no place for other columns
 
 
 def page(title: str, about: str, sections: Sequence[Section]) -> str:
@@ -105,9 +106,10 @@ def _part(part: Part) -> str:
 def _table(part: Table) -> str:
     frame = part.frame.reset_index() if part.frame.index.name is not None else part.frame
     numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame]
-    rows = (list(map(number, row)) for row in frame.astype(object).itertuples(index=False))
+    rows = [list(map(number, row)) for row in frame.astype(object).itertuples(index=False)]
+    longest = max((len(cell) for row in rows for cell in row), default=0)
     caption = f"<p class=caption>{escape(part.caption)}</p>" if part.caption else ""
-    return caption + table(list(map(str, frame.columns)), rows, numeric)
+    return caption + table(list(map(str, frame.columns)), rows, numeric, is_stacked=longest > LONG)
 
 
 STYLE = """

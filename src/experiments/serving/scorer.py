@@ -74,7 +74,7 @@ class Scorer:
         X = batch.to_pandas().set_index(list(self.key))
         parts = self.before(X)
         parts += [
-            self.columns(version, version.scores(X)).add_suffix(version.suffix).assign(**about(name, version))
+            self.columns(name, version, X).add_suffix(version.suffix).assign(**about(name, version))
             for name, version in self.champions.items()
         ]
         parts.append(pd.DataFrame({**self.after(X), "currency": self.currency, "as_of": self.as_of}, index=X.index))
@@ -84,9 +84,9 @@ class Scorer:
         """Return the columns that stand before the scores."""
         return []
 
-    def columns(self, version: InUse, scores: pd.DataFrame) -> pd.DataFrame:
+    def columns(self, question: str, version: InUse, X: pd.DataFrame) -> pd.DataFrame:
         """Return the columns that a version's scores become."""
-        return scores
+        return version.scores(X)
 
     def after(self, X: pd.DataFrame) -> dict[str, object]:
         """Return the columns that stand behind the scores."""
@@ -120,8 +120,11 @@ class CustomerScorer(Scorer):
     def before(self, X: pd.DataFrame) -> list[pd.DataFrame]:
         return [X[self.shown], *(view.reindex(X.index) for view in self.views)]
 
-    def columns(self, version: InUse, scores: pd.DataFrame) -> pd.DataFrame:
-        return kind_of(version).customer_columns(scores, parse_day(self.as_of), int(version.tags["horizon_days"]))
+    def columns(self, question: str, version: InUse, X: pd.DataFrame) -> pd.DataFrame:
+        kind, scores = kind_of(version), version.scores(X)
+        columns = kind.customer_columns(scores, parse_day(self.as_of), int(version.tags["horizon_days"]))
+        reached = kind.reached(question, X)
+        return columns if reached is None else columns.where(pd.Series(reached, index=X.index))
 
     def after(self, X: pd.DataFrame) -> dict[str, object]:
         is_fitted = self.purchasing is not None

@@ -44,7 +44,16 @@ def check_classes(tasks: Mapping[str, type[Task]]) -> None:
     for file, kind in tasks.items():
         if not isinstance(kind.grain, Grain):
             raise ImportError(f"{kind.__module__}: grain must be an attribute of the class, such as CUSTOMER")
-        for method in ("names", "configure", "lists", "customer_view", "customer_columns", "groups", "section"):
+        for method in (
+            "names",
+            "configure",
+            "lists",
+            "customer_view",
+            "customer_columns",
+            "reached",
+            "groups",
+            "section",
+        ):
             if not inspect.ismethod(getattr(kind, method)):
                 raise ImportError(f"{kind.__module__}: {method} must be a class method, as in Task")
         for name in kind.names():

@@ -428,6 +428,25 @@ class Task(ABC):
         return scores
 
     @classmethod
+    def reached(cls, question: str, X: pd.DataFrame) -> np.ndarray | None:
+        """Return which customers the event can happen to, or None for all. The others have no score in customer_360.
+
+        Not called for a task of another grain.
+
+        Parameters
+        ----------
+        question : str
+            Name of the task with its suffix.
+        X : DataFrame indexed customer_id
+            Features, those of the model among them.
+
+        Returns
+        -------
+        bool array of shape (n_customers,), or None
+        """
+        return None
+
+    @classmethod
     def groups(cls, scores: pd.DataFrame) -> pd.Series | None:
         """Return the groups of customers that the task makes, or None.
 

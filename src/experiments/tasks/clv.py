@@ -14,7 +14,7 @@ import pandas as pd
 
 from experiments.evaluation.metrics import Metric
 from experiments.evaluation.profit import COST, WORTH, profit_curve, profit_metrics, worth_of_gini
-from experiments.evaluation.shares import shares
+from experiments.evaluation.shares import is_highest, shares
 from experiments.evaluation.spend_metrics import (
     POINTS,
     SPEND_METRICS,
@@ -24,7 +24,7 @@ from experiments.evaluation.spend_metrics import (
 )
 from experiments.models.registry import Candidate, choose
 from experiments.reports.drivers import drivers_parts
-from experiments.reports.material import InUse, Material
+from experiments.reports.material import Evaluated, InUse, Material
 from experiments.reports.section import Heading, Part, Picture, Section, Table, Text, Topic, joined, number, percent
 from experiments.tasks.base import AmountTask
 from features import outcomes
@@ -32,6 +32,8 @@ from features.errors import InputError
 from features.grains import CUSTOMER, Grain
 from features.outcomes import DAYS_PER_YEAR, Outcome, check_money_terms
 
+FIRST = 0.2  # of the customers, those predicted highest, whose share is told
+SPEND = "expected spend"
 ORDER = "The order of the tiers is more reliable than the amounts."
 
 
@@ -181,8 +183,11 @@ def value_parts(
     about: str,
     moved: pd.DataFrame | None = None,
     evaluated: Sequence[Part] = (),
+    measured: str = "",
 ) -> list[Part]:
-    """Write the predicted value by group.
+    """Write the predicted value by group: in money, or by the order of customers alone where amounts are unreliable.
+
+    Shares of what is predicted are amounts, too: a rate of new customers may put half of all spend on a tenth of them.
 
     Parameters
     ----------
@@ -197,18 +202,22 @@ def value_parts(
         What moves the predictions: see `evaluation.importances.drivers`.
     evaluated : sequence of Part
         How right the model was: see `reports.model_charts.evaluation_parts`.
+    measured : str
+        What the customers predicted highest really spent, in a sentence: see `spent_by_the_first`.
     """
     from experiments.reports.group_charts import shares_figure  # matplotlib: not every command draws
 
-    table = clv.groupby(groups.reindex(clv.index), observed=False).agg(["size", "sum", "mean"])
-    drawn = pd.DataFrame({"customers": shares(table["size"]), "expected": shares(table["sum"])})
+    of = groups.reindex(clv.index)
+    table = clv.groupby(of, observed=False).agg(["size", "sum", "mean"])
+    first = is_highest(clv, FIRST).groupby(of, observed=False).sum()
+    what, counted = (f"the {FIRST:.0%} predicted highest", first) if model.is_unreliable else (SPEND, table["sum"])
+    drawn = pd.DataFrame({"customers": shares(table["size"]), "expected": shares(counted)})
     spend = float(clv.sum())
     top = clv.nlargest(max(1, len(clv) // 10)).sum() / (spend or np.nan)
     rounded = f"{number(float(f'{spend:.2g}'))} {currency}"  # more digits would feign accuracy
     source = f"the baseline {model.name}" if model.is_baseline else model.name
     total = (
-        f"Of what customers are predicted to spend in the next {horizon_days} days ({source}), the top tenth spends "
-        f"{percent(top)}. No amount is given, because amounts are unreliable."
+        joined(f"Customers are ordered by {source}. No amount is given, because amounts are unreliable.", measured)
         if model.is_unreliable
         else f"All customers together are predicted to spend about {rounded} in the next {horizon_days} days "
         f"({source}); the top tenth {percent(top)} of it."
@@ -219,26 +228,43 @@ def value_parts(
             "tier": table.index.astype(str),
             "customers": table["size"].to_numpy(),
             **({} if model.is_unreliable else {name: column.to_numpy() for name, column in amounts.items()}),
-            "share of expected spend": drawn["expected"].map(percent).to_numpy(),
+            f"share of {what}": drawn["expected"].map(percent).to_numpy(),
         }
+    )
+    predicted, money, the = (
+        ("Order of customers by expected spend", "", what)
+        if model.is_unreliable
+        else ("Expected spend", f", {currency}", f"the {what}")
     )
     return [
         Text(joined(total, _advice(model)), "lead"),
         Text(joined(model.standing, model.amounts or ORDER, about)),
-        Table("expected_value", shown, f"Expected spend in {horizon_days} days, {currency}, predicted by {model}."),
+        Table("expected_value", shown, f"{predicted} in {horizon_days} days{money}, predicted by {model}."),
         Picture(
             "expected_value",
             shares_figure(
                 drawn,
-                {"customers": "customers", "expected": "expected spend"},
-                title=f"{drawn.index[0]}: {percent(drawn['expected'].iloc[0])} of the expected spend",
+                {"customers": "customers", "expected": what},
+                title=f"{drawn.index[0]}: {percent(drawn['expected'].iloc[0])} of {the}",
                 subtitle=f"in {horizon_days} days",
             ),
-            "Each tier's share of customers and of expected spend.",
+            f"Each tier's share of customers and of {what}.",
         ),
         *drivers_parts(moved),
         *evaluated,
     ]
+
+
+def spent_by_the_first(evaluated: Evaluated | None) -> str:
+    """Say which share of the spend the customers predicted highest made, as measured; "" where it was not."""
+    tables = next(iter(evaluated.tables.values()), {}) if evaluated is not None else {}
+    if evaluated is None or "cumulative_gain" not in tables:
+        return ""
+    curve = tables["cumulative_gain"]
+    spent = float(np.interp(FIRST, curve["customers_share"], curve["spend_share"]))
+    if not np.isfinite(spent):
+        return ""
+    return f"In the {evaluated.window} the {FIRST:.0%} predicted highest made {percent(spent)} of the spend."
 
 
 def _advice(model: InUse) -> str:
@@ -258,6 +284,7 @@ def _write(material: Material) -> list[Part]:
     from experiments.reports.model_charts import evaluation_parts  # matplotlib: not every command draws
 
     horizon_days, currency = int(scores[f"{question}_horizon_days"].iloc[0]), material.shop.staged.currency
+    evaluated = material.evaluated(question)
     parts = value_parts(
         scores[question],
         material.groups,
@@ -266,7 +293,8 @@ def _write(material: Material) -> list[Part]:
         model=material.in_use(question),
         about=material.about_groups,
         moved=material.drivers(question),
-        evaluated=evaluation_parts(material.evaluated(question), currency=currency, horizon_days=horizon_days),
+        evaluated=evaluation_parts(evaluated, currency=currency, horizon_days=horizon_days),
+        measured=spent_by_the_first(evaluated),
     )
     return [Heading("Predicted spend"), *parts]
 

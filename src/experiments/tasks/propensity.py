@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
+import numpy as np
 import pandas as pd
 
 from experiments.evaluation.metrics import Metric
@@ -31,6 +32,7 @@ PURCHASE, UPSELL = "purchase", "upsell"
 EVENTS = (PURCHASE, UPSELL)
 OF_CATEGORY, OF_PRODUCT, OF_UPSELL = "propensity", "product_propensity", "upsell"
 NAMES = (OF_CATEGORY, OF_PRODUCT, OF_UPSELL)
+BANDS = "category_dearer_bands"  # the feature that is above 0 of those who can buy dearer
 COLUMNS = {"category": "category", "product": "product_id"}
 QUESTION = re.compile(rf"({'|'.join(NAMES)})_(.+)_(\d+)d")
 CONTACTED = 0.1  # share of customers that the report proposes to contact, as top_decile_lift counts
@@ -243,6 +245,16 @@ class Propensity(AmountTask):
         bands = require_columns(dataset.X, [self.feature("dearer_bands")])
         return dataset.where((bands.iloc[:, 0] > 0).to_numpy())
 
+    @classmethod
+    def reached(cls, question: str, X: pd.DataFrame) -> np.ndarray | None:
+        """Return who can buy dearer, of an upsell: those who bought from the category, and not its dearest band."""
+        match = QUESTION.fullmatch(question)
+        if match is None or match.group(1) != OF_UPSELL:
+            return None
+        own = f"{BANDS}.{match.group(2)}"
+        bands = next((name for name in X if str(name).replace("/", ".2F").lower() == own), None)
+        return None if bands is None else (X[bands] > 0).to_numpy()
+
     def candidates(self) -> Mapping[str, Candidate]:
         """Return tables of shares as baselines, logistic regression, trees and ensembles.
 
@@ -325,7 +337,7 @@ def _write(material: Material) -> list[Part]:
 
 def _dearer_bands(of_value: str) -> str:
     """Return the feature that is above 0 of those who can buy dearer, by the slug of the category."""
-    return f"category_dearer_bands.{spelling.spell(read_slug(of_value))}"
+    return f"{BANDS}.{spelling.spell(read_slug(of_value))}"
 
 
 def propensity_parts(
@@ -357,8 +369,7 @@ def propensity_parts(
     order = pd.DataFrame({"p": p, "bought": has_bought}).sort_values("p", ascending=False, kind="stable")
     n = max(1, round(CONTACTED * len(order)))
     best, everyone = order["p"].iloc[:n], order["p"]
-    among = f" whose {_dearer_bands(of_value)} is above 0" if name == OF_UPSELL else ""
-    where = f"They are the customers with the highest p_{question} in customer_360{among}."
+    where = f"They are the customers with the highest p_{question} in customer_360."
     if model.is_blind or everyone.min() == everyone.max():
         lead = f"Do not choose whom to address by the chance to {does}: it is not shown to be better than chance."
         where = f"About {percent(everyone.mean())} of {len(p):,} customers do, whoever is addressed."

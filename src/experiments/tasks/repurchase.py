@@ -18,6 +18,7 @@ from experiments.evaluation.probability_metrics import (
     probability_tables,
     roc_auc,
 )
+from experiments.evaluation.shares import is_highest, shares
 from experiments.evaluation.validation import Dataset, Evaluation
 from experiments.models.registry import Candidate, choose
 from experiments.reports.drivers import drivers_parts
@@ -267,7 +268,10 @@ def return_parts(
         }
     )
     if model.is_unreliable:
-        shown = shown.drop(columns="expected buyers")
+        first = shares(is_highest(p, FIRST).groupby(of, observed=False).sum())
+        shown = shown[["tier", "customers"]].assign(
+            **{f"share of the {FIRST:.0%} predicted highest": first.map(percent).to_numpy()}
+        )
     return [
         Text(joined(lead, at_stake), "lead"),
         Text(joined(_lately(history, horizon_days), model.standing, model.amounts, about)),
@@ -281,13 +285,14 @@ def return_parts(
         *drivers_parts(moved),
         *evaluated,
         Text(
-            "The section on the lifecycle predicts buyers in another way: from what customers of each stage did in "
-            "earlier periods, new customers included. The two may differ.",
+            "Other sections predict buyers in other ways, so that figures differ: the lifecycle from what customers of "
+            "each stage did in earlier periods, new customers included; the next purchase from how long they wait.",
             "note",
         ),
     ]
 
 
+FIRST = 0.2  # of the customers, those predicted highest, whose share is told
 BLIND = (
     "Do not choose single customers by their probability: it is not shown to be better than chance. Plan with the "
     "total, and address customers by days since their last purchase, which the lifecycle shows."

@@ -44,6 +44,8 @@ class Prediction:
     question : str
     model, verdict : str
         Version and its label; the verdict on it.
+    amounts : str
+        How far its amounts can be trusted: reliable, rough with an interval, or unreliable; "" without amounts.
     values : Series
         By column.
     reasons : tuple of Reason
@@ -53,6 +55,7 @@ class Prediction:
     question: str
     model: str
     verdict: str
+    amounts: str
     values: pd.Series
     reasons: tuple[Reason, ...]
 
@@ -123,13 +126,13 @@ def _prediction(
     if kind_of(version).grain != CUSTOMER:
         columns = [column for view in scorer.views if f"{question}_model" in view for column in view]
         columns = [column for column in columns if column not in about(question, version)]
-        return Prediction(question, version.title, _verdict(version), row[columns], ())
+        return Prediction(question, version.title, _verdict(version), version.tags.get("amounts", ""), row[columns], ())
     X = session.shop.features(version.features, [parse_day(scorer.as_of)]).droplevel("cutoff")
     one = X.loc[[row.name]]
-    columns = [f"{column}{version.suffix}" for column in scorer.columns(version, version.scores(one))]
+    columns = [f"{column}{version.suffix}" for column in scorer.columns(question, version, one)]
     moved = version.estimator.contributions(one) if version.has_current_code else None
     told = () if moved is None else reasons(moved.iloc[0], one.iloc[0], X.median())
-    return Prediction(question, version.title, _verdict(version), row[columns], told)
+    return Prediction(question, version.title, _verdict(version), version.tags.get("amounts", ""), row[columns], told)
 
 
 def _verdict(version: Version) -> str:
@@ -141,7 +144,8 @@ def view_text(view: CustomerView) -> str:
     lines = [f"{view.shop}, customer {view.customer} as of {view.as_of}, amounts in {view.currency}", ""]
     lines += _aligned(view.known)
     for each in view.predictions:
-        lines += ["", f"{each.question}: {each.model}, verdict {each.verdict}", *_aligned(each.values)]
+        amounts = f", amounts {each.amounts}" if each.amounts else ""
+        lines += ["", f"{each.question}: {each.model}, verdict {each.verdict}{amounts}", *_aligned(each.values)]
         lines += [f"    {reason}" for reason in each.reasons]
     return "\n".join(lines)
 

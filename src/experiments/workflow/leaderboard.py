@@ -78,5 +78,13 @@ def leaderboard_text(session: Session, version: Version, most: int = 3) -> str:
     )
     cutoffs = session.runs.params(version.run_id)["validation_cutoffs"]
     title = f"{session.registered_name}: {len(table)} models and baselines by {primary}, validated at {cutoffs}"
-    said = ["", version.tags["amounts_said"]] if "amounts_said" in version.tags else []
+    said = ["", amounts_text(version)] if "amounts_said" in version.tags else []
     return "\n".join([title, aligned(lines), *said])
+
+
+def amounts_text(version: Version) -> str:
+    """Say how far the amounts of a version can be trusted, with its number; "" where it predicts no amounts.
+
+    The newest version and the one in use may differ, and each has its own interval.
+    """
+    return version.tags.get("amounts_said", "").replace("Amounts are", f"Amounts of version {version.number} are", 1)

@@ -20,6 +20,7 @@ from experiments.campaigns.lists import (
     columns_of,
     is_unreliable,
     parse,
+    spread,
 )
 from experiments.tasks import TASKS
 from experiments.workflow.session import Session, chosen
@@ -78,12 +79,13 @@ def find_members(
     Parameters
     ----------
     lists : sequence of ContactList
+        One on a pattern of columns has a list for each of them: see `campaigns.lists.spread`.
     customers : DataFrame indexed by customer_id
     blind : mapping of column to sentence
         See `ContactList.members`.
     """
     found, left_out = [], []
-    for each in lists:
+    for each in spread(lists, list(customers)):
         try:
             found.append((each, each.members(customers, blind)))
         except InputError as error:
@@ -154,17 +156,17 @@ def write_list(
 ) -> WrittenList:
     """Write a list: a row for each customer, the most valuable first, with numbers rounded for people.
 
+    Amounts that are unreliable are not written, but the rank by them: 1 is the first to contact.
+
     Contact details stand behind the customer's id. Those who are held back have none: nobody is to contact them.
     """
     stake = contact_list.stake(members)
     about = {"action": contact_list.action, "currency": currency, "as_of": str(as_of)}
     rows = members.assign(**{**{name: _rounded(members[name]) for name in members}, **about})
     names = {stake.column: f"{stake.label} ({currency} at stake)"} if stake.column else {}
-    names |= {
-        name: f"{contact_list.label(name)} (for the order only: amounts are unreliable)"
-        for name in contact_list.value
-        if is_unreliable(name, members)
-    }
+    ranked = [name for name in contact_list.value if is_unreliable(name, members)]
+    rows = rows.assign(**{name: members[name].rank(ascending=False, method="min").astype("Int64") for name in ranked})
+    names |= {name: f"rank by {contact_list.label(name)}" for name in ranked}
     trusted = [f"{name}{AMOUNTS}" for name in contact_list.value]  # the names say it
     rows = rows.drop(columns=trusted, errors="ignore").rename(columns=names)
     if details is not None:

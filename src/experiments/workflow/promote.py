@@ -25,6 +25,7 @@ from experiments.tasks.base import Task
 from experiments.workflow.baseline import use_baseline
 from experiments.workflow.calibration import observe_sealed
 from experiments.workflow.describe import describe
+from experiments.workflow.leaderboard import amounts_text
 from experiments.workflow.serve import rebuild
 from experiments.workflow.session import Session, digest
 from features.errors import InputError, UnsuitableDataError, listing
@@ -471,7 +472,7 @@ def _in_use_now(session: Session, look: Look) -> str:
 def _amounts(session: Session) -> list[str]:
     """Return a line on how far the amounts of the champion can be trusted; none where it predicts no amounts."""
     champion = session.registry.champion()
-    said = champion.tags.get("amounts_said") if champion is not None else None
+    said = amounts_text(champion) if champion is not None else ""
     return [f"  {said[0].lower()}{said[1:]}"] if said else []
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.campaigns.lists import ContactList, columns_of, first_actions
+from experiments.campaigns.lists import ContactList, columns_of, first_actions, spread
 from experiments.gate.rule import UNJUDGED
 from experiments.models.buy_till_you_die import DAYS_PER_WEEK, BuyTillYouDie
 from experiments.models.registry import CANDIDATES
@@ -54,13 +54,26 @@ DEFAULT_OUTPUT = "customer_360.parquet"
 
 
 class Scored(NamedTuple):
-    """File of customer_360, its number of customers and their day, the lists beside it, and who is left out."""
+    """File of customer_360, its number of customers and their day, the lists beside it, and who is left out.
+
+    Attributes
+    ----------
+    path : Path
+    rows : int
+    cutoff : date
+    lists : list of WrittenList
+    without_consent : list of str
+        How many customers have not consented, by purpose.
+    without_score : list of str
+        How many customers a question has no score for: see `Task.reached`.
+    """
 
     path: Path
     rows: int
     cutoff: date
     lists: list[WrittenList]
     without_consent: list[str]
+    without_score: list[str]
 
 
 def scoring_day(session: Session, as_of: date | str | None = None) -> date:
@@ -130,9 +143,11 @@ def score(
     rows, customers = prepare(session, day, champions, described)
     with _scratch(session) as scored:
         schema = schema_of(customers, rows)
+        lists = spread(lists, schema.names)
         made = map(scorable.of_batch, session.shop.engine.map(customers, rows, schema))
         written = write_batches(made, schema, count_rows(rows), scored, what=str(path))
         without_consent = [scorable.left_out(count_rows(rows), written)]
+        without_score = [*_without_score(scored, champions, day)]
         found: list[tuple[ContactList, pd.DataFrame]] = []
         if lists:  # they read what is predicted of all customers
             columns = [name for name in schema.names if name in columns_of(lists)]
@@ -146,12 +161,27 @@ def score(
         write_batches(map(act, batches(scored)), schema, written, path)
     currency = session.shop.staged.currency
     files = [write_list(*each, list_file(path, each[0]), currency, day, details) for each in found]
-    return Scored(path, written, day, files, [text for text in without_consent if text])
+    return Scored(path, written, day, files, [text for text in without_consent if text], without_score)
 
 
 def beside_text(written: Scored) -> str:
     """Return a line for each list, and for each reason why customers are left out."""
-    return lists_text(written.lists) + "".join(f"  left out: {text}\n" for text in written.without_consent)
+    left_out = [*written.without_consent, *written.without_score]
+    return lists_text(written.lists) + "".join(f"  left out: {text}\n" for text in left_out)
+
+
+def _without_score(scored: Path, champions: Mapping[str, Version], day: date) -> Iterator[str]:
+    """Yield how many customers a question has no score for, where its event cannot happen to all of them."""
+    for question, version in champions.items():
+        kind = kind_of(version)
+        if kind.grain != CUSTOMER or kind.reached.__func__ is Task.reached.__func__:
+            continue
+        scores = pq.read_table(scored, columns=_columns_of(version, day)[:1]).column(0)
+        if scores.null_count:
+            yield (
+                f"{scores.null_count:,} of {len(scores):,} customers have no {question}, which is of "
+                f"{version.tags['population']}"
+            )
 
 
 def blind_columns(session: Session, day: date, champions: Mapping[str, Version]) -> dict[str, str]:
@@ -163,10 +193,15 @@ def blind_columns(session: Session, day: date, champions: Mapping[str, Version])
     for version in champions.values():
         known = knowledge(Registry(session.client, version.name), version)
         if known is not None and known.is_blind and kind_of(version).grain == CUSTOMER:
-            nobody = pd.DataFrame(columns=list(version.outputs), dtype=float)
-            columns = kind_of(version).customer_columns(nobody, day, int(version.tags["horizon_days"]))
-            found |= {f"{column}{version.suffix}": known.figures for column in columns}
+            found |= dict.fromkeys(_columns_of(version, day), known.figures)
     return found
+
+
+def _columns_of(version: Version, day: date) -> list[str]:
+    """Return the columns of customer_360 that a version of a task of customers fills."""
+    nobody = pd.DataFrame(columns=list(version.outputs), dtype=float)
+    columns = kind_of(version).customer_columns(nobody, day, int(version.tags["horizon_days"]))
+    return [f"{column}{version.suffix}" for column in columns]
 
 
 @contextmanager

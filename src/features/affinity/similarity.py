@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from features.affinity.pairs import pair_counts
+from features.affinity.pairs import BLOCK, pair_counts
 from features.affinity.purchases import Floats, Per, Purchases, check_at_least, check_choice
 from features.affinity.scorer import ItemScorer, known_items
 
 By = Literal["confidence", "lift"]
 Combined = Literal["sum", "max"]
+Weigh = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], Floats]
 
 
 class Rules(ItemScorer):
@@ -68,11 +70,12 @@ class Rules(ItemScorer):
         counts = pair_counts(purchases, self.per, minimum=self.minimum_count)
         single = (purchases.popularity if self.per == "order" else purchases.buyers).astype(np.float64)
         n = purchases.n_orders if self.per == "order" else len(np.unique(purchases.customers))
-        left, right = _entries(counts)
-        values = counts.data / single[left]
-        if self.by == "lift":
-            values *= n / single[right]
-        self.weights_ = _highest(_without_diagonal(counts, left, right, values), self.k, purchases.popularity)
+
+        def weigh(together: NDArray[Any], left: NDArray[Any], right: NDArray[Any]) -> Floats:
+            values: Floats = together / single[left]
+            return values * (n / single[right]) if self.by == "lift" else values
+
+        self.weights_ = _weights(counts, weigh, self.k, purchases.popularity)
 
     def basket_scores(self, baskets: sparse.csr_matrix) -> Floats:
         held = known_items(baskets)
@@ -117,25 +120,41 @@ class ItemNeighbours(ItemScorer):
         check_at_least("shrinkage", self.shrinkage, 0)
         counts = pair_counts(purchases, self.per)
         single = counts.diagonal().astype(np.float64)
-        left, right = _entries(counts)
-        values = counts.data / (np.sqrt(single[left] * single[right]) + self.shrinkage)
-        self.weights_ = _highest(_without_diagonal(counts, left, right, values), self.k, purchases.popularity)
+
+        def weigh(together: NDArray[Any], left: NDArray[Any], right: NDArray[Any]) -> Floats:
+            return np.asarray(together / (np.sqrt(single[left] * single[right]) + self.shrinkage))
+
+        self.weights_ = _weights(counts, weigh, self.k, purchases.popularity)
 
     def basket_scores(self, baskets: sparse.csr_matrix) -> Floats:
         return np.asarray((known_items(baskets) @ self.weights_).toarray())
 
 
-def _entries(matrix: sparse.csr_matrix) -> tuple[NDArray[Any], NDArray[Any]]:
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), matrix.indices
+def _weights(counts: sparse.csr_matrix, weigh: Weigh, k: int | None, popularity: NDArray[Any]) -> sparse.csr_matrix:
+    """Return the k highest weights of each product, without its own: of a block of products at a time.
 
+    Weights take three times the memory of the counts, and most of them are not among the k.
 
-def _without_diagonal(
-    counts: sparse.csr_matrix, left: NDArray[Any], right: NDArray[Any], values: Floats
-) -> sparse.csr_matrix:
-    values[left == right] = 0.0
-    weights = sparse.csr_matrix((values, counts.indices, counts.indptr), counts.shape)
-    weights.eliminate_zeros()
-    return weights
+    Parameters
+    ----------
+    counts : csr_matrix, shape (n_products, n_products)
+    weigh : callable
+        `(counts of pairs, codes of their left, of their right) -> weights`, arrays of the same shape.
+    k : int or None
+    popularity : array, shape (n_products,)
+    """
+    n = max(counts.shape[0], 1)
+    block = n if k is None else BLOCK
+    parts = []
+    for first in range(0, n, block):
+        part = counts[first : first + block]
+        left = np.repeat(np.arange(first, first + part.shape[0]), np.diff(part.indptr))
+        values = weigh(part.data, left, part.indices)
+        values[left == part.indices] = 0.0
+        weights = sparse.csr_matrix((values, part.indices, part.indptr), part.shape)
+        weights.eliminate_zeros()
+        parts.append(_highest(weights, k, popularity))
+    return parts[0] if len(parts) == 1 else sparse.csr_matrix(sparse.vstack(parts, format="csr"))
 
 
 def _highest(weights: sparse.csr_matrix, k: int | None, popularity: NDArray[Any]) -> sparse.csr_matrix:

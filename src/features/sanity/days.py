@@ -53,8 +53,8 @@ def jumps_of_level(facts: Facts) -> Iterator[Finding]:
             old = float(facts.days.amount[: pd.Timestamp(at) - pd.Timedelta(days=1)].sum())
             yield Finding(
                 "jumps_of_level",
-                f"{name} jump from {before:,.2f} to {after:,.2f} in the week of {at}, and stay there for {WEEKS} "
-                f"weeks; {facts.money(old)} lie before it",
+                f"{name} jump from {before:,.2f} in the {WEEKS} weeks before {at} to {after:,.2f} in the {WEEKS} weeks "
+                f"after; {facts.money(old)} lie before it",
                 _lines(facts, "jumps_of_level", at, None),
             )
 

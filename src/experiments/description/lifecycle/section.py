@@ -159,13 +159,22 @@ def backtest_figure(backtest: pd.DataFrame, *, currency: str, period_days: int) 
 
 
 def _advice(found: Lifecycle) -> str:
-    """Return from which stage most of the next period's revenue is expected."""
-    spend = found.forecast.spend
+    """Return from which stage most revenue comes.
+
+    That is of the next period where forecasts by stages passed the back-test, else of the last one, which stands in.
+    """
+    is_forecast = is_better(found.backtest, "revenue")
+    spend = found.forecast.spend if is_forecast else found.periods[-1].spend
     if not spend.sum() > 0:
-        return "The forecast expects no revenue in the next period."
+        return (
+            "The forecast expects no revenue in the next period." if is_forecast else "The last period had no revenue."
+        )
     stage = spend.idxmax()
     who = "Win new customers" if stage == ARRIVALS else f"Look after customers in stage {_worded(stage)}"
-    return f"{who} first: the forecast expects {percent(spend.max() / spend.sum())} of revenue from them."
+    share = percent(spend.max() / spend.sum())
+    if is_forecast:
+        return f"{who} first: the forecast expects {share} of revenue from them."
+    return f"{who} first: they brought {share} of the last period's revenue."
 
 
 def _outlook(found: Lifecycle, n: int, days: int, currency: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from features.errors import InputError, did_you_mean, listing
 from features.sources.files.config import OF_LINES, ORDER_DISCOUNT
@@ -64,3 +65,13 @@ def written(given: Given) -> dict[str, Guess]:
     keys = [key for key in WRITTEN if key in given and not (key == STATUS and is_column)]
     columns = {f"columns.{role}": Guess(given[role], SAID) for role in OF_ORDERS if given.get(role)}
     return {**{key: Guess(given[key], SAID) for key in keys}, **columns}
+
+
+def as_given(guesses: Mapping[str, Guess], given: Given) -> dict[str, Guess]:
+    """Return the guesses, with columns that the user names said to be so and not found by their name."""
+    found = dict(guesses)
+    for role in COLUMNS:
+        guess = found.get(f"columns.{role}")
+        if guess is not None and role in given and guess.value == given[role]:
+            found[f"columns.{role}"] = replace(guess, evidence=guess.evidence.replace("by its name", SAID))
+    return found

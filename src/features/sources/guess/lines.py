@@ -22,16 +22,16 @@ from features.sources.guess.counts import counts_among, may_count, without_names
 from features.sources.guess.discounts import is_on_top
 from features.sources.guess.documents import Sold, documents_of, is_flag
 from features.sources.guess.facts import MOST, Facts, facts_of, frequencies
-from features.sources.guess.given import SAID, STATUS, Given, column_of, left_for, written
+from features.sources.guess.given import SAID, STATUS, Given, as_given, column_of, left_for, written
 from features.sources.guess.mapping import Guess
 from features.sources.guess.money import NAMED, ROLES, Style, money_of, style_of
 from features.sources.guess.opened import ROW, Opened
-from features.sources.guess.orders import Numbered, identity_of, pick_customer, pick_order, ranked
+from features.sources.guess.orders import Numbered, identity_of, pick_customer, pick_order, ranked, with_status
 from features.sources.guess.originals import original_of
 from features.sources.guess.others import kept_rows, of_goods, without_sums
 from features.sources.guess.places import codes_of
 from features.sources.guess.sides import signed, two_sided
-from features.sources.guess.statuses import Status, asked_by_words, status_of
+from features.sources.guess.statuses import Status, asked_by_words, key_with, status_of
 from features.sources.guess.sums import sums_among
 from features.sources.guess.times import Days, Time, time_of
 from features.sources.guess.totals import without_totals
@@ -40,6 +40,8 @@ from features.sources.guess.words import score, tokens
 from features.sources.reading import sql_name
 
 MONTHS = 3  # columns called after months, from which a table counts as wide
+BY_NAME = "by its name"
+FEW_CUSTOMERS = 5  # values of a column that is an attribute of customers, and no id of theirs
 CANDIDATES = 4
 PERCENT = r"\s*%$"
 MASKED = r"^[0-9]{0,6}[\s-]*[*xX•·#]{2,}[\s*xX•·#-]*[0-9]{2,4}$"
@@ -117,6 +119,8 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
     left = left_for(facts, given, "customer_id")
     of_ids = {name: each for name, each in left.items() if not (each.is_number and each.whole < MOST)}
     named = list(left) if "customer_id" in given else ranked(of_ids, "customer_id", taken)[:CANDIDATES]
+    if "customer_id" not in given:  # Loyalty member: yes, no
+        named = [name for name in named if facts[name].distinct > FEW_CUSTOMERS or name == named[0]]
     customers = named or _coming_back(opened, left, order, taken)[:CANDIDATES]
     tills = [*ranked(facts, "till", taken)[:1], *ranked(facts, "store_id", taken)[:1]]
     left = left_for(facts, given, "product_id")
@@ -161,10 +165,12 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
             opened, facts, typed, {role: numbers.get(str(each.value)) for role, each in money.columns.items()}, roles
         )
     status, notes = Status({}, {}), list[str]()
-    named_status = column_of(given, STATUS)
+    named_status, of_rows = column_of(given, STATUS), order is None and "order_key" not in given
     if STATUS not in given or named_status:
-        status, notes = status_of(opened, facts, typed, engine, days, time.form, named_status, order)
-        placed |= status.guesses
+        status, notes = status_of(opened, facts, typed, engine, days, time.form, named_status, order, of_rows)
+        placed |= with_status(placed, status.guesses)
+    elif of_rows:
+        placed |= with_status(placed, key_with(given[STATUS], opened, facts))
     priced = next((guesses[each].value for each in ("amount", "unit_price") if each in guesses), None)
     amount = numbers.get(str(priced))
     refund = _refund(opened, facts, typed, numbers, [each.value for each in guesses.values()])
@@ -184,6 +190,7 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
     if time.date_format.value is not None:
         placed["date_format"] = time.date_format
     placed |= written(given)
+    placed = as_given(placed, given)
     return Lines(opened, facts, typed, style, _in_order(placed), numbers, names, status.rules, spans, notes, refund)
 
 
@@ -325,11 +332,12 @@ def _customer_guess(
 ) -> Guess:
     others = tuple(name for name in candidates if name != customer)[:2]
     if is_named and is_masked:
-        said = f"its values are masked: customers whose last digits are alike are one; {why}"
+        said = f"its values are masked: customers whose last digits are alike are one; {why or BY_NAME}"
         return Guess(customer, said, others, is_open=True)
     if is_named:
-        return Guess(customer, why, others)
-    said = "no column is called a customer" + (f"; values of this one come back: {why}" if customer else "")
+        return Guess(customer, why or BY_NAME, others)
+    seen = f"; values of this one come back{f': {why}' if why else ''}" if customer else ""
+    said = f"no column is called a customer{seen}"
     return Guess(customer, said, others, is_open=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ibis
 import ibis.expr.types as ir
@@ -201,7 +201,7 @@ def pick_customer(lines: ir.Table, names: Mapping[str, str], candidates: Sequenc
     if not candidates:
         return None, ""
     if "order" not in lines.columns:
-        return candidates[0], "by its name"
+        return candidates[0], ""
     lines = lines.mutate(**{column: _somebody(lines[column]) for column in names.values()})
     counted = {
         name: lines.filter(lines[names[name]].notnull())
@@ -326,3 +326,12 @@ def _without_number(lines: ir.Table, customer: str, time: Sequence[str]) -> Iden
             }
         )
     return Identity({"order_key": Guess([customer, DAY], "no column numbers orders: a customer and a day are one")})
+
+
+def with_status(placed: Mapping[str, Guess], status: Mapping[str, Guess]) -> dict[str, Guess]:
+    """Return the guesses about the status; the one of `order_key` adds the column to what tells orders apart."""
+    key, column = placed.get("order_key"), status.get("order_key")
+    if key is None or column is None or not isinstance(key.value, list):
+        return {name: each for name, each in status.items() if name != "order_key"}
+    evidence = f"{key.evidence}, and a cancelled one is another" if key.evidence else ""
+    return {**status, "order_key": replace(key, value=[*key.value, column.value], evidence=evidence)}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import ibis
-
 from features.sources.guess.facts import Facts, facts_of, share_met
 from features.sources.guess.lines import Lines
 from features.sources.guess.mapping import Guess
@@ -14,7 +12,8 @@ from features.sources.guess.words import OF_PRODUCTS, score, tokens
 from features.sources.reading import sql_name
 
 NAMED = 0.5
-ALIKE = 0.9  # of the products have one value on all of their lines, from which it is theirs
+ALIKE = 0.9  # of the products have one value, from which it is theirs
+SAME = 0.95  # of a product's lines have its most frequent value, from which others are slips of the pen
 FEW = 0.5  # values per product, from which they say no more than the product: of all but its name
 NAME = "name"
 MET = 0.5  # share of the products on lines that another table has, from which it is theirs
@@ -58,7 +57,7 @@ def _facts_of_products(facts: Mapping[str, Facts], key: str) -> Iterator[tuple[s
 def products_of(lines: Lines) -> dict[str, Guess]:
     """Return the keys of data.tables.products; none where lines say no more of a product than its id.
 
-    Where a product has several values, the first by the alphabet counts.
+    Where a product has several values, the most frequent ones count.
     """
     product, source = lines.column("product_id"), _source(lines)
     if not product or not source:
@@ -69,13 +68,17 @@ def products_of(lines: Lines) -> dict[str, Guess]:
     key = f"trim(CAST({sql_name(product)} AS VARCHAR))"
     if _has_decimals(lines, product):
         key = f"regexp_replace({key}, '[.]0+$', '')"
-    facts = ", ".join(f"min({sql_name(name)}) AS {sql_name(name)}" for name in dict.fromkeys(found.values()))
+    facts = [sql_name(name) for name in dict.fromkeys(found.values())]
+    known = [f"count({name})" for name in facts]  # of equal rows: 0 where there is no value, else their number
+    most = f"least({', '.join(known)})" if len(known) > 1 else known[0]
+    order = f"{most} DESC, count(*) DESC, {', '.join(facts)}"
     sql = "\n".join(
         [
-            f"SELECT {key} AS {sql_name(product)}, {facts}",
+            f"SELECT {key} AS {sql_name(product)}, {', '.join(facts)}",
             f"FROM {source}",
             f"WHERE {sql_name(product)} IS NOT NULL",
-            "GROUP BY 1",
+            f"GROUP BY {', '.join(str(place) for place in range(1, len(facts) + 2))}",
+            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {order}) = 1",
         ]
     )
     number = lines.facts[product].distinct
@@ -126,8 +129,9 @@ def _is_of_products(lines: Lines, product: str, name: str, role: str) -> bool:
     rows = lines.typed.select(ROW, product=lines.typed["product"]).join(
         lines.opened.table.select(ROW, value=lines.opened.table[name]), ROW
     )
-    each = rows.filter(rows["product"].notnull() & rows["value"].notnull()).group_by("product")
-    counted = each.aggregate(values=lambda found: found["value"].nunique())
-    row = counted.aggregate(products=counted.count(), one=(counted["values"] == ibis.literal(1)).mean())
+    known = rows.filter(rows["product"].notnull() & rows["value"].notnull())
+    counted = known.group_by(["product", "value"]).aggregate(rows=lambda found: found.count())
+    each = counted.group_by("product").aggregate(share=counted["rows"].max() / counted["rows"].sum())
+    row = each.aggregate(products=each.count(), one=(each["share"] >= SAME).mean())
     told = row.to_pyarrow().to_pylist()[0]
     return bool(told["products"]) and told["one"] >= ALIKE

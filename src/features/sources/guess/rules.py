@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def add_rules(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: 
     try:
         rules = {**lines.rules, **dict(_kept(lines))}
         staged = _whole(draft, template, scratch, rules)
-        for key, found in [*_met(staged, template["max_dropped"]), *_keyed(rules)]:
+        met = dict(_met(staged, template["max_dropped"], rules))
+        for key, found in {**_keyed(rules), **met}.items():
             draft.add(key, found)
     except InputError as problem:
         removed = draft.remove("tables.products")  # orders can be read without
@@ -55,8 +57,8 @@ def add_rules(draft: Draft, lines: Lines, template: Mapping[str, Any], scratch: 
     return None
 
 
-def _keyed(rules: Mapping[str, Guess]) -> Iterator[tuple[str, Guess]]:
-    return ((f"rules.{name}", rule) for name, rule in rules.items())
+def _keyed(rules: Mapping[str, Guess]) -> dict[str, Guess]:
+    return {f"rules.{name}": rule for name, rule in rules.items()}
 
 
 def _whole(draft: Draft, template: Mapping[str, Any], scratch: Path, rules: Mapping[str, Guess]) -> Staged:
@@ -99,8 +101,11 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def _met(staged: Staged, largest: float) -> Iterator[tuple[str, Guess]]:
-    """Yield the rules that rows meet, and the shares that are more than a rule may drop unasked."""
+def _met(staged: Staged, largest: float, rules: Mapping[str, Guess]) -> Iterator[tuple[str, Guess]]:
+    """Yield the rules that rows meet, and the shares that are more than a rule may drop unasked.
+
+    A rule that is asked for has its rows beside the question: who answers drop has seen the share, and is asked once.
+    """
     drops = [drop for drop in staged.drops if drop.rows]
     totals = {table: _total(staged, table) for table in dict.fromkeys(drop.table for drop in drops)}
     confirmed: list[tuple[str, Guess]] = []
@@ -109,11 +114,17 @@ def _met(staged: Staged, largest: float) -> Iterator[tuple[str, Guess]]:
         said = ", ".join(_said(drop, shares[drop.table]) for drop in drops if drop.rule == name)
         is_return = name in RETURNS
         actions = ("return", "drop", "error") if is_return else ("drop", "error")
-        yield f"rules.{name}", Guess(actions[0], f"{said}: {MEANINGS[name]}", actions[1:])
+        asked = rules.get(name)
+        if asked is None:
+            yield f"rules.{name}", Guess(actions[0], f"{said}: {MEANINGS[name]}", actions[1:])
+        elif asked.is_open:
+            yield f"rules.{name}", replace(asked, evidence=f"{said}: {asked.evidence}")
         share = max(confirmed_share(each) for each in shares.values())
         if max(max(each.values()) for each in shares.values()) > largest and not is_return and name not in UNLIMITED:
+            is_asked = asked is not None and asked.is_open
             evidence = f"{said}; see whether that is right before you confirm it"
-            confirmed.append((f"confirmed_drops.{name}", Guess(share, evidence, is_open=True)))
+            evidence = f"what rules.{name}: drop leaves out" if is_asked else evidence
+            confirmed.append((f"confirmed_drops.{name}", Guess(share, evidence, is_open=not is_asked)))
     yield from confirmed
 
 

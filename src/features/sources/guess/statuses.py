@@ -82,6 +82,7 @@ MAY_BE_OTHERS = set(
     phrases("credit, retour, test, training, error, created, draft, trash, unavailable, pending, open, offen")
 )
 OF_OTHERS = {"payment", "method", "shipping", "delivery", "customer", "card", "group", "device", "campaign", "variant"}
+BECAME = {RETURN: "came back", CANCELLATION: "were cancelled"}
 PAID = phrases("paid, bezahlt, pago, pagado, paye, payee, pagato, betaald, betald, betalt, opłacone, zaplaceno, ödendi")
 UNPAID = phrases(
     "unpaid, awaiting payment, pending payment, pending, offen, unbezahlt, pendente, pendiente, en attente, impayee, "
@@ -133,7 +134,8 @@ class Status:
     Attributes
     ----------
     guesses : mapping of str to Guess
-        status and columns.returned_at, within data.tables.transactions.
+        status, columns.returned_at and, where it tells orders apart that have no number, the column as order_key,
+        within data.tables.transactions.
     rules : mapping of str to Guess
         What happens to rows of a rule.
     """
@@ -198,10 +200,12 @@ def status_of(
     form: str | None = ISO,
     given: str | None = None,
     order: str | None = None,
+    of_rows: bool = False,
 ) -> tuple[Status, list[str]]:
     """Find the column that says what became of orders, if some of its words are no sales; and notes on others.
 
-    Of the column that is given, all words are sorted, and those that are not known are asked for.
+    Of the column that is given, all words are sorted, and those that are not known are asked for. With `of_rows`
+    nothing numbers orders, and what a customer bought on one day may be several.
 
     Raises
     ------
@@ -216,7 +220,7 @@ def status_of(
         kinds |= (
             {"": SALE} if facts[given].filled < opened.rows and _is_missing_from_orders(opened, given, typed) else {}
         )
-        return _status(opened, facts, given, words, kinds, engine, days, form), notes
+        return _status(opened, facts, given, words, kinds, engine, days, form, of_rows), notes
     named = sorted((name for name in facts if score(name, "status") >= NAMED), key=lambda name: -score(name, "status"))
     for name in named:
         if not 1 < facts[name].distinct <= MOST_WORDS:
@@ -228,7 +232,7 @@ def status_of(
         if SALE in kinds.values() and {EXCLUDE, RETURN, CANCELLATION} & set(kinds.values()):
             if facts[name].filled < opened.rows and _is_missing_from_orders(opened, name, typed):
                 kinds[""] = SALE
-            return _status(opened, facts, name, words, kinds, engine, days, form), notes
+            return _status(opened, facts, name, words, kinds, engine, days, form, of_rows), notes
         if None in kinds.values() and score(name, "status") >= CLEARLY:
             return _asked(name, words, kinds, facts[name].filled < opened.rows), notes
         if None in kinds.values():
@@ -334,6 +338,7 @@ def _status(
     engine: DuckDB,
     days: Days,
     form: str | None,
+    of_rows: bool,
 ) -> Status:
     unknown = [word for word, kind in kinds.items() if kind is None]
     evidence = f"rows: {_counted(words)}"
@@ -346,6 +351,11 @@ def _status(
     rules: dict[str, Guess] = {}
     if {tokens(word) for word, kind in kinds.items() if kind == EXCLUDE} & OF_EVENTS.keys():
         rules["mixed_status"] = Guess("keep", "events: each row has its own")
+    elif of_rows and facts[name].filled == opened.rows:
+        if key := key_with(value, opened, facts):
+            guesses |= key
+        else:
+            rules["mixed_status"] = Guess("keep", "no column numbers orders: each row has its own status", ("drop",))
     came_back = [word for kind in (RETURN, CANCELLATION) for word in kinds if kinds[word] == kind]
     if came_back:
         back = _returned_at(opened, facts, name, came_back, engine, days, form)
@@ -356,14 +366,28 @@ def _status(
     return Status(guesses, rules)
 
 
+def key_with(status: object, opened: Opened, facts: Mapping[str, Facts]) -> dict[str, Guess]:
+    """Return the column of a status as `order_key`: it tells orders without a number apart.
+
+    Nothing where it is not filled, or several words are sales: a basket may have lines of both, such as shipped and
+    delivered.
+    """
+    if not isinstance(status, Mapping):
+        return {}
+    name, sales = str(status.get("column")), status.get(SALE)
+    is_one = isinstance(sales, list) and len(sales) == 1
+    return {"order_key": Guess(name)} if is_one and name in facts and facts[name].filled == opened.rows else {}
+
+
 def undated(status: Mapping[str, Sequence[str]]) -> Guess:
     """Return what happens to orders that came back on a day that no column has; asked where some were cancelled."""
     words = [*status.get(RETURN, ()), *status.get(CANCELLATION, ())]
-    said = f"no column has the day on which orders came back ({', '.join(words)})"
+    what = " or ".join(done for kind, done in BECAME.items() if kind in status)
+    said = f"no column has the day on which orders {what} ({', '.join(words)})"
+    drop = "drop leaves them out, as if they had never been placed"
     if CANCELLATION not in status:
-        evidence = f"{said}: keep counts them as sold; drop leaves them out, also before a day on which nobody knew"
-        return Guess("keep", evidence, ("drop",), is_open=True)
-    evidence = f"{said}: drop leaves them out, also before a day on which nobody knew; keep counts them as sold"
+        return Guess("keep", f"{said}: keep counts them as sold; {drop}", ("drop",), is_open=True)
+    evidence = f"{said}: {drop}; keep counts them as sold"
     return Guess("drop", evidence, ("keep",), is_open=True)
 
 
