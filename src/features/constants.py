@@ -29,9 +29,11 @@ from features.engines import Engine
 from features.errors import listing
 from features.families import Family, resolve
 from features.grains import Grain
+from features.held_numbers import held_numbers
 from features.leakage import Finding, all_features, differences, grains_of
+from features.learnt import Learnt
 from features.progress import steps
-from features.snapshot import feature_rows
+from features.snapshot import frame_of
 from features.tables import NET, Tables, blank_tables
 from features.tampering import Tampered
 
@@ -83,7 +85,7 @@ def _by_grain(
     past = tables.as_of(cutoff)
     for grain in grains_of(tables):
         names = [name for name in all_features(tables, cutoff, engine, grain) if "." not in name]
-        before, after = (_rows(past, on, names, grain) for on in (engine, other))
+        before, after = (frame_of(past, names, grain, on) for on in (engine, other))
         moved = dict(_moved(before, _named_back(after), grain))
         causes = _causes(tables, cutoff, engine, [what for what in moved if what in names], before, grain)
         bound = {what: (causes.get(what, []), _with_causes(said, causes.get(what, []))) for what, said in moved.items()}
@@ -144,7 +146,7 @@ def _causes(
     causes: dict[str, list[str]] = {}
     columns = {column for table in tables.values() for column in named_columns(table)} if names else set()
     for column in sorted(columns):
-        after = _named_back(_rows(tables.as_of(cutoff), renamed(tables, engine, [column]), names, grain))
+        after = _named_back(frame_of(tables.as_of(cutoff), names, grain, renamed(tables, engine, [column])))
         for what, _, _ in differences(before[list(names)].reindex(after.index), after):
             causes.setdefault(what, []).append(column)
     return causes
@@ -152,11 +154,6 @@ def _causes(
 
 def _with_causes(figures: str, columns: Sequence[str]) -> str:
     return f"{figures}; moves with {listing(columns)}" if columns else figures
-
-
-def _rows(past: Tables, engine: Engine | Tampered, names: Sequence[str], grain: Grain) -> pd.DataFrame:
-    rows = feature_rows(past, names, grain) if names else grain.rows(past)
-    return engine.frame(rows).set_index(list(grain.key)).sort_index()
 
 
 def _named_back(frame: pd.DataFrame) -> pd.DataFrame:
@@ -184,17 +181,30 @@ def fixed_constants(names: Iterable[str]) -> dict[str, str]:
 
 @cache
 def _fixed(family: Family) -> str | None:
-    values = _constants(family.build)
+    values, code = _constants(family.build), _in_code(family.build)
     days = sorted({str(value)[:10] for value in values if isinstance(value, date) or _is_day(value)})
     if days:
         return f"days that are the same at every cutoff: {listing(days)}"
     numbers = sorted({float(value) for value in values if _is_number(value)})
-    measured = [str(number) for number in numbers if is_measured(number)]
+    measured = sorted({number for each in (numbers, *code) for number in each if is_measured(number)})
     if len(measured) >= FEWEST_MEASURED:
-        return f"{len(measured)} numbers that somebody measured: {listing(measured)}"
-    if len(numbers) > MOST_NUMBERS:
-        return f"a table of {len(numbers)} numbers: {listing(map(str, numbers))}"
+        return f"{len(measured)} numbers that somebody measured: {listing(map(str, measured))}"
+    for table in (numbers, *code):
+        if len(table) > MOST_NUMBERS:
+            return f"a table of {len(table)} numbers: {listing(map(str, table))}"
     return None
+
+
+def _in_code(build: Callable[[Tables], ir.Table]) -> list[list[float]]:
+    """Return the numbers that the functions hold by which a definition learns its tables."""
+    start, end, burn_in_days = PERIODS[0]
+    read = build(blank_tables(start, end, burn_in_days, spend=NET).as_of(end)).op()
+    functions = dict.fromkeys((node.learner, node.code) for node in read.find(Learnt))
+    return [
+        [number for number in held if np.isfinite(number)]
+        for function, modules in functions
+        for held in held_numbers(function, modules)
+    ]
 
 
 def is_measured(number: float) -> bool:

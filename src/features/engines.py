@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -24,13 +25,14 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from features.errors import InputError, check_type, did_you_mean, first_line
-from features.learnt import Results
+from features.learnt import Results, size
 from features.progress import Progress
 from features.writing import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
     from ibis.backends.duckdb import Backend
+    from ibis.expr.operations import Node
 
 BATCH_ROWS = 100_000
 SHOWN_AFTER_SECONDS = 3
@@ -43,6 +45,7 @@ class Engine(Protocol):
     """The place where expressions run: it reads canonical Parquet, returns frames and writes files."""
 
     name: str
+    learnt: Results
 
     def read(self, path: Path, table: str) -> ir.Table:
         """Open a Parquet file (or folder) as a table expression of that name."""
@@ -109,25 +112,25 @@ class DuckDB:
         )
         for setting in ("enable_progress_bar = true", "enable_progress_bar_print = false"):  # see `progress`
             self.connection.raw_sql(f"SET {setting}")
-        self._learnt = Results(self.connection.to_pandas)
+        self.learnt = Results(self.connection.to_pandas)
 
     def read(self, path: Path, table: str) -> ir.Table:
-        self._learnt.forget()
+        self.learnt.read(table)
         return self.connection.read_parquet(path, table_name=table)
 
     def frame(self, expression: ir.Table) -> pd.DataFrame:
         with self.enough_memory():
-            return self.connection.to_pandas(self._learnt.within(expression))
+            return self.connection.to_pandas(self.learnt.within(expression))
 
     def keep(self, expression: ir.Table) -> ir.Table:
         with self.enough_memory():
-            return self._learnt.within(expression).cache()
+            return self.learnt.within(expression).cache()
 
     def write(self, expression: ir.Table, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial, self.progress(path.stem[:24]), self.enough_memory():
             try:
-                self.connection.to_parquet(self._learnt.within(expression), partial)
+                self.connection.to_parquet(self.learnt.within(expression), partial)
             except duckdb.IOException as error:
                 raise unwritable(path, error) from error
 
@@ -227,17 +230,17 @@ class Spark:
                 hint="read what Java printed above; Spark 4 needs Java 17 or later",
             ) from error
         self.connection = ibis.pyspark.connect(self._session)
-        self._learnt = Results(self.connection.to_pandas)
+        self.learnt = Results(self.connection.to_pandas)
 
     def read(self, path: Path, table: str) -> ir.Table:
-        self._learnt.forget()
+        self.learnt.read(table)
         return self.connection.read_parquet(path.absolute(), table_name=table)
 
     def frame(self, expression: ir.Table) -> pd.DataFrame:
-        return self.connection.to_pandas(self._learnt.within(expression))
+        return self.connection.to_pandas(self.learnt.within(expression))
 
     def keep(self, expression: ir.Table) -> ir.Table:
-        return self._learnt.within(expression).cache()
+        return self.learnt.within(expression).cache()
 
     def write(self, expression: ir.Table, path: Path) -> None:
         from pyspark.errors import PySparkException
@@ -245,7 +248,7 @@ class Spark:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path.absolute()) as partial:
             try:
-                self.connection.to_parquet(self._learnt.within(expression), partial)
+                self.connection.to_parquet(self.learnt.within(expression), partial)
             except PySparkException as error:
                 if "java.io.IOException" not in str(error):
                     raise
@@ -264,6 +267,46 @@ class Spark:
             key = [field.name for field in schema if field.type in (pa.string(), pa.large_string())]
             read(made).orderBy(*key).write.parquet(ordered)  # at once, Spark would map twice
             yield from batches(Path(ordered))
+
+
+class Remembering:
+    """An engine over tables that stay as they are: an expression that it gave the frame of is not run again.
+
+    Parameters
+    ----------
+    engine : Engine
+    most_bytes : int
+        Of the frames that are kept; the oldest ones go first.
+    """
+
+    def __init__(self, engine: Engine, most_bytes: int = 2**28) -> None:
+        self.name = engine.name
+        self.learnt = engine.learnt
+        self._engine = engine
+        self._most_bytes = most_bytes
+        self._frames: OrderedDict[Node, pd.DataFrame] = OrderedDict()
+        self._bytes = 0
+
+    def read(self, path: Path, table: str) -> ir.Table:
+        return self._engine.read(path, table)
+
+    def frame(self, expression: ir.Table) -> pd.DataFrame:
+        key = expression.op()
+        if key not in self._frames:
+            self._frames[key] = self._engine.frame(expression)
+            self._bytes += size(self._frames[key])
+            while self._bytes > self._most_bytes and len(self._frames) > 1:
+                self._bytes -= size(self._frames.popitem(last=False)[1])
+        return self._frames[key].copy(deep=False)
+
+    def keep(self, expression: ir.Table) -> ir.Table:
+        return self._engine.keep(expression)
+
+    def write(self, expression: ir.Table, path: Path) -> None:
+        self._engine.write(expression, path)
+
+    def map(self, function: RowFunction, path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        return self._engine.map(function, path, schema)
 
 
 def _key_and_value(option: str) -> tuple[str, str]:

@@ -30,11 +30,12 @@ from features.errors import listing
 from features.families import FAMILIES, PARAMETRISED, Family, feature_families, resolve
 from features.grains import CUSTOMER, GRAINS, Grain
 from features.progress import steps
-from features.snapshot import expand, feature_rows
+from features.snapshot import WILDCARD_LIMIT, FamilyQueries, expand
 from features.tables import NET, SPECS, Tables, blank_tables
-from features.tampering import TAMPERINGS, Tampered, Tamperer
+from features.tampering import TAMPERINGS, Tamperer
 
 DURATIONS_DAYS = {"_days": 1.0, "_months": 365.25 / 12}
+Frame = Callable[[Engine], pd.DataFrame]
 _LEAVES = (ops.PhysicalTable, ops.SQLQueryResult, ops.SQLStringView)
 
 
@@ -144,7 +145,7 @@ def all_features(tables: Tables, cutoff: date, engine: Engine, grain: Grain = CU
     own = [name for name, family in feature_families().items() if family.grain == grain]
     names = [name for name in own if present.issuperset(feature_families()[name].needs)]
     for base in PARAMETRISED.values() if grain == CUSTOMER else ():
-        if present.issuperset(base.needs) and not engine.frame(base.largest(past, 1)).empty:
+        if present.issuperset(base.needs) and not engine.frame(base.largest(past, WILDCARD_LIMIT)).empty:
             names.append(f"{base.name}.*")
     return expand(names, past, engine)
 
@@ -218,7 +219,7 @@ def moving_features(
 ) -> Iterator[tuple[int, list[Movement]]]:
     """Change all tables that are read in each way after each cutoff, and recompute the features.
 
-    One query computes all features of a tampering. Where some move, each table is changed in turn, and those of them
+    One query computes all features of a family. Where some move, each table is changed in turn, and those of them
     that read it are recomputed to name the cause. A feature whose expression does not name a table cannot move with it.
 
     Yields
@@ -229,16 +230,17 @@ def moving_features(
     """
     # All cutoffs before any change: a function that remembers what it saw at a later one gives other values now.
     pasts = {cutoff: tamperer.tables.as_of(cutoff) for cutoff in cutoffs}
-    expressions = {cutoff: feature_rows(past, names, grain) for cutoff, past in pasts.items()}
-    befores = {cutoff: _frame(expression, tamperer.engine, grain) for cutoff, expression in expressions.items()}
+    queries = {cutoff: FamilyQueries.of(past, names, grain) for cutoff, past in pasts.items()}
+    befores = {cutoff: each.frame(tamperer.memory) for cutoff, each in queries.items()}
+    tamperer.engine.learnt.next_round()
     for cutoff, past in pasts.items():
         families = resolve(names)
         read = {family: _leaves(family.build(past)) for family in families}
-        expression, before = expressions[cutoff], befores[cutoff]
+        before = befores[cutoff]
         leaves = set().union(*read.values())
         tables = [table for table in tamperer.names if tamperer.tables[table].op() in leaves]
         together = {
-            how: _movements(tamperer, expression, before, cutoff, tables, how, grain) if tables else []
+            how: _movements(tamperer, queries[cutoff].frame, before, cutoff, tables, how) if tables else []
             for how in TAMPERINGS
         }
         explained = set()
@@ -249,8 +251,8 @@ def moving_features(
                 found = []
                 suspects = [movement.what for movement in together[how] if movement.what in readers]
                 if suspects:
-                    alone = feature_rows(past, suspects, grain)
-                    found = _movements(tamperer, alone, before[suspects], cutoff, [table], how, grain)
+                    alone = FamilyQueries.of(past, suspects, grain)
+                    found = _movements(tamperer, alone.frame, before[suspects], cutoff, [table], how)
                     explained |= {(how, movement.what) for movement in found}
                 yield len(names), found
         several = [m for how, found in together.items() for m in found if (how, m.what) not in explained]
@@ -259,36 +261,44 @@ def moving_features(
 
 
 def moving_rows(tamperer: Tamperer, cutoffs: Sequence[date], grain: Grain) -> Iterator[list[Movement]]:
-    """Change each table in each way after each cutoff, and see whether the grain still has the same rows.
+    """Change all tables that are read in each way after each cutoff, and see whether the grain has the same rows.
+
+    Where rows come or go, each table is changed in turn to name the cause.
 
     Yields
     ------
     list of Movement
-        For each tampering and cutoff of a table that the rows are read from: those that came or went.
+        For each tampering and cutoff of a table that the rows are read from: those that came or went. Then those that
+        move only with several tables, if there are any.
     """
     what = f"rows of {grain.name}"
-    for cutoff in cutoffs:
-        rows = grain.rows(tamperer.tables.as_of(cutoff))
-        read = _leaves(rows)
-        expression = rows.mutate(**{what: ibis.literal(1.0)})
-        before = _frame(expression, tamperer.engine, grain)
-        for table in tamperer.names:
-            if tamperer.tables[table].op() in read:
-                for how in TAMPERINGS:
-                    yield _movements(tamperer, expression, before, cutoff, [table], how, grain)
+    rows = {cutoff: grain.rows(tamperer.tables.as_of(cutoff)) for cutoff in cutoffs}
+
+    def frame(cutoff: date) -> Frame:
+        return lambda engine: _frame(rows[cutoff].mutate(**{what: ibis.literal(1.0)}), engine, grain)
+
+    befores = {cutoff: frame(cutoff)(tamperer.memory) for cutoff in cutoffs}
+    tamperer.engine.learnt.next_round()
+    for cutoff, before in befores.items():
+        leaves = _leaves(rows[cutoff])
+        tables = [table for table in tamperer.names if tamperer.tables[table].op() in leaves]
+        together = {how: _movements(tamperer, frame(cutoff), before, cutoff, tables, how) for how in TAMPERINGS}
+        unexplained = {how: found for how, found in together.items() if found}
+        for table in tables:
+            for how in TAMPERINGS:
+                found = _movements(tamperer, frame(cutoff), before, cutoff, [table], how) if together[how] else []
+                if found:
+                    unexplained.pop(how, None)
+                yield found
+        yield from unexplained.values()
 
 
 def _movements(
-    tamperer: Tamperer,
-    expression: ir.Table,
-    before: pd.DataFrame,
-    cutoff: date,
-    tables: Sequence[str],
-    how: str,
-    grain: Grain,
+    tamperer: Tamperer, frame: Frame, before: pd.DataFrame, cutoff: date, tables: Sequence[str], how: str
 ) -> list[Movement]:
-    engine, rows = tamperer.change(tables, how, (cutoff, None))
-    after = _frame(expression, engine, grain)
+    everything = how == TAMPERINGS[-1] or len(tables) == 1
+    engine, rows = tamperer.change(tables, how, (cutoff, None), everything=everything)
+    after = frame(engine)
     changed = tables[0] if len(tables) == 1 else ALL_TABLES
     return [
         Movement(what, cutoff, changed, how, rows, moved, len(before), example)
@@ -300,7 +310,7 @@ def _leaves(expression: ir.Table) -> set[ops.Node]:
     return set(expression.op().find(_LEAVES))
 
 
-def _frame(expression: ir.Table, engine: Engine | Tampered, grain: Grain) -> pd.DataFrame:
+def _frame(expression: ir.Table, engine: Engine, grain: Grain) -> pd.DataFrame:
     return engine.frame(expression).set_index(list(grain.key)).sort_index()
 
 
@@ -315,7 +325,7 @@ def audit_features(tamperer: Tamperer, cutoffs: Sequence[date]) -> Iterator[Find
     """Audit every grain and feature that the tables allow: what it reads, and whether another future moves it."""
     yield from _audit_rows(tamperer, cutoffs)
     for grain in grains_of(tamperer.tables):
-        names = all_features(tamperer.tables, cutoffs[0], tamperer.engine, grain)
+        names = all_features(tamperer.tables, cutoffs[0], tamperer.memory, grain)
         if names:
             yield from _audit_features(tamperer, names, cutoffs, grain)
 
@@ -323,7 +333,8 @@ def audit_features(tamperer: Tamperer, cutoffs: Sequence[date]) -> Iterator[Find
 def _audit_rows(tamperer: Tamperer, cutoffs: Sequence[date]) -> Iterator[Finding]:
     """Audit the rows of each grain: a row that exists only because of the future is a leak."""
     clean, comparisons = [], 0
-    for grain in grains_of(tamperer.tables):
+    grains = grains_of(tamperer.tables)
+    for grain in steps(grains, "rows", len(grains), "grains"):
         reason = _reason_of_rows(grain)
         if reason:
             yield Finding("read from", f"rows of {grain.name}", "descriptive", f"{reason}: can never be promoted")

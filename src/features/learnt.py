@@ -12,7 +12,9 @@ import ast
 import hashlib
 import importlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +23,7 @@ from typing import Any
 import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 from ibis.common.collections import FrozenOrderedDict
 from ibis.expr.schema import Schema
@@ -39,6 +42,8 @@ class Learnt(ops.Relation):  # type: ignore[misc]
         "module:name".
     definition : str
         Fingerprint of the code: see `code_hash`.
+    code : tuple of str
+        Modules of project code that the function calls.
     tables : mapping of str to relation
         Passed to the function as frames, by name.
     schema : Schema
@@ -47,10 +52,18 @@ class Learnt(ops.Relation):  # type: ignore[misc]
 
     function: str
     definition: str
+    code: tuple[str, ...]
     tables: FrozenOrderedDict[str, ops.Relation]
     schema: Schema
 
     values = FrozenOrderedDict()
+
+    @property
+    def learner(self) -> Learner:
+        """The function itself."""
+        module, name = self.function.split(":")
+        function: Learner = getattr(importlib.import_module(module), name)
+        return function
 
 
 def learnt(
@@ -80,6 +93,7 @@ def learnt(
     return Learnt(
         function=f"{function.__module__}:{function.__qualname__}",
         definition=code_hash(module, *code),
+        code=tuple(called.__name__ for called in (module, *code)),
         tables={name: table.op() for name, table in tables.items()},
         schema=ibis.schema(schema),
     ).to_expr()
@@ -106,6 +120,15 @@ def as_declared(expression: ir.Table) -> ir.Table:
     return _replaced(expression, declared)
 
 
+@dataclass
+class _Called:
+    """Rows that a function gave in some round; `twice` if it gave the same ones in an earlier round."""
+
+    rows: pd.DataFrame
+    round: int
+    twice: bool = False
+
+
 class Results:
     """Learnt tables of one engine: computed when an expression reads them, the latest kept for further expressions.
 
@@ -118,28 +141,65 @@ class Results:
     def __init__(self, frame: Callable[[ir.Table], pd.DataFrame]) -> None:
         self._frame = frame
         self._kept: OrderedDict[Learnt, pd.DataFrame] = OrderedDict()
+        self._called: OrderedDict[tuple[str, ...], _Called] | None = None
+        self._round = 0
+        self._names: set[str] = set()
+
+    @contextmanager
+    def reusing(self) -> Iterator[None]:
+        """Call a function no third time with the same rows, whatever tables they are read from.
+
+        Within a round a function is called once with the same rows. In another round it is called again, so that one
+        that remembers other rows shows itself; if it gives the same, it is not called with these rows any more.
+        """
+        self._called = OrderedDict()
+        try:
+            yield
+        finally:
+            self._called = None
+
+    def next_round(self) -> None:
+        """Begin another round: see `reusing`."""
+        self._round += 1
 
     def within(self, expression: ir.Table) -> ir.Table:
         """Return the expression with the rows of learnt tables in their places."""
         return _replaced(expression, self._rows) if has_learnt(expression) else expression
 
-    def forget(self) -> None:
-        """Drop what is kept: a table of the same name may have other rows now."""
-        self._kept.clear()
+    def read(self, table: str) -> None:
+        """Drop what is kept if a table of this name was read before: it may have other rows now."""
+        if table in self._names:
+            self._kept.clear()
+        self._names.add(table)
 
     def _rows(self, node: Learnt) -> ops.Relation:
         if node not in self._kept:
             self._kept[node] = self._computed(node)
-            while len(self._kept) > 1 and sum(map(_size, self._kept.values())) > KEPT_BYTES:
+            while len(self._kept) > 1 and sum(map(size, self._kept.values())) > KEPT_BYTES:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(node)
         return ibis.memtable(self._kept[node], schema=node.schema).op()
 
     def _computed(self, node: Learnt) -> pd.DataFrame:
-        module, name = node.function.split(":")
+        function = node.learner
         frames = {of: self._frame(self.within(table.to_expr())) for of, table in node.tables.items()}
-        found = getattr(importlib.import_module(module), name)(**frames)
-        return found[list(node.schema)]
+
+        def call() -> pd.DataFrame:
+            found = function(**frames)
+            return found[list(node.schema)]
+
+        if self._called is None:
+            return call()
+        key = (node.function, node.definition, str(node.schema), *(f"{of} {_rows_hash(frames[of])}" for of in frames))
+        before = self._called.get(key)
+        if before is None or not (before.twice or before.round == self._round):
+            rows = call()
+            before = _Called(rows, self._round, twice=before is not None and before.rows.equals(rows))
+            self._called[key] = before
+        self._called.move_to_end(key)
+        while len(self._called) > 1 and sum(size(called.rows) for called in self._called.values()) > KEPT_BYTES:
+            self._called.popitem(last=False)
+        return before.rows
 
 
 def _replaced(expression: ir.Table, instead: Callable[[Learnt], ops.Relation]) -> ir.Table:
@@ -149,8 +209,16 @@ def _replaced(expression: ir.Table, instead: Callable[[Learnt], ops.Relation]) -
     return outer.replace({node: instead(node) for node in nodes if node not in inner}).to_expr()
 
 
-def _size(frame: pd.DataFrame) -> int:
+def size(frame: pd.DataFrame) -> int:
+    """Return the bytes of a frame; of texts that are Python objects only the references count."""
     return int(frame.memory_usage(deep=False).sum())
+
+
+def _rows_hash(frame: pd.DataFrame) -> str:
+    """Compute a fingerprint of the rows in any order, with the names and types of the columns."""
+    rows = np.sort(pd.util.hash_pandas_object(frame, index=False).to_numpy())
+    columns = str(list(zip(frame.columns, map(str, frame.dtypes), strict=True)))
+    return hashlib.sha256(columns.encode() + rows.tobytes()).hexdigest()
 
 
 @cache

@@ -23,7 +23,7 @@ from features.grains import Grain
 from features.leakage import Finding, all_features, differences, grains_of
 from features.progress import steps
 from features.shop import Shop
-from features.snapshot import feature_rows
+from features.snapshot import frame_of
 from features.sources import stage_before
 from features.tables import Tables
 
@@ -144,10 +144,7 @@ def _compared(
     for grain in grains:
         names = all_features(shop.tables, cutoff, shop.engine, grain)
         rows = f"{ROWS}{grain.name}"
-        before, after = (
-            shop.engine.frame(_rows(tables.as_of(cutoff), names, grain)).set_index(list(grain.key)).sort_index()
-            for tables in (shop.tables, other)
-        )
+        before, after = (frame_of(tables.as_of(cutoff), names, grain, shop.engine) for tables in (shop.tables, other))
         found = []
         gone = before.index.symmetric_difference(after.index)
         if len(gone):
@@ -160,10 +157,6 @@ def _compared(
             for name, number, example in differences(before, after)
         ]
         yield {rows, *names}, found
-
-
-def _rows(past: Tables, names: Sequence[str], grain: Grain) -> ir.Table:
-    return feature_rows(past, names, grain) if names else grain.rows(past)
 
 
 def _undated(moved: Iterable[str]) -> set[str]:

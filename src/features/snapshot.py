@@ -11,6 +11,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -77,6 +78,64 @@ def feature_rows(past: Tables, names: Sequence[str], grain: Grain = CUSTOMER) ->
             rows = rows.drop(f"{level}_right")
     fallbacks = {name: float(family.fallbacks.get(name, 0.0)) for family in families for name in families[family]}
     return rows.select(*key, **{name: rows[name].cast("float64").fill_null(fallbacks[name]) for name in names})
+
+
+@dataclass(frozen=True)
+class FamilyQueries:
+    """Features of every row of a grain, as one expression for each family.
+
+    They give the frame of `feature_rows`. Small queries compile several times faster than one large query, and each
+    holds all features of its family: whoever asks for others of them runs the same expression.
+
+    Attributes
+    ----------
+    past : Tables
+    names : tuple of str
+        Features, in the order of the columns.
+    grain : Grain
+    of_families : mapping of Family to ibis table
+    """
+
+    past: Tables
+    names: tuple[str, ...]
+    grain: Grain
+    of_families: Mapping[Family, ir.Table]
+
+    @classmethod
+    def of(cls, past: Tables, names: Sequence[str], grain: Grain = CUSTOMER) -> FamilyQueries:
+        """Build the expressions; parameters and errors are those of `feature_rows`."""
+        families = _families(past, names, grain)
+        built = {family: feature_rows(past, [*family.features], grain) for family in families}
+        return cls(past, tuple(names), grain, built)
+
+    def frame(self, engine: Engine) -> pd.DataFrame:
+        """Run the expressions.
+
+        Returns
+        -------
+        DataFrame indexed by the grain's key, sorted by it
+        """
+        parts = [_by_key(engine.frame(expression), self.grain) for expression in self.of_families.values()]
+        rows = parts[0].index
+        if not all(part.index.is_unique and part.index.equals(rows) for part in parts):  # a family repeats or adds rows
+            return _by_key(engine.frame(feature_rows(self.past, self.names, self.grain)), self.grain)
+        return pd.concat(parts, axis=1)[list(self.names)]
+
+
+def frame_of(past: Tables, names: Sequence[str], grain: Grain, engine: Engine) -> pd.DataFrame:
+    """Compute the named features of every row of the grain, or the rows alone where none is named.
+
+    Returns
+    -------
+    DataFrame indexed by the grain's key, sorted by it
+    """
+    if names:
+        return FamilyQueries.of(past, names, grain).frame(engine)
+    return _by_key(engine.frame(grain.rows(past)), grain)
+
+
+def _by_key(frame: pd.DataFrame, grain: Grain) -> pd.DataFrame:
+    return frame.set_index(list(grain.key)).sort_index()
 
 
 def expand(names: Sequence[str], past: Tables, engine: Engine) -> list[str]:
@@ -237,6 +296,17 @@ def snapshot(
     """
     names = list(names)
     return gather(snapshot_files(tables, names, cutoffs, engine, cache=cache, digest=digest, grain=grain), names, grain)
+
+
+def computed(
+    tables: Tables, names: Sequence[str], cutoffs: Sequence[date], engine: Engine, *, grain: Grain = CUSTOMER
+) -> pd.DataFrame:
+    """Compute the frame of `snapshot` in memory, family by family; nothing is read from a cache or written to it.
+
+    Parameters, returns and errors are those of `snapshot`.
+    """
+    days = _days(cutoffs)
+    return _joined({day: FamilyQueries.of(tables.as_of(day), names, grain).frame(engine) for day in days}, grain)
 
 
 def snapshot_files(
@@ -402,15 +472,20 @@ def gather(paths: Mapping[date, Path], columns: Sequence[str], grain: Grain = CU
     rows = sum(count_rows(path) for path in paths.values())
     check_memory(rows, len(columns), ids=len(grain.key))
     key, columns = list(grain.key), list(columns)
-    parts = {
-        pd.Timestamp(day): pd.read_parquet(path, columns=[*key, *columns]).set_index(key) for day, path in paths.items()
-    }
-    frame = pd.concat(parts, names=["cutoff"]).reorder_levels(grain.index).sort_index()
+    return _joined(
+        {day: pd.read_parquet(path, columns=[*key, *columns]).set_index(key) for day, path in paths.items()}, grain
+    )
+
+
+def _joined(parts: Mapping[date, pd.DataFrame], grain: Grain) -> pd.DataFrame:
+    """Put the rows of several cutoffs into one frame, and check it."""
+    by_moment = {pd.Timestamp(day): part for day, part in parts.items()}
+    frame = pd.concat(by_moment, names=["cutoff"]).reorder_levels(grain.index).sort_index()
     if frame.empty:
         raise InsufficientDataError(
-            f"no customer bought before {max(paths)}"
+            f"no customer bought before {max(parts)}"
             if grain == CUSTOMER
-            else f"the grain {grain.name} has no row before {max(paths)}",
+            else f"the grain {grain.name} has no row before {max(parts)}",
             where="cutoffs",
             expected="a cutoff after the first purchases" if grain == CUSTOMER else "a cutoff after the first rows",
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -13,11 +13,13 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
+from ibis.expr.operations import Node
 
-from features.engines import Engine, RowFunction
+from features.engines import Engine, Remembering, RowFunction
 from features.grains import CUSTOMER, Grain
 from features.outcomes import Outcome
 from features.shop import Shop
+from features.snapshot import computed
 from features.tables import RECORDED_AT, SPECS, Tables, TableSpec, midnight
 
 TAMPERINGS = ("delete", "poison", "shuffle")
@@ -34,12 +36,22 @@ class Tampered:
     engine : Engine
     instead : mapping of table to table
         Read in place of each; with the same columns.
+    pasts : mapping of table to callable, optional
+        Tables made of those, such as the ones of a past, and functions that say whether they have the same rows on this
+        engine. Such a table stays in expressions as it is, so that what reads nothing else need not run again.
     """
 
-    def __init__(self, engine: Engine, instead: Mapping[ir.Table, ir.Table]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        instead: Mapping[ir.Table, ir.Table],
+        pasts: Mapping[ir.Table, Callable[[], bool]] | None = None,
+    ) -> None:
         self.name = engine.name
+        self.learnt = engine.learnt
         self._engine = engine
         self._instead = {table.op(): other.op() for table, other in instead.items()}
+        self._pasts = {table.op(): is_same for table, is_same in (pasts or {}).items()}
 
     def read(self, path: Path, table: str) -> ir.Table:
         return self._engine.read(path, table)
@@ -57,7 +69,11 @@ class Tampered:
         return self._engine.map(function, path, schema)
 
     def _over_others(self, expression: ir.Table) -> ir.Table:
-        return expression.op().replace(self._instead).to_expr()
+        op = expression.op()
+        same = [past for past in op.find(self._pasts.__contains__) if self._pasts[past]()] if self._pasts else []
+        held = {past: ibis.table(past.schema, name=f"past_{number}").op() for number, past in enumerate(same)}
+        op = op.replace(held).replace(self._instead) if held else op.replace(self._instead)
+        return (op.replace({place: past for past, place in held.items()}) if held else op).to_expr()
 
 
 class Tamperer:
@@ -76,7 +92,9 @@ class Tamperer:
         self.tables = tables
         self.folder = folder
         self.engine = engine
+        self.memory = Remembering(engine)  # each changed table has a name of its own, so its rows stay
         self._changed: dict[tuple[str, str, tuple[Period, ...]], tuple[ir.Table, int]] = {}
+        self._same: dict[tuple[Node, str, tuple[Period, ...]], bool] = {}
         self._caches: dict[tuple[str, ...], Path] = {}
 
     @property
@@ -89,7 +107,7 @@ class Tamperer:
             or any(column.after_the_fact for column in SPECS[name].columns.values())
         ]
 
-    def change(self, names: Sequence[str], how: str, *periods: Period) -> tuple[Tampered, int]:
+    def change(self, names: Sequence[str], how: str, *periods: Period, everything: bool = True) -> tuple[Tampered, int]:
         """Return an engine on which the named tables are changed, and the number of changed rows.
 
         Parameters
@@ -103,6 +121,9 @@ class Tamperer:
         *periods : pair of date
             Rows that became known in [start, end), each period by itself; of undated tables all rows, and only the
             columns measured after the fact.
+        everything : bool
+            Run every expression that reads a changed table. Otherwise tables as of the first changed day are compared
+            with those of before, row by row. What reads only such as are the same is not run again.
         """
         rows, instead = 0, {}
         for name in names:
@@ -112,7 +133,26 @@ class Tamperer:
             other, count = self._changed[key]
             instead[self.tables[name]] = other
             rows += count
-        return Tampered(self.engine, instead), rows
+        starts = [start for start, _ in periods if start]
+        if everything or len(starts) < len(periods):
+            return Tampered(self.memory, instead), rows
+        past = self.tables.as_of(min(starts))
+        return Tampered(
+            self.memory, instead, {past[name]: partial(self._is_same, past[name], name, how, periods) for name in names}
+        ), rows
+
+    def _is_same(self, past: ir.Table, name: str, how: str, periods: tuple[Period, ...]) -> bool:
+        """Return True if a past has the same rows where its table is changed. Rows have a key, so none comes twice."""
+        key = (past.op(), how, periods)
+        if key not in self._same:
+            other, _ = self._changed[(name, how, periods)]
+            changed = past.op().replace({self.tables[name].op(): other.op()}).to_expr()
+            counts = past.count().as_scalar(), changed.count().as_scalar(), past.difference(changed).count().as_scalar()
+            names = ("before", "after", "gone")
+            one = ibis.memtable({"one": [1]}).select(**dict(zip(names, counts, strict=True)))
+            found = self.engine.frame(one).iloc[0]
+            self._same[key] = bool(found.before == found.after and found.gone == 0)
+        return self._same[key]
 
     def cache(self, names: Sequence[str], how: str, *periods: Period) -> Path:
         """Return the folder of what is computed from the tables that `change` gives: one for each change."""
@@ -240,6 +280,14 @@ def splice(past: Shop, future: Shop) -> SplicedShop:
     return SplicedShop(past.staged, past.tables, past.engine, past.cache, past, future)
 
 
-def tampered_shop(shop: Shop, engine: Tampered, cache: Path) -> Shop:
-    """Return the shop on a tampered engine, with a cache of its own."""
-    return dataclasses.replace(shop, engine=engine, cache=cache)
+@dataclass(frozen=True)
+class ComputedShop(Shop):
+    """A shop whose features are computed in memory, family by family: see `snapshot.computed`."""
+
+    def features(self, names: Sequence[str], cutoffs: Sequence[date], grain: Grain = CUSTOMER) -> pd.DataFrame:
+        return computed(self.tables, names, cutoffs, self.engine, grain=grain)
+
+
+def on_engine(shop: Shop, engine: Engine, cache: Path) -> ComputedShop:
+    """Return the shop on another engine, such as a tampered one, with a cache of its own for outcomes."""
+    return ComputedShop(shop.staged, shop.tables, engine, cache, no_goods=shop.no_goods)

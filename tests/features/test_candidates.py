@@ -219,9 +219,43 @@ def test_a_learnt_table_runs_when_it_is_read_and_once_for_several_expressions(tm
     on.write(twice.order_by("customer_id"), tmp_path / "twice.parquet")
     assert pd.read_parquet(tmp_path / "twice.parquet")["n"].tolist() == [2.0, 4.0]
     assert CALLS == [2, 2]
-    on.read(tmp_path / "twice.parquet", "again")  # a name may stand for other rows now
-    on.frame(twice)
-    assert CALLS == [2, 2, 2]
+    for calls in ([2, 2], [2, 2, 2]):
+        on.read(tmp_path / "twice.parquet", "again")  # from the second time on the name may stand for other rows
+        on.frame(twice)
+        assert calls == CALLS
+
+
+def test_a_function_is_called_with_the_same_rows_in_two_rounds_and_in_no_third() -> None:
+    """Rows are the same in another order and in another table; a function that gives others is called on."""
+    rows = pd.DataFrame({"customer_id": ["a", "b"], "n": [1.0, 2.0]})
+    schema = {"customer_id": "string", "n": "float64"}
+    same = [learnt(doubled, {"lines": ibis.memtable(each)}, schema) for each in (rows, rows[::-1], rows)]
+    other = learnt(doubled, {"lines": ibis.memtable(rows.assign(n=[1.0, 3.0]))}, schema)
+    results = Results(lambda expression: expression.execute())
+    CALLS.clear()
+    calls = []
+    with results.reusing():
+        for _ in range(3):
+            for table in (*same, other):
+                results.read("a table")
+                results.within(table)
+            calls.append(len(CALLS))
+            results.next_round()
+    assert calls == [2, 4, 4]
+    results.within(same[1])
+    assert len(CALLS) == 5
+
+    counted = [learnt(calls_so_far, {"lines": ibis.memtable(rows)}, schema) for _ in range(3)]
+    with results.reusing():
+        for table in counted:
+            results.within(table)
+            results.next_round()
+    assert len(CALLS) == 8
+
+
+def calls_so_far(lines: pd.DataFrame) -> pd.DataFrame:
+    CALLS.append(len(lines))
+    return lines.assign(n=float(len(CALLS)))
 
 
 def test_results_beyond_the_limit_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 import pytest
 from simulated import CUTOFF, engine, open_shop, simulate
@@ -66,6 +67,39 @@ def a_lookup_in_python(past: Tables) -> ir.Table:
     return learnt(remembered, {"lines": past.transactions.select("customer_id")}, schema)
 
 
+WEIGHTS = {"morning": 0.374, "noon": 1.618}
+
+
+class Weights:
+    def of(self, hours: pd.Series) -> pd.Series:
+        return np.where(hours < 9, WEIGHTS["morning"], np.where(hours < 13, WEIGHTS["noon"], 0.0725))
+
+
+def weighed(lines: pd.DataFrame) -> pd.DataFrame:
+    worth = lines.assign(planted=Weights().of(lines["hour"]))
+    return worth.groupby("customer_id", as_index=False)["planted"].sum()
+
+
+def weights_in_python(past: Tables) -> ir.Table:
+    lines = past.transactions
+    read = {"lines": lines.select("customer_id", hour=lines.timestamp.hour())}
+    return learnt(weighed, read, {"customer_id": "string", "planted": "float64"})
+
+
+OF_HOURS = np.arange(24) % 7 + np.arange(24)
+
+
+def looked_up(lines: pd.DataFrame) -> pd.DataFrame:
+    worth = lines.assign(planted=OF_HOURS[lines["hour"]].astype(float))
+    return worth.groupby("customer_id", as_index=False)["planted"].sum()
+
+
+def a_table_in_python(past: Tables) -> ir.Table:
+    lines = past.transactions
+    read = {"lines": lines.select("customer_id", hour=lines.timestamp.hour())}
+    return learnt(looked_up, read, {"customer_id": "string", "planted": "float64"})
+
+
 def weights_of_categories(past: Tables) -> ir.Table:
     weights = (("category 1", 1.4), ("category 2", 0.6))
     return per_customer(past, lambda t: ibis.cases(*((t.category == name, w) for name, w in weights), else_=1.0))
@@ -103,6 +137,8 @@ PLANTED = {
     a_year: ("unproven", "2020-01-01"),
     measured_weights: ("unproven", "3 numbers that somebody measured: 0.0725, 0.374, 1.618"),
     a_table_of_numbers: ("unproven", "a table of 24 numbers"),
+    weights_in_python: ("unproven", "3 numbers that somebody measured: 0.0725, 0.374, 1.618"),
+    a_table_in_python: ("unproven", "a table of"),
 }
 
 

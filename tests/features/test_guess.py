@@ -806,6 +806,12 @@ def test_rows_without_a_number_have_a_status_each(sales: tuple[str, ...], folder
     guessed("x.csv", status=settled, amount="total")
     assert yaml.safe_load(Path("conf/data/shop.yaml").read_text())["tables"]["transactions"] == transactions
     assert "amount: total # total of the line, as given" in re.sub(" +", " ", unwrapped())
+    text["quantity"], text["add-on total"] = [n % 3 + 1 for n in range(len(text))], 1.5
+    text.assign(price=text["total"] / text["quantity"]).to_csv(folder / "x.csv", index=False)
+    guessed("x.csv")
+    adds_up = unwrapped().partition("amount: total")[2].partition("quantity: ")[0]
+    assert "gives it in 100.0% of the rows" in adds_up
+    assert "or:" not in adds_up  # the amount itself, split, or a pair that does not add up
 
 
 @pytest.mark.parametrize(

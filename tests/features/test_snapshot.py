@@ -12,11 +12,12 @@ import pytest
 from simulated import CUTOFF, END, START, engine, open_shop, simulate
 
 from features import outcomes
+from features.engines import Remembering
 from features.errors import InputError
-from features.families import FAMILIES, feature_families
+from features.families import FAMILIES, Family, feature_families
 from features.grains import CUSTOMER
 from features.outcomes import Outcome
-from features.snapshot import definition_hash, outcome, snapshot
+from features.snapshot import FamilyQueries, computed, definition_hash, outcome, snapshot
 
 ALL = [name for name, family in feature_families().items() if family.grain == CUSTOMER]
 CUTOFFS = [date(2020, 4, 1), CUTOFF]
@@ -55,6 +56,28 @@ def test_rows_are_the_customers_who_bought_before_each_cutoff(shop):
         bought = lines.loc[lines["timestamp"] < cutoff, "customer_id"]
         assert set(frame.xs(cutoff, level="cutoff").index) == set(bought)
     assert set(lines["customer_id"]) > set(frame.index.get_level_values("customer_id"))
+
+
+def test_families_one_by_one_give_the_frame_of_one_query(shop, monkeypatch):
+    """Also where a family has several rows of a customer."""
+    names = [*ALL[::-1], "category_share.category_1"]
+    asked = Remembering(shop.engine)
+    frame = computed(shop.tables, names, CUTOFFS, asked)
+    pd.testing.assert_frame_equal(
+        frame, snapshot(shop.tables, names, CUTOFFS, shop.engine, **shop.kept), check_exact=True
+    )
+    few = ["recency", "frequency"]
+    monkeypatch.setattr(shop.engine, "frame", None)  # whoever asks for other features of these families runs nothing
+    pd.testing.assert_frame_equal(computed(shop.tables, few, CUTOFFS, asked), frame[few], check_exact=True)
+    monkeypatch.undo()
+
+    def doubled(past):
+        rows = past.transactions.select("customer_id").distinct().mutate(doubled=1.0)
+        return rows.union(rows.mutate(doubled=2.0))
+
+    monkeypatch.setitem(FAMILIES, "doubled", Family("doubled", ("transactions",), {"doubled": "a mistake"}, doubled))
+    queries = FamilyQueries.of(shop.tables.as_of(CUTOFF), ["recency", "doubled"])
+    assert len(queries.frame(asked)) == 2 * len(frame.xs(pd.Timestamp(CUTOFF), level="cutoff"))
 
 
 def test_an_outcome_has_the_rows_of_the_snapshot(shop):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from contextlib import nullcontext
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -115,6 +116,23 @@ def test_a_feature_that_moves_with_no_table_alone_is_found(shop, on, tmp_path, m
     assert [(m.table, m.how) for m in movements] == [(ALL_TABLES, "delete")]
 
 
+def test_a_past_that_holds_later_rows_is_found_by_every_tampering(tamperer, monkeypatch):
+    """What reads the past alone is run again where the past is not the same."""
+    as_of = Tables.as_of
+
+    def a_week_too_long(tables, cutoff):
+        late = as_of(tables, cutoff + timedelta(days=7))
+        return Tables(start=late.start, end=cutoff, burn_in_days=late.burn_in_days, **late.present())
+
+    names = [*FAMILIES["rfm"].features]
+    found = {m.how for _, moved in moving_features(tamperer, names, [CUTOFF]) for m in moved}
+    assert found == set()
+    monkeypatch.setattr(Tables, "as_of", a_week_too_long)
+    movements = [m for _, moved in moving_features(tamperer, names, [CUTOFF]) for m in moved]
+    assert {(m.table, m.how) for m in movements} == {("transactions", how) for how in TAMPERINGS}
+    assert "monetary_value" in {m.what for m in movements}
+
+
 SEEN = {}
 
 
@@ -126,16 +144,17 @@ def most_lines_seen(lines):
     return pd.DataFrame({"customer_id": customers, "most_lines_seen": customers.map(SEEN).astype(float)})
 
 
-def test_a_function_that_remembers_later_cutoffs_is_found(tamperer, monkeypatch):
+@pytest.mark.parametrize("reusing", [False, True])
+def test_a_function_that_remembers_later_cutoffs_is_found(reusing, tamperer, on, monkeypatch):
     def build(past):
         read = {"lines": past.transactions.select("customer_id")}
         return learnt(most_lines_seen, read, {"customer_id": "string", "most_lines_seen": "float64"})
 
     cheat = Family("most_lines_seen", ("transactions",), {"most_lines_seen": "a cheat"}, build)
     monkeypatch.setitem(FAMILIES, "most_lines_seen", cheat)
-    SEEN.clear()
     cutoffs = [date(2020, 4, 1), CUTOFF]
-    movements = [m for _, found in moving_features(tamperer, ["most_lines_seen"], cutoffs) for m in found]
+    with on.learnt.reusing() if reusing else nullcontext():
+        movements = [m for _, found in moving_features(tamperer, ["most_lines_seen"], cutoffs) for m in found]
     assert {m.cutoff for m in movements} == {date(2020, 4, 1)}
 
 

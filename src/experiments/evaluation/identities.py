@@ -7,12 +7,14 @@ exact formula or a nearly perfect fit is therefore the features in another form,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations, permutations
 
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
+from joblib import cpu_count
 from numpy.typing import ArrayLike
 from sklearn.model_selection import GroupKFold
 
@@ -31,6 +33,9 @@ TREES = {
     "verbosity": -1,
 }
 N_TREES = 150
+
+Predict = Callable[[np.ndarray], np.ndarray]
+Learn = Callable[[np.ndarray, np.ndarray, int], Predict]
 
 Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -250,9 +255,15 @@ def best_fit(
     folds_of = {}
     for name, (x, target, groups) in problems.items():
         learn = _trees if name == "trees" else _linear
-        folds = []
-        for train, test in GroupKFold(n_folds, shuffle=True, random_state=seed).split(x, target, groups):
-            folds.append((learn(x[train], target[train], seed), test))
+        splits = list(GroupKFold(n_folds, shuffle=True, random_state=seed).split(x, target, groups))
+
+        def fitted(train: np.ndarray, learn: Learn = learn, x: np.ndarray = x, target: np.ndarray = target) -> Predict:
+            return learn(x[train], target[train], seed)
+
+        with ThreadPoolExecutor(cpu_count()) as pool:  # each fold is fitted by one thread, so results stay the same
+            folds = list(
+                zip(pool.map(fitted, (train for train, _ in splits)), (test for _, test in splits), strict=True)
+            )
         folds_of[name] = folds
         r2 = _r2(folds, x, target)
         best = max(best, (r2, name))
@@ -262,9 +273,6 @@ def best_fit(
     return Fit(
         name, r2, _losses(folds_of[name], x, target, r2, X.columns, seed) if explained else pd.Series(dtype=float)
     )
-
-
-Predict = Callable[[np.ndarray], np.ndarray]
 
 
 def _trees(x: np.ndarray, y: np.ndarray, seed: int) -> Predict:

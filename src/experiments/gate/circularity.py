@@ -18,9 +18,9 @@ from experiments.tasks.base import Task
 from features.errors import InputError, InsufficientDataError, listing
 from features.families import resolve
 from features.leakage import ALL_TABLES, Finding, Movement, differences, leak
-from features.progress import steps
+from features.progress import SELDOM, steps
 from features.shop import Shop
-from features.tampering import TAMPERINGS, Tamperer, splice, tampered_shop
+from features.tampering import TAMPERINGS, Tamperer, on_engine, splice
 
 ACCUSING_LOSS = 0.01
 
@@ -60,6 +60,7 @@ def audit_task(
     ------
     Finding
     """
+    shop = on_engine(shop, tamperer.memory, shop.cache)
     dataset = task.dataset(shop, features, cutoffs)
     moved, comparisons = _movements(task, shop, features, tamperer, dataset, cutoffs)
     for what, movements in moved.items():
@@ -75,7 +76,8 @@ def audit_task(
         )
     yield from audit_emptied(task, shop, features, tamperer, dataset, cutoffs)
     units = dataset.X.index.get_level_values(task.grain.resampled)
-    for target, y in _named(task, dataset.y).items():
+    targets = _named(task, dataset.y)
+    for target, y in steps(targets.items(), f"formulas of {task.name}", targets.shape[1], "targets", every=SELDOM):
         yield audit_formula(f"task {task.name}: {target}", dataset.X, y, limits, units=units, fails=True)
 
 
@@ -108,8 +110,8 @@ def _movements(
         """
         end = cutoff + horizon
         periods = {"X": [(cutoff, None)], "y": [(None, cutoff), (end, None)]}[part]
-        engine, rows = tamperer.change(tables, how, *periods)
-        other = tampered_shop(shop, engine, tamperer.cache(tables, how, *periods))
+        engine, rows = tamperer.change(tables, how, *periods, everything=len(tables) == 1)
+        other = on_engine(shop, engine, tamperer.cache(tables, how, *periods))
         spliced = splice(other, shop) if part == "X" else splice(shop, other)
         then = dataset.at(cutoff)
         of_window = [column for column in then.y if column not in task.outcome().of_past]
@@ -157,8 +159,8 @@ def audit_emptied(
     silent: list[date] = []
     for cutoff in cutoffs:
         change = (tamperer.names, "delete", (cutoff, cutoff + timedelta(days=task.horizon_days)))
-        engine, _ = tamperer.change(*change)
-        emptied = tampered_shop(shop, engine, tamperer.cache(*change))
+        engine, _ = tamperer.change(*change, everything=False)
+        emptied = on_engine(shop, engine, tamperer.cache(*change))
         then, now = dataset.at(cutoff), task.dataset(splice(shop, emptied), features, [cutoff])
         rows, left = (task.judged_rows(each).X.index for each in (then, now))
         if not rows.equals(left):

@@ -115,7 +115,7 @@ def _table(part: Table) -> str:
 STYLE = """
 h2 { font-size: 1.3rem; line-height: 1.3; margin: 3rem 0 .6rem; padding-top: 1rem; border-top: 1px solid #e3e6ea }
 h3 { font-size: 1.05rem; margin: 1.8rem 0 .3rem }
-nav ol { columns: 2; column-gap: 2rem; padding-left: 1.3rem; margin: 0; font-size: .9375rem }
+nav ol { columns: 2; column-gap: 2rem; padding-left: 1.8rem; margin: 0; font-size: .9375rem }
 .lead { border-left: 4px solid #2563a8; padding-left: .8rem } .caption { margin: 1.4rem 0 .3rem }
 figure { margin: 1.4rem 0 } figcaption { margin-top: .2rem } img { max-width: 100%; height: auto; display: block }
 table { font-size: .875rem; line-height: 1.4 } td:not(.number) { min-width: 5rem }

@@ -31,7 +31,8 @@ from features.hindsight import audit_hindsight
 from features.leakage import Finding, audit_facts, audit_features
 from features.restaging import audit_restaged
 from features.tables import parse_day
-from features.tampering import Tamperer
+from features.tampering import Tamperer, on_engine
+from features.unseen import audit_unseen
 from features.writing import replacing
 
 DEFAULT_OUTPUT = "audit.csv"
@@ -61,7 +62,11 @@ def audit(
     for other in asked.values():
         if isinstance(other, Session) and other.config.data == session.config.data:
             other.shop = session.shop  # opened once
-    with _quiet_snapshots(), tempfile.TemporaryDirectory(dir=session.cache, prefix=".audit.") as folder:
+    with (
+        session.shop.engine.learnt.reusing(),
+        _quiet_snapshots(),
+        tempfile.TemporaryDirectory(dir=session.cache, prefix=".audit.") as folder,
+    ):
         findings = list(_findings(session, asked, Path(folder)))
     _write(findings, path)
     return findings
@@ -109,9 +114,11 @@ def _findings(session: Session, tasks: Mapping[str, Session | InputError], folde
     shop, limits = session.shop, limits_of(session.config.audit)
     tamperer = Tamperer(shop.tables, shop.engine, folder)
     yield from audit_features(tamperer, cutoffs_of(session))
-    yield from audit_constants(shop.tables, shop.engine, cutoffs_of(session)[-1])
+    yield from audit_constants(shop.tables, tamperer.memory, cutoffs_of(session)[-1])
+    yield from audit_unseen(shop.tables, tamperer.memory, cutoffs_of(session)[-1], tuple(session.features))
     if session.config.audit.restage:
-        yield from audit_restaged(shop, session.config.data, cutoffs_of(session), folder, session.features)
+        remembered = on_engine(shop, tamperer.memory, shop.cache)
+        yield from audit_restaged(remembered, session.config.data, cutoffs_of(session), folder, session.features)
     for name in tasks:
         try:
             asked = _of_task(tasks, name)

@@ -202,8 +202,8 @@ def money_of(
     others = [
         " x ".join(f"{column}: {name}" for column, name in other.columns.items())
         for other in readings[1:]
-        if set(other.columns.values()) != set(best.columns.values())
-    ]
+        if set(other.columns.values()) != set(best.columns.values()) and (other.price or not best.price)
+    ]  # beside quantity x price = amount, other pairs that were not seen to add up are none
     columns = {column: Guess(name, "") for column, name in best.columns.items()}
     said = "amount" if "amount" in columns else "unit_price"
     columns[said] = Guess(best.columns[said], best.evidence, tuple(dict.fromkeys(others))[:2])

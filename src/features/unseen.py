@@ -1,0 +1,93 @@
+"""Facts about products and customers that nobody had seen by the cutoff.
+
+A table without dates, such as products, lists goods that are sold for the first time later. Their number and kinds tell
+the assortment to come. So the facts about all that no dated row names before the cutoff are removed, and every feature
+must stay the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import ibis
+import ibis.expr.types as ir
+
+from features.attrition import SUBJECTS
+from features.engines import Engine
+from features.families import resolve
+from features.leakage import Finding, all_features, differences, grains_of
+from features.progress import steps
+from features.snapshot import frame_of
+from features.tables import SPECS, Tables
+from features.tampering import Tampered
+
+CHECK = "unseen"
+
+
+def audit_unseen(tables: Tables, engine: Engine, cutoff: date, trained: tuple[str, ...] = ()) -> Iterator[Finding]:
+    """Audit every grain and feature that the tables allow for facts about what had not been seen by the cutoff.
+
+    A feature that moves leaks. One whose family declares facts of unknown date differs, and fails only if models are
+    trained on it.
+
+    Parameters
+    ----------
+    tables : Tables
+    engine : Engine
+    cutoff : datetime.date
+    trained : tuple of str
+        Features that models are trained on.
+    """
+    other = seen_alone(tables, engine, cutoff)
+    if other is None:
+        return
+    names_of = ", ".join(undated(tables))
+    grains, checked, moved = grains_of(tables), 0, 0
+    for grain in steps(grains, CHECK, len(grains), "grains"):
+        names = all_features(tables, cutoff, engine, grain)
+        before, after = (frame_of(tables.as_of(cutoff), names, grain, on) for on in (engine, other))
+        checked += len(names) + 1
+        gone = len(before.index.symmetric_difference(after.index))
+        if gone:
+            moved += 1
+            said = f"{gone:,} of {len(before):,} come or go"
+            yield Finding(CHECK, f"rows of {grain.name}", "leaks", _where(said, names_of, cutoff), fails=True)
+            both = before.index.intersection(after.index)
+            before, after = before.loc[both], after.loc[both]
+        for name, number, example in differences(before, after):
+            moved += 1
+            (family,) = resolve([name])
+            figures = f"{_where(f'{number:,} of {len(before):,} values move', names_of, cutoff)}, {example}"
+            fails = not family.undated or name in trained
+            yield Finding(CHECK, f"feature {name}", "differs" if family.undated else "leaks", figures, fails=fails)
+    said = f"the same without the facts ({names_of}) about what no row names before {cutoff}"
+    yield Finding(CHECK, f"{checked - moved} features and grains", "clean", said, checked)
+
+
+def _where(said: str, names: str, cutoff: date) -> str:
+    return f"{said} without the facts ({names}) about what no row names before {cutoff}"
+
+
+def undated(tables: Tables) -> list[str]:
+    """List the tables of facts about products or customers of which no row has a date."""
+    return [
+        name
+        for name, table in tables.items()
+        if not SPECS[name].moment(table.columns) and len(SPECS[name].key) == 1 and SPECS[name].key[0] in SUBJECTS
+    ]
+
+
+def seen_alone(tables: Tables, engine: Engine, cutoff: date) -> Tampered | None:
+    """Return an engine on which undated tables hold the facts about what a dated row names before the cutoff.
+
+    None where the shop has no such table.
+    """
+    past = tables.as_of(cutoff)
+    dated = [table for name, table in past.items() if SPECS[name].moment(table.columns)]
+    instead: dict[ir.Table, ir.Table] = {}
+    for name in undated(tables):
+        (key,) = SPECS[name].key
+        ids = [table.select(key) for table in dated if key in table.columns]
+        instead[tables[name]] = tables[name].semi_join(ibis.union(*ids) if len(ids) > 1 else ids[0], key)
+    return Tampered(engine, instead) if instead else None
