@@ -87,6 +87,12 @@ def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
     return [of_task(task, given) for task in tasks]
 
 
+def tasks_left_out(config: Config) -> list[str]:
+    """Return the tasks that a run leaves out although no task was named."""
+    is_plain = config.tasks is None and not names_a_task()
+    return [name for name, task in TASKS.items() if not task.in_plain_run] if is_plain else []
+
+
 def typed_overrides() -> list[str]:
     """Return the command's overrides as they were typed, with `${oc.env:PASSWORD}` not resolved."""
     if not HydraConfig.initialized():

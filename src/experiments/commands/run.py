@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from experiments.commands.compose import session_of, sessions_of_each_task
+from experiments.commands.compose import session_of, sessions_of_each_task, tasks_left_out
 from experiments.workflow.config import Config
 from experiments.workflow.report import Draft
 from experiments.workflow.run import run, summary
@@ -27,6 +27,8 @@ def main(config: Config) -> None:
             f"next: {(searched or sessions)[0].again('show')}: leaderboard, importances, decision and looks of a task"
         )
         print(f"      {asked.again('ui')}: trials side by side, models and their versions in MLflow")
+        if left_out := tasks_left_out(config):
+            print(f"      {asked.again('run')} task=…: one of {', '.join(left_out)}, which take longer or need a category")
 
 
 def put_to_work(sessions: Sequence[Session], draft: Draft, output: str | None) -> None:
