@@ -28,7 +28,7 @@ def main(config: Config) -> None:
         )
         print(f"      {asked.again('ui')}: trials side by side, models and their versions in MLflow")
         if left_out := tasks_left_out(config):
-            print(f"      {asked.again('run')} task=…: one of {', '.join(left_out)}, which take longer or need a category")
+            print(f"      {asked.again('run')} task=…: {', '.join(left_out)} take longer or need a category")
 
 
 def put_to_work(sessions: Sequence[Session], draft: Draft, output: str | None) -> None:
