@@ -208,7 +208,6 @@ def test_models_load_in_a_fresh_process_and_predict_the_same_bits(fitted, tmp_pa
     [
         ("clv", CLV),
         ("repurchase", REPURCHASE),
-        pytest.param("clv_wide", CLV, marks=pytest.mark.slow),
         pytest.param("repurchase_wide", REPURCHASE, marks=pytest.mark.slow),
     ],
 )

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier, is_regressor
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.linear_model import Ridge
 from sklearn.utils.validation import check_is_fitted
 
 from experiments.models.base import Model, canonical, check_events, check_spend, finite_columns
@@ -375,6 +376,39 @@ class HistGradientBoosting(Wrapped):
         if self.predicts == "probability":
             return HistGradientBoostingClassifier(**options)
         return HistGradientBoostingRegressor(loss=self.loss, **options)
+
+
+class RidgeOnLogs(Wrapped):
+    """Ridge regression of scikit-learn on logarithms: log(1 + y) from z-scores of sign(x) log(1 + abs(x)).
+
+    See `Wrapped` for how its predictions are used.
+
+    Parameters
+    ----------
+    alpha : float
+        L2 penalty of the coefficients, > 0.
+    predicts : {"amount"}
+        Set by the task.
+
+    Examples
+    --------
+    >>> X = pd.DataFrame({"total_spend": np.arange(100.0)})
+    >>> model = RidgeOnLogs(alpha=1.0).fit(X, 2 * X["total_spend"])
+    >>> float(round(model.predict(X).sum() / 9900, 6))  # total predicted / total actual
+    1.0
+    """
+
+    scaling = "log_standard"
+    log_target = True
+    trusted = ()
+
+    def __init__(self, alpha: float = 100.0, predicts: str = "amount") -> None:
+        self.alpha = alpha
+        self.predicts = predicts
+
+    def untrained(self) -> Any:
+        """Build the regressor."""
+        return Ridge(alpha=self.alpha)
 
 
 def find_class(path: str) -> type:

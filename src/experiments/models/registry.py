@@ -79,6 +79,7 @@ CANDIDATES: Mapping[str, Candidate] = {
     "hist_gradient_boosting": Candidate(
         _model("estimator", "HistGradientBoosting"), "histogram gradient boosting of scikit-learn"
     ),
+    "ridge": Candidate(_model("estimator", "RidgeOnLogs"), "ridge regression on logarithms"),
     "ensemble": Candidate(_model("ensemble", "Ensemble"), "ensemble of models"),
     "estimator": Candidate(_model("estimator", "Estimator"), "custom estimator"),
     "blend": Candidate(_model("blend", "blend"), "LightGBM blended with a buy-till-you-die model"),
