@@ -127,7 +127,7 @@ class CustomerValue(AmountTask):
         return spent.reindex(known, fill_value=0.0).rename("y").rename_axis("customer_id").to_frame()
 
     def candidates(self) -> Mapping[str, Candidate]:
-        """Return baselines by past spend, buy-till-you-die models with gamma-gamma values, trees, a ridge and a blend."""
+        """Return baselines by past spend, buy-till-you-die models with gamma-gamma values, trees, ridge and a blend."""
         return choose(
             "naive_lifetime_rate",
             "naive_last_91_days_rate",
