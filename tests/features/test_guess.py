@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import os
 import re
 import shlex
@@ -516,6 +517,20 @@ def test_tables_of_a_database_are_chosen_and_joined(folder: Path) -> None:
     notes = " ".join(guessed("sqlite:///shop.db", place=False).draft.notes)
     assert "not read: olist_order_payments_dataset, olist_products_dataset" in notes
     assert found("shop") == truth
+
+
+def test_products_of_a_database_are_mapped_and_tables_that_are_passed_over_are_named(folder: Path) -> None:
+    lines = pd.read_csv(io.StringIO(rows(product=lambda n: f"SKU-{n % 20}")), dtype={"customer": str})
+    products = pd.DataFrame({"product": [f"SKU-{n}" for n in range(20)], "category": ["tea", "cups"] * 10})
+    with closing(sqlite3.connect("shop.db")) as database:
+        lines.to_sql("lines", database, index=False)
+        products.to_sql("articles", database, index=False)
+        pd.DataFrame({"setting": ["a"]}).to_sql("settings", database, index=False)
+    notes = " ".join(guessed("sqlite:///shop.db").draft.notes)
+    assert "not looked at, by the names of their columns: settings" in notes
+    written = Path("conf/data/shop.yaml").read_text()
+    assert "read_since: ${now:%Y-%m-%d}" in written
+    assert yaml.safe_load(written)["tables"]["products"]["columns"] == {"product_id": "product", "category": "category"}
 
 
 @pytest.mark.parametrize("url", ["duckdb:///shop.db", "sqlite:///shop.db"])

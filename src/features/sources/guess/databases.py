@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 URL = r"[a-z][a-z0-9+]*://.*"
 PASSWORD = "SHOP_DB_PASSWORD"  # variable of the environment
 LOOKED_AT = 12  # tables whose rows are read
-ROLES = ("order_id", "customer_id", "timestamp", "amount", "unit_price", "quantity")
+ROLES = ("order_id", "customer_id", "timestamp", "amount", "unit_price", "quantity", "product_id")
 
 
 def is_url(path: str) -> bool:
@@ -81,7 +82,9 @@ def open_database(
 
     with connected(full, scratch / "spilled") as connection:
         names = connection.tables()
-    refused = [*_each(names, full, scratch, look), *_each(_promising(columns), full, scratch, read)]
+    refused = _each(names, full, scratch, look)
+    promising = _promising(columns)
+    refused += _each(promising, full, scratch, read)
     if not opened:
         raise InputError(
             "no table of the database has to do with orders",
@@ -89,8 +92,12 @@ def open_database(
             expected="a table with columns such as order_id, customer_id, date, amount",
             found="; ".join([listing(map(str, names)) or "no table", *refused[:3]]),
         )
-    opened[0] = replace(opened[0], notes=tuple(refused))
+    passed = listing(str(name) for name in names if name in columns and name not in promising)
+    notes = [f"not looked at, by the names of their columns: {passed}"] if passed else []
+    opened[0] = replace(opened[0], notes=(*refused, *notes))
     keys = {"url": Guess(url, f"{len(names):,} tables")}
+    since = "the first command of a day reads the database again; null never does"
+    keys["read_since"] = Guess(f"{date.today()}", since, written="${now:%Y-%m-%d}")
     if with_password:
         keys["password"] = Guess(password, "from the environment", written=f"${{oc.env:{PASSWORD}}}")
     return opened, keys
