@@ -30,7 +30,7 @@ from features.errors import listing
 from features.families import FAMILIES, PARAMETRISED, Family, feature_families, resolve
 from features.grains import CUSTOMER, GRAINS, Grain
 from features.progress import steps
-from features.snapshot import WILDCARD_LIMIT, FamilyQueries, expand
+from features.snapshot import WILDCARD_LIMIT, FamilyQueries, by_key, expand
 from features.tables import NET, SPECS, Tables, blank_tables
 from features.tampering import TAMPERINGS, Tamperer
 
@@ -275,7 +275,7 @@ def moving_rows(tamperer: Tamperer, cutoffs: Sequence[date], grain: Grain) -> It
     rows = {cutoff: grain.rows(tamperer.tables.as_of(cutoff)) for cutoff in cutoffs}
 
     def frame(cutoff: date) -> Frame:
-        return lambda engine: _frame(rows[cutoff].mutate(**{what: ibis.literal(1.0)}), engine, grain)
+        return lambda engine: by_key(engine.frame(rows[cutoff].mutate(**{what: ibis.literal(1.0)})), grain)
 
     befores = {cutoff: frame(cutoff)(tamperer.memory) for cutoff in cutoffs}
     tamperer.engine.learnt.next_round()
@@ -296,6 +296,7 @@ def moving_rows(tamperer: Tamperer, cutoffs: Sequence[date], grain: Grain) -> It
 def _movements(
     tamperer: Tamperer, frame: Frame, before: pd.DataFrame, cutoff: date, tables: Sequence[str], how: str
 ) -> list[Movement]:
+    # The last one finds what depends on the order of rows, or on an earlier call; one table alone is a suspect already.
     everything = how == TAMPERINGS[-1] or len(tables) == 1
     engine, rows = tamperer.change(tables, how, (cutoff, None), everything=everything)
     after = frame(engine)
@@ -308,10 +309,6 @@ def _movements(
 
 def _leaves(expression: ir.Table) -> set[ops.Node]:
     return set(expression.op().find(_LEAVES))
-
-
-def _frame(expression: ir.Table, engine: Engine, grain: Grain) -> pd.DataFrame:
-    return engine.frame(expression).set_index(list(grain.key)).sort_index()
 
 
 def leak(subject: str, movements: Sequence[Movement]) -> Finding:

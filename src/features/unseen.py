@@ -70,11 +70,23 @@ def _where(said: str, names: str, cutoff: date) -> str:
 
 
 def undated(tables: Tables) -> list[str]:
-    """List the tables of facts about products or customers of which no row has a date."""
+    """List the tables of facts about products or customers of which no row has a date, and that dated rows name."""
     return [
         name
         for name, table in tables.items()
-        if not SPECS[name].moment(table.columns) and len(SPECS[name].key) == 1 and SPECS[name].key[0] in SUBJECTS
+        if not SPECS[name].moment(table.columns)
+        and len(SPECS[name].key) == 1
+        and SPECS[name].key[0] in SUBJECTS
+        and _named(tables, SPECS[name].key[0])
+    ]
+
+
+def _named(tables: Tables, key: str) -> list[ir.Table]:
+    """List the ids that rows of each dated table name."""
+    return [
+        table.select(key)
+        for name, table in tables.items()
+        if SPECS[name].moment(table.columns) and key in table.columns
     ]
 
 
@@ -84,10 +96,9 @@ def seen_alone(tables: Tables, engine: Engine, cutoff: date) -> Tampered | None:
     None where the shop has no such table.
     """
     past = tables.as_of(cutoff)
-    dated = [table for name, table in past.items() if SPECS[name].moment(table.columns)]
     instead: dict[ir.Table, ir.Table] = {}
     for name in undated(tables):
         (key,) = SPECS[name].key
-        ids = [table.select(key) for table in dated if key in table.columns]
+        ids = _named(past, key)
         instead[tables[name]] = tables[name].semi_join(ibis.union(*ids) if len(ids) > 1 else ids[0], key)
     return Tampered(engine, instead) if instead else None
