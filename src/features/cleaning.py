@@ -17,6 +17,7 @@ from features.writing import PARTIAL_SUFFIX, is_abandoned, partial_of, remove
 
 OLDER = "staged from older data, settings or code"
 UNKNOWN = "computed from data that are not staged any more"
+READINGS = "database"  # folder of a shop, see features.sources.database
 PARTIAL = "left by a process that is gone"
 
 
@@ -98,6 +99,11 @@ def staged_folders(cache: Path, shop: str) -> list[Path]:
     return sorted(
         each.parent for each in (cache / shop).glob(f"*/{MANIFEST}") if re.fullmatch("[0-9a-f]{16}", each.parent.name)
     )
+
+
+def readings(cache: Path, shop: str) -> list[Path]:
+    """Return the folders of what was read of a shop's databases, one for each database."""
+    return sorted(path for path in (cache / shop / READINGS).glob("*") if path.is_dir())
 
 
 def computed_from(cache: Path, digest: str) -> list[Path]:

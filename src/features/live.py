@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import pyarrow as pa
 from features.engines import InMemory
 from features.families import resolve
 from features.snapshot import feature_rows
+from features.sources.files.returns import OF_THE_SALE, in_time, pairs
 from features.tables import REQUIRED, SPECS, Tables
 
+RETURNS = "returns"
 KEPT_DAYS = 32  # days whose queries are kept: to compile one takes half a second
 
 
@@ -109,6 +112,34 @@ class LiveFeatures:
         """
         given = {name: rows.get(name, self.schema(name).empty_table()) for name in self.facts.sent}
         return self.engine.run(self._query(as_of), given).to_pandas().set_index("customer_id")
+
+    def with_sales(self, rows: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+        """Give each return the sale that it takes back, as staging finds it.
+
+        Parameters
+        ----------
+        rows : mapping of table to Arrow table
+            As of `of`, with returns that name an order, a product or neither.
+
+        Returns
+        -------
+        dict of table to Arrow table
+            The same rows. Returns have the order, line and time of their sale, null where there is none, and are not
+            earlier than it.
+        """
+        given = {name: rows.get(name, self.schema(name).empty_table()) for name in (REQUIRED, RETURNS)}
+        found = pairs(self.engine.run(self._sales_and_returns, given).to_pylist())
+        sales = {pair["return_number"]: pair for pair in found}
+        back = given[RETURNS].to_pylist()
+        for row in back:
+            row |= {name: sales.get(row["return_number"], {}).get(name) for name in OF_THE_SALE}
+            row["returned_at"] = max(row["returned_at"], row["sold_at"] or row["returned_at"])
+        return {**rows, RETURNS: pa.Table.from_pylist(back, schema=self.schema(RETURNS))}
+
+    @cached_property
+    def _sales_and_returns(self) -> str:
+        tables = {name: ibis.table(self.facts.schemas[name], name=name) for name in (REQUIRED, RETURNS)}
+        return str(ibis.to_sql(in_time(tables[RETURNS], tables[REQUIRED]), dialect="duckdb"))
 
     def schema(self, table: str) -> pa.Schema:
         """Return the Arrow schema of one of the tables that a request brings."""

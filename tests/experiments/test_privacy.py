@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
+from experiments import open_session
+from experiments.workflow.consent import allowed
+from experiments.workflow.forget import forget
+from experiments.workflow.session import Session
+from features.errors import InputError
 from features.sources.pseudonyms import KEY, Pseudonyms
+from shop_database import database_config, script
 from steady_shops import lines_of, steady_orders
 
 SECRET = "a secret of the tests"
@@ -68,3 +77,34 @@ def test_ids_are_in_no_file_those_without_consent_in_no_score_and_who_is_forgott
     run("score", *given)
     assert holding(pseudonym, tmp_path.rglob("*")) == []
     assert f"there is nothing of customer {customer!r}" in run("forget", f"customer={customer}", *given, code=2).stderr
+
+
+def test_who_is_forgotten_is_in_no_reading_of_a_database_under_any_id(tmp_path: Path) -> None:
+    file = tmp_path / "shop.sqlite"
+    config = database_config(f"sqlite:///{file}", rules={"undated_identity": "keep"})
+    config["tables"]["identities"] = {"table": "links", "columns": {"id": "cookie", "customer_id": "account"}}
+    (tmp_path / "conf/data").mkdir(parents=True)
+    (tmp_path / "conf/data/s.yaml").write_text(yaml.safe_dump(config))
+
+    def changed(*statements: str) -> Session:
+        with closing(sqlite3.connect(file)) as connection, connection:
+            for statement in statements:
+                connection.execute(statement)
+        return open_session(data="s", folder=tmp_path, config_dir=tmp_path / "conf")
+
+    make = ["CREATE TABLE links (cookie TEXT, account TEXT)", "INSERT INTO links VALUES ('03', 'quux'), ('04', '05')"]
+    session = changed(*script(), *make)
+    assert session.shop.staged.customers == 16
+    assert allowed(session, "03") == "quux"
+    outputs = tmp_path / "outputs/s"
+    outputs.mkdir(parents=True)
+    pd.DataFrame({"customer_id": ["quux", "03", "05"], "clv": 1.0}).to_csv(outputs / "scores.csv", index=False)
+    done = forget(session, "03")
+    assert set(done.in_source) == {"identities", "transactions"}
+    assert (outputs / "scores.csv").read_text() == "customer_id,clv\n05,1.0\n"
+    assert not list((tmp_path / ".cache/s").rglob("*.parquet"))
+
+    session = changed("DELETE FROM links WHERE cookie = '03'", "DELETE FROM lines WHERE customer = '03'")
+    with pytest.raises(InputError, match="nothing of customer"):  # the database is read again for this
+        forget(session, "quux")
+    assert session.shop.staged.customers == 15

@@ -8,6 +8,7 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import pyarrow as pa
@@ -15,10 +16,11 @@ import pytest
 import yaml
 
 from features.errors import InputError
-from features.sources import stage
+from features.sources import stage, stage_before
 from features.sources.database import Database, batches, connections
 from features.sources.database.address import address
 from features.sources.database.statements import one_query
+from features.sources.pseudonyms import KEY
 from features.sources.shop_config import shop_config
 from online_retail import CONF, data_config
 from shop_database import COLUMNS, ROWS, database_config, incrementally, insert, line, read_anew, script
@@ -477,3 +479,26 @@ def test_the_example_of_the_guide_is_staged(tmp_path):
     staged = stage(database_config(**changes), tmp_path / "cache")
     assert staged.rows == {"transactions": 3, "products": 1}
     assert str(rows(staged)[0][3]) == "2024-07-02 00:30:00"  # from UTC to London's summer
+
+
+def test_rows_with_ids_are_not_kept_where_the_shop_has_pseudonyms(sqlite, monkeypatch):
+    plain = rows(sqlite.stage())
+    monkeypatch.setenv(KEY, "a secret of the tests")
+    sqlite.config["pseudonymise"] = True
+    staged = sqlite.stage()
+    assert [row[:2] + row[3:] for row in rows(staged)] == [row[:2] + row[3:] for row in plain]
+    assert not list(sqlite.store.rglob("*.parquet"))
+    sqlite.run(insert(line(ROWS + 1)))
+    assert sqlite.stage().digest == staged.digest  # not read again
+    with TemporaryDirectory() as folder:
+        part, _ = stage_before(sqlite.config, staged.end, sqlite.folder / "cache", Path(folder) / "part")
+        assert part.rows["transactions"] == ROWS + 1  # read again: what was read is gone
+    newer = sqlite.stage()
+    assert newer.rows["transactions"] == ROWS + 1
+    assert sqlite.stage_anew().digest == newer.digest
+    sqlite.config["rules"]["zero_price"] = "keep"  # staged anew, for which rows are read again
+    assert sqlite.stage().rows["transactions"] == ROWS + 1
+    assert not list(sqlite.store.rglob("*.parquet"))
+    assert not list(sqlite.store.rglob("*.partial"))
+    del sqlite.config["pseudonymise"]
+    assert len(rows(sqlite.stage())) == ROWS + 1

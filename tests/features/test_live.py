@@ -18,7 +18,9 @@ from features.families import PARAMETRISED, feature_families
 from features.grains import CUSTOMER
 from features.live import LiveFeatures, ShopFacts
 from features.snapshot import feature_rows
+from features.sources import stage
 from features.tables import GROSS, NET, SPECS, Tables
+from online_retail import data_config
 
 ALL = [name for name, family in feature_families().items() if family.grain == CUSTOMER]
 ALL += [f"{name}.{features.example}" for name, features in PARAMETRISED.items()]
@@ -93,3 +95,32 @@ def test_who_bought_nothing_before_the_day_has_no_row(shop: Shop) -> None:
     first = shop.tables.transactions
     late = first.filter(first.timestamp >= ibis.timestamp(str(CUTOFF))).to_pyarrow()
     assert shop.live.of({"transactions": late.cast(shop.live.schema("transactions"))}, CUTOFF).empty
+
+
+def test_a_return_that_names_its_order_finds_the_line_that_staging_finds(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    orders = np.repeat(np.arange(200), rng.integers(1, 4, 200))
+    sold = pd.DataFrame({"order": orders, "who": orders % 23, "pieces": rng.integers(1, 4, len(orders))})
+    sold["at"] = pd.Timestamp("2023-01-01 09:00") + pd.to_timedelta(orders, unit="D")
+    sold["what"], sold["total"] = rng.integers(0, 5, len(orders)), sold["pieces"] * 3
+    back = sold.sample(60, random_state=1).reset_index(drop=True)
+    back["at"] += pd.Timedelta(days=9)
+    back.loc[:9, "order"], back.loc[10:19, "what"] = None, 99  # of the product, of the order
+    sold.to_csv(tmp_path / "sold.csv", index=False)
+    back.astype({"order": "Int64"}).to_csv(tmp_path / "back.csv", index=False)
+    columns = {"order_id": "order", "customer_id": "who", "product_id": "what", "quantity": "pieces", "amount": "total"}
+    config = data_config("files", shop="s", currency="EUR", timezone="UTC", max_dropped=1)
+    config["order_spans_days"], config["rules"]["duplicate_rows"] = False, "keep"
+    for table, moment in (("transactions", "timestamp"), ("returns", "returned_at")):
+        path = tmp_path / ("sold.csv" if table == "transactions" else "back.csv")
+        config["tables"][table] = {"path": str(path), "columns": {**columns, moment: "at"}}
+    on = engine(tmp_path)
+    tables = stage(config, tmp_path / "cache").open(on)
+    live = LiveFeatures(["total_spend"], ShopFacts.of(tables, ["total_spend", "returned_order_share"]), {})
+    staged = {name: tables[name].to_pyarrow().cast(live.schema(name)) for name in ("transactions", "returns")}
+    known = staged["returns"].to_pandas()
+    assert known["line_number"].notna().mean() > 0.5
+    order = back["order"].astype("Int64").astype("string")
+    sent = known.assign(line_number=None, sold_at=None, order_id=order.to_numpy()[known["return_number"] - 1])
+    rows = {**staged, "returns": pa.Table.from_pandas(sent, schema=live.schema("returns"), preserve_index=False)}
+    pd.testing.assert_frame_equal(live.with_sales(rows)["returns"].to_pandas(), known)

@@ -26,12 +26,13 @@ from experiments.serving.request import IDS, Request
 from experiments.serving.scorer import CustomerScorer
 from experiments.tracking.requests import RequestError
 from features.grains import CUSTOMER
-from features.live import LiveFeatures, ShopFacts
+from features.live import RETURNS, LiveFeatures, ShopFacts
 from features.sources.files.sent import Reading
 from features.tables import REQUIRED, SPECS
 
 STATE, PLACES, PURCHASING, MODELS, FIXED = "parts.json", "places.parquet", "purchasing.json", "models", "tables"
 (CUSTOMER_ID,) = CUSTOMER.key
+SOLD_AT = "sold_at"  # of a return, where its sale is known
 SOURCE, OF_LINES, OF_SCORES = "answered_from", "rows", "scores"
 
 
@@ -184,7 +185,12 @@ class Customers:
         tables, left_out = dict(request.tables), {}
         if (reading := self.parts.reading) is not None and REQUIRED in tables and is_own(tables[REQUIRED], reading):
             tables[REQUIRED], left_out = canonical(tables[REQUIRED], reading, self._features.engine)
-        rows = {name: lines.read(self._features.schema(name), self.parts.timezone) for name, lines in tables.items()}
+        rows = {
+            name: lines.read(self._features.schema(name), self.parts.timezone, self._note(name))
+            for name, lines in tables.items()
+        }
+        if RETURNS in tables and SOLD_AT not in tables[RETURNS].columns:
+            rows = self._features.with_sales(rows)
         answered = self.rows(rows, day)
         found = [{**row, SOURCE: OF_LINES} for row in answered.to_pylist()]
         known = {row[CUSTOMER_ID] for row in found}
@@ -200,6 +206,14 @@ class Customers:
             "lines_left_out_by_rules": dict(left_out),
             "manifest": self.parts.manifest,
         }
+
+    def _note(self, table: str) -> str:
+        """Return why a table has canonical columns alone, in words; "" where it may have the shop's own."""
+        if table != REQUIRED:
+            return f": only {REQUIRED} can have columns of the shop's own, {table} has canonical ones"
+        if self.parts.reading is None:
+            return f": {table} of this shop have canonical columns, as it merges ids of customers or is a packaged shop"
+        return ""
 
     def rows(self, rows: Mapping[str, pa.Table], day: date) -> pa.RecordBatch:
         """Return rows of customer_360, one for each customer who bought before a day, in the order of their ids."""

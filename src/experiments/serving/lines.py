@@ -47,7 +47,7 @@ class Lines:
         """Numbers of the lines."""
         return range(1, len(self.rows) + 1) if self.numbers is None else self.numbers
 
-    def read(self, schema: pa.Schema, timezone: str) -> pa.Table:
+    def read(self, schema: pa.Schema, timezone: str, note: str = "") -> pa.Table:
         """Return the rows as canonical ones.
 
         Parameters
@@ -56,6 +56,8 @@ class Lines:
             Columns of the table in this shop.
         timezone : str
             Of the shop: moments that name their distance from UTC become its own.
+        note : str
+            Said of a column that is unknown.
 
         Raises
         ------
@@ -64,7 +66,7 @@ class Lines:
             key is on several lines.
         """
         spec = SPECS[self.table]
-        self._check_columns(spec, schema)
+        self._check_columns(spec, schema, note)
         read = {}
         for name in schema.names:
             if name in self.columns:
@@ -76,13 +78,13 @@ class Lines:
         self._check_key(spec, read)
         return pa.table(read, schema=schema)
 
-    def _check_columns(self, spec: TableSpec, schema: pa.Schema) -> None:
+    def _check_columns(self, spec: TableSpec, schema: pa.Schema, note: str) -> None:
         if twice := [name for name in self.columns if list(self.columns).count(name) > 1]:
             raise RequestError(f"{self.table} has two columns {twice[0]}: send each once")
         for name in self.columns:
             if name not in schema.names:
                 hint = did_you_mean(name, schema.names)
-                raise RequestError(f"{self.table} has no column {shown(name)}. {hint}")
+                raise RequestError(f"{self.table} has no column {shown(name)}{note}. {hint}")
         for name, column in spec.columns.items():
             if column.required and not column.counted and name not in self.columns:
                 raise RequestError(f"{self.table} lacks the column {name}: expected {column.meaning}")

@@ -56,13 +56,21 @@ def to_score(session: Session) -> Consenting:
 def allowed(session: Session, typed: str) -> str:
     """Return a customer's id as the tables have it, if the customer may be scored.
 
+    An id that the table identities merges into another one is that customer's.
+
     Raises
     ------
     InputError
         If the customer has not consented.
     """
+    tables, engine = session.shop.tables, session.shop.engine
     customer, scorable = session.customer(typed), to_score(session)
-    if scorable.ids is not None and customer not in scorable.ids:
+    if tables.identities is not None:
+        led = engine.frame(tables.identities.filter(tables.identities.id == customer))
+        customer = next(iter(led["customer_id"]), customer)
+    if scorable.ids is None or customer in scorable.ids:
+        return customer
+    if engine.frame(tables.transactions.filter(tables.transactions.customer_id == customer).limit(1)).size:
         raise InputError(
             f"customer {typed!r} has no consent to {scorable.purpose} that holds today",
             where="customer",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ import pyarrow.dataset as ds
 
 from experiments.workflow.output import write_batches
 from experiments.workflow.session import Session
-from features.cleaning import computed_from, staged_folders
+from features.cleaning import computed_from, readings, staged_folders
 from features.csv_files import neutral
 from features.engines import batches
 from features.errors import InputError
@@ -56,8 +56,10 @@ class Forgotten:
 def forget(session: Session, customer: str) -> Forgotten:
     """Remove one customer from cache, outputs and MLflow's tables, and say where the customer remains.
 
-    Models hold parameters and no rows of customers; those that were trained with rows of the customer are named. The
-    shop's own tables are not changed: as long as they hold the customer, the next command reads the customer again.
+    A customer is removed under all ids that the table identities merges. What was read of a database is removed whole,
+    and read again: its columns are the shop's own. Models hold parameters and no rows of customers; those that were
+    trained with rows of the customer are named. The shop's own tables are not changed: as long as they hold the
+    customer, the next command reads the customer again.
 
     Parameters
     ----------
@@ -70,20 +72,25 @@ def forget(session: Session, customer: str) -> Forgotten:
     InputError
         If neither cache, outputs nor the shop's own tables know the customer.
     """
-    own = session.customer(customer)
+    shop_name = session.config.data["shop"]
+    folders = staged_folders(session.cache, shop_name)
+    ids = ids_of(folders, session.customer(customer))
     first_days = []
     removed: list[Path] = []
-    for folder in staged_folders(session.cache, session.config.data["shop"]):
-        if rows_of(folder, own):
-            first_days += first_day(folder, own)
+    for folder in folders:
+        if rows_of(folder, ids):
+            first_days += first_day(folder, ids)
             removed += [folder, *computed_from(session.cache, folder.name)]
-    for path in removed:
+    for path in [*removed, *readings(session.cache, shop_name)]:
         remove(path)
+    for opened in ("shop", "judged_shop"):  # of tables that are gone
+        session.__dict__.pop(opened, None)
     shop = session.shop  # staged anew: does the source still hold the customer?
-    in_source = rows_of(shop.staged.folder, own)
+    ids |= ids_of([shop.staged.folder], session.customer(customer))
+    in_source = rows_of(shop.staged.folder, ids)
     if in_source:
-        first_days += first_day(shop.staged.folder, own)
-    outputs = {path: n for path in _tables_of(session.outputs) if (n := _without(path, own))}
+        first_days += first_day(shop.staged.folder, ids)
+    outputs = {path: n for path in _tables_of(session.outputs) if (n := _without(path, ids))}
     if not (removed or outputs or in_source):
         raise InputError(
             f"there is nothing of customer {customer!r}",
@@ -92,29 +99,44 @@ def forget(session: Session, customer: str) -> Forgotten:
             hint="0042 is not 42: write the id as the table has it",
         )
     for version in _versions(session):
-        outputs |= _artifacts_without(session, version, own)
+        outputs |= _artifacts_without(session, version, ids)
     models = tuple(_trained_with(session, min(first_days))) if first_days else ()
     if in_source:
-        remove(shop.staged.folder)
+        for path in [shop.staged.folder, *readings(session.cache, shop_name)]:
+            remove(path)
     return Forgotten(tuple(removed), outputs, models, in_source)
 
 
-def rows_of(folder: Path, customer: str) -> dict[str, int]:
+def ids_of(folders: Iterable[Path], own: str) -> set[str]:
+    """Return all ids of a customer, of which one is given, by the links of staged identities."""
+    links = [
+        (row["id"], row[KEY])
+        for folder in folders
+        if (path := folder / "identities.parquet").exists()
+        for row in ds.dataset(path, format="parquet").to_table(columns=["id", KEY]).to_pylist()
+    ]
+    ids: set[str] = {own}
+    while more := {each for link in links if ids & {*link} for each in link} - ids:
+        ids |= more
+    return ids
+
+
+def rows_of(folder: Path, ids: Collection[str]) -> dict[str, int]:
     """Count the rows of a customer in each staged table that has any."""
     counts = {}
     for path in sorted(folder.glob("*.parquet")):
         table = ds.dataset(path, format="parquet")
         columns = [name for name in IDENTIFYING.get(path.stem, (KEY,)) if name in table.schema.names]
-        found = [table.count_rows(filter=ds.field(name) == customer) for name in columns]
+        found = [table.count_rows(filter=ds.field(name).isin(ids)) for name in columns]
         if n_rows := max(found, default=0):
             counts[path.stem] = n_rows
     return counts
 
 
-def first_day(folder: Path, customer: str) -> list[date]:
+def first_day(folder: Path, ids: Collection[str]) -> list[date]:
     """Return the day of a customer's first line, in a list that is empty for a customer without lines."""
     lines = ds.dataset(folder / "transactions.parquet", format="parquet")
-    times = lines.to_table(columns=["timestamp"], filter=ds.field(KEY) == customer)["timestamp"]
+    times = lines.to_table(columns=["timestamp"], filter=ds.field(KEY).isin(ids))["timestamp"]
     return [pc.min(times).as_py().date()] if len(times) else []
 
 
@@ -129,29 +151,31 @@ def _schema(path: Path) -> pa.Schema:
     return ds.dataset(path, format=path.suffix[1:]).schema
 
 
-def _without(path: Path, customer: str) -> int:
+def _without(path: Path, ids: Collection[str]) -> int:
     """Rewrite a table without the rows of a customer; return how many it had."""
-    return (_csv_without if path.suffix == ".csv" else _parquet_without)(path, customer)
+    return (_csv_without if path.suffix == ".csv" else _parquet_without)(path, ids)
 
 
-def _parquet_without(path: Path, customer: str) -> int:
+def _parquet_without(path: Path, ids: Collection[str]) -> int:
     table = ds.dataset(path, format="parquet")
     n_rows = table.count_rows()
-    n_own = n_rows - table.count_rows(filter=ds.field(KEY) != customer)
+    n_own = table.count_rows(filter=ds.field(KEY).isin(ids))
     if n_own:
-        others = (batch.filter(pc.not_equal(batch[KEY], customer)) for batch in batches(path))
+        own = pa.array(sorted(ids), pa.string())
+        others = (batch.filter(pc.invert(pc.is_in(batch[KEY], value_set=own))) for batch in batches(path))
         write_batches(others, table.schema, n_rows, path)
     return n_own
 
 
-def _csv_without(path: Path, customer: str) -> int:
+def _csv_without(path: Path, ids: Collection[str]) -> int:
     """Leave out whole records, and all others as they are: reading and writing would change their quotes."""
     with path.open(encoding="utf-8", newline="") as file:
         lines = list(file)
     records, begin, kept, n_own = csv.reader(lines), 0, [], 0
+    own = set(map(neutral, ids))
     place = next(records).index(KEY)
     for record in itertools.chain([None], records):
-        if record is not None and record[place] == neutral(customer):
+        if record is not None and record[place] in own:
             n_own += 1
         else:
             kept += lines[begin : records.line_num]
@@ -171,14 +195,14 @@ def _versions(session: Session) -> Iterator[Version]:
         yield from (version for version in registry.versions() if version.tags.get("shop") == shop)
 
 
-def _artifacts_without(session: Session, version: Version, customer: str) -> dict[Path, int]:
+def _artifacts_without(session: Session, version: Version, ids: Collection[str]) -> dict[Path, int]:
     """Take a customer out of the tables that MLflow keeps of a version: its predictions in the sealed window."""
     found = {}
     with TemporaryDirectory() as folder:
         for file in session.client.list_artifacts(version.run_id, TABLES):
             if file.path.endswith(".csv"):
                 path = Path(session.client.download_artifacts(version.run_id, file.path, folder))
-                if KEY in _schema(path).names and (rows := _csv_without(path, customer)):
+                if KEY in _schema(path).names and (rows := _csv_without(path, ids)):
                     session.client.log_artifact(version.run_id, str(path), TABLES)
                     found[Path(version.name, str(version.number), file.path)] = rows
     return found

@@ -14,7 +14,7 @@ from features.sources.database import Database
 from features.sources.files import Files
 from features.sources.files.sent import Reading
 from features.sources.merchandise_store import MerchandiseStore
-from features.sources.raw import Source
+from features.sources.raw import Fetched, Source
 from features.sources.shop_config import (
     ACCEPTED,
     CONTACT_DETAILS,
@@ -63,7 +63,11 @@ def stage(config: Mapping[str, Any], cache: Path) -> Staged:
     lasting = {key: value for key, value in config.items() if key not in (*PASSING, PSEUDONYMISE)}
     if shop.pseudonyms is not None:
         lasting[PSEUDONYMISE] = shop.pseudonyms.fingerprint
-    return stage_source(shop, source, lasting, cache)
+    try:
+        return stage_source(shop, source, lasting, cache)
+    finally:
+        if isinstance(source, Fetched):
+            source.release()
 
 
 def reading_of(config: Mapping[str, Any]) -> Reading | None:
@@ -128,9 +132,16 @@ def stage_before(config: Mapping[str, Any], cutoff: date, cache: Path, folder: P
         If what is left cannot be staged.
     """
     shop, source = _source(config)
-    source.content(cache / shop.name)
-    part = source.before(cutoff)
-    return stage_part(shop, part, folder), part.whole
+    try:
+        source.content(cache / shop.name)
+        if isinstance(source, Fetched) and not source.has_rows:
+            source.read_anew()
+            source.content(cache / shop.name)
+        part = source.before(cutoff)
+        return stage_part(shop, part, folder), part.whole
+    finally:
+        if isinstance(source, Fetched):
+            source.release()
 
 
 def _source(config: Mapping[str, Any]) -> tuple[ShopConfig, Source]:

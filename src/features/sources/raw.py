@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import ibis.expr.types as ir
 
@@ -207,3 +207,18 @@ class Source(Protocol):
 
     def tables(self, engine: DuckDB, scratch: Path) -> Mapping[str, Raw]:
         """Return canonical name -> raw table; `scratch` is a folder for files that last as long as staging."""
+
+
+@runtime_checkable
+class Fetched(Protocol):
+    """A source whose `content` fetches the rows that `tables` maps, and that may not keep them."""
+
+    @property
+    def has_rows(self) -> bool:
+        """True if `tables` can map what `content` fetched, or what it found fetched."""
+
+    def read_anew(self) -> None:
+        """Let `content` fetch the rows even where nothing else is due."""
+
+    def release(self) -> None:
+        """Remove the rows where they are not kept."""

@@ -27,7 +27,7 @@ from features.checksums import checksum, short_digest
 from features.engines import staging_engine
 from features.sources.extent import check_orders, extent, lonely_days
 from features.sources.joins import count_joins
-from features.sources.raw import Currency, Drop, Source
+from features.sources.raw import Currency, Drop, Fetched, Source
 from features.sources.reading import readable
 from features.sources.rules import write_canonical
 from features.sources.shop_config import ShopConfig
@@ -69,9 +69,10 @@ def stage_source(shop: ShopConfig, source: Source, config: Mapping[str, Any], ca
     InputError
         If the data are not what the source says they are. Nothing is left on disk then.
     """
-    digest = _digest(source, config, cache / shop.name)
-    folder = cache / shop.name / short_digest(digest)
-    known = open_staged(folder)
+    digest, folder, known = _known(shop, source, config, cache)
+    if known is None and isinstance(source, Fetched) and not source.has_rows:
+        source.read_anew()
+        digest, folder, known = _known(shop, source, config, cache)
     if known is not None:
         logger.debug("%s: already staged in %s", shop.name, folder)
         return known
@@ -100,6 +101,13 @@ def stage_source(shop: ShopConfig, source: Source, config: Mapping[str, Any], ca
     if opened is None:
         raise OSError(errno.EIO, "the files that were just staged are not as they were written", str(folder))
     return opened
+
+
+def _known(shop: ShopConfig, source: Source, config: Mapping[str, Any], cache: Path) -> tuple[str, Path, Staged | None]:
+    """Return the digest of a source, its folder, and what is staged there."""
+    digest = _digest(source, config, cache / shop.name)
+    folder = cache / shop.name / short_digest(digest)
+    return digest, folder, open_staged(folder)
 
 
 def stage_part(shop: ShopConfig, source: Source, folder: Path) -> Staged:

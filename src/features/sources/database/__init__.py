@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +21,7 @@ from features.sources.files.config import TableConfig, table_config
 from features.sources.raw import Raw
 from features.sources.shop_config import ShopConfig, check_keys
 from features.tables import SPECS
+from features.writing import remove
 
 if TYPE_CHECKING:
     from features.sources.database.store import Reading
@@ -59,13 +61,30 @@ class Database(Files):
         super().__init__(shop, {**options, "tables": {name: mapping for name, (_, mapping) in wanted.items()}})
         self.requests = {name: each for name, (each, _) in wanted.items()}
         self._reading: Reading | None = None
+        self._keeps_rows = shop.pseudonyms is None  # rows as they are read have the ids
 
     def content(self, cache: Path) -> str:
         """Return the digest of the rows that were read last, after reading the database where that is due."""
         from features.sources.database.store import Store
 
-        self._reading = Store(cache / "database", self.address).reading(list(self.requests.values()), self.since)
+        store = Store(cache / "database", self.address, keeps_rows=self._keeps_rows)
+        self.release()
+        self._reading = store.reading(list(self.requests.values()), self.since)
         return "\n".join(self._reading.tables[name].content for name in self.requests)
+
+    @property
+    def has_rows(self) -> bool:
+        """True if `tables` can map what `content` read."""
+        return self._reading is not None and self._reading.folder.is_dir()
+
+    def read_anew(self) -> None:
+        """Let `content` read the database even where nothing else is due."""
+        self.since = datetime.now(UTC)
+
+    def release(self) -> None:
+        """Remove the rows that were read, where they are not kept."""
+        if self._reading is not None and not self._keeps_rows:
+            remove(self._reading.folder)
 
     def _contact_table(self, scratch: Path) -> TableConfig:
         """Read the table into a folder that goes: the store of readings keeps nothing of it."""

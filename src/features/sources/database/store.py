@@ -1,7 +1,8 @@
 """Rows that were read of a database, kept as Parquet beside the staged shop: read whole once, then newer rows alone.
 
 A reading is a folder with a file for each table. The manifest names the reading in use, and is replaced in one step
-when all of its files are there: who is interrupted leaves the reading before it in use.
+when all of its files are there: who is interrupted leaves the reading before it in use. Where the shop has pseudonyms,
+the manifest alone is kept: rows hold ids of customers, and go when they are staged.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,11 +31,12 @@ from features.sources.database.connections import Connection, connected, explain
 from features.sources.database.statements import Newer, Newest
 from features.sources.reading import literal_path, rows_digest, sql_literal, sql_name
 from features.sources.staged import DAMAGED, MANIFEST, has_tables
-from features.writing import replacing
+from features.writing import partial_of, remove, replacing
 
 logger = logging.getLogger(__name__)
 
 MEMORY = "1GiB"  # of the engine that joins what was read before with newer rows
+NOT_KEPT = "not_kept"  # folder of a reading whose rows are gone
 KEPT = 2  # readings: another process may still stage from the one before
 
 
@@ -89,11 +91,14 @@ class Store:
     folder : Path
         Of all databases of the shop.
     address : Address
+    keeps_rows : bool
+        If False, a reading that was made by another call has no rows, and whoever makes one removes its folder.
     """
 
-    def __init__(self, folder: Path, address: Address) -> None:
+    def __init__(self, folder: Path, address: Address, *, keeps_rows: bool = True) -> None:
         self.folder = folder / _short(address.identity)
         self.address = address
+        self.keeps_rows = keeps_rows
 
     def reading(self, requests: Sequence[Request], since: datetime | None) -> Reading:
         """Return the reading in use, after reading the database where it lacks a table or is older than `since`.
@@ -115,21 +120,21 @@ class Store:
 
     def _read(self, requests: Sequence[Request], before: Reading | None) -> Reading:
         begun = datetime.now(UTC)
-        for partial in self.folder.glob("*.partial"):  # of processes that were killed
-            shutil.rmtree(partial, ignore_errors=True)
         folder = self.folder / f"{begun:%Y%m%dT%H%M%S.%f}"
-        partial = folder.with_name(f"{folder.name}.partial")
+        partial = partial_of(folder)
         partial.mkdir(parents=True)
+        before = before if self.keeps_rows else None
         try:
             with connected(self.address, partial / "spilled") as connection:
                 tables = {each.name: _Reader(each, connection, self.address, partial).read(before) for each in requests}
             shutil.rmtree(partial / "spilled", ignore_errors=True)
-            partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        reading = Reading(folder, begun, tables)
-        self._use(reading)
-        return reading
+            if self.keeps_rows:
+                partial.rename(folder)
+            self._use(Reading(folder if self.keeps_rows else self.folder / NOT_KEPT, begun, tables))
+        except BaseException:
+            remove(partial)
+            raise
+        return Reading(folder if self.keeps_rows else partial, begun, tables)
 
     def _use(self, reading: Reading) -> None:
         manifest = {
@@ -139,8 +144,8 @@ class Store:
         }
         with replacing(self.folder / MANIFEST) as partial:
             partial.write_text(seal(manifest), encoding="utf-8")
-        readings = sorted(path for path in self.folder.iterdir() if path.is_dir())
-        for old in readings[:-KEPT]:
+        readings = sorted(path for path in self.folder.iterdir() if path.is_dir() and path.name[0] != ".")
+        for old in readings[:-KEPT] if self.keeps_rows else readings:
             shutil.rmtree(old, ignore_errors=True)
 
     def _current(self) -> Reading | None:
@@ -151,6 +156,10 @@ class Store:
             manifest = unseal((self.folder / MANIFEST).read_text(encoding="utf-8"))
             tables = {name: TableRead(**table) for name, table in manifest["tables"].items()}
             reading = Reading(self.folder / manifest["folder"], datetime.fromisoformat(manifest["read_at"]), tables)
+            if not self.keeps_rows:
+                return replace(reading, folder=self.folder / NOT_KEPT)
+            if reading.folder.name == NOT_KEPT:
+                return None
             whole = has_tables(reading.folder, {name: table.checksum for name, table in tables.items()})
         except DAMAGED:
             whole = False

@@ -10,7 +10,7 @@ order in which they became known, so that none that comes later changes a pair.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, groupby, islice
@@ -220,9 +220,9 @@ def matched(returns: ir.Table, sales: ir.Table, engine: DuckDB, path: Path) -> i
         The returns with order_id, line_number and sold_at, null where there is no such sale.
     """
     alone = returns.filter(~returns.is_paired)
-    rows = _in_time(alone, sales)
+    rows = in_time(alone, sales)
     with engine.progress("matching returns"), engine.enough_memory(), pq.ParquetWriter(path, PAIRS) as file:
-        found = _pairs(_read(rows, engine))
+        found = pairs(_read(rows, engine))
         while batch := list(islice(found, BATCH_ROWS)):
             file.write_table(pa.Table.from_pylist(batch, schema=PAIRS))
     known = engine.read(path, "pairs_of_returns")
@@ -235,7 +235,7 @@ def matched(returns: ir.Table, sales: ir.Table, engine: DuckDB, path: Path) -> i
     return joined.mutate(returned_at=later)
 
 
-def _in_time(returns: ir.Table, sales: ir.Table) -> ir.Table:
+def in_time(returns: ir.Table, sales: ir.Table) -> ir.Table:
     """Return sales of customers who returned something and returns, customer by customer as they became known."""
     is_day = returns.returned_at == returns.returned_at.truncate("D")
     end_of_day = returns.returned_at + ibis.interval(days=1) - ibis.interval(microseconds=1)
@@ -276,7 +276,7 @@ def _read(rows: ir.Table, engine: DuckDB) -> Iterator[Row]:
         yield from batch.to_pylist()
 
 
-def _pairs(rows: Iterator[Row]) -> Iterator[Row]:
+def pairs(rows: Iterable[Row]) -> Iterator[Row]:
     """Yield the returns that take back a sale, with the sale."""
     for _, own in groupby(rows, key=itemgetter("customer_id")):
         customer = Customer()
