@@ -34,6 +34,7 @@ from features.snapshot import WILDCARD_LIMIT, FamilyQueries, by_key, expand
 from features.tables import NET, SPECS, Tables, blank_tables
 from features.tampering import TAMPERINGS, Tamperer
 
+ROWS = "rows of "  # begins the subject of a finding on a grain
 DURATIONS_DAYS = {"_days": 1.0, "_months": 365.25 / 12}
 Frame = Callable[[Engine], pd.DataFrame]
 _LEAVES = (ops.PhysicalTable, ops.SQLQueryResult, ops.SQLStringView)
@@ -208,6 +209,17 @@ def differences(before: pd.DataFrame, after: pd.DataFrame) -> Iterator[tuple[str
             yield str(column), int(differs.sum()), example
 
 
+def changes(before: pd.DataFrame, after: pd.DataFrame, grain: Grain, where: str) -> Iterator[tuple[str, str]]:
+    """Yield what differs between two frames of a grain, with figures that end in `where`: rows first, then features."""
+    gone = len(before.index.symmetric_difference(after.index))
+    if gone:
+        yield f"{ROWS}{grain.name}", f"{gone:,} of {len(before):,} come or go {where}"
+        both = before.index.intersection(after.index)
+        before, after = before.loc[both], after.loc[both]
+    for what, number, example in differences(before, after):
+        yield what, f"{number:,} of {len(before):,} values move {where}, {example}"
+
+
 def _row_in_words(row: pd.Index) -> str:
     """Name the row: customer 7, or customer 7, product 12; the cutoff is said elsewhere."""
     keys = row.to_frame(index=False).iloc[0].drop("cutoff", errors="ignore")
@@ -271,7 +283,7 @@ def moving_rows(tamperer: Tamperer, cutoffs: Sequence[date], grain: Grain) -> It
         For each tampering and cutoff of a table that the rows are read from: those that came or went. Then those that
         move only with several tables, if there are any.
     """
-    what = f"rows of {grain.name}"
+    what = f"{ROWS}{grain.name}"
     rows = {cutoff: grain.rows(tamperer.tables.as_of(cutoff)) for cutoff in cutoffs}
 
     def frame(cutoff: date) -> Frame:
@@ -334,12 +346,12 @@ def _audit_rows(tamperer: Tamperer, cutoffs: Sequence[date]) -> Iterator[Finding
     for grain in steps(grains, "rows", len(grains), "grains"):
         reason = _reason_of_rows(grain)
         if reason:
-            yield Finding("read from", f"rows of {grain.name}", "descriptive", f"{reason}: can never be promoted")
+            yield Finding("read from", f"{ROWS}{grain.name}", "descriptive", f"{reason}: can never be promoted")
         found = list(moving_rows(tamperer, cutoffs, grain))
         comparisons += len(found)
         movements = [movement for moved in found for movement in moved]
         if movements:
-            yield leak(f"rows of {grain.name}", movements)
+            yield leak(f"{ROWS}{grain.name}", movements)
         elif not reason:
             clean.append(grain.name)
     yield Finding(
