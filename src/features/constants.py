@@ -30,7 +30,7 @@ from features.errors import listing
 from features.families import Family, resolve
 from features.grains import Grain
 from features.held_numbers import held_numbers
-from features.leakage import Finding, all_features, differences, grains_of
+from features.leakage import ROWS, Finding, all_features, changes, differences, grains_of
 from features.learnt import Learnt
 from features.progress import steps
 from features.snapshot import frame_of
@@ -38,7 +38,6 @@ from features.tables import NET, Tables, blank_tables
 from features.tampering import Tampered
 
 CHECK = "constants"
-ROWS = "rows of "
 NAMES = ("name", "department", "category", "subcategory", "brand", "manufacturer")
 MARK = "~"  # stands before each character of another name: order, equality and case of names stay
 FEWEST_MEASURED = 3
@@ -86,9 +85,9 @@ def _by_grain(
     for grain in grains_of(tables):
         names = [name for name in all_features(tables, cutoff, engine, grain) if "." not in name]
         before, after = (frame_of(past, names, grain, on) for on in (engine, other))
-        moved = dict(_moved(before, _named_back(after), grain))
-        causes = _causes(tables, cutoff, engine, [what for what in moved if what in names], before, grain)
-        bound = {what: (causes.get(what, []), _with_causes(said, causes.get(what, []))) for what, said in moved.items()}
+        found = dict(changes(before, _named_back(after), grain, "where names are replaced in all tables"))
+        causes = _causes(tables, cutoff, engine, [what for what in found if what in names], before, grain)
+        bound = {what: (causes.get(what, []), _with_causes(said, causes.get(what, []))) for what, said in found.items()}
         yield grain, (names, bound, fixed_constants(names))
 
 
@@ -126,17 +125,6 @@ def named_columns(table: ir.Table) -> list[str]:
 
 def _is_id(column: str) -> bool:
     return column.endswith("_id")
-
-
-def _moved(before: pd.DataFrame, after: pd.DataFrame, grain: Grain) -> Iterator[tuple[str, str]]:
-    """Yield the features, or rows, that are others under other names, with figures."""
-    gone = len(before.index.symmetric_difference(after.index))
-    if gone:
-        yield f"{ROWS}{grain.name}", f"{gone:,} of {len(before):,} come or go where names are replaced in all tables"
-        both = before.index.intersection(after.index)
-        before, after = before.loc[both], after.loc[both]
-    for what, number, example in differences(before, after):
-        yield what, f"{number:,} of {len(before):,} values move where names are replaced in all tables, {example}"
 
 
 def _causes(

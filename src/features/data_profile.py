@@ -269,7 +269,7 @@ def _balance(profile: Profile) -> list[str]:
     for what, own in zip(left, sold, strict=True):
         out = own + kept[what]
         lines.append(f"    {what:<14} {out + left[what]:>12,.0f} {out:>12,.0f} {left[what]:>12,.0f}")
-    lines[-1] += f"   {profile.currency}, of each row by its size"
+    lines[-1] += f"   {profile.currency}, absolute amounts"
     return [*lines, "    returns are kept, and count as out"] if kept["rows"] else lines
 
 

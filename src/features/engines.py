@@ -270,7 +270,7 @@ class Spark:
 
 
 class Remembering:
-    """An engine over tables that stay as they are: an expression that it gave the frame of is not run again.
+    """An engine over tables that do not change: it runs an expression once, and keeps the frame.
 
     Parameters
     ----------

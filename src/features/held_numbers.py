@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from inspect import getattr_static
 from numbers import Real
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -50,6 +51,8 @@ def _held(value: Any, modules: tuple[str, ...], seen: set[int]) -> Iterator[list
         for base in value.__mro__:
             for part in vars(base).values() if _is_of(base.__module__, modules) else ():
                 yield from _held(_plain(part), modules, seen)
+    elif isinstance(cached := getattr_static(value, "__wrapped__", None), FunctionType):
+        yield from _held(cached, modules, seen)
     elif not isinstance(value, ModuleType):
         yield list(_numbers(value))
 

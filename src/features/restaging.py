@@ -20,7 +20,7 @@ import ibis.expr.types as ir
 from features.errors import EmptyTableError, InputError, listing
 from features.families import resolve
 from features.grains import Grain
-from features.leakage import Finding, all_features, differences, grains_of
+from features.leakage import ROWS, Finding, all_features, changes, grains_of
 from features.progress import steps
 from features.shop import Shop
 from features.snapshot import frame_of
@@ -28,7 +28,6 @@ from features.sources import stage_before
 from features.tables import Tables
 
 CHECK = "staged anew"
-ROWS = "rows of "
 QUERY = "the query of "  # begins what says that a query is not cut
 SPACE = 3  # times the staged tables: the raw files that are cut, what is staged, and room to work
 
@@ -143,20 +142,9 @@ def _compared(
     """Yield, for each grain, what was compared, and what moved with its figures."""
     for grain in grains:
         names = all_features(shop.tables, cutoff, shop.engine, grain)
-        rows = f"{ROWS}{grain.name}"
         before, after = (frame_of(tables.as_of(cutoff), names, grain, shop.engine) for tables in (shop.tables, other))
-        found = []
-        gone = before.index.symmetric_difference(after.index)
-        if len(gone):
-            both = before.index.intersection(after.index)
-            said = f"{len(gone):,} of {len(before):,} rows at {cutoff} come or go with raw rows from that day on"
-            found.append((rows, said))
-            before, after = before.loc[both], after.loc[both]
-        found += [
-            (name, f"{number:,} of {len(before):,} values at {cutoff} move with raw rows from that day on, {example}")
-            for name, number, example in differences(before, after)
-        ]
-        yield {rows, *names}, found
+        found = list(changes(before, after, grain, f"with raw rows from {cutoff} on"))
+        yield {f"{ROWS}{grain.name}", *names}, found
 
 
 def _undated(moved: Iterable[str]) -> set[str]:

@@ -115,10 +115,10 @@ class FamilyQueries:
         -------
         DataFrame indexed by the grain's key, sorted by it
         """
-        parts = [_by_key(engine.frame(expression), self.grain) for expression in self.of_families.values()]
+        parts = [by_key(engine.frame(expression), self.grain) for expression in self.of_families.values()]
         rows = parts[0].index
         if not all(part.index.is_unique and part.index.equals(rows) for part in parts):  # a family repeats or adds rows
-            return _by_key(engine.frame(feature_rows(self.past, self.names, self.grain)), self.grain)
+            return by_key(engine.frame(feature_rows(self.past, self.names, self.grain)), self.grain)
         return pd.concat(parts, axis=1)[list(self.names)]
 
 
@@ -131,10 +131,11 @@ def frame_of(past: Tables, names: Sequence[str], grain: Grain, engine: Engine) -
     """
     if names:
         return FamilyQueries.of(past, names, grain).frame(engine)
-    return _by_key(engine.frame(grain.rows(past)), grain)
+    return by_key(engine.frame(grain.rows(past)), grain)
 
 
-def _by_key(frame: pd.DataFrame, grain: Grain) -> pd.DataFrame:
+def by_key(frame: pd.DataFrame, grain: Grain) -> pd.DataFrame:
+    """Return rows of a grain indexed by its key, and sorted by it."""
     return frame.set_index(list(grain.key)).sort_index()
 
 

@@ -72,6 +72,7 @@ class Tampered:
         op = expression.op()
         same = [past for past in op.find(self._pasts.__contains__) if self._pasts[past]()] if self._pasts else []
         held = {past: ibis.table(past.schema, name=f"past_{number}").op() for number, past in enumerate(same)}
+        # Placeholders, as a replacement goes down into a past and would change the table that it is made of.
         op = op.replace(held).replace(self._instead) if held else op.replace(self._instead)
         return (op.replace({place: past for past, place in held.items()}) if held else op).to_expr()
 

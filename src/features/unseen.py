@@ -16,7 +16,7 @@ import ibis.expr.types as ir
 from features.attrition import SUBJECTS
 from features.engines import Engine
 from features.families import resolve
-from features.leakage import Finding, all_features, differences, grains_of
+from features.leakage import ROWS, Finding, all_features, changes, grains_of
 from features.progress import steps
 from features.snapshot import frame_of
 from features.tables import SPECS, Tables
@@ -43,38 +43,41 @@ def audit_unseen(tables: Tables, engine: Engine, cutoff: date, trained: tuple[st
     if other is None:
         return
     names_of = ", ".join(undated(tables))
-    grains, checked, moved = grains_of(tables), 0, 0
+    where = f"without the facts ({names_of}) about what no row names before {cutoff}"
+    grains, checked, changed = grains_of(tables), 0, 0
     for grain in steps(grains, CHECK, len(grains), "grains"):
         names = all_features(tables, cutoff, engine, grain)
         before, after = (frame_of(tables.as_of(cutoff), names, grain, on) for on in (engine, other))
         checked += len(names) + 1
-        gone = len(before.index.symmetric_difference(after.index))
-        if gone:
-            moved += 1
-            said = f"{gone:,} of {len(before):,} come or go"
-            yield Finding(CHECK, f"rows of {grain.name}", "leaks", _where(said, names_of, cutoff), fails=True)
-            both = before.index.intersection(after.index)
-            before, after = before.loc[both], after.loc[both]
-        for name, number, example in differences(before, after):
-            moved += 1
-            (family,) = resolve([name])
-            figures = f"{_where(f'{number:,} of {len(before):,} values move', names_of, cutoff)}, {example}"
-            fails = not family.undated or name in trained
-            yield Finding(CHECK, f"feature {name}", "differs" if family.undated else "leaks", figures, fails=fails)
-    said = f"the same without the facts ({names_of}) about what no row names before {cutoff}"
-    yield Finding(CHECK, f"{checked - moved} features and grains", "clean", said, checked)
-
-
-def _where(said: str, names: str, cutoff: date) -> str:
-    return f"{said} without the facts ({names}) about what no row names before {cutoff}"
+        for what, figures in changes(before, after, grain, where):
+            changed += 1
+            if what.startswith(ROWS):
+                yield Finding(CHECK, what, "leaks", figures, fails=True)
+                continue
+            (family,) = resolve([what])
+            fails = not family.undated or what in trained
+            yield Finding(CHECK, f"feature {what}", "differs" if family.undated else "leaks", figures, fails=fails)
+    yield Finding(CHECK, f"{checked - changed} features and grains", "clean", f"the same {where}", checked)
 
 
 def undated(tables: Tables) -> list[str]:
-    """List the tables of facts about products or customers of which no row has a date."""
+    """List the tables of facts about products or customers of which no row has a date, and that dated rows name."""
     return [
         name
         for name, table in tables.items()
-        if not SPECS[name].moment(table.columns) and len(SPECS[name].key) == 1 and SPECS[name].key[0] in SUBJECTS
+        if not SPECS[name].moment(table.columns)
+        and len(SPECS[name].key) == 1
+        and SPECS[name].key[0] in SUBJECTS
+        and _named(tables, SPECS[name].key[0])
+    ]
+
+
+def _named(tables: Tables, key: str) -> list[ir.Table]:
+    """List the ids that rows of each dated table name."""
+    return [
+        table.select(key)
+        for name, table in tables.items()
+        if SPECS[name].moment(table.columns) and key in table.columns
     ]
 
 
@@ -84,10 +87,9 @@ def seen_alone(tables: Tables, engine: Engine, cutoff: date) -> Tampered | None:
     None where the shop has no such table.
     """
     past = tables.as_of(cutoff)
-    dated = [table for name, table in past.items() if SPECS[name].moment(table.columns)]
     instead: dict[ir.Table, ir.Table] = {}
     for name in undated(tables):
         (key,) = SPECS[name].key
-        ids = [table.select(key) for table in dated if key in table.columns]
+        ids = _named(past, key)
         instead[tables[name]] = tables[name].semi_join(ibis.union(*ids) if len(ids) > 1 else ids[0], key)
     return Tampered(engine, instead) if instead else None

@@ -181,8 +181,8 @@ def test_lists_by_lift_and_those_in_use_are_compared_on_the_same_buyers():
     assert "Recommend by the model in use." in lead.text
     assert table.frame["hit rate"].tolist() == ["25.0%", "100.0%"]
     assert table.frame["places with a rule"].iloc[0] == f"{(44 * 3 + 10) / (44 * 5):.1%}"
-    assert record.metrics["gain"] == pytest.approx(0.75)
-    assert 0 < record.metrics["gain_low"] < 0.75 < record.metrics["gain_high"] < 1
+    assert record.metrics["difference"] == pytest.approx(0.75)
+    assert 0 < record.metrics["difference_low"] < 0.75 < record.metrics["difference_high"] < 1
     swapped = replace(held, predictions=dict(zip(predictions, reversed(predictions.values()), strict=True)))
     assert "Lists by lift are bought more often" in list_parts(swapped)[1].text
 

@@ -69,7 +69,7 @@ def test_run_ends_with_a_table_and_the_next_commands(finished_run: tuple[Path, s
     *_, table, said, after = finished_run[1].split("\n\n")
     columns, row = (re.split(" {2,}", line) for line in table.splitlines())
     shown = dict(zip(columns, row, strict=True))
-    assert shown["candidate"] == shown["in use"] == "version 1, pareto_nbd"
+    assert shown["candidate"] == shown["in use"] == "version 1, ridge"
     assert shown["its figure"] == shown["its own figure"]
     assert re.fullmatch(r"gini 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]", shown["its figure"])
     assert shown["verdict"] == "strong"
@@ -82,7 +82,7 @@ def test_run_ends_with_a_table_and_the_next_commands(finished_run: tuple[Path, s
 def test_the_pages_of_the_registry_say_what_is_in_use_and_why(finished_run: tuple[Path, str]) -> None:
     model = client(finished_run[0]).get_registered_model(NAME)
     day = datetime.now(UTC).date().isoformat()
-    own = r"version 1, Pareto/NBD \(`pareto_nbd`\), gini 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] in the window from 1998-04-02"
+    own = r"version 1, ridge regression on logarithms \(`ridge`\), gini 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] in the window from 1998-04-02"
     assert re.search(rf"\*\*In use\*\* since {day}: {own}\. \*\*Why\*\*: gate: it measured best\.", model.description)
     for expected in ("**Predicts** `clv`, ", "**Verdict** strong: ranks customers", "experiments score data=cdnow"):
         assert expected in model.description
@@ -90,17 +90,17 @@ def test_the_pages_of_the_registry_say_what_is_in_use_and_why(finished_run: tupl
     assert seen.keys() == {"in use", "figure", "since", "verdict", "amounts"}
     assert max(map(len, seen.values())) < 40
     (version,) = client(finished_run[0]).search_model_versions(f"name = '{NAME}'")
-    assert version.description.startswith("Pareto/NBD, in use. strong: ranks customers better than ")
+    assert version.description.startswith("ridge regression on logarithms, in use. strong: ranks customers better than ")
     assert not [value for key, value in version.tags.items() if not key.startswith("mlflow.") and value[:1] in "[{"]
 
 
 def test_show_says_what_stands_behind_the_model_in_use_and_looks_at_nothing(workspace: Path, run: Run) -> None:
     printed = run("show", *QUICK).stdout
-    assert f"{NAME}: in use: version 1, pareto_nbd, gini 0." in printed
+    assert f"{NAME}: in use: version 1, ridge, gini 0." in printed
     board = re.search(r"^rank .*?(?=\n\n)", printed, re.M | re.S)[0].splitlines()[1:]
     rows = [re.split(" {2,}", line) for line in board]
     assert [float(row[1]) for row in rows] == sorted((float(row[1]) for row in rows), reverse=True)
-    assert {row[4] for row in rows} == {"version 1, in use", "trial 1", "trial 2", "trial 3", "baseline"}
+    assert {row[4] for row in rows} == {"version 1, in use", "trial 0", "trial 2", "trial 3", "baseline"}
     assert sum(row[4] == "baseline" for row in rows) == 3
     falls = re.search(r"^feature .*?(?=\d+ more features)", printed, re.M | re.S)[0].splitlines()[1:]
     assert {line.split()[0].rstrip(",") for line in falls} <= {"recency", "frequency", "T", "monetary_value"}
@@ -139,7 +139,7 @@ def test_the_study_says_what_it_found(finished_run: tuple[Path, str]) -> None:
     (study,), trials = kind(folder, "study"), kind(folder, "trial")
     best = max(trial.data.metrics["valid/gini"] for trial in trials)
     note = study.data.tags["mlflow.note.content"]
-    assert note.startswith(f"**Best** gini {best:.4f}: pareto_nbd #000, refitted as version 1.")
+    assert note.startswith(f"**Best** gini {best:.4f}: ridge #001, refitted as version 1.")
     assert "4 trials for clv (4 complete)" in note
     assert study.data.metrics == {"valid/gini": best}
     listed = {
@@ -354,7 +354,7 @@ def test_train_override_and_roll_back(workspace: Path, run: Run) -> None:
     assert "champion is version 1 again (was 2)" in run("promote", *QUICK, "rollback=true").stdout
     assert int(client(workspace).get_model_version_by_alias(NAME, "champion").version) == 1
     lines = {int(v.version): v.description for v in client(workspace).search_model_versions(f"name = '{NAME}'")}
-    assert lines[1].startswith("Pareto/NBD, in use. strong: ")
+    assert lines[1].startswith("ridge regression on logarithms, in use. strong: ")
     assert lines[2].startswith("BG/NBD, rolled back: rolled back by hand. ")
     assert "since" in client(workspace).get_registered_model(NAME).tags
     assert "was rolled back" in run("promote", *QUICK, code=2).stderr
@@ -503,7 +503,7 @@ def test_the_best_measured_baseline_is_used_until_it_is_beaten(
     )  # all was validated when the candidate was made
     strict = [*QUICK, "+task.guards.total_ratio=[5.0, 6.0]"]
     planned = run("promote", *strict, "dry=true").stdout
-    assert "version 1, pareto_nbd: look 1 at the sealed window 1998-04-02 to 1998-07-01" in planned
+    assert "version 1, ridge: look 1 at the sealed window 1998-04-02 to 1998-07-01" in planned
     assert "level 0.0304; looks before have spent 0.0000 of 0.05" in planned
     assert not Registry(client(workspace), NAME).ledger()  # it did not look
     done = run("promote", *strict)
@@ -542,7 +542,7 @@ def test_the_best_measured_baseline_is_used_until_it_is_beaten(
 
     promoted = run("promote", *QUICK).stdout
     assert "version 1: promoted" in promoted
-    assert "in use: version 1, pareto_nbd, gini" in promoted
+    assert "in use: version 1, ridge, gini" in promoted
     assert int(client(workspace).get_model_version_by_alias(NAME, "champion").version) == 1
     last = Registry(client(workspace), NAME).ledger()[-1]
     assert (last["look"], last["champion"]) == (2, 2)
@@ -940,7 +940,7 @@ def test_one_customer_is_answered_as_in_customer_360_and_no_reason_is_made_up(
     assert said["tier"] == row["tier"]
     assert said["action_reason"] == row["action_reason"]
     assert set(said) >= set(row.dropna().index) - set(score_columns(row.index))
-    assert "raised by" not in printed  # Pareto/NBD has no trees
+    assert "raised by" not in printed  # a ridge regression has no trees
     assert "has no row as of" in run("ask", "data=cdnow", "customer=nobody", code=2).stderr
 
 

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from experiments.commands import main
-from experiments.commands.compose import each_task_beside, of_task, session_of, typed
+from experiments.commands.compose import each_task_beside, of_task, session_of, tasks_left_out, typed
 from experiments.models.registry import CANDIDATES, Candidate
 from experiments.tasks import TASKS
 from experiments.tuning.space import Space
@@ -218,3 +218,11 @@ def test_a_blend_is_searched_over_the_ranges_of_its_parts() -> None:
         assert {name: blend[f"boosting__{name}"] for name in alone} == alone
     assert list(repurchase["lightgbm_probability"]) == list(clv["lightgbm"])[2:]
     assert list(clv["bg_nbd"]) == ["penalizer_coef", "gamma_gamma_penalizer_coef"]
+
+
+def test_a_plain_run_names_the_tasks_that_it_leaves_out_where_the_shop_has_their_tables() -> None:
+    assert tasks_left_out(composed(), ["transactions", "products"]) == [
+        name for name, task in TASKS.items() if not task.in_plain_run
+    ]
+    assert "propensity" not in tasks_left_out(composed(), ["transactions"])
+    assert tasks_left_out(composed("tasks=[clv]"), ["transactions", "products"]) == []

@@ -315,8 +315,8 @@ def test_a_list_that_does_not_suit_the_columns_is_refused(change, words) -> None
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"where": {"p_*_*": {"top": 0.1}}}, "more than one pattern"),
-        ({"where": {"p_a_*": {"top": 0.1}, "p_b_*": {"top": 0.1}}}, "more than one pattern"),
+        ({"where": {"p_*_*": {"top": 0.1}}}, r"more than one \*"),
+        ({"where": {"p_a_*": {"top": 0.1}, "p_b_*": {"top": 0.1}}}, r"more than one \*"),
         ({"where": {"p_a_*": {"top": 0.1}}}, "would have one title"),
     ],
 )

@@ -175,6 +175,10 @@ class TestEveryModel:
         assert np.array_equal(fitted[name].predict(shuffled), expected[order])
         assert np.array_equal(EVERY[name]().fit(shuffled, target_of(name).iloc[order]).predict(X), expected)
 
+    def test_a_row_alone_gets_the_bits_that_it_gets_among_others(self, name, fitted):
+        alone = np.concatenate([fitted[name].predict(X[row : row + 1]) for row in range(20)])
+        np.testing.assert_array_equal(fitted[name].predict(X)[:20], alone)
+
     def test_predicts_rows_without_an_index(self, name, fitted):
         assert np.array_equal(fitted[name].predict(X.reset_index(drop=True)), fitted[name].predict(X))
 

@@ -53,11 +53,11 @@ def test_an_upsell_equals_its_second_computation_and_is_judged_on_those_who_can_
 def test_customers_who_cannot_buy_dearer_have_no_score(category: str, shop: Shop) -> None:
     asked = task(category=category, event="upsell")
     X = asked.dataset(shop, [*asked.history, "total_spend"], [DAY]).X.droplevel("cutoff")
-    reached = Propensity.reached(asked.name + asked.suffix({}), X)
-    assert 0 < reached.sum() < len(X)
+    eligible = Propensity.eligible(asked.name + asked.suffix({}), X)
+    assert 0 < eligible.sum() < len(X)
     judged = asked.judged_rows(asked.dataset(shop, list(asked.history), [DAY])).X
-    assert set(X.index[reached]) == set(judged.index.get_level_values("customer_id"))
-    assert Propensity.reached("propensity_garden_28d", X) is None
+    assert set(X.index[eligible]) == set(judged.index.get_level_values("customer_id"))
+    assert Propensity.eligible("propensity_garden_28d", X) is None
     version = SimpleNamespace(
         tags={"task": "upsell", "horizon_days": "28"},
         suffix=asked.suffix({}),
@@ -65,7 +65,7 @@ def test_customers_who_cannot_buy_dearer_have_no_score(category: str, shop: Shop
     )
     scorer = CustomerScorer(("customer_id",), {}, "USD", str(DAY), [], [], None, 28)
     p = scorer.columns(asked.name + asked.suffix({}), version, X)["p_upsell"]
-    assert p.notna().tolist() == reached.tolist()
+    assert p.notna().tolist() == eligible.tolist()
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import ibis
@@ -70,9 +71,14 @@ def a_lookup_in_python(past: Tables) -> ir.Table:
 WEIGHTS = {"morning": 0.374, "noon": 1.618}
 
 
+@cache
+def in_the_evening() -> float:
+    return 0.0725
+
+
 class Weights:
     def of(self, hours: pd.Series) -> pd.Series:
-        return np.where(hours < 9, WEIGHTS["morning"], np.where(hours < 13, WEIGHTS["noon"], 0.0725))
+        return np.where(hours < 9, WEIGHTS["morning"], np.where(hours < 13, WEIGHTS["noon"], in_the_evening()))
 
 
 def weighed(lines: pd.DataFrame) -> pd.DataFrame:

@@ -482,18 +482,18 @@ def test_money_given_back_beside_an_orders_own_is_asked_for(guessed: Callable[..
     }
     own = {**OF_ORDERS, "order_id": lambda n: 100 + n}
     lines = guessed(columns, own)
-    (asked,) = refunds_beside(lines, {}).items()
+    (asked,) = refunds_beside(lines, {})[1].items()
     assert asked[0] == "returns"
     assert asked[1].is_open
     assert [way.partition(" (")[0] for way in asked[1].others] == ["refund=amount_refunded", "refund=none"]
     assert not {"status", "credits"} & lines.guesses.keys()  # one question for one thing
-    assert refunds_beside(lines, {"refund": None}) == {}
-    mapped = refunds_beside(lines, {"refund": "amount_refunded"})
+    assert refunds_beside(lines, {"refund": None})[1] == {}
+    mapped = refunds_beside(lines, {"refund": "amount_refunded"})[1]
     assert {key.rpartition(".")[2]: each.value for key, each in mapped.items() if "columns." in key} == {
         **{"order_id": "order_id", "returned_at": "date", "amount": "amount_refunded"}
     }
     columns["amount_refunded"] = lambda n: 0
-    assert refunds_beside(guessed(columns, own), {}) == {}
+    assert refunds_beside(guessed(columns, own), {})[1] == {}
 
 
 def test_money_that_a_buyer_paid_is_no_customer(guessed: Callable[..., Lines]) -> None:

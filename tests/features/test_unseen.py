@@ -15,7 +15,7 @@ from features.engines import DuckDB
 from features.families import FAMILIES, Family
 from features.grains import CUSTOMER
 from features.tables import SPECS, Tables
-from features.unseen import audit_unseen
+from features.unseen import audit_unseen, seen_alone, undated
 
 EARLY = date(2020, 3, 1)  # some goods have not been sold by then
 
@@ -96,6 +96,22 @@ def test_counts_of_what_comes_later_are_found(
     first, *rest = audit_unseen(shop, on, EARLY)
     assert (first.finding, first.fails) == (finding, fails)
     assert len(rest) == (finding != "clean")
+
+
+def test_goods_that_no_dated_row_names_are_not_audited(shop: Tables, on: DuckDB) -> None:
+    """A shop may list products, and have no product on the lines of its orders."""
+    lines = {
+        name: table.drop("product_id")
+        for name, table in shop.items()
+        if SPECS[name].moment(table.columns) and "product_id" in table.columns
+    }
+    assert "products" in undated(shop)
+    tables = shop.with_tables(**lines)
+    assert "customers" in undated(tables)
+    assert "products" not in undated(tables)
+    changed = seen_alone(tables, on, EARLY)
+    assert changed is not None
+    assert len(changed.frame(tables.products)) == len(on.frame(shop.products))
 
 
 @pytest.mark.slow

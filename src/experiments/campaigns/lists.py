@@ -453,13 +453,13 @@ def _condition(where: str, column: str, given: Any) -> Condition:
 
 
 def _check_pattern(content: Mapping[str, Any], where: str) -> None:
-    """Refuse a pattern whose lists would share a title, and one that more than one asterisk leaves open."""
+    """Refuse a pattern whose lists would share a title, and more than one asterisk: each may stand for another text."""
     patterns = sorted({str(column) for column in content["where"] if ANY in str(column)})
     if not patterns:
         return
     if max(pattern.count(ANY) for pattern in patterns) > 1 or len(patterns) > 1:
         raise InputError(
-            "the conditions have more than one pattern",
+            f"the conditions have more than one {ANY}",
             where=where,
             expected=f"one column with one {ANY}, such as p_propensity_{ANY}",
             found=", ".join(patterns),

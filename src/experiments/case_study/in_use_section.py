@@ -81,7 +81,7 @@ def wait_parts(held: HeldOut, rows: pd.DataFrame, past: Sequence[Figure]) -> lis
     held = held.beside(FROM_CUTOFF, _certain(of, held)).beside(FROM_PURCHASE, _certain(of - since, held))
     draws = {name: held.draws(name) for name in ERRORS}
     best = min((FROM_CUTOFF, FROM_PURCHASE), key=lambda name: draws["mae"][name].estimate)
-    gain = held.interval(draws["mae"].gain(MODEL, best))
+    difference = held.interval(draws["mae"].gain(MODEL, best))
     mae = {name: draws["mae"][name].estimate for name in (MODEL, best)}
     known = {figure.name: figure for figure in past}
     table = {
@@ -98,12 +98,12 @@ def wait_parts(held: HeldOut, rows: pd.DataFrame, past: Sequence[Figure]) -> lis
     shown = pd.DataFrame.from_dict(table, orient="index").rename_axis("predicted by")
     lead = (
         f"The model in use predicts the wait for the next purchase with a mean absolute error of {number(mae[MODEL])} "
-        f"days, the {best} with {number(mae[best])}: the difference is {gain.mean:+.2f} days "
-        f"({_range(held)} {gain.low:+.2f} to {gain.high:+.2f}). "
+        f"days, the {best} with {number(mae[best])}: the difference is {difference.mean:+.2f} days "
+        f"({_range(held)} {difference.low:+.2f} to {difference.high:+.2f}). "
         + (
             "Schedule messages by neither: the model in use is not shown to know more than one date for all."
             if held.model.is_blind
-            else gain.say(
+            else difference.say(
                 "Schedule messages by the average interval on these data.",
                 "Schedule messages by the model in use.",
                 "These data do not show which is better.",
@@ -130,7 +130,7 @@ def wait_parts(held: HeldOut, rows: pd.DataFrame, past: Sequence[Figure]) -> lis
                 **{f"in_use/{name}": draws[name][MODEL].estimate for name in ERRORS},
                 **{f"average_interval/{name}": draws[name][best].estimate for name in ERRORS},
             },
-            gain,
+            difference,
         ),
     ]
 
@@ -152,7 +152,7 @@ def list_parts(held: HeldOut) -> list[Part]:
     hits = {name: held.interval(draws[HIT_RATE][name]) for name in (BY_LIFT, MODEL)}
     if not np.isfinite(hits[MODEL].mean):
         raise InputError(held.metrics[HIT_RATE].undefined, where="transactions")
-    gain = held.interval(draws[HIT_RATE].gain(MODEL, BY_LIFT))
+    difference = held.interval(draws[HIT_RATE].gain(MODEL, BY_LIFT))
     buyers = len(held.metrics[HIT_RATE].values(held.y, held.predictions[MODEL]))
     of_list, _ = lists_of(held.X.index)
     by_rules = {
@@ -171,8 +171,9 @@ def list_parts(held: HeldOut) -> list[Part]:
     lead = (
         f"Of {buyers:,} customers who buy within {held.horizon_days} days, {percent(hits[BY_LIFT].mean)} buy one of "
         f"{LISTED} products by lift, and {percent(hits[MODEL].mean)} one of {LISTED} of the model in use: "
-        f"{100 * gain.mean:+.1f} points ({_range(held)} {100 * gain.low:+.1f} to {100 * gain.high:+.1f}). "
-        + gain.say(
+        f"{100 * difference.mean:+.1f} points "
+        f"({_range(held)} {100 * difference.low:+.1f} to {100 * difference.high:+.1f}). "
+        + difference.say(
             "Recommend by the model in use.",
             f"Lists by lift are bought more often: train model={BY_LIFT}, and let the gate judge it.",
             "These data do not show which is better.",
@@ -194,7 +195,7 @@ def list_parts(held: HeldOut) -> list[Part]:
             held,
             lead,
             {"in_use/hit_rate": hits[MODEL].mean, "by_lift/hit_rate": hits[BY_LIFT].mean},
-            gain,
+            difference,
         ),
     ]
 
@@ -227,12 +228,17 @@ def _method(held: HeldOut) -> str:
     )
 
 
-def _record(part: str, held: HeldOut, lead: str, metrics: Mapping[str, float], gain: Difference) -> Record:
+def _record(part: str, held: HeldOut, lead: str, metrics: Mapping[str, float], difference: Difference) -> Record:
     return Record(
         name=f"case study: {part} beside the model in use",
         tags={"case_study": f"{part}_in_use", "promotable": "false"},
         params={"cutoff": str(held.cutoff), "horizon_days": held.horizon_days, "model": str(held.model)},
-        metrics={**metrics, "gain": gain.mean, "gain_low": gain.low, "gain_high": gain.high},
+        metrics={
+            **metrics,
+            "difference": difference.mean,
+            "difference_low": difference.low,
+            "difference_high": difference.high,
+        },
         note=f"{lead} No model is kept.",
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -87,10 +87,15 @@ def of_each_task(config: Config) -> list[tuple[Config, list[str]]]:
     return [of_task(task, given) for task in tasks]
 
 
-def tasks_left_out(config: Config) -> list[str]:
-    """Return the tasks that a run leaves out although no task was named."""
-    is_plain = config.tasks is None and not names_a_task()
-    return [name for name, task in TASKS.items() if not task.in_plain_run] if is_plain else []
+def tasks_left_out(config: Config, tables: Collection[str]) -> list[str]:
+    """Return the tasks that a run without a named task leaves out, although the shop has the tables that they need."""
+    if config.tasks is not None or names_a_task():
+        return []
+    return [
+        name
+        for name, task in TASKS.items()
+        if not task.in_plain_run and not task.grain.lacks(tables) and {*task.needs} <= {*tables}
+    ]
 
 
 def typed_overrides() -> list[str]:

@@ -27,7 +27,7 @@ def main(config: Config) -> None:
             f"next: {(searched or sessions)[0].again('show')}: leaderboard, importances, decision and looks of a task"
         )
         print(f"      {asked.again('ui')}: trials side by side, models and their versions in MLflow")
-        if left_out := tasks_left_out(config):
+        if left_out := tasks_left_out(config, asked.shop.tables):
             print(f"      {asked.again('run')} task=…: {', '.join(left_out)} take longer or need a category")
 
 

@@ -16,7 +16,7 @@ def main(config: Config) -> None:
     from experiments.tracking.store import address
 
     client = session_of(config).client  # made where there is none yet, so that the UI opens on it
-    print(f"MLflow needs some seconds, and is then at http://127.0.0.1:{config.port or PORT}/#/experiments?{TRAINING}")
-    sys.stdout.flush()
+    page = f"http://127.0.0.1:{config.port or PORT}/#/experiments?{TRAINING}"
+    print(f"MLflow needs some seconds, and is then at {page}", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", address(client)]
     os.execv(sys.executable, [*command, *(["--port", str(config.port)] if config.port is not None else [])])

@@ -7,14 +7,13 @@ exact formula or a nearly perfect fit is therefore the features in another form,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations, permutations
 
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
-from joblib import cpu_count
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.model_selection import GroupKFold
 
@@ -35,8 +34,6 @@ TREES = {
 N_TREES = 150
 
 Predict = Callable[[np.ndarray], np.ndarray]
-Learn = Callable[[np.ndarray, np.ndarray, int], Predict]
-
 Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 SYMMETRIC: Mapping[str, Combine] = {
@@ -256,14 +253,10 @@ def best_fit(
     for name, (x, target, groups) in problems.items():
         learn = _trees if name == "trees" else _linear
         splits = list(GroupKFold(n_folds, shuffle=True, random_state=seed).split(x, target, groups))
-
-        def fitted(train: np.ndarray, learn: Learn = learn, x: np.ndarray = x, target: np.ndarray = target) -> Predict:
-            return learn(x[train], target[train], seed)
-
-        with ThreadPoolExecutor(cpu_count()) as pool:  # each fold is fitted by one thread, so results stay the same
-            folds = list(
-                zip(pool.map(fitted, (train for train, _ in splits)), (test for _, test in splits), strict=True)
-            )
+        fits = Parallel(n_jobs=-1, prefer="threads")(  # one thread for each fold, so results stay the same
+            delayed(learn)(x[train], target[train], seed) for train, _ in splits
+        )
+        folds = [(fit, test) for fit, (_, test) in zip(fits, splits, strict=True)]
         folds_of[name] = folds
         r2 = _r2(folds, x, target)
         best = max(best, (r2, name))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+FIRST = 0.2  # of the customers: those predicted highest, whose share is stated where amounts are unreliable
+
 
 def row_shares(counts: pd.DataFrame) -> pd.DataFrame:
     """Divide each row by its sum; NaN if the sum is 0."""
@@ -12,7 +14,7 @@ def row_shares(counts: pd.DataFrame) -> pd.DataFrame:
     return counts.div(totals.where(totals > 0), axis=0)
 
 
-def is_highest(values: pd.Series, part: float = 0.2) -> pd.Series:
+def is_highest(values: pd.Series, part: float) -> pd.Series:
     """Mark the highest values, such as the fifth of customers predicted highest; of equal ones the first rows.
 
     >>> is_highest(pd.Series([3.0, 1.0, 2.0, 2.0, 0.0]), 0.4).tolist()

@@ -123,8 +123,8 @@ class CustomerScorer(Scorer):
     def columns(self, question: str, version: InUse, X: pd.DataFrame) -> pd.DataFrame:
         kind, scores = kind_of(version), version.scores(X)
         columns = kind.customer_columns(scores, parse_day(self.as_of), int(version.tags["horizon_days"]))
-        reached = kind.reached(question, X)
-        return columns if reached is None else columns.where(pd.Series(reached, index=X.index))
+        eligible = kind.eligible(question, X)
+        return columns if eligible is None else columns.where(pd.Series(eligible, index=X.index))
 
     def after(self, X: pd.DataFrame) -> dict[str, object]:
         is_fitted = self.purchasing is not None

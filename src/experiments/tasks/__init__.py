@@ -50,7 +50,7 @@ def check_classes(tasks: Mapping[str, type[Task]]) -> None:
             "lists",
             "customer_view",
             "customer_columns",
-            "reached",
+            "eligible",
             "groups",
             "section",
         ):

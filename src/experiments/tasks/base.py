@@ -428,7 +428,7 @@ class Task(ABC):
         return scores
 
     @classmethod
-    def reached(cls, question: str, X: pd.DataFrame) -> np.ndarray | None:
+    def eligible(cls, question: str, X: pd.DataFrame) -> np.ndarray | None:
         """Return which customers the event can happen to, or None for all. The others have no score in customer_360.
 
         Not called for a task of another grain.

@@ -14,7 +14,7 @@ import pandas as pd
 
 from experiments.evaluation.metrics import Metric
 from experiments.evaluation.profit import COST, WORTH, profit_curve, profit_metrics, worth_of_gini
-from experiments.evaluation.shares import is_highest, shares
+from experiments.evaluation.shares import FIRST, is_highest, shares
 from experiments.evaluation.spend_metrics import (
     POINTS,
     SPEND_METRICS,
@@ -32,7 +32,6 @@ from features.errors import InputError
 from features.grains import CUSTOMER, Grain
 from features.outcomes import DAYS_PER_YEAR, Outcome, check_money_terms
 
-FIRST = 0.2  # of the customers, those predicted highest, whose share is told
 SPEND = "expected spend"
 ORDER = "The order of the tiers is more reliable than the amounts."
 

@@ -246,7 +246,7 @@ class Propensity(AmountTask):
         return dataset.where((bands.iloc[:, 0] > 0).to_numpy())
 
     @classmethod
-    def reached(cls, question: str, X: pd.DataFrame) -> np.ndarray | None:
+    def eligible(cls, question: str, X: pd.DataFrame) -> np.ndarray | None:
         """Return who can buy dearer, of an upsell: those who bought from the category, and not its dearest band."""
         match = QUESTION.fullmatch(question)
         if match is None or match.group(1) != OF_UPSELL:
@@ -319,12 +319,12 @@ def _write(material: Material) -> list[Part]:
         bands = _dearer_bands(of_value)
         names = [own, bands] if name == OF_UPSELL else [own]
         history = material.shop.features(names, [material.as_of]).droplevel("cutoff").reindex(scores.index)
-        reached = history[bands] > 0 if name == OF_UPSELL else pd.Series(True, index=scores.index)
+        eligible = history[bands] > 0 if name == OF_UPSELL else pd.Series(True, index=scores.index)
         parts += propensity_parts(
-            scores.loc[reached, f"p_{question}"],
-            history.loc[reached, own] > 0,
+            scores.loc[eligible, f"p_{question}"],
+            history.loc[eligible, own] > 0,
             question=question,
-            left_out=int((~reached & (history[own] > 0)).sum()) if name == OF_UPSELL else 0,
+            left_out=int((~eligible & (history[own] > 0)).sum()) if name == OF_UPSELL else 0,
             model=material.in_use(question),
         )
         evaluated = material.evaluated(question)

@@ -18,7 +18,7 @@ from experiments.evaluation.probability_metrics import (
     probability_tables,
     roc_auc,
 )
-from experiments.evaluation.shares import is_highest, shares
+from experiments.evaluation.shares import FIRST, is_highest, shares
 from experiments.evaluation.validation import Dataset, Evaluation
 from experiments.models.registry import Candidate, choose
 from experiments.reports.drivers import drivers_parts
@@ -292,7 +292,6 @@ def return_parts(
     ]
 
 
-FIRST = 0.2  # of the customers, those predicted highest, whose share is told
 BLIND = (
     "Do not choose single customers by their probability: it is not shown to be better than chance. Plan with the "
     "total, and address customers by days since their last purchase, which the lifecycle shows."

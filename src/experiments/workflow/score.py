@@ -65,7 +65,7 @@ class Scored(NamedTuple):
     without_consent : list of str
         How many customers have not consented, by purpose.
     without_score : list of str
-        How many customers a question has no score for: see `Task.reached`.
+        How many customers a question has no score for: see `Task.eligible`.
     """
 
     path: Path
@@ -174,7 +174,7 @@ def _without_score(scored: Path, champions: Mapping[str, Version], day: date) ->
     """Yield how many customers a question has no score for, where its event cannot happen to all of them."""
     for question, version in champions.items():
         kind = kind_of(version)
-        if kind.grain != CUSTOMER or kind.reached.__func__ is Task.reached.__func__:
+        if kind.grain != CUSTOMER or kind.eligible.__func__ is Task.eligible.__func__:
             continue
         scores = pq.read_table(scored, columns=_columns_of(version, day)[:1]).column(0)
         if scores.null_count:

@@ -88,7 +88,11 @@ def write_canonical(name: str, raw: Raw, engine: DuckDB, path: Path, pseudonyms:
     nothing = {"rows": 0, "amount": 0.0 if "amount" in raw.table.columns else None}
     drops = tuple(
         Drop(
-            *(name, declared.name, count["rows"], count["amount"], declared.kept_in),
+            table=name,
+            rule=declared.name,
+            rows=count["rows"],
+            amount=count["amount"],
+            kept_in=declared.kept_in,
             **{each: count.get(each, 0) for each in WHOSE},
         )
         for declared in raw.rules

@@ -87,7 +87,7 @@ def layout_of(config: TableConfig, scratch: Path) -> Layout:
             where=f"{parts[0].name}, line {best.skip or 1}",
             expected="a name for each value",
             found=listing(best.misnamed, limit=SHOWN_NAMES),
-            hint="correct the header: name the column that lacks there, or take the delimiter at its end away",
+            hint="correct the header: name the column that is missing, or remove the delimiter at its end",
         )
     config = replace(config, skip=best.skip, header=best.is_named)
     if config.format == "excel" and config.skip:

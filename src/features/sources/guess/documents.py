@@ -113,9 +113,7 @@ def _named(opened: Opened, facts: Mapping[str, Facts], held: ir.Table, said: _Sa
 
 def is_flag(opened: Opened, facts: Facts) -> bool:
     """Check whether a column says yes or no."""
-    return facts.distinct <= len({"yes", "no"}) and all(
-        word.lower() in YES | NO for word in frequencies(opened, facts.name, MOST_WORDS)
-    )
+    return facts.distinct <= 2 and all(word.lower() in YES | NO for word in frequencies(opened, facts.name, MOST_WORDS))
 
 
 def words_back(name: str, words: Sequence[str]) -> list[str]:

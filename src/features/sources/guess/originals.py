@@ -68,7 +68,9 @@ def original_of(opened: Opened, facts: Mapping[str, Facts], rows: ir.Table, used
             rows=pairs.count(),
             known=is_met.sum(),
             different=pairs.sale.nunique(),
-            fitting=((pairs.sold_at <= pairs.time) & (pairs.money.abs() <= pairs.sold)).mean(where=is_met),
+            fitting=((pairs.sold_at <= pairs.time) & (pairs.money.abs() <= pairs.sold))
+            .fill_null(False)
+            .mean(where=is_met),
         )
         row = figures.to_pyarrow().to_pylist()[0]
         if row["known"] and row["known"] >= MET * row["rows"] and row["different"] >= OWN * row["known"]:

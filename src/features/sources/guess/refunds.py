@@ -59,7 +59,8 @@ def refunds_beside(lines: Lines, given: Given) -> tuple[Lines, dict[str, Guess]]
             return lines, {}  # whole orders: their status or day says it
         if not is_repeated and not int(held.filter(held[day].isnull()).limit(1).count().execute()):
             lines = without_day(lines, f"what came back is in {name}")
-            return lines, _beside(lines, name, Guess(day, "filled wherever money was given back"))
+            found = "money given back" if REFUND not in given else SAID
+            return lines, _beside(lines, Guess(name, found), Guess(day, "filled wherever money was given back"))
     if REFUND not in given:
         evidence = f"{name} is not 0 in {rows:,} rows: money that was given back, on a day that no column has"
         ways = [f"refund={shlex.quote(name)} (taken off on the day of the order)", "refund=none (not taken off)"]
@@ -68,9 +69,8 @@ def refunds_beside(lines: Lines, given: Given) -> tuple[Lines, dict[str, Guess]]
             ways = ways[1:]
         return lines, {"returns": Guess(None, evidence, tuple(ways), is_open=True)}
     lines = without_day(lines, f"what came back is in {name}") if day else lines
-    return lines, _beside(
-        lines, name, replace(lines.guesses["columns.timestamp"], evidence="the day of the order", others=())
-    )
+    of_order = replace(lines.guesses["columns.timestamp"], evidence="the day of the order", others=())
+    return lines, _beside(lines, Guess(name, SAID), of_order)
 
 
 def _is_back(lines: Lines, rows: ir.Table) -> ir.BooleanColumn:
@@ -82,7 +82,7 @@ def _is_back(lines: Lines, rows: ir.Table) -> ir.BooleanColumn:
     return rows[status.value["column"]].isin(words).fill_null(False)
 
 
-def _beside(lines: Lines, name: str, day: Guess) -> dict[str, Guess]:
+def _beside(lines: Lines, amount: Guess, day: Guess) -> dict[str, Guess]:
     """Return the keys of a table of refunds that is the lines' own."""
     order = "order_id" if lines.column("order_id") else "customer_id"
     copied = ("only", "totals", "date_format", "cents")
@@ -93,7 +93,7 @@ def _beside(lines: Lines, name: str, day: Guess) -> dict[str, Guess]:
         **found,
         f"columns.{order}": lines.guesses[f"columns.{order}"],
         "columns.returned_at": day,
-        "columns.amount": Guess(name, SAID if day.evidence == "the day of the order" else "money given back"),
+        "columns.amount": amount,
     }
     return {f"returns.{key}": each for key, each in keys.items()}
 

@@ -89,7 +89,7 @@ UNPAID = phrases(
     "onbetaald, obetald, nieopłacone, nezaplaceno, ödenmedi, maksamatta, ubetalt, kifizetetlen, neplătit, не оплачен, "
     "未付款, 未入金, 결제대기"
 )
-INVOICES = {"invoice", "rechnung", "rechnungs", "facture", "factura", "fattura", "faktura", "fatura", "faktuur", "bill"}
+INVOICES = ("invoice", "rechnung", "facture", "factura", "fattura", "faktura", "fatura", "faktuur", "bill")
 PAYMENTS = phrases(
     "cash, card, debit, debit card, credit card, visa, mastercard, amex, american express, maestro, paypal, klarna, "
     "check, cheque, wire, gift card, apple pay, google pay, bank transfer, cod, cash on delivery, bar, bargeld, ec, "
@@ -213,7 +213,7 @@ def status_of(
         If the column that is given has too many words.
     """
     notes: list[str] = []
-    is_invoice = any(word.startswith(tuple(INVOICES)) for word in tokens(order or ""))
+    is_invoice = any(word.startswith(INVOICES) for word in tokens(order or ""))
     if given is not None:
         words = _words_given(opened, facts[given])
         kinds = kinds_of(words, is_invoice)

@@ -82,13 +82,15 @@ def _added_up(opened: Opened, facts: Mapping[str, Facts], is_total: ir.BooleanCo
 
 def _sum_of_all_others(opened: Opened, names: list[str], is_total: ir.BooleanColumn) -> str | None:
     """Return the first of some columns in which the one total is the sum of all other rows."""
-    found = {}
-    for n, name in enumerate(names):
-        for style, number in enumerate(_read(opened.table[name])):
+    columns: list[str] = []
+    is_sum = {}
+    for name in names:
+        for number in _read(opened.table[name]):
             total, others = number.sum(where=is_total), number.sum(where=~is_total)
-            found[f"{n}.{style}"] = ((total - others).abs() <= _noise(total)) & (total != 0)
-    (row,) = opened.table.aggregate(**found).to_pyarrow().to_pylist()
-    return next((names[int(key.partition(".")[0])] for key, is_sum in row.items() if is_sum), None)
+            is_sum[str(len(columns))] = ((total - others).abs() <= _noise(total)) & (total != 0)
+            columns.append(name)
+    (row,) = opened.table.aggregate(**is_sum).to_pyarrow().to_pylist()
+    return next((name for name, found in zip(columns, row.values(), strict=True) if found), None)
 
 
 def _without_last_sum(opened: Opened, facts: Mapping[str, Facts], engine: DuckDB) -> tuple[Opened, Guess | None]:
