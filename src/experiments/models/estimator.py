@@ -471,7 +471,7 @@ def _in_blocks(predict: Callable[[np.ndarray], Any], x: np.ndarray) -> np.ndarra
     """Predict a multiple of `BLOCK` rows, of which the last one is repeated.
 
     A matrix product adds in another order for a few rows than for many, so a linear model would give a customer who is
-    sent alone other bits than among all. In whole blocks they are the same; not so of networks on more than 256 features.
+    sent alone other bits than among all. In whole blocks they are the same, but for networks on hundreds of features.
     """
     missing = -len(x) % BLOCK
     whole = np.pad(x, ((0, missing), (0, 0)), mode="edge") if missing else x
