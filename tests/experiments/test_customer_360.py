@@ -23,6 +23,7 @@ from experiments.description.groups import cut
 from experiments.description.tiers.scores import levels
 from experiments.serving import component
 from experiments.serving.answers import Answers, open_answers
+from experiments.serving.customers import Customers
 from experiments.serving.request import Request
 from experiments.tracking.registry import Registry
 from experiments.tracking.requests import RequestError
@@ -311,6 +312,13 @@ def test_a_column_of_the_file_that_is_missing_is_named_with_its_meaning(
     answers, frame = own_shop
     with pytest.raises(RequestError, match="lacks the column 'Datum', which is timestamp"):
         answers.of_objects(frame.drop(columns="Datum").head(3), None)
+
+
+def test_a_shop_that_reads_no_own_columns_says_why(own_shop: tuple[Answers, pd.DataFrame]) -> None:
+    answers, frame = own_shop
+    parts = dataclasses.replace(answers.customers.parts, reading=None)
+    with pytest.raises(RequestError, match=r"no column 'Bestellung': .* canonical columns, as it merges ids"):
+        Answers(Customers(parts)).of_objects(frame.head(3), None)
 
 
 # Served by MLflow

@@ -33,7 +33,7 @@ def test_each_night_does_what_is_due_and_the_same_night_nothing_more(
         return printed.splitlines()[-1], len([v for v in versions if v.tags["kind"] != "naive"])
 
     line, versions = night(FIRST)
-    assert line.startswith("clv: searched anew, as there is no model yet. ")
+    assert line.startswith("clv: searched anew, as no search has given a candidate yet. ")
     assert "In use: version " in line
     assert versions == 1
     for until in (FIRST, FIRST + HORIZON - 1):

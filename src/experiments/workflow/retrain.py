@@ -91,7 +91,7 @@ def need_of(session: Session, search_days: int) -> Need:
     splits, target = session.splits, session.target
     candidates = [v for v in session.registry.versions() if not v.is_baseline and v.tags.get("target") == target]
     if not candidates:
-        return Need(Action.SEARCH, "there is no model yet")
+        return Need(Action.SEARCH, "no search has given a candidate yet")
     last = candidates[0]
     if changed := changed_features(last, session.shop.tables.spend):
         return Need(Action.SEARCH, f"features have other definitions by now: {listing(changed)}", last)
