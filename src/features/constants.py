@@ -5,7 +5,8 @@ of categories, the best products, the day of a sale) is not read from a table, s
 Three things show it:
 
 - a definition that knows names gives other values where all names of the shop are replaced, in all tables alike;
-- a day that is the same at every cutoff stands in the definition;
+- a day that is the same at every cutoff stands in the definition, or it gives other values where all days are 28 years
+  later: weekdays and days of the year are then the same, so that only a day or a year that it holds can tell;
 - so does a table of numbers, or several measured ones: few definitions need more than a dozen round numbers.
 
 A family may declare where its constants come from (`Family.constants`); nobody can check that, and it is said.
@@ -14,7 +15,7 @@ A family may declare where its constants come from (`Family.constants`); nobody 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from numbers import Real
@@ -43,6 +44,7 @@ MARK = "~"  # stands before each character of another name: order, equality and 
 FEWEST_MEASURED = 3
 SIGNIFICANT = 3  # digits of a fraction from which on it counts as measured
 MOST_NUMBERS = 20
+CALENDAR = timedelta(days=28 * 365 + 7)  # 28 years: weekdays and leap years are the same, from 1901 to 2099
 UNITS_OF_TIME = (365.25, 365.2425, 30.4375, 30.436875, 52.1775)
 PERIODS = ((date(2000, 1, 1), date(2001, 1, 1), 30), (date(1990, 5, 7), date(2003, 8, 19), 53))  # with burn-in days
 
@@ -55,13 +57,16 @@ def audit_constants(tables: Tables, engine: Engine, cutoff: date) -> Iterator[Fi
     """
     other = renamed(tables, engine)
     for grain, found in steps(_by_grain(tables, engine, other, cutoff), CHECK, len(grains_of(tables)), "grains"):
-        names, bound, fixed = found
+        names, bound, fixed, dated = found
         for what, (columns, figures) in bound.items():
             yield _finding(what, figures, is_leak=any(map(_is_id, columns)) or what not in names)
         for name, held in fixed.items():
             yield _finding(name, f"its definition holds {held}")
-        clean = len(names) - len((bound.keys() | fixed.keys()) & set(names))
-        said = "the same where all ids and names of goods are others; no fixed day, no measured numbers"
+        for what, figures in dated.items():
+            if what not in fixed:
+                yield _finding(what, f"it knows days or years of this shop: {figures}")
+        clean = len(names) - len((bound.keys() | fixed.keys() | dated.keys()) & set(names))
+        said = "the same where all ids and names of goods are others, and 28 years later; no measured numbers"
         yield Finding(CHECK, f"{clean} features of {grain.name}", "clean", said, len(names))
 
 
@@ -80,15 +85,17 @@ def _finding(what: str, figures: str, *, is_leak: bool = False) -> Finding:
 
 def _by_grain(
     tables: Tables, engine: Engine, other: Tampered, cutoff: date
-) -> Iterator[tuple[Grain, tuple[list[str], dict[str, tuple[list[str], str]], dict[str, str]]]]:
-    past = tables.as_of(cutoff)
+) -> Iterator[tuple[Grain, tuple[list[str], dict[str, tuple[list[str], str]], dict[str, str], dict[str, str]]]]:
+    past, later = tables.as_of(cutoff), tables.later(CALENDAR).as_of(cutoff + CALENDAR)
     for grain in grains_of(tables):
         names = [name for name in all_features(tables, cutoff, engine, grain) if "." not in name]
         before, after = (frame_of(past, names, grain, on) for on in (engine, other))
         found = dict(changes(before, _named_back(after), grain, "where names are replaced in all tables"))
         causes = _causes(tables, cutoff, engine, [what for what in found if what in names], before, grain)
         bound = {what: (causes.get(what, []), _with_causes(said, causes.get(what, []))) for what, said in found.items()}
-        yield grain, (names, bound, fixed_constants(names))
+        moved = _days_named_back(before, frame_of(later, names, grain, engine))
+        dated = dict(changes(before, moved, grain, "where all days are 28 years later"))
+        yield grain, (names, bound, fixed_constants(names), dated)
 
 
 # Names of the shop
@@ -154,6 +161,14 @@ def _named_back(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 # Days and numbers
+
+
+def _days_named_back(before: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
+    """Return the values of 28 years later, of features that are days themselves (`cutoff_day`) those of before."""
+    if not before.index.equals(later.index):
+        return later
+    days = [name for name in before if (later[name] == before[name] + CALENDAR.days).all()]
+    return later.assign(**{name: before[name] for name in days})
 
 
 def fixed_constants(names: Iterable[str]) -> dict[str, str]:

@@ -272,6 +272,8 @@ class Spark:
 class Remembering:
     """An engine over tables that do not change: it runs an expression once, and keeps the frame.
 
+    A name that is read again may have other rows. All frames are then forgotten.
+
     Parameters
     ----------
     engine : Engine
@@ -286,8 +288,13 @@ class Remembering:
         self._most_bytes = most_bytes
         self._frames: OrderedDict[Node, pd.DataFrame] = OrderedDict()
         self._bytes = 0
+        self._names: set[str] = set()
 
     def read(self, path: Path, table: str) -> ir.Table:
+        if table in self._names:
+            self._frames.clear()
+            self._bytes = 0
+        self._names.add(table)
         return self._engine.read(path, table)
 
     def frame(self, expression: ir.Table) -> pd.DataFrame:

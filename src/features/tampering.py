@@ -11,6 +11,7 @@ from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from ibis.expr.operations import Node
@@ -279,6 +280,31 @@ class SplicedShop(Shop):
 def splice(past: Shop, future: Shop) -> SplicedShop:
     """Return a shop with the features of one and the outcomes of another."""
     return SplicedShop(past.staged, past.tables, past.engine, past.cache, past, future)
+
+
+@dataclass(frozen=True)
+class DealtShop(Shop):
+    """A shop whose rows have some features of other rows of their cutoff; outcomes are their own."""
+
+    dealt: Shop
+    names: tuple[str, ...]
+
+    def features(self, names: Sequence[str], cutoffs: Sequence[date], grain: Grain = CUSTOMER) -> pd.DataFrame:
+        frame = self.dealt.features(names, cutoffs, grain).copy()
+        for rows in frame.groupby(level="cutoff", sort=False).indices.values():
+            for column in (frame.columns.get_loc(name) for name in names if name in self.names):
+                frame.iloc[rows, column] = np.roll(frame.iloc[rows, column].to_numpy(), len(rows) // 2)
+        return frame
+
+    def outcome(
+        self, outcome: Outcome, cutoffs: Sequence[date], horizon_days: int, grain: Grain = CUSTOMER
+    ) -> pd.DataFrame:
+        return self.dealt.outcome(outcome, cutoffs, horizon_days, grain)
+
+
+def deal(shop: Shop, names: Sequence[str]) -> DealtShop:
+    """Return a shop whose rows exchange the named features: each gets those of the row half of the rows further on."""
+    return DealtShop(shop.staged, shop.tables, shop.engine, shop.cache, shop, tuple(names))
 
 
 @dataclass(frozen=True)

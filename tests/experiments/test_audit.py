@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +18,18 @@ from hypothesis import strategies as st
 from experiments.commands import main
 from experiments.evaluation.identities import DIRECTED, SYMMETRIC, best_fit, identities
 from experiments.evaluation.validation import Dataset
-from experiments.gate.circularity import audit_emptied
+from experiments.gate.circularity import Limits, audit_dealt, audit_emptied, audit_task
 from experiments.tasks import TASKS
 from experiments.tasks.clv import CustomerValue
 from experiments.tasks.next_purchase import NextPurchase
 from experiments.tasks.segmentation import CustomerSegments
 from features import outcomes
 from features.families import FAMILIES, Family
+from features.learnt import learnt
 from features.outcomes import Outcome
 from features.shop import Shop
 from features.tables import Tables
-from features.tampering import Tamperer
+from features.tampering import SplicedShop, Tamperer
 from merchandise_store import Store, sales_of_a_year
 from small_task import SmallTask
 
@@ -279,10 +280,71 @@ class SpendInAll(SmallTask):
         return replace(dataset, y=dataset.y.add(dataset.X["total_spend"], axis=0))
 
 
+@dataclass(frozen=True)
+class OfThoseWhoStay(SmallTask):
+    """Spend of those who buy again after the window: who buys in it alone is left out."""
+
+    def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
+        dataset, window = super().dataset(shop, features, cutoffs), timedelta(days=self.horizon_days)
+        after = shop.outcome(self.outcome(), [cutoff + window for cutoff in cutoffs], self.horizon_days)["y"]
+        bought = after[after > 0].index.get_level_values("customer_id")
+        return dataset.where(dataset.y.index.get_level_values("customer_id").isin(bought))
+
+
+@dataclass(frozen=True)
+class Growth(SmallTask):
+    """Spend to come, as a multiple of that so far: 0 for all if nothing is to come."""
+
+    def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
+        dataset = super().dataset(shop, features, cutoffs)
+        return replace(dataset, y=dataset.y.div(dataset.X["total_spend"] + 1, axis=0))
+
+
+MOST: dict[str, float] = {}
+
+
+def most_lines(lines: pd.DataFrame) -> pd.DataFrame:
+    """Remember from call to call how many lines each customer had at any cutoff."""
+    for customer, number in lines["customer_id"].value_counts().items():
+        MOST[customer] = max(MOST.get(customer, 0), number)
+    customers = lines["customer_id"].drop_duplicates()
+    return pd.DataFrame({"customer_id": customers, "most_lines": customers.map(MOST).astype(float)})
+
+
+@dataclass(frozen=True)
+class OwnMemory(SmallTask):
+    """A feature that the task computes itself, by a function that remembers later cutoffs."""
+
+    def dataset(self, shop: Shop, features: Sequence[str], cutoffs: Sequence[date]) -> Dataset:
+        dataset = super().dataset(shop, features, cutoffs)
+        own = dataset.X.assign(most_lines=0.0)
+        for cutoff in cutoffs:
+            read = {"lines": shop.tables.as_of(cutoff).transactions.select("customer_id")}
+            engine = shop.past.engine if isinstance(shop, SplicedShop) else shop.engine
+            found = engine.frame(learnt(most_lines, read, {"customer_id": "string", "most_lines": "float64"}))
+            rows = own.index.get_level_values("cutoff") == pd.Timestamp(cutoff)
+            customers = own.index.get_level_values("customer_id")[rows]
+            own.loc[rows, "most_lines"] = found.set_index("customer_id")["most_lines"].reindex(customers).to_numpy()
+        return replace(dataset, X=own)
+
+
+def test_a_task_whose_own_feature_remembers_later_cutoffs_is_found(store: Store, tmp_path: Path) -> None:
+    store.sell(sales_of_a_year(customers=60))
+    shop = store.open(tmp_path)
+    tamperer = Tamperer(shop.tables, shop.engine, tmp_path)
+    cutoffs, limits = [date(2019, 4, 1), date(2019, 6, 1)], Limits(0.98, 0.9, 50, 10, 5, 0)
+    with shop.engine.learnt.reusing():
+        found = list(audit_task(OwnMemory(), shop, ["total_spend", "frequency"], tamperer, cutoffs, limits))
+    (leaking,) = (each for each in found if each.fails)
+    assert (leaking.subject, leaking.finding) == ("task small: most_lines", "leaks")
+
+
 @pytest.mark.parametrize(
     ("task", "finding", "said"),
     [
         (SmallTask(), None, ""),
+        (OfThoseWhoStay(), "leaks", r"\d+ of \d+ rows at 2019-06-01 are there, or not, because of days after it"),
+        (Growth(), "circular", r"\d+ of \d+ values at 2019-06-01 change where rows exchange .*: it holds total_spend$"),
         (OfBuyers(), "leaks", r"\d+ of \d+ rows at 2019-06-01 are there, or not, because of their window"),
         (SpendInAll(), "circular", r"it holds more than the outcome, such as total_spend \(rank correlation 1.000\)"),
     ],
@@ -298,6 +360,7 @@ def test_rows_and_targets_depend_on_nothing_but_what_they_should(
     tamperer = Tamperer(shop.tables, shop.engine, tmp_path)
     dataset = task.dataset(shop, features, cutoffs)
     found = list(audit_emptied(task, shop, features, tamperer, dataset, cutoffs))
+    found = found or list(audit_dealt(task, shop, features, dataset, cutoffs))
     assert [each.finding for each in found] == ([finding] if finding else [])
     assert all(each.fails and re.search(said, each.figures) for each in found)
 

@@ -123,6 +123,33 @@ def a_year(past: Tables) -> ir.Table:
     return per_customer(past, lambda t: t.timestamp.year() == 2020)
 
 
+def a_month_as_a_number(past: Tables) -> ir.Table:
+    return per_customer(past, lambda t: t.timestamp.year() * 100 + t.timestamp.month() == 202_004)
+
+
+def a_month_in_words(past: Tables) -> ir.Table:
+    return per_customer(past, lambda t: t.timestamp.strftime("%Y-%m") == "2020-04")
+
+
+def a_day_of_parts(past: Tables) -> ir.Table:
+    return per_customer(past, lambda t: t.timestamp.date() >= ibis.date(2020, 5, 4))
+
+
+def seconds_since_1970(past: Tables) -> ir.Table:
+    return per_customer(past, lambda t: t.timestamp.epoch_seconds() >= 1_588_550_400)
+
+
+def a_season(past: Tables) -> ir.Table:
+    """Count lines at weekends of April, and of the year before: they name no year."""
+    return per_customer(
+        past,
+        lambda t: (
+            (t.timestamp.month() == 4).cast("int64") * (t.timestamp.day_of_week.index() >= 5).cast("int64")
+            + (t.timestamp.year() == past.end.year - 1).cast("int64")
+        ),
+    )
+
+
 def measured_weights(past: Tables) -> ir.Table:
     return per_customer(past, lambda t: 0.374 * t.amount.cast("float64") + 1.618 * t.quantity.cast("float64") + 0.0725)
 
@@ -141,6 +168,11 @@ PLANTED = {
     a_day_to_come: ("unproven", "days that are the same at every cutoff: 2020-07-04"),
     a_day_in_words: ("unproven", "2020-05-04"),
     a_year: ("unproven", "2020-01-01"),
+    a_month_as_a_number: ("unproven", "values move where all days are 28 years later, customer c0"),
+    a_month_in_words: ("unproven", "values move where all days are 28 years later"),
+    a_day_of_parts: ("unproven", "values move where all days are 28 years later"),
+    seconds_since_1970: ("unproven", "values move where all days are 28 years later"),
+    a_season: ("clean", ""),
     measured_weights: ("unproven", "3 numbers that somebody measured: 0.0725, 0.374, 1.618"),
     a_table_of_numbers: ("unproven", "a table of 24 numbers"),
     weights_in_python: ("unproven", "3 numbers that somebody measured: 0.0725, 0.374, 1.618"),

@@ -10,9 +10,9 @@ import pytest
 from simulated import CUTOFF, engine, open_shop, simulate
 
 from features import engines, memory
-from features.engines import batches, open_engine
+from features.engines import Remembering, batches, open_engine
 from features.errors import InputError
-from features.snapshot import snapshot
+from features.snapshot import combinations, snapshot
 from features.writing import replacing
 
 SPARK = {"master": "local[2]", "driver_memory": "1g", "shuffle_partitions": 2}
@@ -35,6 +35,15 @@ def test_a_function_of_rows_sees_every_row_once_and_in_order(tmp_path, monkeypat
     pd.testing.assert_frame_equal(
         made.to_pandas(), pd.DataFrame({"row": np.arange(10_000), "half": np.arange(10_000) / 2})
     )
+
+
+def test_a_name_that_is_read_again_has_its_new_rows_also_where_frames_are_remembered(tmp_path):
+    asked = Remembering(engine(tmp_path))
+    for value in (1.0, 2.0):
+        path = tmp_path / f"{value}.parquet"
+        pq.write_table(pa.table({"T": [value, value]}), path)
+        found = combinations(path, ["T"], asked)
+        assert found.to_dict("list") == {"T": [value], "customers": [2]}
 
 
 def test_a_folder_takes_its_place_whole_and_is_read_in_the_order_of_its_files(tmp_path):

@@ -20,7 +20,7 @@ from features.families import resolve
 from features.leakage import ALL_TABLES, Finding, Movement, differences, leak
 from features.progress import SELDOM, steps
 from features.shop import Shop
-from features.tampering import TAMPERINGS, Tamperer, on_engine, splice
+from features.tampering import TAMPERINGS, Tamperer, deal, on_engine, splice
 
 ACCUSING_LOSS = 0.01
 
@@ -62,6 +62,7 @@ def audit_task(
     """
     shop = on_engine(shop, tamperer.memory, shop.cache)
     dataset = task.dataset(shop, features, cutoffs)
+    tamperer.engine.learnt.next_round()  # a function of the task that remembers later cutoffs is called again
     moved, comparisons = _movements(task, shop, features, tamperer, dataset, cutoffs)
     for what, movements in moved.items():
         yield leak(f"task {task.name}: {what}", movements)
@@ -75,6 +76,7 @@ def audit_task(
             comparisons,
         )
     yield from audit_emptied(task, shop, features, tamperer, dataset, cutoffs)
+    yield from audit_dealt(task, shop, features, dataset, cutoffs)
     units = dataset.X.index.get_level_values(task.grain.resampled)
     targets = _named(task, dataset.y)
     for target, y in steps(targets.items(), f"formulas of {task.name}", targets.shape[1], "targets", every=SELDOM):
@@ -110,7 +112,8 @@ def _movements(
         """
         end = cutoff + horizon
         periods = {"X": [(cutoff, None)], "y": [(None, cutoff), (end, None)]}[part]
-        engine, rows = tamperer.change(tables, how, *periods, everything=len(tables) == 1)
+        everything = how == TAMPERINGS[-1] or len(tables) == 1  # as of features: see leakage
+        engine, rows = tamperer.change(tables, how, *periods, everything=everything)
         other = on_engine(shop, engine, tamperer.cache(tables, how, *periods))
         spliced = splice(other, shop) if part == "X" else splice(shop, other)
         then = dataset.at(cutoff)
@@ -152,21 +155,26 @@ def audit_emptied(
 ) -> Iterator[Finding]:
     """Empty the window: the target must change, be the same for all rows, and the rows must be those of before.
 
+    The rows must be the same too if all days from the cutoff on are emptied, those after the window included.
+
     Features and rows depend on the past alone. A target that differs between rows although nothing happened holds
     something else than its window; one that stays as it was is no outcome.
     """
     subject = f"task {task.name}: {task.target}"
     silent: list[date] = []
     for cutoff in cutoffs:
-        change = (tamperer.names, "delete", (cutoff, cutoff + timedelta(days=task.horizon_days)))
-        engine, _ = tamperer.change(*change, everything=False)
-        emptied = on_engine(shop, engine, tamperer.cache(*change))
-        then, now = dataset.at(cutoff), task.dataset(splice(shop, emptied), features, [cutoff])
-        rows, left = (task.judged_rows(each).X.index for each in (then, now))
-        if not rows.equals(left):
-            gone = len(rows.symmetric_difference(left))
-            figures = f"{gone:,} of {len(rows):,} rows at {cutoff} are there, or not, because of their window"
-            yield Finding("future changed", f"task {task.name}: rows", "leaks", figures, fails=True)
+        end, then = cutoff + timedelta(days=task.horizon_days), dataset.at(cutoff)
+        rows, because = task.judged_rows(then).X.index, ""
+        for cause, until in (("days after it", None), ("their window", end)):  # the window last: its target is checked
+            change = (tamperer.names, "delete", (cutoff, until))
+            engine, _ = tamperer.change(*change, everything=False)
+            now = task.dataset(splice(shop, on_engine(shop, engine, tamperer.cache(*change))), features, [cutoff])
+            gone = len(rows.symmetric_difference(task.judged_rows(now).X.index))
+            because = (
+                f"{gone:,} of {len(rows):,} rows at {cutoff} are there, or not, because of {cause}" if gone else because
+            )
+        if because:
+            yield Finding("future changed", f"task {task.name}: rows", "leaks", because, fails=True)
             continue
         same = then.y.index.intersection(now.y.index)
         before, after = (_named(task, each.y.loc[same]) for each in (then, now))
@@ -181,6 +189,36 @@ def audit_emptied(
     if silent:
         figures = f"stays the same if its window is emptied ({listing(silent)}): it is not an outcome, never promote it"
         yield Finding("read from", subject, "descriptive", figures, fails=True)
+
+
+def audit_dealt(
+    task: Task, shop: Shop, features: Sequence[str], dataset: Dataset, cutoffs: Sequence[date]
+) -> Iterator[Finding]:
+    """Give each row the features of another row: its target must stay the same.
+
+    A target that is multiplied by a feature, divided by it or compared with it is 0 for all rows of an empty window,
+    and passes `audit_emptied`. Dealing the features finds it, whatever the formula.
+    """
+    for cutoff in cutoffs:
+        then = dataset.at(cutoff)
+        for target, rows in _moved_by_dealing(task, shop, features, then, cutoff, features).items():
+            guilty = [
+                name for name in features if target in _moved_by_dealing(task, shop, features, then, cutoff, [name])
+            ]
+            held = f"it holds {listing(guilty)}" if guilty else "it holds several features"
+            said = f"{rows:,} of {len(then.y):,} values at {cutoff} change where rows exchange their features: {held}"
+            yield Finding("read from", f"task {task.name}: {target}", "circular", said, fails=True)
+
+
+def _moved_by_dealing(
+    task: Task, shop: Shop, features: Sequence[str], then: Dataset, cutoff: date, dealt: Sequence[str]
+) -> dict[str, int]:
+    """Return the targets that change where rows exchange some features, with the number of rows."""
+    now = task.dataset(deal(shop, dealt), features, [cutoff])
+    same = then.y.index.intersection(now.y.index)
+    of_window = [column for column in then.y if column not in task.outcome().of_past]
+    before, after = (_named(task, each.y.loc[same, of_window]) for each in (then, now))
+    return {what: rows for what, rows, _ in differences(before, after)}
 
 
 def _held(y: pd.Series, X: pd.DataFrame, cutoff: date) -> str:

@@ -150,6 +150,14 @@ class Tables(Mapping[str, ir.Table]):
         """Return the same window with other tables in place of those named; None takes one away."""
         return self._over(self.start, self.end, {**self._tables, **tables})
 
+    def later(self, by: timedelta) -> Tables:
+        """Return the same rows with every moment later by whole days, over a window that is later by as many."""
+        moved = {}
+        for name, table in self.items():
+            moments = [column for column, kind in table.schema().items() if kind.is_timestamp() or kind.is_date()]
+            moved[name] = table.mutate(**{column: table[column] + ibis.interval(days=by.days) for column in moments})
+        return self._over(self.start + by, self.end + by, moved)
+
     def as_of(self, cutoff: date) -> Tables:
         """Return what was known before the midnight that begins `cutoff`.
 
