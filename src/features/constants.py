@@ -167,7 +167,7 @@ def _days_named_back(before: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
     """Return the values of 28 years later, of features that are days themselves (`cutoff_day`) those of before."""
     if not before.index.equals(later.index):
         return later
-    days = [name for name in before if (later[name] == before[name] + CALENDAR.days).all()]
+    days = [str(name) for name in before if (later[name] == before[name] + CALENDAR.days).all()]
     return later.assign(**{name: before[name] for name in days})
 
 

@@ -290,11 +290,12 @@ class DealtShop(Shop):
     names: tuple[str, ...]
 
     def features(self, names: Sequence[str], cutoffs: Sequence[date], grain: Grain = CUSTOMER) -> pd.DataFrame:
-        frame = self.dealt.features(names, cutoffs, grain).copy()
-        for rows in frame.groupby(level="cutoff", sort=False).indices.values():
-            for column in (frame.columns.get_loc(name) for name in names if name in self.names):
-                frame.iloc[rows, column] = np.roll(frame.iloc[rows, column].to_numpy(), len(rows) // 2)
-        return frame
+        frame = self.dealt.features(names, cutoffs, grain)
+        days, giver = frame.index.get_level_values("cutoff"), np.arange(len(frame))
+        for day in days.unique():
+            rows = np.flatnonzero(days == day)
+            giver[rows] = np.roll(rows, len(rows) // 2)
+        return frame.assign(**{name: frame[name].to_numpy()[giver] for name in names if name in self.names})
 
     def outcome(
         self, outcome: Outcome, cutoffs: Sequence[date], horizon_days: int, grain: Grain = CUSTOMER

@@ -929,3 +929,66 @@ def test_a_header_that_lacks_a_name_stops_with_its_line(folder: Path) -> None:
     Path("x.csv").write_text(rows().replace("order,customer,date,total", "order,customer,date", 1))
     with pytest.raises(InputError, match=r"4 values and 3 names(?s:.*)x.csv, line 1"):
         guessed("x.csv")
+
+
+@pytest.mark.parametrize("key", ["phone", "email"])
+def test_names_that_tell_more_customers_apart_than_a_phone_are_asked_for(key: str, folder: Path) -> None:
+    """Two firms may have one phone; a person with one e-mail address may write a name in two ways."""
+    contact = {"phone": lambda n: f"212-555-{n % 8 // 2:04}", "email": lambda n: f"a{n % 8 // 2}@x.eu"}[key]
+    own = {key: contact, "customer_name": lambda n: "Firm 0" if n == 4 else f"Firm {n % 8}"}  # one has two numbers
+    (folder / "x.csv").write_text(rows(customer=None, **own))
+    init("shop", "path=x.csv", *PLACE)
+    said = next(line for line in unwrapped("shop").splitlines() if line.strip().startswith("customer_id:"))
+    assert "4 with several values of customer_name, which has 8; or: customer_name" in said
+    assert open_keys("shop") == ({"tables.transactions.columns.customer_id": "phone"} if key == "phone" else {})
+    init("shop", "path=x.csv", *PLACE, "customer_id=customer_name")
+    assert (open_keys("shop"), found("shop").customers) == ({}, 8)
+
+
+def test_names_of_one_customer_each_and_those_of_other_things_are_not_asked_for(folder: Path) -> None:
+    (folder / "x.csv").write_text(
+        rows(
+            customer=None,
+            phone=lambda n: f"212-555-{n % 8:04}",
+            customer_name=lambda n: f"Firm {n % 4}",
+            contact_name=lambda n: f"Person {n % 9}",
+        )
+    )
+    init("shop", "path=x.csv", *PLACE)
+    assert (open_keys("shop"), found("shop").customers) == ({}, 8)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_money_with_the_noise_of_short_floats_is_read_without_it(kind: str, folder: Path) -> None:
+    lines = pd.read_csv(StringIO(rows()))
+    lines["total"] = (lines["total"] + 0.1).astype("float32").astype(kind)
+    lines.to_parquet("x.parquet")
+    init("shop", "path=x.parquet", *PLACE)
+    assert (open_keys("shop"), found("shop").money) == ({}, sum(Decimal(10 + n) + Decimal("0.1") for n in range(40)))
+    assert ("rounded: true" in Path("conf/data/shop.yaml").read_text()) is (kind == "float64")  # it keeps the noise
+
+
+def test_amounts_far_below_a_cent_are_not_rounded(folder: Path) -> None:
+    (folder / "x.csv").write_text(rows(total=lambda n: f"0.000{10 + n}1"))
+    init("coin", "path=x.csv", *PLACE, code=2)
+    assert "rounded" not in Path("conf/data/coin.yaml").read_text()
+
+
+def test_cancellations_of_a_status_that_is_given_are_asked_for_unless_a_column_has_their_day(folder: Path) -> None:
+    state = {"state": lambda n: ("zz", "done")[n % 20 > 0]}
+    given = "status={column: state, sale: [done], cancellation: [ZZ, unheard of]}"
+    (folder / "x.csv").write_text(rows(**state))
+    init("shop", "path=x.csv", *PLACE, given)
+    assert (open_keys("shop"), found("shop").orders) == ({"rules.undated_return": "drop"}, 38)
+    day = {"cancelled_at": lambda n: "" if n % 20 else "2024-02-01"}
+    (folder / "x.csv").write_text(rows(**state, **day))
+    init("shop", "path=x.csv", *PLACE, given)
+    assert (open_keys("shop"), found("shop").orders) == ({}, 40)
+    init("shop", "path=x.csv", *PLACE, "status={column: state, sale: [done, zz], cancellation: [unheard of]}")
+    assert open_keys("shop") == {}
+
+
+def test_orders_of_nobody_are_said_to_be_of_no_use(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "x.csv").write_text(rows(customer=None))
+    init("shop", "path=x.csv", *PLACE, code=2)
+    assert "no column is called a customer, and no other looks like one; orders without" in capsys.readouterr().err

@@ -70,7 +70,7 @@ def normal_id(texts: ir.StringColumn) -> ir.StringColumn:
 def number(values: ir.Column, wanted: dt.DataType, style: NumberStyle) -> ir.Column:
     """Read numbers; null where they cannot be read, or have more decimals than money or quantities keep.
 
-    Decimals beyond the ninth are the noise of doubles.
+    Decimals beyond the ninth are the noise of doubles. Floats of 32 bits are the shortest decimals that give them.
     """
     if values.type().is_string():
         values = western(values)
@@ -80,7 +80,8 @@ def number(values: ir.Column, wanted: dt.DataType, style: NumberStyle) -> ir.Col
     elif not values.type().is_string():
         if not wanted.is_decimal():
             return values.try_cast(wanted)
-        wide = values.try_cast(WIDE)
+        exact = values.cast("string") if values.type().is_float32() else values
+        wide = exact.try_cast(WIDE)
     else:
         plain = _plain(values, style)
         if not wanted.is_decimal():

@@ -9,6 +9,7 @@ from functools import reduce
 from operator import mul
 from typing import Any, cast
 
+import ibis
 import ibis.expr.types as ir
 
 from features.engines import DuckDB
@@ -26,12 +27,20 @@ from features.sources.guess.given import SAID, STATUS, Given, as_given, column_o
 from features.sources.guess.mapping import Guess
 from features.sources.guess.money import NAMED, ROLES, Style, money_of, style_of
 from features.sources.guess.opened import ROW, Opened
-from features.sources.guess.orders import Numbered, identity_of, pick_customer, pick_order, ranked, with_status
+from features.sources.guess.orders import (
+    Numbered,
+    further_names,
+    identity_of,
+    pick_customer,
+    pick_order,
+    ranked,
+    with_status,
+)
 from features.sources.guess.originals import original_of
 from features.sources.guess.others import kept_rows, of_goods, without_sums
 from features.sources.guess.places import codes_of
 from features.sources.guess.sides import signed, two_sided
-from features.sources.guess.statuses import Status, asked_by_words, key_with, status_of
+from features.sources.guess.statuses import Status, asked_by_words, back_by, key_with, status_of
 from features.sources.guess.sums import sums_among
 from features.sources.guess.times import Days, Time, time_of
 from features.sources.guess.totals import without_totals
@@ -48,6 +57,9 @@ MASKED = r"^[0-9]{0,6}[\s-]*[*xX•·#]{2,}[\s*xX•·#-]*[0-9]{2,4}$"
 OTHERS = ("product_id", "amount", "unit_price", "discount", "quantity", "status", "store_id", "till", "country")
 FEW = 0.02  # of the rows
 MOST_DISTINCT = 0.9  # values per row of a column of customers, or of products: both come back
+KEPT_AS_MONEY = ("amount", *OF_LINES, ORDER_DISCOUNT)
+DECIMALS = 4  # that are kept of money
+ROUNDED_OFF = 1e-4  # of the money, at most, where it is rounded unasked
 CLEARLY = 0.9  # of a name that is a product's and nothing else
 ORDERED = (
     "order_id",
@@ -157,6 +169,11 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
     guesses["customer_id"] = _customer_guess(
         customer, why, customers, is_named=bool(named), is_masked=bool(customer) and _is_masked(opened, str(customer))
     )
+    if customer and "customer_id" not in given and (further := further_names(opened, facts, customer)):
+        is_mail = facts[customer].mail >= MOST  # one person writes a name in several ways, and has one address
+        guesses["customer_id"] = _with_names(guesses["customer_id"], *further, is_open=not is_mail)
+    rounded = _rounded(typed, numbers, guesses)
+    placed |= {"rounded": rounded} if rounded else {}
     placed |= {f"columns.{name}": each for name, each in guesses.items()}
     placed |= {key: each for key, each in (("totals", _together(marks, sums)), ("only", goods)) if each}
     roles = [str(each) for each in (*taken, *customers[:1], *([product] if product else []), *of_money)]
@@ -169,8 +186,10 @@ def lines_of(opened: Opened, engine: DuckDB, days: Days, given: Given) -> Lines:
     if STATUS not in given or named_status:
         status, notes = status_of(opened, facts, typed, engine, days, time.form, named_status, order, of_rows)
         placed |= with_status(placed, status.guesses)
-    elif of_rows:
-        placed |= with_status(placed, key_with(given[STATUS], opened, facts))
+    else:
+        placed |= with_status(placed, key_with(given[STATUS], opened, facts)) if of_rows else {}
+        status = back_by(given[STATUS], opened, facts, engine, days, time.form)
+        placed |= status.guesses
     priced = next((guesses[each].value for each in ("amount", "unit_price") if each in guesses), None)
     amount = numbers.get(str(priced))
     refund = _refund(opened, facts, typed, numbers, [each.value for each in guesses.values()])
@@ -337,8 +356,35 @@ def _customer_guess(
     if is_named:
         return Guess(customer, why or BY_NAME, others)
     seen = f"; values of this one come back{f': {why}' if why else ''}" if customer else ""
-    said = f"no column is called a customer{seen}"
+    none = "" if customer else ", and no other looks like one; orders without customers cannot be used"
+    said = f"no column is called a customer{seen}{none}"
     return Guess(customer, said, others, is_open=True)
+
+
+def _with_names(guess: Guess, name: str, said: str, is_open: bool) -> Guess:
+    """Return the guess of the customer with a column of names that tells more customers apart."""
+    others = tuple(dict.fromkeys((name, *guess.others)))
+    return replace(guess, evidence=f"{guess.evidence}; {said}", others=others, is_open=guess.is_open or is_open)
+
+
+def _rounded(typed: ir.Table, numbers: Mapping[str, str], money: Mapping[str, Guess]) -> Guess | None:
+    """Return that money is rounded, where it has more decimals than are kept and hardly changes, as floats have."""
+    for name in [str(money[role].value) for role in KEPT_AS_MONEY if role in money and not money[role].is_open]:
+        values = typed[numbers[name]] if name in numbers else None
+        if values is None:
+            continue
+        near = values.round(DECIMALS)
+        found = typed.aggregate(
+            rows=(near != values).cast("int64").sum(),
+            lost=(near - values).abs().sum().cast("float64"),
+            money=values.abs().sum().cast("float64"),
+            example=ibis.ifelse(near != values, values, ibis.null(values.type())).max(),
+        )
+        row = found.to_pyarrow().to_pylist()[0]
+        if row["rows"] and row["lost"] <= ROUNDED_OFF * row["money"]:
+            evidence = f"{row['rows']:,} values of {name} have more than {DECIMALS} decimals, such as {row['example']}"
+            return Guess(True, evidence)
+    return None
 
 
 def check_long(opened: Opened) -> None:

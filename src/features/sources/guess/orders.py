@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,13 +16,13 @@ from features.sources.guess.facts import Facts
 from features.sources.guess.mapping import Guess
 from features.sources.guess.opened import ROW, Opened
 from features.sources.guess.times import Time
-from features.sources.guess.words import LOOSE, score, tokens
+from features.sources.guess.words import CLEAR, LOOSE, score, tokens
 from features.sources.meanings import NO_NUMBER, NOBODY
 
 NAMED = 0.3
 AS_GOOD = 0.35  # of a name's score below the best, within which the values decide
 ONE_EACH = 0.98  # customers per order: an id that is given anew with each order
-FEW = 0.2  # share of orders over several days that are still orders
+FEW = 0.2  # share of orders over several days that are still orders, or of names that are those of several customers
 FEW_LACK = 0.05  # share of the rows that may lack the number of their order
 TRIED = 4  # columns
 FEW_LINES = 0.05  # orders per row: an order has no more than twenty lines
@@ -29,6 +30,7 @@ BARE = tuple(
     (word,) for word in ("id", "no", "nr", "number", "key", "code", "kod", "codigo", "codice", "код")
 )  # of what?
 LONGEST = 60  # days that an order may span
+CALLED = r"(name|nombre|nom|nome|naam|namn|navn|nimi|nazwa|имя)$"  # how a word of a name says so
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,37 @@ def pick_customer(lines: ir.Table, names: Mapping[str, str], candidates: Sequenc
     evidence = f"{row['customers']:,} customers with {row['orders']:,} orders"
     if best != candidates[0]:
         evidence += f"; {candidates[0]} is another one in each order"
+    elif shares[best] >= ONE_EACH and row["orders"] > 1:
+        evidence += ": nobody comes back, as if it numbered orders"
     return best, evidence
+
+
+def further_names(opened: Opened, facts: Mapping[str, Facts], customer: str) -> tuple[str, str] | None:
+    """Find a column with names of customers that tells more of them apart than a column such as a phone number.
+
+    Returns
+    -------
+    tuple of str and str, or None
+        The column, and how many customers have several names. None where the column of the customer is clear by its
+        name, where there are no such names, or where many names stand beside several customers, too.
+    """
+    if score(customer, "customer_id") >= CLEAR:
+        return None
+    for name, each in facts.items():
+        if name == customer or not _is_called(name) or each.distinct <= facts[customer].distinct:
+            continue
+        rows = opened.table.select(one=normal_id(opened.table[customer]), other=opened.table[name]).drop_null()
+        by_customer = rows.group_by("one").aggregate(several=lambda part: part.other.nunique() > 1)
+        by_name = rows.group_by("other").aggregate(several=lambda part: part.one.nunique() > 1)
+        several = int(by_customer.several.cast("int64").sum().execute() or 0)
+        if several and float(by_name.several.mean().execute()) <= FEW:
+            return name, f"{several:,} with several values of {name}, which has {each.distinct:,}"
+    return None
+
+
+def _is_called(name: str) -> bool:
+    """Check whether a column has names of customers by its own name."""
+    return any(re.search(CALLED, word) for word in tokens(name)) and score(name, "customer_id") > 0
 
 
 def _somebody(values: ir.StringColumn) -> ir.StringColumn:

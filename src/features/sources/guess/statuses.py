@@ -356,14 +356,31 @@ def _status(
             guesses |= key
         else:
             rules["mixed_status"] = Guess("keep", "no column numbers orders: each row has its own status", ("drop",))
-    came_back = [word for kind in (RETURN, CANCELLATION) for word in kinds if kinds[word] == kind]
-    if came_back:
-        back = _returned_at(opened, facts, name, came_back, engine, days, form)
-        if back:
-            guesses["columns.returned_at"] = Guess(back, "filled wherever the status says that the order came back")
-        else:
-            rules["undated_return"] = undated(value)
-    return Status(guesses, rules)
+    back = back_by(value, opened, facts, engine, days, form)
+    return Status({**guesses, **back.guesses}, {**rules, **back.rules})
+
+
+def back_by(
+    status: object, opened: Opened, facts: Mapping[str, Facts], engine: DuckDB, days: Days, form: str | None
+) -> Status:
+    """Return the day on which orders came back that a status says so of, or what becomes of them without one.
+
+    Nothing where no row has such a status.
+    """
+    if not isinstance(status, Mapping):
+        return Status({}, {})
+    name = str(status.get("column"))
+    words = [str(word) for kind in (RETURN, CANCELLATION) for word in status.get(kind, ())]
+    if name not in facts or not words:
+        return Status({}, {})
+    rows = opened.table.filter(opened.table[name].lower().isin([word.lower() for word in words]))
+    if not int(rows.limit(1).count().execute()):
+        return Status({}, {})
+    back = _returned_at(opened, facts, rows, engine, days, form)
+    if back:
+        evidence = "filled wherever the status says that the order came back"
+        return Status({"columns.returned_at": Guess(back, evidence)}, {})
+    return Status({}, {"undated_return": undated(status)})
 
 
 def key_with(status: object, opened: Opened, facts: Mapping[str, Facts]) -> dict[str, Guess]:
@@ -404,14 +421,12 @@ def _is_missing_from_orders(opened: Opened, name: str, typed: ir.Table) -> bool:
 def _returned_at(
     opened: Opened,
     facts: Mapping[str, Facts],
-    status: str,
-    words: list[str],
+    rows: ir.Table,
     engine: DuckDB,
     days: Days,
     form: str | None,
 ) -> str | None:
-    """Return the column with the day on which orders came back, where all of them have one."""
-    rows: ir.Table = opened.table.filter(opened.table[status].isin(words))
+    """Return the column with the day on which orders came back, where all of these rows have one."""
     for name in facts:
         if is_of_back(name) and facts[name].filled:
             texts = distinct_texts(opened.table[name], engine)
