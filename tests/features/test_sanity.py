@@ -68,6 +68,7 @@ ODDITIES: Mapping[str, tuple[str, Callable[[pd.DataFrame], pd.DataFrame], str]] 
     "the number 0": ("placeholder_ids", lambda rows: with_rows(rows, 90, customer="0"), "90 orders"),
     "a number below 0": ("placeholder_ids", lambda rows: with_rows(rows, 9, customer="-1"), "-1"),
     "an id far above all": ("placeholder_ids", lambda rows: with_rows(rows, 400, customer="1777"), "1777"),
+    "an id for each order": ("nobody_comes_back", lambda rows: rows.assign(customer=rows["order"]), "0 of"),
     "a till": ("tills", at_work, "1777"),
     "a customer called a shop": ("tills", lambda rows: with_rows(rows, 9, customer="Store 7"), "Store 7"),
     "customers who test": ("test_orders", lambda rows: with_rows(rows, 9, customer="test@shop.com"), "test@shop.com"),
@@ -164,7 +165,7 @@ def test_an_oddity_is_found_and_each_line_that_is_written_mends_it(
     (finding,) = looked.found(looked.config)
     assert finding.check == check
     assert words in finding.text
-    assert len(finding.lines) == 2
+    assert len(finding.lines) == (1 if check == "nobody_comes_back" else 2)  # another column, which no line can name
     for line in finding.lines:
         assert looked.found(merged(looked.config, yaml.safe_load(line))) == ()
 

@@ -26,6 +26,7 @@ ORDERS_A_DAY, DAYS = 4.0, 10  # of a till
 USUAL = 2.0  # orders a day of 99 of 100 customers, above which many are no sign of a till
 WITHOUT_CUSTOMER = 0.01  # of the lines or of the money
 FETCHED = 50
+MANY, COME_BACK = 200, 0.001  # customers, and the share of them who buy on a second day in any shop
 FEW = 2  # ids below 0: more of them are the shop's way to count
 
 
@@ -82,6 +83,22 @@ def lines_without_customer(facts: Facts) -> Iterator[Finding]:
             f"{drop.rows:,} lines ({shares[0]:.1%}) have no customer and are left out: "
             f"{drop.amount or 0:,.2f} {facts.staged.currency} ({shares[1]:.1%})",
             tuple(filter(None, (line, accepted(facts, "lines_without_customer")))),
+        )
+
+
+@check
+def nobody_comes_back(facts: Facts) -> Iterator[Finding]:
+    """Find ids of customers that are new with each order, such as numbers of orders."""
+    people = facts.customers
+    counted = people.aggregate(all=people.count(), again=(people.days > 1).sum())
+    figures = facts.engine.frame(counted.select(counted.all.cast("int64"), counted.again.cast("int64"))).iloc[0]
+    everybody, again = int(figures["all"]), int(figures["again"])
+    if everybody >= MANY and again < COME_BACK * everybody:
+        yield Finding(
+            "nobody_comes_back",
+            f"{again:,} of {everybody:,} customers buy on a second day: customer_id looks like an id of orders, and no "
+            "model can say who comes back",
+            (accepted(facts, "nobody_comes_back"),),
         )
 
 
