@@ -368,7 +368,7 @@ def test_train_override_and_roll_back(workspace: Path, run: Run) -> None:
 def test_another_horizon_is_another_question_whose_columns_stand_beside(workspace: Path, run: Run) -> None:
     other = [*QUICK, "task.horizon_days=60"]
     assert "cdnow-clv_60d has no version to promote" in run("promote", *other, code=2).stderr
-    run("train", *other, "model=bg_nbd")
+    run("train", *other, "model=ridge")  # as the champion
     run("promote", *other)
     registry = Registry(client(workspace), "cdnow-clv_60d")
     assert [look["target"] for look in registry.ledger()] == ["spend_60d_discount0_margin1"]

@@ -194,7 +194,9 @@ class TestEveryModel:
         assert contributions is None or contributions.index.equals(X.index[:20])
 
     def test_stored_text_is_json_and_unknown_classes_raise(self, name, fitted):
-        content = json.loads(dump(fitted[name]))
+        text = dump(fitted[name])
+        assert dump(load(text)) == text
+        content = json.loads(text)
         assert set(content) == {"class", "module", "params", "state"}
         content["class"] = "Nothing"
         with pytest.raises(InputError, match="Nothing"):

@@ -40,6 +40,9 @@ class Wrapped(Model):
     ----------
     estimator_ : object
         Fitted, and read from its stored form: a reloaded model predicts the same bits.
+    stored_ : dict of str to str
+        The estimator as it was stored when it was fitted, which is written as it was read: skops names objects by their
+        addresses and dates its files, so that a model that was read and stored again would look like another one.
     feature_names_in_ : array of str
     location_, spread_ : array of shape (n_features,)
         The estimator reads (x - location_) / spread_, after the logarithm if the scaling has one.
@@ -75,7 +78,8 @@ class Wrapped(Model):
         x = unrolled(self._values(X), self.scaling)
         self.location_, self.spread_ = location_and_scale(x, self.scaling)
         learned = np.log1p(y) if self.predicts == "amount" and self.log_target else y
-        self.estimator_ = restore(self._fitted(x, learned), self.untrained(), self.trusted)
+        self.stored_ = self._fitted(x, learned)
+        self.estimator_ = restore(self.stored_, self.untrained(), self.trusted)
         self.factor_ = 1.0
         if self.predicts == "amount":
             total = self.predict(X).sum()
@@ -188,7 +192,7 @@ class Wrapped(Model):
 
     def get_state(self) -> dict[str, Any]:
         return {
-            "estimator": store(self.estimator_, self.trusted),
+            "estimator": self.stored_,
             "feature_names": list(self.feature_names_in_),
             "location": self.location_.tolist(),
             "spread": self.spread_.tolist(),
@@ -196,7 +200,8 @@ class Wrapped(Model):
         }
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
-        self.estimator_ = restore(state["estimator"], self.untrained(), self.trusted)
+        self.stored_ = state["estimator"]
+        self.estimator_ = restore(self.stored_, self.untrained(), self.trusted)
         self.feature_names_in_ = np.array(state["feature_names"], dtype=object)
         self.location_, self.spread_ = np.array(state["location"]), np.array(state["spread"])
         self.factor_ = state["factor"]
