@@ -12,12 +12,12 @@ from pathlib import Path
 from features.analyses import ANALYSES
 from features.checksums import unseal
 from features.snapshot import FEATURES, OUTCOMES
+from features.sources.database import READINGS
 from features.sources.staged import DAMAGED, MANIFEST
 from features.writing import PARTIAL_SUFFIX, is_abandoned, partial_of, remove
 
 OLDER = "staged from older data, settings or code"
 UNKNOWN = "computed from data that are not staged any more"
-READINGS = "database"  # folder of a shop, see features.sources.database
 PARTIAL = "left by a process that is gone"
 
 

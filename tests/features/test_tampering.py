@@ -117,7 +117,7 @@ def test_a_feature_that_moves_with_no_table_alone_is_found(shop, on, tmp_path, m
 
 
 def test_a_past_that_holds_later_rows_is_found_by_every_tampering(tamperer, monkeypatch):
-    """What reads the past alone is run again where the past is not the same."""
+    """An expression that reads the past alone is run again where the past is not the same."""
     as_of = Tables.as_of
 
     def a_week_too_long(tables, cutoff):

@@ -170,9 +170,8 @@ def audit_emptied(
             engine, _ = tamperer.change(*change, everything=False)
             now = task.dataset(splice(shop, on_engine(shop, engine, tamperer.cache(*change))), features, [cutoff])
             gone = len(rows.symmetric_difference(task.judged_rows(now).X.index))
-            because = (
-                f"{gone:,} of {len(rows):,} rows at {cutoff} are there, or not, because of {cause}" if gone else because
-            )
+            if gone:
+                because = f"{gone:,} of {len(rows):,} rows at {cutoff} are there, or not, because of {cause}"
         if because:
             yield Finding("future changed", f"task {task.name}: rows", "leaks", because, fails=True)
             continue
@@ -196,8 +195,8 @@ def audit_dealt(
 ) -> Iterator[Finding]:
     """Give each row the features of another row: its target must stay the same.
 
-    A target that is multiplied by a feature, divided by it or compared with it is 0 for all rows of an empty window,
-    and passes `audit_emptied`. Dealing the features finds it, whatever the formula.
+    A target that is multiplied by a feature, divided by it or compared with it is 0 for all rows of an empty window, so
+    `audit_emptied` does not find it. Where rows exchange features it changes, whatever its formula.
     """
     for cutoff in cutoffs:
         then = dataset.at(cutoff)

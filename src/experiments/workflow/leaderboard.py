@@ -78,8 +78,8 @@ def leaderboard_text(session: Session, version: Version, most: int = 3) -> str:
     )
     cutoffs = session.runs.params(version.run_id)["validation_cutoffs"]
     title = f"{session.registered_name}: {len(table)} models and baselines by {primary}, validated at {cutoffs}"
-    said = ["", amounts_text(version)] if "amounts_said" in version.tags else []
-    return "\n".join([title, aligned(lines), *said])
+    amounts = amounts_text(version)
+    return "\n".join([title, aligned(lines), *(["", amounts] if amounts else [])])
 
 
 def amounts_text(version: Version) -> str:

@@ -26,6 +26,8 @@ from features.writing import remove
 if TYPE_CHECKING:
     from features.sources.database.store import Reading
 
+READINGS = "database"  # folder of a shop
+
 
 class Database(Files):
     """Tables of a database that SQLAlchemy, ADBC or DuckDB reads.
@@ -67,7 +69,7 @@ class Database(Files):
         """Return the digest of the rows that were read last, after reading the database where that is due."""
         from features.sources.database.store import Store
 
-        store = Store(cache / "database", self.address, keeps_rows=self._keeps_rows)
+        store = Store(cache / READINGS, self.address, keeps_rows=self._keeps_rows)
         self.release()
         self._reading = store.reading(list(self.requests.values()), self.since)
         return "\n".join(self._reading.tables[name].content for name in self.requests)
@@ -92,7 +94,7 @@ class Database(Files):
 
         assert self.contact is not None
         wanted, mapping = request("customers", self.contact.entry, self.address)
-        reading = Store(scratch / "database", self.address).reading([wanted], None)
+        reading = Store(scratch / READINGS, self.address).reading([wanted], None)
         config = table_config("customers", mapping, self.root)
         return replace(config, sql=None, format="parquet", paths=(reading.path("customers"),), origin=wanted.where)
 
