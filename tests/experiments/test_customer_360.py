@@ -314,6 +314,14 @@ def test_a_column_of_the_file_that_is_missing_is_named_with_its_meaning(
         answers.of_objects(frame.drop(columns="Datum").head(3), None)
 
 
+def test_the_text_that_reads_own_columns_lists_none_in_an_order_that_processes_draw(
+    own_shop: tuple[Answers, pd.DataFrame],
+) -> None:
+    reading = own_shop[0].customers.parts.reading
+    assert reading is not None
+    assert "EXCLUDE" not in reading.query  # of Table.drop, from a set
+
+
 def test_a_shop_that_reads_no_own_columns_says_why(own_shop: tuple[Answers, pd.DataFrame]) -> None:
     answers, frame = own_shop
     parts = dataclasses.replace(answers.customers.parts, reading=None)

@@ -54,7 +54,7 @@ from features.sources.files.identities import (
     with_customers,
 )
 from features.sources.files.name_groups import with_name_groups
-from features.sources.files.orders import carried, discounted, joined, kinds, of_order, reduced
+from features.sources.files.orders import carried, discounted, joined, kinds, of_order, reduced, without
 from features.sources.files.records import Read, converted_query, read_records, with_joined, without_totals
 from features.sources.files.returns import RETURNED, matched, of_lines, of_refunds, of_status, with_orders
 from features.sources.files.times import has_zone, moments, outside
@@ -325,7 +325,7 @@ class Files:
         # two hashes of 64 bits in place of all columns, which take three times as long to sort
         columns = {column: read.table[column] for column in read.table.columns}
         same = {SAME[0]: ibis.struct(columns).hash(), SAME[1]: ibis.struct(dict(reversed(columns.items()))).hash()}
-        return table.mutate(**same).drop(*columns), list(changed)
+        return without(table.mutate(**same), columns), list(changed)
 
     def _stored(self, table: ir.Table, name: str, engine: DuckDB, scratch: Path) -> ir.Table:
         """Write a table as it was read, so that its texts are read once, and in bounded memory."""
@@ -485,7 +485,7 @@ class Files:
             own_customer=table.customer_id,
         )
         table = table.mutate(is_sold=table.is_sold & ~table.came_back)
-        return with_orders(table, table.view(), ORIGINAL).drop("is_sold", "came_back")
+        return without(with_orders(table, table.view(), ORIGINAL), ("is_sold", "came_back"))
 
     def _with_gaps(self, table: ir.Table, columns: Sequence[str]) -> list[str]:
         """Return the columns in which a line lacks a value: most tables have none, and windows take long."""

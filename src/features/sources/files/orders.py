@@ -31,6 +31,14 @@ def joined(parts: Sequence[ir.Column]) -> ir.StringColumn:
     return key
 
 
+def without(lines: ir.Table, columns: Collection[str]) -> ir.Table:
+    """Leave out columns, by a query of the same text in every process.
+
+    `Table.drop` lists them in an order that the process draws: a served model holds the text, and looked new each time.
+    """
+    return lines.select(*(name for name in lines.columns if name not in columns))
+
+
 def carried(lines: ir.Table, columns: Sequence[str], among: ir.BooleanColumn | bool = True) -> ir.Table:
     """Give lines without a value that of their order, where its other lines agree; `<column>_carried` marks them.
 
