@@ -102,6 +102,9 @@ OF_PRODUCTS: Mapping[str, str] = {
     "product_recent_buyer_share": "share of customers who bought it in the last 28 days",
     "product_rebuyer_share": "share of its buyers who bought it on a second day, drawn to that of all products",
 }
+BY_NETWORK: Mapping[str, str] = {
+    "autoencoder": "output of a denoising autoencoder for the product, from what the customer bought; 0 for none"
+}
 NUMBERED = ("customer", "product")  # codes in place of ids
 SCHEMA = {name: "string" for name in KEY} | {name: "float64" for name in (*OWN_FACTS, *OF_PRODUCTS, *SCORES)}
 
@@ -120,6 +123,19 @@ def candidates(past: Tables) -> ir.Table:
     """
     tables = {"lines": bought_lines(past), "people": customers(past), "goods": goods(past)}
     return learnt(scored_pairs, tables, SCHEMA, (affinity,))
+
+
+def network_scores(past: Tables) -> ir.Table:
+    """Return the candidate pairs with their scores by an autoencoder, which is trained at each cutoff: some seconds.
+
+    Returns
+    -------
+    ibis table
+        The key and the columns of `BY_NETWORK`.
+    """
+    tables = {"lines": bought_lines(past), "rows": candidates(past).select(*KEY)}
+    schema = dict.fromkeys(KEY, "string") | dict.fromkeys(BY_NETWORK, "float64")
+    return learnt(scored_by_network, tables, schema, (affinity,))
 
 
 def bought_lines(past: Tables) -> ir.Table:
@@ -206,6 +222,35 @@ def scored_pairs(lines: pd.DataFrame, people: pd.DataFrame, goods: pd.DataFrame)
     customers_of, products_of = (columns.pop(name).astype(np.int64) for name in NUMBERED)
     columns["customer_id"], columns["product_id"] = past.customer_ids[customers_of], past.product_ids[products_of]
     return pd.DataFrame(columns)
+
+
+def scored_by_network(lines: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Score pairs by an autoencoder that learns from the lines.
+
+    Parameters
+    ----------
+    lines : DataFrame
+        As of `scored_pairs`.
+    rows : DataFrame
+        customer_id and product_id of the pairs. Who bought nothing of the catalogue has the score 0.
+
+    Returns
+    -------
+    DataFrame
+        The key, and autoencoder.
+    """
+    past = affinity.Purchases.of(lines)
+    network = affinity.Autoencoder(most_products=CORE).fit(past)
+    customers, products = (
+        pd.Index(ids).get_indexer(rows[name])
+        for name, ids in zip(KEY, (past.customer_ids, past.product_ids), strict=True)
+    )
+    scores = np.zeros(len(rows))
+    for first in range(0, past.n_customers, BLOCK):
+        of = np.flatnonzero((customers >= first) & (customers < first + BLOCK) & (products >= 0))
+        block = network.scores(np.arange(first, min(first + BLOCK, past.n_customers)))
+        scores[of] = block[customers[of] - first, products[of]]
+    return rows[list(KEY)].assign(autoencoder=scores)
 
 
 @dataclass(frozen=True, eq=False)

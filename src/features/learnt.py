@@ -203,10 +203,8 @@ class Results:
 
 
 def _replaced(expression: ir.Table, instead: Callable[[Learnt], ops.Relation]) -> ir.Table:
-    outer = expression.op()
-    nodes = outer.find(Learnt)
-    inner = {other for node in nodes for table in node.tables.values() for other in table.find(Learnt)}
-    return outer.replace({node: instead(node) for node in nodes if node not in inner}).to_expr()
+    outer = expression.op()  # what is read by a learnt table alone is that one's matter
+    return outer.replace({node: instead(node) for node in outer.find_topmost(Learnt)}).to_expr()
 
 
 def size(frame: pd.DataFrame) -> int:

@@ -163,6 +163,7 @@ class Recommendation(Task):
             "rules_lift",
             "item_neighbours",
             "ease",
+            "autoencoder",
             "factors",
             "decayed_neighbours",
             "content",
