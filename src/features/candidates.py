@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -22,9 +23,7 @@ from features.learnt import learnt
 from features.tables import Tables
 
 if TYPE_CHECKING:  # seconds to import, and most commands need none
-    from scipy import sparse
-
-    from features.affinity import Purchases, Scorer
+    from features.affinity import OrderCounts, Purchases, Scorer
 
 KEY = ("customer_id", "product_id")
 FEWEST_BUYERS, FEWEST_SHARE = 20, 0.01  # of customers: a product with fewer buyers is not in the catalogue
@@ -138,9 +137,16 @@ def network_scores(past: Tables) -> ir.Table:
     return learnt(scored_by_network, tables, schema, (affinity,))
 
 
-def bought_lines(past: Tables) -> ir.Table:
-    """Return what was bought of the catalogue: customer_id, product_id, order_id, and days before the cutoff."""
-    lines = past.transactions.semi_join(catalogue(past), "product_id")
+def bought_lines(past: Tables, among: ir.Table | None = None) -> ir.Table:
+    """Return what was bought of the catalogue: customer_id, product_id, order_id, and days before the cutoff.
+
+    Parameters
+    ----------
+    past : Tables
+    among : ibis table, optional
+        The product_id of each product of the catalogue; those of `catalogue(past)` where not given.
+    """
+    lines = past.transactions.semi_join(catalogue(past) if among is None else among, "product_id")
     day = ibis.literal(past.end).delta(lines.timestamp.date(), unit="day").cast("int64")
     return lines.select(*KEY, "order_id", day=day).distinct()
 
@@ -207,21 +213,94 @@ def scored_pairs(lines: pd.DataFrame, people: pd.DataFrame, goods: pd.DataFrame)
     DataFrame
         The columns of `SCHEMA`.
     """
+    past = purchases_of(lines, people)
+    return LearntCatalogue.of(past, goods).pairs(past)
+
+
+def purchases_of(lines: pd.DataFrame, people: pd.DataFrame) -> Purchases:
+    """Return the purchases of the catalogue, by customers who may have bought nothing of it: see `scored_pairs`."""
     past = affinity.Purchases.of(lines)
     strangers = np.setdiff1d(people["customer_id"].to_numpy(dtype=object), past.customer_ids)
-    past = replace(past, customer_ids=np.concatenate([past.customer_ids, strangers]))
-    products, own = _Products.of(past), _Own.of(past)
-    core = _Core.of(past, products, goods)
-    blocks = [
-        _block(np.arange(first, min(first + BLOCK, past.n_customers)), past, products, own, core)
-        for first in range(0, past.n_customers, BLOCK)
-    ]
-    columns = {
-        name: np.concatenate([block[name] for block in blocks] or [np.empty(0)]) for name in (*NUMBERED, *SCHEMA)
-    }
-    customers_of, products_of = (columns.pop(name).astype(np.int64) for name in NUMBERED)
-    columns["customer_id"], columns["product_id"] = past.customer_ids[customers_of], past.product_ids[products_of]
-    return pd.DataFrame(columns)
+    return replace(past, customer_ids=np.concatenate([past.customer_ids, strangers]))
+
+
+@dataclass(frozen=True, eq=False)
+class LearntCatalogue:
+    """Products that can be recommended, and what was learnt about them from the purchases of all customers.
+
+    Candidates of a customer are made of it and of the customer's own purchases.
+
+    Attributes
+    ----------
+    product_ids : array of str
+        Sorted by code point.
+    products : _Products
+    core : _Core
+    orders : OrderCounts
+        Of all products, with the pairs of which at least `FEWEST_ORDERS` orders hold both.
+    """
+
+    product_ids: NDArray[Any]
+    products: _Products
+    core: _Core
+    orders: OrderCounts
+
+    @classmethod
+    def of(cls, past: Purchases, goods: pd.DataFrame) -> LearntCatalogue:
+        """Learn from the purchases of all customers; `goods` as of `scored_pairs`."""
+        products, orders = _Products.of(past), affinity.OrderCounts.of(past, FEWEST_ORDERS)
+        return cls(past.product_ids, products, _Core.of(past, products, goods, orders), orders)
+
+    def pairs(self, past: Purchases) -> pd.DataFrame:
+        """Choose and score the candidates of the customers of some purchases: the columns of `SCHEMA`.
+
+        A customer's are the same to the bit whoever else is among them.
+
+        Parameters
+        ----------
+        past : Purchases
+            Of the products of the catalogue.
+        """
+        blocks = [
+            _block(first, past.of_customers(np.arange(first, min(first + BLOCK, past.n_customers))), self)
+            for first in range(0, past.n_customers, BLOCK)
+        ]
+        columns = {
+            name: np.concatenate([block[name] for block in blocks] or [np.empty(0)]) for name in (*NUMBERED, *SCHEMA)
+        }
+        customers_of, products_of = (columns.pop(name).astype(np.int64) for name in NUMBERED)
+        columns["customer_id"], columns["product_id"] = past.customer_ids[customers_of], past.product_ids[products_of]
+        return pd.DataFrame(columns)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """All but the ids of products, as arrays and sparse matrices by name."""
+        products, core = self.products, self.core
+        named = {**core.scorers, **core.rules}
+        return {
+            **{f"facts.{name}": values for name, values in products.facts.items()},
+            **{name: getattr(products, name) for name in ("sold", "is_rebought", "listed", "buyers")},
+            "core": core.products,
+            "core_orders": np.array(core.n_orders),
+            "together": self.orders.together,
+            "popularity": self.orders.popularity,
+            "orders": np.array(self.orders.n_orders),
+            **{f"{name}.{key}": value for name, scorer in named.items() for key, value in scorer.learnt.items()},
+        }
+
+    @classmethod
+    def from_state(cls, product_ids: NDArray[Any], state: Mapping[str, Any]) -> LearntCatalogue:
+        """Return what has this state."""
+
+        def below(name: str) -> dict[str, Any]:
+            return {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
+
+        products = _Products(below("facts"), *(state[name] for name in ("sold", "is_rebought", "listed", "buyers")))
+        orders = affinity.OrderCounts(state["together"], state["popularity"], int(state["orders"]))
+        scorers = {name: scorer.of_learnt(below(name)) for name, scorer in _scorers().items() if below(name)}
+        rules = {name: scorer.of_learnt(below(name)) for name, scorer in _rules().items()}
+        core = _Core(state["core"], int(state["core_orders"]), scorers, rules, orders)
+        return cls(product_ids, products, core, orders)
 
 
 def scored_by_network(lines: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
@@ -261,6 +340,7 @@ class _Products:
     sold: NDArray[np.bool_]
     is_rebought: NDArray[np.bool_]
     listed: Codes
+    buyers: Codes
 
     @classmethod
     def of(cls, past: Purchases) -> _Products:
@@ -281,7 +361,7 @@ class _Products:
         sold = _still_sold(past)
         order = np.lexsort((np.arange(past.n_products), -past.popularity, -recent))
         is_rebought = (known < FEWEST_KNOWN) | (again >= FEWEST_REBUYERS * known)
-        return cls(facts, sold, is_rebought, order[sold[order]][:LISTED])
+        return cls(facts, sold, is_rebought, order[sold[order]][:LISTED], past.buyers)
 
 
 def _still_sold(past: Purchases) -> NDArray[np.bool_]:
@@ -338,87 +418,111 @@ class _Core:
     """The products that are compared with each other, and what was learnt about them."""
 
     products: Codes
-    position: Codes  # of each product in the core, -1 for the others
-    bought: sparse.csr_matrix  # customers x core: 0 and 1
-    lately: sparse.csr_matrix  # the same in the days of a basket
+    n_orders: int  # that hold any of them
     scorers: Mapping[str, Scorer]
-    confidence: Floats
-    lift: Floats
-    counts: Floats
-    n_orders: int
+    rules: Mapping[str, Scorer]
+    orders: OrderCounts  # of the whole catalogue
 
     @classmethod
-    def of(cls, past: Purchases, products: _Products, goods: pd.DataFrame) -> _Core:
+    def of(cls, past: Purchases, products: _Products, goods: pd.DataFrame, orders: OrderCounts) -> _Core:
         order = np.lexsort((np.arange(past.n_products), -past.buyers))
-        chosen = np.sort(order[products.sold[order]][:CORE])
-        position = np.full(past.n_products, -1)
-        position[chosen] = np.arange(len(chosen))
-        held = position[past.products] >= 0
-        rows = past.where(held)
-        own = replace(rows, product_ids=past.product_ids[chosen], products=position[rows.products])
-        scorers: dict[str, Scorer] = {
-            "item_neighbours": affinity.ItemNeighbours(k=100, shrinkage=10.0).fit(own),
-            "ease": affinity.Ease(l2=1000.0).fit(own),
-            "factors": affinity.Factors(n=32).fit(own),
-        }
-        if past.n_customers <= MOST_COMPARED:
-            scorers["decayed_neighbours"] = affinity.DecayedNeighbours().fit(own)
+        core = cls(np.sort(order[products.sold[order]][:CORE]), 0, _scorers(), _rules(), orders)
+        own = core.purchases(past)
+        scorers = dict(core.scorers)
+        if past.n_customers > MOST_COMPARED:
+            del scorers["decayed_neighbours"]
         known = goods.set_index("product_id").reindex(own.product_ids)
         attributes = {str(name): known[name].to_numpy(dtype=object) for name in known if known[name].notna().any()}
-        if attributes:
-            scorers["content"] = affinity.Content().fit(own, **attributes)
-        confidence, lift = (
-            affinity.Rules(by, minimum_count=FEWEST_ORDERS).fit(own).weights_ for by in ("confidence", "lift")
-        )
-        return cls(
-            chosen,
-            position,
-            own.baskets("customer"),
-            own.last(BASKET_DAYS).baskets("customer"),
-            scorers,
-            confidence.toarray(),
-            lift.toarray(),
-            affinity.pair_counts(own).toarray(),
-            own.n_orders,
-        )
+        if not attributes:
+            del scorers["content"]
+        for name, scorer in {**scorers, **core.rules}.items():
+            scorer.fit(own, **(attributes if name == "content" else {}))
+        return replace(core, n_orders=own.n_orders, scorers=scorers)
 
-    def rules(self, customer: int) -> tuple[Codes, Floats, Floats]:
-        """Return for each product of the core the antecedent, confidence and lift of the best rules to it.
+    @cached_property
+    def position(self) -> Codes:
+        """Position of each product of the catalogue in the core, -1 for the others."""
+        position = np.full(len(self.orders.popularity), -1)
+        position[self.products] = np.arange(len(self.products))
+        return position
+
+    @cached_property
+    def together(self) -> Floats:
+        """Orders with both of two products, where a rule is borne out by so many."""
+        return self.orders.together[self.products][:, self.products].toarray()
+
+    @cached_property
+    def weights(self) -> tuple[Floats, Floats]:
+        """Confidence and lift of each rule: arrays of antecedents by consequents."""
+        confidence, lift = (self.rules[name].learnt["weights_"].toarray() for name in _rules())
+        return confidence, lift
+
+    def purchases(self, past: Purchases) -> Purchases:
+        """Return the purchases of the core, whose products have their position in it as code."""
+        rows = past.where(self.position[past.products] >= 0)
+        return replace(rows, product_ids=past.product_ids[self.products], products=self.position[rows.products])
+
+    def best_rules(self, items: Codes) -> tuple[Codes, Floats, Floats]:
+        """Return for each product of the core the antecedent, confidence and lift of the best rules from some items.
 
         Antecedents are positions in the core, -1 for no rule.
         """
-        items = self.lately.indices[self.lately.indptr[customer] : self.lately.indptr[customer + 1]]
         if not len(items):
             return np.full(len(self.products), -1), np.zeros(len(self.products)), np.zeros(len(self.products))
-        confidence = self.confidence[items]
+        confidence, lift = (weights[items] for weights in self.weights)
         best_of = confidence.argmax(axis=0)
         highest = np.take_along_axis(confidence, best_of[None], axis=0)[0]
-        return np.where(highest > 0, items[best_of], -1), highest, self.lift[items].max(axis=0)
+        return np.where(highest > 0, items[best_of], -1), highest, lift.max(axis=0)
 
 
-def _block(of: Codes, past: Purchases, products: _Products, own: _Own, core: _Core) -> dict[str, NDArray[Any]]:
-    """Choose and score the candidates of some customers: columns of `SCHEMA`, ids as codes."""
-    n_core, bought = len(core.products), core.bought[of]
-    dense = {name: scorer.scores(of) for name, scorer in core.scorers.items()}
-    rules = [core.rules(customer) for customer in of]
+def _scorers() -> dict[str, Scorer]:
+    """Return the scorers of the core that are not rules; some shops do without one."""
+    return {
+        "item_neighbours": affinity.ItemNeighbours(k=100, shrinkage=10.0),
+        "ease": affinity.Ease(l2=1000.0),
+        "factors": affinity.Factors(n=32),
+        "decayed_neighbours": affinity.DecayedNeighbours(),
+        "content": affinity.Content(),
+    }
+
+
+def _rules() -> dict[str, Scorer]:
+    return {f"rule_{by}": affinity.Rules(by, minimum_count=FEWEST_ORDERS) for by in ("confidence", "lift")}
+
+
+def _block(first: int, past: Purchases, known: LearntCatalogue) -> dict[str, NDArray[Any]]:
+    """Choose and score the candidates of some customers: columns of `SCHEMA`, ids as codes.
+
+    Parameters
+    ----------
+    first : int
+        Code of the first customer among all; `past` counts them from 0.
+    past : Purchases
+    known : LearntCatalogue
+    """
+    products, core, own, of = known.products, known.core, _Own.of(past), np.arange(past.n_customers)
+    in_core, n_core = core.purchases(past), len(core.products)
+    bought, lately = in_core.baskets("customer"), in_core.last(BASKET_DAYS).baskets("customer")
+    dense = {name: scorer.scores_of(in_core) for name, scorer in core.scorers.items()}
+    rules = [core.best_rules(lately.indices[lately.indptr[at] : lately.indptr[at + 1]]) for at in of]
     antecedents = np.array([rule[0] for rule in rules]).reshape(len(of), n_core)
     dense["rule_confidence"], dense["rule_lift"] = (
         np.array([rule[n] for rule in rules]).reshape(len(of), n_core) for n in (1, 2)
     )
-    popularity = past.buyers[core.products]
+    popularity = products.buyers[core.products]
     chosen = []
     for scores in (dense[name] for name in SOURCES if name in dense):
         positions, values = affinity.best(scores, PER_SCORER, without=bought, popularity=popularity)
         rows, columns = np.nonzero((positions >= 0) & (values > 0))
         chosen.append(of[rows] * past.n_products + core.products[positions[rows, columns]])
     chosen.append((of[:, None] * past.n_products + products.listed).ravel())
-    chosen.append(_most_bought(of, own))
+    chosen.append(_most_bought(own))
     codes = np.unique(np.concatenate(chosen))
     products_of = codes % max(past.n_products, 1)
     facts = own.of_pairs(codes)
     is_left = products.sold[products_of] & (products.is_rebought[products_of] | (facts["own_since_days"] >= JUST_DAYS))
     codes, products_of = codes[is_left], products_of[is_left]
-    row, at = codes // max(past.n_products, 1) - of[0], core.position[products_of]
+    row, at = codes // max(past.n_products, 1), core.position[products_of]
     is_in = at >= 0
 
     def looked_up(scores: NDArray[Any], none: float) -> NDArray[Any]:
@@ -429,9 +533,9 @@ def _block(of: Codes, past: Purchases, products: _Products, own: _Own, core: _Co
     antecedent = looked_up(antecedents, -1)
     has_rule = antecedent >= 0
     support = np.zeros(len(codes))
-    support[has_rule] = core.counts[antecedent[has_rule], at[has_rule]] / max(core.n_orders, 1)
+    support[has_rule] = core.together[antecedent[has_rule], at[has_rule]] / max(core.n_orders, 1)
     return {
-        "customer": row + of[0],
+        "customer": row + first,
         "product": products_of,
         **{name: np.empty(len(codes)) for name in KEY},
         **{name: values[is_left] for name, values in facts.items()},
@@ -442,11 +546,11 @@ def _block(of: Codes, past: Purchases, products: _Products, own: _Own, core: _Co
     }
 
 
-def _most_bought(of: Codes, own: _Own) -> Codes:
+def _most_bought(own: _Own) -> Codes:
     """Return the pairs of each customer with the highest own frequency, as codes."""
-    entries = np.arange(own.starts[of[0]], own.starts[of[-1] + 1])
+    entries = np.arange(len(own.codes))
     customer = np.searchsorted(own.starts, entries, side="right")
-    order = np.lexsort((entries, -own.facts["own_frequency"][entries], customer))
+    order = np.lexsort((entries, -own.facts["own_frequency"], customer))
     customer = customer[order]
     rank = np.arange(len(order)) - np.searchsorted(customer, customer)
     return own.codes[entries[order[rank < OWN]]]

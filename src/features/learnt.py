@@ -120,6 +120,11 @@ def as_declared(expression: ir.Table) -> ir.Table:
     return _replaced(expression, declared)
 
 
+def with_learnt_from(expression: ir.Table, table: str) -> ir.Table:
+    """Return the expression with a table of this name in place of the learnt one that it reads."""
+    return _replaced(expression, lambda node: ibis.table(node.schema, name=table).op())
+
+
 @dataclass
 class _Called:
     """Rows that a function gave in some round; `twice` if it gave the same ones in an earlier round."""

@@ -152,7 +152,9 @@ class Hybrid(Model):
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Return the score of each row: array of shape (n_rows,)."""
-        return require_columns(X, self.weights_).to_numpy(dtype=float) @ np.array([*self.weights_.values()])
+        found = require_columns(X, self.weights_)
+        parts = (weight * found[name].to_numpy(dtype=float) for name, weight in self.weights_.items())
+        return np.asarray(sum(parts))  # a product of matrices gives a row other bits beside other rows
 
     def get_state(self) -> dict[str, Any]:
         return {"weights": self.weights_}

@@ -122,6 +122,31 @@ class Purchases:
         """Return the number of customers with each product."""
         return np.asarray(self.baskets("customer").sum(axis=0)).ravel()
 
+    def of_customers(self, customers: Codes) -> Purchases:
+        """Return the purchases of some customers, who get the codes 0, 1, ...; products keep theirs.
+
+        Parameters
+        ----------
+        customers : int array
+            Codes, each once.
+        """
+        position = np.full(self.n_customers, -1)
+        position[customers] = np.arange(len(customers))
+        own = self.where(position[self.customers] >= 0)
+        return replace(own, customer_ids=self.customer_ids[customers], customers=position[own.customers])
+
+    def among(self, product_ids: NDArray[Any]) -> Purchases:
+        """Return the same purchases with the codes of more products.
+
+        Parameters
+        ----------
+        product_ids : array of str
+            Sorted by code point, the products that were bought among them.
+        """
+        return replace(
+            self, product_ids=product_ids, products=np.searchsorted(product_ids, self.product_ids)[self.products]
+        )
+
     def where(self, rows: NDArray[np.bool_]) -> Purchases:
         """Return some of the rows: ids of customers and products keep their codes, orders are counted anew.
 
