@@ -23,6 +23,8 @@ from features.learnt import learnt
 from features.tables import Tables
 
 if TYPE_CHECKING:  # seconds to import, and most commands need none
+    from scipy import sparse
+
     from features.affinity import OrderCounts, Purchases, Scorer
 
 KEY = ("customer_id", "product_id")
@@ -138,7 +140,9 @@ def network_scores(past: Tables) -> ir.Table:
 
 
 def bought_lines(past: Tables, among: ir.Table | None = None) -> ir.Table:
-    """Return what was bought of the catalogue: customer_id, product_id, order_id, and days before the cutoff.
+    """Return the lines of the catalogue: customer_id, product_id, order_id, and days before the cutoff.
+
+    `affinity.Purchases` counts the lines of an order with one product once.
 
     Parameters
     ----------
@@ -148,7 +152,7 @@ def bought_lines(past: Tables, among: ir.Table | None = None) -> ir.Table:
     """
     lines = past.transactions.semi_join(catalogue(past) if among is None else among, "product_id")
     day = ibis.literal(past.end).delta(lines.timestamp.date(), unit="day").cast("int64")
-    return lines.select(*KEY, "order_id", day=day).distinct()
+    return lines.select(*KEY, "order_id", day=day)
 
 
 def goods(past: Tables) -> ir.Table:
@@ -236,20 +240,26 @@ class LearntCatalogue:
         Sorted by code point.
     products : _Products
     core : _Core
-    orders : OrderCounts
-        Of all products, with the pairs of which at least `FEWEST_ORDERS` orders hold both.
+    past : Purchases or OrderCounts
+        All purchases, or what was counted of them.
     """
 
     product_ids: NDArray[Any]
     products: _Products
     core: _Core
-    orders: OrderCounts
+    past: Purchases | OrderCounts
 
     @classmethod
     def of(cls, past: Purchases, goods: pd.DataFrame) -> LearntCatalogue:
         """Learn from the purchases of all customers; `goods` as of `scored_pairs`."""
-        products, orders = _Products.of(past), affinity.OrderCounts.of(past, FEWEST_ORDERS)
-        return cls(past.product_ids, products, _Core.of(past, products, goods, orders), orders)
+        products = _Products.of(past)
+        return cls(past.product_ids, products, _Core.of(past, products, goods), past)
+
+    @cached_property
+    def orders(self) -> OrderCounts:
+        """Orders of all products, and of pairs that `FEWEST_ORDERS` hold: reasons are made of them, scores are not."""
+        past = self.past
+        return past if isinstance(past, affinity.OrderCounts) else affinity.OrderCounts.of(past, FEWEST_ORDERS)
 
     def pairs(self, past: Purchases) -> pd.DataFrame:
         """Choose and score the candidates of the customers of some purchases: the columns of `SCHEMA`.
@@ -299,7 +309,8 @@ class LearntCatalogue:
         orders = affinity.OrderCounts(state["together"], state["popularity"], int(state["orders"]))
         scorers = {name: scorer.of_learnt(below(name)) for name, scorer in _scorers().items() if below(name)}
         rules = {name: scorer.of_learnt(below(name)) for name, scorer in _rules().items()}
-        core = _Core(state["core"], int(state["core_orders"]), scorers, rules, orders)
+        together = orders.together[state["core"]][:, state["core"]]
+        core = _Core(state["core"], int(state["core_orders"]), scorers, rules, together)
         return cls(product_ids, products, core, orders)
 
 
@@ -346,11 +357,9 @@ class _Products:
     def of(cls, past: Purchases) -> _Products:
         n = max(past.n_customers, 1)
         recent = past.last(RECENT_DAYS).buyers
-        days = np.unique(np.column_stack([past.customers, past.products, past.days]), axis=0)
-        pairs_of, at, on_days = np.unique(days[:, :2], axis=0, return_index=True, return_counts=True)
-        first_days = days[at + on_days - 1, 2]
-        again = np.bincount(pairs_of[on_days > 1, 1], minlength=past.n_products)
-        known = np.bincount(pairs_of[first_days > JUST_DAYS, 1], minlength=past.n_products)
+        own = _Own.of(past)
+        again = np.bincount(own.products[own.n_days > 1], minlength=past.n_products)
+        known = np.bincount(own.products[own.first_days > JUST_DAYS], minlength=past.n_products)
         overall = again.sum() / max(past.buyers.sum(), 1)
         rebuyers = (again + PRIOR_BUYERS * overall) / (past.buyers + PRIOR_BUYERS)
         facts = {
@@ -381,13 +390,16 @@ class _Own:
     codes: Codes  # customer x n_products + product
     products: Codes
     starts: Codes  # of each customer's entries, and the end of the last one's
+    n_days: Codes  # on which the customer bought it
+    first_days: Codes  # days from the first purchase to the cutoff
     facts: Mapping[str, Floats]
 
     @classmethod
     def of(cls, past: Purchases) -> _Own:
         codes, row = np.unique(past.customers * past.n_products + past.products, return_inverse=True)
-        days = np.unique(np.column_stack([row, past.days]), axis=0)
-        n_days = np.bincount(days[:, 0], minlength=len(codes))
+        longest = int(past.days.max(initial=0)) + 1
+        on_days = np.sort(row * longest + past.days)  # NumPy's `unique` hashes, which takes ten times as long
+        n_days = np.bincount(on_days[np.diff(on_days, prepend=-1) > 0] // longest, minlength=len(codes))
         last, first = np.full(len(codes), np.iinfo(np.int64).max), np.zeros(len(codes), dtype=np.int64)
         np.minimum.at(last, row, past.days)
         np.maximum.at(first, row, past.days)
@@ -401,7 +413,8 @@ class _Own:
             "own_overdue_ratio": np.divide(since, gap, out=np.zeros(len(codes)), where=gap > 0),
         }
         customers_of, products_of = np.divmod(codes, max(past.n_products, 1))
-        return cls(codes, products_of, np.searchsorted(customers_of, np.arange(past.n_customers + 1)), facts)
+        starts = np.searchsorted(customers_of, np.arange(past.n_customers + 1))
+        return cls(codes, products_of, starts, n_days, first, facts)
 
     def of_pairs(self, codes: Codes) -> dict[str, Floats]:
         """Return the facts of some pairs, those of a product that was never bought where there are none."""
@@ -421,35 +434,29 @@ class _Core:
     n_orders: int  # that hold any of them
     scorers: Mapping[str, Scorer]
     rules: Mapping[str, Scorer]
-    orders: OrderCounts  # of the whole catalogue
+    counts: sparse.csr_matrix  # orders with both of two products, where a rule is borne out by so many
 
     @classmethod
-    def of(cls, past: Purchases, products: _Products, goods: pd.DataFrame, orders: OrderCounts) -> _Core:
+    def of(cls, past: Purchases, products: _Products, goods: pd.DataFrame) -> _Core:
         order = np.lexsort((np.arange(past.n_products), -past.buyers))
-        core = cls(np.sort(order[products.sold[order]][:CORE]), 0, _scorers(), _rules(), orders)
-        own = core.purchases(past)
-        scorers = dict(core.scorers)
+        chosen = np.sort(order[products.sold[order]][:CORE])
+        own = _in_core(past, chosen)
+        scorers, rules = _scorers(), _rules()
         if past.n_customers > MOST_COMPARED:
             del scorers["decayed_neighbours"]
         known = goods.set_index("product_id").reindex(own.product_ids)
         attributes = {str(name): known[name].to_numpy(dtype=object) for name in known if known[name].notna().any()}
         if not attributes:
             del scorers["content"]
-        for name, scorer in {**scorers, **core.rules}.items():
+        for name, scorer in {**scorers, **rules}.items():
             scorer.fit(own, **(attributes if name == "content" else {}))
-        return replace(core, n_orders=own.n_orders, scorers=scorers)
-
-    @cached_property
-    def position(self) -> Codes:
-        """Position of each product of the catalogue in the core, -1 for the others."""
-        position = np.full(len(self.orders.popularity), -1)
-        position[self.products] = np.arange(len(self.products))
-        return position
+        counts = affinity.pair_counts(own, minimum=FEWEST_ORDERS)
+        return cls(chosen, own.n_orders, scorers, rules, counts)
 
     @cached_property
     def together(self) -> Floats:
-        """Orders with both of two products, where a rule is borne out by so many."""
-        return self.orders.together[self.products][:, self.products].toarray()
+        """Orders with both of two products as an array."""
+        return self.counts.toarray()
 
     @cached_property
     def weights(self) -> tuple[Floats, Floats]:
@@ -457,22 +464,36 @@ class _Core:
         confidence, lift = (self.rules[name].learnt["weights_"].toarray() for name in _rules())
         return confidence, lift
 
-    def purchases(self, past: Purchases) -> Purchases:
-        """Return the purchases of the core, whose products have their position in it as code."""
-        rows = past.where(self.position[past.products] >= 0)
-        return replace(rows, product_ids=past.product_ids[self.products], products=self.position[rows.products])
-
-    def best_rules(self, items: Codes) -> tuple[Codes, Floats, Floats]:
-        """Return for each product of the core the antecedent, confidence and lift of the best rules from some items.
+    def best_rules(self, items: Codes) -> tuple[Codes, Floats]:
+        """Return for each product of the core the antecedent and the confidence of the best rule from some items.
 
         Antecedents are positions in the core, -1 for no rule.
         """
         if not len(items):
-            return np.full(len(self.products), -1), np.zeros(len(self.products)), np.zeros(len(self.products))
-        confidence, lift = (weights[items] for weights in self.weights)
+            return np.full(len(self.products), -1), np.zeros(len(self.products))
+        confidence = self.weights[0][items]
         best_of = confidence.argmax(axis=0)
         highest = np.take_along_axis(confidence, best_of[None], axis=0)[0]
-        return np.where(highest > 0, items[best_of], -1), highest, lift.max(axis=0)
+        return np.where(highest > 0, items[best_of], -1), highest
+
+    def lifts(self, items: Codes, to: Codes) -> Floats:
+        """Return the highest lift of a rule from some items to each of some products of the core, 0 for none."""
+        lift: Floats = self.weights[1][np.ix_(items, to)].max(axis=0, initial=0.0)
+        return lift
+
+
+def _positions(chosen: Codes, n_products: int) -> Codes:
+    """Return the position of each product among the chosen ones, -1 for the others."""
+    position = np.full(n_products, -1)
+    position[chosen] = np.arange(len(chosen))
+    return position
+
+
+def _in_core(past: Purchases, core: Codes) -> Purchases:
+    """Return the purchases of the core, whose products have their position in it as code."""
+    position = _positions(core, past.n_products)
+    rows = past.where(position[past.products] >= 0)
+    return replace(rows, product_ids=past.product_ids[core], products=position[rows.products])
 
 
 def _scorers() -> dict[str, Scorer]:
@@ -501,13 +522,13 @@ def _block(first: int, past: Purchases, known: LearntCatalogue) -> dict[str, NDA
     known : LearntCatalogue
     """
     products, core, own, of = known.products, known.core, _Own.of(past), np.arange(past.n_customers)
-    in_core, n_core = core.purchases(past), len(core.products)
+    in_core, n_core = _in_core(past, core.products), len(core.products)
     bought, lately = in_core.baskets("customer"), in_core.last(BASKET_DAYS).baskets("customer")
     dense = {name: scorer.scores_of(in_core) for name, scorer in core.scorers.items()}
-    rules = [core.best_rules(lately.indices[lately.indptr[at] : lately.indptr[at + 1]]) for at in of]
-    antecedents = np.array([rule[0] for rule in rules]).reshape(len(of), n_core)
-    dense["rule_confidence"], dense["rule_lift"] = (
-        np.array([rule[n] for rule in rules]).reshape(len(of), n_core) for n in (1, 2)
+    baskets = np.split(lately.indices, lately.indptr[1:-1])
+    rules = [core.best_rules(items) for items in baskets]
+    antecedents, dense["rule_confidence"] = (
+        np.array([rule[n] for rule in rules]).reshape(len(of), n_core) for n in (0, 1)
     )
     popularity = products.buyers[core.products]
     chosen = []
@@ -522,7 +543,7 @@ def _block(first: int, past: Purchases, known: LearntCatalogue) -> dict[str, NDA
     facts = own.of_pairs(codes)
     is_left = products.sold[products_of] & (products.is_rebought[products_of] | (facts["own_since_days"] >= JUST_DAYS))
     codes, products_of = codes[is_left], products_of[is_left]
-    row, at = codes // max(past.n_products, 1), core.position[products_of]
+    row, at = codes // max(past.n_products, 1), _positions(core.products, past.n_products)[products_of]
     is_in = at >= 0
 
     def looked_up(scores: NDArray[Any], none: float) -> NDArray[Any]:
@@ -532,6 +553,9 @@ def _block(first: int, past: Purchases, known: LearntCatalogue) -> dict[str, NDA
 
     antecedent = looked_up(antecedents, -1)
     has_rule = antecedent >= 0
+    compared = np.split(at[is_in], np.searchsorted(row[is_in], of[1:]))
+    lift = np.zeros(len(codes))
+    lift[is_in] = np.concatenate([core.lifts(*pairs) for pairs in zip(baskets, compared, strict=True)])
     support = np.zeros(len(codes))
     support[has_rule] = core.together[antecedent[has_rule], at[has_rule]] / max(core.n_orders, 1)
     return {
@@ -542,6 +566,7 @@ def _block(first: int, past: Purchases, known: LearntCatalogue) -> dict[str, NDA
         **{name: values[products_of] for name, values in products.facts.items()},
         **dict.fromkeys(SCORES, np.zeros(len(codes))),
         **{name: looked_up(scores, 0.0) for name, scores in dense.items()},
+        "rule_lift": lift,
         "rule_support": support,
     }
 
