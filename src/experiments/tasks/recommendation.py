@@ -188,8 +188,9 @@ class Recommendation(Task):
         found, judged = super().evaluate(model, dataset), self.judged_rows(dataset)
         metrics, undefined = dict(found.metrics), dict(found.undefined)
         for part in () if self.new_alone else OF_PART:
-            rows = _part(judged, part)
-            own, missing = measure(self.metrics().values(), rows.y, found.prediction[_is_of(judged, part)])
+            rows = _is_of(judged, part)
+            y = _outcome_of(judged.y[rows], part)
+            own, missing = measure(self.metrics().values(), y, found.prediction[rows])
             metrics |= {f"{part}_{name}": value for name, value in own.items()}
             undefined |= {f"{part}_{name}": why for name, why in missing.items()}
         metrics |= look_of(judged.X, found.prediction)
@@ -284,8 +285,12 @@ def _is_of(dataset: Dataset, part: str) -> np.ndarray:
 def _part(dataset: Dataset, part: str) -> Dataset:
     """Return the candidates that are new to the customer, or are not, with how many such products are bought."""
     rows = dataset.where(_is_of(dataset, part))
-    again = rows.y[AGAIN]
-    return Dataset(rows.X, rows.y.assign(**{TOTAL: again if part == "repeat" else rows.y[TOTAL] - again}))
+    return Dataset(rows.X, _outcome_of(rows.y, part))
+
+
+def _outcome_of(y: pd.DataFrame, part: str) -> pd.DataFrame:
+    """Return the outcome with the number of products of a part that the customer buys."""
+    return y.assign(**{TOTAL: y[AGAIN] if part == "repeat" else y[TOTAL] - y[AGAIN]})
 
 
 def look_of(X: pd.DataFrame, prediction: pd.Series) -> dict[str, float]:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+OfEach = Mapping[str, tuple[pd.DataFrame, pd.DataFrame | None]]  # scores and lists of each question
 HISTORY = ("frequency", "recency", "T")
 PURCHASING_MODEL = "mbg_nbd"
 OF_A_TASK = ("task", "features", "experiment", "evaluation")  # overrides that another task need not suit
@@ -128,9 +129,12 @@ def score(
     day, champions = scoring_day(session, as_of), find_champions(session)
     if described is None:
         described = CustomerMaterial(session, day).described
+    views: dict[str, View] = {}
     for grain, rows, scorer in prepare_other_grains(session, day, champions):
         beside = path.with_name(f"{grain.name}{path.suffix}")
-        shown = shown_rows(session, day, rows, scorer)
+        of_each = of_each_version(session, day, rows, scorer)
+        views |= views_of(of_each, champions)
+        shown = shown_rows(of_each, scorer)
         if shown is None:
             texts = verdict_texts(scorer.champions)
             write(scorer, rows, session.shop.engine, beside, texts, scorable.of_batch)
@@ -140,7 +144,7 @@ def score(
             schema = table.schema.with_metadata(verdict_texts(scorer.champions))
             write_batches(table.to_batches(), schema, len(shown), beside)
         logger.info("rows of %s in %s", grain.name, beside)
-    rows, customers = prepare(session, day, champions, described)
+    rows, customers = prepare(session, day, champions, described, views=views)
     with _scratch(session) as scored:
         schema = schema_of(customers, rows)
         lists = spread(lists, schema.names)
@@ -265,8 +269,12 @@ def prepare(
     champions: Mapping[str, Version],
     described: pd.DataFrame | None = None,
     horizon_days: int | None = None,
+    views: Mapping[str, View] | None = None,
 ) -> tuple[Path, CustomerScorer]:
-    """Return the snapshot of the customers to score, and what scores them; with what is known of each otherwise."""
+    """Return the snapshot of the customers to score, and what scores them; with what is known of each otherwise.
+
+    `views` are those of `customer_views`, computed when left out.
+    """
     shop = session.shop
     horizon_days = session.task.horizon_days if horizon_days is None else horizon_days
     own = {name: version for name, version in champions.items() if kind_of(version).grain == CUSTOMER}
@@ -279,7 +287,7 @@ def prepare(
         currency=shop.staged.currency,
         as_of=str(day),
         shown=shown,
-        views=customer_views(session, day, champions),
+        views=customer_views(session, day, champions) if views is None else views,
         described=described,
         purchasing=purchasing(rows, shop.engine, horizon_days),
         horizon_days=horizon_days,
@@ -294,22 +302,26 @@ def shown_features() -> list[str]:
 
 def customer_views(session: Session, day: date, champions: Mapping[str, Version]) -> dict[str, View]:
     """Return what tasks of other grains say of each customer, by question."""
-    views = {}
+    views: dict[str, View] = {}
     for _, rows, scorer in prepare_other_grains(session, day, champions):
-        for name, (scores, lists) in of_each_version(session, day, rows, scorer).items():
-            view = View.of(name, champions[name], scores if lists is None else lists)
-            if view is not None:
-                views[name] = view
+        views |= views_of(of_each_version(session, day, rows, scorer), champions)
     return views
 
 
-def shown_rows(session: Session, day: date, rows: Path, scorer: Scorer) -> pd.DataFrame | None:
+def views_of(found: OfEach, champions: Mapping[str, Version]) -> dict[str, View]:
+    """Return what the questions of one grain say of each customer."""
+    views = {
+        name: View.of(name, champions[name], scores if lists is None else lists)
+        for name, (scores, lists) in found.items()
+    }
+    return {name: view for name, view in views.items() if view is not None}
+
+
+def shown_rows(found: OfEach, scorer: Scorer) -> pd.DataFrame | None:
     """Return the lists of the tasks of one grain beside each other; None if none of them makes lists."""
-    if all(kind_of(version).lists.__func__ is Task.lists.__func__ for version in scorer.champions.values()):
-        return None  # without gathering what need not fit into memory
     parts = [
         lists.add_suffix(scorer.champions[name].suffix).assign(**about(name, scorer.champions[name]))
-        for name, (_, lists) in of_each_version(session, day, rows, scorer).items()
+        for name, (_, lists) in found.items()
         if lists is not None
     ]
     if not parts:
@@ -318,9 +330,7 @@ def shown_rows(session: Session, day: date, rows: Path, scorer: Scorer) -> pd.Da
     return of_all.assign(currency=scorer.currency, as_of=scorer.as_of)
 
 
-def of_each_version(
-    session: Session, day: date, rows: Path, scorer: Scorer
-) -> dict[str, tuple[pd.DataFrame, pd.DataFrame | None]]:
+def of_each_version(session: Session, day: date, rows: Path, scorer: Scorer) -> OfEach:
     """Return the scores of each question of one grain, and its lists if the task makes any: see `Task.lists`."""
     scored_rows = gathered(session, rows, scorer).set_index(list(scorer.key))
     own = {name: own_columns(scored_rows, each)[each.outputs] for name, each in scorer.champions.items()}
