@@ -73,7 +73,7 @@ def test_customer_360_has_the_columns_that_the_task_makes_of_its_scores() -> Non
         def scores(self, X: pd.DataFrame) -> pd.DataFrame:
             return scores_of([1, 57]).set_axis(X.index, axis=0)
 
-    scorer = CustomerScorer(("customer_id",), {"next_purchase": Version()}, "USD", str(DAY), [], [], None, 56)
+    scorer = CustomerScorer(("customer_id",), {"next_purchase": Version()}, "USD", str(DAY), [], {}, None, 56)
     rows = pd.DataFrame({"customer_id": ["a", "b"], "frequency": [1.0, 2.0]})
     found = scorer(pa.RecordBatch.from_pandas(rows, preserve_index=False)).to_pandas()
     assert found["next_purchase_date"].fillna("later").tolist() == ["2017-12-30", "later"]
