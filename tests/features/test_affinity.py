@@ -107,6 +107,7 @@ def test_pair_counts_equal_the_dense_product(past: Purchases, per: str, block: i
     dense = held.T @ held
     assert (pair_counts(past, per, block=block).toarray() == dense).all()
     assert (pair_counts(past, per, minimum=3, block=block).toarray() == np.where(dense < 3, 0, dense)).all()
+    assert (pair_counts(past, per, block=block).toarray() == dense).all()  # what was kept is as it was
 
 
 @pytest.mark.parametrize("name", SCORERS)
