@@ -45,7 +45,7 @@ window, within guards on totals, with a median gain above 0 over three origins. 
 
 {len(SEEDS)} shops of 300 to 3,000 customers with an autumn peak of 1.5 to 2.5, growing and shrinking, with one to
 nearly three years of data; those are counted that have customers enough for the task. Nothing is in use before.
-The candidate is the best at validation of three models with default parameters, which stands for a search:
+The candidate is the best at validation of some models with default parameters, which stands for a search:
 {", ".join(SEARCHED)}. *Best* is the rule of ADR 21: the best measured is used, whatever its lead.
 
 In {len(LASTING)} *lasting* shops all customers were there before the data and none drops out: past spend is as good as

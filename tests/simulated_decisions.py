@@ -26,7 +26,8 @@ HORIZON = 90  # days of the outcomes, and of the shop's later life that the data
 FUTURES = 100
 YEAR = 366  # days of data of the shops of one year
 BASELINES = ("rate", "lately", "total")
-SEARCHED = ("bg_nbd", "lightgbm", "blend")  # with their default parameters: the best at validation is the candidate
+# With their default parameters: the best at validation is the candidate.
+SEARCHED = ("bg_nbd", "lightgbm", "blend", "hist_gradient_boosting", "ridge")
 LASTING = {"first": 1.0, "lifetime": 1e6}  # all customers were there before the data, and none drops out
 
 
