@@ -92,20 +92,6 @@ def log_to_stderr() -> None:
 
 
 @contextmanager
-def warnings_alone() -> Iterator[None]:
-    """Log warnings alone: what is done here was done and logged before."""
-    loggers = [logging.getLogger(name) for name in OWN_LOGS]
-    before = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.WARNING)
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
 def to_the_end() -> Iterator[None]:
     """Delay an interrupt until the block has ended; a second interrupt takes effect at once.
 

@@ -19,6 +19,7 @@ from pyarrow.csv import CSVWriter as ArrowWriter
 from features.writing import replacing
 
 FORMULA = r"^('*[=+\-@\t\r])"
+BEGINNINGS = tuple("'=+-@\t\r")  # of what the pattern finds: most texts begin otherwise, and need no search
 
 
 def neutral(value: Any) -> Any:
@@ -27,7 +28,7 @@ def neutral(value: Any) -> Any:
     >>> [neutral(value) for value in ("=1+1", "-5", "'=1+1", "it's", -5)]
     ["'=1+1", "'-5", "''=1+1", "it's", -5]
     """
-    return re.sub(FORMULA, r"'\1", value) if isinstance(value, str) else value
+    return re.sub(FORMULA, r"'\1", value) if isinstance(value, str) and value.startswith(BEGINNINGS) else value
 
 
 def original(column: str) -> str:

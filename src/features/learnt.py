@@ -120,6 +120,11 @@ def as_declared(expression: ir.Table) -> ir.Table:
     return _replaced(expression, declared)
 
 
+def with_learnt_from(expression: ir.Table, table: str) -> ir.Table:
+    """Return the expression with a table of this name in place of the learnt one that it reads."""
+    return _replaced(expression, lambda node: ibis.table(node.schema, name=table).op())
+
+
 @dataclass
 class _Called:
     """Rows that a function gave in some round; `twice` if it gave the same ones in an earlier round."""
@@ -203,10 +208,8 @@ class Results:
 
 
 def _replaced(expression: ir.Table, instead: Callable[[Learnt], ops.Relation]) -> ir.Table:
-    outer = expression.op()
-    nodes = outer.find(Learnt)
-    inner = {other for node in nodes for table in node.tables.values() for other in table.find(Learnt)}
-    return outer.replace({node: instead(node) for node in nodes if node not in inner}).to_expr()
+    outer = expression.op()  # what is read by a learnt table alone is that one's matter
+    return outer.replace({node: instead(node) for node in outer.find_topmost(Learnt)}).to_expr()
 
 
 def size(frame: pd.DataFrame) -> int:

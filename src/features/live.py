@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis
+import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
+from features.candidates import CANDIDATES, SCHEMA, LearntCatalogue, bought_lines, purchases_of
 from features.engines import InMemory
 from features.families import resolve
+from features.grains import customers
+from features.learnt import with_learnt_from
 from features.snapshot import feature_rows
 from features.sources.files.returns import OF_THE_SALE, in_time, pairs
 from features.tables import REQUIRED, SPECS, Tables
 
+if TYPE_CHECKING:
+    from features.affinity import Purchases
+
 RETURNS = "returns"
+CATALOGUE, PAIRS = "learnt_catalogue", "candidate_pairs"  # tables beside those of the shop
 KEPT_DAYS = 32  # days whose queries are kept: to compile one takes half a second
 
 
@@ -77,6 +85,32 @@ class ShopFacts:
         return Tables(start=self.start, end=end, burn_in_days=self.burn_in_days, spend=self.spend, **empty)
 
 
+class DailyQuery:
+    """Query about the past of a day, for the latest days that were asked about.
+
+    Parameters
+    ----------
+    facts : ShopFacts
+    build : callable
+        `(past: Tables) -> ibis table`
+    """
+
+    def __init__(self, facts: ShopFacts, build: Callable[[Tables], ir.Table]) -> None:
+        self._facts = facts
+        self._build = build
+        self._texts: OrderedDict[date, str] = OrderedDict()
+
+    def of(self, as_of: date) -> str:
+        """Return the query's SQL."""
+        text = self._texts.get(as_of)
+        if text is None:
+            rows = self._build(self._facts.tables(as_of).as_of(as_of))
+            text = self._texts[as_of] = str(ibis.to_sql(rows, dialect="duckdb"))
+            if len(self._texts) > KEPT_DAYS:
+                self._texts.popitem(last=False)
+        return text
+
+
 class LiveFeatures:
     """Features of customers, computed from their rows alone.
 
@@ -93,7 +127,7 @@ class LiveFeatures:
         self.names = list(names)
         self.facts = facts
         self.engine = InMemory(fixed)
-        self._queries: OrderedDict[date, str] = OrderedDict()
+        self._rows = DailyQuery(facts, lambda past: feature_rows(past, self.names).order_by("customer_id"))
 
     def of(self, rows: Mapping[str, pa.Table], as_of: date) -> pd.DataFrame:
         """Compute the features of every customer with a purchase before a day.
@@ -110,8 +144,12 @@ class LiveFeatures:
         DataFrame
             float64, indexed by customer_id, sorted by it.
         """
+        return self.run(self._rows, rows, as_of).set_index("customer_id")
+
+    def run(self, query: DailyQuery, rows: Mapping[str, pa.Table], as_of: date, **further: pa.Table) -> pd.DataFrame:
+        """Run a query about a day over rows as of `of`, and further tables by name."""
         given = {name: rows.get(name, self.schema(name).empty_table()) for name in self.facts.sent}
-        return self.engine.run(self._query(as_of), given).to_pandas().set_index("customer_id")
+        return self.engine.run(query.of(as_of), {**given, **further}).to_pandas()
 
     def with_sales(self, rows: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
         """Give each return the sale that it takes back, as staging finds it.
@@ -145,14 +183,53 @@ class LiveFeatures:
         """Return the Arrow schema of one of the tables that a request brings."""
         return ibis.schema(dict(self.facts.schemas[table])).to_pyarrow()
 
-    def _query(self, as_of: date) -> str:
-        query = self._queries.get(as_of)
-        if query is None:
-            rows = feature_rows(self.facts.tables(as_of).as_of(as_of), self.names)
-            query = self._queries[as_of] = str(ibis.to_sql(rows.order_by("customer_id"), dialect="duckdb"))
-            if len(self._queries) > KEPT_DAYS:
-                self._queries.popitem(last=False)
-        return query
+
+class LiveCandidates:
+    """Candidate pairs of customers and products: of customers' rows, and of what was learnt from the whole shop.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Features of candidate pairs.
+    live : LiveFeatures
+        Of the same shop.
+    known : LearntCatalogue
+    """
+
+    def __init__(self, names: Sequence[str], live: LiveFeatures, known: LearntCatalogue) -> None:
+        self._live = live
+        self._known = known
+        self._catalogue = {CATALOGUE: pa.table({"product_id": pa.array(known.product_ids, pa.string())})}
+        among = ibis.table({"product_id": "string"}, name=CATALOGUE)
+        chosen = list(names)
+        self._lines = DailyQuery(live.facts, lambda past: bought_lines(past, among))
+        self._people = DailyQuery(live.facts, customers)
+        self._pairs = DailyQuery(
+            live.facts,
+            lambda past: with_learnt_from(feature_rows(past, chosen, CANDIDATES), PAIRS).order_by(list(CANDIDATES.key)),
+        )
+
+    def of(self, rows: Mapping[str, pa.Table], as_of: date) -> tuple[pd.DataFrame, Purchases]:
+        """Choose the candidates of every customer with a purchase before a day.
+
+        Parameters
+        ----------
+        rows, as_of
+            As of `LiveFeatures.of`. Purchases of products that are not in the catalogue change nothing.
+
+        Returns
+        -------
+        DataFrame
+            The features, float64, indexed by customer_id and product_id, sorted by them.
+        Purchases
+            What the customers bought of the catalogue, whose codes its products have.
+        """
+        lines = self._live.run(self._lines, rows, as_of, **self._catalogue)
+        people = self._live.run(self._people, rows, as_of)
+        past = purchases_of(lines, people).among(self._known.product_ids)
+        schema = ibis.schema(SCHEMA).to_pyarrow()
+        pairs = pa.Table.from_pandas(self._known.pairs(past), schema=schema, preserve_index=False)
+        return self._live.run(self._pairs, rows, as_of, **{PAIRS: pairs}).set_index(list(CANDIDATES.key)), past
 
 
 def _types(schema: ibis.Schema) -> dict[str, str]:

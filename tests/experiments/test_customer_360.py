@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -18,11 +19,14 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 from test_serving import post, server
 
+from baskets import sales_of_baskets
 from experiments import open_session
 from experiments.description.groups import cut
 from experiments.description.tiers.scores import levels
+from experiments.models.recommenders import POPULARITY, ByScore, Hybrid
 from experiments.serving import component
 from experiments.serving.answers import Answers, open_answers
+from experiments.serving.component import Component
 from experiments.serving.customers import Customers
 from experiments.serving.request import Request
 from experiments.tracking.registry import Registry
@@ -33,7 +37,10 @@ from experiments.workflow.promote import promote_by_hand, retire
 from experiments.workflow.score import prepare, score, scoring_day
 from experiments.workflow.serve import check_equal, request_of, serve
 from experiments.workflow.session import Session
+from features import affinity
+from features.candidates import CANDIDATES
 from features.errors import InputError
+from features.live import ShopFacts
 from merchandise_store import Store, sales_of_a_year
 
 SCHEMA = pa.schema(
@@ -329,6 +336,101 @@ def test_a_shop_that_reads_no_own_columns_says_why(own_shop: tuple[Answers, pd.D
         Answers(Customers(parts)).of_objects(frame.head(3), None)
 
 
+# Products
+
+
+@pytest.fixture(scope="module")
+def offering(tmp_path_factory: pytest.TempPathFactory) -> tuple[Session, Path, Any, Any]:
+    """A shop whose products have odd names, with a recommender that nobody registered; its parts, and the batch."""
+    folder = tmp_path_factory.mktemp("offering")
+    (folder / "raw").mkdir()
+    lines = [line.replace("Drinks 0", '"Tea, ""loose"" 🍵"') for line in sales_of_baskets(customers=60)]
+    Store(folder / "raw").sell(lines)
+    session = open_session(data="merchandise_store", folder=folder, overrides=[f"data.path={folder / 'raw'}"])
+    day = scoring_day(session)
+    names = ["own_frequency", "ease", "factors", "decayed_neighbours", "frequency", POPULARITY]
+    X = session.shop.features(names, [day], CANDIDATES)
+    model = {
+        "": Hybrid().fit(X, None),
+        "_new": ByScore("decayed_neighbours").fit(X, None),
+    }
+    champions = {
+        f"recommendation{suffix}": Component(
+            question=f"recommendation{suffix}",
+            name=f"shop-recommendation{suffix}",
+            number=1,
+            tags={"task": "recommendation", "horizon_days": "28", "population": "buyers", "verdict": "weak"},
+            features=names,
+            outputs=["recommendation_score"],
+            allowed=[],
+            model=own,
+        )
+        for suffix, own in model.items()
+    }
+    rows, scorer = prepare(session, day, champions)  # type: ignore[arg-type]  # of a component it reads what a version has
+    parts = workflow._parts(session, day, {}, scorer, session.task.horizon_days)
+    parts = dataclasses.replace(parts, components=[*champions.values()], goods=workflow._goods(session, day))
+    facts = ShopFacts.of(session.shop.tables, list(dict.fromkeys([*parts.features, *names])))
+    dataclasses.replace(parts, tiers=None, stages=None, facts=facts).write(folder / "parts")
+    return session, folder / "parts", rows, scorer
+
+
+def test_products_with_score_name_and_reason_are_those_of_the_batch_bit_by_bit(
+    offering: tuple[Session, Path, Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, parts, rows, scorer = offering
+    assert check_equal(session, parts, rows, scorer) == 60
+    answers = open_answers(parts)
+    ids = [str(n) for n in range(60)]
+    body = request_of(session, ids, answers.customers.tables, scorer.as_of)
+    found = pd.DataFrame(answers.of_json(json.dumps(body))["customers"]).set_index("customer_id")
+    assert {
+        f"product_{n}{end}{of}"
+        for n in range(1, 6)
+        for end in ("", "_score", "_name", "_reason")
+        for of in ("", "_new")
+    } <= {*found}
+    said = pd.concat([found[f"product_{n}_reason"] for n in range(1, 6)])
+    assert said.str.startswith("every ").any()
+    assert said.str.contains("times as often as chance").any()
+    assert any('Tea, "loose" 🍵' in str(value) for value in found.to_numpy().ravel())
+    assert (found["recommendation_new_model"] == "shop-recommendation_new/1").all()
+    alone = answers.of_json(json.dumps(request_of(session, ["7"], answers.customers.tables, scorer.as_of)))
+    assert pd.Series(alone["customers"][0]).drop("customer_id").equals(found.loc["7"])
+    reasons = affinity.Reasons.of_customers
+    monkeypatch.setattr(affinity.Reasons, "of_customers", lambda *given: reasons(*given) + ".")
+    with pytest.raises(InputError, match="product_1_reason of customer 0"):
+        check_equal(session, parts, rows, scorer)
+
+
+def test_a_model_that_reads_a_network_is_left_out() -> None:
+    def reads(*features: str) -> Any:
+        return SimpleNamespace(tags={"task": "recommendation"}, has_current_code=True, features=features)
+
+    assert workflow.why_left_out(reads("ease", "factors")) is None
+    assert "network that makes its feature autoencoder" in str(workflow.why_left_out(reads("ease", "autoencoder")))
+
+
+def test_unknown_products_are_counted_and_few_purchases_get_best_sellers(
+    offering: tuple[Session, Path, Any, Any],
+) -> None:
+    _, parts, _, _ = offering
+    answers = open_answers(parts)
+    line = {"order_id": "o1", "customer_id": "new", "timestamp": "2019-12-30 10:00", "amount": 5}
+
+    def asked(*products: str | None) -> dict[str, Any]:
+        lines = [{**line, "line_number": n, "product_id": product} for n, product in enumerate(products, 1)]
+        return answers.of_json(json.dumps({"inputs": {"transactions": lines}}))
+
+    nothing, odd = asked(None), asked("D0", 'x, "y" 🍵', "'; drop table x")
+    assert (nothing["lines_of_unknown_products"], odd["lines_of_unknown_products"]) == (0, 2)
+    assert "best-sellers" in nothing["customers"][0]["product_1_reason"]
+    assert odd["customers"][0] != nothing["customers"][0]
+    assert asked("D0")["customers"][0]["product_1"] == odd["customers"][0]["product_1"]
+    with pytest.raises(RequestError, match="who has no line before"):
+        answers.of_json(json.dumps({"inputs": {"transactions": [{**line, "timestamp": "2020-03-01"}]}}))
+
+
 # Served by MLflow
 
 
@@ -461,3 +563,24 @@ def test_a_thousand_spoiled_requests_are_answered_or_refused_in_words_and_never_
     asked()
     assert len(seen) >= 1000
     assert set(seen) == {200, 400}
+
+
+@pytest.mark.slow
+def test_spoiled_lines_of_products_are_answered_or_refused_in_words(offering: tuple[Session, Path, Any, Any]) -> None:
+    session, parts, _, scorer = offering
+    answers = open_answers(parts)
+    body = request_of(session, ["7"], answers.customers.tables, scorer.as_of)
+    body["inputs"]["transactions"]["data"] = body["inputs"]["transactions"]["data"][:3]
+    seen: list[bool] = []
+
+    @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(spoiled(json.dumps(body)))
+    def asked(text: bytes) -> None:
+        try:
+            json.dumps(answers.of_json(text.decode("utf-8")), allow_nan=False)
+            seen.append(True)
+        except (RequestError, UnicodeDecodeError):
+            seen.append(False)
+
+    asked()
+    assert min(sum(seen), len(seen) - sum(seen)) > 20

@@ -407,6 +407,12 @@ def test_parts_are_measured_apart_and_only_where_the_metric_is_defined() -> None
     [
         (0.020, 0.003, "strong: ranks customers better than spend in the last 91 days, by 0.020 (95% "),
         (0.010, 0.004, "weak: ranks customers better than spend in the last 91 days, by 0.010 (95% "),
+        (
+            0.0115,
+            0.006,
+            "weak: ranks customers better than spend in the last 91 days, by 0.011 (95% confidence interval -0.0001 to "
+            "0.023; above 0.0002 in a one-sided test);",
+        ),
         (0.000, 0.0005, "none: ranks customers no better than spend in the last 91 days: the gain is 0.000 (95% "),
         (
             -0.030,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 import subprocess
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from experiments.workflow.in_use import OwnFigure
+from experiments.workflow.monitor import Monitored, Watch, next_text
 from steady_shops import START, lines_of, steady_orders
 
 JUDGED, NOW = 700, 880
@@ -60,6 +66,25 @@ def test_a_shop_that_goes_on_keeps_its_promise_and_one_that_changes_alarms(
     assert kept.data.metrics["alarms"] >= 1
     assert "drift/average_order_value" in kept.data.metrics
     assert "realised/gini" in kept.data.metrics
+
+
+def test_each_task_with_an_alarm_gets_its_commands() -> None:
+    def monitored(question: str, *alarms: str) -> Monitored:
+        nothing = pd.DataFrame()
+        return Monitored(question, "", OwnFigure("gini", math.nan), nothing, nothing, nothing, alarms, ())
+
+    names = ("clv", "repurchase", "segmentation")
+    sessions = [SimpleNamespace(question=name, again=lambda do, of=name: f"{do} task={of}") for name in names]
+    watch = Watch(
+        date(2024, 1, 1), (monitored("clv", "moved"), monitored("repurchase", "moved"), monitored("segmentation"))
+    )
+    assert next_text(watch, sessions).splitlines() == [  # type: ignore[arg-type]
+        "next: tune task=clv && promote task=clv",
+        "next: tune task=repurchase && promote task=repurchase",
+    ]
+    of_lines = dataclasses.replace(watch, models=watch.models[2:], alarms=("a new store",))
+    assert next_text(of_lines, sessions) == "next: data task=clv"  # type: ignore[arg-type]
+    assert next_text(dataclasses.replace(of_lines, alarms=()), sessions) == "next: score task=clv"  # type: ignore[arg-type]
 
 
 def test_nothing_in_use_is_said(run: Run, tmp_path: Path) -> None:

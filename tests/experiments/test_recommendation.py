@@ -227,6 +227,7 @@ def test_every_command_takes_a_task_of_lists(
     from experiments.commands import main
     from experiments.gate.circularity import audit_task
     from experiments.workflow.audit import cutoffs_of, limits_of
+    from experiments.workflow.serve import serve
     from features.tampering import Tamperer
 
     monkeypatch.chdir(tmp_path)
@@ -264,6 +265,11 @@ def test_every_command_takes_a_task_of_lists(
     both = lists[lists["customer_id"] == customer].merge(served, on=key)
     assert len(both) == (lists["customer_id"] == customer).sum()
     np.testing.assert_allclose(both["served"], both[score], rtol=1e-9)
+
+    of_all = serve(session)
+    assert of_all.checked == 130
+    assert (session.question in of_all.manifest["components"]) == (file == "recommendations")
+    assert (session.question in of_all.manifest["left_out"]) == (file == "basket_completions")
 
     shop, limits = session.judged_shop, limits_of(session.config.audit)
     tamperer = Tamperer(shop.tables, shop.engine, tmp_path)

@@ -26,18 +26,24 @@ def test_each_night_does_what_is_due_and_the_same_night_nothing_more(
     options = ["report.sections=[verdicts]", "search.models=[mbg_nbd]", "search.space={}", "tuning.n_trials=2"]
     options += ["evaluation.n_controls=1", "evaluation.n_origins=1"]
 
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+
+    def reports() -> int:
+        return len(client.search_runs([client.get_experiment_by_name("s-report").experiment_id]))
+
     def night(until: int, *further: str, code: int = 0) -> tuple[str, int]:
         """Return the line of the task, and the number of versions."""
         printed = run("retrain", *steady_shop(lines_of(orders, until)), *options, *further, code=code).stdout
-        versions = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_model_versions("name = 's-clv'")
+        versions = client.search_model_versions("name = 's-clv'")
         return printed.splitlines()[-1], len([v for v in versions if v.tags["kind"] != "naive"])
 
     line, versions = night(FIRST)
     assert line.startswith("clv: searched anew, as no search has given a candidate yet. ")
     assert "In use: version " in line
     assert versions == 1
-    for until in (FIRST, FIRST + HORIZON - 1):
+    for until, kept in ((FIRST, 1), (FIRST + HORIZON - 1, 2)):
         line, versions = night(until)
+        assert reports() == kept
         assert line.startswith("clv: kept, as the next window to judge a model in ends on 2024-"), line
         assert versions == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from simulated_baskets import COMPLEMENTS, DEGENERATE, frame_of, simulate
@@ -121,6 +122,25 @@ def test_order_of_rows_and_blocks_do_not_change_scores(name: str, past: Purchase
         np.testing.assert_allclose(blocks, whole, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", [name for name in SCORERS if name != "autoencoder"])
+def test_a_customer_alone_has_the_scores_that_it_has_among_others_bit_by_bit(name: str, past: Purchases) -> None:
+    """Three customers bought the same: each has two neighbours at no distance, and is none of its own."""
+    lines, twin = simulate(1), simulate(1).query("customer_id == 'c007'")
+    twins = [twin.assign(customer_id=who, order_id=twin["order_id"] + who) for who in ("a", "z")]
+    among = Purchases.of(pd.concat([lines, *twins]))
+    known = attributes(among, name)
+    scorer = SCORERS[name].fit(among, **known)
+    everyone = scorer.scores(np.arange(among.n_customers))
+    stored = type(scorer)(**vars_of(scorer)).of_learnt(scorer.learnt)
+    for at in range(among.n_customers):
+        np.testing.assert_array_equal(stored.scores_of(among.of_customers(np.array([at]))), everyone[[at]])
+
+
+def vars_of(scorer: Scorer) -> dict[str, object]:
+    """The parameters of a scorer."""
+    return {name: value for name, value in vars(scorer).items() if not name.endswith("_")}
+
+
 def test_ease_is_the_solution_of_steck_2019(past: Purchases) -> None:
     """Equation 8, by a plain dense inverse; and no other weights with an empty diagonal have a smaller loss."""
     x, l2 = past.baskets("customer").toarray().astype(float), 20.0
@@ -217,7 +237,7 @@ def test_decayed_neighbours_by_hand_as_hu_et_al_2020() -> None:
     # ann: order 1 alone is the older group; 2, 3, 4 (of one day, by id) weigh 1/4, 1/2, 1, divided by 3
     ann = np.array([0.2 + (1 / 4 + 1) / 3, 0.2 + (1 / 2) / 3, 1 / 3, 0, 0]) / 2
     bob, cem = np.array([0.5 / 2, 0, 0, 1 / 2, 0]), np.array([0, 0, 0, 0, 1.0])
-    np.testing.assert_allclose(scorer.vectors_.toarray(), [ann, bob, cem])
+    np.testing.assert_allclose(scorer.vectors_of(past).toarray(), [ann, bob, cem])
     assert np.linalg.norm(cem - ann) < np.linalg.norm(cem - bob)
     expected = [0.6 * ann + 0.4 * bob, 0.6 * bob + 0.4 * ann, 0.6 * cem + 0.4 * ann]
     np.testing.assert_allclose(scorer.scores(np.arange(3)), expected)
@@ -225,7 +245,7 @@ def test_decayed_neighbours_by_hand_as_hu_et_al_2020() -> None:
 
 def test_decayed_neighbours_equal_the_definition_with_dense_distances(past: Purchases) -> None:
     scorer = DecayedNeighbours(k=7, own_share=0.3).fit(past)
-    vectors = scorer.vectors_.toarray()
+    vectors = scorer.vectors_of(past).toarray()
     distance = np.linalg.norm(vectors[:, None, :] - vectors[None, :, :], axis=2)
     np.fill_diagonal(distance, np.inf)
     near = np.argsort(distance, axis=1, kind="stable")[:, :7]

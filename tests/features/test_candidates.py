@@ -13,7 +13,16 @@ import pytest
 from simulated import CUTOFF, END, engine, open_shop, simulate, with_another_future
 
 from features import candidates as own
-from features.candidates import CANDIDATES, KEY, SCHEMA, candidates, product_names, products_bought, scored_pairs
+from features.candidates import (
+    CANDIDATES,
+    KEY,
+    SCHEMA,
+    candidates,
+    product_names,
+    products_bought,
+    scored_by_network,
+    scored_pairs,
+)
 from features.definitions import feature_hashes
 from features.engines import DuckDB
 from features.families import FAMILIES
@@ -124,6 +133,15 @@ def test_shops_with_next_to_nothing(shop: pd.DataFrame) -> None:
         )
 
 
+def test_a_network_tells_what_goes_with_what_and_knows_nothing_of_strangers() -> None:
+    shop = pd.concat([regulars(), lines(("new", "milk", "n1", 2))])
+    rows = scored(shop, "stranger").reset_index()[list(KEY)]
+    found = scored_by_network(shop, rows.sample(frac=1.0, random_state=0)).set_index(list(KEY))["autoencoder"]
+    assert len(found) == len(rows)
+    assert found["new", "tea"] > found["new", "rice"]
+    assert (found["stranger"] == 0).all()
+
+
 # On an engine
 
 
@@ -137,8 +155,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tables, DuckDB, dict
 def test_rows_have_features_and_outcomes_and_no_row_twice(shop: tuple[Tables, DuckDB, object]) -> None:
     tables, on, _ = shop
     past = tables.as_of(CUTOFF)
-    rows = on.frame(feature_rows(past, [*FEATURES, "frequency"], CANDIDATES)).set_index(list(KEY))
+    rows = on.frame(feature_rows(past, [*FEATURES, "frequency", "autoencoder"], CANDIDATES)).set_index(list(KEY))
     assert rows.index.is_unique
+    assert rows["autoencoder"].std() > 0
     assert np.isfinite(rows.to_numpy()).all()
     y = on.frame(products_bought(tables.between(CUTOFF, END), CANDIDATES.rows(past), past)).set_index(list(KEY))
     assert set(y.index) == set(rows.index)
@@ -214,6 +233,9 @@ def test_a_learnt_table_runs_when_it_is_read_and_once_for_several_expressions(tm
     assert on.frame(joined)[["customer_id", "n", "m"]].to_numpy().tolist() == [["b", 4.0, 2.0]]
     nested = learnt(doubled, {"lines": twice}, {"customer_id": "string", "n": "float64"})
     assert on.frame(nested)["n"].tolist() == [4.0, 8.0]
+    beside = nested.join(twice.rename(m="n"), "customer_id")  # one that another reads too
+    assert on.frame(beside)[["n", "m"]].to_numpy().tolist() == [[4.0, 2.0], [8.0, 4.0]]
+    assert "learnt_" in ibis.to_sql(as_declared(beside), dialect="duckdb")
     assert CALLS == [2, 2]
     assert on.keep(twice).count().execute() == 2
     on.write(twice.order_by("customer_id"), tmp_path / "twice.parquet")

@@ -381,7 +381,8 @@ def names_of_set(name: str) -> list[str]:
     content = yaml.safe_load((FEATURE_SETS / f"{name}.yaml").read_text())
     if "defaults" not in content:
         return content["names"]
-    return [each for each in names_of_set(content["defaults"][0]) if each not in content["drop"]]
+    kept = [each for each in names_of_set(content["defaults"][0]) if each not in content.get("drop", [])]
+    return [*kept, *content.get("add", [])]
 
 
 def test_feature_sets_in_conf_name_known_features_and_what_they_need():

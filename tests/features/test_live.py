@@ -14,9 +14,12 @@ import pyarrow as pa
 import pytest
 from simulated import CUTOFF, engine, open_shop, simulate
 
+from features.arrays import read_arrays, write_arrays
+from features.candidates import CANDIDATES, KEY, LearntCatalogue, bought_lines, goods, purchases_of
 from features.families import PARAMETRISED, feature_families
-from features.grains import CUSTOMER
-from features.live import LiveFeatures, ShopFacts
+from features.families.affinity import FEATURES
+from features.grains import CUSTOMER, customers
+from features.live import LiveCandidates, LiveFeatures, ShopFacts
 from features.snapshot import feature_rows
 from features.sources import stage
 from features.tables import GROSS, NET, SPECS, Tables
@@ -24,6 +27,7 @@ from online_retail import data_config
 
 ALL = [name for name, family in feature_families().items() if family.grain == CUSTOMER]
 ALL += [f"{name}.{features.example}" for name, features in PARAMETRISED.items()]
+OF_PAIRS = ["frequency", *FEATURES, "T"]
 FEW = ["frequency", "total_spend", "distinct_categories", "discount_share", "contacts"]
 
 
@@ -72,6 +76,47 @@ def test_no_feature_of_a_customer_reads_another_customer(tmp_path: Path, seed: i
     shop = Shop(tmp_path, seed, spend, ALL)
     for day in (CUTOFF, CUTOFF + timedelta(days=40)):
         check(shop, day)
+
+
+@pytest.fixture(scope="module")
+def offering(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> LiveCandidates:
+    """Candidates by what was learnt of the shop, read from a file."""
+    past, path = shop.tables.as_of(CUTOFF), tmp_path_factory.mktemp("learnt") / "catalogue.npz"
+    bought = purchases_of(shop.on.frame(bought_lines(past)), shop.on.frame(customers(past)))
+    known = LearntCatalogue.of(bought, shop.on.frame(goods(past)))
+    write_arrays(path, known.state)
+    before = path.read_bytes()
+    write_arrays(path, known.state)
+    assert path.read_bytes() == before
+    return LiveCandidates(OF_PAIRS, shop.live, LearntCatalogue.from_state(known.product_ids, read_arrays(path)))
+
+
+def test_candidates_of_few_customers_are_those_of_the_whole_shop_bit_by_bit(
+    shop: Shop, offering: LiveCandidates
+) -> None:
+    rows = feature_rows(shop.tables.as_of(CUTOFF), OF_PAIRS, CANDIDATES)
+    whole = shop.on.frame(rows).set_index(list(KEY)).sort_index()
+    ids = whole.index.unique("customer_id")
+    for some in ([ids[3]], list(ids[::7])):
+        found, bought = offering.of(shop.sent(some), CUTOFF)
+        pd.testing.assert_frame_equal(found, whole.loc[some], check_exact=True)
+        assert set(bought.customer_ids) == set(some)
+
+
+def test_who_bought_one_product_or_nothing_of_the_catalogue_is_offered_best_sellers(
+    shop: Shop, offering: LiveCandidates
+) -> None:
+    sent = shop.sent([shop.batch(CUTOFF).index[3]])
+    one = sent["transactions"].slice(0, 1)
+    at = one.schema.get_field_index("product_id")
+    for product, is_known in (("p0", True), ('tea, green "loose" 🍵', False), (None, False)):
+        row = one.set_column(at, "product_id", pa.array([product], pa.string()))
+        found, bought = offering.of({"transactions": row}, CUTOFF + timedelta(days=30))
+        assert len(bought) == is_known
+        assert len(found) >= 10
+        assert found["own_orders"].sum() == (is_known and ("p0" in found.index.get_level_values("product_id")))
+        assert (found["frequency"] == 0).all()
+    assert offering.of({}, CUTOFF)[0].empty
 
 
 def test_a_request_brings_tables_about_customers_and_no_others(shop: Shop) -> None:

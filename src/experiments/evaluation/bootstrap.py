@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from joblib import cpu_count
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
@@ -363,12 +364,15 @@ def paired_bootstrap(
             "each row needs a resampled unit", expected=f"{np.shape(y)[:1]} units", found=f"{np.shape(units)}"
         )
     metric = metric if isinstance(metric, Metric) else Metric("", "", metric)
-    measured = _of_units(metric, y, predictions, units) if metric.per_unit else _of_samples(metric, y, predictions)
+    rows = np.asarray(units)
+    names = np.sort(pd.unique(rows))
+    measured = _of_units(metric, y, predictions, names) if metric.per_unit else _of_samples(metric, y, predictions)
+    weighed = names if metric.per_unit else rows
     with ThreadPoolExecutor(cpu_count()) as pool:  # NumPy works on several arrays at once
-        chunks = [measured(weights, pool) for weights in resample_weights(units, n_resamples, seed, block, among)]
+        chunks = [measured(weights, pool) for weights in resample_weights(weighed, n_resamples, seed, block, among)]
         nothing = [np.empty(0)] * len(predictions)
-        n_groups = JACKKNIFE_GROUPS if bca else int(np.clip(CELLS_AT_ONCE / len(units), JACKKNIFE_GROUPS, MOST_GROUPS))
-        without = measured(jackknife_weights(units, seed, among, n_groups), pool) if bca or widened else nothing
+        n_groups = JACKKNIFE_GROUPS if bca else int(np.clip(CELLS_AT_ONCE / len(rows), JACKKNIFE_GROUPS, MOST_GROUPS))
+        without = measured(jackknife_weights(weighed, seed, among, n_groups), pool) if bca or widened else nothing
     return Draws(
         {
             name: Distribution(
@@ -376,7 +380,7 @@ def paired_bootstrap(
                 np.concatenate(draws),
                 jackknife=left if bca else np.empty(0),
                 without=left if widened else np.empty(0),
-                n_units=len(np.unique(units)),
+                n_units=len(names),
             )
             for (name, prediction), draws, left in zip(
                 predictions.items(), zip(*chunks, strict=True), without, strict=True
@@ -397,14 +401,13 @@ def _of_samples(metric: Metric, y: ArrayLike, predictions: Mapping[str, ArrayLik
     return measured
 
 
-def _of_units(metric: Metric, y: ArrayLike, predictions: Mapping[str, ArrayLike], units: ArrayLike) -> Measured:
-    """Return a function of weights and a pool that averages a metric's values per unit for each model."""
-    names, first = np.unique(np.asarray(units), return_index=True)
+def _of_units(metric: Metric, y: ArrayLike, predictions: Mapping[str, ArrayLike], names: np.ndarray) -> Measured:
+    """Return a function of weights of units and a pool that averages a metric's values per unit for each model."""
     values = [metric.values(y, prediction).reindex(names) for prediction in predictions.values()]
     known = [(value.notna().to_numpy(dtype=float), value.fillna(0.0).to_numpy()) for value in values]
 
     def measured(weights: np.ndarray, pool: ThreadPoolExecutor) -> list[np.ndarray]:
-        w = weights[:, first].astype(float)
+        w = weights.astype(float)
         return [ratio(w @ value, w @ there) for there, value in known]
 
     return measured

@@ -26,6 +26,7 @@ from experiments.evaluation.metrics import Metric
 BOUGHT, TOTAL = "bought", "bought_products"
 NOBODY = "nobody bought a product of the catalogue in the window"
 Figure = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Ordered = tuple[np.ndarray, pd.Index, np.ndarray]
 
 
 def ndcg(hits: np.ndarray, relevant: np.ndarray) -> np.ndarray:
@@ -98,11 +99,12 @@ def ranking_metrics(ks: Sequence[int], gain: str, *, hit: str = BOUGHT, total: s
     hit, total : str
         Columns of the outcome.
     """
+    ordered = _Latest()
     return {
         f"{name}_{k}": Metric(
             f"{name}_{k}",
             means.format(k=k),
-            partial(by_customer, figure=figure, k=k, hit=hit, total=total),
+            partial(by_customer, ordered=ordered, figure=figure, k=k, hit=hit, total=total),
             per_unit=True,
             gain=gain,
             undefined=NOBODY,
@@ -113,11 +115,17 @@ def ranking_metrics(ks: Sequence[int], gain: str, *, hit: str = BOUGHT, total: s
 
 
 def by_customer(
-    y: pd.DataFrame, prediction: pd.Series, *, figure: Figure, k: int, hit: str = BOUGHT, total: str = TOTAL
+    y: pd.DataFrame,
+    prediction: pd.Series,
+    *,
+    ordered: Callable[[pd.DataFrame, pd.Series], Ordered],
+    figure: Figure,
+    k: int,
+    hit: str,
+    total: str,
 ) -> pd.Series:
     """Compute a figure for each customer who bought something, indexed customer_id: the mean over the lists."""
-    of_list, customers = lists_of(y.index)
-    shown = places(of_list, prediction.to_numpy(dtype=float))
+    of_list, customers, shown = ordered(y, prediction)
     relevant = np.zeros(len(customers))
     np.maximum.at(relevant, of_list, y[total].to_numpy(dtype=float))
     is_shown = shown < k
@@ -127,6 +135,22 @@ def by_customer(
     buys = relevant > 0
     values = pd.Series(figure(hits[buys], relevant[buys]), index=customers[buys], dtype=float)
     return values if values.index.is_unique else values.groupby(level=0).mean()
+
+
+class _Latest:
+    """Order of the lists of the frames that were asked for last: a dozen metrics measure one prediction in turn."""
+
+    def __init__(self) -> None:
+        self._latest: tuple[pd.DataFrame, pd.Series, Ordered] | None = None
+
+    def __call__(self, y: pd.DataFrame, prediction: pd.Series) -> Ordered:
+        """Return the list of each row, the customer of each list, and the place of each row in its list."""
+        latest = self._latest
+        if latest is None or latest[0] is not y or latest[1] is not prediction:
+            of_list, customers = lists_of(y.index)
+            place = places(of_list, prediction.to_numpy(dtype=float))
+            latest = self._latest = y, prediction, (of_list, customers, place)
+        return latest[2]
 
 
 def lists_of(index: pd.MultiIndex) -> tuple[np.ndarray, pd.Index]:

@@ -160,8 +160,27 @@ def validate(
     """
     done: list[Fold] = []
     for step, (training, held_out) in enumerate(folds):
-        train = dataset.at(*training)
-        model = build().fit(train.X, train.target)
+        model = _fitted(build, dataset.at(*training))
         done.append(Fold(tuple(training), held_out[0], model, evaluate(model, dataset.at(*held_out))))
         after_fold(step, Validation(tuple(done)))
     return Validation(tuple(done))
+
+
+def validate_all(
+    evaluate: Callable[[Any, Dataset], Evaluation],
+    builds: Mapping[str, Callable[[], Estimator]],
+    dataset: Dataset,
+    folds: Folds,
+) -> dict[str, Validation]:
+    """Validate several models, by name, on the same folds; parameters are those of `validate`."""
+    done: dict[str, list[Fold]] = {name: [] for name in builds}
+    for training, held_out in folds:  # the rows of a fold are gathered once for all models
+        train, judged = dataset.at(*training), dataset.at(*held_out)
+        for name, build in builds.items():
+            model = _fitted(build, train)
+            done[name].append(Fold(tuple(training), held_out[0], model, evaluate(model, judged)))
+    return {name: Validation(tuple(of_model)) for name, of_model in done.items()}
+
+
+def _fitted(build: Callable[[], Estimator], train: Dataset) -> Any:
+    return build().fit(train.X, train.target)

@@ -41,7 +41,10 @@ def statement(ability: str, decision: Decision, outcome: Outcome) -> str:
     nearest, effect = decision.nearest, figure(decision.min_effect)
     does, rival = ability, in_words(nearest)
     low, high = nearest.interval
-    spread = f"({nearest.confidence:.0%} confidence interval {figure(low)} to {figure(high)})"
+    shown = {"strong": decision.min_effect, "weak": 0.0}.get(outcome.verdict, -math.inf)
+    # A claim has one direction, an interval two: where it holds what is ruled out, the deciding bound stands beside it.
+    bound = f"; above {figure(nearest.lower)} in a one-sided test" if low <= shown else ""
+    spread = f"({nearest.confidence:.0%} confidence interval {figure(low)} to {figure(high)}{bound})"
     by = f"by {figure(abs(nearest.gain))} {spread}"
     match outcome.verdict:
         case "strong":

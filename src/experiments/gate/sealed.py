@@ -139,11 +139,13 @@ def gather(
     """
     logger.info("%s: opening the sealed window from %s, %d days", task.name, splits.sealed, task.horizon_days)
     windows: dict[str, Mapping[str, Evaluation]] = {}
-    everything = task.dataset(shop, candidate.features, [*splits.refit(), *splits.sealed_cutoffs])
+    known = {*splits.refit(), *splits.sealed_cutoffs}
+    everything = task.dataset(shop, candidate.features, sorted(known))
     least_rows = LEAST_TRAINING * len(everything.at(*splits.refit()).X)
     for training, cutoffs in splits.origins(n_origins - 1):
         try:
-            dataset = task.dataset(shop, candidate.features, [*training, *cutoffs])
+            days = {*training, *cutoffs}
+            dataset = everything if days <= known else task.dataset(shop, candidate.features, sorted(days))
             models = _evaluated(task, shop, splits, dataset, training, cutoffs, candidate, champion, least_rows)
             _check_defined(task, models)
         except UnsuitableDataError as error:
@@ -260,7 +262,7 @@ def resample(task: Task, evidence: Evidence, *, n_resamples: int, seed: int) -> 
     units = {
         day: models[next(iter(models))].y.index.get_level_values(resampled) for day, models in evidence.windows.items()
     }
-    everyone = np.unique(np.concatenate([of_window.to_numpy() for of_window in units.values()]))
+    everyone = np.unique(np.concatenate([of_window.unique().to_numpy() for of_window in units.values()]))
     is_series = resampled == "cutoff"
     return PooledDraws(
         {

@@ -14,7 +14,7 @@ import pandas as pd
 
 from experiments.evaluation.controls import permuted_within_cutoff
 from experiments.evaluation.metrics import defined
-from experiments.evaluation.validation import Dataset, Estimator, Folds, Validation, validate
+from experiments.evaluation.validation import Dataset, Estimator, Folds, Validation, validate, validate_all
 from experiments.tasks.base import Task
 from features.errors import UnsuitableDataError
 
@@ -125,15 +125,15 @@ def stand(
         Of the candidate, where it is known.
     """
     model = partial(task.build, name, params)
+    own = validation or validate(task.evaluate, model, dataset, folds)
+    rivals = validate_all(task.evaluate, {**task.baselines(params), CONSTANT: task.control}, dataset, folds)
+    constant = rivals.pop(CONSTANT)
     return Standing(
         name=name,
         primary_metric=task.primary_metric,
-        validation=validation or validate(task.evaluate, model, dataset, folds),
-        baselines={
-            rival: validate(task.evaluate, baseline, dataset, folds)
-            for rival, baseline in task.baselines(params).items()
-        },
-        constant=validate(task.evaluate, task.control, dataset, folds),
+        validation=own,
+        baselines=rivals,
+        constant=constant,
         permuted=np.array([permuted_metric(task, model, dataset, folds, seed + draw) for draw in range(n_controls)]),
     )
 

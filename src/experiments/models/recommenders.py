@@ -152,7 +152,9 @@ class Hybrid(Model):
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Return the score of each row: array of shape (n_rows,)."""
-        return require_columns(X, self.weights_).to_numpy(dtype=float) @ np.array([*self.weights_.values()])
+        found = require_columns(X, self.weights_)
+        parts = (weight * found[name].to_numpy(dtype=float) for name, weight in self.weights_.items())
+        return np.asarray(sum(parts))  # a product of matrices gives a row other bits beside other rows
 
     def get_state(self) -> dict[str, Any]:
         return {"weights": self.weights_}
@@ -236,27 +238,27 @@ class Ranker(LightGBM):
             If no list has both a product that was bought and one that was not.
         """
         bought = (y.iloc[:, 0] if isinstance(y, pd.DataFrame) else y).to_numpy(dtype=float)
-        X = X.drop(columns=CUTOFF_DAY, errors="ignore")
-        X = X[sorted(X.columns)]
-        days, products = (_positions(X.index, level) for level in ("cutoff", "product_id"))
-        of_list = np.zeros(len(X), dtype=np.int64)
-        for level in ("cutoff", *(name for name in X.index.names if name not in ("cutoff", "product_id"))):
-            position = _positions(X.index, level)
-            of_list = np.unique(of_list * (position.max() + 1) + position, return_inverse=True)[1]
+        found = f"{len(X):,} candidates, {int(bought.sum()):,} of them bought"
+        days = _positions(X.index, "cutoff")
         kept = days >= np.unique(days)[-self.latest_cutoffs :][0]
         if self.new_alone:
             kept &= require_columns(X, [OWN_ORDERS])[OWN_ORDERS].to_numpy() == 0
-        hits, sizes = (np.bincount(of_list[kept], weights, of_list.max() + 1) for weights in (bought[kept], None))
-        rows = np.flatnonzero(kept & ((hits > 0) & (hits < sizes))[of_list])
+        X, bought = X.loc[kept, sorted(X.columns.drop(CUTOFF_DAY, errors="ignore"))], bought[kept]
+        of_list = np.zeros(len(X), dtype=np.int64)
+        for level in ("cutoff", *(name for name in X.index.names if name not in ("cutoff", "product_id"))):
+            position = _positions(X.index, level)
+            of_list = np.unique(of_list * (position.max(initial=0) + 1) + position, return_inverse=True)[1]
+        hits, sizes = np.bincount(of_list, bought), np.bincount(of_list)
+        rows = np.flatnonzero(((hits > 0) & (hits < sizes))[of_list])
         if not len(rows):
             raise UnsuitableDataError(
                 "no list can teach an order",
                 where="y",
                 expected="customers who buy some of their candidates, and not all of them",
-                found=f"{len(X):,} candidates, {int(bought.sum()):,} of them bought",
+                found=found,
                 hint="use a longer horizon_days",
             )
-        rows = rows[np.lexsort((products[rows], of_list[rows]))]
+        rows = rows[np.lexsort((_positions(X.index, "product_id")[rows], of_list[rows]))]
         self.n_features_in_ = X.shape[1]
         self.feature_names_in_ = np.array(X.columns, dtype=object)
         groups = np.unique(of_list[rows], return_counts=True)[1]

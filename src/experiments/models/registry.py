@@ -156,6 +156,7 @@ CANDIDATES: Mapping[str, Candidate] = {
     "rules_lift": Candidate(_model("recommenders", "ByScore", score="rule_lift"), "association rules by lift"),
     "item_neighbours": Candidate(_model("recommenders", "ByScore", score="item_neighbours"), "item neighbours"),
     "ease": Candidate(_model("recommenders", "ByScore", score="ease"), "EASE"),
+    "autoencoder": Candidate(_model("recommenders", "ByScore", score="autoencoder"), "denoising autoencoder"),
     "factors": Candidate(_model("recommenders", "ByScore", score="factors"), "matrix factorisation"),
     "decayed_neighbours": Candidate(
         _model("recommenders", "ByScore", score="decayed_neighbours"), "decayed purchases of similar customers"

@@ -22,8 +22,9 @@ from experiments.models.buy_till_you_die import BuyTillYouDie
 from experiments.serving.component import Component
 from experiments.serving.lines import Lines, shown
 from experiments.serving.own_lines import canonical, is_own
+from experiments.serving.products import Goods, Offers
 from experiments.serving.request import IDS, Request
-from experiments.serving.scorer import CustomerScorer
+from experiments.serving.scorer import CustomerScorer, View, kind_of
 from experiments.tracking.requests import RequestError
 from features.grains import CUSTOMER
 from features.live import RETURNS, LiveFeatures, ShopFacts
@@ -31,6 +32,7 @@ from features.sources.files.sent import Reading
 from features.tables import REQUIRED, SPECS
 
 STATE, PLACES, PURCHASING, MODELS, FIXED = "parts.json", "places.parquet", "purchasing.json", "models", "tables"
+GOODS = "goods"
 (CUSTOMER_ID,) = CUSTOMER.key
 SOLD_AT = "sold_at"  # of a return, where its sale is known
 SOURCE, OF_LINES, OF_SCORES = "answered_from", "rows", "scores"
@@ -62,6 +64,8 @@ class Parts:
         How lines of orders in the shop's own columns are read; None where only canonical ones are.
     fixed : mapping of table to Path
         Parquet of the tables that are the same for all customers.
+    goods : Goods or None
+        Products to offer; None where no component offers any.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Parts:
     scores: str | None
     reading: Reading | None
     fixed: Mapping[str, Path]
+    goods: Goods | None = None
 
     def write(self, folder: Path) -> None:
         """Write all parts into a new folder."""
@@ -91,6 +96,9 @@ class Parts:
             shutil.copyfile(path, folder / FIXED / f"{name}.parquet")
         if self.tiers is not None:
             self.tiers.known.to_parquet(folder / PLACES, index=False)
+        if self.goods is not None:
+            (folder / GOODS).mkdir()
+            self.goods.write(folder / GOODS)
         if self.purchasing is not None:
             (folder / PURCHASING).write_text(dump(self.purchasing))
         state = {
@@ -125,14 +133,25 @@ class Parts:
             "stages": Stages(LifecycleOptions(**state["stages"])) if state["stages"] else None,
             "reading": Reading(**state["reading"]) if state["reading"] else None,
             "purchasing": load(purchasing.read_text()) if purchasing.exists() else None,
+            "goods": Goods.read(folder / GOODS) if (folder / GOODS).is_dir() else None,
             "fixed": {name: folder / FIXED / f"{name}.parquet" for name in facts.fixed},
         }
         return cls(**{**state, **own})
 
     @property
+    def of_customers(self) -> list[Component]:
+        """Components whose rows are customers."""
+        return [component for component in self.components if kind_of(component).grain == CUSTOMER]
+
+    @property
+    def of_products(self) -> list[Component]:
+        """Components whose rows are products to offer to customers."""
+        return [component for component in self.components if kind_of(component).grain != CUSTOMER]
+
+    @property
     def features(self) -> list[str]:
-        """All features that any part reads or an answer shows."""
-        read = [*self.shown, *(name for component in self.components for name in component.features)]
+        """All features of customers that any part reads or an answer shows."""
+        read = [*self.shown, *(name for component in self.of_customers for name in component.features)]
         for places in (self.tiers, self.stages):
             read += places.features if places is not None else []
         return list(dict.fromkeys(read))
@@ -161,6 +180,7 @@ class Customers:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._features = LiveFeatures(parts.features, parts.facts, parts.fixed)
+        self._offers = Offers(parts.goods, parts.of_products, self._features) if parts.goods is not None else None
 
     @property
     def tables(self) -> list[str]:
@@ -204,6 +224,7 @@ class Customers:
             "as_of": str(day),
             "rows_not_read_as_later": {name: count for name, count in later.items() if count},
             "lines_left_out_by_rules": dict(left_out),
+            **({"lines_of_unknown_products": self._offers.lines_of_unknown(rows)} if self._offers is not None else {}),
             "manifest": self.parts.manifest,
         }
 
@@ -218,21 +239,22 @@ class Customers:
     def rows(self, rows: Mapping[str, pa.Table], day: date) -> pa.RecordBatch:
         """Return rows of customer_360, one for each customer who bought before a day, in the order of their ids."""
         X = self._features.of(rows, day)
-        scorer = self._scorer(X, day)
         if X.empty:
             return pa.RecordBatch.from_pydict({CUSTOMER_ID: []})
+        views = self._offers.views(rows, day) if self._offers is not None else {}
+        scorer = self._scorer(X, day, views)
         return scorer(pa.RecordBatch.from_pandas(X.reset_index(), preserve_index=False))
 
-    def _scorer(self, X: pd.DataFrame, day: date) -> CustomerScorer:
+    def _scorer(self, X: pd.DataFrame, day: date, views: Mapping[str, View]) -> CustomerScorer:
         parts = self.parts
-        placed = [places.columns(X) for places in (parts.tiers, parts.stages) if places is not None and len(X)]
+        placed = [places.columns(X) for places in (parts.tiers, parts.stages) if places is not None]
         return CustomerScorer(
             key=CUSTOMER.key,
-            champions={component.question: component for component in parts.components},
+            champions={component.question: component for component in parts.of_customers},
             currency=parts.currency,
             as_of=str(day),
             shown=list(parts.shown),
-            views=[],
+            views=views,
             purchasing=parts.purchasing,
             horizon_days=parts.horizon_days,
             described=pd.concat(placed, axis=1) if placed else None,

@@ -94,6 +94,27 @@ class Scorer:
 
 
 @dataclass(frozen=True)
+class View:
+    """What a task of another grain says of customers.
+
+    Attributes
+    ----------
+    columns : DataFrame, indexed customer_id
+    about : mapping of str to object
+        Columns that are the same for all: see `about`.
+    """
+
+    columns: pd.DataFrame
+    about: Mapping[str, object]
+
+    @classmethod
+    def of(cls, question: str, version: InUse, scores: pd.DataFrame) -> View | None:
+        """Fold scores, or what `Task.lists` makes of them; None where the task keeps them out of customer_360."""
+        columns = kind_of(version).customer_view(scores)
+        return None if columns is None else cls(columns.add_suffix(version.suffix), about(question, version))
+
+
+@dataclass(frozen=True)
 class CustomerScorer(Scorer):
     """Function of customers' features: their rows of customer_360.
 
@@ -101,8 +122,8 @@ class CustomerScorer(Scorer):
     ----------
     shown : list of str
         Features that tasks show beside the scores.
-    views : list of DataFrame, indexed customer_id
-        What tasks of other grains say of a customer.
+    views : mapping of question to View
+        Of tasks of other grains.
     described : DataFrame or None, indexed customer_id
         Tier, stage and the like.
     purchasing : BuyTillYouDie or None
@@ -112,13 +133,16 @@ class CustomerScorer(Scorer):
     """
 
     shown: list[str]
-    views: list[pd.DataFrame]
+    views: Mapping[str, View]
     purchasing: BuyTillYouDie | None
     horizon_days: int
     described: pd.DataFrame | None = None
 
     def before(self, X: pd.DataFrame) -> list[pd.DataFrame]:
-        return [X[self.shown], *(view.reindex(X.index) for view in self.views)]
+        return [
+            X[self.shown],
+            *(view.columns.reindex(X.index).assign(**view.about) for view in self.views.values()),
+        ]
 
     def columns(self, question: str, version: InUse, X: pd.DataFrame) -> pd.DataFrame:
         kind, scores = kind_of(version), version.scores(X)

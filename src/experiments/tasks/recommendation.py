@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -35,15 +35,16 @@ from features.candidates import (
     bought_lines,
     product_names,
     products_bought,
+    purchases_of,
     scored_pairs,
 )
 from features.errors import InputError
-from features.grains import Grain
+from features.grains import Grain, customers
 from features.outcomes import Outcome
 
 if TYPE_CHECKING:
     from experiments.models.base import Model
-    from features.affinity import Purchases
+    from features.affinity import Purchases, Reasons
     from features.shop import Shop
 
 SCORE = "recommendation_score"
@@ -163,6 +164,7 @@ class Recommendation(Task):
             "rules_lift",
             "item_neighbours",
             "ease",
+            "autoencoder",
             "factors",
             "decayed_neighbours",
             "content",
@@ -206,17 +208,36 @@ class Recommendation(Task):
     @classmethod
     def lists(cls, question: str, scores: pd.DataFrame, shop: Shop, as_of: date) -> pd.DataFrame:
         """Return the list of each customer: the best products, each with its place, its name and a reason in words."""
-        past = shop.tables.as_of(as_of)
-        bought = affinity.Purchases.of(shop.engine.frame(bought_lines(past)))
+        past, frame = shop.tables.as_of(as_of), shop.engine.frame
+        bought = purchases_of(frame(bought_lines(past)), frame(customers(past)))
+        names = frame(product_names(past)).set_index("product_id")["name"].reindex(bought.product_ids)
+        reasons = affinity.Reasons(bought, as_of, names.to_numpy(), minimum_count=FEWEST_ORDERS)
+        return cls.listed(question, scores, bought, names, reasons)
+
+    @classmethod
+    def listed(
+        cls, question: str, scores: pd.DataFrame, bought: Purchases, names: pd.Series, reasons: Reasons
+    ) -> pd.DataFrame:
+        """Return the list of each customer of some scores, of customers whose purchases are given.
+
+        Parameters
+        ----------
+        question, scores
+            As of `lists`.
+        bought : Purchases
+            Of all these customers.
+        names : Series indexed product_id
+        reasons : Reasons
+            Of the same purchases.
+        """
         if question.removeprefix(cls.name).startswith(NEW):
             scores = scores[~_is_bought(scores.index, bought)]
         place = places(lists_of(scores.index)[0], scores[SCORE].to_numpy(dtype=float))
         shown = scores.assign(**{PLACE: place + 1})[place < LONG]
-        names = shop.engine.frame(product_names(past)).set_index("product_id")["name"]
         told = shown.assign(
             **{
                 PRODUCT: names.reindex(shown.index.get_level_values("product_id")).to_numpy(),
-                REASON: _reasons(shown.index, bought, names, as_of),
+                REASON: pd.array(reasons.of_customers(*_codes(shown.index, bought)), dtype="string"),
             }
         )
         order = told[PLACE].to_numpy().argsort(kind="stable")
@@ -285,7 +306,7 @@ def look_of(X: pd.DataFrame, prediction: pd.Series) -> dict[str, float]:
 
 
 def _codes(index: pd.MultiIndex, bought: Purchases) -> tuple[np.ndarray, np.ndarray]:
-    """Return the codes of each pair's customer and product among the purchases; -1 for a customer without any."""
+    """Return the codes of each pair's customer and product among the purchases."""
     customers, products = (index.get_level_values(name) for name in ("customer_id", "product_id"))
     return pd.Index(bought.customer_ids).get_indexer(customers), pd.Index(bought.product_ids).get_indexer(products)
 
@@ -294,16 +315,7 @@ def _is_bought(index: pd.MultiIndex, bought: Purchases) -> np.ndarray:
     """Return which pairs are of a product that the customer bought."""
     customers, products = _codes(index, bought)
     held = bought.customers * bought.n_products + bought.products
-    return np.isin(customers * bought.n_products + products, held) & (customers >= 0)
-
-
-def _reasons(index: pd.MultiIndex, bought: Purchases, names: pd.Series, as_of: date) -> pd.Series:
-    """Return why each pair is recommended, in words: see `features.affinity.Reasons`."""
-    customers, products = _codes(index, bought)
-    strangers = replace(bought, customer_ids=np.append(bought.customer_ids, None))  # the last one bought nothing
-    of = affinity.Reasons(strangers, as_of, names.reindex(bought.product_ids).to_numpy(), minimum_count=FEWEST_ORDERS)
-    said = of.of_customers(np.where(customers >= 0, customers, bought.n_customers), products)
-    return pd.Series(said, index=index, dtype="string")
+    return np.isin(customers * bought.n_products + products, held)
 
 
 def _write(material: Material) -> list[Part]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 PREFIX = "mlflow.experiments."
 OF_MODELS = ("look", "decision", "champions", "change")  # of a registered model; the part before the first point
-OF_RUNS = ("owner",)
+OF_RUNS = ("owner", "page_digest")
 OF_VERSIONS = (
     *("features", "feature_hash", "feature_hashes", "params", "judged", "objective", "module", "libraries"),
     *("amounts_record", "amounts_said", "statement"),

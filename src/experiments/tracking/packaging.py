@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -183,8 +182,7 @@ def log_parts(folder: Path, opened_by: str, example: Mapping[str, object], model
     """
     libraries = {library for model in models for library in model.libraries}
     signature = ModelSignature(params=ParamSchema([ParamSpec("as_of", DataType.string, "")]))
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*type hint", UserWarning)  # the signature is given
+    with tempfile.TemporaryDirectory() as scratch:
         config = Path(scratch) / "config.json"
         config.write_text(json.dumps({"digest": files_digest(folder), "opened_by": opened_by}))
         info = mlflow.pyfunc.log_model(

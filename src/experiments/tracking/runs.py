@@ -46,7 +46,7 @@ MAX_PARAM_LENGTH = 6000
 STUDY, TRIAL, REPORT, MONITOR = "study", "trial", "report", "monitor"
 TABLES = "tables"  # folder of the artifacts
 BY_CUTOFF = "_by_cutoff"  # after a part: `valid_by_cutoff/gini` stands apart from the means
-OWNER = stored_key("owner")
+OWNER, PAGE_DIGEST = stored_key("owner"), stored_key("page_digest")
 MLFLOW_EXPERIMENT_KIND, UI_MODE = "mlflow.experimentKind", "custom_model_development"
 
 
@@ -422,6 +422,11 @@ class Runs:
                 if name in listed
             }
         return {}
+
+    def is_last_report(self, digest: str) -> bool:
+        """Return True if the report that was written last has this digest of its page."""
+        runs = self._search(f"tags.kind = '{REPORT}' and attributes.status = 'FINISHED'")
+        return bool(runs) and runs[-1].data.tags.get(PAGE_DIGEST) == digest
 
     def last_report(self, before: str, table: str) -> tuple[dict[str, str], pd.DataFrame] | None:
         """Return params and a table of the report with the latest `as_of` before a day; None where none has it.

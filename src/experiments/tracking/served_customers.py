@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
@@ -32,7 +33,8 @@ class ServedCustomers(PythonModel):
         self.answers = getattr(importlib.import_module(module), name)(folder)
         answer_requests(self._is_own, self._respond)
 
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow reads hints as a schema
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        # a frame of lines, or tables by name: a hint that said so would be read as a schema, by which values are cast
         try:
             return self.answers.of_objects(model_input, params)
         except RequestError as error:

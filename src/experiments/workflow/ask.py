@@ -124,8 +124,7 @@ def _prediction(
 ) -> Prediction:
     """Return what one model in use says of a customer."""
     if kind_of(version).grain != CUSTOMER:
-        columns = [column for view in scorer.views if f"{question}_model" in view for column in view]
-        columns = [column for column in columns if column not in about(question, version)]
+        columns = list(scorer.views[question].columns) if question in scorer.views else []
         return Prediction(question, version.title, _verdict(version), version.tags.get("amounts", ""), row[columns], ())
     X = session.shop.features(version.features, [parse_day(scorer.as_of)]).droplevel("cutoff")
     one = X.loc[[row.name]]

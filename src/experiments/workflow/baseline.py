@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from experiments.evaluation.metrics import defined
-from experiments.evaluation.validation import validate
+from experiments.evaluation.validation import validate_all
 from experiments.gate.admission import retire_outdated
 from experiments.gate.decision_page import statement
 from experiments.gate.ledger import Look
@@ -68,10 +68,8 @@ def use_baseline_unjudged(session: Session, refusal: InputError) -> None:
         if session.registry.champion() is not None:
             return
         folds = session.splits.folds()
-        validated = {
-            name: validate(session.task.evaluate, build, session.training, folds).metrics
-            for name, build in session.task.baselines({}).items()
-        }
+        validations = validate_all(session.task.evaluate, session.task.baselines({}), session.training, folds)
+        validated = {name: validation.metrics for name, validation in validations.items()}
         name = max(validated, key=lambda name: defined(session.task.primary_metric, validated[name], {}))
         reason = f"there was no candidate and no champion: {refusal.cause}"
         tags = {"verdict": UNJUDGED, "reason": reason, "statement": unjudged(refusal)}

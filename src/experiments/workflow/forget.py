@@ -20,7 +20,6 @@ from experiments.workflow.session import Session
 from features.cleaning import computed_from, readings, staged_folders
 from features.csv_files import neutral
 from features.engines import batches
-from features.errors import InputError
 from features.sources.pseudonyms import IDENTIFYING
 from features.writing import remove, replacing
 
@@ -37,6 +36,8 @@ class Forgotten:
 
     Attributes
     ----------
+    customer : str
+        As given.
     removed : tuple of Path
         Folders of the cache that held the customer. They are computed anew when they are needed.
     outputs : mapping of Path to int
@@ -47,6 +48,7 @@ class Forgotten:
         Rows of the customer that the shop's own tables still hold, by canonical name.
     """
 
+    customer: str
     removed: tuple[Path, ...]
     outputs: dict[Path, int]
     models: tuple[str, ...]
@@ -67,10 +69,11 @@ def forget(session: Session, customer: str) -> Forgotten:
     customer : str
         The customer's id, as in the shop's tables; where these have pseudonyms, the id or the pseudonym.
 
-    Raises
-    ------
-    InputError
-        If neither cache, outputs nor the shop's own tables know the customer.
+    Returns
+    -------
+    Forgotten
+        Empty where cache, outputs and the shop's own tables lack the customer: forgotten before, or never there.
+        Nothing keeps who was forgotten.
     """
     shop_name = session.config.data["shop"]
     folders = staged_folders(session.cache, shop_name)
@@ -91,20 +94,13 @@ def forget(session: Session, customer: str) -> Forgotten:
     if in_source:
         first_days += first_day(shop.staged.folder, ids)
     outputs = {path: n for path in _tables_of(session.outputs) if (n := _without(path, ids))}
-    if not (removed or outputs or in_source):
-        raise InputError(
-            f"there is nothing of customer {customer!r}",
-            where="customer",
-            expected=f"a customer in the tables, the cache or the outputs of {shop.staged.shop}",
-            hint="0042 is not 42: write the id as the table has it",
-        )
     for version in _versions(session):
         outputs |= _artifacts_without(session, version, ids)
     models = tuple(_trained_with(session, min(first_days))) if first_days else ()
     if in_source:
         for path in [shop.staged.folder, *readings(session.cache, shop_name)]:
             remove(path)
-    return Forgotten(tuple(removed), outputs, models, in_source)
+    return Forgotten(customer, tuple(removed), outputs, models, in_source)
 
 
 def ids_of(folders: Iterable[Path], own: str) -> set[str]:
@@ -225,6 +221,11 @@ def _last_cutoff(version: Version) -> date:
 
 def forgotten_text(done: Forgotten) -> str:
     """Return what was removed, what remains, and what to do about it."""
+    if not (done.removed or done.outputs or done.in_source):
+        return (
+            f"there is nothing of customer {done.customer!r} in tables, cache and outputs: forgotten before, or never "
+            "there under this id (0042 is not 42)"
+        )
     lines = [f"removed from the cache: {len(done.removed)} folders"]
     lines += [f"removed from {path}: {rows:,} rows" for path, rows in done.outputs.items()]
     if done.models:

@@ -402,6 +402,14 @@ def watch_text(watch: Watch) -> str:
     return "\n".join(lines)
 
 
+def next_text(watch: Watch, sessions: Sequence[Session]) -> str:
+    """Return the commands to type next: those that train and judge another model for each task with an alarm."""
+    alarmed = [each.question for each in watch.models if each.alarms]
+    commands = [sessions[0].again("data")] if watch.alarms else []
+    commands += [f"{one.again('tune')} && {one.again('promote')}" for one in sessions if one.question in alarmed]
+    return "\n".join(f"next: {command}" for command in commands or [sessions[0].again("score")])
+
+
 def _realised_text(windows: pd.DataFrame) -> str:
     if windows.empty:
         return "-"

@@ -329,7 +329,8 @@ def _clues(session: Session, candidate: Version, evidence: Evidence) -> Clues:
     values = session.runs.trial_values(parent, f"valid/{task.objective_metric}") if parent else []
     parts: list[Part] = []
     if task.grain.takes(CUSTOMER):
-        history = session.judged_shop.features(["frequency"], session.splits.sealed_cutoffs, task.grain)
+        known = candidate.features if "frequency" in candidate.features else ["frequency"]  # its file is there
+        history = session.judged_shop.features(known, session.splits.sealed_cutoffs, task.grain)
         parts = parts_of(task.metric, own, history["frequency"].reindex(own.y.index))
     return Clues(len(values), rise(values), tuple(parts))
 

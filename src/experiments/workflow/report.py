@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -131,8 +132,11 @@ def _check_output(path: Path, suffixes: Sequence[str], where: str) -> None:
 
 
 def _keep(material: ReportMaterial, name: str, html: str, sections: Sequence[Section]) -> None:
-    """Keep a run with the page, its pictures and its tables, and below it one for each record of a section."""
-    from experiments.tracking.runs import REPORT, Runs
+    """Keep a run with the page, its pictures and its tables, and below it one for each record of a section.
+
+    A page that is kept already, as on a night on which nothing changed, is not kept again.
+    """
+    from experiments.tracking.runs import PAGE_DIGEST, REPORT, Runs
     from experiments.tracking.store import answering
 
     session = material.session
@@ -142,7 +146,11 @@ def _keep(material: ReportMaterial, name: str, html: str, sections: Sequence[Sec
         shop = session.shop.staged.shop
         runs = Runs(session.client, report_experiment(shop), f"Reports on {shop}")
         runs.end_orphans()
-        run_id = runs.start(f"report as of {material.as_of}", {"kind": REPORT})
+        digest = hashlib.sha256(html.encode()).hexdigest()
+        if runs.is_last_report(digest):
+            logger.info("MLflow has the same page already")
+            return
+        run_id = runs.start(f"report as of {material.as_of}", {"kind": REPORT, PAGE_DIGEST: digest})
         runs.log(run_id, params=params)
         runs.log_artifacts(
             run_id,

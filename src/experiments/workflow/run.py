@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ROWS_OF_A_CUSTOMER = 30  # of a finer grain, roughly
+
 
 @dataclass
 class Answer:
@@ -101,7 +103,10 @@ def run(sessions: Sequence[Session], processes: int | None = None, draft: Draft 
         answers = [search(session) for session in own]
         if draft is not None:
             draft.write_ahead()
-        answers += [search(session) for session in of_others]
+        answers += [
+            search(session) if version is None else Answer(session, session.registry.get(version))
+            for session, version in of_others
+        ]
     answers.sort(key=lambda answer: sessions.index(answer.session))
     judge(answers)
     refusals = [answer.refusal for answer in answers if answer.is_skipped and answer.refusal is not None]
@@ -113,11 +118,11 @@ def run(sessions: Sequence[Session], processes: int | None = None, draft: Draft 
 def length(session: Session) -> int:
     """Return how many training cutoffs the trials of a task learn from in all; 0 where the data do not allow it.
 
-    Those of a finer grain than customers count more: it has several rows for each.
+    Those of a finer grain than customers count more: it has dozens of rows for each.
     """
     try:
         cutoffs = sum(len(training) for training, _ in session.splits.folds())
-        return session.config.tuning.n_trials * cutoffs * len(session.task.grain.key)
+        return session.config.tuning.n_trials * cutoffs * ROWS_OF_A_CUSTOMER ** (len(session.task.grain.key) - 1)
     except InputError:
         return 0
 

@@ -18,7 +18,7 @@ from experiments.campaigns.lists import ContactList, columns_of, first_actions, 
 from experiments.gate.rule import UNJUDGED
 from experiments.models.buy_till_you_die import DAYS_PER_WEEK, BuyTillYouDie
 from experiments.models.registry import CANDIDATES
-from experiments.serving.scorer import CustomerScorer, Scorer, about, in_words, kind_of
+from experiments.serving.scorer import CustomerScorer, Scorer, View, about, in_words, kind_of
 from experiments.tasks import TASKS, questions
 from experiments.tasks.base import Task
 from experiments.workflow.consent import to_contact, to_score
@@ -292,15 +292,14 @@ def shown_features() -> list[str]:
     return list(dict.fromkeys([*HISTORY, *(name for kind in TASKS.values() for name in kind.shown_features)]))
 
 
-def customer_views(session: Session, day: date, champions: Mapping[str, Version]) -> list[pd.DataFrame]:
-    """Return what tasks of other grains say of each customer, one frame a task, indexed customer_id."""
-    views = []
+def customer_views(session: Session, day: date, champions: Mapping[str, Version]) -> dict[str, View]:
+    """Return what tasks of other grains say of each customer, by question."""
+    views = {}
     for _, rows, scorer in prepare_other_grains(session, day, champions):
         for name, (scores, lists) in of_each_version(session, day, rows, scorer).items():
-            version = champions[name]
-            view = kind_of(version).customer_view(scores if lists is None else lists)
+            view = View.of(name, champions[name], scores if lists is None else lists)
             if view is not None:
-                views.append(view.add_suffix(version.suffix).assign(**about(name, version)))
+                views[name] = view
     return views
 
 

@@ -18,6 +18,7 @@ from experiments.models.base import foreign_code
 from experiments.serving.answers import open_answers
 from experiments.serving.component import TAGS, Component
 from experiments.serving.customers import SOURCE, Parts
+from experiments.serving.products import Goods
 from experiments.serving.scorer import kind_of
 from experiments.tasks import TASKS
 from experiments.workflow.consent import allowed
@@ -33,9 +34,18 @@ from experiments.workflow.score import (
     shown_features,
 )
 from experiments.workflow.session import Session
+from features.candidates import (
+    BY_NETWORK,
+    CANDIDATES,
+    LearntCatalogue,
+    bought_lines,
+    goods,
+    product_names,
+    purchases_of,
+)
 from features.engines import batches
-from features.errors import InputError
-from features.grains import CUSTOMER
+from features.errors import InputError, listing
+from features.grains import CUSTOMER, customers
 from features.live import ShopFacts
 from features.sources import reading_of
 from features.tables import REQUIRED
@@ -134,7 +144,7 @@ def _built(session: Session, horizon_days: int) -> Served:
         registry.finish()
         champions = _champions(session)
         described = CustomerMaterial(session, day, horizon_days).described
-        rows, scorer = prepare(session, day, _of_customers(champions), described, horizon_days)
+        rows, scorer = prepare(session, day, _embeddable(champions), described, horizon_days)
         parts = _parts(session, day, champions, scorer, horizon_days)
         folder = Path(scratch) / "parts"
         parts.write(folder)
@@ -162,13 +172,20 @@ def _champions(session: Session) -> dict[str, Version]:
         return {}
 
 
-def _of_customers(champions: Mapping[str, Version]) -> dict[str, Version]:
-    """Return those that can be embedded: of customers, and run by the code in use."""
-    return {
-        question: version
-        for question, version in champions.items()
-        if kind_of(version).grain == CUSTOMER and version.has_current_code
-    }
+def _embeddable(champions: Mapping[str, Version]) -> dict[str, Version]:
+    """Return those that can be embedded."""
+    return {question: version for question, version in champions.items() if why_left_out(version) is None}
+
+
+def why_left_out(version: Version) -> str | None:
+    """Return why a champion cannot be embedded, or None."""
+    if (grain := kind_of(version).grain) not in (CUSTOMER, CANDIDATES):
+        return f"its rows are {grain.name}, not customers"
+    if not version.has_current_code:
+        return f"version {version.number} was trained with other code: train it again"
+    if networks := sorted(BY_NETWORK.keys() & {*version.features}):
+        return f"the network that makes its feature {listing(networks)} is not embedded"
+    return None
 
 
 def _parts(
@@ -176,11 +193,7 @@ def _parts(
 ) -> Parts:
     shop, config = session.shop, session.config
     left_out = {question: "no champion" for question in TASKS if question not in champions}
-    for question, version in champions.items():
-        if kind_of(version).grain != CUSTOMER:
-            left_out[question] = "its rows are products; customer_ids are answered with them from serve.scores"
-        elif not version.has_current_code:
-            left_out[question] = f"version {version.number} was trained with other code: train it again"
+    left_out |= {question: why for question, version in champions.items() if (why := why_left_out(version)) is not None}
     tiers, stages = None, Stages(config.lifecycle)
     material = CustomerMaterial(session, day, horizon_days)
     try:
@@ -192,7 +205,9 @@ def _parts(
         config.lifecycle.check()
     except InputError as error:
         left_out["stage"], stages = error.sentence, None
-    components = [_component(question, version) for question, version in scorer.champions.items()]
+    embedded = _embeddable(champions)
+    components = [_component(question, version) for question, version in embedded.items()]
+    offers = any(kind_of(version).grain == CANDIDATES for version in embedded.values())
     read = [*shown_features(), *(name for each in components for name in each.features)]
     for places in (tiers, stages):
         read += places.features if places is not None else []
@@ -214,7 +229,16 @@ def _parts(
         scores=_scores(session),
         reading=reading_of(config.data),
         fixed={name: shop.staged.folder / f"{name}.parquet" for name in facts.fixed},
+        goods=_goods(session, day) if offers else None,
     )
+
+
+def _goods(session: Session, day: date) -> Goods:
+    """Return the products of the shop, and what its purchases before a day teach about them."""
+    past, frame = session.shop.tables.as_of(day), session.shop.engine.frame
+    bought = purchases_of(frame(bought_lines(past)), frame(customers(past)))
+    names = frame(product_names(past)).set_index("product_id")["name"]
+    return Goods(LearntCatalogue.of(bought, frame(goods(past))), names)
 
 
 def _component(question: str, version: Version) -> Component:
@@ -306,7 +330,7 @@ def request_of_rows(session: Session, customer: str, as_of: date | str | None = 
     customer = allowed(session, customer)
     rows_of(session, CUSTOMER, HISTORY, day, customer)
     read = [*shown_features(), *options.tiers.features, *options.lifecycle.features]
-    read += [name for version in _of_customers(_champions(session)).values() for name in version.features]
+    read += [name for version in _embeddable(_champions(session)).values() for name in version.features]
     facts = ShopFacts.of(session.shop.tables, list(dict.fromkeys(read)))
     return request_of(session, [customer], facts.sent, str(day))
 

@@ -257,7 +257,9 @@ class Session:
         """Counts of the windows of the folds: see `Task.counts`. Of training cutoffs, only the last counts."""
         folds = self.splits.folds()
         days = sorted({day for training, held_out in folds for day in (max(training), *held_out)})
-        counts = self.task.counts(self.dataset(days, self.task.history))
+        history = self.task.history
+        known = self.features if {*history} <= {*self.features} else history  # training reads their files again
+        counts = self.task.counts(self.dataset(days, known))
         return counts.reindex(pd.DatetimeIndex(days, name="cutoff"), fill_value=0)  # also where nobody is judged
 
     @property

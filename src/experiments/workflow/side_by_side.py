@@ -15,7 +15,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from io import TextIOWrapper
 from queue import SimpleQueue
@@ -29,7 +29,6 @@ from experiments.processes import (
     log_to_stderr,
     settle_environment,
     sharing_cores,
-    warnings_alone,
 )
 from experiments.workflow.session import Session
 from experiments.workflow.tune import tune
@@ -38,18 +37,18 @@ from features.progress import Relay, about, hand_on
 logger = logging.getLogger("experiments.workflow.side_by_side")  # also where this is the main module
 
 LENGTH = 8  # bytes
-END = "\0end of a search: "  # in the log of a process, before the exit code of a search
+END = "\0end of a search: "  # in the log of a process, before a search's exit code and the number of its version
 
 
 @contextmanager
 def side_by_side(
     sessions: Sequence[Session], n_processes: int
-) -> Iterator[tuple[Iterator[Session], Iterator[Session]]]:
+) -> Iterator[tuple[Iterator[Session], Iterator[tuple[Session, int | None]]]]:
     """Yield the sessions that this process is to search, and those that others search meanwhile.
 
     The others begin with the first sessions, as they have nothing else to do, this process with the next one; whoever
-    is done takes the next that waits. The first of the second iterator waits until all are searched: the search then
-    finds their study and candidate, and continues if a process failed or was killed.
+    is done takes the next that waits. The first of the second iterator waits until all are searched. With each comes
+    the number of its version; None if a process failed or was killed: the search then continues in this process.
 
     Parameters
     ----------
@@ -77,14 +76,11 @@ def side_by_side(
                     break
                 yield own[-1]
 
-        def of_others() -> Iterator[Session]:
+        def of_others() -> Iterator[tuple[Session, int | None]]:
             for helper in ended:
                 helper.result()
             shared.close()  # whoever failed left its work to this process alone
-            for session in sessions:
-                if session not in own:
-                    with warnings_alone() if session in helpers.ended else nullcontext():  # it logged all else
-                        yield session
+            yield from ((session, helpers.found.get(session)) for session in sessions if session not in own)
 
         try:
             yield of_this_process(), of_others()
@@ -100,7 +96,7 @@ class _Helpers:
         self._given = {session: pickle.dumps(session) for session in sessions}  # before they have opened anything
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = Event()
-        self.ended: set[Session] = set()  # searched to the end
+        self.found: dict[Session, int] = {}  # the version of each that was searched to the end
 
     def search(self, first: Session) -> None:
         """Search a session, then those that wait, until none waits."""
@@ -156,8 +152,9 @@ class _Helpers:
         with about(session.question), Relay() as relay:
             for line in log:
                 if line.startswith(END):
-                    code = int(line.removeprefix(END))
-                    self.ended |= {session} if code == 0 else set()
+                    code, *version = map(int, line.removeprefix(END).split())
+                    if version:
+                        self.found[session] = version[0]
                     return code
                 if line.strip() and not relay.show(line):
                     logger.info("%s", line.rstrip())
@@ -200,17 +197,18 @@ def main() -> None:
 
 def _search_each(given: SimpleQueue[bytes]) -> int:
     while (session := pickle.loads(given.get())) is not None:
-        code = exit_code(partial(_search, session))
-        print(f"{END}{code}", file=sys.stderr, flush=True)
+        found: list[int] = []
+        code = exit_code(partial(_search, session, found))
+        print(END, code, *found, file=sys.stderr, flush=True)
         if code == INTERRUPTED:
             return code
         del session  # with the data that it holds
     return 0
 
 
-def _search(session: Session) -> None:
+def _search(session: Session, found: list[int]) -> None:
     log_windows(session)
-    tune(session)
+    found.append(tune(session).number)
 
 
 def log_windows(session: Session) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from features.affinity.popularity import BestSellers, OwnFrequency
     from features.affinity.purchases import Purchases
     from features.affinity.ranking import best
-    from features.affinity.reasons import Reasons
+    from features.affinity.reasons import OrderCounts, Reasons
     from features.affinity.rules import rule_table
     from features.affinity.scorer import ItemScorer, Scorer
     from features.affinity.similarity import ItemNeighbours, Rules
@@ -29,6 +29,7 @@ _PLACES = {  # imported when first asked for: scorers need libraries that take s
     "Factors": "factors",
     "ItemNeighbours": "similarity",
     "ItemScorer": "scorer",
+    "OrderCounts": "reasons",
     "OwnFrequency": "popularity",
     "Purchases": "purchases",
     "Reasons": "reasons",
@@ -48,6 +49,7 @@ __all__ = [
     "Factors",
     "ItemNeighbours",
     "ItemScorer",
+    "OrderCounts",
     "OwnFrequency",
     "Purchases",
     "Reasons",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from features.affinity.purchases import Codes, Floats, Purchases, check_at_least
+from features.affinity.purchases import Floats, Purchases, check_at_least
 from features.affinity.scorer import Scorer, known_items
 from features.errors import InputError, listing
 
@@ -78,10 +78,9 @@ class Content(Scorer):
         self.values_ = sparse.hstack(
             [_indicators(values) * np.sqrt(getattr(self, name)) for name, values in given.items()], format="csr"
         )
-        self.bought_ = purchases.counts()
 
-    def scores(self, customers: Codes) -> Floats:
-        return self._shared(self.bought_[customers])
+    def scores_of(self, purchases: Purchases) -> Floats:
+        return self._shared(purchases.counts())
 
     def basket_scores(self, baskets: sparse.csr_matrix) -> Floats:
         return self._shared(known_items(baskets))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
-from features.affinity.purchases import Codes, Floats, Purchases, check_at_least
+from features.affinity.purchases import Floats, Purchases, check_at_least
 from features.affinity.ranking import NONE, best
 from features.affinity.scorer import NUMBERS_OF_A_BLOCK, Scorer
 from features.errors import InputError
@@ -19,7 +21,7 @@ class DecayedNeighbours(Scorer):
     A customer's n orders, from the oldest to the latest, form g groups of `group_size`; of these the oldest may hold
     fewer. A group of s orders v(1) ... v(s) of 0 and 1 has the vector (1/s) sum of order_decay^(s - j) v(j). The
     customer's vector u is (1/g) sum of group_decay^(g - i) times that of group i. With N the k customers whose vectors
-    are nearest to u (Euclidean distance; equals by id),
+    are nearest to u (Euclidean distance; equals in the order of `vectors_`),
 
         score(c, .) = own_share u(c) + (1 - own_share) mean of u over N.
 
@@ -36,7 +38,16 @@ class DecayedNeighbours(Scorer):
 
     Notes
     -----
-    Orders of one day count in the order of their ids. Where a customer has no neighbour, their mean is 0.
+    Orders of one day count in the order of their ids. Where a customer has no neighbour, their mean is 0. A customer is
+    no neighbour of the own: one who was not fitted to is taken for one with the same vector, if there is any.
+
+    Attributes
+    ----------
+    vectors_ : csr_matrix, shape (customers with a purchase, n_products)
+        Their vectors, in the order of a hash of each: of its row nothing names the customer.
+    hashes_ : array of uint64
+    lengths_ : array
+        Squared lengths.
 
     References
     ----------
@@ -78,8 +89,16 @@ class DecayedNeighbours(Scorer):
             check_at_least(name, value := getattr(self, name), low)
             if value > 1:
                 raise InputError(f"{name} is too large", where=name, expected="at most 1", found=f"{value}")
-        self.vectors_ = purchases.counts(self._weights(purchases))
-        self.known_ = np.flatnonzero(np.diff(self.vectors_.indptr))
+        vectors = self.vectors_of(purchases)
+        vectors = vectors[np.flatnonzero(np.diff(vectors.indptr))]
+        hashes = _hashes(vectors)
+        order = np.argsort(hashes, kind="stable")
+        self.hashes_, self.vectors_ = hashes[order], vectors[order]
+        self.lengths_ = np.asarray(self.vectors_.multiply(self.vectors_).sum(axis=1)).ravel()
+
+    def vectors_of(self, purchases: Purchases) -> sparse.csr_matrix:
+        """Return the vector u of each customer: shape (n_customers, n_products)."""
+        return purchases.counts(self._weights(purchases))
 
     def _weights(self, purchases: Purchases) -> Floats:
         """Return each row's share of its customer's vector."""
@@ -96,19 +115,28 @@ class DecayedNeighbours(Scorer):
         weight = self.order_decay**place / size * self.group_decay**group / n_groups
         return np.asarray(weight[purchases.orders])
 
-    def scores(self, customers: Codes) -> Floats:
-        size = max(NUMBERS_OF_A_BLOCK // max(len(self.known_), 1), 1)
-        blocks = [self._scores(customers[first : first + size]) for first in range(0, max(len(customers), 1), size)]
-        return np.concatenate(blocks)
+    def scores_of(self, purchases: Purchases) -> Floats:
+        size, vectors = max(NUMBERS_OF_A_BLOCK // max(self.vectors_.shape[0], 1), 1), self.vectors_of(purchases)
+        starts = range(0, max(purchases.n_customers, 1), size)
+        return np.concatenate([self._scores(vectors[first : first + size]) for first in starts])
 
-    def _scores(self, customers: Codes) -> Floats:
-        own, others = self.vectors_[customers], self.vectors_[self.known_]
-        near = np.asarray((2.0 * own @ others.T).toarray())
-        near -= np.asarray(others.multiply(others).sum(axis=1)).ravel()  # -distance^2, but for the own length
-        itself = customers[:, None] == self.known_[None, :]
+    def _scores(self, own: sparse.csr_matrix) -> Floats:
+        others, shape = self.vectors_, (own.shape[0], self.vectors_.shape[0])
+        near = np.asarray((2.0 * own @ others.T).toarray()) - self.lengths_  # -distance^2, but for the own length
+        hashes = _hashes(own)
+        at = np.searchsorted(self.hashes_, hashes)
+        known = np.flatnonzero(np.isin(hashes, self.hashes_))
+        itself = sparse.csr_matrix((np.ones(len(known)), (known, at[known])), shape)
         chosen, _ = best(near, self.k, without=itself)
         rows, columns = np.nonzero(chosen != NONE)
-        n_chosen = np.maximum(np.bincount(rows, minlength=len(customers)), 1)
-        shape = (len(customers), len(self.known_))
+        n_chosen = np.maximum(np.bincount(rows, minlength=own.shape[0]), 1)
         mean = sparse.csr_matrix((1.0 / n_chosen[rows], (rows, chosen[rows, columns])), shape) @ others
         return np.asarray((self.own_share * own + (1.0 - self.own_share) * mean).toarray())
+
+
+def _hashes(vectors: sparse.csr_matrix) -> NDArray[np.uint64]:
+    """Return a hash of each row's columns and values."""
+    columns, values = vectors.indices.astype(np.int64), vectors.data
+    spans = [slice(*span) for span in zip(vectors.indptr[:-1], vectors.indptr[1:], strict=True)]
+    found = [hashlib.blake2b(columns[of].tobytes() + values[of].tobytes(), digest_size=8).digest() for of in spans]
+    return np.frombuffer(b"".join(found), dtype="<u8")

@@ -58,7 +58,9 @@ class Ease(ItemScorer):
     def _fit(self, purchases: Purchases, **attributes: Any) -> None:
         check_at_least("l2", self.l2, np.finfo(float).tiny)
         self.items_ = most_bought(purchases, self.most_products)
-        gram = pair_counts(purchases.where(np.isin(purchases.products, self.items_)), self.per)
+        is_whole = len(self.items_) == purchases.n_products
+        known = purchases if is_whole else purchases.where(np.isin(purchases.products, self.items_))
+        gram = pair_counts(known, self.per)
         gram = gram[self.items_][:, self.items_].astype(np.float64).toarray(order="F")
         gram[np.diag_indices_from(gram)] += self.l2
         weights = inverse(gram).T  # equal, and its rows are together in memory, as the product with baskets wants them

@@ -64,7 +64,8 @@ class Factors(ItemScorer):
             self.factors_ = _kept(found.singular_values_, found.components_)
 
     def basket_scores(self, baskets: sparse.csr_matrix) -> Floats:
-        return np.asarray((known_items(baskets) @ self.factors_) @ self.factors_.T)
+        of_baskets = sparse.csr_matrix(known_items(baskets) @ self.factors_)  # a product of two dense matrices gives a
+        return np.asarray(of_baskets @ self.factors_.T)  # basket other bits beside other baskets
 
 
 def _decomposed(held: sparse.csr_matrix) -> tuple[Floats, Floats]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy import sparse
 
@@ -14,7 +16,8 @@ def pair_counts(purchases: Purchases, per: Per = "order", *, minimum: int = 1, b
     """Count the orders, or customers, that hold both of two products: X'X of the matrix X of 0 and 1.
 
     The product is taken for a block of rows at a time, so that a large shop needs little more memory than the result:
-    8 bytes for each pair that occurs.
+    8 bytes for each pair that occurs. The counts of a single block are kept with the purchases, as several scorers read
+    them: the result must not be changed.
 
     Parameters
     ----------
@@ -44,17 +47,31 @@ def pair_counts(purchases: Purchases, per: Per = "order", *, minimum: int = 1, b
     """
     check_at_least("minimum", minimum, 1)
     check_at_least("block", block, 1)
+    if purchases.n_products > block:
+        return _stacked(list(_counted(purchases, per, minimum, block)), purchases.n_products)
+    kept = purchases.kept_counts
+    if per not in kept:
+        kept[per] = _stacked(list(_counted(purchases, per, 1, block)), purchases.n_products)
+    return kept[per] if minimum == 1 else _at_least(kept[per].copy(), minimum)
+
+
+def _counted(purchases: Purchases, per: Per, minimum: int, block: int) -> Iterator[sparse.csr_matrix]:
+    """Yield the counts of one block of products after another."""
     held = purchases.baskets(per, np.int32)
     by_product = held.T.tocsr()
-    parts = []
     for first in range(0, purchases.n_products, block):
         part = by_product[first : first + block] @ held
         if minimum > 1:
-            part.data[part.data < minimum] = 0
-            part.eliminate_zeros()
+            part = _at_least(part, minimum)
         part.sort_indices()
-        parts.append(part)
-    return _stacked(parts, purchases.n_products)
+        yield part
+
+
+def _at_least(counts: sparse.csr_matrix, minimum: int) -> sparse.csr_matrix:
+    """Leave out lower counts, in place."""
+    counts.data[counts.data < minimum] = 0
+    counts.eliminate_zeros()
+    return counts
 
 
 def _stacked(parts: list[sparse.csr_matrix], n: int) -> sparse.csr_matrix:

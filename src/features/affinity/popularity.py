@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from features.affinity.purchases import Codes, Floats, Per, Purchases, check_at_least
+from features.affinity.purchases import Floats, Per, Purchases, check_at_least
 from features.affinity.scorer import Scorer
 
 
@@ -41,8 +41,8 @@ class BestSellers(Scorer):
             check_at_least("days", self.days, 1)
         self.sold_ = np.asarray(purchases.last(self.days).baskets(self.per).sum(axis=0), dtype=np.float64).ravel()
 
-    def scores(self, customers: Codes) -> Floats:
-        return np.tile(self.sold_, (len(customers), 1))
+    def scores_of(self, purchases: Purchases) -> Floats:
+        return np.tile(self.sold_, (purchases.n_customers, 1))
 
     def basket_scores(self, baskets: sparse.csr_matrix) -> Floats:
         return np.tile(self.sold_, (baskets.shape[0], 1))
@@ -72,11 +72,9 @@ class OwnFrequency(Scorer):
         self.half_life_days = half_life_days
 
     def _fit(self, purchases: Purchases, **attributes: Any) -> None:
-        if self.half_life_days is None:
-            self.bought_ = purchases.counts()
-        else:
+        if self.half_life_days is not None:
             check_at_least("half_life_days", self.half_life_days, np.finfo(float).tiny)
-            self.bought_ = purchases.counts(0.5 ** ((purchases.days - 1) / self.half_life_days))
 
-    def scores(self, customers: Codes) -> Floats:
-        return np.asarray(self.bought_[customers].toarray())
+    def scores_of(self, purchases: Purchases) -> Floats:
+        weights = None if self.half_life_days is None else 0.5 ** ((purchases.days - 1) / self.half_life_days)
+        return np.asarray(purchases.counts(weights).toarray())

@@ -88,14 +88,10 @@ class Purchases:
         order_codes, _ = _coded(lines["order_id"])
         orders = np.unique(order_codes * max(len(customer_ids), 1) + customers, return_inverse=True)[1]
         days = lines["day"].to_numpy(np.int64)
-        row = np.lexsort((days, products, orders))  # the latest day of an order and product comes first
-        customers, products, orders, days = customers[row], products[row], orders[row], days[row]
-        first = np.ones(len(row), dtype=bool)
-        first[1:] = (np.diff(orders) != 0) | (np.diff(products) != 0)
         latest = np.full(int(orders.max()) + 1 if len(orders) else 0, np.iinfo(np.int64).max)
         np.minimum.at(latest, orders, days)
-        orders = orders[first]
-        return cls(customer_ids, product_ids, customers[first], products[first], orders, latest[orders])
+        row = np.unique(orders * max(len(product_ids), 1) + products, return_index=True)[1]
+        return cls(customer_ids, product_ids, customers[row], products[row], orders[row], latest[orders[row]])
 
     def __len__(self) -> int:
         return len(self.orders)
@@ -122,6 +118,36 @@ class Purchases:
         """Return the number of customers with each product."""
         return np.asarray(self.baskets("customer").sum(axis=0)).ravel()
 
+    @cached_property
+    def kept_counts(self) -> dict[Per, sparse.csr_matrix]:
+        """Return where `pair_counts` keeps what it counted, by what holds two products."""
+        return {}
+
+    def of_customers(self, customers: Codes) -> Purchases:
+        """Return the purchases of some customers, who get the codes 0, 1, ...; products keep theirs.
+
+        Parameters
+        ----------
+        customers : int array
+            Codes, each once.
+        """
+        position = np.full(self.n_customers, -1)
+        position[customers] = np.arange(len(customers))
+        own = self.where(position[self.customers] >= 0)
+        return replace(own, customer_ids=self.customer_ids[customers], customers=position[own.customers])
+
+    def among(self, product_ids: NDArray[Any]) -> Purchases:
+        """Return the same purchases with the codes of more products.
+
+        Parameters
+        ----------
+        product_ids : array of str
+            Sorted by code point, the products that were bought among them.
+        """
+        return replace(
+            self, product_ids=product_ids, products=np.searchsorted(product_ids, self.product_ids)[self.products]
+        )
+
     def where(self, rows: NDArray[np.bool_]) -> Purchases:
         """Return some of the rows: ids of customers and products keep their codes, orders are counted anew.
 
@@ -129,7 +155,8 @@ class Purchases:
         ----------
         rows : bool array, shape (n_rows,)
         """
-        orders = np.unique(self.orders[rows], return_inverse=True)[1]
+        orders = self.orders[rows]
+        orders = np.cumsum(np.diff(orders, prepend=orders[:1]) != 0)
         return replace(
             self, customers=self.customers[rows], products=self.products[rows], orders=orders, days=self.days[rows]
         )
@@ -148,7 +175,16 @@ class Purchases:
         dtype : type
         """
         check_choice("per", per, get_args(Per))
-        rows, n_rows = (self.orders, self.n_orders) if per == "order" else (self.customers, self.n_customers)
+        if per == "customer":
+            return self._of_customers.astype(dtype)
+        return self._held(self.orders, self.n_orders, dtype)
+
+    @cached_property
+    def _of_customers(self) -> sparse.csr_matrix:
+        """Return who holds which product: scorers ask for it with each block of customers."""
+        return self._held(self.customers, self.n_customers, np.int8)
+
+    def _held(self, rows: Codes, n_rows: int, dtype: type) -> sparse.csr_matrix:
         held = sparse.csr_matrix((np.ones(len(self), dtype=dtype), (rows, self.products)), (n_rows, self.n_products))
         held.data[:] = 1  # several orders of a customer were added up
         return held
@@ -175,8 +211,8 @@ def check_at_least(name: str, value: float, least: float) -> None:
 def _coded(column: pd.Series[Any]) -> tuple[Codes, NDArray[Any]]:
     """Return each value's position in the sorted array of the distinct texts, and this array."""
     codes, found = pd.factorize(column)
-    texts = np.array([str(value) for value in found], dtype=object)
-    order = np.argsort(texts, kind="stable")
+    texts = pd.Index(found).astype(str)
+    order = texts.argsort()
     position = np.empty(len(texts), dtype=np.int64)
     position[order] = np.arange(len(texts))
-    return position[codes], texts[order]
+    return position[codes], texts[order].to_numpy(dtype=object)

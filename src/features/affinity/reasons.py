@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -17,6 +18,29 @@ from features.errors import InputError
 BLOCK = 4_096  # recommendations whose rules are compared at a time
 
 
+@dataclass(frozen=True, eq=False)
+class OrderCounts:
+    """Orders that hold a product, or two, of all customers.
+
+    Attributes
+    ----------
+    together : csr_matrix of int32, shape (n_products, n_products)
+        Orders with both of two products: see `pair_counts`.
+    popularity : int array, shape (n_products,)
+        Orders with each product.
+    n_orders : int
+    """
+
+    together: sparse.csr_matrix
+    popularity: Codes
+    n_orders: int
+
+    @classmethod
+    def of(cls, purchases: Purchases, minimum: int) -> OrderCounts:
+        """Count the orders; pairs that fewer hold than `minimum` are left out."""
+        return cls(pair_counts(purchases, "order", minimum=minimum), purchases.popularity, purchases.n_orders)
+
+
 class Reasons:
     """Sentences about recommended products, from what is known before a cutoff.
 
@@ -28,11 +52,14 @@ class Reasons:
     Parameters
     ----------
     purchases : Purchases
+        Of the customers who get reasons.
     cutoff : date
     names : sequence of str, optional
         Of the products, in the order of `product_ids`, which stand in where they are not given.
     minimum_count : int
         Fewest orders of a rule that is told.
+    counts : OrderCounts, optional
+        Of all customers, with pairs of at least `minimum_count` orders; those of `purchases` where not given.
 
     Notes
     -----
@@ -40,7 +67,13 @@ class Reasons:
     """
 
     def __init__(
-        self, purchases: Purchases, cutoff: date, names: Sequence[str] | None = None, *, minimum_count: int = 2
+        self,
+        purchases: Purchases,
+        cutoff: date,
+        names: Sequence[str] | None = None,
+        *,
+        minimum_count: int = 2,
+        counts: OrderCounts | None = None,
     ) -> None:
         if names is not None and len(names) != purchases.n_products:
             raise InputError(
@@ -50,9 +83,9 @@ class Reasons:
         self._purchases = purchases
         self._cutoff = cutoff
         self._names = purchases.product_ids if names is None else np.asarray(names, dtype=object)
-        self._counts = pair_counts(purchases, "order", minimum=minimum_count)
+        self._counts = OrderCounts.of(purchases, minimum_count) if counts is None else counts
         self._held = purchases.baskets("customer")
-        order = np.lexsort((np.arange(purchases.n_products), -purchases.popularity))
+        order = np.lexsort((np.arange(purchases.n_products), -self._counts.popularity))
         self._rank = np.empty(purchases.n_products, dtype=np.int64)
         self._rank[order] = np.arange(1, purchases.n_products + 1)
 
@@ -134,10 +167,10 @@ class Reasons:
         return out
 
     def _by_rules(self, held: sparse.csr_matrix, products: Codes) -> NDArray[Any]:
-        past = self._purchases
-        single, n = past.popularity.astype(float), past.n_orders
+        of_all = self._counts
+        single, n = of_all.popularity.astype(float), of_all.n_orders
         known = held.astype(bool).astype(np.int32)
-        rules = self._counts[products].multiply(known).tocoo()
+        rules = of_all.together[products].multiply(known).tocoo()
         left, right, count = rules.col, products[rules.row], rules.data.astype(np.int64)
         lift = count * n / (single[left] * single[right])
         told = (left != right) & (lift > 1)
@@ -146,7 +179,7 @@ class Reasons:
         row, first = np.unique(row[order], return_index=True)
         reasons = np.empty(len(products), dtype=object)
         reasons[:] = [
-            f"on {_orders(past.popularity[product])}, number {self._rank[product]:,} of best-sellers"
+            f"on {_orders(of_all.popularity[product])}, number {self._rank[product]:,} of best-sellers"
             for product in products
         ]
         for at, rule in zip(row, order[first], strict=True):

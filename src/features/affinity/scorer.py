@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -46,18 +47,45 @@ class Scorer(ABC):
     def _fit(self, purchases: Purchases, **attributes: Any) -> None: ...
 
     @abstractmethod
+    def scores_of(self, purchases: Purchases) -> Floats:
+        """Return the scores of all products for each customer of some purchases.
+
+        A customer's scores are the same whoever else is among them, to the bit but for `Autoencoder`.
+
+        Parameters
+        ----------
+        purchases : Purchases
+            Their products have the codes of those that it was fitted to; it may never have seen their customers. One
+            block of customers at a time, as the result is dense.
+
+        Returns
+        -------
+        array of doubles, shape (n_customers, n_products)
+        """
+
     def scores(self, customers: Codes) -> Floats:
-        """Return the scores of all products for some customers.
+        """Return the scores of all products for some of the customers that it was fitted to.
 
         Parameters
         ----------
         customers : int array
-            Codes: one block at a time, as the result is dense.
+            Codes, each once.
 
         Returns
         -------
         array of doubles, shape (len(customers), n_products)
         """
+        return self.scores_of(self.purchases_.of_customers(customers))
+
+    @property
+    def learnt(self) -> dict[str, Any]:
+        """What it has learnt, by attribute: arrays and sparse matrices, with which `of_learnt` scores as it does."""
+        return {name: value for name, value in vars(self).items() if name.endswith("_") and name != "purchases_"}
+
+    def of_learnt(self, learnt: Mapping[str, Any]) -> Self:
+        """Take over what a scorer with the same parameters has learnt, for `scores_of` and `basket_scores`."""
+        vars(self).update(learnt)
+        return self
 
     def basket_scores(self, baskets: sparse.csr_matrix) -> Floats:
         """Return the scores of all products as the next one in a basket.
@@ -106,8 +134,8 @@ class Scorer(ABC):
 class ItemScorer(Scorer):
     """A scorer of baskets: a customer is the basket of all that this customer ever bought."""
 
-    def scores(self, customers: Codes) -> Floats:
-        return self.basket_scores(self.purchases_.baskets("customer")[customers])
+    def scores_of(self, purchases: Purchases) -> Floats:
+        return self.basket_scores(purchases.baskets("customer"))
 
 
 def known_items(baskets: sparse.csr_matrix) -> sparse.csr_matrix:
