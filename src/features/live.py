@@ -18,7 +18,6 @@ import pyarrow as pa
 from features.candidates import CANDIDATES, SCHEMA, LearntCatalogue, bought_lines, purchases_of
 from features.engines import InMemory
 from features.families import resolve
-from features.grains import customers
 from features.learnt import with_learnt_from
 from features.snapshot import feature_rows
 from features.sources.files.returns import OF_THE_SALE, in_time, pairs
@@ -203,19 +202,20 @@ class LiveCandidates:
         among = ibis.table({"product_id": "string"}, name=CATALOGUE)
         chosen = list(names)
         self._lines = DailyQuery(live.facts, lambda past: bought_lines(past, among))
-        self._people = DailyQuery(live.facts, customers)
         self._pairs = DailyQuery(
             live.facts,
             lambda past: with_learnt_from(feature_rows(past, chosen, CANDIDATES), PAIRS).order_by(list(CANDIDATES.key)),
         )
 
-    def of(self, rows: Mapping[str, pa.Table], as_of: date) -> tuple[pd.DataFrame, Purchases]:
-        """Choose the candidates of every customer with a purchase before a day.
+    def of(self, rows: Mapping[str, pa.Table], as_of: date, people: pd.Index) -> tuple[pd.DataFrame, Purchases]:
+        """Choose the candidates of customers.
 
         Parameters
         ----------
         rows, as_of
             As of `LiveFeatures.of`. Purchases of products that are not in the catalogue change nothing.
+        people : Index of customer_id
+            Every customer with a purchase before the day, as `LiveFeatures.of` finds them.
 
         Returns
         -------
@@ -225,8 +225,7 @@ class LiveCandidates:
             What the customers bought of the catalogue, whose codes its products have.
         """
         lines = self._live.run(self._lines, rows, as_of, **self._catalogue)
-        people = self._live.run(self._people, rows, as_of)
-        past = purchases_of(lines, people).among(self._known.product_ids)
+        past = purchases_of(lines, people.to_frame(index=False)).among(self._known.product_ids)
         schema = ibis.schema(SCHEMA).to_pyarrow()
         pairs = pa.Table.from_pandas(self._known.pairs(past), schema=schema, preserve_index=False)
         return self._live.run(self._pairs, rows, as_of, **{PAIRS: pairs}).set_index(list(CANDIDATES.key)), past

@@ -344,7 +344,7 @@ def offering(tmp_path_factory: pytest.TempPathFactory) -> tuple[Session, Path, A
     """A shop whose products have odd names, with a recommender that nobody registered; its parts, and the batch."""
     folder = tmp_path_factory.mktemp("offering")
     (folder / "raw").mkdir()
-    lines = [line.replace("Drinks 0", '"Tea, ""loose"" 🍵"') for line in sales_of_baskets(customers=60)]
+    lines = [line.replace("Drinks 0", '"Tea, ""loose"" 🍵"') for line in sales_of_baskets(customers=36)]
     Store(folder / "raw").sell(lines)
     session = open_session(data="merchandise_store", folder=folder, overrides=[f"data.path={folder / 'raw'}"])
     day = scoring_day(session)
@@ -379,9 +379,9 @@ def test_products_with_score_name_and_reason_are_those_of_the_batch_bit_by_bit(
     offering: tuple[Session, Path, Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, parts, rows, scorer = offering
-    assert check_equal(session, parts, rows, scorer) == 60
+    assert check_equal(session, parts, rows, scorer) == 36
     answers = open_answers(parts)
-    ids = [str(n) for n in range(60)]
+    ids = [str(n) for n in range(36)]
     body = request_of(session, ids, answers.customers.tables, scorer.as_of)
     found = pd.DataFrame(answers.of_json(json.dumps(body))["customers"]).set_index("customer_id")
     assert {

@@ -241,7 +241,7 @@ class Customers:
         X = self._features.of(rows, day)
         if X.empty:
             return pa.RecordBatch.from_pydict({CUSTOMER_ID: []})
-        views = self._offers.views(rows, day) if self._offers is not None else {}
+        views = self._offers.views(rows, day, X.index) if self._offers is not None else {}
         scorer = self._scorer(X, day, views)
         return scorer(pa.RecordBatch.from_pandas(X.reset_index(), preserve_index=False))
 

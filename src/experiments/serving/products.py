@@ -73,9 +73,9 @@ class Offers:
         features = dict.fromkeys(name for each in components for name in each.features)
         self._candidates = LiveCandidates(list(features), live, goods.known)
 
-    def views(self, rows: Mapping[str, pa.Table], day: date) -> dict[str, View]:
+    def views(self, rows: Mapping[str, pa.Table], day: date, people: pd.Index) -> dict[str, View]:
         """Return what each model offers to every customer with a purchase before a day, by question."""
-        X, bought = self._candidates.of(rows, day)
+        X, bought = self._candidates.of(rows, day, people)
         reasons = affinity.Reasons(
             bought, day, self._names.to_numpy(), minimum_count=FEWEST_ORDERS, counts=self._known.orders
         )

@@ -248,20 +248,22 @@ class Recommendation(Task):
         """Return the first five products of each customer: id, score and reason; null where a list is shorter."""
         of_list, customers = lists_of(scores.index)
         place = places(of_list, scores[SCORE].to_numpy(dtype=float))
-        view = pd.DataFrame(index=customers)
+        short = np.flatnonzero(place < SHORT)
+        rows = np.full((len(customers), SHORT), -1)
+        rows[of_list[short], place[short]] = short
         texts = {"": scores.index.get_level_values("product_id")}
         texts |= {ending: scores[name] for ending, name in (("_name", PRODUCT), ("_reason", REASON)) if name in scores}
         columns = {
             "": pd.array(texts[""], dtype="string"),
-            "_score": scores[SCORE].to_numpy(),
+            "_score": scores[SCORE].array,
             **{ending: pd.array(values, dtype="string") for ending, values in texts.items() if ending},
         }
-        for n in range(SHORT):
-            at = place == n
-            for ending, values in columns.items():
-                own = pd.Series(values[at], index=customers[of_list[at]])
-                view[f"product_{n + 1}{ending}"] = own.reindex(customers)
-        return view
+        view = {
+            f"product_{n + 1}{ending}": values.take(rows[:, n], allow_fill=True)
+            for n in range(SHORT)
+            for ending, values in columns.items()
+        }
+        return pd.DataFrame(view, index=customers)
 
     @classmethod
     def section(cls, material: Material) -> Section | None:

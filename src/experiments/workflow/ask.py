@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from experiments.workflow.score import (
     about,
     blind_columns,
     check_reach,
+    filled_columns,
     find_champions,
     gathered,
     kind_of,
@@ -33,6 +35,8 @@ from features.tables import parse_day
 
 if TYPE_CHECKING:
     from experiments.tracking.registry import Version
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ def ask(session: Session, customer: str, as_of: date | str | None = None) -> Cus
     customer = allowed(session, customer)
     day, champions = scoring_day(session, as_of), find_champions(session)
     rows_of(session, CUSTOMER, HISTORY, day, customer)
+    logger.info("scoring all customers as of %s, as tiers, lists and medians are about all", day)
     rows, scorer = prepare(session, day, champions, CustomerMaterial(session, day).described)
     everybody = gathered(session, rows, scorer).set_index("customer_id")
     found, _ = find_members(read_lists(session), everybody, blind_columns(session, day, champions))
@@ -126,12 +131,15 @@ def _prediction(
     if kind_of(version).grain != CUSTOMER:
         columns = list(scorer.views[question].columns) if question in scorer.views else []
         return Prediction(question, version.title, _verdict(version), version.tags.get("amounts", ""), row[columns], ())
-    X = session.shop.features(version.features, [parse_day(scorer.as_of)]).droplevel("cutoff")
-    one = X.loc[[row.name]]
-    columns = [f"{column}{version.suffix}" for column in scorer.columns(question, version, one)]
-    moved = version.estimator.contributions(one) if version.has_current_code else None
-    told = () if moved is None else reasons(moved.iloc[0], one.iloc[0], X.median())
-    return Prediction(question, version.title, _verdict(version), version.tags.get("amounts", ""), row[columns], told)
+    told: tuple[Reason, ...] = ()
+    day = parse_day(scorer.as_of)
+    if version.has_current_code:
+        X = session.shop.features(version.features, [day]).droplevel("cutoff")
+        one = X.loc[[row.name]]
+        moved = version.estimator.contributions(one)
+        told = () if moved is None else reasons(moved.iloc[0], one.iloc[0], X.median())
+    values = row[filled_columns(version, day)]
+    return Prediction(question, version.title, _verdict(version), version.tags.get("amounts", ""), values, told)
 
 
 def _verdict(version: Version) -> str:

@@ -176,7 +176,7 @@ def _without_score(scored: Path, champions: Mapping[str, Version], day: date) ->
         kind = kind_of(version)
         if kind.grain != CUSTOMER or kind.eligible.__func__ is Task.eligible.__func__:
             continue
-        scores = pq.read_table(scored, columns=_columns_of(version, day)[:1]).column(0)
+        scores = pq.read_table(scored, columns=filled_columns(version, day)[:1]).column(0)
         if scores.null_count:
             yield (
                 f"{scores.null_count:,} of {len(scores):,} customers have no {question}, which is of "
@@ -193,11 +193,11 @@ def blind_columns(session: Session, day: date, champions: Mapping[str, Version])
     for version in champions.values():
         known = knowledge(Registry(session.client, version.name), version)
         if known is not None and known.is_blind and kind_of(version).grain == CUSTOMER:
-            found |= dict.fromkeys(_columns_of(version, day), known.figures)
+            found |= dict.fromkeys(filled_columns(version, day), known.figures)
     return found
 
 
-def _columns_of(version: Version, day: date) -> list[str]:
+def filled_columns(version: Version, day: date) -> list[str]:
     """Return the columns of customer_360 that a version of a task of customers fills."""
     nobody = pd.DataFrame(columns=list(version.outputs), dtype=float)
     columns = kind_of(version).customer_columns(nobody, day, int(version.tags["horizon_days"]))
