@@ -3,6 +3,7 @@
 PYTHONPATH=tests python benchmarks/decisions.py              # an hour and a half on one core; what is done is kept
 PYTHONPATH=tests python benchmarks/decisions.py 1000 1020    # these shops alone, added to those that are there
 PYTHONPATH=tests python benchmarks/decisions.py gains 0 3    # likewise, of the gains of a known size
+PYTHONPATH=tests python benchmarks/decisions.py page         # the page of what is there
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ REPEATS, RESAMPLES = 400, 400
 GOAL = 0.0025  # half of min_effect
 GAINS = {"no gain": 0.0, "a small gain": 0.05, "a gain": 0.1}
 Case = tuple[str, int, int]  # a gain, customers, earlier windows
+Done = Callable[[Callable[[Any], Any], Sequence[Any], str], list[Any]]
 CASES: list[Case] = [(name, customers, earlier) for name in GAINS for customers in (500, 2_000) for earlier in (0, 2)]
 ROOT = Path(__file__).resolve().parents[1]
 # What is done is kept for as long as neither the rule nor the simulation changes.
@@ -45,7 +47,7 @@ window, within guards on totals, with a median gain above 0 over three origins. 
 
 {len(SEEDS)} shops of 300 to 3,000 customers with an autumn peak of 1.5 to 2.5, growing and shrinking, with one to
 nearly three years of data; those are counted that have customers enough for the task. Nothing is in use before.
-The candidate is the best at validation of three models with default parameters, which stands for a search:
+The candidate is the best at validation of some models with default parameters, which stands for a search:
 {", ".join(SEARCHED)}. *Best* is the rule of ADR 21: the best measured is used, whatever its lead.
 
 In {len(LASTING)} *lasting* shops all customers were there before the data and none drops out: past spend is as good as
@@ -54,24 +56,29 @@ any model, and a rule that favours models would cost there.
 Regret is the Gini of the best model in the 90 days after the data, minus that of the model in use: expected over 100
 futures of the same customers, with its standard error over shops, and in the one future that came. In that one, the
 model that is best by expectation has a regret too. The goal is {GOAL}.
-
+{{incomplete}}
 | data | shops | best measured used | regret | best | before | as it came | best | before | model used | best | before |
 |---|---|---|---|---|---|---|---|---|---|---|---|
 """
 POWER = f"""
+
 ## False replacements and power
 
 A baseline is in use, and the candidate is the best of 20 trials at two validation windows. Share of {REPEATS} samples
 in which it replaces the baseline; with no true gain, at most 0.05 may. Columns: the rule now, and that of before.
-
+{{incomplete}}
 | true gain | customers | earlier windows | now | before |
 |---|---|---|---|---|
 """
 
 
+def place(name: str) -> Path:
+    return KEPT / f"{name}.json"
+
+
 def kept(name: str, make: Callable[[], Any]) -> Any:
     """Return what was made under this name before, else make it and keep it as JSON."""
-    path = KEPT / f"{name}.json"
+    path = place(name)
     if path.exists():
         return json.loads(path.read_text())
     made = make()
@@ -79,6 +86,15 @@ def kept(name: str, make: Callable[[], Any]) -> Any:
     with replacing(path) as partial:
         partial.write_text(json.dumps(made))
     return made
+
+
+def of_shop(seed: int) -> str:
+    return f"shop_{seed}"
+
+
+def of_case(case: Case) -> str:
+    name, customers, earlier = case
+    return f"{name.replace(' ', '_')}_{customers}_{earlier}"
 
 
 def judged(seed: int) -> Judged | None:
@@ -90,7 +106,7 @@ def judged(seed: int) -> Judged | None:
             return asdict(judge(seed, Path(folder), lasting=seed in LASTING))
         return None
 
-    made = kept(f"shop_{seed}", make)
+    made = kept(of_shop(seed), make)
     return Judged(**made) if made else None
 
 
@@ -115,24 +131,39 @@ def rates(case: Case) -> Rates:
         options = {"customers": customers, "earlier": earlier, "repeats": REPEATS, "n_resamples": RESAMPLES, "seed": 0}
         return asdict(replacements(better=GAINS[name], **options))
 
-    return Rates(**kept(f"{name.replace(' ', '_')}_{customers}_{earlier}", make))
+    return Rates(**kept(of_case(case), make))
 
 
-def write(shops: list[Judged], lasting: list[Judged], found: Mapping[Case, Rates]) -> None:
-    """Write the page."""
+def incomplete(of: Mapping[str, tuple[int, int]]) -> str:
+    """Say how many were run, where that is not all; nothing else."""
+    missing = [f"{n_done} of {n} {name}" for name, (n_done, n) in of.items() if n_done < n]
+    return f"\n**Incomplete.** Run were {' and '.join(missing)}.\n" if missing else ""
+
+
+def write(seeds: Sequence[int], lasting_seeds: Sequence[int], cases: Sequence[Case], done: Done) -> None:
+    """Run what is not there, and write the page."""
+    shops, lasting = ([one for one in done(judged, some, "shops") if one] for some in (seeds, lasting_seeds))
+    found = dict(zip(cases, done(rates, cases, "gains"), strict=True))
+    n_shops = {"shops": (len(seeds), len(SEEDS)), "lasting shops": (len(lasting_seeds), len(LASTING))}
     groups = {
         "all": shops,
         "one year": [one for one in shops if one.days < 400],
         "more": [one for one in shops if one.days >= 400],
         "lasting": lasting,
     }
-    lines = [row(name, members) for name, members in groups.items()]
+    lines = [row(name, members) for name, members in groups.items() if members]
     power = [
         f"| {name} | {customers:,} | {earlier} | {rate.now:.3f} | {rate.before:.3f} |"
         for (name, customers, earlier), rate in found.items()
     ]
     with replacing(Path(__file__).with_suffix(".md")) as partial:
-        partial.write_text(HEADING + "\n".join(lines) + "\n" + POWER + "\n".join(power) + "\n")
+        partial.write_text(
+            HEADING.format(incomplete=incomplete(n_shops))
+            + "\n".join(lines)
+            + POWER.format(incomplete=incomplete({"cases": (len(cases), len(CASES))}))
+            + "\n".join(power)
+            + "\n"
+        )
     print("\n".join([*lines, *power]))
 
 
@@ -147,9 +178,11 @@ def main() -> None:
                 done(rates, CASES[int(first) : int(end)], "gains")
             case [first, end]:
                 done(judged, range(int(first), int(end)), "shops")
+            case ["page"]:
+                seeds, lasting = ([seed for seed in of if place(of_shop(seed)).exists()] for of in (SEEDS, LASTING))
+                write(seeds, lasting, [case for case in CASES if place(of_case(case)).exists()], done)
             case _:
-                shops, lasting = ([one for one in done(judged, seeds, "shops") if one] for seeds in (SEEDS, LASTING))
-                write(shops, lasting, dict(zip(CASES, done(rates, CASES, "gains"), strict=True)))
+                write(SEEDS, LASTING, CASES, done)
 
 
 if __name__ == "__main__":

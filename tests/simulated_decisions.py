@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,13 +21,15 @@ from experiments.evaluation.validation import validate
 from experiments.gate.rule import Decision, alpha_of_look, decide
 from experiments.gate.sealed import CANDIDATE, Evidence, gather, resample
 from experiments.workflow.session import Session
+from features.errors import UnsuitableDataError
 from seasonal_shops import SeasonalShop, shop
 
 HORIZON = 90  # days of the outcomes, and of the shop's later life that the data do not show
 FUTURES = 100
 YEAR = 366  # days of data of the shops of one year
 BASELINES = ("rate", "lately", "total")
-SEARCHED = ("bg_nbd", "lightgbm", "blend")  # with their default parameters: the best at validation is the candidate
+# With their default parameters: the best at validation is the candidate.
+SEARCHED = ("bg_nbd", "lightgbm", "blend", "hist_gradient_boosting", "ridge")
 LASTING = {"first": 1.0, "lifetime": 1e6}  # all customers were there before the data, and none drops out
 
 
@@ -101,7 +104,7 @@ def judge(
     known.to_csv(folder / f"seasonal_{seed}.csv", index=False)
     session = open_session(folder=folder, overrides=[*whole.overrides(folder), "features=transactions"])
     task, options, validated = session.task, session.config.evaluation, validated_in(session, models)
-    name = max(models, key=lambda name: validated[name])
+    name = max((name for name in models if name in validated), key=lambda name: validated[name])
     candidate, evidence = evidence_of(session, name)
     draws = resample(task, evidence, n_resamples=n_resamples, seed=options.seed)
     decision = decided(session, evidence, draws, None, {**validated, CANDIDATE: validated[name]})
@@ -120,13 +123,13 @@ def judge(
 
 
 def validated_in(session: Session, models: Sequence[str]) -> dict[str, float]:
-    """Return the primary metric of models and of all baselines at validation."""
-    task, folds = session.task, session.splits.folds()
+    """Return the primary metric of models and of all baselines at validation; without models that reject the data."""
+    task, dataset, folds, found = session.task, session.training, session.splits.folds(), {}
     builds = {**{name: partial(task.build, name, {}) for name in models}, **task.baselines({})}
-    return {
-        name: validate(task.evaluate, build, session.training, folds).metrics[task.primary_metric]
-        for name, build in builds.items()
-    }
+    for name, build in builds.items():
+        with suppress(UnsuitableDataError):
+            found[name] = validate(task.evaluate, build, dataset, folds).metrics[task.primary_metric]
+    return found
 
 
 def evidence_of(session: Session, name: str) -> tuple[SimpleNamespace, Evidence]:
