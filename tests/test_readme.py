@@ -1,4 +1,4 @@
-"""The commands of README and the guides: composed as typed, and (slow) run one after the other in two folders."""
+"""The commands of README and the guides: composed as typed, and (slow) run one after the other in three folders."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -38,9 +39,17 @@ def blocks(pages: Sequence[Path] = PAGES) -> list[str]:
     ]
 
 
-def continues_readme(guide: Path) -> bool:
-    """Return True if a guide's commands need the models of Complete Journey, which README's commands make."""
-    return any("data=complete_journey" in block for block in blocks([guide]))
+def names(guide: Path, shop: str) -> bool:
+    """Return True if a guide's commands name a shop."""
+    return any(f"data={shop}" in block for block in blocks([guide]))
+
+
+# The commands of each part run in a folder of their own, so that two processes share them.
+RECOMMENDATION = [ROOT / "docs" / "recommendation.md"]
+OF_README = [
+    guide for guide in GUIDES if names(guide, SHOP) and not names(guide, "cdnow") and guide not in RECOMMENDATION
+]
+OTHERS = [guide for guide in GUIDES if guide not in [*OF_README, *RECOMMENDATION]]
 
 
 def script(pages: Sequence[Path] = PAGES, first: str = "set -eu") -> str:
@@ -128,8 +137,13 @@ def test_commands_compose_and_name_what_there_is(
         assert {config.model.name, *config.search.models} <= set(candidates), shlex.join(words)
 
 
-def run_commands(pages: Sequence[Path], folder: Path) -> str:
-    """Run the commands of the pages one after the other in a folder with a shop's file; return what they print."""
+def run_commands(pages: Sequence[Path], folder: Path, work: Path | None) -> str:
+    """Run the commands of the pages one after the other in a folder with a shop's file; return what they print.
+
+    They continue the work of another folder, where one is given.
+    """
+    if work is not None:
+        copy_work(work, folder)
     shutil.copy(ROOT / "MLproject", folder)
     write_online_retail(folder / "online_retail.csv")
     with preloaded() as commands:
@@ -141,46 +155,63 @@ def run_commands(pages: Sequence[Path], folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
-def test_commands_of_readme_and_of_guides_that_continue_it_work_in_their_order(tmp_path: Path) -> None:
+MAIN_JOB = Path(os.environ["MAIN_JOB"]) if "MAIN_JOB" in os.environ else None  # where `make run` left its work
+# Without it, README's commands make what the guides continue.
+one_process = [] if MAIN_JOB else [pytest.mark.xdist_group("readme")]
+
+
+@pytest.fixture(scope="session")
+def of_readme(made_once: Callable[[str, Callable[[Path], str]], tuple[Path, str]]) -> tuple[Path, str]:
+    """A folder after the commands of README, and what they printed."""
+    return made_once("readme", lambda folder: run_commands([README, *OF_README], folder, MAIN_JOB))
+
+
+@pytest.fixture
+def main_job(request: pytest.FixtureRequest) -> Path:
+    return MAIN_JOB or request.getfixturevalue("of_readme")[0]
+
+
+class TestCommands:
     """They continue what `make run` left, as README's reader does, where .ci/run names the folder."""
-    guides = [guide for guide in GUIDES if continues_readme(guide)]
-    guides.sort(key=lambda guide: guide.stem == "recommendation")  # what it puts in use makes later scores slower
-    assert guides
-    if "MAIN_JOB" in os.environ:
-        copy_work(Path(os.environ["MAIN_JOB"]), tmp_path)
-    printed = run_commands([README, *guides], tmp_path)
-    outputs = tmp_path / "outputs"
-    for path in (outputs / "features.parquet", outputs / SHOP / "customer_360.parquet", outputs / "autumn.csv"):
-        assert path.stat().st_size > 10_000
-    assert "my_shop/customer_360.parquet, by my_shop-clv version" in printed
-    table = pd.read_parquet(outputs / SHOP / "customer_360.parquet")
-    assert len(table) == 2469
-    assert table[["clv", "segment", "p_alive"]].notna().all(axis=None)
 
-    store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    first = store.get_model_version("complete_journey-clv", "1")
-    sealed = store.get_run(first.run_id).data.metrics
-    assert first.tags["gate"] == "promoted"
-    assert sealed["sealed/gain_over_naive_last_91_days_rate"] >= 0.008
-    assert sealed["sealed/gain_over_naive_last_91_days_rate_lower"] > 0
+    pytestmark: ClassVar = [pytest.mark.slow, *one_process]
 
-    runs = store.search_runs([store.get_experiment_by_name("cdnow-clv").experiment_id])
-    (study,) = [run for run in runs if run.data.tags.get("study") == "by_mlflow"]  # of the command `mlflow run`
-    assert study.data.tags["mlflow_project_run"]
-    assert study.info.status == "FINISHED"
-    trials = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == study.info.run_id]
-    assert sum(run.data.tags["kind"] == "trial" for run in trials) == 2
+    def test_of_readme_and_of_guides_to_its_shop_work_in_their_order(self, of_readme: tuple[Path, str]) -> None:
+        folder, printed = of_readme
+        outputs = folder / "outputs"
+        for path in (outputs / "features.parquet", outputs / SHOP / "customer_360.parquet", outputs / "autumn.csv"):
+            assert path.stat().st_size > 10_000
+        assert "my_shop/customer_360.parquet, by my_shop-clv version" in printed
+        table = pd.read_parquet(outputs / SHOP / "customer_360.parquet")
+        assert len(table) == 2469
+        assert table[["clv", "segment", "p_alive"]].notna().all(axis=None)
 
+        store = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+        first = store.get_model_version("complete_journey-clv", "1")
+        sealed = store.get_run(first.run_id).data.metrics
+        assert first.tags["gate"] == "promoted"
+        assert sealed["sealed/gain_over_naive_last_91_days_rate"] >= 0.008
+        assert sealed["sealed/gain_over_naive_last_91_days_rate_lower"] > 0
 
-@pytest.mark.slow
-def test_commands_of_all_other_guides_work_in_their_order(tmp_path: Path) -> None:
-    guides = [guide for guide in GUIDES if not continues_readme(guide)]
-    printed = run_commands(guides, tmp_path)
-    assert "cdnow-clv version 1" in printed
-    page = (tmp_path / "outputs" / "hypotheses.html").read_text()
-    assert "the more an order is worth" in page
-    assert "parameters" not in page  # of a hypothesis with a mistake
+    def test_of_the_guide_to_recommendation_work_in_their_order(self, main_job: Path, tmp_path: Path) -> None:
+        run_commands(RECOMMENDATION, tmp_path, main_job)
+        table = pd.read_parquet(tmp_path / "outputs" / SHOP / "customer_360.parquet")
+        assert len(table) == 2469
+
+    def test_of_all_other_guides_work_in_their_order(self, main_job: Path, tmp_path: Path) -> None:
+        printed = run_commands(OTHERS, tmp_path, main_job)
+        assert "cdnow-clv version 1" in printed
+        page = (tmp_path / "outputs" / "hypotheses.html").read_text()
+        assert "the more an order is worth" in page
+        assert "parameters" not in page  # of a hypothesis with a mistake
+
+        store = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+        runs = store.search_runs([store.get_experiment_by_name("cdnow-clv").experiment_id])
+        (study,) = [run for run in runs if run.data.tags.get("study") == "by_mlflow"]  # of the command `mlflow run`
+        assert study.data.tags["mlflow_project_run"]
+        assert study.info.status == "FINISHED"
+        trials = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == study.info.run_id]
+        assert sum(run.data.tags["kind"] == "trial" for run in trials) == 2
 
 
 def test_servers_of_the_readme_are_those_that_are_tested() -> None:
