@@ -124,7 +124,7 @@ def working_folder(tmp_path: Path, new_store: Path, monkeypatch: pytest.MonkeyPa
     def started(*arguments: object) -> NoReturn:
         pytest.fail(f"started {arguments}")
 
-    monkeypatch.setattr(os, "execv", started)
+    monkeypatch.setattr(os, "execve", started)
     return tmp_path
 
 

@@ -918,12 +918,19 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
 
 def test_the_ui_listens_where_it_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     typed: list[list[str]] = []
-    monkeypatch.setattr("os.execv", lambda _, command: typed.append(command))
+    jobs: set[str] = set()
+
+    def started(program: str, command: list[str], environment: dict[str, str]) -> None:
+        typed.append(command)
+        jobs.add(environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"])
+
+    monkeypatch.setattr("os.execve", started)
     said = run("ui", "port=5001").stdout
     assert "http://127.0.0.1:5001/#/experiments?workflowType=machine_learning" in said  # GenAI has no runs
     run("ui")
     assert typed[0][-2:] == ["--port", "5001"]
     assert "--port" not in typed[1]
+    assert jobs == {"false"}
     assert "port is out of range" in run("ui", "port=0", code=2).stderr
 
 

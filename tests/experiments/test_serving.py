@@ -43,7 +43,7 @@ def server(folder: Path, *command: str, answers: str) -> Iterator[str]:
     process = subprocess.Popen(
         [str(BIN / "mlflow"), *command, "--port", str(port)],
         cwd=folder,
-        env=environment(),
+        env=environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),  # as `experiments ui` starts it
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,

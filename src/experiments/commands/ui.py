@@ -18,5 +18,7 @@ def main(config: Config) -> None:
     client = session_of(config).client  # made where there is none yet, so that the UI opens on it
     page = f"http://127.0.0.1:{config.port or PORT}/#/experiments?{TRAINING}"
     print(f"MLflow needs some seconds, and is then at {page}", flush=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", address(client)]
-    os.execv(sys.executable, [*command, *(["--port", str(config.port)] if config.port is not None else [])])
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", address(client), "--workers", "1"]
+    command += ["--port", str(config.port)] if config.port is not None else []
+    # MLflow would start three more workers, each with its imports, and seven processes that evaluate language models.
+    os.execve(sys.executable, command, {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ})
