@@ -62,7 +62,7 @@ def held(tmp_path: Path) -> Path:
 def test_four_machines_of_two_workers_that_begin_at_once_on_empty_databases(
     shared: Servers, cache: Path, tmp_path: Path, held: Path
 ) -> None:
-    command = ["tune", *SWEEP, "tuning.n_trials=40", "tuning.workers=2", "tuning.study_name=fleet", *shared.overrides]
+    command = ["tune", *SWEEP, "tuning.n_trials=16", "tuning.workers=2", "tuning.study_name=fleet", *shared.overrides]
     with machines(tmp_path, "abcd", cache) as fleet:
         processes = [machine.start(*command, held=held) for machine in fleet]
         study = study_of(shared, "fleet")
@@ -71,7 +71,7 @@ def test_four_machines_of_two_workers_that_begin_at_once_on_empty_databases(
         codes = [process.wait(timeout=400) for process in processes]
     logs = "".join(f"--- {machine.name}\n{machine.log}" for machine in fleet)
     assert codes == [0, 0, 0, 0], logs
-    assert faults(study, shared.client, NAME, 40) == [], logs
+    assert faults(study, shared.client, NAME, 16) == [], logs
     assert [version.version for version in shared.client.search_model_versions(f"name = '{NAME}'")] == ["1"]
     assert all(f"{NAME} version 1" in machine.log for machine in fleet)
     assert shared.password not in logs
