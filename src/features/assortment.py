@@ -7,6 +7,7 @@ from collections.abc import Collection
 import ibis
 import ibis.expr.types as ir
 
+from features.engines import Engine
 from features.errors import InputError, did_you_mean
 from features.tables import SPECS, Tables
 
@@ -64,6 +65,12 @@ def sold(past: Tables, level: str, categories: Collection[str] | None = None) ->
     both = lines.join(of, lines.product_id == of.product_id)
     day = ibis.literal(past.end).delta(both["timestamp"].date(), unit="day").cast("int64")
     return both.select("customer_id", "order_id", product_id=both["value"], day=day).distinct()
+
+
+def names_products(window: Tables, engine: Engine) -> bool:
+    """Return whether a line of an order names its product."""
+    lines = window.transactions
+    return bool(engine.frame(lines.aggregate(known=lines.product_id.count()))["known"].iloc[0])
 
 
 def _named(window: Tables) -> ir.Table:

@@ -167,7 +167,7 @@ def goods(past: Tables) -> ir.Table:
     return known.select("product_id", "category", "brand", "price")
 
 
-CANDIDATES = Grain("recommendations", KEY, lambda past: candidates(past).select(*KEY), "customer_id")
+CANDIDATES = Grain("recommendations", KEY, lambda past: candidates(past).select(*KEY), "customer_id", of_products=True)
 
 
 def products_bought(future: Tables, rows: ir.Table, past: Tables) -> ir.Table:

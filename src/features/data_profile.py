@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from features.assortment import names_products
 from features.engines import Engine
 from features.lateness import Lateness, lateness, lateness_lines
 from features.sanity import Facts, Finding, run_checks
@@ -84,6 +85,8 @@ class Profile:
         Rows that were recorded late, of the tables that say when a row was recorded.
     findings : tuple of Finding
         What does not look like customers, goods and days.
+    names_products : bool
+        Whether a line of an order names its product.
     """
 
     shop: str
@@ -107,6 +110,7 @@ class Profile:
     joins: tuple[Join, ...]
     lateness: tuple[Lateness, ...]
     findings: tuple[Finding, ...]
+    names_products: bool
 
 
 def profile(staged: Staged, tables: Tables, engine: Engine, config: Mapping[str, Any]) -> Profile:
@@ -147,6 +151,7 @@ def profile(staged: Staged, tables: Tables, engine: Engine, config: Mapping[str,
         joins=staged.joins,
         lateness=lateness(tables, engine),
         findings=run_checks(facts),
+        names_products=names_products(tables, engine),
     )
 
 

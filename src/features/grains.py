@@ -35,6 +35,8 @@ class Grain:
         Resampled units in a row that a bootstrap draws together: a week of a series resembles the week before.
     needs_one_of : tuple of str
         Canonical tables of which `rows` needs at least one.
+    of_products : bool
+        Rows are of products, which the lines of orders must name.
     step_days : int, optional
         Of a series: days between its cutoffs. The step of a row begins at the row's cutoff and lasts so long.
     """
@@ -47,6 +49,7 @@ class Grain:
     step_days: int | None = None
     block: int = 1
     needs_one_of: tuple[str, ...] = ()
+    of_products: bool = False
 
     @property
     def index(self) -> list[str]:
@@ -114,7 +117,9 @@ def channels(past: Tables) -> ir.Table:
 
 
 CUSTOMER = Grain("customer", ("customer_id",), customers, "customer_id")
-CUSTOMER_PRODUCT = Grain("customer_product", ("customer_id", "product_id"), customer_products, "customer_id")
+CUSTOMER_PRODUCT = Grain(
+    "customer_product", ("customer_id", "product_id"), customer_products, "customer_id", of_products=True
+)
 CONTACT = Grain("contact", ("campaign_id", "customer_id"), contacts, "customer_id", needs=("contacts",))
 MESSAGE = Grain("message", ("customer_id", "message_id"), messages, "customer_id", needs=("messages",))
 PROSPECT = Grain("prospect", ("customer_id",), prospects, "customer_id", needs_one_of=KNOWN_FROM)

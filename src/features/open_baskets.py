@@ -80,7 +80,7 @@ def completions(past: Tables) -> ir.Table:
     return learnt(scored_baskets, {"lines": bought_lines(past), "goods": goods(past)}, SCHEMA, (affinity, of_customers))
 
 
-BASKETS = Grain("basket_completions", KEY, lambda past: completions(past).select(*KEY), "customer_id")
+BASKETS = Grain("basket_completions", KEY, lambda past: completions(past).select(*KEY), "customer_id", of_products=True)
 
 
 def products_added(future: Tables, rows: ir.Table, past: Tables) -> ir.Table:

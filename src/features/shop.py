@@ -13,7 +13,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from features import snapshot
+from features import assortment, snapshot
 from features.analyses import kept
 from features.assortment import CATEGORY, PRODUCT
 from features.engines import Engine
@@ -114,6 +114,11 @@ class Shop:
                 product_id=ibis.ifelse(lines.product_id.isin(left_out), ibis.null("string"), lines.product_id)
             ),
         )
+
+    @cached_property
+    def names_products(self) -> bool:
+        """Whether a line of an order names its product."""
+        return assortment.names_products(self.tables, self.engine)
 
     @cached_property
     def level(self) -> str:

@@ -11,6 +11,7 @@ import pytest
 from experiments.evaluation.validation import Dataset
 from experiments.gate.sufficiency import check_sufficiency, check_tables
 from experiments.tasks.base import check_minimum
+from features.candidates import CANDIDATES
 from features.errors import InputError, InsufficientDataError
 from features.grains import CATEGORY_WEEK, CUSTOMER
 from small_task import SmallTask
@@ -67,14 +68,21 @@ def test_no_amount_is_stated_if_the_data_hold_none() -> None:
 
 def test_missing_tables_raise_and_are_named() -> None:
     with pytest.raises(InsufficientDataError, match="contacts"):
-        check_tables(task(), ["transactions"])
+        check_tables(task(), ["transactions"], True)
 
 
 def test_the_tables_of_its_rows_are_needed_too() -> None:
     weekly = SimpleNamespace(name="weekly", needs=("transactions",), grain=CATEGORY_WEEK)
-    check_tables(weekly, ["transactions", "products"])
+    check_tables(weekly, ["transactions", "products"], True)
     with pytest.raises(InsufficientDataError, match="weekly needs tables that this shop does not have: products"):
-        check_tables(weekly, ["transactions"])
+        check_tables(weekly, ["transactions"], True)
+
+
+def test_rows_of_products_need_lines_that_name_one() -> None:
+    lists = SimpleNamespace(name="recommendation", needs=("transactions",), grain=CANDIDATES)
+    check_tables(lists, ["transactions"], True)
+    with pytest.raises(InsufficientDataError, match="no line of an order names its product"):
+        check_tables(lists, ["transactions"], False)
 
 
 def test_rows_of_another_grain_are_missed_as_rows() -> None:

@@ -12,8 +12,8 @@ from features.data_profile import missing_tables
 from features.errors import InsufficientDataError
 
 
-def check_tables(task: Task, present: Collection[str]) -> None:
-    """Check that the shop has every table that the task needs.
+def check_tables(task: Task, present: Collection[str], names_products: bool) -> None:
+    """Check that the shop has every table that the task needs, and names products where its rows are of products.
 
     Raises
     ------
@@ -27,6 +27,13 @@ def check_tables(task: Task, present: Collection[str]) -> None:
             where="tables",
             expected=", ".join(dict.fromkeys([*task.needs, *absent])),
             found=", ".join(present),
+            hint="add them to the source",
+        )
+    if task.grain.of_products and not names_products:
+        raise InsufficientDataError(
+            f"{task.name} needs products, and no line of an order names its product",
+            where="transactions.product_id",
+            expected="ids of products",
             hint="add them to the source",
         )
 

@@ -84,7 +84,6 @@ class Recommendation(Task):
     name: ClassVar[str] = "recommendation"
     grain: ClassVar[Grain] = CANDIDATES
     history: ClassVar[tuple[str, ...]] = ("frequency", OWN_ORDERS)
-    in_plain_run: ClassVar[bool] = False
     plain_metric: ClassVar[str] = f"hit_rate_{SHORT}"
     outputs: ClassVar[Mapping[str, str]] = {
         SCORE: "orders a customer's candidates: the higher, the sooner it is recommended; it has no unit"

@@ -24,9 +24,12 @@ def profile(session: Session) -> Profile:
 
 def profile_text(profile: Profile) -> str:
     """Return the figures of a profile as a table, with the tasks whose tables are there."""
-    return data_profile.profile_text(
-        profile, {name: dict.fromkeys([*task.grain.needs, *task.needs]) for name, task in TASKS.items()}
-    )
+    unnamed = [] if profile.names_products else ["products on lines of orders"]
+    needs = {
+        name: dict.fromkeys([*task.grain.needs, *task.needs, *(unnamed if task.grain.of_products else [])])
+        for name, task in TASKS.items()
+    }
+    return data_profile.profile_text(profile, needs)
 
 
 def first_rows_text(session: Session) -> str:
