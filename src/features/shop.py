@@ -117,7 +117,7 @@ class Shop:
 
     @cached_property
     def names_products(self) -> bool:
-        """Whether a line of an order names its product."""
+        """Return whether a line of an order names its product."""
         return assortment.names_products(self.tables, self.engine)
 
     @cached_property

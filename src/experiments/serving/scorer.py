@@ -95,7 +95,7 @@ class Scorer:
 
 @dataclass(frozen=True)
 class View:
-    """What a task of another grain says of customers.
+    """View of customers by a task of another grain.
 
     Attributes
     ----------

@@ -79,7 +79,7 @@ class Scorer(ABC):
 
     @property
     def learnt(self) -> dict[str, Any]:
-        """What it has learnt, by attribute: arrays and sparse matrices, with which `of_learnt` scores as it does."""
+        """Arrays and sparse matrices that it has learnt, by attribute, with which `of_learnt` scores as it does."""
         return {name: value for name, value in vars(self).items() if name.endswith("_") and name != "purchases_"}
 
     def of_learnt(self, learnt: Mapping[str, Any]) -> Self:
