@@ -735,7 +735,7 @@ def test_no_search_outlives_the_run_that_began_it(workspace: Path, sent: signal.
 
 def test_an_override_of_one_task_is_refused_where_several_are_run(run: Run) -> None:
     refused = run("run", "data=cdnow", "task.horizon_days=30", code=2)
-    assert "task.horizon_days=30 belongs to one task, and 4 are run" in refused.stderr
+    assert "task.horizon_days=30 belongs to one task, and 5 are run" in refused.stderr
     assert "add task=clv" in refused.stderr
     assert "there is no task=sales" in run("run", "data=cdnow", "tasks=[clv, sales]", code=2).stderr
 
