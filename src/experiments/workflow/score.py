@@ -143,7 +143,7 @@ def score(
             table = pa.Table.from_pandas(shown.reset_index(), preserve_index=False)
             schema = table.schema.with_metadata(verdict_texts(scorer.champions))
             write_batches(table.to_batches(), schema, len(shown), beside)
-        logger.info("rows of %s in %s", grain.name, beside)
+        logger.info("%s in %s", grain.name, beside)
     rows, customers = prepare(session, day, champions, described, views=views)
     with _scratch(session) as scored:
         schema = schema_of(customers, rows)
