@@ -224,8 +224,8 @@ def scored_pairs(lines: pd.DataFrame, people: pd.DataFrame, goods: pd.DataFrame)
 def purchases_of(lines: pd.DataFrame, people: pd.DataFrame) -> Purchases:
     """Return the purchases of the catalogue, by customers who may have bought nothing of it: see `scored_pairs`."""
     past = affinity.Purchases.of(lines)
-    strangers = np.setdiff1d(people["customer_id"].to_numpy(dtype=object), past.customer_ids)
-    return replace(past, customer_ids=np.concatenate([past.customer_ids, strangers]))
+    strangers = sorted({*people["customer_id"]} - {*past.customer_ids})  # NumPy compares each text with each
+    return replace(past, customer_ids=np.concatenate([past.customer_ids, np.array(strangers, dtype=object)]))
 
 
 @dataclass(frozen=True, eq=False)
