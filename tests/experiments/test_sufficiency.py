@@ -66,23 +66,27 @@ def test_no_amount_is_stated_if_the_data_hold_none() -> None:
         check_sufficiency(task(positives=1), counts(customers=[100], positives=[0]))
 
 
+def shop(*tables: str, names_products: bool = True) -> SimpleNamespace:
+    return SimpleNamespace(tables=SimpleNamespace(present=lambda: tables), names_products=names_products)
+
+
 def test_missing_tables_raise_and_are_named() -> None:
     with pytest.raises(InsufficientDataError, match="contacts"):
-        check_tables(task(), ["transactions"], True)
+        check_tables(task(), shop("transactions"))
 
 
 def test_the_tables_of_its_rows_are_needed_too() -> None:
     weekly = SimpleNamespace(name="weekly", needs=("transactions",), grain=CATEGORY_WEEK)
-    check_tables(weekly, ["transactions", "products"], True)
+    check_tables(weekly, shop("transactions", "products"))
     with pytest.raises(InsufficientDataError, match="weekly needs tables that this shop does not have: products"):
-        check_tables(weekly, ["transactions"], True)
+        check_tables(weekly, shop("transactions"))
 
 
 def test_rows_of_products_need_lines_that_name_one() -> None:
     lists = SimpleNamespace(name="recommendation", needs=("transactions",), grain=CANDIDATES)
-    check_tables(lists, ["transactions"], True)
+    check_tables(lists, shop("transactions"))
     with pytest.raises(InsufficientDataError, match="no line of an order names its product"):
-        check_tables(lists, ["transactions"], False)
+        check_tables(lists, shop("transactions", names_products=False))
 
 
 def test_rows_of_another_grain_are_missed_as_rows() -> None:

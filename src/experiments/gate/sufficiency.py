@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -11,14 +12,18 @@ from experiments.tasks.base import Task
 from features.data_profile import missing_tables
 from features.errors import InsufficientDataError
 
+if TYPE_CHECKING:
+    from features.shop import Shop
 
-def check_tables(task: Task, present: Collection[str], names_products: bool) -> None:
+
+def check_tables(task: Task, shop: Shop) -> None:
     """Check that the shop has every table that the task needs, and names products where its rows are of products.
 
     Raises
     ------
     InsufficientDataError
     """
+    present = shop.tables.present()
     missing = missing_tables({task.name: task.needs}, present)[task.name]
     absent = list(dict.fromkeys([*missing, *task.grain.lacks(present)]))
     if absent:
@@ -29,7 +34,7 @@ def check_tables(task: Task, present: Collection[str], names_products: bool) -> 
             found=", ".join(present),
             hint="add them to the source",
         )
-    if task.grain.of_products and not names_products:
+    if task.grain.of_products and not shop.names_products:
         raise InsufficientDataError(
             f"{task.name} needs products, and no line of an order names its product",
             where="transactions.product_id",

@@ -122,7 +122,7 @@ def _findings(session: Session, tasks: Mapping[str, Session | InputError], folde
     for name in tasks:
         try:
             asked = _of_task(tasks, name)
-            check_tables(asked.task, shop.tables.present(), shop.names_products)
+            check_tables(asked.task, shop)
             cutoffs = cutoffs_of(asked)
             (folder / name).mkdir(exist_ok=True)
             judged = asked.judged_shop

@@ -248,7 +248,7 @@ class Session:
         InsufficientDataError
             If a window holds less than the task needs.
         """
-        check_tables(self.task, self.shop.tables.present(), self.shop.names_products)
+        check_tables(self.task, self.shop)
         check_sufficiency(self.task, self.counts)
         return self.dataset(self.splits.cutoffs())
 
